@@ -1,0 +1,35 @@
+// Builds `dist/`: tsc for every module and its types, then the two roots that run inside workers once more as
+// one CommonJS file each. A child that serves one connection pays for every module it loads: one file without
+// the ES module loader starts in half the time (docs/decisions/0002-bundled-worker-entries.md has the figures).
+import { execFileSync } from 'node:child_process';
+import { existsSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
+const require = createRequire(import.meta.url);
+const tsc = path.join(path.dirname(require.resolve('typescript/package.json')), 'bin/tsc');
+
+rmSync(path.join(root, 'dist'), { recursive: true, force: true });
+try {
+  execFileSync(process.execPath, [tsc, '-p', root], { stdio: 'inherit' });
+} catch {
+  process.exit(1); // tsc has printed why
+}
+const roots = ['process/entry', 'executor/thread-entry'].filter((name) => existsSync(`${root}/dist/${name}.js`));
+await build({
+  absWorkingDir: root,
+  entryPoints: Object.fromEntries(roots.map((name) => [name, `dist/${name}.js`])),
+  outdir: 'dist',
+  outExtension: { '.js': '.cjs' },
+  bundle: true,
+  packages: 'external',
+  platform: 'node',
+  target: 'node20',
+  format: 'cjs',
+  define: { 'import.meta.url': '__bundleUrl' },
+  banner: { js: "const __bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
+  logLevel: 'warning',
+});

@@ -1,0 +1,15 @@
+// Prints `N passed, N failed` as the last line of a run, for people and for programs that read only that.
+import type { Reporter, TestModule } from 'vitest/node';
+
+export default class ClosingLine implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[], unhandled: readonly unknown[]): void {
+    const count = { passed: 0, failed: unhandled.length, skipped: 0, pending: 0 };
+    for (const module of modules) {
+      for (const test of module.children.allTests()) count[test.result().state]++;
+      if (module.errors().length > 0) count.failed++; // a file that could not even be loaded
+    }
+    const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : '';
+    // After the other reporters' summary, which is printed in this same hook.
+    process.once('exit', () => process.stdout.write(`${count.passed} passed, ${count.failed} failed${skipped}\n`));
+  }
+}
