@@ -1,0 +1,107 @@
+// Everything that can happen and is worth telling, as values. The core emits events and never logs; the log is
+// one subscriber among others. `wording` is the only place that turns an event into a level and a sentence.
+import { EventEmitter } from 'node:events';
+import type { LogLevel } from './config/config.js';
+
+/** An error as it crosses from a worker to the supervisor. */
+export interface ErrorRecord {
+  readonly type: string;
+  readonly message: string;
+  readonly stack: string;
+}
+
+/** What happened inside a worker. `tid` is the thread, 0 outside of threads. */
+export type WorkerEvent =
+  | ({ event: 'request-failed'; err: ErrorRecord } & RequestFields)
+  | ({ event: 'response-cut'; err: ErrorRecord } & RequestFields)
+  | ({ event: 'client-gone'; err: ErrorRecord } & RequestFields)
+  | { event: 'app-crashed'; pid: number; tid: number; err: ErrorRecord }
+  | { event: 'app-warning'; pid: number; tid: number; warning: string }
+  | { event: 'thread-lost'; pid: number; tid: number; connections: number }
+  | { event: 'thread-unfit'; pid: number; tid: number; reason: string; retryInMs: number }
+  | { event: 'connection-lost'; reason: string }
+  | { event: 'connections-shed'; pid: number; tid: number; count: number };
+
+export interface RequestFields {
+  readonly pid: number;
+  readonly tid: number;
+  readonly reqId: string;
+  readonly method: string;
+  readonly url: string;
+}
+
+export type ServerEvent =
+  | WorkerEvent
+  | {
+      event: 'ready';
+      url: string;
+      urls: readonly string[];
+      model: string;
+      workers: number;
+      threads: number;
+      pid: number;
+      bootMs: number;
+    }
+  | { event: 'warning'; warning: string }
+  | { event: 'worker-started'; worker: number; pid: number; generation: number }
+  | { event: 'worker-died'; worker: number; pid: number; reason: string; replacedInMs: number | undefined }
+  | { event: 'worker-killed'; worker: number; pid: number; reason: string }
+  | { event: 'output'; pid: number; stream: 'stdout' | 'stderr'; text: string }
+  | { event: 'stopping'; reason: string; gracefulMs: number }
+  | { event: 'stopped'; reason: string; requests: number };
+
+type Name = ServerEvent['event'];
+type Of<N extends Name> = Extract<ServerEvent, { event: N }>;
+
+/** Level and message of each event. Fields that came from a client are quoted by JSON in the line, not here. */
+export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => string] } = {
+  ready: ['info', (e) => `serving on ${e.urls.join(', ')}`],
+  warning: ['warn', (e) => e.warning],
+  'worker-started': ['debug', (e) => `worker ${e.worker} is ready (pid ${e.pid})`],
+  'worker-died': [
+    'error',
+    (e) =>
+      `worker ${e.worker} (pid ${e.pid}) died: ${e.reason}; its connections are lost` +
+      (e.replacedInMs === undefined ? '' : `; replacing it ${e.replacedInMs ? `in ${e.replacedInMs} ms` : 'now'}`),
+  ],
+  'worker-killed': ['warn', (e) => `killed worker ${e.worker} (pid ${e.pid}): ${e.reason}`],
+  'thread-lost': [
+    'error',
+    (e) => `thread ${e.tid} of worker pid ${e.pid} ended and lost ${e.connections} connection(s); replacing it`,
+  ],
+  'thread-unfit': [
+    'error',
+    (e) => `a new thread could not load the app: ${e.reason}; trying again in ${e.retryInMs} ms`,
+  ],
+  'connection-lost': ['error', (e) => `a connection was closed unserved: ${e.reason}`],
+  'connections-shed': [
+    'warn',
+    (e) => `--max-connections is reached and clients are waiting; closed the ${e.count} slowest idle connection(s)`,
+  ],
+  'request-failed': ['error', (e) => `the app failed on a request: ${e.err.message}`],
+  'response-cut': [
+    'error',
+    (e) => `the app failed after its answer had begun, so the connection was cut: ${e.err.message}`,
+  ],
+  'client-gone': ['debug', () => 'the client went away before its answer was complete'],
+  'app-crashed': ['fatal', (e) => `uncaught in the app, which ends this worker: ${e.err.message}`],
+  'app-warning': ['warn', (e) => e.warning],
+  output: ['info', (e) => e.text],
+  stopping: ['info', (e) => `stopping (${e.reason}): draining for up to ${e.gracefulMs} ms`],
+  stopped: ['info', (e) => `stopped (${e.reason}) after ${e.requests} request(s)`],
+};
+
+/** The bus between the core and whoever tells about it. */
+export class Events extends EventEmitter<{ event: [ServerEvent] }> {
+  tell(event: ServerEvent): void {
+    this.emit('event', event);
+  }
+}
+
+export function errorRecord(error: unknown): ErrorRecord {
+  if (error instanceof Error) {
+    return { type: error.name, message: error.message, stack: error.stack ?? `${error.name}: ${error.message}` };
+  }
+  const message = String(error);
+  return { type: typeof error, message, stack: message };
+}

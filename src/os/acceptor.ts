@@ -1,0 +1,119 @@
+// Accepts connections from listening sockets, up to a limit. At the limit, and when told to, it suspends: the
+// kernel's backlog then queues the clients and nobody is turned away. The supervisor, workers and threads use it.
+import { createServer, type Server, type Socket } from 'node:net';
+import { closeDescriptor, duplicate, isReadable } from './descriptor.js';
+
+export interface AcceptorOptions {
+  /** Descriptors of listening sockets; the acceptor owns them from now on. */
+  readonly fds: readonly number[];
+  /** Node calls listen(2) once more on each of them, so it must know their backlog. */
+  readonly backlog: number;
+  /** Connections served at the same time, at least 1. */
+  readonly limit: number;
+  /** Leave the bytes of a new connection unread, for a socket that is handed on to somebody else. */
+  readonly handOver: boolean;
+  /** Serves a connection; settles when it has ended. Never rejects. */
+  readonly serve: (socket: Socket) => Promise<void>;
+  /** The limit is reached and a client is waiting in the backlog; called again until that changes. */
+  readonly onCrowded: () => void;
+}
+
+/** How often a full house looks whether somebody waits outside (milliseconds). */
+const lookEvery = 100;
+
+export class Acceptor {
+  readonly #options: AcceptorOptions;
+  readonly #doors: Door[];
+  #active = 0;
+  #wanted = false;
+  #looking: NodeJS.Timeout | undefined;
+
+  constructor(options: AcceptorOptions) {
+    this.#options = options;
+    this.#doors = options.fds.map((fd) => new Door(fd, options, this.#accept));
+  }
+
+  /** Connections that were accepted here and have not ended. */
+  get active(): number {
+    return this.#active;
+  }
+
+  start(): void {
+    this.#wanted = true;
+    this.#reconsider();
+  }
+
+  /** Stops accepting for good and gives the descriptors back to the system. Connections go on. */
+  close(): void {
+    this.#wanted = false;
+    clearInterval(this.#looking);
+    for (const door of this.#doors) door.remove();
+  }
+
+  readonly #accept = (socket: Socket): void => {
+    this.#active++;
+    if (this.#active >= this.#options.limit) this.#reconsider();
+    void this.#options.serve(socket).finally(() => {
+      this.#active--;
+      if (this.#active === this.#options.limit - 1) this.#reconsider();
+    });
+  };
+
+  #reconsider(): void {
+    const open = this.#wanted && this.#active < this.#options.limit;
+    for (const door of this.#doors) {
+      if (open) door.open();
+      else door.shut();
+    }
+    clearInterval(this.#looking);
+    if (open || !this.#wanted) return;
+    this.#looking = setInterval(() => {
+      if (this.#doors.some((door) => door.isWaitedAt)) this.#options.onCrowded();
+    }, lookEvery);
+  }
+}
+
+/** One listening socket. Node can only stop to accept by closing a descriptor, so another copy is kept. */
+class Door {
+  readonly #options: AcceptorOptions;
+  readonly #onConnection: (socket: Socket) => void;
+  /** The descriptor that an open door polls, or that a shut one keeps; -1 once it is removed. */
+  #fd: number;
+  #server: Server | undefined;
+
+  constructor(fd: number, options: AcceptorOptions, onConnection: (socket: Socket) => void) {
+    this.#fd = fd;
+    this.#options = options;
+    this.#onConnection = onConnection;
+  }
+
+  /** Somebody waits in front of this door, which is shut. */
+  get isWaitedAt(): boolean {
+    return this.#server === undefined && this.#fd >= 0 && isReadable(this.#fd);
+  }
+
+  open(): void {
+    if (this.#server || this.#fd < 0) return;
+    // As http.Server does for the sockets that it accepts itself.
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: this.#options.handOver });
+    this.#server.on('connection', this.#onConnection);
+    // A failed accept (EMFILE) has cost one client its connection; the next accept may succeed.
+    this.#server.on('error', () => {});
+    this.#server.listen({ fd: this.#fd, backlog: this.#options.backlog });
+  }
+
+  shut(): void {
+    if (!this.#server) return;
+    // Only here is the C library needed, so a worker that never meets its limit never loads it.
+    this.#fd = duplicate(this.#fd);
+    this.#server.close();
+    this.#server = undefined;
+  }
+
+  remove(): void {
+    if (this.#server) this.#server.close();
+    else if (this.#fd >= 0) closeDescriptor(this.#fd);
+    this.#server = undefined;
+    this.#fd = -1;
+  }
+}

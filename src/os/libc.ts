@@ -1,0 +1,62 @@
+// The C library through koffi, which is prebuilt: the few calls that Node does not offer. Loaded on first use,
+// because a process that needs none of them should not pay for it.
+import { createRequire } from 'node:module';
+import { getSystemErrorName } from 'node:util';
+
+interface Libc {
+  socket(domain: number, type: number, protocol: number): number;
+  setsockopt(fd: number, level: number, option: number, value: Buffer, length: number): number;
+  bind(fd: number, address: Buffer, length: number): number;
+  listen(fd: number, backlog: number): number;
+  getsockname(fd: number, address: Buffer, length: Buffer): number;
+  fcntl(fd: number, command: number, type: 'int', value: number): number;
+  socketpair(domain: number, type: number, protocol: number, pair: Buffer): number;
+  poll(entries: Buffer, count: number, timeout: number): number;
+  umask(mask: number): number;
+  close(fd: number): number;
+  errno(): number;
+}
+
+/** A call to the C library failed. `code` is the name of its errno, such as `EADDRINUSE`. */
+export class SystemCallError extends Error {
+  override readonly name = 'SystemCallError';
+  constructor(
+    readonly code: string,
+    readonly call: string,
+  ) {
+    super(`${call}: ${code}`);
+  }
+}
+
+let loaded: Libc | undefined;
+
+/** @throws what koffi throws where it cannot be loaded (no prebuilt binary for this platform). */
+export function libc(): Libc {
+  loaded ??= load();
+  return loaded;
+}
+
+/** Returns `result` of the call named `call`, or throws its errno as a `SystemCallError`. */
+export function checked(call: string, result: number): number {
+  if (result < 0) throw new SystemCallError(getSystemErrorName(-libc().errno()), call);
+  return result;
+}
+
+function load(): Libc {
+  // `require`, not `import()`: the callers are synchronous, and koffi is a CommonJS module.
+  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+  const library = koffi.load(null); // the symbols of this process: libc on Linux, libSystem on macOS
+  return {
+    socket: library.func('int socket(int, int, int)'),
+    setsockopt: library.func('int setsockopt(int, int, int, const void*, uint32_t)'),
+    bind: library.func('int bind(int, const void*, uint32_t)'),
+    listen: library.func('int listen(int, int)'),
+    getsockname: library.func('int getsockname(int, void*, void*)'),
+    fcntl: library.func('int fcntl(int, int, ...)'),
+    socketpair: library.func('int socketpair(int, int, int, void*)'),
+    poll: library.func('int poll(void*, unsigned long, int)'),
+    umask: library.func('int umask(int)'),
+    close: library.func('int close(int)'),
+    errno: () => koffi.errno(),
+  };
+}
