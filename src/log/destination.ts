@@ -1,0 +1,44 @@
+// Where log lines go: which descriptor, and in pieces of what size it takes them whole from several processes.
+import { fstatSync, openSync } from 'node:fs';
+import { ExitCode, StartupError } from '../errors.js';
+import { wholeInPipe } from './line.js';
+
+export interface Destination {
+  readonly fd: number;
+  /** Bytes that one write(2) puts there in one piece. */
+  readonly whole: number;
+}
+
+/** A file opened for appending takes any write whole; this is only how much is gathered for one. */
+const wholeInFile = 65_536;
+
+/** @param from where `path` was configured, in words, for the error. @throws StartupError */
+export function openLogFile(path: string, from: string): Destination {
+  try {
+    return { fd: openSync(path, 'a', 0o640), whole: wholeInFile };
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new StartupError(
+      ExitCode.config,
+      `cannot open the log file ${path} (${from}): ${reasons[code ?? ''] ?? message}; ` +
+        'name a file that this user may append to',
+      { cause: error },
+    );
+  }
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  ENOENT: 'its directory does not exist',
+  EISDIR: 'it is a directory',
+  EROFS: 'the file system is read-only',
+};
+
+export function standardOutput(): Destination {
+  const fd = 1;
+  let isFile = false;
+  try {
+    isFile = fstatSync(fd).isFile();
+  } catch {} // closed: the first write will tell
+  return { fd, whole: isFile ? wholeInFile : wholeInPipe };
+}

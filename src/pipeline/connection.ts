@@ -1,0 +1,72 @@
+// One adopted connection: which request it is at, and for how long its client has kept the server waiting.
+// It decides nothing and closes nothing.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+
+/** A client that moves fewer bytes than this between two looks at it has not moved. */
+const progressBytes = 256;
+
+const key = Symbol('mpserve.connection');
+
+export class Connection {
+  readonly socket: Socket;
+  #request: IncomingMessage | undefined;
+  #response: ServerResponse | undefined;
+  #upgraded = false;
+  #moved = 0;
+  #movedAt: number;
+
+  constructor(socket: Socket, now: number) {
+    this.socket = socket;
+    this.#movedAt = now;
+    (socket as Keyed)[key] = this;
+  }
+
+  static of(socket: Socket): Connection | undefined {
+    return (socket as Keyed)[key];
+  }
+
+  begin(request: IncomingMessage, response: ServerResponse): void {
+    this.#request = request;
+    this.#response = response;
+  }
+
+  /** From now on it speaks another protocol, of which nothing is known here. */
+  upgrade(): void {
+    this.#upgraded = true;
+  }
+
+  /** No request is being answered: before the first, between two, or while headers arrive. */
+  get betweenRequests(): boolean {
+    if (this.#upgraded) return false;
+    return this.#response === undefined || this.#response.writableFinished || this.#response.destroyed;
+  }
+
+  /** The answer that is being made now, if any. */
+  get response(): ServerResponse | undefined {
+    return this.betweenRequests ? undefined : this.#response;
+  }
+
+  /**
+   * Milliseconds for which the client has kept us waiting (for a request, for more of a body, or by not reading
+   * its answer), as far as the looks at it can tell; -1 while it is the app's turn.
+   */
+  idleFor(now: number): number {
+    const moved = this.socket.bytesRead + this.socket.bytesWritten;
+    if (moved - this.#moved >= progressBytes) {
+      this.#moved = moved;
+      this.#movedAt = now;
+    }
+    return this.#clientsTurn ? now - this.#movedAt : -1;
+  }
+
+  get #clientsTurn(): boolean {
+    if (this.#upgraded) return false;
+    if (this.betweenRequests || this.socket.writableLength > 0) return true;
+    const request = this.#request;
+    // A body that is on its way, unless the app has let it fill the buffer.
+    return request !== undefined && !request.complete && request.readableLength < request.readableHighWaterMark;
+  }
+}
+
+type Keyed = Socket & { [key]?: Connection };

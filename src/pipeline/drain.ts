@@ -1,0 +1,47 @@
+// Brings connections to their end: requests in flight are finished, idle connections are closed when they have
+// been quiet for a while, so that a request on its way does not meet a closed socket.
+import type { Connection } from './connection.js';
+
+/** An idle connection is closed after so long without a byte (milliseconds). */
+const quiet = 1000;
+const interval = 100;
+
+export class Drain {
+  readonly #connections: ReadonlySet<Connection>;
+  /** Bytes read on each connection at the last look, and since when it has been so many. */
+  readonly #seen = new WeakMap<Connection, { bytes: number; since: number }>();
+
+  constructor(connections: ReadonlySet<Connection>) {
+    this.#connections = connections;
+    for (const { response } of connections) {
+      // An answer that has not begun can still say that it is the connection's last.
+      if (response && !response.headersSent) response.shouldKeepAlive = false;
+    }
+  }
+
+  /** Settles when no connection is left. */
+  async finish(deadline: AbortSignal): Promise<void> {
+    await new Promise<void>((done) => {
+      const look = () => {
+        if (deadline.aborted) for (const { socket } of this.#connections) socket.destroy();
+        else this.#closeQuiet(performance.now());
+        if (this.#connections.size > 0 && !deadline.aborted) return;
+        clearInterval(timer);
+        deadline.removeEventListener('abort', look);
+        done();
+      };
+      const timer = setInterval(look, interval);
+      deadline.addEventListener('abort', look);
+      look();
+    });
+  }
+
+  #closeQuiet(now: number): void {
+    for (const connection of this.#connections) {
+      const bytes = connection.socket.bytesRead;
+      const seen = this.#seen.get(connection);
+      if (seen?.bytes !== bytes) this.#seen.set(connection, { bytes, since: now });
+      else if (connection.betweenRequests && now - seen.since >= quiet) connection.socket.destroy();
+    }
+  }
+}

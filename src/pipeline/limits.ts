@@ -1,0 +1,40 @@
+// The limit on a request's body: 413 before the app is called where its length is announced, and in the middle
+// where it is not (RFC 9110, section 15.5.14). The other limits are Node's own and set in `adopting-server.ts`.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { HttpError } from '../errors.js';
+import type { Stage } from './stage.js';
+
+type AnswerEarly = (error: HttpError, req: IncomingMessage, res: ServerResponse, reqId: string) => void;
+
+/** @param most bytes; a request with a larger body is answered with 413 by `answer` and never comes to its end. */
+export function limitBody(most: number, answer: AnswerEarly): Stage {
+  return (next) => (req, res, reqId) => {
+    if (announcesMore(req, most)) {
+      answer(new HttpError(413, `the body is larger than ${most} bytes`), req, res, reqId);
+      req.resume();
+      return undefined;
+    }
+    if (req.headers['transfer-encoding'] !== undefined) {
+      countBody(req, most, () => answer(new HttpError(413, `the body is larger than ${most} bytes`), req, res, reqId));
+    }
+    return next(req, res, reqId);
+  };
+}
+
+export function announcesMore(req: IncomingMessage, most: number): boolean {
+  const announced = req.headers['content-length'];
+  return announced !== undefined && Number(announced) > most;
+}
+
+/** Counts what the parser pushes into the request, whether or not the app reads it; drops it from `most` on. */
+function countBody(req: IncomingMessage, most: number, exceeded: () => void): void {
+  let bytes = 0;
+  const push = req.push;
+  req.push = (chunk: Buffer | null, encoding?: BufferEncoding) => {
+    const before = bytes;
+    bytes += chunk?.length ?? 0;
+    if (bytes <= most) return push.call(req, chunk, encoding);
+    if (before <= most) exceeded();
+    return true; // go on reading, into nothing, while the connection lingers
+  };
+}

@@ -1,0 +1,166 @@
+// The one path that every request takes in every model: an http.Server that adopts connections, and the stages
+// in front of the app. Knows no model, process or thread.
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { threadId } from 'node:worker_threads';
+import type { App } from '../app/app.js';
+import type { Limits } from '../config/config.js';
+import type { WorkerEvent } from '../events.js';
+import type { Destination } from '../log/destination.js';
+import type { AccessLog } from './access-log.js';
+import { adopt, createAdoptingServer, retire } from './adopting-server.js';
+import { Connection } from './connection.js';
+import { Drain } from './drain.js';
+import { answerEarly, answerFailures } from './failures.js';
+import { announcesMore, limitBody } from './limits.js';
+import { createRequestIds } from './request-id.js';
+import { Shedding } from './shedding.js';
+import { compose, type Handler, type Stage } from './stage.js';
+
+export interface PipelineOptions {
+  readonly app: App;
+  readonly limits: Limits;
+  /** Connections at the same time that whoever accepts them allows; at least 1. */
+  readonly maxConnections: number;
+  readonly accessLog: Destination | undefined;
+  readonly tell: (event: WorkerEvent) => void;
+}
+
+/** Loads what this configuration needs and nothing else. */
+export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
+  const { accessLog } = options;
+  if (!accessLog) return new Pipeline(options, undefined);
+  const module = await import('./access-log.js');
+  return new Pipeline(options, new module.AccessLog(accessLog));
+}
+
+export class Pipeline {
+  readonly #app: App;
+  readonly #accessLog: AccessLog | undefined;
+  readonly #stages: readonly Stage[];
+  readonly #server: Server;
+  readonly #connections = new Set<Connection>();
+  readonly #shedding: Shedding;
+  readonly #tell: PipelineOptions['tell'];
+  readonly #nameRequest = createRequestIds();
+  #drain: Drain | undefined;
+  #served = 0;
+
+  constructor({ app, limits, maxConnections, tell }: PipelineOptions, accessLog: AccessLog | undefined) {
+    this.#app = app;
+    this.#accessLog = accessLog;
+    this.#stages = [
+      ...(accessLog ? [accessLog.stage] : []),
+      answerFailures(tell),
+      ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize, answerEarly)] : []),
+    ];
+    this.#shedding = new Shedding(this.#connections, maxConnections);
+    this.#tell = tell;
+    this.#server = createAdoptingServer(limits);
+    this.#server.on(
+      'request',
+      this.#requests((req, res) => app.handle(req, res)),
+    );
+    if (limits.maxBodySize > 0) this.#askBeforeContinue(limits.maxBodySize);
+    if (app.server) this.#honour(app.server);
+  }
+
+  /** Requests that have begun so far. */
+  get served(): number {
+    return this.#served;
+  }
+
+  /** Serves a connection that somebody else accepted. Settles when it has ended; never rejects. */
+  adopt(socket: Socket): Promise<void> {
+    return new Promise((ended) => {
+      if (socket.destroyed) return ended();
+      const connection = new Connection(socket, performance.now());
+      this.#connections.add(connection);
+      socket.once('close', () => {
+        this.#connections.delete(connection);
+        ended();
+      });
+      this.#shedding.added();
+      adopt(this.#server, socket);
+    });
+  }
+
+  /** For how long the slowest client has kept us waiting, in milliseconds; -1 while all wait for the app. */
+  idleFor(): number {
+    const now = performance.now();
+    return Math.max(-1, ...[...this.#connections].map((connection) => connection.idleFor(now)));
+  }
+
+  /** Closes the slowest of the connections whose clients keep us waiting, if any has done so for too long. */
+  shed(): void {
+    const count = this.#shedding.shed();
+    if (count > 0) this.#tell({ event: 'connections-shed', pid: process.pid, tid: threadId, count });
+  }
+
+  /** Finishes what is in flight; answers from now on end their connections. Aborting `deadline` cuts what is left. */
+  async drain(deadline: AbortSignal): Promise<void> {
+    this.#drain ??= new Drain(this.#connections);
+    await this.#drain.finish(deadline);
+    this.#shedding.stop();
+    retire(this.#server);
+    this.#accessLog?.flush();
+  }
+
+  /** What Node calls for a request: names it, counts it, and sends it through the stages to `app`. */
+  #requests(app: Handler): (req: IncomingMessage, res: ServerResponse) => void {
+    const handle = compose(this.#stages, app);
+    return (req, res) => {
+      this.#served++;
+      const reqId = this.#nameRequest(req);
+      res.setHeader('x-request-id', reqId);
+      Connection.of(req.socket)?.begin(req, res);
+      if (this.#drain) res.shouldKeepAlive = false;
+      handle(req, res, reqId);
+    };
+  }
+
+  /** With a limit on bodies, a client that asks is told before it sends one (RFC 9110, section 10.1.1). */
+  #askBeforeContinue(most: number): void {
+    const handle = this.#requests((req, res) => {
+      res.writeContinue();
+      return this.#app.handle(req, res);
+    });
+    const refuse = this.#requests(() => undefined); // the limit stage answers
+    this.#server.on('checkContinue', (req, res) => (announcesMore(req, most) ? refuse : handle)(req, res));
+  }
+
+  /**
+   * Passes on to the app's own server the events that change how Node treats a connection, for as long as it
+   * listens to them: Node looks at whether there is a listener at all.
+   */
+  #honour(appServer: Server): void {
+    const exchange = (name: string) =>
+      this.#requests((req, res) => {
+        appServer.emit(name, req, res);
+      });
+    const handOff = (name: string) => (req: IncomingMessage, socket: Duplex, head: Buffer) => {
+      this.#served++;
+      Connection.of(req.socket)?.upgrade();
+      this.#accessLog?.upgraded(req, socket, this.#nameRequest(req));
+      appServer.emit(name, req, socket, head);
+    };
+    const forwards: Readonly<Record<string, (...args: never[]) => void>> = {
+      upgrade: handOff('upgrade'),
+      connect: handOff('connect'),
+      checkContinue: exchange('checkContinue'),
+      checkExpectation: exchange('checkExpectation'),
+      clientError: (error: Error, socket: Duplex) => appServer.emit('clientError', error, socket),
+    };
+    const server = this.#server;
+    const follow = (name: string | symbol, listening: boolean): void => {
+      const forward = typeof name === 'string' ? forwards[name] : undefined;
+      if (forward === undefined || typeof name !== 'string') return;
+      server.removeListener(name, forward as () => void);
+      if (listening) server.on(name, forward as () => void);
+    };
+    for (const name of Object.keys(forwards)) follow(name, appServer.listenerCount(name) > 0);
+    appServer.on('newListener', (name) => follow(name, true));
+    appServer.on('removeListener', (name) => follow(name, appServer.listenerCount(name) > 0));
+  }
+}

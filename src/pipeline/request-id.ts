@@ -1,0 +1,18 @@
+// The name of a request in every log line and in its answer: the client's own where it is sane, else a new one.
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+
+/** Nothing that could break out of a header, a log line or a page; long enough for a W3C trace context. */
+const sane = /^[\w.:+/=@-]{1,128}$/;
+
+/** @returns a function that names requests; each pipeline has one, and no two of them give the same name. */
+export function createRequestIds(): (req: IncomingMessage) => string {
+  const prefix = randomBytes(6).toString('base64url');
+  let count = 0;
+  return (req) => {
+    const given = req.headers['x-request-id'];
+    if (typeof given === 'string' && sane.test(given)) return given;
+    count++;
+    return `${prefix}-${count.toString(36)}`;
+  };
+}
