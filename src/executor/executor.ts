@@ -1,0 +1,22 @@
+// Runs connections inside a worker. Three ways: inline, on a thread of its own each, on a pool of threads.
+import type { Socket } from 'node:net';
+import type { WorkerEvent } from '../events.js';
+
+export interface Executor {
+  /** Loads the app. Settles when a connection could be served. @throws StartupError */
+  start(): Promise<void>;
+  /** Serves a connection. Settles when it has ended; never rejects, whatever the client or the app does. */
+  run(socket: Socket): Promise<void>;
+  /** Ends all connections gracefully, and cuts what is left after `ms` milliseconds. Always settles soon after. */
+  drain(ms: number): Promise<void>;
+  snapshot(): ExecutorSnapshot;
+  /** It is crowded and clients are waiting: closes the slowest idle connections, if any. */
+  shed(): void;
+}
+
+export interface ExecutorSnapshot {
+  /** Requests served so far. */
+  readonly served: number;
+}
+
+export type Tell = (event: WorkerEvent) => void;

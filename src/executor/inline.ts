@@ -1,0 +1,58 @@
+// Runs every connection on this very event loop. It is also what each thread of the other executors does inside.
+import type { Socket } from 'node:net';
+import type { App } from '../app/app.js';
+import { loadApp } from '../app/load.js';
+import { createPipeline, type Pipeline } from '../pipeline/pipeline.js';
+import type { ThreadSettings } from '../process/settings.js';
+import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
+import { farewell } from './farewell.js';
+
+export class Inline implements Executor {
+  readonly #settings: ThreadSettings;
+  readonly #maxConnections: number;
+  readonly #tell: Tell;
+  #app: App | undefined;
+  #pipeline: Pipeline | undefined;
+
+  constructor(settings: ThreadSettings, maxConnections: number, tell: Tell) {
+    this.#settings = settings;
+    this.#maxConnections = maxConnections;
+    this.#tell = tell;
+  }
+
+  async start(): Promise<void> {
+    const { app: target, addresses, demoFaults, bootTimeout: timeout, limits, accessLog } = this.#settings;
+    const app = await loadApp({ target, addresses, demoFaults, timeout });
+    this.#app = app;
+    this.#pipeline = await createPipeline({
+      app,
+      limits,
+      accessLog,
+      maxConnections: this.#maxConnections,
+      tell: this.#tell,
+    });
+  }
+
+  async run(socket: Socket): Promise<void> {
+    await this.#pipeline?.adopt(socket);
+  }
+
+  async drain(ms: number): Promise<void> {
+    const deadline = AbortSignal.timeout(ms);
+    await this.#pipeline?.drain(deadline);
+    await farewell(this.#app, deadline);
+  }
+
+  snapshot(): ExecutorSnapshot {
+    return { served: this.#pipeline?.served ?? 0 };
+  }
+
+  shed(): void {
+    this.#pipeline?.shed();
+  }
+
+  /** Milliseconds for which the slowest client has kept us waiting; -1 while all wait for the app. */
+  idleFor(): number {
+    return this.#pipeline?.idleFor() ?? -1;
+  }
+}

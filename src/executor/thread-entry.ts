@@ -1,0 +1,87 @@
+// The inside of a thread: loads the app and runs connections inline, like a process of its own. In a pool it is
+// piscina's task file, and a task is a connection; alone it serves the one connection it was started for.
+import { Socket } from 'node:net';
+import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads';
+import { ExitCode, StartupError } from '../errors.js';
+import { errorRecord } from '../events.js';
+import { Acceptor } from '../os/acceptor.js';
+import { Inline } from './inline.js';
+import type { FromThread, Hello, ThreadData, ToThread } from './thread-messages.js';
+
+/** Served requests are reported this often while there are any (milliseconds). */
+const reportEvery = 1000;
+/** What a thread that has served its one connection leaves to the app to close (milliseconds). */
+const farewellMs = 5000;
+
+const { settings, only }: ThreadData = workerData;
+const { port1: port, port2 } = new MessageChannel();
+const say = (message: FromThread): void => port.postMessage(message);
+
+let executor: Inline | undefined;
+let acceptor: Acceptor | undefined;
+let taken: Int32Array | undefined;
+let reported = 0;
+
+/** A descriptor that was dup'ed for this thread and now belongs to it. */
+const serve = (fd: number): Promise<void> => {
+  // Whoever handed it over looks here whether this thread ever got to it.
+  if (taken) Atomics.add(taken, 0, 1);
+  return executor?.run(new Socket({ fd, readable: true, writable: true, allowHalfOpen: true })) ?? Promise.resolve();
+};
+
+/** For piscina: settles when the connection has ended. */
+export default serve;
+
+const handlers: { readonly [T in ToThread['type']]: (message: Extract<ToThread, { type: T }>) => void } = {
+  load: (message) => void load(message),
+  drain: ({ ms }) => void drain(ms),
+  'idle?': () => say({ type: 'idle', ms: executor?.idleFor() ?? -1 }),
+  shed: () => executor?.shed(),
+};
+port.on('message', (message: ToThread) => handlers[message.type](message as never));
+process.on('uncaughtExceptionMonitor', (error) =>
+  say({ type: 'event', event: { event: 'app-crashed', pid: process.pid, tid: threadId, err: errorRecord(error) } }),
+);
+setInterval(report, reportEvery).unref();
+parentPort?.postMessage({ mpserve: 'hello', threadId, port: port2 } satisfies Hello, [port2]);
+if (only) void load({ type: 'load', listen: [], maxConnections: 1, taken: only.taken });
+
+async function load({ listen, maxConnections, taken: counter }: Extract<ToThread, { type: 'load' }>): Promise<void> {
+  taken = counter;
+  const inline = new Inline(settings, maxConnections, (event) => say({ type: 'event', event }));
+  try {
+    await inline.start();
+  } catch (error) {
+    const { message, stack = '' } = error as Error;
+    say({ type: 'failed', exitCode: error instanceof StartupError ? error.exitCode : ExitCode.boot, message, stack });
+    return;
+  }
+  executor = inline;
+  if (only) void serve(only.fd).then(() => drain(farewellMs));
+  if (listen.length > 0) {
+    acceptor = new Acceptor({
+      fds: listen,
+      backlog: settings.backlog,
+      limit: maxConnections,
+      handOver: false,
+      serve: (socket) => inline.run(socket),
+      onCrowded: () => inline.shed(),
+    });
+    acceptor.start();
+  }
+  say({ type: 'ready' });
+}
+
+async function drain(ms: number): Promise<void> {
+  acceptor?.close();
+  await executor?.drain(ms);
+  report();
+  say({ type: 'drained' });
+  if (only) process.exit();
+}
+
+function report(): void {
+  const served = executor?.snapshot().served ?? 0;
+  if (served > reported) say({ type: 'served', count: served - reported });
+  reported = served;
+}

@@ -1,0 +1,162 @@
+// Runs connections on a pool of threads (piscina). Where the process accepts, a connection is one task of the pool
+// and goes to a thread as a copy of its descriptor; where the threads accept by themselves, the pool only keeps
+// them alive.
+import type { Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { Piscina } from 'piscina';
+import { BackOff } from '../back-off.js';
+import { roundRobin } from '../balance/round-robin.js';
+import { ExitCode, StartupError } from '../errors.js';
+import { closeDescriptor, descriptorOf, duplicate } from '../os/descriptor.js';
+import type { WorkerSettings } from '../process/settings.js';
+import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
+import { allSettledWithin, Thread } from './thread.js';
+import { isHello, type ThreadData } from './thread-messages.js';
+
+const threadFile = fileURLToPath(new URL('../executor/thread-entry.cjs', import.meta.url));
+
+export class ThreadPool implements Executor {
+  readonly #settings: WorkerSettings;
+  readonly #tell: Tell;
+  readonly #share: number;
+  readonly #balance = roundRobin();
+  readonly #backOff = new BackOff();
+  /** In the order of their ids, which is the order of their birth. */
+  readonly #threads = new Map<number, Thread>();
+  /** Connections for which there is no thread at this moment. */
+  readonly #waiting: (() => void)[] = [];
+  #pool: Piscina | undefined;
+  /** The thread that was chosen for the task that is being submitted. */
+  #chosen = -1;
+  #servedByTheDead = 0;
+  #onBootFailure: ((error: Error) => void) | undefined;
+  #draining = false;
+
+  constructor(settings: WorkerSettings, tell: Tell) {
+    this.#settings = settings;
+    this.#tell = tell;
+    this.#share = Math.max(1, Math.floor(settings.maxConnections / settings.threads));
+  }
+
+  async start(): Promise<void> {
+    const { threads } = this.#settings;
+    const pool = new Piscina({
+      filename: threadFile,
+      minThreads: threads,
+      maxThreads: threads,
+      concurrentTasksPerWorker: this.#settings.maxConnections,
+      // With atomics an idle thread would sleep in Atomics.wait, and the app's sockets and timers with it.
+      atomics: 'disabled',
+      recordTiming: false,
+      workerData: { settings: this.#settings } satisfies ThreadData,
+      loadBalancer: (_, workers) => workers.find(({ id }) => id === this.#chosen) ?? null,
+    });
+    this.#pool = pool;
+    // A thread that had no connection has died; `workerDestroy` sees to all of them.
+    pool.on('error', () => {});
+    pool.on('workerDestroy', ({ id }: { id: number }) => this.#lose(id));
+    await new Promise<void>((ready, failed) => {
+      this.#onBootFailure = failed;
+      pool.on('message', (message: unknown) => {
+        if (!isHello(message)) return;
+        const thread = new Thread(message, this.#tell);
+        this.#threads.set(thread.id, thread);
+        void this.#load(thread).then(() => {
+          if (this.#ready.length === threads) ready();
+        });
+      });
+    });
+    this.#onBootFailure = undefined;
+  }
+
+  async run(socket: Socket): Promise<void> {
+    const original = descriptorOf(socket);
+    if (original === undefined) return;
+    const fd = duplicate(original);
+    socket.destroy(); // closes one of two descriptors, and sends nothing
+    await this.#give(fd);
+  }
+
+  async drain(ms: number): Promise<void> {
+    this.#draining = true;
+    const threads = [...this.#threads.values()];
+    for (const thread of threads) thread.say({ type: 'drain', ms });
+    // A thread that is stuck cannot say that it has given up.
+    await allSettledWithin(
+      ms,
+      threads.map(({ drained }) => drained),
+    );
+  }
+
+  snapshot(): ExecutorSnapshot {
+    const living = [...this.#threads.values()].reduce((sum, { served }) => sum + served, 0);
+    return { served: this.#servedByTheDead + living };
+  }
+
+  shed(): void {
+    for (const thread of this.#ready) thread.say({ type: 'shed' });
+  }
+
+  get #ready(): Thread[] {
+    return [...this.#threads.values()].filter(({ isReady }) => isReady);
+  }
+
+  async #load(thread: Thread): Promise<void> {
+    const listen = this.#settings.threadAccept === 'shared' ? this.#settings.listen.map(duplicate) : [];
+    thread.say({ type: 'load', listen, maxConnections: this.#share, taken: thread.taken });
+    try {
+      await thread.ready;
+      for (const serve of this.#waiting.splice(0)) serve();
+    } catch (error) {
+      if (this.#onBootFailure) return this.#onBootFailure(error as Error);
+      const { id } = thread;
+      const delay = this.#backOff.died(0);
+      this.#tell({
+        event: 'thread-unfit',
+        pid: process.pid,
+        tid: id,
+        reason: (error as Error).message,
+        retryInMs: delay,
+      });
+      // Its end makes piscina start another.
+      const end = () => this.#pool?.threads.find(({ threadId }) => threadId === id)?.terminate();
+      setTimeout(end, delay);
+    }
+  }
+
+  /** Gives the connection behind `fd` to a thread, or to another one if that dies before it took it. */
+  async #give(fd: number): Promise<void> {
+    const thread = this.#balance(this.#ready);
+    if (!thread) {
+      if (this.#draining) return closeDescriptor(fd);
+      await new Promise<void>((served) => this.#waiting.push(served));
+      return this.#give(fd);
+    }
+    const place = thread.posted++;
+    thread.active++;
+    this.#chosen = thread.id;
+    try {
+      await this.#pool?.run(fd);
+    } catch {
+      // The thread died. Tasks are taken in the order in which they were posted.
+      if (Atomics.load(thread.taken, 0) <= place) return this.#give(fd);
+    } finally {
+      thread.active--;
+    }
+  }
+
+  #lose(id: number): void {
+    const thread = this.#threads.get(id);
+    if (this.#onBootFailure) {
+      const message = 'the app ended its thread while it was loading (does it call process.exit?)';
+      this.#onBootFailure(new StartupError(ExitCode.app, message));
+    }
+    if (!thread) return;
+    this.#threads.delete(id);
+    thread.close();
+    this.#servedByTheDead += thread.served;
+    if (thread.isReady && !this.#draining) {
+      this.#tell({ event: 'thread-lost', pid: process.pid, tid: id, connections: thread.active });
+    }
+  }
+}

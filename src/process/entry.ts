@@ -1,0 +1,127 @@
+// The inside of a worker process: makes the executor, then accepts connections or is given them, until it is told
+// to drain. The supervisor's view of it is `handle.ts`.
+import type { Socket } from 'node:net';
+import { ExitCode, StartupError } from '../errors.js';
+import { errorRecord } from '../events.js';
+import type { Executor, Tell } from '../executor/executor.js';
+import { deaf } from '../executor/farewell.js';
+import { Inline } from '../executor/inline.js';
+import { Acceptor } from '../os/acceptor.js';
+import { type FromWorker, type ToWorker, tagged, untagged } from './messages.js';
+import { settingsVariable, type WorkerSettings } from './settings.js';
+
+/** Served requests are reported this often while there are any (milliseconds). */
+const reportEvery = 1000;
+/** What a worker that has served its one connection leaves to the app to close (milliseconds). */
+const farewellMs = 5000;
+
+const settings = JSON.parse(process.env[settingsVariable] ?? 'null') as WorkerSettings;
+delete process.env[settingsVariable]; // the app sees the environment that the user gave it
+
+const say = (message: FromWorker, said?: () => void): void => {
+  // Without a channel there is no supervisor, and 'disconnect' has ended this process.
+  if (process.connected) process.send?.(tagged(message), () => said?.());
+};
+const tell: Tell = (event) => say({ type: 'event', event });
+
+const executors: { readonly [E in WorkerSettings['executor']]: () => Promise<Executor> } = {
+  inline: async () => inline,
+  'thread-pool': async () => new (await import('../executor/thread-pool.js')).ThreadPool(settings, tell),
+  'thread-per-connection': async () =>
+    new (await import('../executor/thread-per-connection.js')).ThreadPerConnection(settings, tell),
+};
+
+const inline = new Inline(settings, settings.maxConnections, tell);
+let executor: Executor | undefined;
+let acceptor: Acceptor | undefined;
+/** Connections that were given before the app was loaded. */
+const early: { id: number; socket: Socket }[] = [];
+let draining = false;
+let reported = 0;
+
+const handlers: {
+  readonly [T in ToWorker['type']]: (message: Extract<ToWorker, { type: T }>, socket?: Socket) => void;
+} = {
+  connection: ({ id }, socket) => socket && take(id, socket),
+  drain: ({ ms }) => void drain(ms),
+  'idle?': () => say({ type: 'idle', ms: executor === inline ? inline.idleFor() : -1 }),
+  shed: () => executor?.shed(),
+};
+process.on('message', (raw: unknown, socket: unknown) => {
+  const message = untagged<ToWorker>(raw);
+  if (message) handlers[message.type](message as never, socket as Socket | undefined);
+});
+process.once('disconnect', () => process.exit(1)); // the supervisor is gone
+process.on('SIGTERM', deaf);
+process.on('SIGINT', deaf);
+process.on('uncaughtExceptionMonitor', (error) =>
+  tell({ event: 'app-crashed', pid: process.pid, tid: 0, err: errorRecord(error) }),
+);
+setInterval(report, reportEvery).unref();
+void start();
+
+async function start(): Promise<void> {
+  try {
+    const made = await executors[settings.executor]();
+    await made.start();
+    executor = made;
+  } catch (error) {
+    const { message, stack = '' } = error as Error;
+    const exitCode = error instanceof StartupError ? error.exitCode : ExitCode.boot;
+    say({ type: 'failed', exitCode, message, stack }, () => process.exit(exitCode));
+    return;
+  }
+  acceptor = listen(executor);
+  say({ type: 'ready' });
+  for (const { id, socket } of early.splice(0)) take(id, socket);
+}
+
+/** Accepts on the sockets that this process inherited, unless its threads do. */
+function listen(executor: Executor): Acceptor | undefined {
+  const threadsAccept = settings.executor === 'thread-pool' && settings.threadAccept === 'shared';
+  if (settings.listen.length === 0 || threadsAccept) return undefined;
+  const acceptor = new Acceptor({
+    fds: settings.listen,
+    backlog: settings.backlog,
+    limit: settings.maxConnections,
+    handOver: settings.executor !== 'inline',
+    serve: (socket) => executor.run(socket),
+    onCrowded: () => executor.shed(),
+  });
+  acceptor.start();
+  return acceptor;
+}
+
+function take(id: number, socket: Socket): void {
+  if (draining) {
+    say({ type: 'refused', id });
+    socket.destroy(); // our copy; the supervisor has kept its own
+    return;
+  }
+  if (!executor) return void early.push({ id, socket });
+  say({ type: 'accepted', id });
+  void executor.run(socket).then(() => {
+    say({ type: 'closed', id });
+    if (settings.once) void drain(farewellMs);
+  });
+}
+
+async function drain(ms: number): Promise<void> {
+  if (draining) return;
+  draining = true;
+  acceptor?.close();
+  for (const { id, socket } of early.splice(0)) take(id, socket);
+  await executor?.drain(ms);
+  say({ type: 'served', count: unreported() }, () => process.exit(0));
+}
+
+function report(): void {
+  const count = unreported();
+  if (count > 0) say({ type: 'served', count });
+}
+
+function unreported(): number {
+  const before = reported;
+  reported = executor?.snapshot().served ?? 0;
+  return reported - before;
+}

@@ -1,0 +1,209 @@
+// A worker process as the supervisor sees it. `drain` escalates to SIGKILL by itself, so whoever drains a worker
+// can wait for `exit` and needs no timer of its own.
+import type { ChildProcess } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { ExitCode, StartupError } from '../errors.js';
+import type { Events } from '../events.js';
+import type { Leash } from '../os/leash.js';
+import { type FromWorker, type ToWorker, tagged, untagged } from './messages.js';
+
+export type Stage = 'starting' | 'ready' | 'draining' | 'gone';
+
+/** How a worker ended. `livedMs` counts from when it was ready; 0 if it never was. */
+export interface ExitReason {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly livedMs: number;
+  /** It was told to. */
+  readonly wanted: boolean;
+}
+
+/** After a deadline a worker gets this long to say so itself (milliseconds). */
+const lastWord = 500;
+
+export class WorkerHandle {
+  readonly id: number;
+  readonly generation: number;
+  readonly pid: number;
+  /** Settles when it can serve; rejects with a `StartupError`, also when it dies before. */
+  readonly ready: Promise<void>;
+  readonly exit: Promise<ExitReason>;
+  readonly #child: ChildProcess;
+  readonly #leash: Leash | undefined;
+  readonly #events: Events;
+  /** By the numbers of the connections that were given: who waits for an answer, and who for their ends. */
+  readonly #answers = new Map<number, (answer: 'accepted' | 'refused') => void>();
+  readonly #ends = new Map<number, () => void>();
+  #given = 0;
+  #stage: Stage = 'starting';
+  #readyAt: number | undefined;
+  #served = 0;
+  #killing: NodeJS.Timeout | undefined;
+  #onIdle: ((ms: number) => void) | undefined;
+
+  constructor(
+    id: number,
+    generation: number,
+    child: ChildProcess,
+    leash: Leash | undefined,
+    events: Events,
+    bootMs: number,
+  ) {
+    this.id = id;
+    this.generation = generation;
+    this.pid = child.pid ?? -1;
+    this.#child = child;
+    this.#leash = leash;
+    this.#events = events;
+    this.ready = this.#becomesReady(bootMs);
+    this.ready.catch(() => {}); // also when nobody waits for it
+    this.exit = this.#ending();
+  }
+
+  get stage(): Stage {
+    return this.#stage;
+  }
+
+  /** Connections that were given to it and have not ended. */
+  get active(): number {
+    return this.#ends.size;
+  }
+
+  get served(): number {
+    return this.#served;
+  }
+
+  /**
+   * Gives it a connection. The socket stays open here until it has answered; a refused one is the caller's again.
+   * @param ended called when an accepted connection has ended, if only because the worker has
+   */
+  async give(socket: Socket, ended: () => void): Promise<'accepted' | 'refused'> {
+    if (this.#stage === 'draining' || this.#stage === 'gone') return 'refused';
+    const id = ++this.#given;
+    this.#ends.set(id, ended);
+    const answer = await new Promise<'accepted' | 'refused'>((answered) => {
+      this.#answers.set(id, answered);
+      // An error means that it is gone; `exit` answers for it then.
+      this.#child.send(tagged<ToWorker>({ type: 'connection', id }), socket, { keepOpen: true }, () => {});
+    });
+    if (answer === 'refused') this.#ends.delete(id);
+    else socket.destroy(); // our copy: closes a descriptor and sends nothing
+    return answer;
+  }
+
+  /** For how long its client has kept it waiting (milliseconds); -1 while it is the app's turn. */
+  idleFor(deadlineMs: number): Promise<number> {
+    return new Promise((answer) => {
+      const late = setTimeout(answer, deadlineMs, -1); // a worker that does not answer is busy
+      this.#onIdle = (ms) => {
+        clearTimeout(late);
+        answer(ms);
+      };
+      this.#say({ type: 'idle?' });
+    });
+  }
+
+  /** Tells it to close the slowest of its idle connections. */
+  shed(): void {
+    this.#say({ type: 'shed' });
+  }
+
+  /** Ends it gracefully within `ms` milliseconds, then by force. */
+  drain(ms: number): void {
+    if (this.#stage === 'gone') return;
+    this.#stage = 'draining';
+    this.#say({ type: 'drain', ms });
+    this.#killing ??= setTimeout(() => {
+      const reason = `it had not ended ${lastWord} ms after its ${ms} ms to drain`;
+      this.#events.tell({ event: 'worker-killed', worker: this.id, pid: this.pid, reason });
+      this.kill();
+    }, ms + lastWord);
+  }
+
+  kill(): void {
+    if (this.#stage === 'gone') return;
+    this.#stage = 'draining';
+    this.#child.kill('SIGKILL');
+  }
+
+  #becomesReady(bootMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => {
+        const message = `the app did not load within ${bootMs} ms (--boot-timeout): it blocks the event loop of its worker`;
+        reject(new StartupError(ExitCode.app, message));
+        this.kill();
+      }, bootMs + lastWord);
+      const handlers: { readonly [T in FromWorker['type']]: (message: Extract<FromWorker, { type: T }>) => void } = {
+        ready: () => {
+          clearTimeout(late);
+          this.#readyAt = performance.now();
+          if (this.#stage === 'starting') this.#stage = 'ready';
+          this.#events.tell({ event: 'worker-started', worker: this.id, pid: this.pid, generation: this.generation });
+          resolve();
+        },
+        failed: ({ exitCode, message, stack }) => reject(Object.assign(new StartupError(exitCode, message), { stack })),
+        accepted: ({ id }) => this.#answer(id, 'accepted'),
+        refused: ({ id }) => this.#answer(id, 'refused'),
+        closed: ({ id }) => {
+          this.#ends.get(id)?.();
+          this.#ends.delete(id);
+        },
+        served: ({ count }) => {
+          this.#served += count;
+        },
+        idle: ({ ms }) => this.#onIdle?.(ms),
+        event: ({ event }) => this.#events.tell(event),
+      };
+      this.#child.on('message', (raw) => {
+        const message = untagged<FromWorker>(raw);
+        if (message) handlers[message.type](message as never);
+      });
+      this.#child.once('error', (error) => {
+        reject(new StartupError(ExitCode.boot, `cannot start a worker process: ${error.message}`, { cause: error }));
+      });
+      this.#child.once('exit', (code, signal) => {
+        clearTimeout(late);
+        reject(new DiedYoung(signal === null ? `it exited with code ${code}` : `it was ended by ${signal}`, signal));
+      });
+    });
+  }
+
+  #ending(): Promise<ExitReason> {
+    return new Promise((resolve) => {
+      const gone = (code: number | null, signal: NodeJS.Signals | null) => {
+        const wanted = this.#stage === 'draining';
+        this.#stage = 'gone';
+        clearTimeout(this.#killing);
+        this.#leash?.release();
+        // What it had not accepted is still ours to place; what it had is lost.
+        const accepted = [...this.#ends].filter(([id]) => !this.#answers.has(id));
+        for (const id of [...this.#answers.keys()]) this.#answer(id, 'refused');
+        for (const [, ended] of accepted) ended();
+        this.#ends.clear();
+        const livedMs = this.#readyAt === undefined ? 0 : performance.now() - this.#readyAt;
+        resolve({ code, signal, livedMs, wanted });
+      };
+      this.#child.once('exit', gone);
+      this.#child.once('error', () => this.pid === -1 && gone(null, null)); // it was never there
+    });
+  }
+
+  #answer(id: number, answer: 'accepted' | 'refused'): void {
+    this.#answers.get(id)?.(answer);
+    this.#answers.delete(id);
+  }
+
+  #say(message: ToWorker): void {
+    if (this.#child.connected) this.#child.send(tagged(message), () => {}); // an error: it is gone, and `exit` says so
+  }
+}
+
+/** A worker died before it was ready and did not say why. */
+export class DiedYoung extends StartupError {
+  constructor(
+    message: string,
+    readonly signal: NodeJS.Signals | null,
+  ) {
+    super(ExitCode.app, message);
+  }
+}

@@ -1,0 +1,43 @@
+// What a supervisor and a worker say to each other, on a channel that the app may use as well
+// (`process.send`): ours carry a tag, and what does not is the app's and passes by untouched.
+
+import type { ExitCode } from '../errors.js';
+import type { WorkerEvent } from '../events.js';
+
+export type ToWorker =
+  /** Comes with a socket; answered by `accepted` or `refused`. */
+  | { type: 'connection'; id: number }
+  /** Finish what is in flight, then exit; after `ms` cut it. */
+  | { type: 'drain'; ms: number }
+  /** For how long has your one connection been idle? Answered by `idle`. */
+  | { type: 'idle?' }
+  /** It is crowded: close the slowest of your idle connections, if there are any. */
+  | { type: 'shed' };
+
+export type FromWorker =
+  | { type: 'ready' }
+  | { type: 'failed'; exitCode: ExitCode; message: string; stack: string }
+  | { type: 'accepted'; id: number }
+  | { type: 'refused'; id: number }
+  /** A connection that was given has ended. */
+  | { type: 'closed'; id: number }
+  /** Requests served since the last such message. */
+  | { type: 'served'; count: number }
+  /** Milliseconds that the client has kept us waiting; -1 while it is the app's turn. */
+  | { type: 'idle'; ms: number }
+  | { type: 'event'; event: WorkerEvent };
+
+const tag = 'mpserve';
+
+export interface Tagged<M> {
+  readonly [tag]: M;
+}
+
+export function tagged<M extends ToWorker | FromWorker>(message: M): Tagged<M> {
+  return { [tag]: message };
+}
+
+/** Our message in `raw`, or undefined when it is the app's. */
+export function untagged<M extends ToWorker | FromWorker>(raw: unknown): M | undefined {
+  return typeof raw === 'object' && raw !== null ? ((raw as Partial<Tagged<M>>)[tag] ?? undefined) : undefined;
+}

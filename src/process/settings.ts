@@ -1,0 +1,40 @@
+// What a worker is told before it starts, by an environment variable: it can begin to load the app at once,
+// without waiting for a first message. Plain data.
+import type { AddressInfo } from 'node:net';
+import type { Limits } from '../config/config.js';
+import type { Accept } from '../config/model.js';
+import type { Destination } from '../log/destination.js';
+
+export interface WorkerSettings {
+  readonly worker: number;
+  readonly generation: number;
+  /** The app as an absolute path (with its `#export`), or undefined for the demo app. */
+  readonly app: string | undefined;
+  /** What an app that asks its own server for its address is told. */
+  readonly addresses: readonly (AddressInfo | string)[];
+  readonly demoFaults: boolean;
+  /** Milliseconds that the app may take to load. */
+  readonly bootTimeout: number;
+  /** How a connection is run: in the process itself, on one of a pool of threads, or on a thread of its own. */
+  readonly executor: 'inline' | 'thread-pool' | 'thread-per-connection';
+  /** In a pool: whether its threads accept by themselves, or the process accepts and places. */
+  readonly threadAccept: Accept;
+  readonly threads: number;
+  /** Descriptors of listening sockets to accept on; empty where connections are given. */
+  readonly listen: readonly number[];
+  readonly backlog: number;
+  /** Serve one connection, then exit. */
+  readonly once: boolean;
+  /** This worker's share of `--max-connections`. */
+  readonly maxConnections: number;
+  readonly limits: Limits;
+  readonly accessLog: Destination | undefined;
+}
+
+/** What a thread is told; the process around it keeps the rest. */
+export type ThreadSettings = Pick<
+  WorkerSettings,
+  'app' | 'addresses' | 'demoFaults' | 'bootTimeout' | 'limits' | 'accessLog' | 'backlog'
+>;
+
+export const settingsVariable = 'MPSERVE_WORKER_SETTINGS';

@@ -1,0 +1,67 @@
+// Starts a worker process: its descriptors, its environment, its leash.
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Events } from '../events.js';
+import type { Destination } from '../log/destination.js';
+import { createLeash } from '../os/leash.js';
+import { WorkerHandle } from './handle.js';
+import { type LineReader, readLines } from './lines.js';
+import { settingsVariable, type WorkerSettings } from './settings.js';
+
+const entry = fileURLToPath(new URL('./entry.cjs', import.meta.url));
+
+/** What is the same for all workers of a server. */
+export interface SpawnOptions {
+  readonly settings: Omit<WorkerSettings, 'worker' | 'generation' | 'maxConnections' | 'listen' | 'accessLog'>;
+  readonly nodeArg: readonly string[];
+  readonly captureOutput: boolean;
+  /** Our descriptors of the listening sockets on which workers accept. */
+  readonly listen: readonly number[];
+  /** Where workers write access lines themselves, or who takes them from a pipe, or neither. */
+  readonly accessLog: Destination | LineReader | undefined;
+  readonly events: Events;
+}
+
+// Places in a worker's table of descriptors; the listening sockets follow.
+const accessLogPlace = 4;
+const leashPlace = 5;
+
+/** Lines that come to us through a pipe of our own are whole at any size. */
+const wholeInOwnPipe = 65_536;
+
+export function spawn(options: SpawnOptions, worker: number, generation: number, maxConnections: number): WorkerHandle {
+  const { accessLog, captureOutput, events, listen } = options;
+  const output = captureOutput ? 'pipe' : 'inherit';
+  const leash = createLeash();
+  const takesLines = typeof accessLog === 'function';
+  const settings: WorkerSettings = {
+    ...options.settings,
+    worker,
+    generation,
+    maxConnections,
+    listen: listen.map((_, i) => leashPlace + 1 + i),
+    accessLog: accessLog && { fd: accessLogPlace, whole: takesLines ? wholeInOwnPipe : accessLog.whole },
+  };
+  const child = fork(entry, [], {
+    // A group of its own: Ctrl-C on the terminal is for the supervisor, which then ends its workers in order.
+    detached: true,
+    execArgv: [...process.execArgv, ...options.nodeArg],
+    env: { ...process.env, [settingsVariable]: JSON.stringify(settings) },
+    stdio: [
+      'ignore',
+      output,
+      output,
+      'ipc',
+      takesLines ? 'pipe' : (accessLog?.fd ?? 'ignore'),
+      leash?.fd ?? 'ignore',
+      ...listen,
+    ],
+  });
+  leash?.tie(child.pid);
+  if (takesLines) readLines(child.stdio[accessLogPlace], accessLog);
+  const pid = child.pid ?? -1;
+  for (const stream of ['stdout', 'stderr'] as const) {
+    if (child[stream]) readLines(child[stream], (text) => events.tell({ event: 'output', pid, stream, text }));
+  }
+  return new WorkerHandle(worker, generation, child, leash, events, options.settings.bootTimeout);
+}

@@ -1,0 +1,13 @@
+// hybrid: processes times threads. The host processes share one socket; within each, `dispatch` hands a connection
+// to a thread in turn, and with `shared` all threads of all hosts accept on the socket. It is prethread with a larger
+// number of hosts. Where it comes from: Apache worker.
+import { prethread } from './prethread.js';
+import type { Model } from './strategy.js';
+
+export const hybrid: Model = {
+  ...prethread,
+  name: 'hybrid',
+  summary: 'processes times threads: a crash takes one process, memory is shared among its threads',
+  workers: (cores) => Math.max(2, Math.ceil(cores / 2)),
+  threads: () => 2,
+};

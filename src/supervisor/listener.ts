@@ -1,0 +1,102 @@
+// The listening sockets: opens them for the addresses of the configuration, keeps them for as long as the server
+// lives, and clears away the files of those that have one. Accepts nothing.
+import { lookup } from 'node:dns/promises';
+import { lstatSync, statSync, unlinkSync } from 'node:fs';
+import { type AddressInfo, connect, isIP } from 'node:net';
+import { type Address, formatAddress } from '../config/address.js';
+import { ExitCode, StartupError } from '../errors.js';
+import { closeDescriptor } from '../os/descriptor.js';
+import { SystemCallError } from '../os/libc.js';
+import { maxUnixPath, openListeningSocket, portOf } from '../os/listening-socket.js';
+
+export interface Listener {
+  readonly fd: number;
+  /** `http://127.0.0.1:8080`, or `unix:/run/app.sock`. */
+  readonly url: string;
+  /** As `net.Server#address()` would tell it. */
+  readonly address: AddressInfo | string;
+  /** Closes the socket, and removes its file if that is still ours. */
+  close(): void;
+}
+
+/** @param from where the addresses were configured, in words. @throws StartupError; nothing is left open then. */
+export async function openListeners(addresses: readonly Address[], backlog: number, from: string): Promise<Listener[]> {
+  const listeners: Listener[] = [];
+  try {
+    for (const address of addresses) listeners.push(await open(address, backlog));
+    return listeners;
+  } catch (error) {
+    for (const listener of listeners) listener.close();
+    const address = formatAddress(addresses[listeners.length] as Address);
+    throw new StartupError(ExitCode.boot, `cannot listen on ${address} (${from}): ${reason(error as Error)}`, {
+      cause: error,
+    });
+  }
+}
+
+async function open(address: Address, backlog: number): Promise<Listener> {
+  if (address.kind === 'unix') return openUnix(address, backlog);
+  const host = isIP(address.host) ? address.host : (await lookup(address.host)).address;
+  const fd = openListeningSocket({ ...address, host }, backlog);
+  const family = isIP(host) === 6 ? 'IPv6' : 'IPv4';
+  const port = portOf(fd);
+  return {
+    fd,
+    url: `http://${formatAddress({ ...address, port })}`,
+    address: { address: host, family, port },
+    close: () => closeDescriptor(fd),
+  };
+}
+
+async function openUnix(address: Address & { kind: 'unix' }, backlog: number): Promise<Listener> {
+  const { path } = address;
+  if (Buffer.byteLength(path) > maxUnixPath) {
+    throw new Error(`the path is longer than ${maxUnixPath} bytes, which is all that a Unix socket can have`);
+  }
+  await clearStale(path);
+  const fd = openListeningSocket(address, backlog);
+  const { ino } = statSync(path);
+  const close = (): void => {
+    closeDescriptor(fd);
+    try {
+      // Not if another server has put its own in its place.
+      if (statSync(path).ino === ino) unlinkSync(path);
+    } catch {} // it is gone already
+  };
+  return { fd, url: formatAddress(address), address: path, close };
+}
+
+/** Removes the socket file that a server left behind when it was killed; one that is alive stays. */
+async function clearStale(path: string): Promise<void> {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (!found) return;
+  if (!found.isSocket())
+    throw new Error('there is a file of that name that is no socket; remove it or choose another path');
+  const alive = await new Promise<boolean>((answer, failed) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      answer(true);
+    });
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      // Refused: nobody has it open any more. Anything else (EACCES) does not tell.
+      if (error.code === 'ECONNREFUSED') answer(false);
+      else failed(error);
+    });
+  });
+  if (alive) throw new Error('another server is alive on that socket; stop it or choose another path');
+  unlinkSync(path);
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the port is in use; stop the process that has it (`ss -ltnp` lists them) or choose another port',
+  EACCES: 'not permitted; ports below 1024 need root or CAP_NET_BIND_SERVICE, a socket a directory one may write to',
+  EADDRNOTAVAIL: 'this machine does not have that address; `ip address` lists those it has',
+  ENOENT: 'the directory of the socket does not exist; create it',
+  ENOTFOUND: 'the name cannot be resolved; check it, or give the address in numbers',
+};
+
+function reason(error: Error): string {
+  const code = error instanceof SystemCallError ? error.code : (error as NodeJS.ErrnoException).code;
+  return reasons[code ?? ''] ?? error.message;
+}
