@@ -1,0 +1,48 @@
+// The table of commands, a file each. A command is loaded when it is run.
+import type { CommandFacts, CommandLine } from '../config/help.js';
+import type { Loaded } from '../config/load.js';
+import type { OptionTable } from '../config/options.js';
+
+/** What a command gets. */
+export interface Call {
+  /** What followed the name of the command; no more than it takes. */
+  readonly words: readonly string[];
+  readonly switches: ReadonlySet<string>;
+  readonly table: OptionTable;
+  readonly line: CommandLine;
+  /** Reads the configuration, with the first word as the app. */
+  load(): Promise<Loaded>;
+}
+
+export interface Command extends CommandFacts {
+  /** Resolves to the exit code. */
+  run(call: Call): Promise<number>;
+}
+
+export const commands: readonly Command[] = [
+  {
+    name: 'serve',
+    takes: '[app]',
+    summary: 'Serve an app: a file, FILE#EXPORT, a directory, or the built-in demo',
+    default: true,
+    switches: [],
+    run: async (call) => {
+      const [{ serve }, loaded] = [await import('./serve.js'), await call.load()];
+      return serve(loaded);
+    },
+  },
+  {
+    name: 'config',
+    takes: '[app]',
+    summary: 'Print each option with its value and where that came from',
+    switches: [{ flag: 'json', description: 'Print JSON' }],
+    run: async (call) => (await import('./config.js')).printConfig(call),
+  },
+  {
+    name: 'completion',
+    takes: '[shell]',
+    summary: 'Print a script for completion in bash, zsh or fish (default: the shell that SHELL names)',
+    switches: [],
+    run: async (call) => (await import('./completion.js')).printCompletion(call),
+  },
+];

@@ -1,0 +1,47 @@
+// `mpserve config`: prints each option with its value and where that came from. Starts nothing.
+
+import type { Loaded } from '../config/load.js';
+import { listOptions, type Option } from '../config/options.js';
+import { origin, type Source } from '../config/source.js';
+import type { Call } from './commands.js';
+import { complain } from './complain.js';
+
+interface Entry {
+  readonly option: Option;
+  /** As a configuration file would have it; null where there is none. */
+  readonly value: ReturnType<Option['kind']['write']> | null;
+  readonly source: Source;
+}
+
+export async function printConfig(call: Call): Promise<number> {
+  const loaded = await call.load();
+  const entries = listOptions(call.table)
+    .filter((option) => option.key in loaded.sources)
+    .map((option) => entry(option, loaded));
+  for (const warning of loaded.warnings) complain(`warning: ${warning}`);
+  console.log(call.switches.has('json') ? json(entries) : aligned(entries));
+  return 0;
+}
+
+function entry(option: Option, { config, sources }: Loaded): Entry {
+  const key = option.key as keyof Loaded['config'];
+  const value = config[key];
+  return { option, value: value === undefined ? null : option.kind.write(value), source: sources[key] };
+}
+
+function json(entries: readonly Entry[]): string {
+  const facts = entries.map(({ option, value, source }) => [option.key, { value, source }]);
+  return JSON.stringify(Object.fromEntries(facts), null, 2);
+}
+
+function aligned(entries: readonly Entry[]): string {
+  const rows = entries.map(({ option, value, source }) => [option.key, shown(option, value), origin(source)]);
+  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')).join('\n');
+}
+
+function shown(option: Option, value: Entry['value']): string {
+  if (value === null) return `(${option.defaultWords ?? 'none'})`;
+  if (typeof value === 'object') return value.length > 0 ? value.join(' ') : '(none)';
+  return String(value);
+}

@@ -1,0 +1,95 @@
+// The command line: finds the command, runs it, and turns a failed start into one line and an exit code. What is
+// imported here is paid for at every start.
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { readArguments, type Switch } from '../config/argv.js';
+import { loadConfig } from '../config/load.js';
+import { listOptions, optionTable } from '../config/options.js';
+import { ExitCode, StartupError } from '../errors.js';
+import { models } from '../strategies/index.js';
+import { type Command, commands } from './commands.js';
+import { complain } from './complain.js';
+
+const switches: readonly Switch[] = [
+  { flag: 'help', alias: 'h', description: 'Print this help' },
+  { flag: 'version', alias: 'v', description: 'Print the version' },
+];
+/** How the completion script calls back. */
+const completionCall = '--get-yargs-completions';
+
+/** Sets `process.exitCode`; rejects only where mpserve itself is at fault. */
+export async function main(argv: readonly string[] = process.argv.slice(2)): Promise<void> {
+  try {
+    process.exitCode = await run(argv);
+  } catch (error) {
+    if (!(error instanceof StartupError)) throw error;
+    complain(error.message, wantsStack(argv) ? error : undefined);
+    process.exitCode = error.exitCode;
+  }
+}
+
+async function run(argv: readonly string[]): Promise<number> {
+  if (process.platform === 'win32') {
+    throw new StartupError(
+      ExitCode.boot,
+      'runs on Linux and macOS; on Windows, use it in the Windows Subsystem for Linux',
+    );
+  }
+  const facts = Object.values(models);
+  const table = optionTable(facts);
+  const options = listOptions(table);
+  const line = { options, models: facts, commands, switches };
+  if (argv[0] === completionCall) return (await import('./completion.js')).complete(line, argv.slice(1));
+
+  const own = commands.flatMap((command) => command.switches);
+  const given = await readArguments(argv, options, [...switches, ...own]);
+  const named = commands.find(({ name }) => name === given.words[0]);
+  const command = named ?? (commands.find((command) => command.default) as Command);
+  const words = named ? given.words.slice(1) : given.words;
+  if (given.switches.has('version')) return print(version());
+  if (given.switches.has('help')) {
+    const { helpText } = await import('../config/help.js');
+    return print(await helpText(line, command, Math.min(process.stdout.columns ?? 100, 120)));
+  }
+  check(command, words, given.switches);
+  const load = () =>
+    loadConfig({
+      table,
+      models: facts,
+      argv: { ...given.values, app: words[0] },
+      env: process.env,
+      cwd: process.cwd(),
+      cores: availableParallelism(),
+      commands: commands.map(({ name }) => name),
+    });
+  return command.run({ words, switches: given.switches, table, line, load });
+}
+
+function check(command: Command, words: readonly string[], given: ReadonlySet<string>): void {
+  const foreign = commands.find((other) => other !== command && other.switches.some(({ flag }) => given.has(flag)));
+  const flag = foreign?.switches.find(({ flag }) => given.has(flag))?.flag;
+  if (foreign && flag) {
+    throw new StartupError(ExitCode.config, `--${flag} goes with mpserve ${foreign.name} only; leave it out`);
+  }
+  if (words.length > 1) {
+    const [first, second] = words;
+    const most = `mpserve ${command.name} takes no more than ${command.takes}`;
+    throw new StartupError(ExitCode.config, `unexpected argument '${second}' after '${first}': ${most}`);
+  }
+}
+
+function print(text: string): number {
+  console.log(text);
+  return 0;
+}
+
+function version(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  return version;
+}
+
+/** Read from the words as they stand: there may be no configuration yet. */
+function wantsStack(argv: readonly string[]): boolean {
+  const level = /(?:^|\s)--log-level[=\s](\S+)/.exec(argv.join(' '))?.[1] ?? process.env.MPSERVE_LOG_LEVEL;
+  return level === 'debug' || level === 'trace';
+}

@@ -1,0 +1,57 @@
+// What options have to do with one another and with the model. Each throws a `StartupError` that names the settings
+// that do not go together, or returns what they come to.
+import { ExitCode, StartupError } from '../errors.js';
+import { formatAddress } from './address.js';
+import type { Config } from './config.js';
+import { oneOf } from './kind.js';
+import type { ModelFacts } from './model.js';
+import { maxUnits, type Settings } from './options.js';
+import { origin, type Source, setting } from './source.js';
+
+type From = Readonly<Record<keyof Settings, Source>>;
+
+/** Port 0 may be there twice: that is two ports. */
+export function checkBind(bind: Config['bind'], source: Source): void {
+  const seen = new Set<string>();
+  for (const address of bind) {
+    const text = formatAddress(address);
+    if (seen.has(text)) throw wrong(`${setting(source)} has the address ${text} twice; give it once`);
+    if (address.kind === 'unix' || address.port !== 0) seen.add(text);
+  }
+}
+
+/** What `auto` comes to: what the model makes of the processors, cut so that no more than `maxUnits` run in all. */
+export function units(settings: Settings, from: From, facts: ModelFacts, cores: number) {
+  const { workers, threads } = settings;
+  const auto = (make: ((cores: number) => number) | undefined, most: number) =>
+    Math.max(1, Math.min(most, make?.(cores) ?? 1));
+  const chosen = {
+    workers: facts.workers && workers !== 'auto' ? workers : undefined,
+    threads: facts.threads && threads !== 'auto' ? threads : undefined,
+  };
+  const inAll = (chosen.workers ?? 1) * (chosen.threads ?? 1);
+  if (inAll > maxUnits) {
+    const product = `${setting(from.workers)} (${workers}) times ${setting(from.threads)} (${threads})`;
+    throw wrong(`${product} is ${inAll} threads; at most ${maxUnits} are allowed`);
+  }
+  const processes = chosen.workers ?? auto(facts.workers, Math.floor(maxUnits / (chosen.threads ?? 1)));
+  return { workers: processes, threads: chosen.threads ?? auto(facts.threads, Math.floor(maxUnits / processes)) };
+}
+
+export function accept({ accept }: Settings, from: From, facts: ModelFacts): Config['accept'] {
+  if (facts.accept.length === 0) return undefined;
+  if (facts.accept.includes(accept)) return accept;
+  throw wrong(`${setting(from.accept)} must be ${oneOf(facts.accept)} with the model ${facts.name}, not '${accept}'`);
+}
+
+/** Node refuses a header timeout beyond the request timeout. A default gives way; two that the user chose do not. */
+export function headerTimeout({ headerTimeout, requestTimeout }: Settings, from: From): number {
+  if (requestTimeout === 0 || headerTimeout <= requestTimeout) return headerTimeout;
+  if (from.headerTimeout.kind === 'default') return requestTimeout;
+  const limit = `the request timeout of ${requestTimeout} ms (${origin(from.requestTimeout)})`;
+  throw wrong(`${setting(from.headerTimeout)} must be no longer than ${limit}, not ${headerTimeout} ms`);
+}
+
+function wrong(message: string): StartupError {
+  return new StartupError(ExitCode.config, message);
+}

@@ -1,0 +1,82 @@
+// The option table as yargs wants it, for `--help` and shell completion. Imported for these alone: yargs is slow to
+// load, so a server that starts never does.
+import yargs, { type Argv } from 'yargs';
+import { parserConfiguration, type Switch } from './argv.js';
+import type { ModelFacts } from './model.js';
+import { defaultWords, type Option } from './options.js';
+
+/** A command as help and completion show it. */
+export interface CommandFacts {
+  readonly name: string;
+  /** What may follow it: `[app]`. */
+  readonly takes: string;
+  /** One line. */
+  readonly summary: string;
+  /** Run when no command is named. */
+  readonly default?: true;
+  readonly switches: readonly Switch[];
+}
+
+export interface CommandLine {
+  readonly options: readonly Option[];
+  readonly models: readonly ModelFacts[];
+  readonly commands: readonly CommandFacts[];
+  /** The switches that every command has. */
+  readonly switches: readonly Switch[];
+}
+
+/** The help of one command, `width` columns wide, without a final newline. */
+export function helpText(line: CommandLine, command: CommandFacts, width: number): Promise<string> {
+  const usage = command.default
+    ? `mpserve ${command.takes} [options]`
+    : `mpserve ${command.name} ${command.takes} [options]`;
+  const models = line.models.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`);
+  return describe({ ...line, commands: command.default ? line.commands : [] })
+    .usage(`Usage: ${usage}\n\n${command.summary}`)
+    .options(
+      Object.fromEntries(command.switches.map(({ flag, description }) => [flag, { description, type: 'boolean' }])),
+    )
+    .epilogue(['Models:', ...models, '', ...elsewhere].join('\n'))
+    .wrap(width)
+    .getHelp();
+}
+
+const elsewhere = [
+  'An option can also stand in mpserve.config.{js,mjs,cjs,json} (maxConnections) or in the environment',
+  '(MPSERVE_MAX_CONNECTIONS). Flags win over the environment, and that over the file.',
+];
+
+/** Completions of the last of `words`, which begin with the name of the program, as the shell's script wants them. */
+export async function completions(line: CommandLine, words: readonly string[]): Promise<readonly string[]> {
+  const own = line.commands.flatMap((command) => command.switches);
+  // Without aliases, which yargs would offer as `--h`.
+  const switches = [...line.switches, ...own].map(({ flag, description }) => ({ flag, description }));
+  return describe({ ...line, switches }).getCompletion([...words]);
+}
+
+/** Prints the script for `shell`; undefined is the shell that SHELL names. */
+export function printCompletionScript(line: CommandLine, shell: string | undefined): void {
+  // yargs knows no other way of being told.
+  if (shell !== undefined) process.env.SHELL = shell;
+  describe(line).showCompletionScript();
+}
+
+function describe({ options, commands, switches }: CommandLine): Argv {
+  const parser = yargs([]).scriptName('mpserve').parserConfiguration(parserConfiguration).help(false).version(false);
+  for (const { name, takes, summary } of commands) parser.command(`${name} ${takes}`.trim(), summary);
+  for (const option of options) {
+    const { flag, kind, group, description } = option;
+    if (option.positional) continue;
+    parser.option(flag, {
+      group: `${group}:`,
+      description: kind.range === undefined ? description : `${description} (${kind.range})`,
+      defaultDescription: defaultWords(option),
+      ...(kind.metavar ? {} : { type: 'boolean' }),
+      ...(kind.choices ? { choices: kind.choices } : {}),
+    });
+  }
+  for (const { flag, alias, description } of switches) {
+    parser.option(flag, { description, type: 'boolean', ...(alias === undefined ? {} : { alias }) });
+  }
+  return parser;
+}

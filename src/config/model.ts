@@ -1,0 +1,18 @@
+// What configuration needs to know of a concurrency model: its name, its defaults and which options it reads.
+// The rows themselves stand in `strategies/`, one beside each strategy.
+
+export type Accept = 'shared' | 'dispatch';
+
+export interface ModelFacts {
+  readonly name: string;
+  /** One line for `--help`. */
+  readonly summary: string;
+  /** The modes of accepting that it offers, its default first; empty where there is no choice (ppc, tpc). */
+  readonly accept: readonly Accept[];
+  /** Worker processes for `--workers auto`; undefined where `--workers` does nothing. */
+  readonly workers?: (cores: number) => number;
+  /** Threads in each worker process for `--threads auto`; undefined where `--threads` does nothing. */
+  readonly threads?: (cores: number) => number;
+  /** Default of `--max-connections`. */
+  readonly maxConnections: number;
+}

@@ -1,0 +1,87 @@
+// What bad input gets: one line on stderr, nothing on stdout, no stack, and the exit code of its family.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { mpserve, type Surroundings } from './command.ts';
+
+let cwd: string;
+beforeAll(async () => {
+  cwd = await mkdtemp(path.join(os.tmpdir(), 'mpserve-bad-'));
+  const files = {
+    'broken.json': '{\n  "workers": 2\n  "threads": 2\n}',
+    'broken.mjs': 'export default {\n  workers: 2\n  threads: 2,\n};',
+    'broken.cjs': 'module.exports = {\n  workers: 2\n  threads: 2,\n};',
+    'throws.mjs': '\nthrow new Error("no\\nway");',
+    'rejects.mjs': 'export default async () => {\n  throw new TypeError("later");\n};',
+    'number.mjs': 'export default 3;',
+    'empty.mjs': '',
+    'key.json': '{ "modle": "ppc" }',
+  };
+  await Promise.all(Object.entries(files).map(([name, text]) => writeFile(path.join(cwd, name), text)));
+});
+afterAll(() => rm(cwd, { recursive: true }));
+
+test.each<[string, string[], number, string | RegExp]>([
+  ['an unknown flag', ['--workrs', '3'], 2, 'unknown flag --workrs; did you mean --workers?'],
+  ['an unknown model', ['--model', 'preforkk'], 2, /^--model must be .*, not 'preforkk'; did you mean prefork\?$/],
+  ['a missing value', ['--bind'], 2, '--bind needs a value; write --bind=VALUE'],
+  ['a value out of range', ['--workers', '1025'], 2, /^--workers must be .* from 1 to 1024, or auto, not '1025'$/],
+  ['a flag given twice', ['--model', 'ppc', '--model', 'tpc'], 2, '--model is given 2 times (ppc, tpc); give it once'],
+  ['two apps', ['a', 'b'], 2, "unexpected argument 'b' after 'a': mpserve serve takes no more than [app]"],
+  ['a switch of another command', ['--json'], 2, '--json goes with mpserve config only; leave it out'],
+  ['an unknown shell', ['completion', 'tcsh'], 2, "the shell must be bash, zsh or fish, not 'tcsh'"],
+  ['a bad address', ['--bind', '::1'], 2, /^--bind must have its IPv6 address in brackets/],
+  ['a bad duration', ['--header-timeout', '5x'], 2, /^--header-timeout must be a time such as .*, not '5x'$/],
+  ['a missing configuration file', ['--config', 'gone.json'], 2, /gone\.json \(from --config\): ENOENT: no such file/],
+  ['broken JSON', ['--config', 'broken.json'], 2, /broken\.json:3: Expected ',' or '}' after property value/],
+  ['a broken ES module', ['--config', 'broken.mjs'], 2, /broken\.mjs:3: SyntaxError: Unexpected identifier/],
+  ['a broken CommonJS module', ['--config', 'broken.cjs'], 2, /broken\.cjs:3: SyntaxError: Unexpected identifier/],
+  ['a file that throws', ['--config', 'throws.mjs'], 2, /throws\.mjs:2: Error: no\\nway$/],
+  ['a function that rejects', ['--config', 'rejects.mjs'], 2, /rejects\.mjs:2: TypeError: later$/],
+  ['a file that exports a number', ['--config', 'number.mjs'], 2, /number\.mjs must export an object, .*, not number$/],
+  ['a file that exports nothing', ['--config', 'empty.mjs'], 2, /empty\.mjs must export an object, .*, not nothing$/],
+  ['an unknown key', ['--config', 'key.json'], 2, /^unknown key 'modle' in .*key\.json; did you mean model\?$/],
+  ['an app that is not there', ['./gone.js'], 4, /^the app '\.\/gone\.js' \(from the command line\) does not exist/],
+  ['a mistyped command', ['confg'], 4, /; did you mean mpserve config\?$/],
+  ['a name with control characters', ['\u001b[2J\n'], 4, /^the app '\\x1B\[2J\\n'/],
+  ['a flag with control characters', ['--\u001b[2J'], 2, /^unknown flag --\\u001b\[2J; mpserve --help/],
+])('%s', async (_name, args, code, message) => {
+  await expectRefusal(args, { cwd }, code, message);
+});
+
+test('a bad variable is named', async () => {
+  const env = { MPSERVE_BACKLOG: 'x' };
+  await expectRefusal([], { cwd, env }, 2, /^MPSERVE_BACKLOG must be a whole number from 1 to 65535, not 'x'$/);
+});
+
+test('Windows gets one clear line', async () => {
+  const pretend = "data:text/javascript,Object.defineProperty(process,'platform',{value:'win32'})";
+  await expectRefusal([], { node: ['--import', pretend] }, 3, /^runs on Linux and macOS; on Windows/);
+});
+
+test('a Node that is too old gets one clear line', async () => {
+  const pretend = "data:text/javascript,Object.defineProperty(process,'versions',{value:{node:'20.18.3'}})";
+  await expectRefusal([], { node: ['--import', pretend] }, 3, /^needs Node 20\.19 or newer; this is /);
+});
+
+test.each([
+  ['--log-level debug', ['--log-level', 'debug'], {}],
+  ['--log-level=trace', ['--log-level=trace'], {}],
+  ['MPSERVE_LOG_LEVEL', [], { MPSERVE_LOG_LEVEL: 'debug' }],
+])('%s adds the stacks, and of the cause, too', async (_name, args, env) => {
+  const { code, stdout, stderr } = await mpserve(['--config', 'throws.mjs', ...args], { cwd, env });
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(stderr).toMatch(
+    /^mpserve: .*throws\.mjs:2: Error: no\\nway\n {4}at .*\n[\s\S]*\ncaused by Error: no\nway\n {4}at /,
+  );
+});
+
+async function expectRefusal(args: string[], where: Surroundings, code: number, message: string | RegExp) {
+  const outcome = await mpserve(args, where);
+  expect({ code: outcome.code, stdout: outcome.stdout }).toEqual({ code, stdout: '' });
+  expect(outcome.stderr).toMatch(/^mpserve: [^\n]*\n$/);
+  const line = outcome.stderr.slice('mpserve: '.length, -1);
+  if (typeof message === 'string') expect(line).toBe(message);
+  else expect(line).toMatch(message);
+}

@@ -1,0 +1,150 @@
+// What `--help`, `--version`, `config` and `completion` print.
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { mpserve } from './command.ts';
+
+const root = path.join(import.meta.dirname, '../..');
+const dist = (file: string) => import(path.join(root, 'dist', file));
+let cwd: string;
+beforeAll(async () => {
+  cwd = await mkdtemp(path.join(os.tmpdir(), 'mpserve-cli-'));
+});
+afterAll(() => rm(cwd, { recursive: true }));
+
+test('--help names every flag, command and model, and fits 100 columns', async () => {
+  const { code, stdout, stderr } = await mpserve(['--help']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const { optionTable, listOptions } = await dist('config/options.js');
+  const { models } = await dist('strategies/index.js');
+  for (const { flag, positional } of listOptions(optionTable(Object.values(models)))) {
+    if (!positional) expect(stdout).toContain(`--${flag} `);
+  }
+  for (const name of Object.keys(models)) expect(stdout).toMatch(new RegExp(`^ {2}${name} +\\S`, 'm'));
+  for (const name of ['serve', 'config', 'completion']) expect(stdout).toContain(`mpserve ${name} [`);
+  expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);
+});
+
+test('-h after a command is the help of that command', async () => {
+  const { code, stdout } = await mpserve(['config', '-h']);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^Usage: mpserve config \[app\] \[options\]\n/);
+  expect(stdout).toContain('--json');
+});
+
+test.each(['--version', '-v'])('%s prints the version', async (flag) => {
+  const { version } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
+  expect(await mpserve([flag])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+});
+
+test('docs/options.md is what the option table says', async () => {
+  const { optionTable, listOptions } = await dist('config/options.js');
+  const { optionsPage } = await dist('config/docs.js');
+  const { models } = await dist('strategies/index.js');
+  const facts = Object.values(models);
+  const page = optionsPage(listOptions(optionTable(facts as never)), facts);
+  expect(await readFile(path.join(root, 'docs/options.md'), 'utf8'), 'stale: run "npm run docs"').toBe(page);
+});
+
+test('config prints each value with where it came from, aligned', async () => {
+  await writeFile(path.join(cwd, 'mine.json'), '{ "backlog": 7 }');
+  const env = { MPSERVE_LOG_LEVEL: 'warn' };
+  const { code, stdout } = await mpserve(['config', '--model', 'ppc', '--config', 'mine.json'], { cwd, env });
+  expect(code).toBe(0);
+  const rows = Object.fromEntries(stdout.split('\n').map((row) => [row.split(' ')[0], row.split(/ {2,}/).slice(1)]));
+  expect(rows).toMatchObject({
+    app: ['(the built-in demo app)', 'by default'],
+    model: ['ppc', 'from --model'],
+    logLevel: ['warn', 'from MPSERVE_LOG_LEVEL'],
+    backlog: ['7', expect.stringMatching(/^in .*mine\.json$/)],
+    maxConnections: ['256', 'by the model ppc'],
+    headerTimeout: ['20s', 'by default'],
+    bind: ['127.0.0.1:8080', 'by default'],
+  });
+  const columns = stdout
+    .trimEnd()
+    .split('\n')
+    .map((row) => row.search(/ {2}(from|by|in) \S/));
+  expect(new Set(columns)).toHaveProperty('size', 1);
+});
+
+test('config --json prints values that a configuration file takes back', async () => {
+  const args = ['--bind', ':0', '--bind', 'unix:x.sock', '--request-timeout', '1.5s', '--max-body-size', '64M'];
+  const { stdout } = await mpserve(['config', '--json', ...args], { cwd });
+  const printed: Record<string, { value: unknown; source: unknown }> = JSON.parse(stdout);
+  expect(printed).toMatchObject({
+    bind: { value: ['0.0.0.0:0', 'unix:x.sock'], source: { kind: 'argv', flag: '--bind' } },
+    requestTimeout: { value: '1500ms' },
+    maxBodySize: { value: '64M' },
+    logFile: { value: null, source: { kind: 'default' } },
+  });
+  const values = Object.entries(printed).map(([key, { value }]) => [key, value ?? undefined]);
+  const given = values.filter(([key, value]) => key !== 'threads' && !(Array.isArray(value) && value.length === 0));
+  await writeFile(path.join(cwd, 'again.json'), JSON.stringify(Object.fromEntries(given)));
+  const again = await mpserve(['config', '--json', '--config', 'again.json'], { cwd });
+  expect(again.stderr).toBe('');
+  const values2 = Object.entries(JSON.parse(again.stdout)).map(([key, entry]) => [
+    key,
+    (entry as { value: unknown }).value ?? undefined,
+  ]);
+  expect(values2).toEqual(values);
+});
+
+test('config warns on stderr of a flag that does nothing', async () => {
+  const { code, stderr } = await mpserve(['config', '--model', 'ppc', '--threads', '2'], { cwd });
+  expect({ code, stderr }).toEqual({
+    code: 0,
+    stderr: 'mpserve: warning: --threads does nothing with the model ppc\n',
+  });
+});
+
+test.each([
+  ['mjs', "import { defineConfig } from 'NAME';\nexport default defineConfig({ backlog: 9 });"],
+  ['mjs', 'export default async () => ({ backlog: 9 });'],
+  ['cjs', 'module.exports = { backlog: 9 };'],
+  ['js', 'module.exports = () => ({ backlog: 9 });'],
+])('a configuration file .%s may hold %s', async (extension, code) => {
+  const file = path.join(cwd, `some.${extension}`);
+  await writeFile(file, code.replace('NAME', path.join(root, 'dist/index.js')));
+  const { stdout, stderr } = await mpserve(['config', '--config', file], { cwd });
+  expect(stderr).toBe('');
+  expect(stdout).toMatch(new RegExp(`^backlog +9 +in ${file}`, 'm'));
+});
+
+test.each([
+  ['bash', /^complete .* mpserve$/m],
+  ['zsh', /^#compdef mpserve$/m],
+  ['fish', /^complete .*mpserve/m],
+])('completion prints a script for %s', async (shell, mark) => {
+  const { code, stdout } = await mpserve(['completion', shell]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(mark);
+  expect(stdout).toContain('mpserve --get-yargs-completions');
+});
+
+test.each([
+  [
+    ['--model', 'pre'],
+    ['prefork', 'prethread'],
+  ],
+  [
+    ['--accept', ''],
+    ['shared', 'dispatch'],
+  ],
+  [
+    ['--log-format', ''],
+    ['json', 'pretty'],
+  ],
+  [[''], ['serve', 'config', 'completion']],
+])('after %j the shell is offered %j', async (typed, offered) => {
+  const { stdout } = await mpserve(['--get-yargs-completions', 'mpserve', ...typed], { env: { SHELL: '/bin/bash' } });
+  expect(stdout.trim().split('\n').sort()).toEqual([...offered].sort());
+});
+
+test('after a dash the shell is offered the flags by their long names', async () => {
+  const { stdout } = await mpserve(['--get-yargs-completions', 'mpserve', '--'], { env: { SHELL: '/bin/bash' } });
+  const offered = stdout.trim().split('\n');
+  expect(offered).toEqual(expect.arrayContaining(['--model', '--max-connections', '--help', '--json']));
+  expect(offered.every((flag) => flag.length > 3)).toBe(true);
+});

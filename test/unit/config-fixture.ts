@@ -1,0 +1,46 @@
+// Models to configure, of every shape that a row can have, and one call that does what the command line does.
+import { readArguments, type Switch } from '../../src/config/argv.ts';
+import { type Loaded, loadConfig } from '../../src/config/load.ts';
+import type { ModelFacts } from '../../src/config/model.ts';
+import { listOptions, optionTable } from '../../src/config/options.ts';
+
+export const models: readonly ModelFacts[] = [
+  { name: 'ppc', summary: 'a process each', accept: [], maxConnections: 256 },
+  { name: 'prefork', summary: 'processes', accept: ['shared', 'dispatch'], workers: (n) => n, maxConnections: 10_000 },
+  { name: 'prethread', summary: 'threads', accept: ['dispatch'], threads: (n) => n * 2, maxConnections: 10_000 },
+  {
+    name: 'hybrid',
+    summary: 'both',
+    accept: ['shared', 'dispatch'],
+    workers: (n) => n,
+    threads: (n) => n * 4,
+    maxConnections: 10_000,
+  },
+];
+export const table = optionTable(models);
+export const options = listOptions(table);
+export const switches: readonly Switch[] = [{ flag: 'help', alias: 'h', description: 'Print this help' }];
+
+export interface Situation {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly cores?: number;
+}
+
+/** The configuration for a command line, without a file unless `cwd` has one. */
+export async function configure(argv: readonly string[], situation: Situation = {}): Promise<Loaded> {
+  const { values, words } = await readArguments(argv, options, switches);
+  const { env = {}, cwd = import.meta.dirname, cores = 4 } = situation;
+  const input = { table, models, argv: { ...values, app: words[0] }, env, cwd, cores, commands: ['serve', 'config'] };
+  return loadConfig(input);
+}
+
+/** The one line and the exit code of a configuration that must be refused. */
+export async function refusal(argv: readonly string[], situation?: Situation): Promise<readonly [number, string]> {
+  const error = await configure(argv, situation).then(
+    () => undefined,
+    (error) => error,
+  );
+  if (error?.name !== 'StartupError') throw error ?? new Error('the configuration was not refused');
+  return [error.exitCode, error.message];
+}

@@ -1,0 +1,282 @@
+// From what users give to a configuration: precedence, defaults, what the model has its say in, and every refusal.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { optionsPage } from '../../src/config/docs.ts';
+import { origin } from '../../src/config/source.ts';
+import { configure, models, options, refusal } from './config-fixture.ts';
+
+let cwd: string;
+beforeEach(async () => {
+  cwd = await mkdtemp(path.join(os.tmpdir(), 'mpserve-config-'));
+});
+afterEach(() => rm(cwd, { recursive: true }));
+
+const put = (name: string, content: unknown) =>
+  writeFile(path.join(cwd, name), typeof content === 'string' ? content : JSON.stringify(content));
+
+describe('defaults', () => {
+  test('nothing given is the demo app under prefork on 127.0.0.1:8080', async () => {
+    const { config, warnings, sources } = await configure([], { cwd });
+    expect(config).toEqual({
+      app: undefined,
+      model: 'prefork',
+      bind: [{ kind: 'tcp', host: '127.0.0.1', port: 8080 }],
+      workers: 4,
+      threads: 1,
+      accept: 'shared',
+      maxConnections: 10_000,
+      backlog: 511,
+      headerTimeout: 20_000,
+      requestTimeout: 300_000,
+      keepAliveTimeout: 5_000,
+      gracefulTimeout: 30_000,
+      bootTimeout: 30_000,
+      maxHeaderSize: 16_384,
+      maxBodySize: 0,
+      maxRequestsPerConnection: 0,
+      logFile: undefined,
+      logLevel: 'info',
+      logFormat: undefined,
+      accessLog: undefined,
+      captureOutput: false,
+      nodeArg: [],
+      demoFaults: false,
+    });
+    expect(warnings).toEqual([]);
+    expect(Object.keys(sources).sort()).toEqual(Object.keys(config).sort());
+    expect(Object.isFrozen(config) && Object.isFrozen(config.bind) && Object.isFrozen(config.nodeArg)).toBe(true);
+  });
+
+  test.each([
+    ['ppc', { workers: 1, threads: 1, accept: undefined, maxConnections: 256 }],
+    ['prethread', { workers: 1, threads: 8, accept: 'dispatch', maxConnections: 10_000 }],
+    ['hybrid', { workers: 4, threads: 16, accept: 'shared', maxConnections: 10_000 }],
+  ])('the model %s has its own', async (model, expected) => {
+    const { config, sources } = await configure(['--model', model]);
+    expect(config).toMatchObject(expected);
+    expect(origin(sources.maxConnections)).toBe(`by the model ${model}`);
+  });
+
+  test('auto is cut so that no more than 1024 threads run in all', async () => {
+    const both = await configure(['--model', 'hybrid'], { cores: 600 });
+    expect(both.config).toMatchObject({ workers: 600, threads: 1 });
+    const workers = await configure(['--model', 'hybrid', '--threads', '256'], { cores: 600 });
+    expect(workers.config).toMatchObject({ workers: 4, threads: 256 });
+    const threads = await configure(['--model', 'hybrid', '--workers', '2'], { cores: 600 });
+    expect(threads.config).toMatchObject({ workers: 2, threads: 512 });
+  });
+
+  test('the header timeout gives way to a shorter request timeout', async () => {
+    expect((await configure(['--request-timeout', '5'])).config.headerTimeout).toBe(5_000);
+    expect((await configure(['--request-timeout', '0'])).config.headerTimeout).toBe(20_000);
+  });
+});
+
+describe('precedence', () => {
+  test('flags win over variables, variables over the file, the file over defaults', async () => {
+    await put('mpserve.config.json', { backlog: 1, headerTimeout: '1s', model: 'hybrid', logLevel: 'warn' });
+    const env = { MPSERVE_BACKLOG: '2', MPSERVE_HEADER_TIMEOUT: '2s', MPSERVE_LOG_LEVEL: '' };
+    const { config, sources } = await configure(['--backlog', '3'], { cwd, env });
+    expect(config).toMatchObject({ backlog: 3, headerTimeout: 2_000, model: 'hybrid', logLevel: 'warn' });
+    const told = [sources.backlog, sources.headerTimeout, sources.model, sources.logFormat].map(origin);
+    const file = path.join(cwd, 'mpserve.config.json');
+    expect(told).toEqual(['from --backlog', 'from MPSERVE_HEADER_TIMEOUT', `in ${file}`, 'by default']);
+  });
+
+  test('--config wins over MPSERVE_CONFIG, and that over the file of the directory', async () => {
+    await put('mpserve.config.json', { backlog: 1 });
+    await put('two.json', { backlog: 2 });
+    await put('three.json', { backlog: 3 });
+    const env = { MPSERVE_CONFIG: 'two.json' };
+    expect((await configure([], { cwd })).config.backlog).toBe(1);
+    expect((await configure([], { cwd, env })).config.backlog).toBe(2);
+    expect((await configure(['--config', 'three.json'], { cwd, env })).config.backlog).toBe(3);
+  });
+
+  test('what a flag overrides is not judged', async () => {
+    const { config } = await configure(['--workers', '2'], { env: { MPSERVE_WORKERS: 'many' } });
+    expect(config.workers).toBe(2);
+  });
+
+  test('relative paths start at the file in which they stand', async () => {
+    await put('app.mjs', '');
+    const file = { app: 'app.mjs', logFile: 'x.log', accessLog: '-', bind: ['unix:x.sock', 'unix:/x.sock'] };
+    await put('mpserve.config.json', file);
+    const { config } = await configure(['--config', path.join(cwd, 'mpserve.config.json')]);
+    expect(config).toMatchObject({
+      app: path.join(cwd, 'app.mjs'),
+      logFile: path.join(cwd, 'x.log'),
+      accessLog: '-',
+      bind: [{ path: path.join(cwd, 'x.sock') }, { path: '/x.sock' }],
+    });
+  });
+
+  test('a variable of a list is separated by white space, and a flag is repeated', async () => {
+    const env = { MPSERVE_BIND: ' :1  [::1]:2 ', MPSERVE_NODE_ARG: '--a --b=1,2' };
+    const { config } = await configure([], { env });
+    expect(config.bind).toHaveLength(2);
+    expect(config.nodeArg).toEqual(['--a', '--b=1,2']);
+    const flags = await configure(['--bind', ':1', '--node-arg=--a', '--bind', ':0', '--bind', ':0'], { env });
+    expect(flags.config.bind).toHaveLength(3);
+    expect(flags.config.nodeArg).toEqual(['--a']);
+  });
+
+  test('a switch is turned on, off, and off again with --no-', async () => {
+    const env = { MPSERVE_CAPTURE_OUTPUT: 'yes' };
+    expect((await configure(['--capture-output'])).config.captureOutput).toBe(true);
+    expect((await configure([], { env })).config.captureOutput).toBe(true);
+    expect((await configure(['--no-capture-output'], { env })).config.captureOutput).toBe(false);
+  });
+
+  test.each([
+    ['app.mjs', 'app.mjs'],
+    ['./app', './app.mjs'],
+    ['app.mjs#admin', 'app.mjs#admin'],
+    ['app#admin', 'app.mjs#admin'],
+    ['public', 'public'],
+    ['we#ird.mjs', 'we#ird.mjs'],
+    ['we#ird#x', 'we#ird.mjs#x'],
+  ])('the app %s is found as %s', async (app, found) => {
+    await put('app.mjs', '');
+    await put('we#ird.mjs', '');
+    await writeFile(path.join(cwd, 'public'), '');
+    expect((await configure([app], { cwd })).config.app).toBe(found);
+    expect((await configure([], { cwd, env: { MPSERVE_APP: app } })).config.app).toBe(found);
+  });
+});
+
+describe('warnings', () => {
+  test.each([
+    ['--workers', ['--model', 'ppc', '--workers', '2'], {}, '--workers does nothing with the model ppc'],
+    ['MPSERVE_THREADS', [], { MPSERVE_THREADS: '2' }, 'MPSERVE_THREADS does nothing with the model prefork'],
+    ['--accept', ['--model', 'ppc', '--accept', 'shared'], {}, '--accept does nothing with the model ppc'],
+  ])('%s that does nothing in the model draws one', async (_name, argv, env, warning) => {
+    expect((await configure(argv, { env: env as Record<string, string> })).warnings).toEqual([warning]);
+  });
+
+  test('--demo-faults with an app draws one', async () => {
+    await put('app.mjs', '');
+    expect((await configure(['app.mjs', '--demo-faults'], { cwd })).warnings).toEqual([
+      '--demo-faults does nothing when an app is given',
+    ]);
+    expect((await configure(['--demo-faults'])).warnings).toEqual([]);
+  });
+
+  test('a mistyped variable draws one, and the variables that a cluster sets do not', async () => {
+    const env = { MPSERVE_WORKRS: '2', MPSERVE_PORT: 'tcp://10.0.0.1:80', MPSERVE_SERVICE_HOST: '10.0.0.1' };
+    expect((await configure([], { env })).warnings).toEqual([
+      'the variable MPSERVE_WORKRS is not read; did you mean MPSERVE_WORKERS?',
+    ]);
+  });
+});
+
+describe('what is refused', () => {
+  test.each<[string, string[], string]>([
+    ['an unknown flag', ['--workrs', '3'], 'unknown flag --workrs; did you mean --workers?'],
+    ['a flag in camel case', ['--maxHeaderSize=1'], 'unknown flag --maxHeaderSize; did you mean --max-header-size?'],
+    ['a flag that resembles none', ['--quux'], 'unknown flag --quux; mpserve --help lists the flags'],
+    ['a short flag', ['-x'], 'unknown flag -x; mpserve --help lists the flags'],
+    ['a flag of an object', ['--constructor', 'x'], 'unknown flag --constructor; mpserve --help lists the flags'],
+    ['the negation of a value', ['--no-bind'], 'unknown flag --no-bind; mpserve --help lists the flags'],
+    ['a mistyped model', ['--model', 'prefrok'], "not 'prefrok'; did you mean prefork?"],
+    ['a model that resembles none', ['--model', 'x'], "--model must be ppc, prefork, prethread or hybrid, not 'x'"],
+    ['a missing value', ['--workers'], '--workers needs a value; write --workers=VALUE'],
+    ['a flag for a value', ['--node-arg', '--inspect'], '--node-arg needs a value; write --node-arg=VALUE'],
+    ['an empty value', ['--workers='], "--workers must be a whole number from 1 to 1024, or auto, not ''"],
+    ['a value out of range', ['--workers', '0'], "--workers must be a whole number from 1 to 1024, or auto, not '0'"],
+    ['a value of the wrong type', ['--backlog', 'x'], "--backlog must be a whole number from 1 to 65535, not 'x'"],
+    ['a value for a switch', ['--demo-faults=x'], '--demo-faults takes no value'],
+    ['a flag given twice', ['--workers', '1', '--workers', '2'], '--workers is given 2 times (1, 2); give it once'],
+    ['a bad address', ['--bind', ':1', '--bind', 'x'], "--bind must end in a port, as in localhost:8080, not 'x'"],
+    ['an address twice', ['--bind', '1', '--bind', '127.0.0.1:1'], '--bind has the address 127.0.0.1:1 twice'],
+    ['no deadline for draining', ['--graceful-timeout', '0'], "from 1ms to 24h, not '0'"],
+    ['too many threads in all', ['--model=hybrid', '--workers=64', '--threads=32'], 'is 2048 threads; at most 1024'],
+    [
+      'a mode that the model lacks',
+      ['--model=prethread', '--accept=shared'],
+      'must be dispatch with the model prethread',
+    ],
+    [
+      'a header timeout beyond the request timeout',
+      ['--header-timeout=6', '--request-timeout=5'],
+      '--header-timeout must be no longer than the request timeout of 5000 ms (from --request-timeout), not 6000 ms',
+    ],
+  ])('%s', async (_name, argv, message) => {
+    expect(await refusal(argv)).toEqual([2, expect.stringContaining(message)]);
+  });
+
+  test.each([
+    ['MPSERVE_WORKERS', 'x', "MPSERVE_WORKERS must be a whole number from 1 to 1024, or auto, not 'x'"],
+    ['MPSERVE_MODEL', 'prefrok', 'did you mean prefork?'],
+    ['MPSERVE_CAPTURE_OUTPUT', 'maybe', "MPSERVE_CAPTURE_OUTPUT must be true or false, not 'maybe'"],
+    ['MPSERVE_BIND', ':1 ?', "MPSERVE_BIND must be host:port, [v6]:port or unix:path, not '?'"],
+  ])('a bad variable %s', async (name, value, message) => {
+    expect(await refusal([], { env: { [name]: value } })).toEqual([2, expect.stringContaining(message)]);
+  });
+
+  test.each<[string, unknown, string]>([
+    ['an unknown key', { workrs: 1 }, "unknown key 'workrs' in FILE; did you mean workers?"],
+    ['a key written as a flag', { 'max-connections': 1 }, 'did you mean maxConnections?'],
+    ['the place of the file', { config: 'x' }, "unknown key 'config' in FILE"],
+    ['a value out of range', { workers: 0 }, 'workers in FILE must be a whole number from 1 to 1024, or auto, not 0'],
+    ['a value of the wrong type', { captureOutput: 'x' }, "captureOutput in FILE must be true or false, not 'x'"],
+    ['null', { logFile: null }, 'logFile in FILE must be a path, not null'],
+    ['an object', { bind: { port: 1 } }, 'bind in FILE must be text, or a list of texts, not { port: 1 }'],
+    ['a list', [], 'FILE must hold an object, not a list'],
+    ['no object', '3', 'FILE must hold an object, not number'],
+    ['an empty file', '', 'FILE:1: Unexpected end of JSON input'],
+    ['a comma too many', '{\n  "workers": 2,\n}', 'FILE:3: Expected double-quoted property name in JSON'],
+    ['a token that nobody expects', '{\n  "bind": [\n    ,\n]}', "FILE:3: Unexpected token ','"],
+    ['a missing app', { app: 'gone.js' }, "the app 'gone.js' (in FILE) does not exist"],
+  ])('%s in a file of JSON', async (_name, content, message) => {
+    await put('mpserve.config.json', content);
+    const [, said] = await refusal([], { cwd });
+    expect(said.replaceAll(path.join(cwd, 'mpserve.config.json'), 'FILE')).toContain(message);
+  });
+
+  test('several configuration files in one directory', async () => {
+    await put('mpserve.config.json', {});
+    await put('mpserve.config.mjs', '');
+    const [code, message] = await refusal([], { cwd });
+    expect(code).toBe(2);
+    expect(message).toContain('mpserve.config.mjs, ');
+    expect(message).toMatch(/mpserve\.config\.json; choose with --config$/);
+  });
+
+  test.each([
+    [
+      'gone.json',
+      /cannot read the configuration file .*gone\.json \(from --config\): ENOENT: no such file or directory$/,
+    ],
+    ['x.toml', /x\.toml \(from --config\) must end in \.js, \.mjs, \.cjs, \.json$/],
+    ['dir.json', /cannot read the configuration file .*: EISDIR: illegal operation on a directory$/],
+  ])('the configuration file %s', async (name, message) => {
+    await put('x.toml', '');
+    if (name.startsWith('dir')) await import('node:fs/promises').then(({ mkdir }) => mkdir(path.join(cwd, name)));
+    expect(await refusal(['--config', name], { cwd })).toEqual([2, expect.stringMatching(message)]);
+  });
+
+  test('an app that is not there, with its source, and the near command or model', async () => {
+    const looked = (name: string) => `looked for ${path.join(cwd, name)}, also with .js, .mjs, .cjs or .ts`;
+    expect(await refusal(['./x'], { cwd })).toEqual([
+      4,
+      `the app './x' (from the command line) does not exist: ${looked('x')}`,
+    ]);
+    const env = { MPSERVE_APP: 'x#y' };
+    expect(await refusal([], { cwd, env })).toEqual([
+      4,
+      `the app 'x#y' (from MPSERVE_APP) does not exist: ${looked('x#y')}`,
+    ]);
+    expect((await refusal(['confg'], { cwd }))[1]).toMatch(/; did you mean mpserve config\?$/);
+    expect((await refusal(['prefrok'], { cwd }))[1]).toMatch(/; did you mean --model prefork\?$/);
+  });
+});
+
+test('the reference page has every option once, and says where it does nothing', () => {
+  const page = optionsPage(options, models);
+  for (const { env } of options) expect(page.split(`\`${env}\``)).toHaveLength(2);
+  expect(page).toContain('Does nothing in ppc and prefork');
+  expect(page).toContain('256 in ppc, 10000 in prefork, prethread and hybrid');
+});
