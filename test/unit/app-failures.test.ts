@@ -1,0 +1,153 @@
+// What an operator reads when the app does not load: one line each.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { fixture } from '../helpers/server.ts';
+import { host } from './hosted-app.ts';
+
+const ACCEPTED = 'accepted is a server that listens, a (req, res) function, an Express, Koa, Fastify or Hono app';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'mpserve-app-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function failureOf(app: string, timeout = 10_000, inThread = false) {
+  await using hosted = await host(app, { timeout, inThread });
+  const { failure } = hosted;
+  expect(failure).toMatchObject({ name: 'StartupError', exitCode: 4 });
+  expect(failure.message).not.toContain('\n');
+  return failure;
+}
+
+async function failureOfSource(name: string, source: string, timeout?: number) {
+  const file = path.join(folder, name);
+  await writeFile(file, source);
+  const { message } = await failureOf(file, timeout);
+  return message.replaceAll(folder, '');
+}
+
+describe.each([
+  ['a process', false],
+  ['a thread', true],
+])('in %s', (_, inThread) => {
+  test.each([
+    ['syntax.cjs', "SyntaxError: Unexpected token ';' (FILE:2)"],
+    ['syntax.mjs', "SyntaxError: Unexpected token ';' (FILE:2)"],
+    ['throws.cjs', 'Error: no database (FILE:2:9)'],
+    ['rejects.mjs', 'TypeError: no database (FILE:2:7)'],
+    ['missing-import.cjs', 'Error: Cannot find module \'a-package-that-is-not-there\' (FILE:2:13); run "npm install"'],
+    [
+      'missing-import.mjs',
+      'Error: Cannot find package \'a-package-that-is-not-there\' imported from FILE (FILE:2); run "npm install"',
+    ],
+  ])('%s fails with its own error and its line', async (app, wanted) => {
+    const { message, cause } = await failureOf(`broken/${app}`, 10_000, inThread);
+    const file = fixture(`broken/${app}`);
+    expect(message).toContain(`the app ${file} failed to load: ${wanted.replaceAll('FILE', file)}`);
+    expect(cause).toBeDefined();
+  });
+
+  test.each([
+    ['nothing.cjs', 'exports an object with port, host and no http.Server of it listens; '],
+    ['nothing.mjs', 'exports only host, port and no http.Server of it listens; '],
+  ])('%s exports nothing that can be served, which is known at once', async (app, wanted) => {
+    const began = performance.now();
+    const { message } = await failureOf(`broken/${app}`, 20_000, inThread);
+    expect(message).toContain(wanted + ACCEPTED);
+    expect(performance.now() - began).toBeLessThan(5_000);
+  });
+});
+
+test('an https.Server is not served', async () => {
+  const { message } = await failureOf('broken/https.cjs');
+  expect(message).toContain('listens with an https.Server; mpserve serves plain HTTP/1.1');
+  expect(message).toContain('terminate TLS in front');
+});
+
+test('an exported https.Server is not served', async () => {
+  const source = "module.exports = require('node:https').createServer(() => {});";
+  expect(await failureOfSource('https.cjs', source)).toContain('exports an https.Server');
+});
+
+test('a missing export names those that exist and the nearest', async () => {
+  const { message } = await failureOf('listener.mjs#admni');
+  expect(message).toMatch(/has no export "admni": it exports admin, default; did you mean #admin\?$/);
+});
+
+test('a named export that serves nothing is described', async () => {
+  expect((await failureOf('broken/nothing.mjs#port')).message).toContain('nothing.mjs#port is a number; accepted is');
+});
+
+test('a class is not an app, its instance may be', async () => {
+  expect(await failureOfSource('class.cjs', 'module.exports = class Shop {};')).toContain(
+    'the class Shop (export an instance)',
+  );
+});
+
+test('a file that does not exist', async () => {
+  expect((await failureOf('no-such-app.js')).message).toMatch(
+    /no-such-app\.js does not exist; give a file, file#export or a directory$/,
+  );
+});
+
+test('a syntax error in a module that the app imports has that module’s line', async () => {
+  await writeFile(path.join(folder, 'dependency.mjs'), '\n\nconst x = ;\n');
+  const message = await failureOfSource('importer.mjs', "import './dependency.mjs';\nconsole.log('never runs');");
+  expect(message).toBe("the app /importer.mjs failed to load: SyntaxError: Unexpected token ';' (/dependency.mjs:3)");
+});
+
+test('a missing file is not blamed on npm install', async () => {
+  const message = await failureOfSource('gone.mjs', "import x from './not-here.mjs';\nexport default x;\n");
+  expect(message).toContain("Cannot find module '/not-here.mjs' imported from /gone.mjs (/gone.mjs:1)");
+  expect(message).not.toContain('npm install');
+});
+
+test('a thrown value that is no Error', async () => {
+  expect(await failureOfSource('object.cjs', 'throw { code: 3 };')).toBe(
+    'the app /object.cjs failed to load: it threw { code: 3 }',
+  );
+});
+
+test.each([
+  ['rejects', '(async () => {\n  await null;\n  throw new Error("no database");\n})();', ':3:9'],
+  ['throws in a timer', 'setTimeout(() => {\n  throw new Error("no database");\n});', ':2:9'],
+])('an app that %s before it listens', async (_, source, position) => {
+  expect(await failureOfSource('later.cjs', source)).toBe(
+    `the app /later.cjs failed to load: Error: no database (/later.cjs${position})`,
+  );
+});
+
+test('an app that throws after it has called listen()', async () => {
+  const source = "import http from 'node:http';\nhttp.createServer().listen(3000);\nthrow new Error('too late');";
+  expect(await failureOfSource('after.mjs', source)).toContain('Error: too late (/after.mjs:3:7)');
+});
+
+test('an app that is not ready in time says how far it came', async () => {
+  expect(await failureOfSource('never.mjs', 'await new Promise(() => setInterval(() => {}, 1000));', 300)).toBe(
+    'the app /never.mjs was not ready within 300 ms (--boot-timeout): its module is still loading',
+  );
+  expect(await failureOfSource('busy.cjs', 'setInterval(() => {}, 1000);', 300)).toBe(
+    'the app /busy.cjs was not ready within 300 ms (--boot-timeout): it exports an empty object and has not listened yet',
+  );
+});
+
+test.runIf(!(process.features as { typescript?: unknown }).typescript)(
+  'TypeScript where Node does not strip types',
+  async () => {
+    const { message } = await failureOf('typescript.ts');
+    expect(message).toContain('Node 22.18 or newer runs TypeScript as it is');
+    expect(message).toContain('--node-arg=--import=tsx');
+  },
+);
+
+test.runIf((process.features as { typescript?: unknown }).typescript)(
+  'TypeScript that cannot be stripped',
+  async () => {
+    expect(await failureOfSource('enum.ts', 'enum E { A }\nexport default E.A;')).toContain(
+      'Node only strips types; compile it',
+    );
+  },
+);
