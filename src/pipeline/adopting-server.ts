@@ -1,18 +1,20 @@
 // An http.Server that never listens and serves connections that others accepted. What this file relies on and
 // Node does not document: an http.Server starts to watch its connections (`headersTimeout`, `requestTimeout`,
 // `closeIdleConnections()`) when it emits 'listening'. The conformance tests pin it on each version of Node.
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Limits } from '../config/config.js';
+import { NamedResponse } from './response.js';
 
 /** Timeouts are checked this often at most, and for short ones four times within their span (milliseconds). */
 const longestCheck = 1000;
 const shortestCheck = 50;
 
-export function createAdoptingServer(limits: Limits): Server {
+export function createAdoptingServer(limits: Limits): AdoptingServer {
   const { headerTimeout, requestTimeout } = limits;
   const shortest = Math.min(...[headerTimeout, requestTimeout].filter((timeout) => timeout > 0), longestCheck * 4);
   const server = createServer({
+    ServerResponse: NamedResponse,
     maxHeaderSize: limits.maxHeaderSize,
     requestTimeout,
     // Node refuses a header timeout that is longer than the request's.
@@ -25,14 +27,16 @@ export function createAdoptingServer(limits: Limits): Server {
   return server;
 }
 
+export type AdoptingServer = Server<typeof IncomingMessage, typeof NamedResponse>;
+
 /** Starts to serve `socket`, which may have been accepted anywhere and may have bytes waiting. */
-export function adopt(server: Server, socket: Socket): void {
+export function adopt(server: AdoptingServer, socket: Socket): void {
   // A socket that came over IPC was made without it; HTTP clients may close their half after a request.
   socket.allowHalfOpen = true;
   server.emit('connection', socket);
 }
 
 /** Stops the watching. Node reports that the server was not listening, which is so. */
-export function retire(server: Server): void {
+export function retire(server: AdoptingServer): void {
   server.close(() => {});
 }

@@ -4,6 +4,7 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import { threadId } from 'node:worker_threads';
 import { HttpError } from '../errors.js';
 import { errorRecord, type RequestFields, type WorkerEvent } from '../events.js';
+import { idHeader } from './response.js';
 import type { Stage } from './stage.js';
 
 type Tell = (event: WorkerEvent) => void;
@@ -66,7 +67,7 @@ export function answerEarly(error: HttpError, req: IncomingMessage, res: ServerR
   const body = `${error.status} ${reason}\nrequest id: ${reqId}\n`;
   res.detachSocket(socket);
   socket.end(
-    `HTTP/1.1 ${error.status} ${reason}\r\nx-request-id: ${reqId}\r\nconnection: close\r\n` +
+    `HTTP/1.1 ${error.status} ${reason}\r\n${idHeader}: ${reqId}\r\nconnection: close\r\n` +
       `content-type: text/plain; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
   res.statusCode = error.status;
@@ -80,7 +81,7 @@ export function answerEarly(error: HttpError, req: IncomingMessage, res: ServerR
 
 /** An `HttpError` is thrown on purpose, with headers that belong to it (Allow, Content-Range); others are not. */
 function survives(header: string, error: unknown): boolean {
-  if (header === 'x-request-id') return true;
+  if (header === idHeader) return true;
   return error instanceof HttpError && (header === 'content-range' || !header.startsWith('content-'));
 }
 

@@ -1,6 +1,6 @@
 // The one path that every request takes in every model: an http.Server that adopts connections, and the stages
 // in front of the app. Knows no model, process or thread.
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { threadId } from 'node:worker_threads';
@@ -9,12 +9,13 @@ import type { Limits } from '../config/config.js';
 import type { WorkerEvent } from '../events.js';
 import type { Destination } from '../log/destination.js';
 import type { AccessLog } from './access-log.js';
-import { adopt, createAdoptingServer, retire } from './adopting-server.js';
+import { type AdoptingServer, adopt, createAdoptingServer, retire } from './adopting-server.js';
 import { Connection } from './connection.js';
 import { Drain } from './drain.js';
 import { answerEarly, answerFailures } from './failures.js';
 import { announcesMore, limitBody } from './limits.js';
 import { createRequestIds } from './request-id.js';
+import type { NamedResponse } from './response.js';
 import { Shedding } from './shedding.js';
 import { compose, type Handler, type Stage } from './stage.js';
 
@@ -39,7 +40,7 @@ export class Pipeline {
   readonly #app: App;
   readonly #accessLog: AccessLog | undefined;
   readonly #stages: readonly Stage[];
-  readonly #server: Server;
+  readonly #server: AdoptingServer;
   readonly #connections = new Set<Connection>();
   readonly #shedding: Shedding;
   readonly #tell: PipelineOptions['tell'];
@@ -108,12 +109,12 @@ export class Pipeline {
   }
 
   /** What Node calls for a request: names it, counts it, and sends it through the stages to `app`. */
-  #requests(app: Handler): (req: IncomingMessage, res: ServerResponse) => void {
+  #requests(app: Handler): (req: IncomingMessage, res: NamedResponse) => void {
     const handle = compose(this.#stages, app);
     return (req, res) => {
       this.#served++;
       const reqId = this.#nameRequest(req);
-      res.setHeader('x-request-id', reqId);
+      res.reqId = reqId;
       Connection.of(req.socket)?.begin(req, res);
       if (this.#drain) res.shouldKeepAlive = false;
       handle(req, res, reqId);

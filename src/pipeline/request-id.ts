@@ -1,6 +1,7 @@
 // The name of a request in every log line and in its answer: the client's own where it is sane, else a new one.
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { idHeader } from './response.js';
 
 /** Nothing that could break out of a header, a log line or a page; long enough for a W3C trace context. */
 const sane = /^[\w.:+/=@-]{1,128}$/;
@@ -10,7 +11,7 @@ export function createRequestIds(): (req: IncomingMessage) => string {
   const prefix = randomBytes(6).toString('base64url');
   let count = 0;
   return (req) => {
-    const given = req.headers['x-request-id'];
+    const given = req.headers[idHeader];
     if (typeof given === 'string' && sane.test(given)) return given;
     count++;
     return `${prefix}-${count.toString(36)}`;

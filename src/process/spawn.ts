@@ -46,7 +46,8 @@ export function spawn(options: SpawnOptions, worker: number, generation: number,
     // A group of its own: Ctrl-C on the terminal is for the supervisor, which then ends its workers in order.
     detached: true,
     execArgv: [...process.execArgv, ...options.nodeArg],
-    env: { ...process.env, [settingsVariable]: JSON.stringify(settings) },
+    // As other application servers do: without it Express, for one, shows stacks to clients.
+    env: { NODE_ENV: 'production', ...process.env, [settingsVariable]: JSON.stringify(settings) },
     stdio: [
       'ignore',
       output,

@@ -1,0 +1,8 @@
+// Serves the one connection that it is given, and exits.
+const http = require('node:http');
+
+const server = http.createServer(require('./hello.cjs'));
+process.on('message', (_message, socket) => {
+  server.emit('connection', socket);
+  socket.on('close', () => process.exit());
+});

@@ -1,0 +1,41 @@
+// Starts a server, waits for its line `"event":"ready"`, and ends it by its pid.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
+const hello = path.join(root, 'bench/baselines/hello.cjs');
+
+/** The command of a script in `baselines/`. */
+export const baseline = (name) => [path.join(root, `bench/baselines/${name}.cjs`)];
+/** The command of mpserve serving the same app. */
+export const mpserve = (...args) => [path.join(root, 'bin/mpserve.js'), hello, '--bind', '127.0.0.1:0', ...args];
+
+/** @returns `pid`, `port`, `bootMs` from spawn to ready, and `stop()`. */
+export async function start(command) {
+  const began = performance.now();
+  const child = spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ready = await Promise.race([firstReady(child.stdout), once(child, 'exit').then(() => undefined)]);
+  if (!ready) throw new Error(`${command.join(' ')} ended before it was ready`);
+  const bootMs = performance.now() - began;
+  const stop = async () => {
+    if (child.exitCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGTERM');
+    await ended;
+  };
+  return { pid: child.pid, port: ready.port ?? Number(new URL(ready.url).port), bootMs, stop };
+}
+
+async function firstReady(stdout) {
+  const lines = createInterface({ input: stdout });
+  for await (const line of lines) {
+    const record = JSON.parse(line);
+    if (record.event !== 'ready') continue;
+    stdout.resume(); // what follows is not read, and must not fill the pipe
+    return record;
+  }
+  return undefined;
+}
