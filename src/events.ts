@@ -10,28 +10,31 @@ export interface ErrorRecord {
   readonly stack: string;
 }
 
-/** What happened inside a worker. `tid` is the thread, 0 outside of threads. */
-export type WorkerEvent =
-  | ({ event: 'request-failed'; err: ErrorRecord } & RequestFields)
-  | ({ event: 'response-cut'; err: ErrorRecord } & RequestFields)
-  | ({ event: 'client-gone'; err: ErrorRecord } & RequestFields)
-  | { event: 'app-crashed'; pid: number; tid: number; err: ErrorRecord }
-  | { event: 'app-warning'; pid: number; tid: number; warning: string }
-  | { event: 'thread-lost'; pid: number; tid: number; connections: number }
-  | { event: 'thread-unfit'; pid: number; tid: number; reason: string; retryInMs: number }
-  | { event: 'connection-lost'; reason: string }
-  | { event: 'connections-shed'; pid: number; tid: number; count: number };
-
-export interface RequestFields {
+/** Who tells: a worker process, and a thread of it; 0 outside of threads. */
+export interface WorkerIdentity {
   readonly pid: number;
   readonly tid: number;
+}
+
+interface RequestFields {
   readonly reqId: string;
   readonly method: string;
   readonly url: string;
 }
 
+/** What happened inside a worker; it does not know who it is. */
+export type WorkerEvent =
+  | ({ event: 'request-failed'; err: ErrorRecord } & RequestFields)
+  | ({ event: 'response-cut'; err: ErrorRecord } & RequestFields)
+  | ({ event: 'client-gone'; err: ErrorRecord } & RequestFields)
+  | { event: 'app-crashed'; err: ErrorRecord }
+  | { event: 'thread-lost'; tid: number; connections: number; replacedInMs: number }
+  | { event: 'thread-unfit'; tid: number; reason: string; retryInMs: number }
+  | { event: 'connection-lost'; reason: string }
+  | { event: 'connections-shed'; count: number };
+
 export type ServerEvent =
-  | WorkerEvent
+  | (WorkerEvent & Partial<WorkerIdentity>)
   | {
       event: 'ready';
       url: string;
@@ -62,12 +65,14 @@ export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => 
     'error',
     (e) =>
       `worker ${e.worker} (pid ${e.pid}) died: ${e.reason}; its connections are lost` +
-      (e.replacedInMs === undefined ? '' : `; replacing it ${e.replacedInMs ? `in ${e.replacedInMs} ms` : 'now'}`),
+      (e.replacedInMs === undefined ? '' : `; replacing it ${soon(e.replacedInMs)}`),
   ],
   'worker-killed': ['warn', (e) => `killed worker ${e.worker} (pid ${e.pid}): ${e.reason}`],
   'thread-lost': [
     'error',
-    (e) => `thread ${e.tid} of worker pid ${e.pid} ended and lost ${e.connections} connection(s); replacing it`,
+    (e) =>
+      `thread ${e.tid} of worker pid ${e.pid} ended and lost ${e.connections} connection(s); ` +
+      `replacing it ${soon(e.replacedInMs)}`,
   ],
   'thread-unfit': [
     'error',
@@ -85,11 +90,14 @@ export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => 
   ],
   'client-gone': ['debug', () => 'the client went away before its answer was complete'],
   'app-crashed': ['fatal', (e) => `uncaught in the app, which ends this worker: ${e.err.message}`],
-  'app-warning': ['warn', (e) => e.warning],
   output: ['info', (e) => e.text],
   stopping: ['info', (e) => `stopping (${e.reason}): draining for up to ${e.gracefulMs} ms`],
   stopped: ['info', (e) => `stopped (${e.reason}) after ${e.requests} request(s)`],
 };
+
+function soon(ms: number): string {
+  return ms > 0 ? `in ${ms} ms` : 'now';
+}
 
 /** The bus between the core and whoever tells about it. */
 export class Events extends EventEmitter<{ event: [ServerEvent] }> {

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import type { App } from '../app/app.js';
 import { loadApp } from '../app/load.js';
+import type { WorkerIdentity } from '../events.js';
 import { createPipeline, type Pipeline } from '../pipeline/pipeline.js';
 import type { ThreadSettings } from '../process/settings.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
@@ -9,12 +10,14 @@ import { farewell } from './farewell.js';
 
 export class Inline implements Executor {
   readonly #settings: ThreadSettings;
+  readonly #identity: WorkerIdentity;
   readonly #maxConnections: number;
   readonly #tell: Tell;
   #app: App | undefined;
   #pipeline: Pipeline | undefined;
 
-  constructor(settings: ThreadSettings, maxConnections: number, tell: Tell) {
+  constructor(settings: ThreadSettings, identity: WorkerIdentity, maxConnections: number, tell: Tell) {
+    this.#identity = identity;
     this.#settings = settings;
     this.#maxConnections = maxConnections;
     this.#tell = tell;
@@ -28,6 +31,7 @@ export class Inline implements Executor {
       app,
       limits,
       accessLog,
+      identity: this.#identity,
       maxConnections: this.#maxConnections,
       tell: this.#tell,
     });

@@ -5,6 +5,7 @@ import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_th
 import { ExitCode, StartupError } from '../errors.js';
 import { errorRecord } from '../events.js';
 import { Acceptor } from '../os/acceptor.js';
+import type { Tell } from './executor.js';
 import { Inline } from './inline.js';
 import type { FromThread, Hello, ThreadData, ToThread } from './thread-messages.js';
 
@@ -15,7 +16,9 @@ const farewellMs = 5000;
 
 const { settings, only }: ThreadData = workerData;
 const { port1: port, port2 } = new MessageChannel();
+const identity = { pid: process.pid, tid: threadId };
 const say = (message: FromThread): void => port.postMessage(message);
+const tell: Tell = (event) => say({ type: 'event', event: { ...identity, ...event } });
 
 let executor: Inline | undefined;
 let acceptor: Acceptor | undefined;
@@ -39,16 +42,14 @@ const handlers: { readonly [T in ToThread['type']]: (message: Extract<ToThread, 
   shed: () => executor?.shed(),
 };
 port.on('message', (message: ToThread) => handlers[message.type](message as never));
-process.on('uncaughtExceptionMonitor', (error) =>
-  say({ type: 'event', event: { event: 'app-crashed', pid: process.pid, tid: threadId, err: errorRecord(error) } }),
-);
+process.on('uncaughtExceptionMonitor', (error) => tell({ event: 'app-crashed', err: errorRecord(error) }));
 setInterval(report, reportEvery).unref();
 parentPort?.postMessage({ mpserve: 'hello', threadId, port: port2 } satisfies Hello, [port2]);
 if (only) void load({ type: 'load', listen: [], maxConnections: 1, taken: only.taken });
 
 async function load({ listen, maxConnections, taken: counter }: Extract<ToThread, { type: 'load' }>): Promise<void> {
   taken = counter;
-  const inline = new Inline(settings, maxConnections, (event) => say({ type: 'event', event }));
+  const inline = new Inline(settings, identity, maxConnections, tell);
   try {
     await inline.start();
   } catch (error) {

@@ -21,13 +21,14 @@ export class ThreadPool implements Executor {
   readonly #share: number;
   readonly #balance = roundRobin();
   readonly #backOff = new BackOff();
-  /** In the order of their ids, which is the order of their birth. */
   readonly #threads = new Map<number, Thread>();
   /** Connections for which there is no thread at this moment. */
   readonly #waiting: (() => void)[] = [];
   #pool: Piscina | undefined;
   /** The thread that was chosen for the task that is being submitted. */
   #chosen = -1;
+  /** How long a new thread waits before it loads the app, for others have died young (milliseconds). */
+  #delay = 0;
   #servedByTheDead = 0;
   #onBootFailure: ((error: Error) => void) | undefined;
   #draining = false;
@@ -54,16 +55,23 @@ export class ThreadPool implements Executor {
     this.#pool = pool;
     // A thread that had no connection has died; `workerDestroy` sees to all of them.
     pool.on('error', () => {});
-    pool.on('workerDestroy', ({ id }: { id: number }) => this.#lose(id));
+    pool.on('workerDestroy', ({ id }: { id: number }) => {
+      // After its exit a thread has no id any more: then it is one that the pool does not list.
+      const living = new Set(pool.threads.map(({ threadId }) => threadId));
+      this.#lose([...this.#threads.keys()].find((known) => known === id || !living.has(known)));
+    });
     await new Promise<void>((ready, failed) => {
       this.#onBootFailure = failed;
       pool.on('message', (message: unknown) => {
         if (!isHello(message)) return;
         const thread = new Thread(message, this.#tell);
         this.#threads.set(thread.id, thread);
-        void this.#load(thread).then(() => {
-          if (this.#ready.length === threads) ready();
-        });
+        const load = () =>
+          void this.#load(thread).then(() => {
+            if (this.#ready.length === threads) ready();
+          });
+        if (this.#delay > 0) setTimeout(load, this.#delay);
+        else load();
       });
     });
     this.#onBootFailure = undefined;
@@ -113,7 +121,6 @@ export class ThreadPool implements Executor {
       const delay = this.#backOff.died(0);
       this.#tell({
         event: 'thread-unfit',
-        pid: process.pid,
         tid: id,
         reason: (error as Error).message,
         retryInMs: delay,
@@ -145,18 +152,20 @@ export class ThreadPool implements Executor {
     }
   }
 
-  #lose(id: number): void {
-    const thread = this.#threads.get(id);
+  #lose(id: number | undefined): void {
+    const thread = id === undefined ? undefined : this.#threads.get(id);
     if (this.#onBootFailure) {
       const message = 'the app ended its thread while it was loading (does it call process.exit?)';
       this.#onBootFailure(new StartupError(ExitCode.app, message));
     }
     if (!thread) return;
-    this.#threads.delete(id);
+    this.#threads.delete(thread.id);
     thread.close();
     this.#servedByTheDead += thread.served;
     if (thread.isReady && !this.#draining) {
-      this.#tell({ event: 'thread-lost', pid: process.pid, tid: id, connections: thread.active });
+      this.#delay = this.#backOff.died(thread.livedMs);
+      const { id: tid, active: connections } = thread;
+      this.#tell({ event: 'thread-lost', tid, connections, replacedInMs: this.#delay });
     }
   }
 }

@@ -1,6 +1,7 @@
 // A thread as the worker process sees it: the channel to it, what it said, and how many of the connections that
 // were posted to it it has taken.
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { now } from '../clock.js';
 import { StartupError } from '../errors.js';
 import type { Tell } from './executor.js';
 import type { FromThread, Hello, ToThread } from './thread-messages.js';
@@ -19,6 +20,7 @@ export class Thread {
   isReady = false;
   served = 0;
   readonly #port: MessagePort;
+  #readyAt = 0;
   readonly #hear: (message: FromThread) => void;
   #onIdle: ((ms: number) => void) | undefined;
 
@@ -39,6 +41,7 @@ export class Thread {
     const handlers: { readonly [T in FromThread['type']]: (message: Extract<FromThread, { type: T }>) => void } = {
       ready: () => {
         this.isReady = true;
+        this.#readyAt = now();
         onReady();
       },
       failed: ({ exitCode, message, stack }) => onFailed(Object.assign(new StartupError(exitCode, message), { stack })),
@@ -52,6 +55,11 @@ export class Thread {
     this.#hear = (message) => handlers[message.type](message as never);
     port.on('message', this.#hear);
     port.once('close', onDrained); // it has ended, drained or not
+  }
+
+  /** Milliseconds since it was ready; 0 if it never was. */
+  get livedMs(): number {
+    return this.isReady ? now() - this.#readyAt : 0;
   }
 
   say(message: ToThread): void {

@@ -1,6 +1,5 @@
 // The C library through koffi, which is prebuilt: the few calls that Node does not offer. Loaded on first use,
 // because a process that needs none of them should not pay for it.
-import { createRequire } from 'node:module';
 import { getSystemErrorName } from 'node:util';
 
 interface Libc {
@@ -44,6 +43,7 @@ export function checked(call: string, result: number): number {
 
 function load(): Libc {
   // `require`, not `import()`: the callers are synchronous, and koffi is a CommonJS module.
+  const { createRequire } = process.getBuiltinModule('node:module');
   const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
   const library = koffi.load(null); // the symbols of this process: libc on Linux, libSystem on macOS
   return {

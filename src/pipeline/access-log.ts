@@ -3,8 +3,9 @@
 // (docs/decisions/0004-access-lines.md). Lines are gathered and written whole; see `log/line.ts`.
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { threadId } from 'node:worker_threads';
 import sonic from 'sonic-boom';
+import { now } from '../clock.js';
+import type { WorkerIdentity } from '../events.js';
 import type { Destination } from '../log/destination.js';
 import { fitLine } from '../log/line.js';
 import type { Stage } from './stage.js';
@@ -16,10 +17,11 @@ const info = 30; // pino's level
 export class AccessLog {
   readonly #sink: sonic.SonicBoom;
   readonly #whole: number;
-  readonly #worker = `"pid":${process.pid},"tid":${threadId},"event":"request"`;
+  readonly #worker: string;
 
-  constructor({ fd, whole }: Destination) {
+  constructor({ fd, whole }: Destination, { pid, tid }: WorkerIdentity) {
     this.#whole = whole;
+    this.#worker = `"pid":${pid},"tid":${tid},"event":"request"`;
     // Synchronous: what write(2) took is written once, and a process that exits loses and repeats nothing.
     this.#sink = new sonic.SonicBoom({
       fd,
@@ -36,7 +38,7 @@ export class AccessLog {
 
   readonly stage: Stage = (next) => (req, res, reqId) => {
     const { socket } = req;
-    const started = performance.now();
+    const started = now();
     const before = socket.bytesWritten;
     const remote = socket.remoteAddress; // asked for while it is known; Node keeps the answer
     res.on('close', () => this.#line(req, res.statusCode, socket.bytesWritten - before, started, reqId, remote));
@@ -45,7 +47,7 @@ export class AccessLog {
 
   /** The line of a request that became another protocol, once that has ended. */
   upgraded(req: IncomingMessage, socket: Duplex, reqId: string): void {
-    const started = performance.now();
+    const started = now();
     const { bytesWritten: before, remoteAddress: remote } = req.socket;
     socket.once('close', () => this.#line(req, 101, req.socket.bytesWritten - before, started, reqId, remote));
   }
@@ -64,7 +66,7 @@ export class AccessLog {
     reqId: string,
     remote: string | undefined,
   ): void {
-    const took = Math.round((performance.now() - started) * 1000) / 1000;
+    const took = Math.round((now() - started) * 1000) / 1000;
     const line =
       `{"level":${info},"time":${Date.now()},${this.#worker},"reqId":"${reqId}","method":"${req.method}",` +
       `"url":${JSON.stringify(req.url)},"status":${status},"bytes":${bytes},"durationMs":${took},` +

@@ -1,5 +1,6 @@
 // Brings connections to their end: requests in flight are finished, idle connections are closed when they have
 // been quiet for a while, so that a request on its way does not meet a closed socket.
+import { now } from '../clock.js';
 import type { Connection } from './connection.js';
 
 /** An idle connection is closed after so long without a byte (milliseconds). */
@@ -24,7 +25,7 @@ export class Drain {
     await new Promise<void>((done) => {
       const look = () => {
         if (deadline.aborted) for (const { socket } of this.#connections) socket.destroy();
-        else this.#closeQuiet(performance.now());
+        else this.#closeQuiet(now());
         if (this.#connections.size > 0 && !deadline.aborted) return;
         clearInterval(timer);
         deadline.removeEventListener('abort', look);
@@ -36,12 +37,12 @@ export class Drain {
     });
   }
 
-  #closeQuiet(now: number): void {
+  #closeQuiet(time: number): void {
     for (const connection of this.#connections) {
       const bytes = connection.socket.bytesRead;
       const seen = this.#seen.get(connection);
-      if (seen?.bytes !== bytes) this.#seen.set(connection, { bytes, since: now });
-      else if (connection.betweenRequests && now - seen.since >= quiet) connection.socket.destroy();
+      if (seen?.bytes !== bytes) this.#seen.set(connection, { bytes, since: time });
+      else if (connection.betweenRequests && time - seen.since >= quiet) connection.socket.destroy();
     }
   }
 }

@@ -1,9 +1,8 @@
 // The only place that turns an error into a response. A client learns the status and the request's id, never a
 // stack; the operator learns everything, with the same id.
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
-import { threadId } from 'node:worker_threads';
 import { HttpError } from '../errors.js';
-import { errorRecord, type RequestFields, type WorkerEvent } from '../events.js';
+import { errorRecord, type WorkerEvent } from '../events.js';
 import { idHeader } from './response.js';
 import type { Stage } from './stage.js';
 
@@ -31,7 +30,7 @@ export function answerFailure(
   reqId: string,
 ): void {
   const outcome = outcomeOf(error, req, res);
-  if (outcome) tell({ event: outcome, ...requestFields(req, reqId), err: errorRecord(error) });
+  if (outcome) tell({ event: outcome, reqId, method: req.method ?? '', url: req.url ?? '', err: errorRecord(error) });
   // The client must not take half an answer for a whole one.
   if (outcome === 'response-cut') req.socket.destroy();
   if (res.headersSent || req.socket.destroyed) return;
@@ -83,10 +82,6 @@ export function answerEarly(error: HttpError, req: IncomingMessage, res: ServerR
 function survives(header: string, error: unknown): boolean {
   if (header === idHeader) return true;
   return error instanceof HttpError && (header === 'content-range' || !header.startsWith('content-'));
-}
-
-export function requestFields(req: IncomingMessage, reqId: string): RequestFields {
-  return { pid: process.pid, tid: threadId, reqId, method: req.method ?? '', url: req.url ?? '' };
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

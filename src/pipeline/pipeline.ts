@@ -3,10 +3,10 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { threadId } from 'node:worker_threads';
 import type { App } from '../app/app.js';
+import { now } from '../clock.js';
 import type { Limits } from '../config/config.js';
-import type { WorkerEvent } from '../events.js';
+import type { WorkerEvent, WorkerIdentity } from '../events.js';
 import type { Destination } from '../log/destination.js';
 import type { AccessLog } from './access-log.js';
 import { type AdoptingServer, adopt, createAdoptingServer, retire } from './adopting-server.js';
@@ -25,15 +25,17 @@ export interface PipelineOptions {
   /** Connections at the same time that whoever accepts them allows; at least 1. */
   readonly maxConnections: number;
   readonly accessLog: Destination | undefined;
+  /** For the access log. */
+  readonly identity: WorkerIdentity;
   readonly tell: (event: WorkerEvent) => void;
 }
 
 /** Loads what this configuration needs and nothing else. */
 export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
-  const { accessLog } = options;
+  const { accessLog, identity } = options;
   if (!accessLog) return new Pipeline(options, undefined);
   const module = await import('./access-log.js');
-  return new Pipeline(options, new module.AccessLog(accessLog));
+  return new Pipeline(options, new module.AccessLog(accessLog, identity));
 }
 
 export class Pipeline {
@@ -76,7 +78,7 @@ export class Pipeline {
   adopt(socket: Socket): Promise<void> {
     return new Promise((ended) => {
       if (socket.destroyed) return ended();
-      const connection = new Connection(socket, performance.now());
+      const connection = new Connection(socket, now());
       this.#connections.add(connection);
       socket.once('close', () => {
         this.#connections.delete(connection);
@@ -89,14 +91,14 @@ export class Pipeline {
 
   /** For how long the slowest client has kept us waiting, in milliseconds; -1 while all wait for the app. */
   idleFor(): number {
-    const now = performance.now();
-    return Math.max(-1, ...[...this.#connections].map((connection) => connection.idleFor(now)));
+    const time = now();
+    return Math.max(-1, ...[...this.#connections].map((connection) => connection.idleFor(time)));
   }
 
   /** Closes the slowest of the connections whose clients keep us waiting, if any has done so for too long. */
   shed(): void {
     const count = this.#shedding.shed();
-    if (count > 0) this.#tell({ event: 'connections-shed', pid: process.pid, tid: threadId, count });
+    if (count > 0) this.#tell({ event: 'connections-shed', count });
   }
 
   /** Finishes what is in flight; answers from now on end their connections. Aborting `deadline` cuts what is left. */

@@ -1,6 +1,7 @@
 // Keeps a crowded server reachable: closes the connections whose clients have kept it waiting longest, some at a
 // time (as nginx does with its idle connections), rather than let everybody wait. When is for others to say.
 import { slowestFirst } from '../balance/slowest.js';
+import { now } from '../clock.js';
 import type { Connection } from './connection.js';
 
 /** How often the progress of clients is noted while it is crowded (milliseconds). */
@@ -41,7 +42,7 @@ export class Shedding {
   }
 
   #look(): [Connection, number][] {
-    const now = performance.now();
-    return [...this.#connections].map((connection) => [connection, connection.idleFor(now)]);
+    const time = now();
+    return [...this.#connections].map((connection) => [connection, connection.idleFor(time)]);
   }
 }

@@ -22,7 +22,8 @@ const say = (message: FromWorker, said?: () => void): void => {
   // Without a channel there is no supervisor, and 'disconnect' has ended this process.
   if (process.connected) process.send?.(tagged(message), () => said?.());
 };
-const tell: Tell = (event) => say({ type: 'event', event });
+const identity = { pid: process.pid, tid: 0 };
+const tell: Tell = (event) => say({ type: 'event', event: { ...identity, ...event } });
 
 const executors: { readonly [E in WorkerSettings['executor']]: () => Promise<Executor> } = {
   inline: async () => inline,
@@ -31,7 +32,7 @@ const executors: { readonly [E in WorkerSettings['executor']]: () => Promise<Exe
     new (await import('../executor/thread-per-connection.js')).ThreadPerConnection(settings, tell),
 };
 
-const inline = new Inline(settings, settings.maxConnections, tell);
+const inline = new Inline(settings, identity, settings.maxConnections, tell);
 let executor: Executor | undefined;
 let acceptor: Acceptor | undefined;
 /** Connections that were given before the app was loaded. */
@@ -54,9 +55,7 @@ process.on('message', (raw: unknown, socket: unknown) => {
 process.once('disconnect', () => process.exit(1)); // the supervisor is gone
 process.on('SIGTERM', deaf);
 process.on('SIGINT', deaf);
-process.on('uncaughtExceptionMonitor', (error) =>
-  tell({ event: 'app-crashed', pid: process.pid, tid: 0, err: errorRecord(error) }),
-);
+process.on('uncaughtExceptionMonitor', (error) => tell({ event: 'app-crashed', err: errorRecord(error) }));
 setInterval(report, reportEvery).unref();
 void start();
 

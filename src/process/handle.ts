@@ -20,6 +20,8 @@ export interface ExitReason {
 
 /** After a deadline a worker gets this long to say so itself (milliseconds). */
 const lastWord = 500;
+/** And while it boots this long: its own clock starts only when it begins to load the app. */
+const lastBootWord = 1500;
 
 export class WorkerHandle {
   readonly id: number;
@@ -132,7 +134,7 @@ export class WorkerHandle {
         const message = `the app did not load within ${bootMs} ms (--boot-timeout): it blocks the event loop of its worker`;
         reject(new StartupError(ExitCode.app, message));
         this.kill();
-      }, bootMs + lastWord);
+      }, bootMs + lastBootWord);
       const handlers: { readonly [T in FromWorker['type']]: (message: Extract<FromWorker, { type: T }>) => void } = {
         ready: () => {
           clearTimeout(late);

@@ -2,7 +2,7 @@
 // (`process.send`): ours carry a tag, and what does not is the app's and passes by untouched.
 
 import type { ExitCode } from '../errors.js';
-import type { WorkerEvent } from '../events.js';
+import type { WorkerEvent, WorkerIdentity } from '../events.js';
 
 export type ToWorker =
   /** Comes with a socket; answered by `accepted` or `refused`. */
@@ -25,7 +25,7 @@ export type FromWorker =
   | { type: 'served'; count: number }
   /** Milliseconds that the client has kept us waiting; -1 while it is the app's turn. */
   | { type: 'idle'; ms: number }
-  | { type: 'event'; event: WorkerEvent };
+  | { type: 'event'; event: WorkerEvent & WorkerIdentity };
 
 const tag = 'mpserve';
 

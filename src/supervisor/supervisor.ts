@@ -1,5 +1,6 @@
 // The parent process: opens the sockets, starts the strategy, and ends both in order. It loads none of the user's
 // code and speaks no HTTP, so that nothing an app does can reach it.
+import path from 'node:path';
 import type { Config } from '../config/config.js';
 import type { Events } from '../events.js';
 import type { SpawnOptions } from '../process/spawn.js';
@@ -63,7 +64,7 @@ export class Supervisor {
     const listen = listeners.map(({ fd }) => fd);
     const spawn: SpawnOptions = {
       settings: {
-        app,
+        app: app === undefined ? undefined : path.resolve(app),
         addresses: listeners.map(({ address }) => address),
         demoFaults,
         bootTimeout,
