@@ -22,13 +22,18 @@ export function serverApp(server: Server, kind: AppKind = 'server', close?: () =
  */
 function followListeners(server: Server): () => readonly Listener[] {
   let current: readonly Listener[] | undefined;
-  const touched = (event: string | symbol): void => {
+  const forget = (event: string | symbol): void => {
     if (event === 'request') current = undefined;
-    else if (event === 'newListener') queueMicrotask(follow); // removeAllListeners() took this function, too
+  };
+  // `removeAllListeners()` takes these two as well, the one that tells of it last.
+  const forgetOrReturn = (event: string | symbol): void => {
+    forget(event);
+    if (event === 'newListener') queueMicrotask(follow);
   };
   const follow = (): void => {
     current = undefined;
-    server.on('removeListener', touched).on('newListener', touched);
+    server.off('removeListener', forgetOrReturn).off('newListener', forget); // in this order, or it tells itself
+    server.on('newListener', forget).on('removeListener', forgetOrReturn);
   };
   follow();
   return () => {

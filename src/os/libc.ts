@@ -1,5 +1,6 @@
 // The C library through koffi, which is prebuilt: the few calls that Node does not offer. Loaded on first use,
 // because a process that needs none of them should not pay for it.
+import { platform } from 'node:process';
 import { getSystemErrorName } from 'node:util';
 
 interface Libc {
@@ -11,6 +12,8 @@ interface Libc {
   fcntl(fd: number, command: number, type: 'int', value: number): number;
   socketpair(domain: number, type: number, protocol: number, pair: Buffer): number;
   poll(entries: Buffer, count: number, timeout: number): number;
+  /** Not on macOS. */
+  sched_setscheduler?(pid: number, policy: number, parameters: Buffer): number;
   umask(mask: number): number;
   close(fd: number): number;
   errno(): number;
@@ -55,6 +58,7 @@ function load(): Libc {
     fcntl: library.func('int fcntl(int, int, ...)'),
     socketpair: library.func('int socketpair(int, int, int, void*)'),
     poll: library.func('int poll(void*, unsigned long, int)'),
+    ...(platform === 'linux' && { sched_setscheduler: library.func('int sched_setscheduler(int, int, const void*)') }),
     umask: library.func('int umask(int)'),
     close: library.func('int close(int)'),
     errno: () => koffi.errno(),

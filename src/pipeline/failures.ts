@@ -38,9 +38,14 @@ export function answerFailure(
   const body = `${status} ${STATUS_CODES[status] ?? 'Error'}\nrequest id: ${reqId}\n`;
   for (const name of res.getHeaderNames()) if (!survives(name, error)) res.removeHeader(name);
   // What is left of a body that nobody will read would be taken for the next request.
-  if (!req.complete) res.shouldKeepAlive = false;
+  if (!req.complete && hasBody(req)) res.shouldKeepAlive = false;
   res.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(body) });
   res.end(body);
+}
+
+/** RFC 9112, section 6: a request has a body if one of these says so. */
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
 /** What the failure means for the operator; an `HttpError` that can still be answered means nothing to them. */

@@ -31,6 +31,7 @@ export class WorkerHandle {
   readonly ready: Promise<void>;
   readonly exit: Promise<ExitReason>;
   readonly #child: ChildProcess;
+  readonly #gone: Promise<Pick<ExitReason, 'code' | 'signal'>>;
   readonly #leash: Leash | undefined;
   readonly #events: Events;
   /** By the numbers of the connections that were given: who waits for an answer, and who for their ends. */
@@ -57,6 +58,7 @@ export class WorkerHandle {
     this.#child = child;
     this.#leash = leash;
     this.#events = events;
+    this.#gone = this.#leaving();
     this.ready = this.#becomesReady(bootMs);
     this.ready.catch(() => {}); // also when nobody waits for it
     this.exit = this.#ending();
@@ -163,7 +165,7 @@ export class WorkerHandle {
       this.#child.once('error', (error) => {
         reject(new StartupError(ExitCode.boot, `cannot start a worker process: ${error.message}`, { cause: error }));
       });
-      this.#child.once('exit', (code, signal) => {
+      void this.#gone.then(({ code, signal }) => {
         clearTimeout(late);
         reject(new DiedYoung(signal === null ? `it exited with code ${code}` : `it was ended by ${signal}`, signal));
       });
@@ -172,7 +174,7 @@ export class WorkerHandle {
 
   #ending(): Promise<ExitReason> {
     return new Promise((resolve) => {
-      const gone = (code: number | null, signal: NodeJS.Signals | null) => {
+      const gone = ({ code, signal }: Pick<ExitReason, 'code' | 'signal'>) => {
         const wanted = this.#stage === 'draining';
         this.#stage = 'gone';
         clearTimeout(this.#killing);
@@ -185,8 +187,23 @@ export class WorkerHandle {
         const livedMs = this.#readyAt === undefined ? 0 : performance.now() - this.#readyAt;
         resolve({ code, signal, livedMs, wanted });
       };
-      this.#child.once('exit', gone);
-      this.#child.once('error', () => this.pid === -1 && gone(null, null)); // it was never there
+      void this.#gone.then(gone);
+      this.#child.once('error', () => this.pid === -1 && gone({ code: null, signal: null })); // it was never there
+    });
+  }
+
+  /** Settles when it has exited and all that it said has been heard: its last words may come after its exit. */
+  #leaving(): Promise<Pick<ExitReason, 'code' | 'signal'>> {
+    return new Promise((resolve) => {
+      this.#child.once('exit', (code, signal) => {
+        const heard = (): void => {
+          clearTimeout(late);
+          resolve({ code, signal });
+        };
+        const late = setTimeout(heard, lastWord);
+        if (this.#child.connected) this.#child.once('disconnect', heard);
+        else heard();
+      });
     });
   }
 

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Events } from '../events.js';
 import type { Destination } from '../log/destination.js';
 import { createLeash } from '../os/leash.js';
+import { scheduleAsBatch } from '../os/scheduling.js';
 import { WorkerHandle } from './handle.js';
 import { type LineReader, readLines } from './lines.js';
 import { settingsVariable, type WorkerSettings } from './settings.js';
@@ -59,6 +60,7 @@ export function spawn(options: SpawnOptions, worker: number, generation: number,
     ],
   });
   leash?.tie(child.pid);
+  scheduleAsBatch(child.pid);
   if (takesLines) readLines(child.stdio[accessLogPlace], accessLog);
   const pid = child.pid ?? -1;
   for (const stream of ['stdout', 'stderr'] as const) {

@@ -19,6 +19,7 @@ class ProcessPerConnection implements Strategy {
   readonly #context: StrategyContext;
   readonly #options: SpawnOptions;
   readonly #children = new Set<WorkerHandle>();
+  #rehearsal: Pool | undefined;
   #acceptor: Acceptor | undefined;
   #count = 0;
   #served = 0;
@@ -34,6 +35,7 @@ class ProcessPerConnection implements Strategy {
 
   async start(): Promise<void> {
     await this.#rehearse();
+    if (this.#drainMs !== undefined) return;
     const { config, listen } = this.#context;
     this.#acceptor = new Acceptor({
       fds: listen.map(duplicate),
@@ -50,6 +52,7 @@ class ProcessPerConnection implements Strategy {
     this.#drainMs = ms;
     this.#acceptor?.close();
     for (const child of this.#children) child.drain(ms);
+    await this.#rehearsal?.drain(ms);
     while (this.#children.size > 0) await Promise.all([...this.#children].map(({ exit }) => exit));
   }
 
@@ -57,6 +60,7 @@ class ProcessPerConnection implements Strategy {
     this.#drainMs = 0;
     this.#acceptor?.close();
     for (const child of this.#children) child.kill();
+    this.#rehearsal?.kill();
   }
 
   snapshot(): StrategySnapshot {
@@ -66,6 +70,7 @@ class ProcessPerConnection implements Strategy {
   /** One child loads the app and ends: what cannot be loaded should be known before the first client comes. */
   async #rehearse(): Promise<void> {
     const pool = new Pool(1, () => spawn(this.#options, 0, 1, 1), this.#context.events);
+    this.#rehearsal = pool;
     await pool.start();
     void pool.drain(this.#context.config.gracefulTimeout);
   }
