@@ -1,0 +1,175 @@
+// Who may import whom: the plan of the house in `docs/architecture.md`, as a table that is checked. A change here is
+// a change of the architecture.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+const src = path.join(import.meta.dirname, '../src');
+
+/** At the bottom: whoever likes may import them, and they import nothing but each other. */
+const leaves = [
+  'back-off',
+  'balance',
+  'clock',
+  'config',
+  'errors',
+  'events',
+  'log',
+  'os',
+  'process/messages',
+  'process/settings',
+];
+
+/** A place (a file without `.ts`, or a folder), and what it may import besides itself. The first row that fits. */
+const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
+  ['index', 'config/user-config'],
+  // The supervisor's side.
+  ['cli', 'supervisor/supervisor', 'strategies/index', 'process/spawn', ...leaves],
+  ['supervisor', 'strategies', 'process/spawn', ...leaves],
+  ['strategies', 'process/handle', 'process/pool', 'process/spawn', ...leaves],
+  ['process/handle', ...leaves],
+  ['process/lines'],
+  ['process/pool', 'process/handle', ...leaves],
+  ['process/spawn', 'process/handle', 'process/lines', ...leaves],
+  // The worker's side.
+  ['process/entry', 'executor', ...leaves],
+  ['executor', 'pipeline/pipeline', 'app/load', 'app/app', ...leaves],
+  ['pipeline', 'app/app', 'balance/slowest', 'clock', 'config', 'errors', 'events', 'log'],
+  ['app', 'errors'],
+  // Both sides.
+  ['errors'],
+  ['clock'],
+  ['back-off'],
+  ['balance'],
+  ['config', 'errors'],
+  ['events', 'config/config'],
+  ['log', 'config/config', 'errors', 'events'],
+  ['os', 'config/address'],
+  ['process/messages', 'errors', 'events'],
+  ['process/settings', 'config/config', 'config/model', 'log/destination'],
+];
+
+/** Where each package is used, and the modules of Node that tell processes and threads. */
+const owners: Readonly<Record<string, readonly string[]>> = {
+  koffi: ['os/libc'],
+  leven: ['config/nearest', 'app/exported'],
+  pino: ['log/logger'],
+  'pino-pretty': ['log/pretty'],
+  piscina: ['executor/thread-pool'],
+  send: ['app/directory'],
+  'sonic-boom': ['pipeline/access-log'],
+  srvx: ['app/fetch'],
+  yargs: ['cli', 'config'],
+  'yargs-parser': ['config'],
+  'node:cluster': [],
+  // A file that did not load is linked once more in a child, to find the line of its error.
+  'node:child_process': ['process/spawn', 'process/handle', 'app/load-failure', 'config/fault'],
+  'node:worker_threads': ['executor'],
+};
+
+interface Import {
+  readonly from: string;
+  /** `pipeline/stage`, or the name of a package. */
+  readonly to: string;
+  /** Nothing of it is left when the program runs. */
+  readonly isType: boolean;
+}
+
+const statement = /^(?:import|export)\s+(type\s+)?(?:[\w$*{},\s]+?\sfrom\s+)?'([^']+)'/gm;
+const expression = /\b(typeof\s+)?(?:import|createRequire\([^()]*\))\('([^']+)'\)/g;
+
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => file.slice(0, -'.ts'.length));
+
+const imports: readonly Import[] = files.flatMap((from) => {
+  const text = readFileSync(path.join(src, `${from}.ts`), 'utf8');
+  return [statement, expression].flatMap((shape) =>
+    [...text.matchAll(shape)].map(([, type, name = '']) => {
+      const to = name.startsWith('.') ? path.join(path.dirname(from), name).replace(/\.js$/, '') : name;
+      return { from, to, isType: type !== undefined };
+    }),
+  );
+});
+const inside = imports.filter(({ to }) => existsSync(path.join(src, `${to}.ts`)));
+
+const isIn = (place: string, file: string): boolean => file === place || file.startsWith(`${place}/`);
+const words = ({ from, to }: Import): string => `${from} imports ${to}`;
+
+/** All that is loaded, sooner or later, where `root` is. */
+function reach(root: string): Set<string> {
+  const reached = new Set([root]);
+  for (const file of reached) {
+    for (const { from, to, isType } of inside) if (from === file && !isType) reached.add(to);
+  }
+  return reached;
+}
+
+describe('the parts of the server', () => {
+  test('each have their row, and each row its part', () => {
+    const rowOf = (file: string) => rules.find(([place]) => isIn(place, file))?.[0];
+    expect(files.filter((file) => rowOf(file) === undefined)).toEqual([]);
+    expect(rules.map(([place]) => place).filter((place) => !files.some((file) => rowOf(file) === place))).toEqual([]);
+  });
+
+  test('import only what they may', () => {
+    const wrong = inside.filter(({ from, to }) => {
+      const [place = '', ...mayImport] = rules.find(([place]) => isIn(place, from)) ?? [];
+      return ![place, ...mayImport].some((allowed) => isIn(allowed, to));
+    });
+    expect(wrong.map(words)).toEqual([]);
+  });
+
+  test('import files that exist', () => {
+    expect(imports.filter(({ to }) => to.startsWith('.')).map(words)).toEqual([]);
+    const local = imports.filter(({ to }) => files.some((file) => file.split('/')[0] === to.split('/')[0]));
+    expect(local.filter((one) => !inside.includes(one)).map(words)).toEqual([]);
+  });
+
+  test('do not import each other in a circle', () => {
+    const circles = files.filter((file) => {
+      const next = inside.filter(({ from, isType }) => from === file && !isType);
+      return next.some(({ to }) => reach(to).has(file));
+    });
+    expect(circles).toEqual([]);
+  });
+
+  test.each(Object.keys(owners))('leave %s to those who own it', (name) => {
+    const users = imports.filter(({ to }) => to === name || to.startsWith(`${name}/`));
+    expect(users.filter(({ from }) => !owners[name]?.some((place) => isIn(place, from))).map(words)).toEqual([]);
+  });
+
+  test('own each package that mpserve depends on', () => {
+    const { dependencies } = JSON.parse(readFileSync(path.join(src, '../package.json'), 'utf8'));
+    expect(Object.keys(dependencies).filter((name) => !(name in owners))).toEqual([]);
+    expect(Object.keys(dependencies).filter((name) => !imports.some(({ to }) => to.split('/')[0] === name))).toEqual(
+      [],
+    );
+  });
+});
+
+test('the supervisor loads nothing of what runs an app', () => {
+  const loaded = [...reach('cli/main')];
+  expect(
+    loaded.filter((file) => ['app', 'pipeline', 'executor', 'process/entry'].some((place) => isIn(place, file))),
+  ).toEqual([]);
+});
+
+test.each(['process/entry', 'executor/thread-entry'])('%s loads nothing of the supervisor', (root) => {
+  const loaded = [...reach(root)];
+  expect(
+    loaded.filter((file) => ['cli', 'supervisor', 'strategies', 'process/handle'].some((place) => isIn(place, file))),
+  ).toEqual([]);
+});
+
+test('nobody but the strategies asks which model it is', () => {
+  const names = /'(ppc|prefork|tpc|prethread|hybrid)'/g;
+  const asking = files
+    .filter((file) => !isIn('strategies', file))
+    .flatMap((file) => {
+      const found = readFileSync(path.join(src, `${file}.ts`), 'utf8').match(names) ?? [];
+      return found.map((name) => `${file} names ${name}`);
+    });
+  // Which model it is when nobody says.
+  expect(asking).toEqual(["config/options names 'prefork'"]);
+});

@@ -1,0 +1,8 @@
+// The suite against hybrid with `--accept shared`.
+import { conformance } from './suite.js';
+
+conformance({
+  start: { model: 'hybrid', accept: 'shared' },
+  args: ['--workers', '2', '--threads', '2'],
+  pooled: true,
+});

@@ -1,0 +1,57 @@
+// The one conformance suite. Whatever hosts an app must pass it, plain `node:http` as well, but for the gaps that the
+// target names. A file of `cases/` is a chapter; here is only which server each chapter is run against.
+import { describe, expect, test } from 'vitest';
+import { bodies } from './cases/bodies.js';
+import { clients } from './cases/clients.js';
+import { exits, failures } from './cases/failures.js';
+import { limits } from './cases/limits.js';
+import { logs } from './cases/logs.js';
+import { requests } from './cases/requests.js';
+import { upgrades } from './cases/upgrades.js';
+import { kinds, served, type Target } from './target.js';
+
+const roomy = ['--access-log', '-'];
+// Each is far enough from what the machine may be late by, and all are over in two seconds.
+export const tight = {
+  headerTimeout: 600,
+  requestTimeout: 1200,
+  keepAliveTimeout: 500,
+  maxHeaderSize: 4096,
+  maxBodySize: 20_000,
+  maxRequestsPerConnection: 3,
+} as const;
+const tightFlags = [
+  `--header-timeout=${tight.headerTimeout}ms`,
+  `--request-timeout=${tight.requestTimeout}ms`,
+  `--keep-alive-timeout=${tight.keepAliveTimeout}ms`,
+  `--max-header-size=${tight.maxHeaderSize}`,
+  `--max-body-size=${tight.maxBodySize}`,
+  `--max-requests-per-connection=${tight.maxRequestsPerConnection}`,
+];
+
+export function conformance(target: Target): void {
+  describe('with room', () => {
+    const { server, places } = served(target, roomy);
+    let first: number[];
+    test('it is ready', () => {
+      first = server().workers();
+      expect(server().ready).toMatchObject({ event: 'ready', pid: server().pid });
+    });
+    for (const [i, place] of places.entries()) {
+      describe(`over ${kinds[i]}`, () => {
+        for (const chapter of [requests, bodies, upgrades, clients, failures, logs]) chapter(place);
+      });
+    }
+    if (target.pooled) {
+      test('nothing of all this has ended a worker', () => expect(server().workers()).toEqual(first));
+    }
+    for (const [i, place] of places.entries()) {
+      if (place.has('apps that exit')) describe(`over ${kinds[i]}, at last`, () => exits(place));
+    }
+  });
+
+  describe('with tight limits', () => {
+    const { places } = served(target, tightFlags);
+    for (const [i, place] of places.entries()) describe.concurrent(`over ${kinds[i]}`, () => limits(place, tight));
+  });
+}

@@ -1,0 +1,34 @@
+// Waiting for something that announces itself nowhere: looks again and again until a deadline. Where there is an
+// event to wait for, wait for that instead.
+import { setTimeout as pause } from 'node:timers/promises';
+
+/**
+ * The first value of `look` that is neither undefined nor false.
+ * @throws after `ms` milliseconds, naming `what` was waited for.
+ */
+export async function eventually<T>(
+  what: string,
+  look: () => T | undefined | false | Promise<T | undefined | false>,
+  ms = 10_000,
+): Promise<T> {
+  const deadline = Date.now() + ms;
+  for (;;) {
+    const seen = await look();
+    if (seen !== undefined && seen !== false) return seen;
+    if (Date.now() > deadline) throw new Error(`waited ${ms} ms for ${what}`);
+    await pause(15);
+  }
+}
+
+/** `promise`, or an error that names `what` was waited for when `ms` milliseconds have gone by. */
+export async function within<T>(what: string, promise: Promise<T>, ms = 10_000): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited ${ms} ms for ${what}`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

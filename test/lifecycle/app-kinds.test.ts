@@ -1,0 +1,121 @@
+// Every kind of app, unmodified, in the real server: that it answers, that it is told the truth about where it
+// listens, and that what it prints arrives.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import WebSocket from 'ws';
+import { within } from '../helpers/eventually.ts';
+import { placements } from '../helpers/placements.ts';
+import { fixture, runCli, startServer } from '../helpers/server.ts';
+import { connect } from '../helpers/wire.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'mpserve-'));
+  writeFileSync(path.join(folder, 'index.html'), 'directory');
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** The file of each app, and what it answers to `GET /`. */
+const apps = [
+  ['listen.cjs', 'listen'],
+  ['listen-late.mjs', 'listen-late'],
+  ['listener.cjs', 'listener'],
+  ['listener.mjs', 'listener'],
+  ['listener.mjs#admin', 'admin'],
+  ['server.cjs', 'server'],
+  ['express.cjs', 'express'],
+  ['koa.cjs', 'koa'],
+  ['fastify.mjs', 'fastify'],
+  ['fastify-listen.mjs', 'fastify-listen'],
+  ['hono.mjs', 'hono'],
+  ['fetch.mjs', 'fetch'],
+  ['ws.cjs', 'ws'],
+  ['ws-late.mjs', 'ws-late'],
+] as const;
+
+async function serves(app: string | undefined, model: string, answer: string): Promise<void> {
+  await using server = await startServer({ ...(app && { app }), model, args: ['--graceful-timeout', '5s'] });
+  using wire = await connect(server.url);
+  const { status, body } = await wire.ask('GET /');
+  expect({ status, body }).toEqual({ status: 200, body: answer });
+}
+
+describe.concurrent.each(['prefork', 'prethread'])('in %s', (model) => {
+  test.each(apps)('%s answers', (app, answer) => serves(fixture(app), model, answer));
+  test('a directory is served', () => serves(folder, model, 'directory'));
+  test('no app is the demo app', () => serves(undefined, model, 'Hello, World!'));
+});
+
+describe.concurrent.each(['ppc', 'tpc', 'hybrid'])('in %s', (model) => {
+  test('an app that listens answers', () => serves(fixture('listen.cjs'), model, 'listen'));
+  test('an app that exports a fetch handler answers', () => serves(fixture('fetch.mjs'), model, 'fetch'));
+});
+
+describe.concurrent.each(['prefork', 'prethread'])('in %s', (model) => {
+  test('address() of an app that listens tells the real address', async () => {
+    const socket = path.join(folder, `${model}.sock`);
+    await using tcp = await startServer({ app: fixture('listen.cjs'), model });
+    await using unix = await startServer({ app: fixture('listen.cjs'), model, bind: [`unix:${socket}`] });
+    expect(tcp.plain).toContain(`listening on ${new URL(tcp.url).port}`);
+    expect(unix.plain).toContain(`listening on ${socket}`);
+  });
+});
+
+test('an app may be named relative to where the server is started', async () => {
+  await using server = await startServer({ app: './listener.mjs#admin', cwd: fixture('.'), model: 'prefork' });
+  using wire = await connect(server.url);
+  expect((await wire.ask('GET /')).body).toBe('admin');
+});
+
+const strips = Boolean((process.features as { typescript?: unknown }).typescript);
+test('TypeScript runs where Node strips types, and elsewhere an error says which Node does', async () => {
+  if (strips) return serves(fixture('typescript.ts'), 'prefork', 'typescript');
+  const { code, stderr } = await runCli([fixture('typescript.ts'), '--bind', '127.0.0.1:0']);
+  expect(code).toBe(4);
+  expect(stderr).toContain('Node 22.18 or newer runs TypeScript as it is');
+});
+
+test.concurrent.each(placements)('$name: WebSocket messages come back', async ({ model, accept, args = [] }) => {
+  const app = fixture('ws.cjs');
+  await using server = await startServer({ app, model, ...(accept && { accept }), args });
+  const client = new WebSocket(server.url.replace('http', 'ws'));
+  const echoed = new Promise<string>((resolve, reject) => {
+    client.once('open', () => client.send('hello')).once('error', reject);
+    client.once('message', (data) => resolve(String(data)));
+  });
+  expect(await within('the echo', echoed)).toBe('hello');
+  client.close();
+});
+
+describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
+  const app = fixture('prints.cjs');
+
+  test('what the app prints passes through as it is', async () => {
+    await using server = await startServer({ app, model });
+    using wire = await connect(server.url);
+    await wire.ask('GET /x');
+    await server.stop();
+    expect(server.plain).toEqual(expect.arrayContaining(['loading: out', 'request: out /x']));
+    expect(server.stderr.split('\n')).toEqual(expect.arrayContaining(['loading: err', 'request: err /x']));
+  });
+
+  test('with --capture-output it becomes log lines', async () => {
+    await using server = await startServer({ app, model, args: ['--capture-output'] });
+    using wire = await connect(server.url);
+    await wire.ask('GET /x');
+    for (const [stream, short] of [
+      ['stdout', 'out'],
+      ['stderr', 'err'],
+    ]) {
+      for (const text of [`loading: ${short}`, `request: ${short} /x`]) {
+        const line = await server.waitFor(text, ({ msg }) => msg === text);
+        expect(line).toMatchObject({ level: 30, event: 'output', stream, pid: expect.any(Number) });
+        expect(line.pid).not.toBe(server.pid);
+      }
+    }
+    expect(server.plain).toEqual([]);
+    expect(server.stderr).toBe('');
+  });
+});

@@ -1,0 +1,128 @@
+// Every way in which a server cannot start: one line that an operator can act on, the exit code of its kind, and
+// nothing left behind.
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { fixture, runCli, startServer } from '../helpers/server.ts';
+import { connect } from '../helpers/wire.ts';
+
+let folder: string;
+const inFolder = (name: string): string => path.join(folder, name);
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'mpserve-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Starts a server that must fail, with `code`, on a Unix socket of which no file may remain; what it said. */
+async function failure(code: number, args: readonly string[]): Promise<string> {
+  const socket = inFolder(`${performance.now()}.sock`);
+  const bind = args.includes('--bind') ? [] : ['--bind', `unix:${socket}`];
+  const end = await runCli([...args, ...bind]);
+  expect(end.stderr).toMatch(/^mpserve: [^\n]+\n$/);
+  expect({ code: end.code, left: end.left }).toEqual({ code, left: [] });
+  expect(existsSync(socket)).toBe(false);
+  return end.stderr;
+}
+
+describe('an address', () => {
+  test('whose port is in use', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    try {
+      const said = await failure(3, ['--bind', `127.0.0.1:${port}`]);
+      expect(said).toContain(`cannot listen on 127.0.0.1:${port} (from --bind): the port is in use; `);
+    } finally {
+      other.close();
+    }
+  });
+
+  test('that fails after another was opened leaves no file of that one', async () => {
+    const first = inFolder('first.sock');
+    await failure(3, ['--bind', `unix:${first}`, '--bind', '192.0.2.1:0']);
+    expect(existsSync(first)).toBe(false);
+  });
+
+  test('that this machine does not have', async () => {
+    const said = await failure(3, ['--bind', '192.0.2.1:0']);
+    expect(said).toContain('cannot listen on 192.0.2.1:0 (from --bind): this machine does not have that address; ');
+  });
+
+  test('that is privileged', async ({ skip }) => {
+    const probe = createServer().listen(1, '127.0.0.1');
+    const permitted = await once(probe, 'listening').then(
+      () => true,
+      () => false,
+    );
+    probe.close();
+    skip(permitted, 'this user may listen on any port');
+    expect(await failure(3, ['--bind', '127.0.0.1:1'])).toContain(
+      '(from --bind): not permitted; ports below 1024 need',
+    );
+  });
+
+  test('that is a socket of a living server, which keeps it', async () => {
+    const socket = inFolder('alive.sock');
+    await using server = await startServer({ bind: [`unix:${socket}`] });
+    expect(await failure(3, ['--bind', `unix:${socket}`])).toContain('another server is alive on that socket; ');
+    using wire = await connect(server.url);
+    expect((await wire.ask('GET /')).status).toBe(200);
+  });
+
+  test('that is a socket of a dead server is taken over, and its file is gone at the end', async () => {
+    const socket = inFolder('stale.sock');
+    const dead = await startServer({ bind: [`unix:${socket}`] });
+    await dead.kill();
+    expect(existsSync(socket)).toBe(true);
+    {
+      await using server = await startServer({ bind: [`unix:${socket}`] });
+      using wire = await connect(server.url);
+      expect((await wire.ask('GET /')).status).toBe(200);
+    }
+    expect(existsSync(socket)).toBe(false);
+  });
+
+  test('that is a file which is no socket, which stays as it was', async () => {
+    const file = inFolder('precious');
+    writeFileSync(file, 'precious');
+    expect(await failure(3, ['--bind', `unix:${file}`])).toContain('there is a file of that name that is no socket; ');
+    expect(readFileSync(file, 'utf8')).toBe('precious');
+  });
+
+  test('in a directory that does not exist', async () => {
+    const said = await failure(3, ['--bind', `unix:${inFolder('nowhere/x.sock')}`]);
+    expect(said).toContain('the directory of the socket does not exist; create it');
+  });
+});
+
+test.each(['--log-file', '--access-log'])('%s that cannot be written', async (flag) => {
+  const missing = inFolder('nowhere/x.log');
+  const start = `cannot open the log file ${missing} (from ${flag}): its directory does not exist; `;
+  expect(await failure(2, [flag, missing])).toContain(start);
+  expect(await failure(2, [flag, folder])).toContain(
+    `cannot open the log file ${folder} (from ${flag}): it is a directory; `,
+  );
+});
+
+const apps: readonly (readonly [what: string, app: string, code: number, said: RegExp])[] = [
+  ['throws', 'throws.cjs', 4, /throws\.cjs failed to load: Error: no database \(\S+throws\.cjs:2:9\)/],
+  ['rejects', 'rejects.mjs', 4, /rejects\.mjs failed to load: TypeError: no database \(\S+rejects\.mjs:2:7\)/],
+  ['has a syntax error', 'syntax.mjs', 4, /SyntaxError: Unexpected token ';' \(\S+syntax\.mjs:2\)/],
+  ['does not exist', 'no-such-app.js', 4, /no-such-app\.js' \(from the command line\) does not exist: looked for/],
+  ['exports nothing', 'nothing.cjs', 4, /exports an object with port, host .*; accepted is a server that listens/],
+  ['exits', 'exits.cjs', 4, /the app ended .* while it was loading.* \(does it call process\.exit\?\)/],
+  ['never finishes loading', 'never.mjs', 4, /not ready within 500 ms \(--boot-timeout\): its module is still loading/],
+  ['blocks', 'blocks.cjs', 4, /did not load within 500 ms \(--boot-timeout\): it blocks the event loop/],
+  ['is killed at each try', 'killed.cjs', 5, /died 3 times before it was ready: it was ended by SIGKILL; look at/],
+];
+
+describe.concurrent.each(['prefork', 'ppc', 'prethread', 'tpc', 'hybrid'])('in %s', (model) => {
+  test.each(apps)('an app that %s', async (_, app, code, said) => {
+    const file = fixture(`broken/${app}`);
+    const impatient = /^never|^blocks/.test(app) ? ['--boot-timeout', '500ms'] : [];
+    expect(await failure(code, [file, '--model', model, ...impatient])).toMatch(said);
+  });
+});

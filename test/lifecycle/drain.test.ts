@@ -1,0 +1,134 @@
+// How a server stops: what is in flight is finished, nobody new is served, and it ends in time whatever happens.
+import { connect as open } from 'node:net';
+import { describe, expect, test } from 'vitest';
+import { eventually, within } from '../helpers/eventually.ts';
+import { type Placement, placements } from '../helpers/placements.ts';
+import { fixture, launchServer, type Server, startServer } from '../helpers/server.ts';
+import { connect, connectOptions, type Response, Wire } from '../helpers/wire.ts';
+
+const start = ({ model, accept, args = [] }: Partial<Placement>, more: readonly string[] = [], app = 'life.cjs') =>
+  startServer({ app: fixture(app), ...(model && { model }), ...(accept && { accept }), args: [...args, ...more] });
+
+/** A connection whose request is in the app and stays there for `ms` milliseconds. */
+async function busy(server: Server, ms: number): Promise<Wire> {
+  const wire = await connect(server.url);
+  const target = `/wait?ms=${ms}&n=${performance.now()}`;
+  await wire.request(`GET ${target}`);
+  await server.waitFor('the request to arrive', ({ seen, url }) => seen === 'arrived' && url === target);
+  return wire;
+}
+
+/** The signal takes a moment to become known everywhere: asks until the answer is the connection's last. */
+async function askUntilLast(wire: Wire): Promise<{ last: Response; asked: number }> {
+  for (let asked = 1; ; asked++) {
+    const last = await wire.ask('GET /');
+    if (last.headers.connection === 'close') return { last, asked };
+  }
+}
+
+describe.concurrent.each(placements)('$name', (placement) => {
+  test('SIGTERM: what is in flight is finished, kept-alive connections get their last answer, new clients none', async () => {
+    await using server = await start(placement);
+    using idle = await connect(server.url);
+    await idle.ask('GET /');
+    using working = await busy(server, 700);
+
+    server.child.kill('SIGTERM');
+    await server.waitFor('the stop to begin', ({ event }) => event === 'stopping');
+    const { last, asked } = await askUntilLast(idle);
+    expect(last.status).toBe(200);
+    // The kernel may still queue it until the sockets are closed, but nobody answers.
+    using late = new Wire(open(connectOptions(server.url)));
+    await late.request('GET /');
+
+    const answer = await working.response();
+    expect(answer.status).toBe(200);
+    expect(answer.headers.connection).toBe('close');
+    expect(await working.rest()).toHaveLength(0);
+    const { code } = await within('the server to end', server.exit, 5000);
+    expect(code).toBe(0);
+    expect(await late.rest()).toHaveLength(0);
+    expect(server.lines.find(({ event }) => event === 'stopped')).toMatchObject({
+      reason: 'SIGTERM',
+      requests: 2 + asked,
+    });
+    await expect(connect(server.url)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    expect(server.stderr).toBe('');
+  });
+
+  test('--graceful-timeout cuts what is not finished by then', async () => {
+    await using server = await start(placement, ['--graceful-timeout', '300ms']);
+    using working = await busy(server, 30_000);
+    const began = performance.now();
+    server.child.kill('SIGTERM');
+    expect(await working.rest()).toHaveLength(0);
+    expect((await within('the server to end', server.exit, 5000)).code).toBe(0);
+    expect(performance.now() - began).toBeGreaterThan(290);
+    expect(performance.now() - began).toBeLessThan(3000);
+  });
+});
+
+describe.concurrent.each(placements.filter(({ accept }) => accept !== 'dispatch'))('$name', (placement) => {
+  test('a worker that hangs is killed when its time to drain is over', async () => {
+    await using server = await start(placement, ['--graceful-timeout', '300ms']);
+    using wire = await connect(server.url);
+    await wire.request('GET /hang');
+    await server.waitFor('the app to hang', ({ url }) => url === '/hang');
+    server.child.kill('SIGTERM');
+    expect((await within('the server to end', server.exit, 5000)).code).toBe(0);
+    await server.noneLeft(0);
+  });
+
+  test('a second SIGINT kills at once', async () => {
+    const server = await start(placement);
+    try {
+      using working = await busy(server, 30_000);
+      const began = performance.now();
+      server.child.kill('SIGINT');
+      await server.waitFor('the stop to begin', ({ event }) => event === 'stopping');
+      server.child.kill('SIGINT');
+      expect((await within('the server to end', server.exit, 5000)).code).toBe(130);
+      expect(performance.now() - began).toBeLessThan(2000);
+      expect(await working.rest()).toHaveLength(0);
+      expect(server.lines.at(-1)).toMatchObject({ event: 'stopped', reason: 'SIGINT, then killed' });
+      await server.noneLeft(0);
+    } finally {
+      await server.kill();
+    }
+  });
+
+  test('Ctrl-C, which goes to the whole process group, drains all the same', async () => {
+    await using server = await startServer({ ...placement, app: fixture('life.cjs'), detached: true });
+    using working = await busy(server, 500);
+    process.kill(-server.pid, 'SIGINT');
+    expect((await working.response()).status).toBe(200);
+    expect((await within('the server to end', server.exit, 5000)).code).toBe(0);
+    expect(server.lines.filter(({ event }) => event === 'worker-died')).toEqual([]);
+  });
+
+  test('an app that handles SIGTERM gets it when its last request has been answered', async () => {
+    await using server = await start(placement, [], 'life-sigterm.cjs');
+    using working = await busy(server, 300);
+    server.child.kill('SIGTERM');
+    expect((await working.response()).status).toBe(200);
+    expect((await within('the server to end', server.exit, 5000)).code).toBe(0);
+    const seen = server.lines.map((line) => line.seen);
+    expect(seen.lastIndexOf('SIGTERM')).toBeGreaterThan(seen.indexOf('answered'));
+  });
+});
+
+test.concurrent.each(['prefork', 'ppc', 'prethread'])(
+  '%s: SIGTERM while the app is still loading ends the server',
+  async (model) => {
+    await using server = launchServer({
+      app: fixture('broken/never.mjs'),
+      model,
+      args: ['--graceful-timeout', '500ms'],
+    });
+    await eventually('the workers to start', () => server.workers().length > 0);
+    server.child.kill('SIGTERM');
+    expect((await within('the server to end', server.exit, 5000)).code).toBe(0);
+    expect(server.ready).toEqual({});
+    expect(server.stderr).toBe('');
+  },
+);

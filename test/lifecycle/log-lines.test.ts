@@ -1,0 +1,109 @@
+// Access lines of many workers at once: each is there once, and whole.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually, within } from '../helpers/eventually.ts';
+import { flood } from '../helpers/flood.ts';
+import { fixture, type Line, launchServer, type Server, startServer } from '../helpers/server.ts';
+import { connect } from '../helpers/wire.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'mpserve-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const count = 200_000;
+/** What a pipe takes in one piece on Linux (pipe(7)). */
+const wholeInPipe = 4096;
+/** Every fiftieth is long, up to 6 KB: some do not fit into a pipe in one piece, and some just do. */
+const filling = (n: number): number => (n % 50 === 0 ? (n * 7) % 6000 : n % 40);
+const target = (n: number): string => `/${n}?${'x'.repeat(filling(n))}`;
+
+/** Round robin, so that each of the workers has its share of the connections. */
+const crowd = ['--workers', '8', '--header-timeout', '60s'];
+const start = (args: readonly string[], more = {}) =>
+  startServer({
+    app: fixture('listener.cjs'),
+    model: 'prefork',
+    accept: 'dispatch',
+    args: [...crowd, ...args],
+    ...more,
+  });
+const ask = (server: Server) => flood(server.url, { connections: 32, requests: count, depth: 50, target });
+
+/** Asserts that `lines` has each request once and nothing else. @returns the number of each, in order. */
+function checkRequests(lines: readonly Line[]): number[] {
+  const numbers = lines.map(({ url }) => Number.parseInt(String(url).slice(1), 10));
+  expect(lines).toHaveLength(count);
+  expect(new Set(numbers).size).toBe(count);
+  expect(Math.max(...new Set(lines.map(({ level }) => Number(level))))).toBe(30);
+  expect(new Set(lines.map(({ pid }) => pid)).size).toBe(8);
+  return numbers;
+}
+
+describe(`${count} requests to 8 workers`, () => {
+  test('are as many whole lines in a file, after what was in it before', async () => {
+    const file = path.join(folder, 'access.log');
+    writeFileSync(file, 'what was there before\n');
+    const server = await start(['--access-log', file]);
+    try {
+      await ask(server);
+    } finally {
+      await server.stop();
+    }
+    const [before, ...texts] = readFileSync(file, 'utf8').trimEnd().split('\n');
+    expect(before).toBe('what was there before');
+    const lines = texts.map((text) => JSON.parse(text) as Line);
+    const cut = checkRequests(lines).filter((n, i) => lines[i]?.url !== target(n) || lines[i]?.truncated);
+    expect(cut).toEqual([]);
+  }, 60_000);
+
+  test('are as many lines in a pipe, of which those that would be torn are shortened', async () => {
+    const server = await start(['--access-log', '-'], {
+      node: 'sh',
+      script: fixture('life-through-pipe.sh'),
+      env: { NODE: process.execPath },
+    });
+    try {
+      await ask(server);
+      process.kill(Number(server.ready.pid), 'SIGTERM');
+      await within('the pipe to end', server.exit, 40_000);
+      await server.noneLeft();
+    } finally {
+      await server.kill();
+    }
+    expect(server.plain).toEqual([]);
+    const lines = server.lines.filter(({ event }) => event === 'request');
+    const wrong = checkRequests(lines).filter((n, i) => {
+      const { url, truncated = false } = lines[i] as Line;
+      const text = String(url);
+      // A line is its target and some 160 bytes more.
+      const known = filling(n) < wholeInPipe - 250 ? [false] : filling(n) > wholeInPipe - 100 ? [true] : [true, false];
+      return !known.includes(truncated as boolean) || !(truncated ? target(n).startsWith(text) : target(n) === text);
+    });
+    expect(wrong).toEqual([]);
+    expect(lines.filter(({ truncated }) => truncated).length).toBeGreaterThan(count / 50 / 4);
+  }, 60_000);
+});
+
+test('--log-file is opened for appending, and nothing of the log goes to standard output', async () => {
+  const file = path.join(folder, 'server.log');
+  writeFileSync(file, 'what was there before\n');
+  const url = `unix:${folder}/socket`;
+  await using server = launchServer({ bind: [url], args: ['--log-file', file] });
+  const events = () =>
+    readFileSync(file, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .slice(1)
+      .map((text) => JSON.parse(text).event);
+  await eventually('the ready line', () => events().includes('ready'));
+  using wire = await connect(url);
+  expect((await wire.ask('GET /')).status).toBe(200);
+  await server.stop();
+  expect(events()).toEqual(['ready', 'stopping', 'stopped']);
+  expect(readFileSync(file, 'utf8')).toMatch(/^what was there before\n/);
+  expect([...server.lines, ...server.plain]).toEqual([]);
+});

@@ -1,0 +1,144 @@
+// What is lost when a part of the server dies: the connections that it had and nothing else, and not for long.
+import { describe, expect, test } from 'vitest';
+import { eventually, within } from '../helpers/eventually.ts';
+import { type Placement, placements } from '../helpers/placements.ts';
+import { fixture, type Server, startServer } from '../helpers/server.ts';
+import { connect, type Wire } from '../helpers/wire.ts';
+
+const start = (placement: Placement, app = 'life.cjs') =>
+  startServer({ ...placement, app: fixture(app), args: [...(placement.args ?? []), '--log-level', 'debug'] });
+
+/** A client that asks one request after the other on one connection, until it is told to stop or is cut off. */
+class Client {
+  /** `pid:tid` of whoever serves it. */
+  worker = '';
+  asked = 0;
+  lost = false;
+  #stopping = false;
+  readonly #wire: Wire;
+  readonly #ended: Promise<void>;
+
+  private constructor(wire: Wire) {
+    this.#wire = wire;
+    this.#ended = this.#ask();
+  }
+
+  static async start(server: Server): Promise<Client> {
+    const client = new Client(await connect(server.url));
+    await eventually('the first answer', () => client.asked > 0);
+    return client;
+  }
+
+  get pid(): number {
+    return Number(this.worker.split(':')[0]);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await within('the last answer', this.#ended);
+    this.#wire.close();
+  }
+
+  async #ask(): Promise<void> {
+    try {
+      while (!this.#stopping) {
+        this.worker = (await this.#wire.ask('GET /')).body;
+        this.asked++;
+      }
+    } catch {
+      this.lost = true;
+    }
+  }
+}
+
+const crowd = (server: Server) => Promise.all(Array.from({ length: 12 }, () => Client.start(server)));
+
+/** Ends the clients that are left; how many answers those had that were not to be harmed is theirs to say. */
+async function stop(clients: readonly Client[]): Promise<void> {
+  await Promise.all(clients.map((client) => client.stop()));
+}
+
+/** Milliseconds from the death of a worker until another, which was not there before, could serve. */
+async function replacement(server: Server, pid: number): Promise<{ tookMs: number; pid: number }> {
+  const died = await server.waitFor('its death', (line) => line.event === 'worker-died' && line.pid === pid);
+  const at = server.lines.indexOf(died);
+  const isNew = (line: Record<string, unknown>) => line.event === 'worker-started' && server.lines.indexOf(line) > at;
+  const started = await server.waitFor('its replacement', isNew);
+  return { tookMs: Number(started.time) - Number(died.time), pid: Number(started.pid) };
+}
+
+describe.each(placements)('$name', (placement) => {
+  test('kill -9 of a worker under load costs its own connections, and another takes its place within a second', async () => {
+    await using server = await start(placement);
+    const clients = await crowd(server);
+    const { pid } = clients[0] as Client;
+    const [own, others] = [clients.filter((one) => one.pid === pid), clients.filter((one) => one.pid !== pid)];
+    const before = others.map(({ asked }) => asked);
+    process.kill(pid, 'SIGKILL');
+    await eventually('its connections to end', () => own.every(({ lost }) => lost));
+
+    if (placement.processes > 0) {
+      const next = await replacement(server, pid);
+      expect(next.tookMs).toBeLessThan(1000);
+      expect(server.workers()).toHaveLength(placement.processes);
+      await eventually('the new worker to answer', async () => {
+        using wire = await connect(server.url);
+        return (await wire.ask('GET /')).body.startsWith(`${next.pid}:`);
+      });
+    }
+    await eventually('the others to go on', () =>
+      others.every(({ asked, lost }, i) => lost || asked > (before[i] ?? 0)),
+    );
+    expect(others.filter(({ lost }) => lost)).toEqual([]);
+    await stop(clients);
+    const deaths = server.lines.filter(({ event }) => event === 'worker-died');
+    expect(deaths).toMatchObject([{ pid, reason: 'it was ended by SIGKILL' }]);
+  });
+});
+
+describe.each(placements.filter(({ unit }) => unit === 'thread'))('$name', (placement) => {
+  test.each([
+    ['process.exit in a thread', '/exit'],
+    ['an error in a thread that nobody catches', '/throw'],
+  ])('%s costs the connections of that thread and leaves the process alive', async (_, path) => {
+    await using server = await start(placement);
+    const workers = server.workers();
+    const clients = await crowd(server);
+    using fatal = await connect(server.url);
+    const { body: thread } = await fatal.ask('GET /');
+    const [own, others] = [
+      clients.filter((one) => one.worker === thread),
+      clients.filter((one) => one.worker !== thread),
+    ];
+    await fatal.request(`GET ${path}`);
+    expect(await fatal.rest()).toHaveLength(0);
+    await eventually('its connections to end', () => own.every(({ lost }) => lost));
+
+    const before = others.map(({ asked }) => asked);
+    await eventually('the others to go on', () =>
+      others.every(({ asked, lost }, i) => lost || asked > (before[i] ?? 0)),
+    );
+    expect(others.filter(({ lost }) => lost)).toEqual([]);
+    await eventually('another thread to answer', async () => {
+      using wire = await connect(server.url);
+      const { body } = await wire.ask('GET /');
+      return clients.every(({ worker }) => worker !== body) && body !== thread;
+    });
+    await stop(clients);
+    expect(server.workers()).toEqual(workers);
+    expect(server.lines.filter(({ event }) => event === 'worker-died')).toEqual([]);
+  });
+});
+
+test.concurrent.each([
+  ['worker', 'prefork', ['--workers', '1']],
+  ['thread', 'prethread', ['--threads', '1']],
+])('a %s that keeps dying comes back later and later', async (what, model, args) => {
+  await using server = await startServer({ app: fixture('life-restless.cjs'), model, args });
+  const deaths = () => server.lines.filter(({ event }) => event === 'worker-died' || event === 'thread-lost');
+  await eventually('five deaths', () => deaths().length >= 5, 20_000);
+  expect(deaths().every(({ event }) => String(event).startsWith(what))).toBe(true);
+  const delays = deaths().map(({ replacedInMs }) => Number(replacedInMs));
+  expect(delays[0]).toBe(0);
+  for (const [i, delay] of delays.entries()) if (i > 0) expect(delay).toBeGreaterThan(delays[i - 1] ?? 0);
+});

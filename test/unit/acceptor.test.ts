@@ -1,0 +1,107 @@
+// Accepting up to a limit: who comes when it is reached waits in the kernel's queue.
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { Acceptor } from '../../src/os/acceptor.ts';
+import { openListeningSocket, portOf } from '../../src/os/listening-socket.ts';
+import { eventually } from '../helpers/eventually.ts';
+
+const clients: Socket[] = [];
+let acceptor: Acceptor;
+afterEach(() => {
+  acceptor.close();
+  for (const client of clients.splice(0)) client.destroy();
+});
+
+/** An acceptor on `doors` sockets that greets whom it serves, until the client ends. */
+function accepting(limit: number, doors = 1) {
+  const fds = Array.from({ length: doors }, () => openListeningSocket({ kind: 'tcp', host: '127.0.0.1', port: 0 }, 64));
+  const ports = fds.map(portOf);
+  const seen = { most: 0, crowded: 0 };
+  acceptor = new Acceptor({
+    fds,
+    backlog: 64,
+    limit,
+    handOver: false,
+    serve: async (socket) => {
+      seen.most = Math.max(seen.most, acceptor.active);
+      socket
+        .on('error', () => {})
+        .resume()
+        .write('hello');
+      if (!socket.destroyed) await new Promise((ended) => socket.once('end', () => socket.end()).once('close', ended));
+    },
+    onCrowded: () => seen.crowded++,
+  });
+  const come = (port = ports[0] as number): Socket => {
+    const client = connect(port, '127.0.0.1');
+    clients.push(client);
+    return client;
+  };
+  return { ports, seen, come };
+}
+const greeted = (client: Socket) => client.bytesRead > 0;
+
+test('nobody is accepted before start, nor turned away', async () => {
+  const { come } = accepting(10);
+  const client = come();
+  await once(client, 'connect');
+  acceptor.start();
+  await once(client, 'data');
+});
+
+test('at the limit the next wait, each until one has gone', async () => {
+  const { come, seen } = accepting(3);
+  acceptor.start();
+  const first = [come(), come(), come()];
+  await Promise.all(first.map((client) => once(client.resume(), 'data')));
+  const late = Array.from({ length: 5 }, () => come());
+  await Promise.all(late.map((client) => once(client.resume(), 'connect')));
+  await eventually('the crowd to be noticed', () => seen.crowded > 0);
+  expect(late.filter(greeted)).toHaveLength(0);
+  for (const [i, client] of first.entries()) {
+    client.end();
+    await eventually('the next to be served', () => late.filter(greeted).length === i + 1);
+  }
+  expect(seen.most).toBe(3);
+});
+
+test('a limit that a burst of clients exceeds at once still holds', async () => {
+  const { come, seen } = accepting(5);
+  const burst = Array.from({ length: 40 }, () => come().resume());
+  await Promise.all(burst.map((client) => once(client, 'connect')));
+  acceptor.start();
+  for (let served = 0; served < burst.length; ) {
+    const next = await eventually('another to be served', () => burst.filter(greeted)[served]);
+    next.end();
+    served++;
+  }
+  expect(seen.most).toBeLessThanOrEqual(5);
+});
+
+test('the limit is for all its sockets together', async () => {
+  const { come, ports, seen } = accepting(1, 2);
+  acceptor.start();
+  const one = come(ports[0]).resume();
+  await once(one, 'data');
+  const other = come(ports[1]).resume();
+  await eventually('the crowd to be noticed', () => seen.crowded > 0);
+  expect(greeted(other)).toBe(false);
+  one.end();
+  await once(other, 'data');
+});
+
+test('close gives the sockets back, open or suspended, and leaves connections alone', async () => {
+  for (const limit of [1, 10]) {
+    const { come, ports } = accepting(limit);
+    acceptor.start();
+    const client = come();
+    await once(client, 'data');
+    acceptor.close();
+    const [error] = await once(connect(ports[0] as number, '127.0.0.1'), 'error');
+    expect(error.code).toBe('ECONNREFUSED');
+    expect(acceptor.active).toBe(1);
+    client.end();
+    await eventually('the connection to end', () => acceptor.active === 0);
+  }
+});
