@@ -10,6 +10,8 @@ const key = Symbol('mpserve.connection');
 
 export class Connection {
   readonly socket: Socket;
+  /** When it has been idle for too long, on the clock of `clock.ts`; `KeepAlive` sets it. */
+  idleUntil = Number.POSITIVE_INFINITY;
   #request: IncomingMessage | undefined;
   #response: ServerResponse | undefined;
   #upgraded = false;

@@ -13,6 +13,7 @@ import { type AdoptingServer, adopt, createAdoptingServer, retire } from './adop
 import { Connection } from './connection.js';
 import { Drain } from './drain.js';
 import { answerEarly, answerFailures } from './failures.js';
+import { KeepAlive } from './keep-alive.js';
 import { announcesMore, limitBody } from './limits.js';
 import { createRequestIds } from './request-id.js';
 import type { NamedResponse } from './response.js';
@@ -44,6 +45,7 @@ export class Pipeline {
   readonly #stages: readonly Stage[];
   readonly #server: AdoptingServer;
   readonly #connections = new Set<Connection>();
+  readonly #keepAlive: KeepAlive;
   readonly #shedding: Shedding;
   readonly #tell: PipelineOptions['tell'];
   readonly #nameRequest = createRequestIds();
@@ -58,6 +60,7 @@ export class Pipeline {
       answerFailures(tell),
       ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize, answerEarly)] : []),
     ];
+    this.#keepAlive = new KeepAlive(this.#connections, limits.keepAliveTimeout);
     this.#shedding = new Shedding(this.#connections, maxConnections);
     this.#tell = tell;
     this.#server = createAdoptingServer(limits);
@@ -80,6 +83,7 @@ export class Pipeline {
       if (socket.destroyed) return ended();
       const connection = new Connection(socket, now());
       this.#connections.add(connection);
+      this.#keepAlive.watch(connection);
       socket.once('close', () => {
         this.#connections.delete(connection);
         ended();
@@ -106,6 +110,7 @@ export class Pipeline {
     this.#drain ??= new Drain(this.#connections);
     await this.#drain.finish(deadline);
     this.#shedding.stop();
+    this.#keepAlive.stop();
     retire(this.#server);
     this.#accessLog?.flush();
   }
