@@ -20,11 +20,19 @@ const prethread = mpserve('--model', 'prethread', '--threads', '2');
 const hybrid = mpserve('--model', 'hybrid', '--workers', '2', '--threads', '2');
 
 // What is measured. Each takes a running server (or starts one) and returns one figure, the smaller the better.
-const cpuKeptAlive = { unit: 'µs/request', of: (server) => cpuPerRequest(server, seconds) };
-const cpuOneEach = { unit: 'µs/request', of: (server) => cpuPerRequest(server, seconds, { oneRequestEach: true }) };
-const firstByte = { unit: 'ms', of: async (server) => median(await timesToFirstByte(server, 9)) };
-const boot = { unit: 'ms', of: async (_, command) => median([await bootOnce(command), await bootOnce(command)]) };
-const memory = { unit: 'MB', of: (server) => proportionalMemory(server.pid) / 1e6 };
+const cpuKeptAlive = { name: 'cpuKeptAlive', unit: 'µs/request', of: (server) => cpuPerRequest(server, seconds) };
+const cpuOneEach = {
+  name: 'cpuOneEach',
+  unit: 'µs/request',
+  of: (server) => cpuPerRequest(server, seconds, { oneRequestEach: true }),
+};
+const firstByte = { name: 'firstByte', unit: 'ms', of: async (server) => median(await timesToFirstByte(server, 9)) };
+const boot = {
+  name: 'boot',
+  unit: 'ms',
+  of: async (_, command) => median([await bootOnce(command), await bootOnce(command)]),
+};
+const memory = { name: 'memory', unit: 'MB', of: (server) => proportionalMemory(server.pid) / 1e6 };
 
 const rows = [
   ['prefork-kept-alive', 'prefork, 2 workers, kept-alive', prefork, bare, cpuKeptAlive, 1.15],
@@ -88,11 +96,15 @@ function warmUp(server) {
 }
 
 async function takeOnce(done, measure, command) {
-  const key = `${measure.unit} ${measure.of} ${command.join(' ')}`;
+  const key = keyOf(measure, command);
   if (done.has(key)) return;
   done.add(key);
   const figure = await measure.of(servers.get(command), command);
   figures.set(key, [...(figures.get(key) ?? []), figure]);
+}
+
+function keyOf(measure, command) {
+  return `${measure.name} ${command.join(' ')}`;
 }
 
 async function bootOnce(command) {
@@ -105,16 +117,21 @@ function report() {
   let met = true;
   console.log('| what | mpserve | baseline | ratio | at most | |\n| --- | --- | --- | --- | --- | --- |');
   for (const { title, ours, theirs, measure, bound } of selected) {
-    const [a, b] = [ours, theirs].map((command) =>
-      median(figures.get(`${measure.unit} ${measure.of} ${command.join(' ')}`)),
-    );
-    const ratio = a / b;
+    const [mine, other] = [ours, theirs].map((command) => figures.get(keyOf(measure, command)));
+    const ratio = median(mine) / median(other);
     met &&= ratio <= bound;
     const verdict = ratio <= bound ? 'met' : 'MISSED';
-    const figure = (value) => `${value.toFixed(1)} ${measure.unit}`;
-    console.log(`| ${title} | ${figure(a)} | ${figure(b)} | ${ratio.toFixed(2)} | ${bound} | ${verdict} |`);
+    console.log(
+      `| ${title} | ${words(mine)} ${measure.unit} | ${words(other)} ${measure.unit} | ${ratio.toFixed(2)} | ${bound} | ${verdict} |`,
+    );
   }
   return met;
+}
+
+/** The median and the range of the rounds. */
+function words(values) {
+  const [least, most] = [Math.min(...values), Math.max(...values)].map((value) => value.toFixed(1));
+  return `${median(values).toFixed(1)} (${least} to ${most})`;
 }
 
 function median(values) {
