@@ -2,7 +2,7 @@
 // one CommonJS file each. A child that serves one connection pays for every module it loads: one file without
 // the ES module loader starts in half the time (docs/decisions/0002-bundled-worker-entries.md has the figures).
 import { execFileSync } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,24 +12,29 @@ const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
 const require = createRequire(import.meta.url);
 const tsc = path.join(path.dirname(require.resolve('typescript/package.json')), 'bin/tsc');
 
-rmSync(path.join(root, 'dist'), { recursive: true, force: true });
+// Built aside and put in place at the end: a server that runs from here starts its workers from a whole `dist/`.
+const fresh = mkdtempSync(path.join(root, '.dist-'));
 try {
-  execFileSync(process.execPath, [tsc, '-p', root], { stdio: 'inherit' });
+  execFileSync(process.execPath, [tsc, '-p', root, '--outDir', fresh], { stdio: 'inherit' });
+  await build({
+    absWorkingDir: fresh,
+    entryPoints: ['process/entry.js', 'executor/thread-entry.js'],
+    outdir: '.',
+    outbase: '.',
+    outExtension: { '.js': '.cjs' },
+    bundle: true,
+    packages: 'external',
+    platform: 'node',
+    target: 'node20',
+    format: 'cjs',
+    define: { 'import.meta.url': '__bundleUrl' },
+    banner: { js: "const __bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
+    logLevel: 'warning',
+  });
+  rmSync(path.join(root, 'dist'), { recursive: true, force: true });
+  renameSync(fresh, path.join(root, 'dist'));
 } catch {
-  process.exit(1); // tsc has printed why
+  process.exitCode = 1; // tsc or esbuild has printed why
+} finally {
+  rmSync(fresh, { recursive: true, force: true });
 }
-const roots = ['process/entry', 'executor/thread-entry'].filter((name) => existsSync(`${root}/dist/${name}.js`));
-await build({
-  absWorkingDir: root,
-  entryPoints: Object.fromEntries(roots.map((name) => [name, `dist/${name}.js`])),
-  outdir: 'dist',
-  outExtension: { '.js': '.cjs' },
-  bundle: true,
-  packages: 'external',
-  platform: 'node',
-  target: 'node20',
-  format: 'cjs',
-  define: { 'import.meta.url': '__bundleUrl' },
-  banner: { js: "const __bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
-  logLevel: 'warning',
-});
