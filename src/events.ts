@@ -31,7 +31,9 @@ export type WorkerEvent =
   | { event: 'thread-lost'; tid: number; connections: number; replacedInMs: number }
   | { event: 'thread-unfit'; tid: number; reason: string; retryInMs: number }
   | { event: 'connection-lost'; reason: string }
-  | { event: 'connections-shed'; count: number };
+  | { event: 'connections-shed'; count: number }
+  | { event: 'access-log-failed'; reason: string }
+  | { event: 'access-log-resumed'; lost: number };
 
 export type ServerEvent =
   | (WorkerEvent & Partial<WorkerIdentity>)
@@ -48,8 +50,10 @@ export type ServerEvent =
   | { event: 'warning'; warning: string }
   | { event: 'worker-started'; worker: number; pid: number; generation: number }
   | { event: 'worker-died'; worker: number; pid: number; reason: string; replacedInMs: number | undefined }
+  | { event: 'worker-unfit'; worker: number; reason: string }
   | { event: 'worker-killed'; worker: number; pid: number; reason: string }
   | { event: 'output'; pid: number; stream: 'stdout' | 'stderr'; text: string }
+  | { event: 'log-resumed'; lost: number }
   | { event: 'stopping'; reason: string; gracefulMs: number }
   | { event: 'stopped'; reason: string; requests: number };
 
@@ -67,6 +71,7 @@ export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => 
       `worker ${e.worker} (pid ${e.pid}) died: ${e.reason}; its connections are lost` +
       (e.replacedInMs === undefined ? '' : `; replacing it ${soon(e.replacedInMs)}`),
   ],
+  'worker-unfit': ['error', (e) => `a new worker ${e.worker} could not be started: ${e.reason}; trying again`],
   'worker-killed': ['warn', (e) => `killed worker ${e.worker} (pid ${e.pid}): ${e.reason}`],
   'thread-lost': [
     'error',
@@ -83,6 +88,10 @@ export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => 
     'warn',
     (e) => `--max-connections is reached and clients are waiting; closed the ${e.count} slowest idle connection(s)`,
   ],
+  'access-log-failed': ['error', (e) => `access lines are being lost, as they cannot be written: ${e.reason}`],
+  'access-log-resumed': ['warn', (e) => `the access log is written again; ${e.lost} line(s) of it were lost`],
+  'log-resumed': ['warn', (e) => `the log is written again; ${e.lost} line(s) of it were lost`],
+  // Before its answer had begun, or after it was complete; what the client got is whole in both cases.
   'request-failed': ['error', (e) => `the app failed on a request: ${e.err.message}`],
   'response-cut': [
     'error',

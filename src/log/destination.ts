@@ -15,7 +15,7 @@ const wholeInFile = 65_536;
 /** @param from where `path` was configured, in words, for the error. @throws StartupError */
 export function openLogFile(path: string, from: string): Destination {
   try {
-    return { fd: openSync(path, 'a', 0o640), whole: wholeInFile };
+    return destination(openSync(path, 'a', 0o640));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     throw new StartupError(
@@ -35,7 +35,10 @@ const reasons: Readonly<Record<string, string>> = {
 };
 
 export function standardOutput(): Destination {
-  const fd = 1;
+  return destination(1);
+}
+
+function destination(fd: number): Destination {
   let isFile = false;
   try {
     isFile = fstatSync(fd).isFile();

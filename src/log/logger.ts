@@ -2,16 +2,16 @@
 import type { Writable } from 'node:stream';
 import { pino } from 'pino';
 import type { Config } from '../config/config.js';
-import { type Events, type ServerEvent, wording } from '../events.js';
+import { type ErrorRecord, type Events, type ServerEvent, wording } from '../events.js';
 import type { Destination } from './destination.js';
 import { fitLine } from './line.js';
-import { writeWhole } from './write.js';
+import { LineQueue } from './line-queue.js';
 
 /** Something that lines are written to. */
 export type LineStream = Pick<Writable, 'write'>;
 
 export function subscribeLog(events: Events, level: Config['logLevel'], stream: LineStream): void {
-  const logger = pino({ level, base: null }, stream as Writable);
+  const logger = pino({ level, base: null, serializers }, stream as Writable);
   events.on('event', (event) => {
     const [at, sentence] = wording[event.event] as [Config['logLevel'], (e: ServerEvent) => string];
     if (at === 'silent') return;
@@ -19,11 +19,18 @@ export function subscribeLog(events: Events, level: Config['logLevel'], stream: 
   });
 }
 
+/** An error came as a record already; pino's own serializer would name its class `Object`. */
+const serializers = {
+  err: (record: ErrorRecord) => record,
+  text: () => undefined, // of `output`, which says it in `msg`
+};
+
 /** Lines of JSON as they are, in pieces that the destination takes whole. */
-export function jsonStream({ fd, whole }: Destination): LineStream {
+export function jsonStream({ fd, whole }: Destination, onResumed: (lost: number) => void): LineStream {
+  const queue = new LineQueue(fd, onResumed);
   return {
     write: (line: string) => {
-      writeWhole(fd, fitLine(line, whole));
+      queue.write(fitLine(line, whole));
       return true;
     },
   };

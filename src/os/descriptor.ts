@@ -1,5 +1,6 @@
 // File descriptors as Node does not show them: the number behind a socket, a copy of it, its end.
 // An fd number handed to somebody belongs to them: whoever holds it when something fails closes it.
+import { constants, fstatSync, openSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { platform } from 'node:process';
 import { checked, libc } from './libc.js';
@@ -7,11 +8,26 @@ import { checked, libc } from './libc.js';
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const POLLIN = 1;
+const POLLOUT = 4;
 /** fcntl(2): duplicates and sets close-on-exec in one call, so that no child of the app ever inherits a client. */
 const F_DUPFD_CLOEXEC = platform === 'darwin' ? 67 : 1030;
 
+/**
+ * Takes a connection out of Node's hands: a descriptor of it that belongs to the caller; `socket` is destroyed, which
+ * closes one of two descriptors and sends nothing. undefined if it was closed already.
+ * @throws SystemCallError (EMFILE); then the connection is closed
+ */
+export function detach(socket: Socket): number | undefined {
+  try {
+    const fd = descriptorOf(socket);
+    return fd === undefined ? undefined : duplicate(fd);
+  } finally {
+    socket.destroy();
+  }
+}
+
 /** The descriptor behind a connected socket, or undefined once it is closed. Node keeps it in a private field. */
-export function descriptorOf(socket: Socket): number | undefined {
+function descriptorOf(socket: Socket): number | undefined {
   const handle = (socket as unknown as { _handle: { fd?: number } | null })._handle;
   return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined;
 }
@@ -23,10 +39,27 @@ export function duplicate(fd: number): number {
 
 /** Whether there is something to read from `fd`; on a listening socket, a client in the queue (poll(2)). */
 export function isReadable(fd: number): boolean {
-  const entry = Buffer.alloc(8); // struct pollfd: fd, events, revents
-  entry.writeInt32LE(fd);
-  entry.writeInt16LE(POLLIN, 4);
-  return libc().poll(entry, 1, 0) > 0;
+  return poll(fd, POLLIN, 0);
+}
+
+/** Whether a write to `fd` is taken, or fails, at once; waits for that up to `ms` milliseconds. */
+export function isWritable(fd: number, ms: number): boolean {
+  return poll(fd, POLLOUT, ms);
+}
+
+/**
+ * A descriptor of our own for the pipe or terminal behind `fd`, which we inherited: one that never blocks us, while
+ * for everybody who shares `fd` nothing changes. Elsewhere than on Linux, and for the rest, `fd` itself.
+ */
+export function unblocking(fd: number): number {
+  try {
+    const status = fstatSync(fd);
+    if (platform !== 'linux' || !(status.isFIFO() || status.isCharacterDevice())) return fd;
+    const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = constants;
+    return openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
+  } catch {
+    return fd; // closed, or it belongs to another user
+  }
 }
 
 export function closeOnExec(fd: number): void {
@@ -36,4 +69,11 @@ export function closeOnExec(fd: number): void {
 /** Not fs.close: in a thread Node warns about a descriptor that it did not open itself. */
 export function closeDescriptor(fd: number): void {
   libc().close(fd);
+}
+
+function poll(fd: number, events: number, ms: number): boolean {
+  const entry = Buffer.alloc(8); // struct pollfd: fd, events, revents
+  entry.writeInt32LE(fd);
+  entry.writeInt16LE(events, 4);
+  return libc().poll(entry, 1, ms) > 0;
 }

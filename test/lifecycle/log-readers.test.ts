@@ -1,0 +1,169 @@
+// Readers of the logs that are slow, that go away and come back, and disks that are full.
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../helpers/eventually.ts';
+import { fixture, type Line, launchServer, type Server, startServer } from '../helpers/server.ts';
+import { connect } from '../helpers/wire.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'mpserve-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function makeFifo(name: string): string {
+  const file = path.join(folder, name);
+  execFileSync('mkfifo', [file]);
+  return file;
+}
+
+/** The reading end of a named pipe, which reads when it is asked to. */
+class Reader implements Disposable {
+  private readonly fd: number;
+  private text = '';
+
+  constructor(fifo: string) {
+    this.fd = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+  }
+
+  /** All lines so far. Throws when one is not whole. */
+  lines(): Line[] {
+    const chunk = Buffer.alloc(65_536);
+    try {
+      for (let size = readSync(this.fd, chunk); size > 0; size = readSync(this.fd, chunk)) {
+        this.text += chunk.toString('latin1', 0, size);
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    }
+    const whole = this.text.slice(0, this.text.lastIndexOf('\n') + 1);
+    return whole
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
+  }
+
+  find(event: string): Promise<Line> {
+    return eventually(event, () => this.lines().find((line) => line.event === event));
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.fd);
+  }
+}
+
+const named = (server: Server, name: string) => server.lines.filter(({ event }) => event === name);
+
+describe.each(['prefork', 'prethread'])('an access log that cannot be written, in %s,', (model) => {
+  test('is told of once, and is written again when its reader is back', async () => {
+    const fifo = makeFifo(`access-${model}`);
+    const reader = new Reader(fifo);
+    const args = ['--workers', '1', '--access-log', fifo, ...(model === 'prethread' ? ['--threads', '1'] : [])];
+    await using server = await startServer({ app: fixture('listener.cjs'), model, args });
+    using wire = await connect(server.url);
+    await wire.ask('GET /read');
+    await eventually('the first line', () => reader.lines().some(({ url }) => url === '/read'));
+    reader[Symbol.dispose]();
+
+    await wire.ask('GET /unread');
+    const failed = await server.waitFor('the loss', ({ event }) => event === 'access-log-failed');
+    expect(failed).toMatchObject({ level: 50, reason: expect.stringContaining('EPIPE') });
+    const long = 'x'.repeat(4000);
+    for (let n = 0; n < 100; n++) expect((await wire.ask(`GET /${n}?${long}`)).status).toBe(200);
+    expect(named(server, 'access-log-failed')).toHaveLength(1);
+
+    using again = new Reader(fifo);
+    const resumed = await server.waitFor('the end of the loss', ({ event }) => event === 'access-log-resumed');
+    await wire.ask('GET /again');
+    const lines = await eventually('the last line', () => {
+      const lines = again.lines();
+      return lines.some(({ url }) => url === '/again') && lines;
+    });
+    expect(resumed.lost).toBeGreaterThan(0);
+    expect(lines.length + Number(resumed.lost)).toBe(102);
+    expect(named(server, 'access-log-failed')).toHaveLength(1);
+  });
+});
+
+test.runIf(process.platform === 'linux')(
+  'a full disk under the access log is told of once, and all goes on',
+  async () => {
+    const args = ['--workers', '1', '--access-log', '/dev/full'];
+    await using server = await startServer({ app: fixture('listener.cjs'), args });
+    using wire = await connect(server.url);
+    const long = 'x'.repeat(4000);
+    for (let n = 0; n < 100; n++) expect((await wire.ask(`GET /${n}?${long}`)).status).toBe(200);
+    const failed = await server.waitFor('the loss', ({ event }) => event === 'access-log-failed');
+    expect(failed.reason).toContain('ENOSPC');
+    await server.stop();
+    expect(named(server, 'access-log-failed')).toHaveLength(1);
+  },
+);
+
+describe('a reader of the log that does not read', () => {
+  const requests = 300;
+  /** Two lines each, of some 3 KB: more than the pipe and the queue hold. */
+  const flood = async (url: string, count = requests): Promise<void> => {
+    using wire = await connect(url);
+    const long = 'x'.repeat(3000);
+    for (let n = 0; n < count; n++) expect((await wire.ask(`GET /${n}?${long}`)).status).toBe(200);
+  };
+  const start = (fifo: string): Server =>
+    launchServer({
+      app: fixture('prints.cjs'),
+      model: 'prefork',
+      args: ['--workers', '1', '--capture-output'],
+      node: 'sh',
+      script: fixture('life-into-file.sh'),
+      env: { NODE: process.execPath, INTO: fifo },
+    });
+
+  test('does not keep the server from serving, nor from ending', async () => {
+    const fifo = makeFifo('unread');
+    using reader = new Reader(fifo);
+    await using server = start(fifo);
+    const { url } = await reader.find('ready');
+    await flood(String(url));
+    await server.stop();
+    expect(reader.lines().length).toBeGreaterThan(10);
+  });
+
+  test('gets all of a log that the queue holds, up to its last line, when it reads at the end', async () => {
+    const fifo = makeFifo('read-at-the-end');
+    using reader = new Reader(fifo);
+    await using server = start(fifo);
+    const { url } = await reader.find('ready');
+    await flood(String(url), 50);
+    server.child.kill();
+    await reader.find('stopped');
+    await server.exit; // it has had its signal
+    const lines = reader.lines();
+    expect(lines.at(-1)).toMatchObject({ event: 'stopped' });
+    expect(lines.filter(({ event }) => event === 'output')).toHaveLength(2 * 50 + 2);
+  });
+
+  test('gets the lines in order when it reads again, and is told how many were lost', async () => {
+    const fifo = makeFifo('read-late');
+    using reader = new Reader(fifo);
+    await using server = start(fifo);
+    const { url } = await reader.find('ready');
+    await flood(String(url));
+    const resumed = await reader.find('log-resumed');
+    expect(resumed).toMatchObject({ level: 40, lost: expect.any(Number) });
+    expect(resumed.lost).toBeGreaterThan(0);
+    const printed = reader.lines().filter(({ event }) => event === 'output');
+    expect(printed.length + Number(resumed.lost)).toBe(2 * requests + 2);
+    for (const stream of ['stdout', 'stderr']) {
+      const numbers = printed
+        .filter((line) => line.stream === stream && /request/.test(String(line.msg)))
+        .map(({ msg }) => Number(/\/(\d+)/.exec(String(msg))?.[1]));
+      expect(numbers.length).toBeGreaterThan(100);
+      expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+    }
+    await server.stop();
+    expect(reader.lines().at(-1)).toMatchObject({ event: 'stopped' });
+  });
+});
