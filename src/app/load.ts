@@ -1,6 +1,6 @@
 // Turns what the user named (a file, `file#export`, a directory, or nothing) into an `App`. Runs in a process or
 // in a thread, and knows of neither; a child that serves one connection does all of this for it.
-import { type Stats, statSync } from 'node:fs';
+import { locateApp } from '../config/app-path.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { App } from './app.js';
 import { type Capture, captureListen, type ServerAddress } from './capture.js';
@@ -24,12 +24,14 @@ export interface AppRequest {
   readonly timeout: number;
 }
 
-const SUFFIXES = ['', '.js', '.mjs', '.cjs', '.ts'];
-
 /** Rejects with a `StartupError` whose cause is the app's own error. May be called once in a process or thread. */
 export async function loadApp({ target, addresses, demoFaults, timeout }: AppRequest): Promise<App> {
   if (target === undefined) return (await import('./demo.js')).demoApp({ faults: demoFaults });
-  const { file, isDirectory, name } = locate(target);
+  const place = locateApp(target, '/');
+  if (place === undefined) {
+    throw new StartupError(ExitCode.app, `the app ${target} does not exist; give a file, file#export or a directory`);
+  }
+  const { file, exported: name, isDirectory } = place;
   if (isDirectory) return (await import('./directory.js')).directoryApp(file);
   process.argv.splice(1, Number.POSITIVE_INFINITY, file); // as `node FILE` has it
   const capture = captureListen(addresses);
@@ -101,30 +103,4 @@ function nothingUsable(file: string, exports: unknown, uncaptured: string | unde
   }
   const found = `exports ${describeExports(exports)} and no http.Server of it listens`;
   return new StartupError(ExitCode.app, `the app ${file} ${found}; accepted is ${ACCEPTED}`);
-}
-
-/** A file whose name has a `#` is taken at its word before the `#` is taken for the name of an export. */
-function locate(target: string): { file: string; isDirectory: boolean; name: string | undefined } {
-  const hash = target.lastIndexOf('#');
-  const readings: { path: string; name: string | undefined }[] = [{ path: target, name: undefined }];
-  if (hash > 0) readings.push({ path: target.slice(0, hash), name: target.slice(hash + 1) || undefined });
-  for (const { path, name } of readings) {
-    for (const suffix of SUFFIXES) {
-      const found = look(path + suffix);
-      if (found !== undefined && (suffix === '' || found.isFile())) {
-        return { file: path + suffix, isDirectory: found.isDirectory(), name };
-      }
-    }
-  }
-  throw new StartupError(ExitCode.app, `the app ${target} does not exist; give a file, file#export or a directory`);
-}
-
-function look(path: string): Stats | undefined {
-  try {
-    return statSync(path, { throwIfNoEntry: false });
-  } catch (error) {
-    throw new StartupError(ExitCode.app, `the app ${path} cannot be read: ${(error as Error).message}`, {
-      cause: error,
-    });
-  }
 }

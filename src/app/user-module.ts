@@ -2,7 +2,7 @@
 // module loader takes 20 ms to start, which a process that serves one connection pays on every connection.
 // Judges nothing of what comes back.
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import Module, { createRequire } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -28,12 +28,34 @@ export async function loadUserModule(file: string): Promise<unknown> {
   const format = formatOf(file);
   if (format !== 'module') {
     try {
-      return createRequire(file)(file);
+      return requireAsMain(file);
     } catch (error) {
       if (format === 'commonjs' || !saysItIsAModule(error, file)) throw error;
     }
   }
+  delete process.mainModule; // an ES module is none
   return import(pathToFileURL(file).href);
+}
+
+/**
+ * `require`, but `require.main === module` and `module.parent` is null in the file, as `node FILE` has it: many a
+ * server listens only then. Node's own way to that, `Module._load(file, null, true)`, would load an ES module out
+ * of our hands: it returns an empty object and, if that fails, ends the process.
+ */
+function requireAsMain(file: string): unknown {
+  const require = createRequire(file);
+  const name = require.resolve(file); // without symbolic links
+  const module = new Module(name, null as never) as Module & { load(name: string): void };
+  module.id = '.';
+  process.mainModule = module;
+  require.cache[name] = module;
+  try {
+    module.load(name);
+  } catch (error) {
+    delete require.cache[name];
+    throw error;
+  }
+  return module.exports;
 }
 
 /** https://nodejs.org/api/packages.html#determining-module-system; `unknown` is left to Node's look at the syntax. */

@@ -155,13 +155,20 @@ async function presentApp(
   source: Source,
   { cwd, models, commands = [] }: Input,
 ): Promise<string | undefined> {
-  const found = app === undefined ? undefined : findApp(app, cwd);
-  if (app === undefined || found !== undefined) return found;
+  if (app === undefined) return undefined;
+  const named = `the app ${inspect(app)} (${origin(source)})`;
+  let found: string | undefined;
+  try {
+    found = findApp(app, cwd);
+  } catch (error) {
+    throw new StartupError(ExitCode.app, `${named} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+  if (found !== undefined) return found;
   const names = models.map(({ name }) => name);
   const word = source.kind === 'argv' && /^\w+$/.test(app);
   const hint = word ? (await didYouMean(app, commands, 'mpserve ')) || (await didYouMean(app, names, '--model ')) : '';
   const tried = `looked for ${path.resolve(cwd, app)}, also with ${oneOf(appExtensions)}`;
-  throw new StartupError(ExitCode.app, `the app ${inspect(app)} (${origin(source)}) does not exist: ${tried}${hint}`);
+  throw new StartupError(ExitCode.app, `${named} does not exist: ${tried}${hint}`);
 }
 
 function wrong(message: string): StartupError {

@@ -30,7 +30,8 @@ export function answerFailure(
   reqId: string,
 ): void {
   const outcome = outcomeOf(error, req, res);
-  if (outcome) tell({ event: outcome, reqId, method: req.method ?? '', url: req.url ?? '', err: errorRecord(error) });
+  if (outcome)
+    tell({ event: outcome, reqId, method: req.method ?? '', url: req.url ?? '', err: errorRecord(rootOf(error)) });
   // The client must not take half an answer for a whole one.
   if (outcome === 'response-cut') req.socket.destroy();
   if (res.headersSent || req.socket.destroyed) return;
@@ -48,12 +49,17 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
-/** What the failure means for the operator; an `HttpError` that can still be answered means nothing to them. */
+/** What the failure means for the operator; an `HttpError` that can be answered and blames the client, nothing. */
 function outcomeOf(error: unknown, req: IncomingMessage, res: ServerResponse) {
   if (res.writableFinished) return 'request-failed';
   if (req.socket.destroyed) return 'client-gone';
   if (res.headersSent) return 'response-cut';
-  return error instanceof HttpError ? undefined : 'request-failed';
+  return error instanceof HttpError && error.status < 500 ? undefined : 'request-failed';
+}
+
+/** An `HttpError` says with what to answer, its cause what went wrong. */
+function rootOf(error: unknown): unknown {
+  return error instanceof HttpError ? (error.cause ?? error) : error;
 }
 
 /** How long a connection that was answered early goes on swallowing what its client still sends (milliseconds). */

@@ -6,10 +6,11 @@ import type { Duplex } from 'node:stream';
 import type { App } from '../app/app.js';
 import { now } from '../clock.js';
 import type { Limits } from '../config/config.js';
-import type { WorkerEvent, WorkerIdentity } from '../events.js';
+import { errorRecord, type WorkerEvent, type WorkerIdentity } from '../events.js';
 import type { Destination } from '../log/destination.js';
 import type { AccessLog } from './access-log.js';
 import { type AdoptingServer, adopt, createAdoptingServer, retire } from './adopting-server.js';
+import { appLimits } from './app-limits.js';
 import { Connection } from './connection.js';
 import { Drain } from './drain.js';
 import { answerEarly, answerFailures } from './failures.js';
@@ -23,6 +24,8 @@ import { compose, type Handler, type Stage } from './stage.js';
 export interface PipelineOptions {
   readonly app: App;
   readonly limits: Limits;
+  /** Those that the app may not change on its own server. */
+  readonly limitsGiven: readonly (keyof Limits)[];
   /** Connections at the same time that whoever accepts them allows; at least 1. */
   readonly maxConnections: number;
   readonly accessLog: Destination | undefined;
@@ -33,10 +36,10 @@ export interface PipelineOptions {
 
 /** Loads what this configuration needs and nothing else. */
 export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
-  const { accessLog, identity } = options;
+  const { accessLog, identity, tell } = options;
   if (!accessLog) return new Pipeline(options, undefined);
   const module = await import('./access-log.js');
-  return new Pipeline(options, new module.AccessLog(accessLog, identity));
+  return new Pipeline(options, new module.AccessLog(accessLog, identity, tell));
 }
 
 export class Pipeline {
@@ -52,7 +55,9 @@ export class Pipeline {
   #drain: Drain | undefined;
   #served = 0;
 
-  constructor({ app, limits, maxConnections, tell }: PipelineOptions, accessLog: AccessLog | undefined) {
+  constructor(options: PipelineOptions, accessLog: AccessLog | undefined) {
+    const { app, limitsGiven, maxConnections, tell } = options;
+    const limits = app.server ? appLimits(options.limits, limitsGiven, app.server) : options.limits;
     this.#app = app;
     this.#accessLog = accessLog;
     this.#stages = [
@@ -139,28 +144,37 @@ export class Pipeline {
   }
 
   /**
-   * Passes on to the app's own server the events that change how Node treats a connection, for as long as it
-   * listens to them: Node looks at whether there is a listener at all.
+   * Passes on to the app's own server the events that it may listen to, for as long as it does: Node looks at
+   * whether there is a listener at all.
    */
   #honour(appServer: Server): void {
-    const exchange = (name: string) =>
-      this.#requests((req, res) => {
-        appServer.emit(name, req, res);
-      });
+    const server = this.#server;
+    const nodes = server.rawListeners('connection');
+    // As `emit` would, but what an async listener returns is not dropped, nor what it rejects with.
+    const call = async (name: string, ...args: unknown[]): Promise<void> => {
+      const listeners = appServer.rawListeners(name).filter((listener) => !nodes.includes(listener));
+      await Promise.all(listeners.map((listener) => listener.apply(appServer, args)));
+    };
+    const exchange = (name: string) => this.#requests((req, res) => call(name, req, res));
     const handOff = (name: string) => (req: IncomingMessage, socket: Duplex, head: Buffer) => {
       this.#served++;
       Connection.of(req.socket)?.upgrade();
-      this.#accessLog?.upgraded(req, socket, this.#nameRequest(req));
-      appServer.emit(name, req, socket, head);
+      const reqId = this.#nameRequest(req);
+      this.#accessLog?.upgraded(req, socket, reqId);
+      call(name, req, socket, head).catch(this.#failed(socket, reqId, req));
     };
     const forwards: Readonly<Record<string, (...args: never[]) => void>> = {
       upgrade: handOff('upgrade'),
       connect: handOff('connect'),
       checkContinue: exchange('checkContinue'),
       checkExpectation: exchange('checkExpectation'),
-      clientError: (error: Error, socket: Duplex) => appServer.emit('clientError', error, socket),
+      clientError: (error: Error, socket: Duplex) => {
+        call('clientError', error, socket).catch(this.#failed(socket));
+      },
+      connection: (socket: Socket) => {
+        call('connection', socket).catch(this.#failed(socket));
+      },
     };
-    const server = this.#server;
     const follow = (name: string | symbol, listening: boolean): void => {
       const forward = typeof name === 'string' ? forwards[name] : undefined;
       if (forward === undefined || typeof name !== 'string') return;
@@ -170,5 +184,13 @@ export class Pipeline {
     for (const name of Object.keys(forwards)) follow(name, appServer.listenerCount(name) > 0);
     appServer.on('newListener', (name) => follow(name, true));
     appServer.on('removeListener', (name) => follow(name, appServer.listenerCount(name) > 0));
+  }
+
+  /** Where there is nothing to answer a failure with: tells of it and cuts the connection. */
+  #failed(socket: Duplex, reqId = '', { method = '', url = '' }: Partial<IncomingMessage> = {}) {
+    return (error: unknown): void => {
+      this.#tell({ event: 'request-failed', reqId, method, url, err: errorRecord(error) });
+      socket.destroy();
+    };
   }
 }

@@ -28,13 +28,15 @@ export interface WorkerSettings {
   /** This worker's share of `--max-connections`. */
   readonly maxConnections: number;
   readonly limits: Limits;
+  /** Those that the user chose; the app may change the others on its own server. */
+  readonly limitsGiven: readonly (keyof Limits)[];
   readonly accessLog: Destination | undefined;
 }
 
 /** What a thread is told; the process around it keeps the rest. */
 export type ThreadSettings = Pick<
   WorkerSettings,
-  'app' | 'addresses' | 'demoFaults' | 'bootTimeout' | 'limits' | 'accessLog' | 'backlog'
+  'app' | 'addresses' | 'demoFaults' | 'bootTimeout' | 'limits' | 'limitsGiven' | 'accessLog' | 'backlog'
 >;
 
 export const settingsVariable = 'MPSERVE_WORKER_SETTINGS';

@@ -1,7 +1,7 @@
 // Every way in which a server cannot start: one line that an operator can act on, the exit code of its kind, and
 // nothing left behind.
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -107,6 +107,26 @@ test.each(['--log-file', '--access-log'])('%s that cannot be written', async (fl
   );
 });
 
+test('an option for node that node does not have, before any worker is started', async () => {
+  const app = fixture('listener.cjs');
+  expect(await failure(2, [app, '--node-arg=--no-such-option'])).toContain(
+    '--node-arg is refused by node: bad option: --no-such-option; see node --help',
+  );
+});
+
+test('an app that the file system does not let us look at', async () => {
+  const loop = inFolder('loop.js');
+  symlinkSync(loop, loop);
+  expect(await failure(4, [loop])).toContain(`the app '${loop}' (from the command line) cannot be read: ELOOP: `);
+});
+
+test('an app that was named in a variable', async () => {
+  const app = fixture('broken/exits.cjs');
+  const { code, stderr } = await runCli(['--bind', '127.0.0.1:0'], { env: { MPSERVE_APP: app } });
+  expect(code).toBe(4);
+  expect(stderr).toContain(`(does it call process.exit?) [app ${app} from MPSERVE_APP]`);
+});
+
 const apps: readonly (readonly [what: string, app: string, code: number, said: RegExp])[] = [
   ['throws', 'throws.cjs', 4, /throws\.cjs failed to load: Error: no database \(\S+throws\.cjs:2:9\)/],
   ['rejects', 'rejects.mjs', 4, /rejects\.mjs failed to load: TypeError: no database \(\S+rejects\.mjs:2:7\)/],
@@ -123,6 +143,8 @@ describe.concurrent.each(['prefork', 'ppc', 'prethread', 'tpc', 'hybrid'])('in %
   test.each(apps)('an app that %s', async (_, app, code, said) => {
     const file = fixture(`broken/${app}`);
     const impatient = /^never|^blocks/.test(app) ? ['--boot-timeout', '500ms'] : [];
-    expect(await failure(code, [file, '--model', model, ...impatient])).toMatch(said);
+    const all = await failure(code, [file, '--model', model, ...impatient]);
+    expect(all).toMatch(said);
+    if (code === 4) expect(all).toMatch(/from the command line[\])]/);
   });
 });

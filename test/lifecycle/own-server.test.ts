@@ -1,0 +1,98 @@
+// What an app may do with an `http.Server` of its own and still run unmodified: listen only as the main module, set
+// limits, watch connections, and have listeners that fail, which must cost no more than a connection.
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { eventually } from '../helpers/eventually.ts';
+import { fixture, startServer } from '../helpers/server.ts';
+import { connect } from '../helpers/wire.ts';
+
+describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
+  const units = { prefork: ['--workers', '1'], prethread: ['--threads', '1'] }[model] ?? [];
+  const start = (app: string, args: readonly string[] = [], env = {}) =>
+    startServer({ app: fixture(app), model, args: [...units, ...args], env });
+
+  test('the file is the main module, its listeners for connections are called, and its limits count', async () => {
+    await using server = await start('own-limits.cjs');
+    using wire = await connect(server.url);
+    const first = await wire.ask('GET /');
+    expect(first).toMatchObject({ status: 200, body: 'true 1' });
+    expect(first.headers['keep-alive']).toContain('timeout=7');
+    expect((await wire.ask('GET /')).headers.connection).toBe('close');
+    await wire.rest();
+    using slow = await connect(server.url);
+    await slow.write('GET / HTTP/1.1\r\n');
+    expect((await slow.head()).status).toBe(408);
+  });
+
+  test('what the user of mpserve says counts more', async () => {
+    await using server = await start('own-limits.cjs', ['--keep-alive-timeout', '9s'], {
+      MPSERVE_MAX_REQUESTS_PER_CONNECTION: '3',
+    });
+    using wire = await connect(server.url);
+    expect((await wire.ask('GET /')).headers['keep-alive']).toContain('timeout=9');
+    expect((await wire.ask('GET /')).headers.connection).toBe('keep-alive');
+    expect((await wire.ask('GET /')).headers.connection).toBe('close');
+    await wire.rest();
+  });
+
+  test.each([
+    ['upgrade', 'GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: raw\r\n\r\n', 'upgrade failed'],
+    ['async upgrade', 'GET /async HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: raw\r\n\r\n', 'late on'],
+    ['connect', 'CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n', 'connect failed'],
+    ['clientError', 'nonsense\r\n\r\n', 'clientError failed'],
+  ])('a listener for %s that fails costs the connection and leaves an error line', async (_, request, said) => {
+    await using server = await start('failing-listeners.cjs');
+    const workers = server.workers();
+    using wire = await connect(server.url);
+    await wire.write(request);
+    expect(await wire.rest()).toHaveLength(0);
+    const line = await server.waitFor('the error line', ({ event }) => event === 'request-failed');
+    expect(line).toMatchObject({ level: 50, err: { message: expect.stringContaining(said) } });
+    using other = await connect(server.url);
+    expect((await other.ask('GET /')).body).toBe('failing-listeners');
+    if (model !== 'ppc') expect(server.workers()).toEqual(workers);
+    expect(server.lines.filter(({ event }) => event === 'app-crashed')).toEqual([]);
+  });
+
+  test.each([
+    ['checkContinue', '100-continue'],
+    ['checkExpectation', 'tea'],
+  ])('a listener for %s that fails is a 500', async (name, expectation) => {
+    await using server = await start('failing-listeners.cjs');
+    using wire = await connect(server.url);
+    expect((await wire.ask('POST /', { expect: expectation })).status).toBe(500);
+    const line = await server.waitFor('the error line', ({ event }) => event === 'request-failed');
+    expect(line).toMatchObject({ err: { message: `${name} failed on purpose` } });
+  });
+
+  test('a listener for connections that fails costs the connection', async () => {
+    await using server = await start('failing-listeners.cjs', [], { FAILS: 'connection' });
+    const workers = server.workers();
+    for (let i = 1; i <= 2; i++) {
+      using wire = await connect(server.url);
+      expect(await wire.rest()).toHaveLength(0);
+      const failed = () => server.lines.filter(({ event }) => event === 'request-failed').length === i;
+      await eventually('the error line', failed);
+    }
+    if (model !== 'ppc') expect(server.workers()).toEqual(workers);
+  });
+});
+
+test('a file that a served directory cannot read is a 500 with an error line that says why', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-'));
+  try {
+    symlinkSync('loop.txt', path.join(folder, 'loop.txt'));
+    await using server = await startServer({ app: folder });
+    using wire = await connect(server.url);
+    expect((await wire.ask('GET /loop.txt')).status).toBe(500);
+    const line = await server.waitFor('the error line', ({ event }) => event === 'request-failed');
+    expect(line).toMatchObject({ level: 50, url: '/loop.txt', err: { message: expect.stringContaining('ELOOP') } });
+    expect((await wire.ask('GET /missing.txt')).status).toBe(404);
+    await server.stop();
+    expect(server.lines.filter(({ event }) => event === 'request-failed')).toHaveLength(1);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
