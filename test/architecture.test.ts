@@ -29,13 +29,13 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['strategies', 'process/handle', 'process/pool', 'process/spawn', ...leaves],
   ['process/handle', ...leaves],
   ['process/lines'],
-  ['process/pool', 'process/handle', ...leaves],
+  ['process/pool', 'process/handle', 'process/spawn', ...leaves],
   ['process/spawn', 'process/handle', 'process/lines', ...leaves],
   // The worker's side.
   ['process/entry', 'executor', ...leaves],
-  ['executor', 'pipeline/pipeline', 'app/load', 'app/app', ...leaves],
+  ['executor', 'pipeline/pipeline', 'app/load', 'app/app', 'app/pending', ...leaves],
   ['pipeline', 'app/app', 'balance/slowest', 'clock', 'config', 'errors', 'events', 'log'],
-  ['app', 'errors'],
+  ['app', 'config/app-path', 'errors'],
   // Both sides.
   ['errors'],
   ['clock'],
@@ -43,7 +43,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['balance'],
   ['config', 'errors'],
   ['events', 'config/config'],
-  ['log', 'config/config', 'errors', 'events'],
+  ['log', 'config/config', 'errors', 'events', 'os/descriptor'],
   ['os', 'config/address'],
   ['process/messages', 'errors', 'events'],
   ['process/settings', 'config/config', 'config/model', 'log/destination'],
@@ -57,13 +57,12 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   'pino-pretty': ['log/pretty'],
   piscina: ['executor/thread-pool'],
   send: ['app/directory'],
-  'sonic-boom': ['pipeline/access-log'],
   srvx: ['app/fetch'],
   yargs: ['cli', 'config'],
   'yargs-parser': ['config'],
   'node:cluster': [],
-  // A file that did not load is linked once more in a child, to find the line of its error.
-  'node:child_process': ['process/spawn', 'process/handle', 'app/load-failure', 'config/fault'],
+  // A file that did not load is linked once more in a child, to find the line of its error; what node takes, it says.
+  'node:child_process': ['process/spawn', 'process/handle', 'app/load-failure', 'config/fault', 'config/node-arg'],
   'node:worker_threads': ['executor'],
 };
 

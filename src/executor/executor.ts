@@ -1,6 +1,7 @@
 // Runs connections inside a worker. Three ways: inline, on a thread of its own each, on a pool of threads.
 import type { Socket } from 'node:net';
 import type { WorkerEvent } from '../events.js';
+import type { Leave } from './farewell.js';
 
 export interface Executor {
   /** Loads the app. Settles when a connection could be served. @throws StartupError */
@@ -8,7 +9,7 @@ export interface Executor {
   /** Serves a connection. Settles when it has ended; never rejects, whatever the client or the app does. */
   run(socket: Socket): Promise<void>;
   /** Ends all connections gracefully, and cuts what is left after `ms` milliseconds. Always settles soon after. */
-  drain(ms: number): Promise<void>;
+  drain(ms: number, leave: Leave): Promise<void>;
   snapshot(): ExecutorSnapshot;
   /** It is crowded and clients are waiting: closes the slowest idle connections, if any. */
   shed(): void;

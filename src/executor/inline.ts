@@ -6,7 +6,7 @@ import type { WorkerIdentity } from '../events.js';
 import { createPipeline, type Pipeline } from '../pipeline/pipeline.js';
 import type { ThreadSettings } from '../process/settings.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
-import { farewell } from './farewell.js';
+import { farewell, type Leave } from './farewell.js';
 
 export class Inline implements Executor {
   readonly #settings: ThreadSettings;
@@ -14,6 +14,8 @@ export class Inline implements Executor {
   readonly #maxConnections: number;
   readonly #tell: Tell;
   #app: App | undefined;
+  /** What was pending before the app was loaded. */
+  #before: string[] = [];
   #pipeline: Pipeline | undefined;
 
   constructor(settings: ThreadSettings, identity: WorkerIdentity, maxConnections: number, tell: Tell) {
@@ -24,12 +26,15 @@ export class Inline implements Executor {
   }
 
   async start(): Promise<void> {
-    const { app: target, addresses, demoFaults, bootTimeout: timeout, limits, accessLog } = this.#settings;
+    this.#before = process.getActiveResourcesInfo();
+    const { app: target, addresses, demoFaults, bootTimeout: timeout } = this.#settings;
     const app = await loadApp({ target, addresses, demoFaults, timeout });
     this.#app = app;
+    const { limits, limitsGiven, accessLog } = this.#settings;
     this.#pipeline = await createPipeline({
       app,
       limits,
+      limitsGiven,
       accessLog,
       identity: this.#identity,
       maxConnections: this.#maxConnections,
@@ -41,10 +46,10 @@ export class Inline implements Executor {
     await this.#pipeline?.adopt(socket);
   }
 
-  async drain(ms: number): Promise<void> {
+  async drain(ms: number, leave: Leave): Promise<void> {
     const deadline = AbortSignal.timeout(ms);
     await this.#pipeline?.drain(deadline);
-    await farewell(this.#app, deadline);
+    await farewell(this.#app, leave, this.#before, deadline);
   }
 
   snapshot(): ExecutorSnapshot {

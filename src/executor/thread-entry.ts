@@ -2,10 +2,12 @@
 // piscina's task file, and a task is a connection; alone it serves the one connection it was started for.
 import { Socket } from 'node:net';
 import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads';
+import { now, until, within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { errorRecord } from '../events.js';
 import { Acceptor } from '../os/acceptor.js';
 import type { Tell } from './executor.js';
+import type { Leave } from './farewell.js';
 import { Inline } from './inline.js';
 import type { FromThread, Hello, ThreadData, ToThread } from './thread-messages.js';
 
@@ -24,6 +26,8 @@ let executor: Inline | undefined;
 let acceptor: Acceptor | undefined;
 let taken: Int32Array | undefined;
 let reported = 0;
+let draining = false;
+let loading: Promise<void> = Promise.resolve();
 
 /** A descriptor that was dup'ed for this thread and now belongs to it. */
 const serve = (fd: number): Promise<void> => {
@@ -36,8 +40,10 @@ const serve = (fd: number): Promise<void> => {
 export default serve;
 
 const handlers: { readonly [T in ToThread['type']]: (message: Extract<ToThread, { type: T }>) => void } = {
-  load: (message) => void load(message),
-  drain: ({ ms }) => void drain(ms),
+  load: (message) => {
+    loading = load(message);
+  },
+  drain: ({ ms }) => void drain(ms, 'told'),
   'idle?': () => say({ type: 'idle', ms: executor?.idleFor() ?? -1 }),
   shed: () => executor?.shed(),
 };
@@ -45,7 +51,7 @@ port.on('message', (message: ToThread) => handlers[message.type](message as neve
 process.on('uncaughtExceptionMonitor', (error) => tell({ event: 'app-crashed', err: errorRecord(error) }));
 setInterval(report, reportEvery).unref();
 parentPort?.postMessage({ mpserve: 'hello', threadId, port: port2 } satisfies Hello, [port2]);
-if (only) void load({ type: 'load', listen: [], maxConnections: 1, taken: only.taken });
+if (only) loading = load({ type: 'load', listen: [], maxConnections: 1, taken: only.taken });
 
 async function load({ listen, maxConnections, taken: counter }: Extract<ToThread, { type: 'load' }>): Promise<void> {
   taken = counter;
@@ -58,8 +64,8 @@ async function load({ listen, maxConnections, taken: counter }: Extract<ToThread
     return;
   }
   executor = inline;
-  if (only) void serve(only.fd).then(() => drain(farewellMs));
-  if (listen.length > 0) {
+  if (only) void serve(only.fd).then(() => drain(farewellMs, 'done'));
+  if (listen.length > 0 && !draining) {
     acceptor = new Acceptor({
       fds: listen,
       backlog: settings.backlog,
@@ -73,9 +79,14 @@ async function load({ listen, maxConnections, taken: counter }: Extract<ToThread
   say({ type: 'ready' });
 }
 
-async function drain(ms: number): Promise<void> {
+async function drain(ms: number, leave: Leave): Promise<void> {
+  if (draining) return;
+  draining = true;
   acceptor?.close();
-  await executor?.drain(ms);
+  // The connection that this thread was started for is served, even if the app is still loading.
+  const deadline = now() + ms;
+  await within(ms, loading);
+  await executor?.drain(until(deadline), leave);
   report();
   say({ type: 'drained' });
   if (only) process.exit();

@@ -26,6 +26,9 @@ export interface ThreadData {
   readonly only?: { readonly fd: number; readonly taken: Int32Array };
 }
 
+/** What went wrong with a thread that is gone and was never ready. */
+export const endedLoading = 'the app ended its thread while it was loading (does it call process.exit?)';
+
 export function isHello(message: unknown): message is Hello {
   return typeof message === 'object' && message !== null && (message as Partial<Hello>).mpserve === 'hello';
 }

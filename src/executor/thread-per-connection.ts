@@ -2,17 +2,16 @@
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { slowestFirst } from '../balance/slowest.js';
+import { shedder } from '../balance/shedder.js';
+import { within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
-import { closeDescriptor, descriptorOf, duplicate } from '../os/descriptor.js';
+import { closeDescriptor, detach } from '../os/descriptor.js';
 import type { WorkerSettings } from '../process/settings.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
-import { allSettledWithin, Thread } from './thread.js';
-import { isHello, type ThreadData } from './thread-messages.js';
+import { lastWord, Thread } from './thread.js';
+import { endedLoading, isHello, type ThreadData } from './thread-messages.js';
 
 const threadFile = fileURLToPath(new URL('../executor/thread-entry.cjs', import.meta.url));
-/** A thread that does not say within this time how long it has been idle is busy (milliseconds). */
-const answerWithin = 100;
 
 export class ThreadPerConnection implements Executor {
   readonly #settings: WorkerSettings;
@@ -20,7 +19,6 @@ export class ThreadPerConnection implements Executor {
   readonly #threads = new Set<Thread>();
   readonly #ends = new Set<Promise<void>>();
   #served = 0;
-  #shedding = false;
   /** What a thread that starts in the middle of a drain is told at once. */
   #drainMs: number | undefined;
 
@@ -41,52 +39,42 @@ export class ThreadPerConnection implements Executor {
       });
       worker.on('error', failed);
       worker.on('exit', () => {
-        failed(
-          new StartupError(ExitCode.app, 'the app ended its thread while it was loading (does it call process.exit?)'),
-        );
+        failed(new StartupError(ExitCode.app, endedLoading));
       });
     });
     void worker.terminate();
   }
 
   async run(socket: Socket): Promise<void> {
-    const original = descriptorOf(socket);
-    if (original === undefined) return;
-    const fd = duplicate(original);
-    socket.destroy(); // closes one of two descriptors, and sends nothing
-    const end = this.#serve(fd);
+    const end = this.#serve(socket).catch((error: Error) => {
+      this.#tell({ event: 'connection-lost', reason: error.message });
+    });
     this.#ends.add(end);
-    await end.finally(() => this.#ends.delete(end));
+    await end;
+    this.#ends.delete(end);
   }
 
   async drain(ms: number): Promise<void> {
     this.#drainMs = ms;
     for (const thread of this.#threads) thread.say({ type: 'drain', ms });
-    await allSettledWithin(ms, [...this.#ends]);
+    await within(ms + lastWord, Promise.all(this.#ends));
   }
 
   snapshot(): ExecutorSnapshot {
     return { served: [...this.#threads].reduce((sum, { served }) => sum + served, this.#served) };
   }
 
-  shed(): void {
-    if (this.#shedding) return;
-    this.#shedding = true;
-    const asked = [...this.#threads].map(async (thread) => [thread, await thread.idleFor(answerWithin)] as const);
-    void Promise.all(asked).then((threads) => {
-      for (const thread of slowestFirst(threads)) thread.say({ type: 'shed' });
-      this.#shedding = false;
-    });
-  }
+  readonly shed = shedder(() => this.#threads);
 
-  /** Settles when the thread has ended. */
-  #serve(fd: number): Promise<void> {
+  /** Settles when the connection has ended. */
+  async #serve(socket: Socket): Promise<void> {
+    const fd = detach(socket);
+    if (fd === undefined) return;
     const taken = new Int32Array(new SharedArrayBuffer(4));
-    const workerData: ThreadData = { settings: this.#settings, only: { fd, taken } };
-    return new Promise((ended) => {
+    const worker = this.#start({ fd, taken });
+    await new Promise<void>((ended) => {
       let thread: Thread | undefined;
       let reason = 'its thread ended before it took the connection';
-      const worker = new Worker(threadFile, { workerData });
       worker.on('message', (message: unknown) => {
         if (!isHello(message)) return;
         thread = new Thread(message, this.#tell);
@@ -113,5 +101,15 @@ export class ThreadPerConnection implements Executor {
         ended();
       });
     });
+  }
+
+  /** @throws when the system refuses another thread; the descriptor is closed then. */
+  #start(only: NonNullable<ThreadData['only']>): Worker {
+    try {
+      return new Worker(threadFile, { workerData: { settings: this.#settings, only } satisfies ThreadData });
+    } catch (error) {
+      closeDescriptor(only.fd);
+      throw error;
+    }
   }
 }

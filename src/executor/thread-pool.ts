@@ -5,20 +5,24 @@ import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { BackOff } from '../back-off.js';
+import { responsive } from '../balance/balancer.js';
+import { divide } from '../balance/divide.js';
 import { roundRobin } from '../balance/round-robin.js';
+import { within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
-import { closeDescriptor, descriptorOf, duplicate } from '../os/descriptor.js';
+import { closeDescriptor, detach, duplicate } from '../os/descriptor.js';
 import type { WorkerSettings } from '../process/settings.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
-import { allSettledWithin, Thread } from './thread.js';
-import { isHello, type ThreadData } from './thread-messages.js';
+import { lastWord, Thread } from './thread.js';
+import { endedLoading, isHello, type ThreadData } from './thread-messages.js';
 
 const threadFile = fileURLToPath(new URL('../executor/thread-entry.cjs', import.meta.url));
 
 export class ThreadPool implements Executor {
   readonly #settings: WorkerSettings;
   readonly #tell: Tell;
-  readonly #share: number;
+  /** Shares of the limit that no thread has. */
+  readonly #shares: number[];
   readonly #balance = roundRobin();
   readonly #backOff = new BackOff();
   readonly #threads = new Map<number, Thread>();
@@ -36,7 +40,7 @@ export class ThreadPool implements Executor {
   constructor(settings: WorkerSettings, tell: Tell) {
     this.#settings = settings;
     this.#tell = tell;
-    this.#share = Math.max(1, Math.floor(settings.maxConnections / settings.threads));
+    this.#shares = divide(settings.maxConnections, settings.threads);
   }
 
   async start(): Promise<void> {
@@ -64,7 +68,7 @@ export class ThreadPool implements Executor {
       this.#onBootFailure = failed;
       pool.on('message', (message: unknown) => {
         if (!isHello(message)) return;
-        const thread = new Thread(message, this.#tell);
+        const thread = new Thread(message, this.#tell, this.#shares.pop());
         this.#threads.set(thread.id, thread);
         const load = () =>
           void this.#load(thread).then(() => {
@@ -78,11 +82,12 @@ export class ThreadPool implements Executor {
   }
 
   async run(socket: Socket): Promise<void> {
-    const original = descriptorOf(socket);
-    if (original === undefined) return;
-    const fd = duplicate(original);
-    socket.destroy(); // closes one of two descriptors, and sends nothing
-    await this.#give(fd);
+    try {
+      const fd = detach(socket);
+      if (fd !== undefined) await this.#give(fd);
+    } catch (error) {
+      this.#tell({ event: 'connection-lost', reason: (error as Error).message });
+    }
   }
 
   async drain(ms: number): Promise<void> {
@@ -90,10 +95,7 @@ export class ThreadPool implements Executor {
     const threads = [...this.#threads.values()];
     for (const thread of threads) thread.say({ type: 'drain', ms });
     // A thread that is stuck cannot say that it has given up.
-    await allSettledWithin(
-      ms,
-      threads.map(({ drained }) => drained),
-    );
+    await within(ms + lastWord, Promise.all(threads.map(({ drained }) => drained)));
   }
 
   snapshot(): ExecutorSnapshot {
@@ -102,7 +104,7 @@ export class ThreadPool implements Executor {
   }
 
   shed(): void {
-    for (const thread of this.#ready) thread.say({ type: 'shed' });
+    for (const thread of this.#ready) thread.shed();
   }
 
   get #ready(): Thread[] {
@@ -111,35 +113,35 @@ export class ThreadPool implements Executor {
 
   async #load(thread: Thread): Promise<void> {
     const listen = this.#settings.threadAccept === 'shared' ? this.#settings.listen.map(duplicate) : [];
-    thread.say({ type: 'load', listen, maxConnections: this.#share, taken: thread.taken });
+    thread.say({ type: 'load', listen, maxConnections: thread.share, taken: thread.taken });
     try {
       await thread.ready;
       for (const serve of this.#waiting.splice(0)) serve();
     } catch (error) {
       if (this.#onBootFailure) return this.#onBootFailure(error as Error);
-      const { id } = thread;
-      const delay = this.#backOff.died(0);
-      this.#tell({
-        event: 'thread-unfit',
-        tid: id,
-        reason: (error as Error).message,
-        retryInMs: delay,
-      });
+      this.#unfit(thread, (error as Error).message);
       // Its end makes piscina start another.
-      const end = () => this.#pool?.threads.find(({ threadId }) => threadId === id)?.terminate();
-      setTimeout(end, delay);
+      void this.#pool?.threads.find(({ threadId }) => threadId === thread.id)?.terminate();
     }
+  }
+
+  /** A replacement could not load the app; the next one tries it later. */
+  #unfit(thread: Thread, reason: string): void {
+    if (thread.isUnfit || this.#draining) return;
+    thread.isUnfit = true;
+    this.#delay = this.#backOff.died(0);
+    this.#tell({ event: 'thread-unfit', tid: thread.id, reason, retryInMs: this.#delay });
   }
 
   /** Gives the connection behind `fd` to a thread, or to another one if that dies before it took it. */
   async #give(fd: number): Promise<void> {
-    const thread = this.#balance(this.#ready);
+    const thread = this.#balance(responsive(this.#ready));
     if (!thread) {
       if (this.#draining) return closeDescriptor(fd);
       await new Promise<void>((served) => this.#waiting.push(served));
       return this.#give(fd);
     }
-    const place = thread.posted++;
+    const place = thread.post();
     thread.active++;
     this.#chosen = thread.id;
     try {
@@ -155,14 +157,15 @@ export class ThreadPool implements Executor {
   #lose(id: number | undefined): void {
     const thread = id === undefined ? undefined : this.#threads.get(id);
     if (this.#onBootFailure) {
-      const message = 'the app ended its thread while it was loading (does it call process.exit?)';
-      this.#onBootFailure(new StartupError(ExitCode.app, message));
+      this.#onBootFailure(new StartupError(ExitCode.app, endedLoading));
     }
     if (!thread) return;
     this.#threads.delete(thread.id);
     thread.close();
+    this.#shares.push(thread.share);
     this.#servedByTheDead += thread.served;
-    if (thread.isReady && !this.#draining) {
+    if (!thread.isReady) this.#unfit(thread, endedLoading);
+    else if (!this.#draining) {
       this.#delay = this.#backOff.died(thread.livedMs);
       const { id: tid, active: connections } = thread;
       this.#tell({ event: 'thread-lost', tid, connections, replacedInMs: this.#delay });

@@ -14,18 +14,26 @@ export class Thread {
   readonly drained: Promise<void>;
   /** Connections that it has taken, counted by itself in memory that both sides see. */
   readonly taken = new Int32Array(new SharedArrayBuffer(4));
-  /** Connections posted to it so far, and those of them that have not ended. */
-  posted = 0;
+  /** The most connections that it may have. */
+  readonly share: number;
+  /** Those of the connections posted to it that have not ended. */
   active = 0;
   isReady = false;
+  /** It could not load the app, and its end has been seen to. */
+  isUnfit = false;
   served = 0;
   readonly #port: MessagePort;
+  #posted = 0;
   #readyAt = 0;
+  /** How many it had taken at the last look, and since when that has not changed. */
+  #seen = 0;
+  #seenAt = 0;
   readonly #hear: (message: FromThread) => void;
   #onIdle: ((ms: number) => void) | undefined;
 
-  constructor({ threadId, port }: Hello, tell: Tell) {
+  constructor({ threadId, port }: Hello, tell: Tell, share = 1) {
     this.id = threadId;
+    this.share = share;
     this.#port = port;
     let onReady = (): void => {};
     let onFailed = (_: StartupError): void => {};
@@ -62,6 +70,26 @@ export class Thread {
     return this.isReady ? now() - this.#readyAt : 0;
   }
 
+  /** It leaves connections that were posted to it untaken: its event loop is blocked. */
+  get isSilent(): boolean {
+    const taken = Atomics.load(this.taken, 0);
+    if (taken !== this.#seen || taken === this.#posted) {
+      this.#seen = taken;
+      this.#seenAt = now();
+    }
+    return now() - this.#seenAt > silence;
+  }
+
+  /** Counts a connection as posted. @returns its place: the thread has it once `taken` is greater. */
+  post(): number {
+    void this.isSilent; // looks
+    return this.#posted++;
+  }
+
+  shed(): void {
+    this.say({ type: 'shed' });
+  }
+
   say(message: ToThread): void {
     this.#port.postMessage(message);
   }
@@ -87,14 +115,8 @@ export class Thread {
   }
 }
 
-/** What a thread may take, after its deadline to end its connections, to say so (milliseconds). */
-const lastWord = 200;
+/** One that has left a connection untaken for this long is stuck, and gets no further ones (milliseconds). */
+const silence = 500;
 
-export async function allSettledWithin(ms: number, promises: readonly Promise<void>[]): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms + lastWord);
-  });
-  await Promise.race([Promise.all(promises), late]);
-  clearTimeout(timer);
-}
+/** What a thread may take, after its deadline to end its connections, to say so (milliseconds). */
+export const lastWord = 200;

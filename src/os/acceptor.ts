@@ -53,7 +53,7 @@ export class Acceptor {
   readonly #accept = (socket: Socket): void => {
     this.#active++;
     if (this.#active >= this.#options.limit) this.#reconsider();
-    void this.#options.serve(socket).finally(() => {
+    void this.#options.serve(socket).then(() => {
       this.#active--;
       if (this.#active === this.#options.limit - 1) this.#reconsider();
     });
@@ -105,7 +105,11 @@ class Door {
   shut(): void {
     if (!this.#server) return;
     // Only here is the C library needed, so a worker that never meets its limit never loads it.
-    this.#fd = duplicate(this.#fd);
+    try {
+      this.#fd = duplicate(this.#fd);
+    } catch {
+      return; // no descriptor is left for the copy: it stays open until the next attempt, at the next connection
+    }
     this.#server.close();
     this.#server = undefined;
   }

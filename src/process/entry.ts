@@ -1,10 +1,11 @@
 // The inside of a worker process: makes the executor, then accepts connections or is given them, until it is told
 // to drain. The supervisor's view of it is `handle.ts`.
 import type { Socket } from 'node:net';
+import { now, until, within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { errorRecord } from '../events.js';
 import type { Executor, Tell } from '../executor/executor.js';
-import { deaf } from '../executor/farewell.js';
+import { deaf, type Leave } from '../executor/farewell.js';
 import { Inline } from '../executor/inline.js';
 import { Acceptor } from '../os/acceptor.js';
 import { type FromWorker, type ToWorker, tagged, untagged } from './messages.js';
@@ -44,7 +45,7 @@ const handlers: {
   readonly [T in ToWorker['type']]: (message: Extract<ToWorker, { type: T }>, socket?: Socket) => void;
 } = {
   connection: ({ id }, socket) => socket && take(id, socket),
-  drain: ({ ms }) => void drain(ms),
+  drain: ({ ms }) => void drain(ms, 'told'),
   'idle?': () => say({ type: 'idle', ms: executor === inline ? inline.idleFor() : -1 }),
   shed: () => executor?.shed(),
 };
@@ -57,7 +58,7 @@ process.on('SIGTERM', deaf);
 process.on('SIGINT', deaf);
 process.on('uncaughtExceptionMonitor', (error) => tell({ event: 'app-crashed', err: errorRecord(error) }));
 setInterval(report, reportEvery).unref();
-void start();
+const started = start();
 
 async function start(): Promise<void> {
   try {
@@ -70,9 +71,9 @@ async function start(): Promise<void> {
     say({ type: 'failed', exitCode, message, stack }, () => process.exit(exitCode));
     return;
   }
-  acceptor = listen(executor);
+  if (!draining) acceptor = listen(executor);
   say({ type: 'ready' });
-  for (const { id, socket } of early.splice(0)) take(id, socket);
+  for (const { id, socket } of early.splice(0)) serve(executor, id, socket);
 }
 
 /** Accepts on the sockets that this process inherited, unless its threads do. */
@@ -92,25 +93,34 @@ function listen(executor: Executor): Acceptor | undefined {
 }
 
 function take(id: number, socket: Socket): void {
-  if (draining) {
-    say({ type: 'refused', id });
-    socket.destroy(); // our copy; the supervisor has kept its own
-    return;
-  }
-  if (!executor) return void early.push({ id, socket });
+  socket.on('error', () => {}); // until it is adopted nobody else listens, and its client may reset it
+  if (draining) refuse(id, socket);
+  else if (executor) serve(executor, id, socket);
+  else early.push({ id, socket });
+}
+
+function serve(executor: Executor, id: number, socket: Socket): void {
   say({ type: 'accepted', id });
   void executor.run(socket).then(() => {
     say({ type: 'closed', id });
-    if (settings.once) void drain(farewellMs);
+    if (settings.once) void drain(farewellMs, 'done');
   });
 }
 
-async function drain(ms: number): Promise<void> {
+function refuse(id: number, socket: Socket): void {
+  say({ type: 'refused', id });
+  socket.destroy(); // our copy; the supervisor has kept its own
+}
+
+async function drain(ms: number, leave: Leave): Promise<void> {
   if (draining) return;
   draining = true;
   acceptor?.close();
-  for (const { id, socket } of early.splice(0)) take(id, socket);
-  await executor?.drain(ms);
+  // What was given while the app was still loading is served, too.
+  const deadline = now() + ms;
+  await within(ms, started);
+  for (const { id, socket } of early.splice(0)) refuse(id, socket);
+  await executor?.drain(until(deadline), leave);
   say({ type: 'served', count: unreported() }, () => process.exit(0));
 }
 

@@ -2,6 +2,7 @@
 // can wait for `exit` and needs no timer of its own.
 import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
+import { now } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import type { Leash } from '../os/leash.js';
@@ -20,6 +21,8 @@ export interface ExitReason {
 
 /** After a deadline a worker gets this long to say so itself (milliseconds). */
 const lastWord = 500;
+/** One that has left a connection unanswered for this long is stuck, and gets no further ones (milliseconds). */
+const silence = 500;
 /** And while it boots this long: its own clock starts only when it begins to load the app. */
 const lastBootWord = 1500;
 
@@ -38,6 +41,8 @@ export class WorkerHandle {
   readonly #answers = new Map<number, (answer: 'accepted' | 'refused') => void>();
   readonly #ends = new Map<number, () => void>();
   #given = 0;
+  /** Since when the oldest of the connections that it has not answered waits. */
+  #unansweredSince = 0;
   #stage: Stage = 'starting';
   #readyAt: number | undefined;
   #served = 0;
@@ -47,6 +52,7 @@ export class WorkerHandle {
   constructor(
     id: number,
     generation: number,
+    pid: number,
     child: ChildProcess,
     leash: Leash | undefined,
     events: Events,
@@ -54,7 +60,7 @@ export class WorkerHandle {
   ) {
     this.id = id;
     this.generation = generation;
-    this.pid = child.pid ?? -1;
+    this.pid = pid;
     this.#child = child;
     this.#leash = leash;
     this.#events = events;
@@ -73,6 +79,11 @@ export class WorkerHandle {
     return this.#ends.size;
   }
 
+  /** It has been given a connection and does not answer: its event loop is blocked. */
+  get isSilent(): boolean {
+    return this.#answers.size > 0 && now() - this.#unansweredSince > silence;
+  }
+
   get served(): number {
     return this.#served;
   }
@@ -86,6 +97,7 @@ export class WorkerHandle {
     const id = ++this.#given;
     this.#ends.set(id, ended);
     const answer = await new Promise<'accepted' | 'refused'>((answered) => {
+      if (this.#answers.size === 0) this.#unansweredSince = now();
       this.#answers.set(id, answered);
       // An error means that it is gone; `exit` answers for it then.
       this.#child.send(tagged<ToWorker>({ type: 'connection', id }), socket, { keepOpen: true }, () => {});
@@ -188,7 +200,6 @@ export class WorkerHandle {
         resolve({ code, signal, livedMs, wanted });
       };
       void this.#gone.then(gone);
-      this.#child.once('error', () => this.pid === -1 && gone({ code: null, signal: null })); // it was never there
     });
   }
 
@@ -210,6 +221,7 @@ export class WorkerHandle {
   #answer(id: number, answer: 'accepted' | 'refused'): void {
     this.#answers.get(id)?.(answer);
     this.#answers.delete(id);
+    this.#unansweredSince = now(); // it lives
   }
 
   #say(message: ToWorker): void {

@@ -4,6 +4,7 @@ import { BackOff } from '../back-off.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import { DiedYoung, type ExitReason, type WorkerHandle } from './handle.js';
+import { askAgain } from './spawn.js';
 
 /** Before any worker has ever been ready, each place is tried this often. */
 const bootTries = 3;
@@ -86,7 +87,10 @@ export class Pool {
   kill(): void {
     this.#ending = true;
     this.#wake();
-    for (const { worker } of this.#places) worker?.kill();
+    for (const { worker, retry } of this.#places) {
+      clearTimeout(retry);
+      worker?.kill();
+    }
   }
 
   #wake(): void {
@@ -102,7 +106,7 @@ export class Pool {
         return;
       } catch (error) {
         const { wanted, signal } = await worker.exit;
-        if (wanted || !(error instanceof DiedYoung)) throw error;
+        if (wanted || this.#ending || !(error instanceof DiedYoung)) throw error;
         // An exit of its own accord is the app's doing and would happen again; a signal may not.
         if (signal === null) {
           const message = `the app ended the worker while it was loading: ${error.message} (does it call process.exit?)`;
@@ -139,13 +143,27 @@ export class Pool {
     }
     const delay = place.backOff.died(livedMs);
     this.#died(worker, reason, delay);
+    this.#retry(place, delay);
+  }
+
+  #retry(place: Place, delay: number): void {
+    if (this.#ending) return;
     place.retry = setTimeout(() => {
-      const next = this.#start(place);
-      next.ready.catch((error: Error) => {
-        if (!(error instanceof DiedYoung)) this.#events.tell({ event: 'warning', warning: error.message });
-      });
-      void next.exit.then((end) => this.#replace(place, next, end));
+      try {
+        const next = this.#start(place);
+        next.ready.catch((error: Error) => {
+          if (!(error instanceof DiedYoung)) this.#unfit(place, error);
+        });
+        void next.exit.then((end) => this.#replace(place, next, end));
+      } catch (error) {
+        this.#unfit(place, error as Error);
+        this.#retry(place, Math.max(askAgain, place.backOff.died(0)));
+      }
     }, delay);
+  }
+
+  #unfit({ id }: Place, { message: reason }: Error): void {
+    this.#events.tell({ event: 'worker-unfit', worker: id, reason });
   }
 
   #died({ id, pid }: WorkerHandle, reason: string, replacedInMs: number | undefined): void {

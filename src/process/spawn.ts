@@ -1,6 +1,7 @@
 // Starts a worker process: its descriptors, its environment, its leash.
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import type { Destination } from '../log/destination.js';
 import { createLeash } from '../os/leash.js';
@@ -10,6 +11,9 @@ import { type LineReader, readLines } from './lines.js';
 import { settingsVariable, type WorkerSettings } from './settings.js';
 
 const entry = fileURLToPath(new URL('./entry.cjs', import.meta.url));
+
+/** After the system refused a process it is asked again so much later (milliseconds). */
+export const askAgain = 500;
 
 /** What is the same for all workers of a server. */
 export interface SpawnOptions {
@@ -30,10 +34,11 @@ const leashPlace = 5;
 /** Lines that come to us through a pipe of our own are whole at any size. */
 const wholeInOwnPipe = 65_536;
 
+/** @throws StartupError when the system refuses another process, or the descriptors for it. */
 export function spawn(options: SpawnOptions, worker: number, generation: number, maxConnections: number): WorkerHandle {
   const { accessLog, captureOutput, events, listen } = options;
   const output = captureOutput ? 'pipe' : 'inherit';
-  const leash = createLeash();
+  const leash = refusable(createLeash);
   const takesLines = typeof accessLog === 'function';
   const settings: WorkerSettings = {
     ...options.settings,
@@ -59,12 +64,32 @@ export function spawn(options: SpawnOptions, worker: number, generation: number,
       ...listen,
     ],
   });
+  if (child.pid === undefined) {
+    child.once('error', () => {}); // it comes later, and says no more than this
+    leash?.tie(undefined);
+    leash?.release();
+    throw refused();
+  }
   leash?.tie(child.pid);
   scheduleAsBatch(child.pid);
   if (takesLines) readLines(child.stdio[accessLogPlace], accessLog);
-  const pid = child.pid ?? -1;
+  const { pid } = child;
   for (const stream of ['stdout', 'stderr'] as const) {
     if (child[stream]) readLines(child[stream], (text) => events.tell({ event: 'output', pid, stream, text }));
   }
-  return new WorkerHandle(worker, generation, child, leash, events, options.settings.bootTimeout);
+  return new WorkerHandle(worker, generation, pid, child, leash, events, options.settings.bootTimeout);
+}
+
+function refusable<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw refused(error);
+  }
+}
+
+function refused(cause?: unknown): StartupError {
+  const message =
+    'the system refuses another worker process; look at its limits on open files and processes (ulimit -n, -u)';
+  return new StartupError(ExitCode.boot, message, { cause });
 }

@@ -1,6 +1,8 @@
 // A pool of worker processes that are made ahead: what prefork, tpc, prethread and hybrid have in common, and all
 // but their placement. The workers accept, or the supervisor accepts and gives each connection to one in turn.
 import type { Socket } from 'node:net';
+import { responsive } from '../balance/balancer.js';
+import { divide } from '../balance/divide.js';
 import { roundRobin } from '../balance/round-robin.js';
 import { Acceptor } from '../os/acceptor.js';
 import { duplicate } from '../os/descriptor.js';
@@ -25,16 +27,13 @@ export class Pooled implements Strategy {
       settings: { ...context.spawn.settings, ...work },
       listen: acceptedBy === 'workers' ? context.listen : [],
     };
-    const share = (id: number): number => {
-      const each = Math.floor(config.maxConnections / config.workers);
-      return Math.max(1, each + (id <= config.maxConnections % config.workers ? 1 : 0));
-    };
-    this.#pool = new Pool(config.workers, (id) => spawn(options, id, 1, share(id)), events);
+    const shares = divide(config.maxConnections, config.workers);
+    this.#pool = new Pool(config.workers, (id) => spawn(options, id, 1, shares[id - 1] ?? 1), events);
   }
 
   async start(): Promise<void> {
     await this.#pool.start();
-    if (this.#placement.acceptedBy === 'workers') return;
+    if (this.#placement.acceptedBy === 'workers' || this.#pool.ending) return;
     const { config, listen } = this.#context;
     this.#acceptor = new Acceptor({
       fds: listen.map(duplicate),
@@ -66,7 +65,7 @@ export class Pooled implements Strategy {
   /** Settles when the connection has ended, wherever it was placed. */
   async #place(socket: Socket): Promise<void> {
     while (!this.#pool.ending) {
-      const worker = this.#balance(this.#pool.ready);
+      const worker = this.#balance(responsive(this.#pool.ready));
       if (!worker) {
         await this.#pool.nextReady();
         continue;

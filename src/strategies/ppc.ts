@@ -1,19 +1,18 @@
 // ppc: a process per connection. The supervisor accepts, forks, and passes the connection on; the child serves it
 // and exits. Where it comes from: the classic UNIX server, CERN httpd. Best isolation, dearest connection.
 import type { Socket } from 'node:net';
-import { slowestFirst } from '../balance/slowest.js';
+import { setTimeout as pause } from 'node:timers/promises';
+import { shedder } from '../balance/shedder.js';
 import type { Config } from '../config/config.js';
 import { Acceptor } from '../os/acceptor.js';
 import { duplicate } from '../os/descriptor.js';
 import type { WorkerHandle } from '../process/handle.js';
 import { Pool } from '../process/pool.js';
-import { type SpawnOptions, spawn } from '../process/spawn.js';
+import { askAgain, type SpawnOptions, spawn } from '../process/spawn.js';
 import type { Model, Placement, Strategy, StrategyContext, StrategySnapshot } from './strategy.js';
 
-/** A child that does not say within this time how long it has been idle is busy (milliseconds). */
-const answerWithin = 100;
-/** A connection whose child died before it took it is tried once more. */
-const tries = 2;
+/** A connection whose child could not be started, or died before it took it, is given to another; so often in all. */
+const tries = 3;
 
 class ProcessPerConnection implements Strategy {
   readonly #context: StrategyContext;
@@ -24,7 +23,6 @@ class ProcessPerConnection implements Strategy {
   #count = 0;
   #served = 0;
   #drainMs: number | undefined;
-  #shedding = false;
 
   constructor(context: StrategyContext, placement: Placement) {
     this.#context = context;
@@ -43,7 +41,7 @@ class ProcessPerConnection implements Strategy {
       limit: config.maxConnections,
       handOver: true,
       serve: (socket) => this.#serve(socket),
-      onCrowded: () => this.#shed(),
+      onCrowded: shedder(() => this.#children),
     });
     this.#acceptor.start();
   }
@@ -75,22 +73,34 @@ class ProcessPerConnection implements Strategy {
     void pool.drain(this.#context.config.gracefulTimeout);
   }
 
-  /** Settles when the child that served the connection has exited. */
+  /** Settles when the child that served the connection has exited. Never rejects. */
   async #serve(socket: Socket): Promise<void> {
+    let reason = 'the server is stopping';
     for (let tried = 0; tried < tries && this.#drainMs === undefined; tried++) {
-      const child = this.#fork();
+      let child: WorkerHandle;
+      try {
+        child = this.#fork();
+      } catch (error) {
+        reason = (error as Error).message;
+        await pause(askAgain);
+        continue;
+      }
       const answer = await child.give(socket, () => {});
       await child.exit;
       if (answer === 'accepted') return;
+      reason = await child.ready.then(
+        () => 'its process ended before it took the connection',
+        (error: Error) => error.message,
+      );
     }
     socket.destroy();
+    this.#context.events.tell({ event: 'connection-lost', reason });
   }
 
   #fork(): WorkerHandle {
     const { events } = this.#context;
     const child = spawn(this.#options, ++this.#count, 1, 1);
     this.#children.add(child);
-    child.ready.catch((error: Error) => events.tell({ event: 'connection-lost', reason: error.message }));
     void child.exit.then(({ code, signal, wanted }) => {
       this.#children.delete(child);
       this.#served += child.served;
@@ -99,17 +109,6 @@ class ProcessPerConnection implements Strategy {
       events.tell({ event: 'worker-died', worker: child.id, pid: child.pid, reason, replacedInMs: undefined });
     });
     return child;
-  }
-
-  #shed(): void {
-    if (this.#shedding) return;
-    this.#shedding = true;
-    const asked = [...this.#children].map(async (child) => [child, await child.idleFor(answerWithin)] as const);
-    void Promise.all(asked).then((children) => {
-      const chosen = slowestFirst(children);
-      for (const child of chosen) child.shed();
-      this.#shedding = false;
-    });
   }
 }
 

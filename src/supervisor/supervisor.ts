@@ -1,7 +1,9 @@
 // The parent process: opens the sockets, starts the strategy, and ends both in order. It loads none of the user's
 // code and speaks no HTTP, so that nothing an app does can reach it.
 import path from 'node:path';
-import type { Config } from '../config/config.js';
+import type { Config, Limits } from '../config/config.js';
+import type { Sources } from '../config/load.js';
+import { origin } from '../config/source.js';
 import type { Events } from '../events.js';
 import type { SpawnOptions } from '../process/spawn.js';
 import { createStrategy } from '../strategies/index.js';
@@ -11,8 +13,8 @@ import { obeySignals } from './signals.js';
 
 export interface SupervisorOptions {
   readonly config: Config;
-  /** Where the addresses were configured, in words. */
-  readonly bindOrigin: string;
+  /** Where each value of it came from. */
+  readonly sources: Sources;
   readonly accessLog: SpawnOptions['accessLog'];
   readonly events: Events;
 }
@@ -36,17 +38,19 @@ export class Supervisor {
 
   /** Serves until told to stop. Resolves to the exit code. @throws StartupError */
   async run(): Promise<number> {
-    const { config, bindOrigin, events } = this.#options;
+    const { config, sources, events } = this.#options;
     const release = obeySignals({ stop: (reason) => this.#requestStop(reason), kill: () => this.#kill() });
-    const listeners = await openListeners(config.bind, config.backlog, bindOrigin);
+    const listeners = await openListeners(config.bind, config.backlog, origin(sources.bind));
     try {
       const strategy = createStrategy(this.#context(listeners));
       this.#strategy = strategy;
       const started = strategy.start().then(() => this.#announce(listeners));
       const reason = await Promise.race([this.#stop, started.then(() => this.#stop)]);
       events.tell({ event: 'stopping', reason, gracefulMs: config.gracefulTimeout });
-      await strategy.drain(config.gracefulTimeout);
-      started.catch(() => {}); // it was interrupted
+      const drained = strategy.drain(config.gracefulTimeout);
+      // At once, so that who comes now is refused instead of forgotten in a queue, and the next server can have the port.
+      for (const listener of listeners.splice(0)) listener.close();
+      await drained;
       const why = this.#killed ? `${reason}, then killed` : reason;
       events.tell({ event: 'stopped', reason: why, requests: strategy.snapshot().served });
       return this.#killed ? killedExit : 0;
@@ -57,10 +61,19 @@ export class Supervisor {
   }
 
   #context(listeners: readonly Listener[]) {
-    const { config, events, accessLog } = this.#options;
+    const { config, sources, events, accessLog } = this.#options;
     const { app, demoFaults, bootTimeout, threads, backlog } = config;
     const { headerTimeout, requestTimeout, keepAliveTimeout } = config;
     const { maxHeaderSize, maxBodySize, maxRequestsPerConnection } = config;
+    const limits: Limits = {
+      headerTimeout,
+      requestTimeout,
+      keepAliveTimeout,
+      maxHeaderSize,
+      maxBodySize,
+      maxRequestsPerConnection,
+    };
+    const keys = Object.keys(limits) as (keyof Limits)[];
     const listen = listeners.map(({ fd }) => fd);
     const spawn: SpawnOptions = {
       settings: {
@@ -73,14 +86,8 @@ export class Supervisor {
         executor: 'inline',
         threadAccept: 'dispatch',
         once: false,
-        limits: {
-          headerTimeout,
-          requestTimeout,
-          keepAliveTimeout,
-          maxHeaderSize,
-          maxBodySize,
-          maxRequestsPerConnection,
-        },
+        limits,
+        limitsGiven: keys.filter((key) => sources[key].kind !== 'default'),
       },
       nodeArg: config.nodeArg,
       captureOutput: config.captureOutput,
@@ -100,7 +107,8 @@ export class Supervisor {
   }
 
   #kill(): void {
+    if (!this.#strategy) process.exit(killedExit); // there is nothing yet to end
     this.#killed = true;
-    this.#strategy?.kill();
+    this.#strategy.kill();
   }
 }

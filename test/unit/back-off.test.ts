@@ -14,10 +14,30 @@ test('each further early death about doubles the wait, up to half a minute', () 
   }
 });
 
-test('a life of a second forgives all', () => {
+const afterFive = (): BackOff => {
   const backOff = new BackOff();
   for (let i = 0; i < 5; i++) backOff.died(10);
-  expect(backOff.died(1000)).toBe(0);
+  return backOff;
+};
+
+test('a life of a minute makes early deaths forgotten', () => {
+  const backOff = afterFive();
+  expect(backOff.died(60_000)).toBe(0);
   expect(backOff.died(10)).toBe(0);
   expect(backOff.died(10)).toBeGreaterThan(0);
+});
+
+test('a life of a second does not, but waits no more than half a second', () => {
+  const backOff = afterFive();
+  for (let i = 0; i < 30; i++) {
+    const delay = backOff.died(1100);
+    expect(delay).toBeGreaterThan(0);
+    expect(delay).toBeLessThanOrEqual(500);
+  }
+  expect(backOff.died(10)).toBeGreaterThan(1000);
+});
+
+test('lives of a second alone cost no wait', () => {
+  const backOff = new BackOff();
+  for (let i = 0; i < 30; i++) expect(backOff.died(1000)).toBe(0);
 });
