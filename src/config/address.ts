@@ -27,6 +27,8 @@ export function readAddress(text: string): Reading<Address> {
   if (Number(port) > 65535) return { refused: 'have a port from 0 to 65535' };
   if (host === undefined) return { value: { kind: 'tcp', host: '127.0.0.1', port: Number(port) } };
   if (host === '') return { value: { kind: 'tcp', host: '0.0.0.0', port: Number(port) } };
+  if (host.includes('%'))
+    return { refused: 'have no zone (%eth0): listen on [::], or on an address that is not of one link' };
   const bracketed = /^\[(.*)\]$/.exec(host)?.[1];
   if (bracketed === undefined ? !isHost(host) : !isIPv6(bracketed)) return { refused: shape };
   return { value: { kind: 'tcp', host: bracketed ?? host, port: Number(port) } };

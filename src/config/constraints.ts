@@ -20,9 +20,12 @@ export function checkBind(bind: Config['bind'], source: Source): void {
   }
 }
 
-/** What `auto` comes to: what the model makes of the processors, cut so that no more than `maxUnits` run in all. */
+/**
+ * What `auto` comes to: what the model makes of the processors, cut so that no more than `maxUnits` run in all, and
+ * each of them can have a connection.
+ */
 export function units(settings: Settings, from: From, facts: ModelFacts, cores: number) {
-  const { workers, threads } = settings;
+  const { workers, threads, maxConnections } = settings;
   const auto = (make: ((cores: number) => number) | undefined, most: number) =>
     Math.max(1, Math.min(most, make?.(cores) ?? 1));
   const chosen = {
@@ -30,12 +33,17 @@ export function units(settings: Settings, from: From, facts: ModelFacts, cores: 
     threads: facts.threads && threads !== 'auto' ? threads : undefined,
   };
   const inAll = (chosen.workers ?? 1) * (chosen.threads ?? 1);
-  if (inAll > maxUnits) {
-    const product = `${setting(from.workers)} (${workers}) times ${setting(from.threads)} (${threads})`;
-    throw wrong(`${product} is ${inAll} threads; at most ${maxUnits} are allowed`);
+  const product = (['workers', 'threads'] as const)
+    .flatMap((key) => (chosen[key] === undefined ? [] : [`${setting(from[key])} (${chosen[key]})`]))
+    .join(' times ');
+  if (inAll > maxUnits) throw wrong(`${product} is ${inAll} threads; at most ${maxUnits} are allowed`);
+  if (inAll > maxConnections) {
+    const limit = `${setting(from.maxConnections)} (${maxConnections})`;
+    throw wrong(`${limit} must be at least ${inAll}, one for each of ${product}`);
   }
-  const processes = chosen.workers ?? auto(facts.workers, Math.floor(maxUnits / (chosen.threads ?? 1)));
-  return { workers: processes, threads: chosen.threads ?? auto(facts.threads, Math.floor(maxUnits / processes)) };
+  const most = Math.min(maxUnits, maxConnections);
+  const processes = chosen.workers ?? auto(facts.workers, Math.floor(most / (chosen.threads ?? 1)));
+  return { workers: processes, threads: chosen.threads ?? auto(facts.threads, Math.floor(most / processes)) };
 }
 
 export function accept({ accept }: Settings, from: From, facts: ModelFacts): Config['accept'] {

@@ -130,7 +130,7 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
       group: 'Listening',
       kind: addresses,
       description:
-        'Listen on HOST:PORT, [V6]:PORT, unix:PATH, :PORT (every IPv4 address) or PORT (127.0.0.1); port 0 is any free one; repeatable',
+        'Listen on HOST:PORT, [V6]:PORT, unix:PATH (a socket that only its owner may use: mode 0600), :PORT (every IPv4 address) or PORT (127.0.0.1); port 0 is any free one; repeatable',
       default: [{ kind: 'tcp', host: '127.0.0.1', port: 8080 }],
     },
     backlog: {

@@ -97,8 +97,12 @@ class Door {
     // As http.Server does for the sockets that it accepts itself.
     this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: this.#options.handOver });
     this.#server.on('connection', this.#onConnection);
-    // A failed accept (EMFILE) has cost one client its connection; the next accept may succeed.
-    this.#server.on('error', () => {});
+    const server = this.#server;
+    server.on('error', (error) => {
+      // A failed accept (EMFILE) has cost one client its connection; the next one may succeed. A door that does not
+      // open is not to be survived: whoever replaces this process has a sound one.
+      if (!server.listening) throw error;
+    });
     this.#server.listen({ fd: this.#fd, backlog: this.#options.backlog });
   }
 

@@ -32,7 +32,7 @@ export class SystemCallError extends Error {
 
 let loaded: Libc | undefined;
 
-/** @throws what koffi throws where it cannot be loaded (no prebuilt binary for this platform). */
+/** @throws Error with a sentence where koffi cannot be loaded (no prebuilt binary for this platform). */
 export function libc(): Libc {
   loaded ??= load();
   return loaded;
@@ -47,7 +47,7 @@ export function checked(call: string, result: number): number {
 function load(): Libc {
   // `require`, not `import()`: the callers are synchronous, and koffi is a CommonJS module.
   const { createRequire } = process.getBuiltinModule('node:module');
-  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+  const koffi = loadKoffi(createRequire(import.meta.url));
   const library = koffi.load(null); // the symbols of this process: libc on Linux, libSystem on macOS
   return {
     socket: library.func('int socket(int, int, int)'),
@@ -63,4 +63,17 @@ function load(): Libc {
     close: library.func('int close(int)'),
     errno: () => koffi.errno(),
   };
+}
+
+function loadKoffi(require: NodeJS.Require): typeof import('koffi') {
+  try {
+    return require('koffi');
+  } catch (error) {
+    const [why] = (error as Error).message.split('\n');
+    throw new Error(
+      `the package koffi cannot be loaded (${why}); its binary is an optional dependency, ` +
+        `so install without --omit=optional, on a platform that it has one for (this is ${platform} ${process.arch})`,
+      { cause: error },
+    );
+  }
 }

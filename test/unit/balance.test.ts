@@ -1,9 +1,11 @@
 // Who gets a connection, and who has to go when it is crowded.
 import { describe, expect, test } from 'vitest';
+import { responsive } from '../../src/balance/balancer.ts';
+import { divide } from '../../src/balance/divide.ts';
 import { roundRobin } from '../../src/balance/round-robin.ts';
 import { slowestFirst } from '../../src/balance/slowest.ts';
 
-const some = (...ids: number[]) => ids.map((id) => ({ id, active: 0 }));
+const some = (...ids: number[]) => ids.map((id) => ({ id, active: 0, isSilent: false }));
 
 describe('round robin', () => {
   test('gives to each in turn, in whatever order they are listed', () => {
@@ -24,6 +26,21 @@ describe('round robin', () => {
 
   test('gives nothing when there is nobody', () => expect(roundRobin()([])).toBeUndefined());
 });
+
+test('those who do not answer get nothing, unless nobody does', () => {
+  const [one, two] = [
+    { id: 1, active: 1, isSilent: true },
+    { id: 2, active: 1, isSilent: false },
+  ];
+  expect(responsive([one, two])).toEqual([two]);
+  expect(responsive([one])).toEqual([one]);
+});
+
+test.each([
+  [10, 3, [4, 3, 3]],
+  [9, 3, [3, 3, 3]],
+  [1, 3, [1, 1, 1]],
+])('a limit of %i among %i', (total, parts, shares) => expect(divide(total, parts)).toEqual(shares));
 
 describe('the slowest', () => {
   test('come first, at most an eighth of all but at least one', () => {

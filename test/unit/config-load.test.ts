@@ -192,6 +192,11 @@ describe('what is refused', () => {
     ['a bad address', ['--bind', ':1', '--bind', 'x'], "--bind must end in a port, as in localhost:8080, not 'x'"],
     ['an address twice', ['--bind', '1', '--bind', '127.0.0.1:1'], '--bind has the address 127.0.0.1:1 twice'],
     ['no deadline for draining', ['--graceful-timeout', '0'], "from 1ms to 24h, not '0'"],
+    [
+      'fewer connections than workers',
+      ['--workers=3', '--max-connections=2'],
+      '--max-connections (2) must be at least 3, one for each of --workers (3)',
+    ],
     ['too many threads in all', ['--model=hybrid', '--workers=64', '--threads=32'], 'is 2048 threads; at most 1024'],
     [
       'a mode that the model lacks',

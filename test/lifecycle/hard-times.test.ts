@@ -1,0 +1,107 @@
+// When the system refuses, when the app hangs or loads badly: what it costs, and that it costs no more.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { eventually } from '../helpers/eventually.ts';
+import { placements } from '../helpers/placements.ts';
+import { fixture, type Server, startServer } from '../helpers/server.ts';
+import { connect } from '../helpers/wire.ts';
+
+/** The status of the answer, or 0 if the connection was closed without one. */
+async function ask(server: Server, target = '/'): Promise<number> {
+  try {
+    using wire = await connect(server.url);
+    await wire.request(`GET ${target}`, { connection: 'close' });
+    return (await wire.response()).status;
+  } catch {
+    return 0;
+  }
+}
+
+test.concurrent.each(placements)(
+  '$name: running out of descriptors costs connections, and nothing else',
+  async ({ model, accept, args = [] }) => {
+    await using server = await startServer({
+      app: fixture('life.cjs'),
+      model,
+      ...(accept && { accept }),
+      args,
+      node: '/bin/sh',
+      script: fixture('few-descriptors.sh'),
+      env: { NODE: process.execPath },
+    });
+    const workers = server.workers();
+    const answers = await Promise.all(Array.from({ length: 60 }, () => ask(server, '/wait?ms=300')));
+    expect(new Set(answers)).toEqual(new Set(answers.includes(0) ? [0, 200] : [200]));
+    await eventually('it to serve again', async () => (await ask(server)) === 200);
+    if (model !== 'ppc') expect(server.workers()).toEqual(workers);
+    expect(server.lines.filter(({ event }) => event === 'worker-died' || event === 'thread-lost')).toEqual([]);
+    expect(server.stderr).toBe('');
+  },
+);
+
+describe.concurrent.each(placements.filter(({ accept }) => accept === 'dispatch'))('$name', (placement) => {
+  test('who hangs is given no further connections', async () => {
+    const { model, args = [] } = placement;
+    await using server = await startServer({
+      app: fixture('life.cjs'),
+      model,
+      accept: 'dispatch',
+      args: [...args, '--graceful-timeout', '300ms'],
+    });
+    using wire = await connect(server.url);
+    await wire.request('GET /hang');
+    await server.waitFor('the app to hang', ({ url }) => url === '/hang');
+    await eventually('connections to go elsewhere', async () => {
+      const wires = await Promise.all(Array.from({ length: 6 }, () => connect(server.url)));
+      try {
+        for (const wire of wires) await wire.request('GET /');
+        const all = () => wires.every(({ socket }) => socket.bytesRead > 0);
+        return await eventually('an answer to each', all, 500).then(
+          () => true,
+          () => false,
+        );
+      } finally {
+        for (const wire of wires) wire.close();
+      }
+    });
+  });
+});
+
+test.concurrent.each(['ppc', 'tpc'])(
+  '%s: SIGTERM while a connection waits for the app to load answers it',
+  async (model) => {
+    await using server = await startServer({ app: fixture('life-slow-load.mjs'), model });
+    const loading = () => server.lines.filter(({ seen }) => seen === 'loading').length;
+    expect(loading()).toBe(1);
+    using wire = await connect(server.url);
+    await wire.request('GET /');
+    await eventually('the app to load', () => loading() === 2);
+    server.child.kill('SIGTERM');
+    expect(await wire.response()).toMatchObject({ status: 200, body: 'loaded', headers: { connection: 'close' } });
+    expect((await server.exit).code).toBe(0);
+    expect(server.lines.filter(({ event }) => event === 'connection-lost')).toEqual([]);
+  },
+);
+
+test.concurrent.each([
+  ['worker', 'prefork', ['--workers', '1'], ['worker-died', 'worker-died', 'worker-unfit', 'worker-died']],
+  ['thread', 'prethread', ['--threads', '1'], ['thread-lost', 'thread-unfit', 'thread-unfit']],
+])('a %s that cannot load the app again is tried until it can', async (_, model, args, events) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-'));
+  try {
+    const env = { LOADS: path.join(folder, 'loads') };
+    await using server = await startServer({ app: fixture('life-relapse.cjs'), model, args, env });
+    expect(await ask(server, '/exit')).toBe(0);
+    await eventually('an answer', async () => (await ask(server)) === 200);
+    using wire = await connect(server.url);
+    expect((await wire.ask('GET /')).body).toBe('load 4');
+    const told = server.lines.filter(({ level }) => Number(level) >= 50);
+    expect(told.map(({ event }) => event)).toEqual(events);
+    const reason = told.find(({ event }) => String(event).endsWith('unfit'))?.reason;
+    expect(String(reason)).toMatch(/not today|ended its thread while it was loading/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
