@@ -15,6 +15,11 @@ export function proportionalMemory(pid) {
   return Number(kilobytes) * 1024;
 }
 
+/** The sum of it over the process and all below it, in bytes: what they share counts once. */
+export function proportionalMemoryOfTree(pid) {
+  return tree(pid).reduce((sum, one) => sum + proportionalMemory(one.pid), 0);
+}
+
 export function childrenOf(pid) {
   return tree(pid).length - 1;
 }
