@@ -112,9 +112,9 @@ export class ThreadPool implements Executor {
   }
 
   async #load(thread: Thread): Promise<void> {
-    const listen = this.#settings.threadAccept === 'shared' ? this.#settings.listen.map(duplicate) : [];
-    thread.say({ type: 'load', listen, maxConnections: thread.share, taken: thread.taken });
     try {
+      const listen = this.#settings.threadAccept === 'shared' ? this.#settings.listen.map(duplicate) : [];
+      thread.say({ type: 'load', listen, maxConnections: thread.share, taken: thread.taken });
       await thread.ready;
       for (const serve of this.#waiting.splice(0)) serve();
     } catch (error) {
