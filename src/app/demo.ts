@@ -87,10 +87,34 @@ function page(res: ServerResponse): void {
 
 function cpu(_req: IncomingMessage, res: ServerResponse, query: URLSearchParams): void {
   const ms = numberIn(query, 'ms', 50, LONGEST_CPU_MS);
-  const end = performance.now() + ms;
-  while (performance.now() < end);
+  stepsPerMs ??= calibrate();
+  compute(ms * stepsPerMs);
   text(res, 200, `busy for ${ms} ms\n`);
 }
+
+let stepsPerMs: number | undefined;
+
+/**
+ * How much work a millisecond of an undisturbed processor does. Work is counted and not the clock: by the clock,
+ * several that share a processor would each be done in the same time, and more of them would look like more power.
+ */
+function calibrate(): number {
+  const steps = 100_000;
+  compute(steps); // for the compiler
+  const times = Array.from({ length: 7 }, () => {
+    const began = performance.now();
+    compute(steps);
+    return performance.now() - began;
+  });
+  return steps / Math.min(...times); // the least disturbed
+}
+
+/** A linear congruential generator (Numerical Recipes), of which the compiler can leave out nothing. */
+function compute(steps: number): void {
+  for (let i = 0; i < steps; i++) state = (Math.imul(state, 1664525) + 1013904223) | 0;
+}
+
+let state = 1;
 
 function wait(_req: IncomingMessage, res: ServerResponse, query: URLSearchParams): void {
   const ms = numberIn(query, 'ms', 1_000, LONGEST_WAIT_MS);
