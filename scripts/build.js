@@ -2,7 +2,7 @@
 // one CommonJS file each. A child that serves one connection pays for every module it loads: one file without
 // the ES module loader starts in half the time (docs/decisions/0002-bundled-worker-entries.md has the figures).
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,6 +31,9 @@ try {
     banner: { js: "const __bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
     logLevel: 'warning',
   });
+  // What the page of a comparison is made from: not compiled, but shipped.
+  for (const file of ['browser.js', 'style.css'])
+    copyFileSync(path.join(root, 'src/bench/page', file), path.join(fresh, 'bench/page', file));
   chmodSync(fresh, 0o755); // for whoever runs it, not only for who built it
   rmSync(path.join(root, 'dist'), { recursive: true, force: true });
   renameSync(fresh, path.join(root, 'dist'));

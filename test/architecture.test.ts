@@ -24,7 +24,9 @@ const leaves = [
 const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['index', 'config/user-config'],
   // The supervisor's side.
-  ['cli', 'supervisor/supervisor', 'strategies/index', 'process/spawn', ...leaves],
+  ['cli', 'supervisor/supervisor', 'strategies/index', 'process/spawn', 'bench', ...leaves],
+  // Starts servers as a user would, and knows nothing of their insides.
+  ['bench', ...leaves],
   ['supervisor', 'strategies', 'process/spawn', ...leaves],
   ['strategies', 'process/handle', 'process/pool', 'process/spawn', ...leaves],
   ['process/handle', ...leaves],
@@ -51,6 +53,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
 
 /** Where each package is used, and the modules of Node that tell processes and threads. */
 const owners: Readonly<Record<string, readonly string[]>> = {
+  autocannon: ['bench/closed-loop'],
   koffi: ['os/libc'],
   leven: ['config/nearest', 'app/exported'],
   pino: ['log/logger'],
@@ -58,11 +61,20 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   piscina: ['executor/thread-pool'],
   send: ['app/directory'],
   srvx: ['app/fetch'],
+  uplot: ['bench/page'],
   yargs: ['cli', 'config'],
   'yargs-parser': ['config'],
   'node:cluster': [],
   // A file that did not load is linked once more in a child, to find the line of its error; what node takes, it says.
-  'node:child_process': ['process/spawn', 'process/handle', 'app/load-failure', 'config/fault', 'config/node-arg'],
+  'node:child_process': [
+    'process/spawn',
+    'process/handle',
+    'app/load-failure',
+    'config/fault',
+    'config/node-arg',
+    'bench/rival',
+    'bench/measurement',
+  ],
   'node:worker_threads': ['executor'],
 };
 
@@ -75,7 +87,7 @@ interface Import {
 }
 
 const statement = /^(?:import|export)\s+(type\s+)?(?:[\w$*{},\s]+?\sfrom\s+)?'([^']+)'/gm;
-const expression = /\b(typeof\s+)?(?:import|createRequire\([^()]*\))\('([^']+)'\)/g;
+const expression = /\b(typeof\s+)?(?:import|resolve|createRequire\([^()]*\))\('([^']+)'\)/g;
 
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.ts'))

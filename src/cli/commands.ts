@@ -1,4 +1,5 @@
 // The table of commands, a file each. A command is loaded when it is run.
+import { adviseOptions, benchOptions } from '../config/bench-options.js';
 import type { CommandFacts, CommandLine } from '../config/help.js';
 import type { Loaded } from '../config/load.js';
 import type { OptionTable } from '../config/options.js';
@@ -8,6 +9,8 @@ export interface Call {
   /** What followed the name of the command; no more than it takes. */
   readonly words: readonly string[];
   readonly switches: ReadonlySet<string>;
+  /** What was given of its own options and of the server's, by key, not yet read. */
+  readonly values: Readonly<Record<string, unknown>>;
   readonly table: OptionTable;
   readonly line: CommandLine;
   /** Reads the configuration, with the first word as the app. */
@@ -30,6 +33,22 @@ export const commands: readonly Command[] = [
       const [{ serve }, loaded] = [await import('./serve.js'), await call.load()];
       return serve(loaded);
     },
+  },
+  {
+    name: 'bench',
+    takes: '[app]',
+    summary: 'Compare the models on the app: throughput, latency, processor time, memory, fairness',
+    switches: [],
+    options: benchOptions,
+    run: async (call) => (await import('./bench.js')).runBench(call),
+  },
+  {
+    name: 'advise',
+    takes: '[app]',
+    summary: 'Measure what decides, and recommend a model for the app',
+    switches: [],
+    options: adviseOptions,
+    run: async (call) => (await import('./advise.js')).runAdvise(call),
   },
   {
     name: 'config',

@@ -2,7 +2,8 @@
 // imported here is paid for at every start.
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { readArguments, type Switch } from '../config/argv.js';
+import { type Flag, readArguments, type Switch } from '../config/argv.js';
+import { oneOf } from '../config/kind.js';
 import { loadConfig } from '../config/load.js';
 import { listOptions, optionTable } from '../config/options.js';
 import { ExitCode, StartupError } from '../errors.js';
@@ -41,17 +42,13 @@ async function run(argv: readonly string[]): Promise<number> {
   const line = { options, models: facts, commands, switches };
   if (argv[0] === completionCall) return (await import('./completion.js')).complete(line, argv.slice(1));
 
-  const own = commands.flatMap((command) => command.switches);
-  const given = await readArguments(argv, options, [...switches, ...own]);
-  const named = commands.find(({ name }) => name === given.words[0]);
-  const command = named ?? (commands.find((command) => command.default) as Command);
-  const words = named ? given.words.slice(1) : given.words;
+  const { command, given, words } = await parse(argv, options);
   if (given.switches.has('version')) return print(version());
   if (given.switches.has('help')) {
     const { helpText } = await import('../config/help.js');
     return print(await helpText(line, command, Math.min(process.stdout.columns ?? 100, 120)));
   }
-  check(command, words, given.switches);
+  checkWords(command, words);
   const load = () =>
     loadConfig({
       table,
@@ -62,15 +59,40 @@ async function run(argv: readonly string[]): Promise<number> {
       cores: availableParallelism(),
       commands: commands.map(({ name }) => name),
     });
-  return command.run({ words, switches: given.switches, table, line, load });
+  return command.run({ words, switches: given.switches, values: given.values, table, line, load });
 }
 
-function check(command: Command, words: readonly string[], given: ReadonlySet<string>): void {
-  const foreign = commands.find((other) => other !== command && other.switches.some(({ flag }) => given.has(flag)));
-  const flag = foreign?.switches.find(({ flag }) => given.has(flag))?.flag;
-  if (foreign && flag) {
-    throw new StartupError(ExitCode.config, `--${flag} goes with mpserve ${foreign.name} only; leave it out`);
+/** Which flags there are depends on the command, and where its name stands on the flags. */
+async function parse(argv: readonly string[], options: readonly Flag[]) {
+  const standard = commands.find((command) => command.default) as Command;
+  const read = (command: Command) => {
+    checkForeign(command, argv);
+    return readArguments(argv, [...options, ...(command.options ?? [])], [...switches, ...command.switches]);
+  };
+  const named = commands.find(({ name }) => name === argv.find((word) => commands.some(({ name }) => name === word)));
+  if (named) {
+    const given = await read(named);
+    if (given.words[0] === named.name) return { command: named, given, words: given.words.slice(1) };
   }
+  const given = await read(standard); // the word was the value of a flag
+  return { command: standard, given, words: given.words };
+}
+
+/** Better than "unknown flag". */
+function checkForeign(command: Command, argv: readonly string[]): void {
+  const flagsOf = (one: Command): readonly string[] =>
+    [...one.switches, ...(one.options ?? [])].map(({ flag }) => flag);
+  for (const word of argv) {
+    const flag = /^--([^=]+)/.exec(word)?.[1];
+    if (flag === undefined || flagsOf(command).includes(flag)) continue;
+    const owners = commands.filter((other) => flagsOf(other).includes(flag)).map(({ name }) => `mpserve ${name}`);
+    if (owners.length > 0) {
+      throw new StartupError(ExitCode.config, `--${flag} goes with ${oneOf(owners, 'and')} only; leave it out`);
+    }
+  }
+}
+
+function checkWords(command: Command, words: readonly string[]): void {
   if (words.length > 1) {
     const [first, second] = words;
     const most = `mpserve ${command.name} takes no more than ${command.takes}`;

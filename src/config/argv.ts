@@ -2,14 +2,22 @@
 // they have values, never what the values are. (Importing yargs itself costs as much as starting Node does.)
 import parse from 'yargs-parser';
 import { ExitCode, StartupError } from '../errors.js';
+import type { Kind } from './kind.js';
 import { didYouMean } from './nearest.js';
-import type { Option } from './options.js';
 
 /** A flag without a value that is no option of the server: `--help`. */
 export interface Switch {
   readonly flag: string;
   readonly alias?: string;
   readonly description: string;
+}
+
+/** A flag with a value, or one that is on or off. */
+export interface Flag {
+  readonly key: string;
+  readonly flag: string;
+  readonly kind: Pick<Kind<unknown>, 'metavar' | 'repeatable'>;
+  readonly positional?: true;
 }
 
 export interface Arguments {
@@ -34,7 +42,7 @@ export const parserConfiguration = {
 /** Throws a `StartupError` for a flag that is unknown, lacks its value, or is given twice without being repeatable. */
 export async function readArguments(
   argv: readonly string[],
-  options: readonly Option[],
+  options: readonly Flag[],
   switches: readonly Switch[],
 ): Promise<Arguments> {
   const flags = options.filter((option) => !option.positional);

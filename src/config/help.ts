@@ -1,9 +1,9 @@
 // The option table as yargs wants it, for `--help` and shell completion. Imported for these alone: yargs is slow to
 // load, so a server that starts never does.
-import yargs, { type Argv } from 'yargs';
+import yargs, { type Argv, type Options } from 'yargs';
 import { parserConfiguration, type Switch } from './argv.js';
 import type { ModelFacts } from './model.js';
-import { defaultWords, type Option } from './options.js';
+import { type CommandOption, defaultWords, type Option } from './options.js';
 
 /** A command as help and completion show it. */
 export interface CommandFacts {
@@ -15,6 +15,8 @@ export interface CommandFacts {
   /** Run when no command is named. */
   readonly default?: true;
   readonly switches: readonly Switch[];
+  /** Flags with a value that it alone takes. */
+  readonly options?: readonly CommandOption[];
 }
 
 export interface CommandLine {
@@ -34,7 +36,10 @@ export function helpText(line: CommandLine, command: CommandFacts, width: number
   return describe({ ...line, commands: command.default ? line.commands : [] })
     .usage(`Usage: ${usage}\n\n${command.summary}`)
     .options(
-      Object.fromEntries(command.switches.map(({ flag, description }) => [flag, { description, type: 'boolean' }])),
+      Object.fromEntries([
+        ...command.switches.map(({ flag, description }) => [flag, { description, type: 'boolean' }]),
+        ...(command.options ?? []).map((option) => [option.flag, yargsOption(option, `mpserve ${command.name}`)]),
+      ]),
     )
     .epilogue(['Models:', ...models, '', ...elsewhere].join('\n'))
     .wrap(width)
@@ -48,7 +53,7 @@ const elsewhere = [
 
 /** Completions of the last of `words`, which begin with the name of the program, as the shell's script wants them. */
 export async function completions(line: CommandLine, words: readonly string[]): Promise<readonly string[]> {
-  const own = line.commands.flatMap((command) => command.switches);
+  const own = line.commands.flatMap(({ switches, options = [] }) => [...switches, ...options]);
   // Without aliases, which yargs would offer as `--h`.
   const switches = [...line.switches, ...own].map(({ flag, description }) => ({ flag, description }));
   return describe({ ...line, switches }).getCompletion([...words]);
@@ -65,18 +70,22 @@ function describe({ options, commands, switches }: CommandLine): Argv {
   const parser = yargs([]).scriptName('mpserve').parserConfiguration(parserConfiguration).help(false).version(false);
   for (const { name, takes, summary } of commands) parser.command(`${name} ${takes}`.trim(), summary);
   for (const option of options) {
-    const { flag, kind, group, description } = option;
-    if (option.positional) continue;
-    parser.option(flag, {
-      group: `${group}:`,
-      description: kind.range === undefined ? description : `${description} (${kind.range})`,
-      defaultDescription: defaultWords(option),
-      ...(kind.metavar ? {} : { type: 'boolean' }),
-      ...(kind.choices ? { choices: kind.choices } : {}),
-    });
+    if (!option.positional) parser.option(option.flag, yargsOption(option, option.group));
   }
   for (const { flag, alias, description } of switches) {
     parser.option(flag, { description, type: 'boolean', ...(alias === undefined ? {} : { alias }) });
   }
   return parser;
+}
+
+function yargsOption(option: Option | CommandOption, group: string): Options {
+  const { kind, description } = option;
+  const words = defaultWords(option);
+  return {
+    group: `${group}:`,
+    description: kind.range === undefined ? description : `${description} (${kind.range})`,
+    ...(words && { defaultDescription: words }),
+    ...(kind.metavar ? {} : { type: 'boolean' }),
+    ...(kind.choices ? { choices: kind.choices } : {}),
+  };
 }

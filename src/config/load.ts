@@ -7,7 +7,7 @@ import { appExtensions, findApp } from './app-path.js';
 import type { Config } from './config.js';
 import { findConfigFile, readConfigFile } from './config-file.js';
 import { accept, checkBind, headerTimeout, units } from './constraints.js';
-import { oneOf } from './kind.js';
+import { type Kind, oneOf } from './kind.js';
 import type { ModelFacts } from './model.js';
 import { didYouMean } from './nearest.js';
 import { listOptions, type Option, type OptionTable, type Settings } from './options.js';
@@ -114,14 +114,19 @@ async function gather({ table, argv, env, cwd }: Input): Promise<Map<Key, Given>
 async function read<T>(option: Option<T>, given: Given | undefined, cwd: string): Promise<T | undefined> {
   if (!given) return undefined;
   const { raw, source } = given;
-  const reading = option.kind.read(raw);
-  if ('refused' in reading) {
-    const hint = option.kind.choices && typeof raw === 'string' ? await didYouMean(raw, option.kind.choices) : '';
-    const shown = inspect(reading.offender ?? raw, { depth: 1, breakLength: Infinity, maxStringLength: 100 });
-    throw wrong(`${setting(source)} must ${reading.refused}, not ${shown}${hint}`);
-  }
+  const value = await readValue(option.kind, raw, source);
   const base = source.kind === 'file' ? path.dirname(source.path) : cwd;
-  return option.kind.rebase ? option.kind.rebase(reading.value, base, cwd) : reading.value;
+  return option.kind.rebase ? option.kind.rebase(value, base, cwd) : value;
+}
+
+/** @throws StartupError that names what the user has to change */
+export async function readValue<T>(kind: Kind<T>, raw: unknown, source: Source): Promise<T> {
+  const reading = kind.read(raw);
+  if ('value' in reading) return reading.value;
+  const offender = reading.offender ?? raw;
+  const hint = kind.choices && typeof offender === 'string' ? await didYouMean(offender, kind.choices) : '';
+  const shown = inspect(offender, { depth: 1, breakLength: Infinity, maxStringLength: 100 });
+  throw wrong(`${setting(source)} must ${reading.refused}, not ${shown}${hint}`);
 }
 
 function idleOptions(

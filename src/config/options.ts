@@ -26,6 +26,16 @@ export type Settings = Omit<Config, 'workers' | 'threads' | 'accept'> & {
 
 export type Group = 'App and model' | 'Listening' | 'Limits and timeouts' | 'Life' | 'Logging';
 
+/** What a command of its own, and no other, takes with a value. */
+export interface CommandOption<T = unknown> {
+  readonly key: string;
+  readonly flag: string;
+  readonly kind: Kind<T>;
+  readonly description: string;
+  readonly default?: T;
+  readonly defaultWords?: string;
+}
+
 interface Row<T> {
   readonly group: Group;
   readonly kind: Kind<T>;
@@ -237,8 +247,9 @@ export function listOptions(table: OptionTable): readonly Option[] {
 }
 
 /** The default as help and reference page show it. */
-export function defaultWords(option: Option): string {
+export function defaultWords(option: Option | CommandOption): string {
   if (option.defaultWords !== undefined) return option.defaultWords;
+  if (option.default === undefined) return '';
   const written = option.kind.write(option.default);
   return Array.isArray(written) ? written.join(' ') : String(written);
 }

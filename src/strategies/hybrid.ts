@@ -7,7 +7,7 @@ import type { Model } from './strategy.js';
 export const hybrid: Model = {
   ...prethread,
   name: 'hybrid',
-  summary: 'processes times threads: a crash takes one process, memory is shared among its threads',
+  summary: 'processes times threads: a crash of native code takes one process and its threads',
   workers: (cores) => Math.max(2, Math.ceil(cores / 2)),
   threads: () => 2,
 };

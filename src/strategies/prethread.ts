@@ -5,7 +5,7 @@ import type { Model } from './strategy.js';
 
 export const prethread: Model = {
   name: 'prethread',
-  summary: 'a pool of threads in one process: the least memory for many cores',
+  summary: 'a pool of threads in one process: what ends is back soonest',
   accept: ['dispatch', 'shared'],
   threads: (cores) => cores,
   maxConnections: 10_000,

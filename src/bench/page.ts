@@ -1,0 +1,200 @@
+// The results as one page for a browser: it needs no other file and asks nobody for anything, so it can be sent, kept
+// and published. It measures and judges nothing; figures, ranks and units are those of summary.ts.
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { type Bar, bars } from './page/bars.js';
+import { type Chart, countConnections, distributions, overConnections } from './page/chart.js';
+import { Html, html, json } from './page/html.js';
+import { swatch } from './page/mark.js';
+import { figureTable, overview, scrolling } from './page/table.js';
+import type { Results, ScenarioFacts } from './results.js';
+import { connectionsOf, type Figure, figures, median, row, summarise } from './summary.js';
+
+/** A whole HTML document. Everything in `results` is taken for text that anybody may have written. */
+export function page(results: Results): string {
+  const { styles, scripts } = assets();
+  const policy = [
+    "default-src 'none'",
+    `style-src ${styles.map(hash).join(' ')}`,
+    `script-src ${scripts.map(hash).join(' ')}`,
+    'img-src data:',
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join('; ');
+  // The empty icon keeps a browser from asking a web server for one.
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${new Html(policy)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>mpserve bench: ${results.app}</title>
+<link rel="icon" href="data:,">
+${styles.map((text) => html`<style>${new Html(text)}</style>\n`)}</head>
+<body>
+<header>
+<h1>Concurrency models compared</h1>
+${facts(results)}
+</header>
+<main>
+${notices(results)}
+${contents(results)}
+${contenders(results)}
+${results.scenarios.map((scenario, i) => section(results, scenario, i + 1))}
+</main>
+${scripts.map((text) => html`<script>${new Html(text)}</script>\n`)}</body>
+</html>
+`.text;
+}
+
+/** Read when a page is made, and not when this module is loaded: other commands need none of it. */
+function assets(): { readonly styles: readonly string[]; readonly scripts: readonly string[] } {
+  const { resolve } = createRequire(import.meta.url);
+  const read = (file: string | URL) => readFileSync(file, 'utf8').trim();
+  return {
+    styles: [read(resolve('uplot/dist/uPlot.min.css')), read(new URL('page/style.css', import.meta.url))],
+    scripts: [read(resolve('uplot/dist/uPlot.iife.min.js')), read(new URL('page/browser.js', import.meta.url))],
+  };
+}
+
+/** What lets an inline style or script through the Content-Security-Policy, and no other. */
+function hash(text: string): string {
+  return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
+}
+
+function facts({ at, app, version, machine, settings }: Results): Html {
+  const { rounds, durationMs, rate } = settings;
+  const load =
+    rate === undefined
+      ? 'closed loop: a connection asks again when it has been answered'
+      : `open loop: ${rate.toLocaleString('en')} requests/s, whether answers come or not`;
+  const rows: readonly (readonly [string, Html | string])[] = [
+    ['App', html`<code>${app}</code>`],
+    ['Date', html`<time datetime="${at}">${at.replace('T', ' ').replace(/(:\d\d)(\.\d+)?Z$/, '$1 UTC')}</time>`],
+    ['Machine', `${machine.cores} × ${machine.cpu}, ${(machine.memoryBytes / 1e9).toFixed(1)} GB, ${machine.os}`],
+    ['Versions', `mpserve ${version}, Node ${machine.node}`],
+    ['Settings', `${rounds} ${rounds === 1 ? 'round' : 'rounds'} of ${durationMs / 1000} s; ${load}`],
+  ];
+  return html`<dl class="facts">${rows.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`;
+}
+
+/** What a reader must know before the figures. */
+function notices({ contenders, warnings, interrupted }: Results): Html | undefined {
+  const all = [
+    ...(interrupted ? [html`<strong>It was stopped before it was through.</strong> Figures are missing.`] : []),
+    ...contenders.flatMap(({ name, failure }) =>
+      failure === undefined ? [] : [html`<strong>${name} could not be measured:</strong> ${failure}`],
+    ),
+    ...warnings.map((warning) => html`${warning}`),
+  ];
+  if (all.length === 0) return undefined;
+  return html`<section class="card notice" aria-labelledby="notices"><h2 id="notices">Before you read the figures</h2>
+<ul>${all.map((one) => html`<li>${one}</li>`)}</ul></section>`;
+}
+
+function contents(results: Results): Html {
+  const found = html`<p>★ is the best. ≈ cannot be told from the best: the ranges over the rounds overlap, or the medians differ by less than 5&nbsp;%. ± is half that range.</p>
+${overview(results)}`;
+  return html`<section class="card" aria-labelledby="glance"><h2 id="glance">At a glance</h2>
+${results.cells.length === 0 ? html`<p>There are no figures.</p>` : found}
+<nav aria-label="Scenarios"><ul>${results.scenarios.map(({ name }, i) => html`<li><a href="#scenario-${i + 1}">${name}</a></li>`)}</ul></nav></section>`;
+}
+
+function contenders({ contenders }: Results): Html {
+  const rows = contenders.map(
+    ({ name, size, command, failure }, i) =>
+      html`<tr><th scope="row">${swatch(i)} ${name}</th><td>${size || '–'}</td><td><code>${command}</code>${failure === undefined ? undefined : html`<br><span class="bad">Failed: ${failure}</span>`}</td></tr>`,
+  );
+  const boots = contenders.flatMap(({ name, bootMs }, contender): Bar[] =>
+    bootMs.length === 0
+      ? []
+      : [
+          {
+            contender,
+            name,
+            summary: { median: median(bootMs), least: Math.min(...bootMs), most: Math.max(...bootMs) },
+          },
+        ],
+  );
+  const table = html`<table class="contenders"><thead><tr><th scope="col">name</th><th scope="col">workers&nbsp;× threads</th><th scope="col">command</th></tr></thead><tbody>${rows}</tbody></table>`;
+  return html`<section class="card" aria-labelledby="contenders"><h2 id="contenders">Contenders</h2>
+${scrolling('Contenders', table)}
+<h3>From start to ready</h3>
+${boots.length === 0 ? html`<p>Not known.</p>` : html`<figure><figcaption>Boot time <small>less is better</small></figcaption>${bars(boot, boots)}</figure>`}</section>`;
+}
+
+/** Not one of `figures`, as it does not belong to a cell. */
+const boot: Pick<Figure, 'better' | 'write'> = { better: 'less', write: (value) => `${Math.round(value)} ms` };
+
+/** What is drawn; all the others are in the table. */
+const drawn: readonly string[] = ['rps', 'p99', 'cpu', 'memory', 'memory-per-connection', 'held', 'unfairness'];
+
+function section(results: Results, { name, summary }: ScenarioFacts, number: number): Html {
+  const head = html`<h2 id="scenario-${number}">${name}</h2><p>${summary}</p>`;
+  if (connectionsOf(results, name).length === 0) {
+    return html`<section class="card scenario" aria-labelledby="scenario-${number}">${head}<p>There are no figures of it.</p></section>`;
+  }
+  const curves = distributions(results, name).map(({ connections, chart }) =>
+    figure(
+      html`Latency at ${countConnections(connections)} <small>by percentile; logarithmic; less is better</small>`,
+      chart,
+      `${name}: latency by percentile at ${countConnections(connections)}. ${sentence(chart, chart.places.indexOf('p99'))}`,
+    ),
+  );
+  return html`<section class="card scenario" aria-labelledby="scenario-${number}">${head}
+${legend(results, name)}
+<noscript><p>The lines are drawn by a script, which is switched off. Their values are in the table below.</p></noscript>
+<div class="charts">${figures.filter((one) => drawn.includes(one.name)).map((one) => figureOf(results, name, one))}</div>
+${curves.length === 0 ? undefined : html`<h3>How long requests took</h3><div class="charts">${curves}</div>`}
+<details open><summary><h3>All figures</h3></summary>${figureTable(results, name)}</details>
+</section>`;
+}
+
+/** Lines over the number of connections, or bars where there is only one such number. */
+function figureOf(results: Results, scenario: string, one: Figure): Html | undefined {
+  const chart = overConnections(results, scenario, one);
+  const direction = `${one.better} is better`;
+  if (chart !== undefined) {
+    const last = chart.at.length - 1;
+    return figure(
+      html`${capital(one.title)} <small>by connections; ${chart.y.isLog ? 'logarithmic; ' : ''}${direction}</small>`,
+      chart,
+      `${scenario}: ${one.title} by number of connections. ${sentence(chart, last)}`,
+    );
+  }
+  for (const connections of connectionsOf(results, scenario)) {
+    const all = row(results, scenario, connections).flatMap((cell, contender): Bar[] => {
+      const summary = cell && summarise(one, cell);
+      return summary ? [{ contender, name: cell.contender, summary }] : [];
+    });
+    if (all.length === 0) continue;
+    return html`<figure><figcaption>${capital(one.title)} <small>at ${countConnections(connections)}; ${direction}</small></figcaption>${bars(one, all)}</figure>`;
+  }
+  return undefined;
+}
+
+function figure(caption: Html, chart: Chart, alternative: string): Html {
+  return html`<figure><figcaption>${caption}</figcaption>
+<div class="chart" role="img" tabindex="0" aria-label="${alternative}"></div><script type="application/json">${json(chart)}</script></figure>`;
+}
+
+/** The values of a chart at one place in words, for who does not see it. */
+function sentence({ lines, places }: Chart, place: number): string {
+  const values = lines.flatMap(({ name, texts }) => (texts[place] ? [`${name} ${texts[place]}`] : []));
+  return `At ${places[place]}: ${values.join('; ')}. All values are in the table below.`;
+}
+
+/** Tells which line is whose, and hides those that are not wanted. */
+function legend({ contenders, cells }: Results, scenario: string): Html {
+  const entries = contenders.flatMap(({ name }, i) =>
+    cells.some((cell) => cell.scenario === scenario && cell.contender === name)
+      ? [html`<label><input type="checkbox" value="${i}" checked autocomplete="off">${swatch(i)} ${name}</label>`]
+      : [],
+  );
+  return html`<fieldset class="legend"><legend>Contenders in the charts</legend>${entries}</fieldset>`;
+}
+
+function capital(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,178 @@
+// The part of the page that runs in the browser, after uPlot and as a classic script: draws each `.chart` from the
+// data that stands behind it. All numbers and texts come ready from page/chart.ts; here is only where they go.
+(() => {
+  /* global uPlot */
+  const height = 280;
+  const font = '12px system-ui, sans-serif';
+  const nearest = 44; // CSS pixels between the middles of two labels
+
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+  const scale = ({ isLog, from, to }) => ({ time: false, distr: isLog ? 3 : 1, range: () => [from, to] });
+
+  function axis({ ticks }, isHorizontal) {
+    const labels = new Map(ticks);
+    const longest = Math.max(...ticks.map(([, label]) => label.length));
+    return {
+      font,
+      stroke: () => colour('quiet'),
+      grid: { stroke: () => colour('line'), width: 1 },
+      ticks: { show: false },
+      size: isHorizontal ? 30 : 16 + 7 * longest,
+      splits: () => [...labels.keys()],
+      filter: (plot, values) => (isHorizontal ? thinned(plot, values) : values),
+      values: (_, values) => values.map((value) => labels.get(value) ?? ''),
+    };
+  }
+
+  /** Leaves labels out where they would run into each other, but never the last one. */
+  function thinned(plot, values) {
+    let right = Number.POSITIVE_INFINITY;
+    const kept = [...values].reverse().map((value) => {
+      const at = plot.valToPos(value, 'x');
+      if (right - at < nearest) return null;
+      right = at;
+      return value;
+    });
+    return kept.reverse();
+  }
+
+  /** The points of a line, each with its shape and, upright, the range over the rounds. */
+  function drawPoints(plot, { x, at, lines }, index) {
+    const line = lines[index - 1];
+    if (!line || !plot.series[index].show) return;
+    const { ctx } = plot;
+    const pixel = devicePixelRatio;
+    const shape = new Path2D(line.mark.shape);
+    const labelled = new Set(x.ticks.map(([value]) => value));
+    ctx.save();
+    ctx.fillStyle = ctx.strokeStyle = colour(`mark-${line.mark.colour}`);
+    ctx.lineWidth = 1.5 * pixel;
+    ctx.setLineDash([]); // uPlot leaves that of the line
+    line.values.forEach((value, i) => {
+      if (value === null || !labelled.has(at[i])) return;
+      const left = plot.valToPos(at[i], 'x', true);
+      const range = line.ranges?.[i];
+      if (range) {
+        ctx.beginPath();
+        for (const end of range) ctx.lineTo(left, plot.valToPos(end, 'y', true));
+        ctx.stroke();
+      }
+      ctx.save();
+      ctx.translate(left, plot.valToPos(value, 'y', true));
+      ctx.scale(4.5 * pixel, 4.5 * pixel);
+      ctx.fill(shape);
+      ctx.lineWidth = 0.25;
+      ctx.strokeStyle = colour('card');
+      ctx.stroke(shape);
+      ctx.restore();
+    });
+    ctx.restore();
+  }
+
+  /** Says beside the cursor what is there, in the order in which the lines lie there. */
+  function showTip(plot, { places, lines }, tip) {
+    const { idx, left } = plot.cursor;
+    const shown = lines
+      .filter((line, i) => plot.series[i + 1].show && (line.values[idx] ?? null) !== null)
+      .sort((a, b) => b.values[idx] - a.values[idx]);
+    tip.hidden = !(left >= 0) || shown.length === 0;
+    if (tip.hidden) return;
+    const title = document.createElement('strong');
+    title.textContent = places[idx];
+    const rows = shown.map((line) => {
+      const one = document.createElement('div');
+      one.append(swatchOf(plot.root, line), ` ${line.name} ${line.texts[idx]}`);
+      return one;
+    });
+    tip.replaceChildren(title, ...rows);
+    const { offsetLeft, clientWidth } = plot.over;
+    const [cursor, width] = [offsetLeft + left, tip.offsetWidth];
+    const beside = left > clientWidth / 2 ? cursor - 12 - width : cursor + 12;
+    tip.style.left = `${Math.max(0, Math.min(beside, plot.root.clientWidth - width))}px`; // it never leaves the chart
+  }
+
+  function swatchOf(element, { contender }) {
+    return element.closest('.scenario').querySelector(`.legend [value="${contender}"] + svg`).cloneNode(true);
+  }
+
+  /** The cursor jumps from one place of the chart to the next. */
+  function snapped(plot, { at }, left) {
+    if (left < 0) return left;
+    const lefts = at.map((value) => plot.valToPos(value, 'x'));
+    return lefts.reduce((best, one) => (Math.abs(one - left) < Math.abs(best - left) ? one : best));
+  }
+
+  function step(plot, { at }, key) {
+    const { idx, left } = plot.cursor;
+    const from = left >= 0 ? idx : key === 'ArrowLeft' ? at.length : -1;
+    const to = Math.min(at.length - 1, Math.max(0, from + (key === 'ArrowLeft' ? -1 : 1)));
+    plot.setCursor({ left: plot.valToPos(at[to], 'x'), top: 0 });
+  }
+
+  function draw(box) {
+    const chart = JSON.parse(box.nextElementSibling.textContent);
+    const tip = document.createElement('div');
+    tip.className = 'tip';
+    tip.hidden = true;
+    const plot = new uPlot(
+      {
+        width: box.clientWidth,
+        height,
+        padding: [12, 18, 0, 0],
+        legend: { show: false },
+        cursor: {
+          y: false,
+          drag: { x: false, y: false },
+          points: { show: false },
+          move: (plot, left, top) => [snapped(plot, chart, left), top],
+        },
+        scales: { x: scale(chart.x), y: scale(chart.y) },
+        axes: [axis(chart.x, true), axis(chart.y, false)],
+        series: [
+          {},
+          ...chart.lines.map(({ mark }) => ({
+            stroke: () => colour(`mark-${mark.colour}`),
+            width: 2,
+            dash: mark.dash.map((length) => length * devicePixelRatio), // uPlot does that for the width only
+            spanGaps: true,
+            points: { show: false },
+          })),
+        ],
+        hooks: {
+          drawSeries: [(plot, index) => drawPoints(plot, chart, index)],
+          setCursor: [(plot) => showTip(plot, chart, tip)],
+        },
+      },
+      [chart.at, ...chart.lines.map(({ values }) => values)],
+      box,
+    );
+    box.append(tip);
+    new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height })).observe(box);
+    const leave = () => plot.setCursor({ left: -10, top: -10 });
+    box.addEventListener('blur', leave);
+    box.addEventListener('keydown', (event) => {
+      if (event.key === 'Escape') leave();
+      if (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight') return;
+      event.preventDefault();
+      step(plot, chart, event.key);
+    });
+    return { box, plot, chart };
+  }
+
+  const drawn = [...document.querySelectorAll('.chart')].map(draw);
+
+  for (const legend of document.querySelectorAll('.legend')) {
+    legend.addEventListener('change', ({ target }) => {
+      for (const { box, plot, chart } of drawn) {
+        const index = chart.lines.findIndex(({ contender }) => contender === Number(target.value));
+        const isMine = box.closest('.scenario') === legend.closest('.scenario');
+        if (isMine && index >= 0) plot.setSeries(index + 1, { show: target.checked });
+      }
+    });
+  }
+
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+    for (const { plot } of drawn) plot.redraw();
+  });
+})();

@@ -1,0 +1,42 @@
+// How a contender is told from the others: by colour, by dashes and by the shape of its points, so that who sees no
+// colours reads the charts as well. The colours are in style.css, for light and dark.
+import { type Html, html } from './html.js';
+
+export interface Mark {
+  /** The custom property `--mark-<colour>` of style.css, which has eight of them. */
+  readonly colour: number;
+  /** Lengths in CSS pixels of line, gap, line, ... */
+  readonly dash: readonly number[];
+  /** As in the attribute `d` of an SVG path; within 1 of the origin. */
+  readonly shape: string;
+}
+
+const colours = 8;
+
+const shapes = [
+  'M-.9 0A.9.9 0 1 0 .9 0A.9.9 0 1 0-.9 0Z', // circle
+  'M-.8-.8H.8V.8H-.8Z', // square
+  'M0-1L1 .75H-1Z', // triangle
+  'M0-1.15L1 0L0 1.15L-1 0Z', // diamond
+  'M0 1L1-.75H-1Z', // triangle that points down
+  'M-.35-1H.35V-.35H1V.35H.35V1H-.35V.35H-1V-.35H-.35Z', // plus
+  'M-1-.5L-.5-1L0-.5L.5-1L1-.5L.5 0L1 .5L.5 1L0 .5L-.5 1L-1 .5L-.5 0Z', // cross
+] as const;
+
+const dashes = [[], [9, 4], [3, 3], [12, 3, 3, 3], [6, 2], [12, 3, 3, 3, 3, 3]] as const;
+
+/** The numbers of colours, shapes and dashes have little in common: it takes long until two look the same. */
+export function markOf(index: number): Mark {
+  return {
+    colour: index % colours,
+    dash: dashes[index % dashes.length] as readonly number[],
+    shape: shapes[index % shapes.length] as string,
+  };
+}
+
+/** A bit of line with a point on it; it says nothing to who does not see it, the name stands beside it. */
+export function swatch(index: number): Html {
+  const { colour, dash, shape } = markOf(index);
+  return html`<svg class="swatch mark-${colour}" viewBox="0 0 40 14" width="40" height="14" aria-hidden="true">
+<path class="line" d="M1 7H39" stroke-dasharray="${dash.join(' ')}"/><path class="point" d="${shape}" transform="translate(20 7) scale(5)"/></svg>`;
+}

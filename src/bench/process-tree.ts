@@ -1,0 +1,66 @@
+// What a process and all below it have used, from /proc (proc(5)): processor time and memory. Linux only.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+
+export const hasProc = existsSync('/proc/self/smaps_rollup');
+
+/** USER_HZ, which is 100 on every Linux that Node runs on. */
+const ticksPerSecond = 100;
+
+interface Process {
+  readonly pid: number;
+  readonly parent: number;
+  /** Of its own and of its children that have ended and were waited for. */
+  readonly ticks: number;
+}
+
+/** The process and all below it; empty when it is gone. */
+export function processTree(root: number): readonly Process[] {
+  const all = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => readProcess(Number(name)) ?? []);
+  const found = all.filter(({ pid }) => pid === root);
+  for (const { pid } of found) found.push(...all.filter(({ parent }) => parent === pid));
+  return found;
+}
+
+/** Processor time of the tree so far in seconds, with that of children that have ended and were waited for. */
+export function cpuSeconds(root: number): number {
+  return processTree(root).reduce((sum, { ticks }) => sum + ticks, 0) / ticksPerSecond;
+}
+
+/** Proportional set size of one process in bytes: what several share counts in parts. 0 when it is gone. */
+export function proportionalMemory(pid: number): number {
+  const kilobytes = /^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1];
+  return Number(kilobytes ?? 0) * 1024;
+}
+
+/** The same of the process and all below it: what they share counts once. */
+export function memoryOfTree(root: number): number {
+  return processTree(root).reduce((sum, { pid }) => sum + proportionalMemory(pid), 0);
+}
+
+/** Processor time in nanoseconds of each thread of `pid` so far, by its id; that of the main thread is `pid`. */
+export function cpuOfThreads(pid: number): ReadonlyMap<number, number> {
+  let ids: string[] = [];
+  try {
+    ids = readdirSync(`/proc/${pid}/task`);
+  } catch {} // it is gone
+  return new Map(ids.map((id) => [Number(id), Number(read(`/proc/${pid}/task/${id}/schedstat`).split(' ')[0])]));
+}
+
+function readProcess(pid: number): Process | undefined {
+  const text = read(`/proc/${pid}/stat`);
+  if (text === '') return undefined; // it has ended between the listing and the look
+  // The name in parentheses may hold anything, so count from behind it: fields 4 and 14 to 17.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+  return { pid, parent: Number(fields[1]), ticks };
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}

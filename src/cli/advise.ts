@@ -1,0 +1,80 @@
+// `mpserve advise [app]`: measures what decides, and prints one recommendation with its numbers.
+import { writeFileSync } from 'node:fs';
+import { type Advice, advise, contenderOf } from '../bench/advice.js';
+import { ProgressLine } from '../bench/progress.js';
+import { scenarios } from '../bench/scenario.js';
+import { adviseTable as options } from '../config/bench-options.js';
+import { escapeControls } from '../log/escape.js';
+import type { Call } from './commands.js';
+import {
+  type App,
+  checkWritable,
+  interruptible,
+  optionValue,
+  readApp,
+  readOwnRequests,
+  rivalsOf,
+  version,
+} from './contest.js';
+
+/** Resolves to the exit code. @throws StartupError */
+export async function runAdvise(call: Call): Promise<number> {
+  const app = await readApp(call);
+  const requests = (await readOwnRequests(call, options)) ?? [{ path: '/', method: 'GET', headers: {} }];
+  const json = await optionValue(call, options.json);
+  checkWritable('json', json);
+  const rounds = (await optionValue(call, options.rounds)) ?? 1;
+  const durationMs = (await optionValue(call, options.duration)) ?? 0;
+  const connections = (await optionValue(call, options.connections)) ?? 1;
+  const scenario = scenarios(requests).find(({ name }) => name === 'own');
+  if (!scenario) throw new Error('there is no scenario for requests of the user’s own');
+
+  const { models } = call.line;
+  const isPooled = ({ workers, threads }: (typeof models)[number]) => workers !== undefined || threads !== undefined;
+  const names = (pooled: boolean) => models.filter((facts) => isPooled(facts) === pooled).map(({ name }) => name);
+  const candidates = { pooled: rivalsOf(names(true), app), isolating: rivalsOf(names(false), app) };
+  const line = new ProgressLine();
+  const advice = await interruptible((signal) =>
+    advise(candidates, scenario, {
+      connections: [connections],
+      rounds,
+      durationMs,
+      rate: undefined,
+      app: app.name,
+      version: version(),
+      onProgress: (progress) => line.show(progress),
+      signal,
+    }),
+  ).finally(() => line.clear());
+
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(advice, undefined, 2)}\n`);
+  const isInterrupted = advice.results.some(({ interrupted }) => interrupted);
+  console.log(
+    isInterrupted ? 'Stopped before there was enough to go by.' : words(advice, app).replace(/[^\n]+/g, escapeControls),
+  );
+  return isInterrupted ? 130 : 0;
+}
+
+function words(advice: Advice, app: App): string {
+  const { model, because, givesUp, confidence, isWorthIt, results } = advice;
+  const settings = results[0]?.settings;
+  const [workers = '1', threads = '1'] = contenderOf(advice, model)?.size.split(' × ') ?? [];
+  const sizes = {
+    ...(workers !== '1' && { workers: Number(workers) }),
+    ...(threads !== '1' && { threads: Number(threads) }),
+  };
+  const flags = Object.entries(sizes).map(([key, value]) => `--${key} ${value}`);
+  return [
+    isWorthIt
+      ? `Use ${model}.`
+      : `Stay with ${model}, which is the default: no difference worth having speaks against it.`,
+    '',
+    `Why:       ${because}`,
+    ...givesUp.map((line, i) => `${i === 0 ? 'Gives up:  ' : '           '}${line}`),
+    ...(givesUp.length === 0 ? ['Gives up:  nothing that was measured'] : []),
+    `How sure:  ${confidence}, after ${settings?.rounds} round(s) of ${(settings?.durationMs ?? 0) / 1000} s with ${results[0]?.cells[0]?.connections} connection(s)`,
+    '',
+    `Run:       ${['mpserve', ...(app.isDemo ? [] : [app.args[0]]), '--model', model, ...flags].join(' ')}`,
+    `Or write:  mpserve.config.json  ${JSON.stringify({ model, ...sizes })}`,
+  ].join('\n');
+}

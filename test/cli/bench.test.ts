@@ -1,0 +1,198 @@
+// `mpserve bench` and `mpserve advise` as users run them: short runs, whose structure and direction are checked.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Cell, Results } from '../../src/bench/results.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { marked } from '../helpers/process-tree.ts';
+import { fixture, root, runCli } from '../helpers/server.ts';
+
+const app = fixture('bench-app.cjs');
+const quick = ['--rounds', '1', '--duration', '200ms', '--connections', '4'];
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'mpserve-bench-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+let files = 0;
+async function bench(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const file = path.join(folder, `${++files}.json`);
+  const run = await runCli(['bench', ...args, '--json', file], { env, ms: 60_000 });
+  const results = (): Results => JSON.parse(readFileSync(file, 'utf8'));
+  const cell = (contender: string, scenario: string): Cell | undefined =>
+    results().cells.find((one) => one.contender === contender && one.scenario === scenario);
+  return { ...run, file, results, cell };
+}
+
+test('every scenario with the demo app: a table, and all figures as JSON', async () => {
+  const { code, stdout, stderr, left, results, cell } = await bench([...quick, '--models', 'hybrid']);
+  expect({ code, stderr, left }).toEqual({ code: 0, stderr: '', left: [] });
+  const { schema, contenders, scenarios, interrupted } = results();
+  expect({ schema, interrupted }).toEqual({ schema: 'mpserve-bench/1', interrupted: false });
+  expect(contenders).toMatchObject([{ name: 'hybrid', size: '2 × 2' }]);
+  const names = ['hello', 'cpu', 'wait', 'mixed', 'stream', 'crash', 'short', 'idle'];
+  expect(scenarios.map(({ name }) => name)).toEqual(names);
+  for (const name of names) expect(stdout).toContain(`\n${name}: `);
+  for (const name of names) {
+    const [round] = cell('hybrid', name)?.rounds ?? [];
+    expect(round?.requests, name).toBeGreaterThan(0);
+    expect(round?.latencyMs?.max).toBeGreaterThanOrEqual(round?.latencyMs?.p50 ?? Number.NaN);
+    expect(round?.cpuMicrosPerRequest).toBeGreaterThanOrEqual(0);
+    expect(round?.peakMemoryBytes).toBeGreaterThan(10e6);
+    expect(round?.generatorUtilisation).toBeGreaterThan(0);
+  }
+  // Node's timers never fire early.
+  expect(cell('hybrid', 'wait')?.rounds[0]?.latencyMs?.p50).toBeGreaterThanOrEqual(19);
+  expect(cell('hybrid', 'idle')?.rounds[0]?.connectionsHeld).toBeGreaterThan(1);
+});
+
+test('a stall is in the percentiles of an open loop, and a closed one says that it cannot show it', async () => {
+  const args = ['--url', '/stall-once', '--models', 'prefork', '--workers', '1', '--scenarios', 'own'];
+  const long = ['--rounds', '1', '--duration', '3s', '--connections', '1'];
+  const [open, closed] = await Promise.all([
+    bench([app, ...args, ...long, '--rate', '100']),
+    bench([app, ...args, ...long]),
+  ]);
+  // A second of the three is lost, so a third of the requests are late, and those that were due first are by a second.
+  expect(open.code).toBe(0);
+  const late = open.cell('prefork', 'own')?.rounds[0]?.latencyMs;
+  expect(late?.p999).toBeGreaterThan(500);
+  expect(late?.p90).toBeGreaterThan(200);
+  expect(open.stdout).not.toContain('a closed loop');
+
+  expect(closed.cell('prefork', 'own')?.rounds[0]?.latencyMs?.p99).toBeLessThan(late?.p90 ?? 0);
+  expect(closed.stdout).toContain('a closed loop waits for each answer');
+});
+
+test('a model under which the app fails is a line with its error, and the others go on', async () => {
+  const args = [app, ...quick, '--models', 'prefork,prethread', '--scenarios', 'own'];
+  const { code, stdout, results, cell } = await bench(args, { BENCH_APP: 'no-threads' });
+  expect(code).toBe(0);
+  expect(stdout).toContain('prethread could not be measured: ');
+  expect(results().contenders[1]?.failure).toContain('not in a thread');
+  expect(cell('prefork', 'own')?.rounds[0]?.requests).toBeGreaterThan(0);
+});
+
+test('connections that are cut count as errors, and spoil no latency', async () => {
+  const { cell } = await bench([app, ...quick, '--models', 'prefork', '--scenarios', 'own', '--url', '/cut']);
+  const [round] = cell('prefork', 'own')?.rounds ?? [];
+  expect(round?.errors.connection).toBeGreaterThan((round?.requests ?? 0) / 20);
+  expect(round?.errors.connection).toBeLessThan((round?.requests ?? 0) / 5);
+});
+
+test('--compare prints ratios, and --fail-if exits 1', async () => {
+  const args = [app, ...quick, '--models', 'prefork', '--scenarios', 'own'];
+  const first = await bench(args);
+  const scaled = (by: number): string => {
+    const file = path.join(folder, `${++files}.json`);
+    const old = JSON.stringify(first.results(), (key, value) => (key === 'p99' ? value * by : value));
+    writeFileSync(file, old);
+    return file;
+  };
+  const worse = await bench([...args, '--compare', scaled(0.001), '--fail-if', 'p99>+10%']);
+  expect(worse.code).toBe(1);
+  expect(worse.stdout).toMatch(/FAILED p99>\+10%: own, prefork, 4 conn\.: latency p99 .* → .*, × \d+\.\d\d \(worse\)/);
+  const better = await bench([...args, '--compare', scaled(1000), '--fail-if', 'p99>+10%']);
+  expect(better.code).toBe(0);
+  expect(better.stdout).toContain('(better)');
+});
+
+const bad: readonly (readonly [string, readonly string[], number, RegExp])[] = [
+  [
+    'a path that is not there',
+    [app, '--url', '/gone'],
+    4,
+    /no model can be measured: GET \/gone is answered with 404$/,
+  ],
+  ['an app that is not there', ['./gone.js'], 4, /does not exist/],
+  ['a model', ['--models', 'prefrok'], 2, /--models must be of .*, not 'prefrok'; did you mean prefork\?$/],
+  ['a scenario', ['--scenarios', 'helo'], 2, /--scenarios must be of .*, not 'helo'; did you mean hello\?$/],
+  ['a scenario of the demo app', [app, '--scenarios', 'cpu'], 2, /route of the demo app.*choose own, short or idle$/],
+  ['a condition', ['--compare', 'package.json', '--fail-if', 'x'], 2, /--compare needs a file that --json wrote/],
+  ['a condition alone', ['--fail-if', 'p99>+10%'], 2, /name its results with --compare$/],
+  ['results that are not there', ['--compare', 'gone.json'], 2, /--compare cannot read gone\.json: ENOENT/],
+  ['no connections', ['--connections', '1,0'], 2, /--connections must be whole numbers .*, not '0'$/],
+  ['no rounds', ['--rounds', '0'], 2, /--rounds must be a whole number from 1 to 100, not '0'$/],
+  ['a model to serve with', ['--model', 'prefork'], 2, /--model is for serving.*--models$/],
+  ['two kinds of requests', ['--requests', 'x.json', '--url', '/'], 2, /--requests and --url exclude each other/],
+  ['requests that are none', ['--requests', 'package.json'], 2, /--requests must name a JSON list/],
+  ['a bad header', ['--header', 'x'], 2, /--header must be a header such as 'accept: text\/html', not 'x'$/],
+  [
+    'a page that cannot be written',
+    ['--html', '/gone/x.html'],
+    3,
+    /cannot write \/gone\/x\.html \(from --html\): ENOENT/,
+  ],
+];
+test.each(bad)('bad input, before anything is measured: %s', async (_, args, code, message) => {
+  const run = await runCli(['bench', ...args]);
+  expect({ code: run.code, stdout: run.stdout, left: run.left }).toEqual({ code, stdout: '', left: [] });
+  expect(run.stderr.trim()).toMatch(message);
+  expect(run.stderr.trim().split('\n')).toHaveLength(1);
+});
+
+test('a flag of bench is named as such elsewhere', async () => {
+  const { code, stderr } = await runCli(['--rounds', '3']);
+  expect({ code, stderr }).toEqual({
+    code: 2,
+    stderr: 'mpserve: --rounds goes with mpserve bench and mpserve advise only; leave it out\n',
+  });
+});
+
+describe('a comparison that is', () => {
+  const start = () => {
+    const mark = `MPSERVE_TEST_MARK=${process.pid}.${performance.now()}`;
+    const [name = '', value] = mark.split('=');
+    const args = ['bench', '--models', 'prefork', '--scenarios', 'hello', '--duration', '1h', '--rounds', '1'];
+    const child = spawn(process.execPath, [path.join(root, 'bin/mpserve.js'), ...args], {
+      env: { ...process.env, [name]: value },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let stdout = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+    });
+    const busy = () => eventually('servers and load', () => marked(mark).length >= 5, 15_000);
+    return { child, busy, left: () => marked(mark), printed: () => stdout };
+  };
+
+  test('stopped with Ctrl-C prints what there is and leaves no process', async () => {
+    const { child, busy, left, printed } = start();
+    await busy();
+    child.kill('SIGINT');
+    expect(await once(child, 'close')).toEqual([130, null]);
+    expect(printed()).toContain('It was stopped before it was through.');
+    await eventually('all its processes to end', () => left().length === 0, 2000);
+  });
+
+  test('killed leaves no process either', async () => {
+    const { child, busy, left } = start();
+    await busy();
+    child.kill('SIGKILL');
+    await eventually('all its processes to end', () => left().length === 0, 2000);
+  });
+});
+
+describe.concurrent('advise', () => {
+  const short = ['--rounds', '2', '--duration', '500ms', '--connections', '4'];
+
+  test('sees no reason to leave the default for an app that waits', async () => {
+    const { code, stdout, left } = await runCli(['advise', app, '--url', '/wait20', ...short], { ms: 60_000 });
+    expect({ code, left }).toEqual({ code: 0, left: [] });
+    expect(stdout).toMatch(/^Stay with prefork/);
+    expect(stdout).toContain(`Run:       mpserve ${app} --model prefork --workers 2`);
+    expect(stdout).toContain('mpserve.config.json  {"model":"prefork","workers":2}');
+  });
+
+  test('isolates an app that ends its process all the time', async () => {
+    const { code, stdout } = await runCli(['advise', app, '--url', '/exit-often', ...short], { ms: 60_000 });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^Use (ppc|tpc)\./);
+    expect(stdout).toMatch(/requests are lost, and it loses least of them: prefork [\d.]+ %/);
+    expect(stdout).toContain('Gives up:  ');
+  });
+});
