@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import autocannon from 'autocannon';
-import { childrenOf, cpuSeconds } from './process-tree.js';
+import { cpuSeconds, processTree } from '../dist/bench/process-tree.js';
 
 const connections = 64;
 
@@ -28,7 +28,7 @@ export async function send({ port }, amount) {
 /** Opens `count` connections one after the other. @returns the milliseconds to the first byte of each answer. */
 export async function timesToFirstByte({ pid, port }, count) {
   const times = [];
-  const resting = childrenOf(pid);
+  const resting = processTree(pid).length;
   for (let i = 0; i < count; i++) {
     const began = performance.now();
     const socket = connect(port, '127.0.0.1');
@@ -37,7 +37,7 @@ export async function timesToFirstByte({ pid, port }, count) {
     times.push(performance.now() - began);
     socket.destroy();
     // The one before must not run beside the one that is measured.
-    while (childrenOf(pid) > resting) await pause(5);
+    while (processTree(pid).length > resting) await pause(5);
     await pause(30);
   }
   return times;

@@ -1,9 +1,9 @@
 // `npm run bench:models`: what a connection, a request and the server itself cost in each model, in rounds in which
 // the models take turns. The app answers 13 bytes; two of whatever a model has several of.
 import { cpus } from 'node:os';
+import { memoryOfTree } from '../dist/bench/process-tree.js';
+import { median } from '../dist/bench/summary.js';
 import { cpuPerRequest, send, timesToFirstByte } from './load.js';
-import { median } from './median.js';
-import { proportionalMemoryOfTree } from './process-tree.js';
 import { mpserve, start } from './server.js';
 
 const rounds = 3;
@@ -44,7 +44,7 @@ for (let round = 1; round <= rounds; round++) {
 }
 for (const { name, command } of models) {
   const server = await start(command);
-  const memory = proportionalMemoryOfTree(server.pid) / 1e6;
+  const memory = memoryOfTree(server.pid) / 1e6;
   await server.stop();
   const cells = [...figures.get(name).map((values) => median(values).toFixed(1)), memory.toFixed(0)];
   console.log(`| ${name} | ${cells.join(' | ')} |`);

@@ -5,9 +5,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import path from 'node:path';
+import { proportionalMemory } from '../dist/bench/process-tree.js';
+import { median } from '../dist/bench/summary.js';
 import { cpuPerRequest, send, timesToFirstByte } from './load.js';
-import { median } from './median.js';
-import { proportionalMemory } from './process-tree.js';
 import { baseline, mpserve, start } from './server.js';
 
 const rounds = Math.max(5, Number(process.env.ROUNDS) || 5);

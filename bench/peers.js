@@ -1,0 +1,117 @@
+// `npm run bench:peers`: the pooled models of mpserve beside whatever other servers are installed here, under the same
+// load. Writes the block of docs/benchmarks.md that says so; a slower result is published as it is.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cpus, type as osType, release } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { bench } from '../dist/bench/bench.js';
+import { ProgressLine } from '../dist/bench/progress.js';
+import { mpserve } from '../dist/bench/rival.js';
+import { scenarios, usual } from '../dist/bench/scenario.js';
+import { connectionsOf, figures, row, summarise } from '../dist/bench/summary.js';
+import { peers } from './peers/index.js';
+import { launch } from './peers/launch.js';
+
+const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
+const page = path.join(root, 'docs/benchmarks.md');
+const { version: ours } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+const app = path.join(root, 'bench/peers/app.js');
+const terms = { connections: [64], rounds: 3, durationMs: 2000, rate: undefined };
+const shown = ['rps', 'p50', 'p99', 'errors', 'cpu', 'memory', 'memory-per-connection', 'held'];
+
+const controller = new AbortController();
+process.once('SIGINT', () => controller.abort(new Error('stopped')));
+
+const installed = [];
+const missing = [];
+for (const peer of peers) {
+  const version = await peer.version();
+  if (version === undefined) missing.push(peer.name);
+  else installed.push({ peer, version });
+}
+
+const line = new ProgressLine();
+const blocks = [];
+const remarks = new Set();
+for (const scenario of usual(scenarios([{ path: '/', method: 'GET', headers: {} }]), true)) {
+  const own = ['prefork', 'prethread', 'hybrid'].map((model) => mpserve(model, [app]));
+  // A server of files has nothing that waits.
+  const others = installed.filter(({ peer }) => routesOf(scenario).every((route) => peer.routes.includes(route)));
+  const results = await bench({
+    ...terms,
+    app: path.relative(root, app),
+    version: ours,
+    rivals: [...own, ...others.map(({ peer }) => rival(peer))],
+    scenarios: [scenario],
+    onProgress: (progress) => line.show(progress),
+    signal: controller.signal,
+  });
+  line.clear();
+  if (results.interrupted) process.exit(130);
+  blocks.push(table(results, scenario));
+  for (const remark of notes(results)) remarks.add(remark);
+}
+publish([...blocks, ...remarks].join('\n\n'));
+
+function routesOf({ requests, load }) {
+  const all = [...requests, load.beside, load.every?.request].filter(Boolean);
+  return all.map((request) => new URL(request.path, 'http://localhost').pathname);
+}
+
+function rival(peer) {
+  return {
+    name: peer.name,
+    command: peer.name,
+    async start() {
+      const { pid, url, bootMs, stop } = await launch(peer);
+      return { pid, origin: url, bootMs, workers: 1, threads: 1, stop }; // its size is the peer's own word
+    },
+  };
+}
+
+function table(results, { name, summary }) {
+  const [connections] = connectionsOf(results, name);
+  const cells = row(results, name, connections);
+  const columns = figures.filter(
+    (figure) => shown.includes(figure.name) && cells.some((cell) => cell && summarise(figure, cell)),
+  );
+  const lines = results.contenders.flatMap((contender, i) => {
+    if (!cells[i]) return [];
+    const words = columns.map((figure) => {
+      const one = summarise(figure, cells[i]);
+      return one ? figure.write(one.median) : '';
+    });
+    const { peer, version } = installed.find(({ peer }) => peer.name === contender.name) ?? {};
+    const [who, size] = peer
+      ? [`${peer.name} ${version}`, peer.size]
+      : [`**mpserve** ${contender.name}`, contender.size];
+    return [`| ${who}, ${size} | ${words.join(' | ')} |`];
+  });
+  const head = `| server, workers × threads | ${columns.map(({ title }) => title).join(' | ')} |\n|${' --- |'.repeat(columns.length + 1)}`;
+  return `**${name}**: ${summary}, ${connections} connections\n\n${head}\n${lines.join('\n')}`;
+}
+
+function notes({ contenders, warnings }) {
+  const failed = contenders
+    .filter(({ failure }) => failure)
+    .map(({ name, failure }) => `${name}: ${failure.split('\n')[0]}`);
+  return [...failed, ...warnings].map((text) => `Note: ${text}.`);
+}
+
+function publish(text) {
+  const [begin, end] = ['<!-- made by npm run bench:peers -->', '<!-- end -->'];
+  const old = readFileSync(page, 'utf8');
+  const [before, rest] = old.split(begin);
+  const after = rest?.split(end)[1];
+  if (after === undefined) throw new Error(`${page} has no block between ${begin} and ${end}`);
+  const when = [
+    new Date().toISOString().slice(0, 10),
+    `mpserve ${ours} on Node ${process.version}`,
+    `${cpus().length} × ${cpus()[0]?.model.trim()}`,
+    `${osType()} ${release()}`,
+    `medians of ${terms.rounds} rounds of ${terms.durationMs / 1000} s`,
+  ].join(', ');
+  const absent = missing.length > 0 ? `\n\nNot installed there: ${missing.join(', ')}.` : '';
+  writeFileSync(page, `${before}${begin}\n${when}.\n\n${text}${absent}\n${end}${after}`);
+  console.log(text);
+}

@@ -1,0 +1,24 @@
+// nginx with files.
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileBytes, writeFiles } from './files.js';
+import { find, versionOf } from './program.js';
+
+export const nginx = {
+  name: 'nginx',
+  size: '2 × 1',
+  routes: ['/', '/bytes'],
+  onlyBytes: fileBytes,
+  needs: 'nginx',
+  version: () => versionOf(find('nginx'), '-v', /nginx\/(\S+)/),
+  async prepare(port, folder) {
+    await writeFiles(folder);
+    const template = await readFile(new URL('nginx.conf', import.meta.url), 'utf8');
+    const file = path.join(folder, 'nginx.conf');
+    await writeFile(file, template.replaceAll('@port@', String(port)));
+    // Started by root, its workers would be a user who may not look into the folder. Others may not name a user.
+    const directives = process.getuid() === 0 ? 'daemon off; user root;' : 'daemon off;';
+    // `-e` is where it writes before it has read the file: else into a folder of the system.
+    return { command: [find('nginx'), '-p', folder, '-c', file, '-e', 'stderr', '-g', directives] };
+  },
+};

@@ -1,0 +1,26 @@
+// pm2 in cluster mode, as `pm2-runtime`: that one stays in the foreground and is its own daemon.
+import { fileURLToPath } from 'node:url';
+import { find, npmPackage, pathWithThisNode } from './program.js';
+
+export const pm2 = {
+  name: 'pm2',
+  size: '2 × 1',
+  routes: ['/', '/cpu', '/wait', '/bytes', '/crash'],
+  needs: 'pm2-runtime on PATH or in $MPSERVE_PEERS/node_modules/.bin',
+  async version() {
+    return npmPackage(find('pm2-runtime'), 'pm2')?.version;
+  },
+  async prepare(port, folder) {
+    const file = fileURLToPath(new URL('serve.js', import.meta.url));
+    return {
+      command: [find('pm2-runtime'), 'start', file, '--instances', '2'],
+      env: {
+        PATH: pathWithThisNode,
+        PORT: String(port),
+        PM2_HOME: folder,
+        PM2_DISABLE_VERSION_CHECK: 'true', // it would ask the network in the middle of a measurement
+      },
+      cwd: folder,
+    };
+  },
+};

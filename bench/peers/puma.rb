@@ -1,0 +1,8 @@
+# Puma with two workers and its own default of five threads in each.
+require_relative 'app'
+
+bind "tcp://127.0.0.1:#{ENV.fetch('PORT')}"
+environment 'production'
+workers 2
+threads 5, 5
+app App.new

@@ -1,0 +1,5 @@
+// The app behind a bare `http.Server`: what node-http runs, and each worker of node-cluster, pm2 and Watt.
+import { createServer } from 'node:http';
+import app from './app.js';
+
+createServer(app).listen(Number(process.env.PORT), '127.0.0.1');

@@ -1,0 +1,50 @@
+// Platformatic Watt: two worker threads that share the port with SO_REUSEPORT, for which it needs a newer Node.
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { find, npmPackage, pathWithThisNode, readVersion } from './program.js';
+
+const leastNode = [22, 19];
+
+export const watt = {
+  name: 'watt',
+  size: '1 × 2',
+  routes: ['/', '/cpu', '/wait', '/bytes', '/crash'],
+  needs:
+    'wattpm 3 on PATH or in $MPSERVE_PEERS/node_modules/.bin, @platformatic/node beside it, and Node 22.19 or newer',
+  async version() {
+    const found = npmPackage(find('wattpm'), 'wattpm');
+    const isComplete = found && readVersion(path.join(found.modules, '@platformatic/node')) !== undefined;
+    return isComplete && isNodeNewEnough() && found.version.startsWith('3.') ? found.version : undefined;
+  },
+  async prepare(port, folder) {
+    const program = find('wattpm');
+    const temporary = path.join(folder, 'tmp');
+    await mkdir(temporary);
+    // It resolves what the application is from the application's folder.
+    await symlink(npmPackage(program, 'wattpm').modules, path.join(folder, 'node_modules'));
+    await writeFile(path.join(folder, 'watt.json'), JSON.stringify(configuration(port)));
+    return {
+      command: [program, 'start', folder],
+      env: { PATH: pathWithThisNode, PORT: String(port), TMPDIR: temporary },
+      cwd: folder,
+    };
+  },
+};
+
+function configuration(port) {
+  return {
+    $schema: 'https://schemas.platformatic.dev/@platformatic/node/3.0.0.json',
+    node: { main: fileURLToPath(new URL('serve.js', import.meta.url)) },
+    runtime: {
+      server: { hostname: '127.0.0.1', port },
+      workers: 2,
+      logger: { level: 'warn' },
+    },
+  };
+}
+
+function isNodeNewEnough() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  return major > leastNode[0] || (major === leastNode[0] && minor >= leastNode[1]);
+}
