@@ -1,4 +1,5 @@
 // A closed loop, by autocannon: each connection sends its next request when it has its answer, as fast as it can.
+import type { Socket } from 'node:net';
 import autocannon from 'autocannon';
 import { type Job, timeoutMs } from './job.js';
 import type { Tally } from './tally.js';
@@ -33,33 +34,50 @@ export async function closedLoop(job: Job, tally: Tally): Promise<number> {
 
 /** What autocannon does not declare of its client. */
 interface Insides {
-  on(event: 'headers' | 'request', listener: (head?: { headers?: unknown }) => void): void;
-  readonly conn: object;
+  on(event: 'headers' | 'request' | 'response' | 'connError', listener: (head?: { headers?: unknown }) => void): void;
+  readonly conn: Socket;
+  readonly parser: { readonly type: string; reinitialize(type: string): void };
   readonly pipelinedRequests: { size(): number; clear(): void };
 }
 
 /**
  * Where a server closes a connection without an answer, autocannon opens another and takes the first answer there for
  * that of the lost request: it counts no error, and every later latency of this client is too long. So the lost
- * request is taken out of its queue, before it sends the next, and counted.
+ * request is taken out of its queue, before it sends the next, and counted. Nor does it forget the first half of an
+ * answer that was broken off, and would take what comes on the next connection for the rest of it.
  */
 function countLost(client: autocannon.Client, tally: Tally): void {
   const insides = client as unknown as Insides;
   const { pipelinedRequests } = insides;
-  let connection: object | undefined;
+  let connection: Socket | undefined;
+  let isLast = false;
   let wasAnnounced = false;
   insides.on('headers', ({ headers } = {}) => {
-    wasAnnounced = announcesClose(headers);
+    isLast = announcesClose(headers);
   });
+  insides.on('response', () => {
+    wasAnnounced = isLast;
+  });
+  insides.on('connError', () => pipelinedRequests.clear()); // counted as it is
   insides.on('request', () => {
-    const { conn } = insides;
-    if (conn === connection) return;
+    const { conn, parser } = insides;
+    if (conn === connection) {
+      if (wasAnnounced) leave(conn);
+      return;
+    }
     // After `connection: close` nobody else would have sent it.
     if (connection && !wasAnnounced) for (let i = pipelinedRequests.size(); i > 0; i--) tally.failed('connection');
     pipelinedRequests.clear();
+    parser.reinitialize(parser.type);
     connection = conn;
-    wasAnnounced = false;
+    isLast = wasAnnounced = false;
   });
+}
+
+/** As if the server had closed it: autocannon would go on asking where nobody is bound to answer. */
+function leave(connection: Socket): void {
+  connection.destroy();
+  setImmediate(() => connection.emit('end'));
 }
 
 /** @param headers names and values in turn, as llhttp has them */
@@ -67,7 +85,7 @@ function announcesClose(headers: unknown): boolean {
   if (!Array.isArray(headers)) return false;
   for (let i = 0; i < headers.length; i += 2) {
     if (headers[i].length === 10 && headers[i].toLowerCase() === 'connection')
-      return headers[i + 1].toLowerCase() === 'close';
+      return /(?:^|[\s,])close(?:$|[\s,])/i.test(headers[i + 1]);
   }
   return false;
 }

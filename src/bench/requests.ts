@@ -24,14 +24,16 @@ function readRequest(entry: unknown, where: string): Request {
   const { path, method = 'GET', headers = {}, body } = entry as Record<string, unknown>;
   const stranger = Object.keys(entry).find((key) => !keys.includes(key));
   if (stranger !== undefined) throw wrong(`${where} has the unknown key '${stranger}'; known are ${keys.join(', ')}`);
-  if (typeof path !== 'string' || !/^\/[\x21-\x7e]*$/.test(path)) throw wrong(`the path of ${where} must begin with /`);
+  if (typeof path !== 'string' || !/^\/[\x21-\x7e]*$/.test(path))
+    throw wrong(`the path of ${where} must begin with / and have only what a URL may have: no blank, %C3%BC for ü`);
   if (typeof method !== 'string' || !/^[A-Z]+$/.test(method)) throw wrong(`the method of ${where} must be such as GET`);
   if (body !== undefined && typeof body !== 'string') throw wrong(`the body of ${where} must be text`);
   return { path, method, headers: readHeaders(headers, where), ...(body === undefined ? {} : { body }) };
 }
 
 function readHeaders(headers: unknown, where: string): Request['headers'] {
-  const entries = typeof headers === 'object' && headers !== null ? Object.entries(headers) : undefined;
+  const entries =
+    typeof headers === 'object' && headers !== null && !Array.isArray(headers) ? Object.entries(headers) : undefined;
   // RFC 9110, section 5: a name is a token, a value has no control characters.
   const isSound = entries?.every(
     ([name, value]) =>

@@ -117,7 +117,7 @@ export function rank(
 
 function isTie(best: Summary, other: Summary): boolean {
   const overlap = best.least <= other.most && other.least <= best.most;
-  return overlap || Math.abs(best.median - other.median) <= negligible * Math.max(best.median, other.median);
+  return overlap || Math.abs(best.median - other.median) < negligible * Math.max(best.median, other.median);
 }
 
 /** The cells of one scenario with one number of connections, in the order of the contenders. */

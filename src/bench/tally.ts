@@ -13,7 +13,8 @@ export class Tally {
 
   answered(status: number, milliseconds: number): void {
     this.#answers++;
-    if (status < 200 || status >= 400) this.#errors.status++;
+    // What is no number is no status.
+    if (!(status >= 200 && status < 400)) this.#errors.status++;
     this.#latencies.record(Math.min(longest, Math.max(1, Math.round(milliseconds * 1000))));
   }
 

@@ -1,6 +1,6 @@
 // The closed loop against servers that answer, close and break off: what is counted is what the server saw.
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { closedLoop } from '../../src/bench/closed-loop.ts';
@@ -22,10 +22,12 @@ async function load(
   answer: (request: IncomingMessage, response: ServerResponse, count: number) => void,
   connections: number,
   requests: readonly Request[] = [get],
+  limits: Partial<Server> = {},
 ) {
   let asked = 0;
   let opened = 0;
   const server = createServer((request, response) => answer(request, response, ++asked));
+  Object.assign(server, limits);
   server.on('connection', () => opened++).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const tally = new Adder();
@@ -49,6 +51,10 @@ function expectAll(counted: number, seen: number, connections: number): void {
   expect(counted).toBeGreaterThanOrEqual(seen - connections);
 }
 
+function begin(response: ServerResponse, headers: Record<string, string | number>): void {
+  response.writeHead(200, headers).write('half', () => response.socket?.destroy());
+}
+
 const none = { connection: 0, timeout: 0, status: 0 };
 
 describe.each([1, 8])('with %i connection(s)', (connections) => {
@@ -70,6 +76,25 @@ describe.each([1, 8])('with %i connection(s)', (connections) => {
     expectAll(run.requests, run.asked - lost, connections);
   });
 
+  test.each<[how: string, breakOff: (response: ServerResponse) => void]>([
+    ['reset', ({ socket }) => socket?.resetAndDestroy()],
+    ['closed in the head of its answer', ({ socket }) => socket?.end('HTTP/1.1 200 O')],
+    ['closed in the body of its answer', (response) => begin(response, { 'content-length': 1000 })],
+    ['closed in a chunked answer', (response) => begin(response, {})],
+    ['closed in the last answer it announced', (response) => begin(response, { connection: 'close' })],
+  ])('a request whose connection is %s is one connection error', async (_, breakOff) => {
+    let lost = 0;
+    const run = await load((__, response, count) => {
+      if (count % 5 > 0) return response.end('x');
+      lost++;
+      breakOff(response);
+    }, connections);
+    expect(run.errors).toEqual({ ...none, connection: expect.any(Number) });
+    expectAll(run.errors.connection, lost, connections);
+    expectAll(run.requests, run.asked - lost, connections);
+    expect(run.asked).toBeGreaterThan(10 * connections);
+  });
+
   // On one connection requests follow one another: their latencies cannot add up to more than the time.
   test('a lost request does not spoil the latencies of those that follow', async () => {
     const run = await load((request, response, count) => {
@@ -87,6 +112,13 @@ describe.each([1, 8])('with %i connection(s)', (connections) => {
     expectAll(run.requests, run.asked, connections);
     expect(run.opened).toBeGreaterThan(connections);
     expect(run.milliseconds).toBeLessThanOrEqual(connections * run.seconds * 1000);
+  });
+
+  test('nothing is asked on a connection whose close was announced, even if it stays open', async () => {
+    const run = await load((_, response) => response.end('x'), connections, [get], { maxRequestsPerSocket: 3 });
+    expect(run.errors).toEqual(none);
+    expectAll(run.requests, run.asked, connections);
+    expect(run.opened).toBeGreaterThan(connections);
   });
 
   test('a close that was not announced last is an error, whatever was announced before', async () => {

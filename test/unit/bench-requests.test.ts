@@ -71,7 +71,7 @@ test.each(['[]', '{}', '{"path": "/"}', 'null', '"/"', '1', 'true'])('%s is no l
   });
 });
 
-const noPath = /^the path of .* must begin with \/$/;
+const noPath = /^the path of .* must begin with \/ and have only what a URL may have/;
 const noMethod = /^the method of .* must be such as GET$/;
 const noBody = /^the body of .* must be text$/;
 const noHeaders = /^the headers of .* must be an object of texts/;
@@ -104,6 +104,7 @@ test.each<[entry: unknown, why: RegExp]>([
   [{ path: '/', headers: null }, noHeaders],
   [{ path: '/', headers: 'accept: text/html' }, noHeaders],
   [{ path: '/', headers: [['accept', 'text/html']] }, noHeaders],
+  [{ path: '/', headers: ['accept'] }, noHeaders],
   [{ path: '/', headers: { accept: 1 } }, noHeaders],
   [{ path: '/', headers: { accept: ['text/html'] } }, noHeaders],
   [{ path: '/', headers: { '': 'x' } }, noHeaders],

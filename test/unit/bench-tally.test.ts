@@ -60,6 +60,7 @@ test.each([
   [404, 1],
   [500, 1],
   [599, 1],
+  [Number.NaN, 1], // it was no HTTP
 ])('an answer of %i is an answer, and of errors %i', (status, errors) => {
   const tally = new Tally();
   tally.answered(status, 4);

@@ -87,6 +87,7 @@ export function distributions(
     const curves = row(results, scenario, connections).map((cell) => cell && curveOf(cell));
     return curves.some((curve) => curve !== undefined) ? [{ connections, curves }] : [];
   });
+  if (sets.length === 0) return [];
   const all = sets.flatMap(({ curves }) => curves.flatMap((curve) => curve ?? []));
   const write = figures.find(({ name }) => name === 'max')?.write ?? String;
   const y = logarithmic(Math.min(...all), Math.max(...all), write);
