@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import autocannon from 'autocannon';
-import { cpuSeconds, processTree } from '../dist/bench/process-tree.js';
+import { cpuSeconds, processTree } from '../dist/os/process-tree.js';
 
 const connections = 64;
 

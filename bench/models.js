@@ -1,8 +1,8 @@
 // `npm run bench:models`: what a connection, a request and the server itself cost in each model, in rounds in which
 // the models take turns. The app answers 13 bytes; two of whatever a model has several of.
 import { cpus } from 'node:os';
-import { memoryOfTree } from '../dist/bench/process-tree.js';
 import { median } from '../dist/bench/summary.js';
+import { memoryOfTree } from '../dist/os/process-tree.js';
 import { cpuPerRequest, send, timesToFirstByte } from './load.js';
 import { mpserve, start } from './server.js';
 

@@ -5,8 +5,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import path from 'node:path';
-import { proportionalMemory } from '../dist/bench/process-tree.js';
 import { median } from '../dist/bench/summary.js';
+import { proportionalMemory } from '../dist/os/process-tree.js';
 import { cpuPerRequest, send, timesToFirstByte } from './load.js';
 import { baseline, mpserve, start } from './server.js';
 

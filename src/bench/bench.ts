@@ -1,9 +1,9 @@
 // A comparison: in each scenario, rounds in which the rivals take turns, so that a drift of the machine hits all.
 import { cpus, type as osType, release, totalmem } from 'node:os';
+import { hasProc } from '../os/process-tree.js';
 import type { Job } from './job.js';
 import { measure } from './measurement.js';
 import { type Checked, check, differences } from './preflight.js';
-import { hasProc } from './process-tree.js';
 import { type Cell, type Contender, type Results, type Round, schema } from './results.js';
 import type { Rival, Running } from './rival.js';
 import type { Scenario } from './scenario.js';

@@ -3,6 +3,7 @@ import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Job, Report } from './job.js';
 import { Meter, type Reading } from './meter.js';
+import { atRest } from './rest.js';
 import type { Round } from './results.js';
 import type { Running } from './rival.js';
 
@@ -18,6 +19,7 @@ export async function measure(server: Running, job: Omit<Job, 'origin'>, signal:
   } finally {
     reading = meter.stop();
   }
+  await atRest(server.pid, signal);
   const { cpuSeconds, memoryBefore = 0, peakMemoryBytes, unfairness } = reading;
   const { requests, seconds, latencyMs, errors, held, utilisation } = report;
   return {
@@ -32,9 +34,14 @@ export async function measure(server: Running, job: Omit<Job, 'origin'>, signal:
       peakMemoryBytes !== undefined && {
         memoryPerConnectionBytes: Math.max(0, peakMemoryBytes - memoryBefore) / Math.max(1, held),
       }),
-    ...(unfairness !== undefined && { unfairness }),
+    ...(unfairness !== undefined && isSharable(server, job) && { unfairness }),
     generatorUtilisation: utilisation,
   };
+}
+
+/** One connection cannot be shared out, and of a few more it is chance who has them. */
+function isSharable({ workers, threads }: Running, { connections }: Pick<Job, 'connections'>): boolean {
+  return connections >= 4 * workers * threads;
 }
 
 function generate(job: Job, signal: AbortSignal): Promise<Report> {

@@ -1,5 +1,5 @@
 // Watches a server from outside while it is under load: processor time, memory, and how evenly its workers share.
-import { cpuOfThreads, cpuSeconds, hasProc, memoryOfTree, processTree } from './process-tree.js';
+import { cpuOfThreads, cpuSeconds, hasProc, memoryOfTree, processTree } from '../os/process-tree.js';
 import type { Round } from './results.js';
 import type { Running } from './rival.js';
 
