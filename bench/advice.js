@@ -26,7 +26,7 @@ const apps = [
 ];
 
 try {
-  console.log('| app | what decides | advised | of it | best | of that | within 5 % |\n|' + ' --- |'.repeat(7));
+  console.log(`| app | what decides | advised | of it | best | of that | within 5 % |\n|${' --- |'.repeat(7)}`);
   for (const [name, figure] of apps) {
     const { model } = run('advise', name);
     const { cells } = run('bench', name, '--scenarios', 'own', '--connections', '32', '--duration', '1500ms');

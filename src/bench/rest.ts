@@ -8,10 +8,10 @@ const looks = 2;
 /** Doing so little is rest: a tenth of a processor. */
 const share = 0.1;
 /** Who is not at rest by then never is; or there is nothing to see it by (milliseconds). */
-const patience = 30_000;
+const patience = 60_000;
 const blindly = 1000;
 
-/** Settles when the processes under `pid` do next to nothing, or it has waited for half a minute. */
+/** Settles when the processes under `pid` do next to nothing, or it has waited for a minute. */
 export async function atRest(pid: number, signal: AbortSignal): Promise<void> {
   if (!hasProc) return pause(blindly);
   const deadline = performance.now() + patience;
