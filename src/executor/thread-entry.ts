@@ -70,6 +70,7 @@ async function load({ listen, maxConnections, taken: counter }: Extract<ToThread
       fds: listen,
       backlog: settings.backlog,
       limit: maxConnections,
+      isShared: true,
       handOver: false,
       serve: (socket) => inline.run(socket),
       onCrowded: () => inline.shed(),

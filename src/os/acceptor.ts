@@ -1,6 +1,7 @@
 // Accepts connections from listening sockets, up to a limit. At the limit, and when told to, it suspends: the
 // kernel's backlog then queues the clients and nobody is turned away. The supervisor, workers and threads use it.
 import { createServer, type Server, type Socket } from 'node:net';
+import { now } from '../clock.js';
 import { closeDescriptor, duplicate, isReadable } from './descriptor.js';
 
 export interface AcceptorOptions {
@@ -10,6 +11,8 @@ export interface AcceptorOptions {
   readonly backlog: number;
   /** Connections served at the same time, at least 1. */
   readonly limit: number;
+  /** Others accept from the same sockets: leaves them their part of a burst. */
+  readonly isShared: boolean;
   /** Leave the bytes of a new connection unread, for a socket that is handed on to somebody else. */
   readonly handOver: boolean;
   /** Serves a connection; settles when it has ended. Never rejects. */
@@ -18,6 +21,15 @@ export interface AcceptorOptions {
   readonly onCrowded: () => void;
 }
 
+/**
+ * Who accepts takes all that wait before anybody else has woken up, and with connections that are kept one worker then
+ * has the work of all. So it naps after each that makes it more than it lately had (milliseconds); a worker whose
+ * connections come and go is not held up.
+ */
+const nap = 0.05;
+const lately = 100;
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
 /** How often a full house looks whether somebody waits outside (milliseconds). */
 const lookEvery = 100;
 
@@ -25,6 +37,9 @@ export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #doors: Door[];
   #active = 0;
+  /** The most connections that there were lately, and since when. */
+  #crest = 0;
+  #crestAt = 0;
   #wanted = false;
   #looking: NodeJS.Timeout | undefined;
 
@@ -52,12 +67,22 @@ export class Acceptor {
 
   readonly #accept = (socket: Socket): void => {
     this.#active++;
+    if (this.#options.isShared) this.#leaveSome();
     if (this.#active >= this.#options.limit) this.#reconsider();
     void this.#options.serve(socket).then(() => {
       this.#active--;
       if (this.#active === this.#options.limit - 1) this.#reconsider();
     });
   };
+
+  #leaveSome(): void {
+    const time = now();
+    if (time - this.#crestAt > lately) this.#crest = this.#active - 1;
+    if (this.#active <= this.#crest) return;
+    this.#crest = this.#active;
+    this.#crestAt = time;
+    Atomics.wait(sleeper, 0, 0, nap);
+  }
 
   #reconsider(): void {
     const open = this.#wanted && this.#active < this.#options.limit;

@@ -84,6 +84,7 @@ function listen(executor: Executor): Acceptor | undefined {
     fds: settings.listen,
     backlog: settings.backlog,
     limit: settings.maxConnections,
+    isShared: true,
     handOver: settings.executor !== 'inline',
     serve: (socket) => executor.run(socket),
     onCrowded: () => executor.shed(),

@@ -39,6 +39,7 @@ export class Pooled implements Strategy {
       fds: listen.map(duplicate),
       backlog: config.backlog,
       limit: config.maxConnections,
+      isShared: false,
       handOver: true,
       serve: (socket) => this.#place(socket),
       onCrowded: () => {

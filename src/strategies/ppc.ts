@@ -39,6 +39,7 @@ class ProcessPerConnection implements Strategy {
       fds: listen.map(duplicate),
       backlog: config.backlog,
       limit: config.maxConnections,
+      isShared: false,
       handOver: true,
       serve: (socket) => this.#serve(socket),
       onCrowded: shedder(() => this.#children),

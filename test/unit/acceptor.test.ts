@@ -1,7 +1,7 @@
 // Accepting up to a limit: who comes when it is reached waits in the kernel's queue.
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { Acceptor } from '../../src/os/acceptor.ts';
 import { openListeningSocket, portOf } from '../../src/os/listening-socket.ts';
 import { eventually } from '../helpers/eventually.ts';
@@ -14,7 +14,7 @@ afterEach(() => {
 });
 
 /** An acceptor on `doors` sockets that greets whom it serves, until the client ends. */
-function accepting(limit: number, doors = 1) {
+function accepting(limit: number, doors = 1, isShared = false) {
   const fds = Array.from({ length: doors }, () => openListeningSocket({ kind: 'tcp', host: '127.0.0.1', port: 0 }, 64));
   const ports = fds.map(portOf);
   const seen = { most: 0, crowded: 0 };
@@ -22,6 +22,7 @@ function accepting(limit: number, doors = 1) {
     fds,
     backlog: 64,
     limit,
+    isShared,
     handOver: false,
     serve: async (socket) => {
       seen.most = Math.max(seen.most, acceptor.active);
@@ -103,5 +104,22 @@ test('close gives the sockets back, open or suspended, and leaves connections al
     expect(acceptor.active).toBe(1);
     client.end();
     await eventually('the connection to end', () => acceptor.active === 0);
+  }
+});
+
+test.each([
+  ['shared', true, 8],
+  ['its own', false, 0],
+])('a socket that is %s: a burst is left to others in part', async (_, isShared, naps) => {
+  const wait = vi.spyOn(Atomics, 'wait');
+  try {
+    const { come } = accepting(100, 1, isShared);
+    const burst = Array.from({ length: 8 }, () => come().resume());
+    await Promise.all(burst.map((client) => once(client, 'connect')));
+    acceptor.start();
+    await eventually('all to be served', () => burst.every(greeted));
+    expect(wait).toHaveBeenCalledTimes(naps);
+  } finally {
+    wait.mockRestore();
   }
 });
