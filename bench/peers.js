@@ -16,7 +16,7 @@ const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
 const page = path.join(root, 'docs/benchmarks.md');
 const { version: ours } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 const app = path.join(root, 'bench/peers/app.js');
-const terms = { connections: [64], rounds: 3, durationMs: 2000, rate: undefined };
+const terms = { connections: [64], rounds: 3, durationMs: 1500, rate: undefined };
 const shown = ['rps', 'p50', 'p99', 'errors', 'cpu', 'memory', 'memory-per-connection', 'held'];
 
 const controller = new AbortController();
