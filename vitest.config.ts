@@ -8,6 +8,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     pool: 'threads',
-    maxWorkers: 2,
+    // They wait for most of the time; where nobody is in a hurry, fewer disturb each other less.
+    maxWorkers: Number(process.env.MPSERVE_TEST_WORKERS ?? 3),
   },
 });

@@ -46,7 +46,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['config', 'errors'],
   ['events', 'config/config'],
   ['log', 'config/config', 'errors', 'events', 'os/descriptor'],
-  ['os', 'config/address'],
+  ['os', 'config/address', 'clock'],
   ['process/messages', 'errors', 'events'],
   ['process/settings', 'config/config', 'config/model', 'log/destination'],
 ];

@@ -29,7 +29,12 @@ test.each<[string, string[], number, string | RegExp]>([
   ['a value out of range', ['--workers', '1025'], 2, /^--workers must be .* from 1 to 1024, or auto, not '1025'$/],
   ['a flag given twice', ['--model', 'ppc', '--model', 'tpc'], 2, '--model is given 2 times (ppc, tpc); give it once'],
   ['two apps', ['a', 'b'], 2, "unexpected argument 'b' after 'a': mpserve serve takes no more than [app]"],
-  ['a switch of another command', ['--json'], 2, '--json goes with mpserve config only; leave it out'],
+  [
+    'a switch of another command',
+    ['--json'],
+    2,
+    '--json goes with mpserve bench, mpserve advise and mpserve config only; leave it out',
+  ],
   ['an unknown shell', ['completion', 'tcsh'], 2, "the shell must be bash, zsh or fish, not 'tcsh'"],
   ['a bad address', ['--bind', '::1'], 2, /^--bind must have its IPv6 address in brackets/],
   ['a bad duration', ['--header-timeout', '5x'], 2, /^--header-timeout must be a time such as .*, not '5x'$/],

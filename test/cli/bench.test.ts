@@ -21,7 +21,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 let files = 0;
 async function bench(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const file = path.join(folder, `${++files}.json`);
-  const run = await runCli(['bench', ...args, '--json', file], { env, ms: 60_000 });
+  const run = await runCli(['bench', ...args, '--json', file], { env, ms: 110_000 });
   const results = (): Results => JSON.parse(readFileSync(file, 'utf8'));
   const cell = (contender: string, scenario: string): Cell | undefined =>
     results().cells.find((one) => one.contender === contender && one.scenario === scenario);
@@ -48,7 +48,7 @@ test('every scenario with the demo app: a table, and all figures as JSON', async
   // Node's timers never fire early.
   expect(cell('hybrid', 'wait')?.rounds[0]?.latencyMs?.p50).toBeGreaterThanOrEqual(19);
   expect(cell('hybrid', 'idle')?.rounds[0]?.connectionsHeld).toBeGreaterThan(1);
-});
+}, 120_000);
 
 test('a stall is in the percentiles of an open loop, and a closed one says that it cannot show it', async () => {
   const args = ['--url', '/stall-once', '--models', 'prefork', '--workers', '1', '--scenarios', 'own'];
@@ -66,7 +66,7 @@ test('a stall is in the percentiles of an open loop, and a closed one says that 
 
   expect(closed.cell('prefork', 'own')?.rounds[0]?.latencyMs?.p99).toBeLessThan(late?.p90 ?? 0);
   expect(closed.stdout).toContain('a closed loop waits for each answer');
-});
+}, 60_000);
 
 test('a model under which the app fails is a line with its error, and the others go on', async () => {
   const args = [app, ...quick, '--models', 'prefork,prethread', '--scenarios', 'own'];
@@ -177,11 +177,11 @@ describe('a comparison that is', () => {
   });
 });
 
-describe.concurrent('advise', () => {
+describe.concurrent('advise', { timeout: 90_000 }, () => {
   const short = ['--rounds', '2', '--duration', '500ms', '--connections', '4'];
 
   test('sees no reason to leave the default for an app that waits', async () => {
-    const { code, stdout, left } = await runCli(['advise', app, '--url', '/wait20', ...short], { ms: 60_000 });
+    const { code, stdout, left } = await runCli(['advise', app, '--url', '/wait20', ...short], { ms: 80_000 });
     expect({ code, left }).toEqual({ code: 0, left: [] });
     expect(stdout).toMatch(/^Stay with prefork/);
     expect(stdout).toContain(`Run:       mpserve ${app} --model prefork --workers 2`);
@@ -189,7 +189,7 @@ describe.concurrent('advise', () => {
   });
 
   test('isolates an app that ends its process all the time', async () => {
-    const { code, stdout } = await runCli(['advise', app, '--url', '/exit-often', ...short], { ms: 60_000 });
+    const { code, stdout } = await runCli(['advise', app, '--url', '/exit-often', ...short], { ms: 80_000 });
     expect(code).toBe(0);
     expect(stdout).toMatch(/^Use (ppc|tpc)\./);
     expect(stdout).toMatch(/requests are lost, and it loses least of them: prefork [\d.]+ %/);

@@ -92,7 +92,7 @@ describe.each([1, 8])('with %i connection(s)', (connections) => {
     expect(run.errors).toEqual({ ...none, connection: expect.any(Number) });
     expectAll(run.errors.connection, lost, connections);
     expectAll(run.requests, run.asked - lost, connections);
-    expect(run.asked).toBeGreaterThan(10 * connections);
+    expect(run.asked).toBeGreaterThan(connections);
   });
 
   // On one connection requests follow one another: their latencies cannot add up to more than the time.
