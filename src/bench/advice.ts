@@ -49,39 +49,39 @@ type Terms = Omit<Plan, 'rivals' | 'scenarios'>;
 export async function advise({ pooled, isolating }: Candidates, scenario: Scenario, terms: Terms): Promise<Advice> {
   const first = await bench({ ...terms, rivals: pooled, scenarios: [scenario] });
   const losses = first.cells.flatMap((cell) => medianOf(loss, cell) ?? []);
-  if (first.interrupted || losses.every((share) => share < worthIsolating)) return fastest([first], pooled);
+  if (first.interrupted || losses.every((share) => share < worthIsolating)) return fastest(first, pooled);
 
   const second = await bench({ ...terms, rivals: isolating, scenarios: [scenario] });
   return safest([first, second], pooled);
 }
 
-function fastest(results: readonly Results[], candidates: readonly Rival[]): Advice {
-  const cells = results.flatMap((one) => one.cells);
+/** Who answers most, of one scenario; among those that are alike the default, which is the first of `candidates`. */
+export function fastest(results: Results, candidates: readonly Pick<Rival, 'name'>[]): Advice {
+  const { cells } = results;
   const summaries = cells.map((cell) => summarise(throughput, cell));
   const ranks = rank(throughput, summaries);
   const best = ranks.indexOf('best');
   const usual = candidates[0]?.name ?? '';
   const hasUsual = cells.some(({ contender }) => contender === usual);
-  // Where several are alike, the default; and if that is not among them, the first of them.
   const tied = cells.filter((_, i) => ranks[i] === 'tie').map(({ contender }) => contender);
-  const model =
-    best >= 0
-      ? (cells[best]?.contender ?? usual)
-      : tied.includes(usual) || tied.length === 0
-        ? usual
-        : (tied[0] ?? usual);
+  const model = cells[best]?.contender ?? (tied.includes(usual) ? usual : (tied[0] ?? usual));
   const numbers = cells.map((cell, i) => `${cell.contender} ${words(throughput, summaries[i])}`).join(', ');
   const isWorthIt = model !== usual || !hasUsual;
   const isSteady = summaries.every((one) => one && one.most - one.least <= steady * one.median);
   const confidence = isSteady ? 'sure' : best < 0 ? 'a toss-up' : 'fairly sure';
+  const finding =
+    best >= 0
+      ? 'it answers most requests/s'
+      : model === usual
+        ? 'no difference worth having in requests/s'
+        : `${tied.join(' and ')} answer most requests/s, and are alike`;
   return {
     model,
-    because:
-      best < 0 ? `no difference worth having in requests/s: ${numbers}` : `it answers most requests/s: ${numbers}`,
-    givesUp: sacrifices(model, cells, results),
+    because: `${finding}: ${numbers}`,
+    givesUp: sacrifices(model, cells, [results]),
     confidence,
     isWorthIt,
-    results,
+    results: [results],
   };
 }
 
