@@ -25,8 +25,8 @@ export async function send({ port }, amount) {
   await autocannon({ url: `http://127.0.0.1:${port}/`, connections: Math.min(connections, amount), amount });
 }
 
-/** Opens `count` connections one after the other. @returns the milliseconds to the first byte of each answer. */
-export async function timesToFirstByte({ pid, port }, count) {
+/** Opens `count` connections one after the other, `pauseMs` after each. @returns the milliseconds to the first byte of each answer. */
+export async function timesToFirstByte({ pid, port }, count, pauseMs = 30) {
   const times = [];
   const resting = processTree(pid).length;
   for (let i = 0; i < count; i++) {
@@ -38,7 +38,7 @@ export async function timesToFirstByte({ pid, port }, count) {
     socket.destroy();
     // The one before must not run beside the one that is measured.
     while (processTree(pid).length > resting) await pause(5);
-    await pause(30);
+    await pause(pauseMs);
   }
   return times;
 }

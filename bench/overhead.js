@@ -35,6 +35,12 @@ const cpuOneEach = {
   of: (server) => cpuPerRequest(server, seconds, { oneRequestEach: true }),
 };
 const firstByte = { unit: 'ms', warmUp: 64, of: async (server) => median(await timesToFirstByte(server, 9)) };
+/** At five connections a second. */
+const firstByteSlowly = {
+  unit: 'ms',
+  warmUp: 16,
+  of: async (server) => median(await timesToFirstByte(server, 9, 200)),
+};
 const boot = {
   unit: 'ms',
   warmUp: 1,
@@ -64,6 +70,14 @@ const rows = [
     baseline('thread-per-connection'),
     firstByte,
     1.3,
+  ],
+  [
+    'ppc-spares',
+    'ppc --spares 8, time to the first byte, beside ppc without',
+    mpserve('--model', 'ppc', '--spares', '8'),
+    mpserve('--model', 'ppc'),
+    firstByteSlowly,
+    0.15,
   ],
   ['prefork-boot', 'prefork, 2 workers, start to ready', prefork, cluster, boot, 1.6],
   ['supervisor-memory', 'supervisor, proportional memory', prefork, bare, memory, 1.2],

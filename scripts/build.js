@@ -1,4 +1,4 @@
-// Builds `dist/`: tsc for every module and its types, then the two roots that run inside workers once more as
+// Builds `dist/`: tsc for every module and its types, then the three roots that run inside workers once more as
 // one CommonJS file each. A child that serves one connection pays for every module it loads: one file without
 // the ES module loader starts in half the time (docs/decisions/0002-bundled-worker-entries.md has the figures).
 import { execFileSync } from 'node:child_process';
@@ -18,7 +18,7 @@ try {
   execFileSync(process.execPath, [tsc, '-p', root, '--outDir', fresh], { stdio: 'inherit' });
   await build({
     absWorkingDir: fresh,
-    entryPoints: ['process/entry.js', 'executor/thread-entry.js'],
+    entryPoints: ['process/entry.js', 'executor/thread-entry.js', 'executor/watchdog-entry.js'],
     outdir: '.',
     outbase: '.',
     outExtension: { '.js': '.cjs' },

@@ -1,10 +1,12 @@
-// Writes docs/options.md from the option table in `dist/`, which must have been built.
+// Writes docs/options.md and docs/signals.md from the tables in `dist/`, which must have been built.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { optionsPage } from '../dist/config/docs.js';
 import { listOptions, optionTable } from '../dist/config/options.js';
 import { models } from '../dist/strategies/index.js';
+import { signalsPage } from '../dist/supervisor/signals-page.js';
 
 const facts = Object.values(models);
-const page = new URL('../docs/options.md', import.meta.url);
-mkdirSync(new URL('.', page), { recursive: true });
-writeFileSync(page, optionsPage(listOptions(optionTable(facts)), facts));
+const page = (name) => new URL(`../docs/${name}.md`, import.meta.url);
+mkdirSync(new URL('.', page('options')), { recursive: true });
+writeFileSync(page('options'), optionsPage(listOptions(optionTable(facts)), facts));
+writeFileSync(page('signals'), signalsPage());

@@ -22,14 +22,22 @@ interface RequestFields {
   readonly url: string;
 }
 
+/** A request that is being served, and for how long. */
+export interface RequestInFlight extends RequestFields {
+  readonly ageMs: number;
+}
+
 /** What happened inside a worker; it does not know who it is. */
 export type WorkerEvent =
   | ({ event: 'request-failed'; err: ErrorRecord } & RequestFields)
   | ({ event: 'response-cut'; err: ErrorRecord } & RequestFields)
   | ({ event: 'client-gone'; err: ErrorRecord } & RequestFields)
+  | ({ event: 'request-overdue'; err: ErrorRecord } & RequestFields)
   | { event: 'app-crashed'; err: ErrorRecord }
   | { event: 'thread-lost'; tid: number; connections: number; replacedInMs: number }
   | { event: 'thread-unfit'; tid: number; reason: string; retryInMs: number }
+  /** The event loop stood still. Without a stack it was in native code, and without requests, too. */
+  | { event: 'hung'; tid?: number; stillMs: number; stack: readonly string[]; requests: readonly RequestInFlight[] }
   | { event: 'connection-lost'; reason: string }
   | { event: 'connections-shed'; count: number }
   | { event: 'access-log-failed'; reason: string }
@@ -52,8 +60,16 @@ export type ServerEvent =
   | { event: 'worker-died'; worker: number; pid: number; reason: string; replacedInMs: number | undefined }
   | { event: 'worker-unfit'; worker: number; reason: string }
   | { event: 'worker-killed'; worker: number; pid: number; reason: string }
+  | { event: 'worker-recycled'; worker: number; pid: number; reason: string }
   | { event: 'output'; pid: number; stream: 'stdout' | 'stderr'; text: string }
   | { event: 'log-resumed'; lost: number }
+  | { event: 'reloading'; reason: string }
+  | { event: 'reloaded'; generation: number; workers: number; ms: number }
+  | { event: 'scaled'; from: number; to: number; reason: string }
+  | { event: 'drained'; reason: string }
+  | { event: 'logs-reopened'; files: readonly string[]; reason: string }
+  | { event: 'operation-refused'; action: string; reason: string; by: string }
+  | { event: 'operation-failed'; action: string; reason: string }
   | { event: 'stopping'; reason: string; gracefulMs: number }
   | { event: 'stopped'; reason: string; requests: number };
 
@@ -73,6 +89,7 @@ export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => 
   ],
   'worker-unfit': ['error', (e) => `a new worker ${e.worker} could not be started: ${e.reason}; trying again`],
   'worker-killed': ['warn', (e) => `killed worker ${e.worker} (pid ${e.pid}): ${e.reason}`],
+  'worker-recycled': ['info', (e) => `replaced worker ${e.worker} (pid ${e.pid}), as ${e.reason}`],
   'thread-lost': [
     'error',
     (e) =>
@@ -82,6 +99,12 @@ export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => 
   'thread-unfit': [
     'error',
     (e) => `a new thread could not load the app: ${e.reason}; trying again in ${e.retryInMs} ms`,
+  ],
+  hung: [
+    'error',
+    (e) =>
+      `${e.tid ? `thread ${e.tid} of worker pid ${e.pid}` : `worker pid ${e.pid}`} has stood still for ${Math.round(e.stillMs)} ms in ` +
+      `${e.stack[0] ?? 'native code'}, with ${e.requests.length} request(s); it is ended${e.stack.length === 0 && e.tid ? ' as soon as that returns' : ''} and replaced`,
   ],
   'connection-lost': ['error', (e) => `a connection was closed unserved: ${e.reason}`],
   'connections-shed': [
@@ -97,9 +120,20 @@ export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => 
     'error',
     (e) => `the app failed after its answer had begun, so the connection was cut: ${e.err.message}`,
   ],
+  'request-overdue': ['error', (e) => `a request was answered for the app, which took too long: ${e.err.message}`],
   'client-gone': ['debug', () => 'the client went away before its answer was complete'],
   'app-crashed': ['fatal', (e) => `uncaught in the app, which ends this worker: ${e.err.message}`],
   output: ['info', (e) => e.text],
+  reloading: ['info', (e) => `reloading (${e.reason}): the old generation serves until the new one is ready`],
+  reloaded: [
+    'info',
+    (e) => `reloaded: generation ${e.generation} serves with ${e.workers} worker(s), after ${e.ms} ms`,
+  ],
+  scaled: ['info', (e) => `scaled from ${e.from} to ${e.to} workers (${e.reason})`],
+  drained: ['warn', (e) => `drained (${e.reason}): clients wait until a reload or more workers`],
+  'logs-reopened': ['info', (e) => `opened ${e.files.join(' and ')} anew (${e.reason})`],
+  'operation-refused': ['warn', (e) => `cannot ${e.action} (${e.by}): ${e.reason}`],
+  'operation-failed': ['error', (e) => `the ${e.action} has failed, what served before goes on: ${e.reason}`],
   stopping: ['info', (e) => `stopping (${e.reason}): draining for up to ${e.gracefulMs} ms`],
   stopped: ['info', (e) => `stopped (${e.reason}) after ${e.requests} request(s)`],
 };

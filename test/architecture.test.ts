@@ -24,13 +24,16 @@ const leaves = [
 const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['index', 'config/user-config'],
   // The supervisor's side.
-  ['cli', 'supervisor/supervisor', 'strategies/index', 'process/spawn', 'bench', ...leaves],
+  ['cli', 'supervisor/supervisor', 'strategies/index', 'process/spawn', 'control', 'bench', ...leaves],
   // Starts servers as a user would, and knows nothing of their insides.
   ['bench', ...leaves],
-  ['supervisor', 'strategies', 'process/spawn', ...leaves],
-  ['strategies', 'process/handle', 'process/pool', 'process/spawn', ...leaves],
+  ['supervisor', 'strategies', 'process/spawn', 'control', ...leaves],
+  // What an operator and a server say to each other.
+  ['control', ...leaves],
+  ['strategies', 'process/handle', 'process/pool', 'process/recycler', 'process/spawn', ...leaves],
   ['process/handle', ...leaves],
   ['process/lines'],
+  ['process/recycler', 'process/handle', 'process/pool', ...leaves],
   ['process/pool', 'process/handle', 'process/spawn', ...leaves],
   ['process/spawn', 'process/handle', 'process/lines', ...leaves],
   // The worker's side.
@@ -72,8 +75,10 @@ const owners: Readonly<Record<string, readonly string[]>> = {
     'app/load-failure',
     'config/fault',
     'config/node-arg',
+    'config/user',
     'bench/rival',
     'bench/measurement',
+    'cli/daemon',
   ],
   'node:worker_threads': ['executor'],
 };
@@ -166,12 +171,15 @@ test('the supervisor loads nothing of what runs an app', () => {
   ).toEqual([]);
 });
 
-test.each(['process/entry', 'executor/thread-entry'])('%s loads nothing of the supervisor', (root) => {
-  const loaded = [...reach(root)];
-  expect(
-    loaded.filter((file) => ['cli', 'supervisor', 'strategies', 'process/handle'].some((place) => isIn(place, file))),
-  ).toEqual([]);
-});
+test.each(['process/entry', 'executor/thread-entry', 'executor/watchdog-entry'])(
+  '%s loads nothing of the supervisor',
+  (root) => {
+    const loaded = [...reach(root)];
+    expect(
+      loaded.filter((file) => ['cli', 'supervisor', 'strategies', 'process/handle'].some((place) => isIn(place, file))),
+    ).toEqual([]);
+  },
+);
 
 test('nobody but the strategies asks which model it is', () => {
   const names = /'(ppc|prefork|tpc|prethread|hybrid)'/g;

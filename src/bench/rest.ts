@@ -1,6 +1,6 @@
 // Waits until a server is at rest. All rivals are up at the same time, and one that still works off what its last
 // client has left (processes for connections that are gone) would slow down the next one that is measured.
-import { cpuSeconds, hasProc } from '../os/process-tree.js';
+import { cpuSeconds, hasProc, processTree } from '../os/process-tree.js';
 
 /** Between two looks, and how often nothing may be seen before it counts (milliseconds). */
 const lookEvery = 100;
@@ -19,7 +19,10 @@ export async function atRest(pid: number, signal: AbortSignal): Promise<void> {
     const [before, began] = [cpuSeconds(pid), performance.now()];
     await pause(lookEvery);
     const used = cpuSeconds(pid) - before;
-    quiet = used * 1000 <= share * (performance.now() - began) ? quiet + 1 : 0;
+    // Who computes on a busy machine may have got next to nothing of it.
+    const isQuiet =
+      used * 1000 <= share * (performance.now() - began) && !processTree(pid).some(({ isRunning }) => isRunning);
+    quiet = isQuiet ? quiet + 1 : 0;
   }
 }
 

@@ -1,8 +1,10 @@
 // The table of commands, a file each. A command is loaded when it is run.
 import { adviseOptions, benchOptions } from '../config/bench-options.js';
 import type { CommandFacts, CommandLine } from '../config/help.js';
+import { oneOf } from '../config/kind.js';
 import type { Loaded } from '../config/load.js';
 import type { OptionTable } from '../config/options.js';
+import { actions, queries } from '../control/protocol.js';
 
 /** What a command gets. */
 export interface Call {
@@ -29,10 +31,18 @@ export const commands: readonly Command[] = [
     summary: 'Serve an app: a file, FILE#EXPORT, a directory, or the built-in demo',
     default: true,
     switches: [],
-    run: async (call) => {
-      const [{ serve }, loaded] = [await import('./serve.js'), await call.load()];
-      return serve(loaded);
-    },
+    run: async (call) => (await import('./serve.js')).serve(call.load),
+  },
+  {
+    name: 'ctl',
+    takes: '<what> [N]',
+    most: 2,
+    summary: `Ask a running server, or tell it what to do: ${oneOf([...queries, ...actions])}`,
+    switches: [
+      { flag: 'json', description: 'Print JSON' },
+      { flag: 'now', description: 'With stop: do not wait for what is in flight' },
+    ],
+    run: async (call) => (await import('./ctl.js')).control(call),
   },
   {
     name: 'bench',

@@ -1,8 +1,8 @@
 // `mpserve config`: prints each option with its value and where that came from. Starts nothing.
 
-import type { Loaded } from '../config/load.js';
-import { listOptions, type Option } from '../config/options.js';
+import { listOptions, type Option, type OptionTable } from '../config/options.js';
 import { origin, type Source } from '../config/source.js';
+import type { Settings } from '../control/protocol.js';
 import type { Call } from './commands.js';
 import { complain } from './complain.js';
 
@@ -15,16 +15,21 @@ interface Entry {
 
 export async function printConfig(call: Call): Promise<number> {
   const loaded = await call.load();
-  const entries = listOptions(call.table)
-    .filter((option) => option.key in loaded.sources)
-    .map((option) => entry(option, loaded));
   for (const warning of loaded.warnings) complain(`warning: ${warning}`);
-  console.log(call.switches.has('json') ? json(entries) : aligned(entries));
+  console.log(writeConfig(call.table, loaded, call.switches.has('json')));
   return 0;
 }
 
-function entry(option: Option, { config, sources }: Loaded): Entry {
-  const key = option.key as keyof Loaded['config'];
+/** Of this process, or of a server that has told us. */
+export function writeConfig(table: OptionTable, settings: Settings, isJson: boolean): string {
+  const entries = listOptions(table)
+    .filter((option) => option.key in settings.sources)
+    .map((option) => entry(option, settings));
+  return isJson ? json(entries) : aligned(entries);
+}
+
+function entry(option: Option, { config, sources }: Settings): Entry {
+  const key = option.key as keyof Settings['config'];
   const value = config[key];
   return { option, value: value === undefined ? null : option.kind.write(value), source: sources[key] };
 }

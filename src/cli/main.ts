@@ -53,7 +53,7 @@ async function run(argv: readonly string[]): Promise<number> {
     loadConfig({
       table,
       models: facts,
-      argv: { ...given.values, app: words[0] },
+      argv: { ...given.values, app: command.takes === '[app]' ? words[0] : undefined },
       env: process.env,
       cwd: process.cwd(),
       cores: availableParallelism(),
@@ -93,8 +93,9 @@ function checkForeign(command: Command, argv: readonly string[]): void {
 }
 
 function checkWords(command: Command, words: readonly string[]): void {
-  if (words.length > 1) {
-    const [first, second] = words;
+  const { most: allowed = 1 } = command;
+  if (words.length > allowed) {
+    const [first, second] = words.slice(allowed - 1);
     const most = `mpserve ${command.name} takes no more than ${command.takes}`;
     throw new StartupError(ExitCode.config, `unexpected argument '${second}' after '${first}': ${most}`);
   }

@@ -1,6 +1,6 @@
 // Where the app is that a user named: a file, `file#export` or a directory. Loads nothing and decides nothing about
 // its kind: that is for whoever runs it.
-import { statSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 
 /** What may be left off the name of a file, as with `node FILE`. */
@@ -30,6 +30,18 @@ export function locateApp(app: string, cwd: string): AppPlace | undefined {
     }
   }
   return undefined;
+}
+
+/**
+ * `app` as an absolute path of which no part is a link: whoever loads it later, after a link was set to another
+ * release, still gets this one. A directory of static files stays as it was named. Throws where the file system does not
+ * let us look.
+ */
+export function releaseOf(app: string, cwd: string): string {
+  const place = locateApp(app, cwd);
+  if (!place || place.isDirectory) return path.resolve(cwd, app);
+  const file = realpathSync(path.resolve(cwd, place.file));
+  return place.exported === undefined ? file : `${file}#${place.exported}`;
 }
 
 /** `app` with the extension that was left off; undefined if it is not there. Throws as `locateApp` does. */

@@ -49,14 +49,20 @@ export async function readArguments(
   const valued = flags.filter((option) => option.kind.metavar).map((option) => option.flag);
   const boolean = flags.filter((option) => !option.kind.metavar).map((option) => option.flag);
   const plain = switches.map(({ flag }) => flag);
-  const { argv: parsed, error } = parse.detailed([...argv], {
-    string: valued,
-    boolean: [...boolean, ...plain],
-    array: flags.filter((option) => option.kind.repeatable).map((option) => option.flag),
-    narg: Object.fromEntries(valued.map((flag) => [flag, 1])),
-    alias: Object.fromEntries(switches.map(({ flag, alias }) => [flag, alias ?? []])),
-    configuration: parserConfiguration,
-  });
+  // A number is no flag, whatever stands before it: `ctl scale -1`. The value of a flag stays with its flag.
+  const isNumber = (word: string, i: number): boolean =>
+    /^-\d+$/.test(word) && !valued.includes((argv[i - 1] ?? '').replace(/^--/, ''));
+  const { argv: parsed, error } = parse.detailed(
+    argv.filter((word, i) => !isNumber(word, i)),
+    {
+      string: valued,
+      boolean: [...boolean, ...plain],
+      array: flags.filter((option) => option.kind.repeatable).map((option) => option.flag),
+      narg: Object.fromEntries(valued.map((flag) => [flag, 1])),
+      alias: Object.fromEntries(switches.map(({ flag, alias }) => [flag, alias ?? []])),
+      configuration: parserConfiguration,
+    },
+  );
   const missing = error && /: (.*)$/.exec(error.message)?.[1];
   if (missing) throw wrong(`--${missing} needs a value; write --${missing}=VALUE`);
   const known = new Set([...valued, ...boolean, ...plain, ...switches.map(({ alias }) => alias)]);
@@ -78,7 +84,8 @@ export async function readArguments(
     }
     values[key] = value;
   }
-  return { words: parsed._.map(String), values, switches: new Set(plain.filter((flag) => parsed[flag] === true)) };
+  const words = [...parsed._.map(String), ...argv.filter(isNumber)];
+  return { words, values, switches: new Set(plain.filter((flag) => parsed[flag] === true)) };
 }
 
 async function unknownFlag(name: string, negated: boolean, argv: readonly string[], known: Set<string | undefined>) {

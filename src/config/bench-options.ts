@@ -1,6 +1,6 @@
 // The options that `bench` and `advise` take besides the server's. They are no settings of a server, so they stand in
 // no configuration file and no variable.
-import { count, file, type Kind, type Reading } from './kind.js';
+import { count, file, type Kind, type Reading, target } from './kind.js';
 import type { CommandOption } from './options.js';
 import { duration } from './quantity.js';
 
@@ -35,17 +35,6 @@ const method: Kind<string> = {
   // RFC 9110, section 9.1: a token; in capitals, as all that are in use.
   read: (raw) =>
     /^[A-Z]+$/.test(String(raw)) ? { value: String(raw) } : { refused: 'be a method such as GET or POST' },
-  write: (value) => value,
-};
-
-const target: Kind<string> = {
-  metavar: 'PATH',
-  read(raw) {
-    const text = String(raw);
-    return /^\/[\x21-\x7e]*$/.test(text)
-      ? { value: text }
-      : { refused: 'be a path on the server, with its query if it has one, such as /search?q=x' };
-  },
   write: (value) => value,
 };
 

@@ -1,5 +1,6 @@
 // The user's configuration file: finds it, loads it, and makes sure that it is an object. Judges no key or value.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ExitCode, StartupError } from '../errors.js';
@@ -51,12 +52,26 @@ async function parseJson(file: string, text: string): Promise<unknown> {
 
 async function load(file: string): Promise<unknown> {
   try {
-    const { default: exported } = (await import(pathToFileURL(file).href)) as { default?: unknown };
+    const { default: exported } = (await import(asNew(file))) as { default?: unknown };
     return typeof exported === 'function' ? await exported() : exported;
   } catch (error) {
     const { whereInModule } = await import('./fault.js');
     throw wrong(`${whereInModule(error, file)}: ${error instanceof Error ? error : `threw ${error}`}`, error);
   }
+}
+
+/** How often each file has been loaded. */
+const loads = new Map<string, number>();
+
+/** What to import so that a file which has been loaded before is read again. */
+function asNew(file: string): string {
+  const nth = loads.get(file) ?? 0;
+  loads.set(file, nth + 1);
+  const url = pathToFileURL(file);
+  if (nth === 0) return url.href;
+  delete createRequire(url).cache[realpathSync(file)]; // of CommonJS, which goes by the name of the file
+  url.search = `?load=${nth}`; // of ES modules
+  return url.href;
 }
 
 function describe(content: unknown): string {

@@ -23,11 +23,38 @@ export interface Config {
   readonly keepAliveTimeout: number;
   readonly gracefulTimeout: number;
   readonly bootTimeout: number;
+  /** An event loop that stands still for so long is ended. */
+  readonly hangTimeout: number;
+  /** From the head of a request until its answer is whole. */
+  readonly requestDeadline: number;
   /** Sizes in bytes. `maxBodySize` 0 is no limit. */
   readonly maxHeaderSize: number;
   readonly maxBodySize: number;
   /** 0 is no limit. */
   readonly maxRequestsPerConnection: number;
+  /** Asked of each worker until the answer is good, before it counts as ready. */
+  readonly readyPath: string | undefined;
+  /** When draining, an idle connection is closed after so long without a byte. */
+  readonly drainQuiet: number;
+  /** Processes or threads that wait, with the app loaded, for a connection each. */
+  readonly spares: number;
+  /** When a worker is replaced: requests that it has served and up to so many more, bytes of memory, milliseconds. 0 is never. */
+  readonly maxRequests: number;
+  readonly maxRequestsJitter: number;
+  readonly maxMemory: number;
+  readonly maxAge: number;
+  /** Whom the workers are, by name or number; undefined is whoever has started the server. */
+  readonly user: string | undefined;
+  readonly group: string | undefined;
+  /** Of the workers (umask(2)); undefined is as it was. */
+  readonly umask: number | undefined;
+  /** Of the Unix sockets among `bind`, as in chmod(2). */
+  readonly socketMode: number;
+  /** Go on in a process of its own; undefined means no such file. */
+  readonly daemon: boolean;
+  readonly pidFile: string | undefined;
+  /** Path of the control socket; undefined for none. */
+  readonly control: string | undefined;
   readonly logFile: string | undefined;
   readonly logLevel: LogLevel;
   /** undefined: pretty on a terminal, JSON elsewhere. */
@@ -44,5 +71,12 @@ export interface Config {
 /** What bounds one connection and its requests; the pipeline's part of the configuration. */
 export type Limits = Pick<
   Config,
-  'headerTimeout' | 'requestTimeout' | 'keepAliveTimeout' | 'maxHeaderSize' | 'maxBodySize' | 'maxRequestsPerConnection'
+  | 'headerTimeout'
+  | 'requestTimeout'
+  | 'keepAliveTimeout'
+  | 'maxHeaderSize'
+  | 'maxBodySize'
+  | 'maxRequestsPerConnection'
+  | 'requestDeadline'
+  | 'drainQuiet'
 >;

@@ -52,6 +52,11 @@ export function accept({ accept }: Settings, from: From, facts: ModelFacts): Con
   throw wrong(`${setting(from.accept)} must be ${oneOf(facts.accept)} with the model ${facts.name}, not '${accept}'`);
 }
 
+/** A server that can be found by its pid file can be asked there, too: `app.ctl` for `app.pid`. */
+export function controlBeside(pidFile: string | undefined): string | undefined {
+  return pidFile === undefined ? undefined : `${pidFile.replace(/\.pid$/, '')}.ctl`;
+}
+
 /** Node refuses a header timeout beyond the request timeout. A default gives way; two that the user chose do not. */
 export function headerTimeout({ headerTimeout, requestTimeout }: Settings, from: From): number {
   if (requestTimeout === 0 || headerTimeout <= requestTimeout) return headerTimeout;

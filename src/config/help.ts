@@ -10,6 +10,8 @@ export interface CommandFacts {
   readonly name: string;
   /** What may follow it: `[app]`. */
   readonly takes: string;
+  /** So many words; 1 where nothing is said. */
+  readonly most?: number;
   /** One line. */
   readonly summary: string;
   /** Run when no command is named. */

@@ -84,6 +84,37 @@ export const file: Kind<string> = {
   rebase: (value, base, cwd) => (base === cwd ? value : path.resolve(base, value)),
 };
 
+/** Of a user or a group. */
+export const name: Kind<string> = {
+  metavar: 'NAME',
+  read: (raw) =>
+    /^[\w.][\w.@$-]{0,63}$/.test(String(raw)) ? { value: String(raw) } : { refused: 'be a name or a number' },
+  write: (value) => value,
+};
+
+/** Permissions in octal, as of chmod(1). */
+export const mode: Kind<number> = {
+  metavar: 'MODE',
+  range: '000 to 777',
+  read: (raw) =>
+    typeof raw === 'string' && /^0?[0-7]{1,3}$/.test(raw)
+      ? { value: Number.parseInt(String(raw), 8) }
+      : { refused: "be text with a mode in octal, as in '660'" },
+  write: (value) => value.toString(8).padStart(3, '0'),
+};
+
+/** The target of a request (RFC 9112, section 3.2.1). */
+export const target: Kind<string> = {
+  metavar: 'PATH',
+  read(raw) {
+    const text = String(raw);
+    return /^\/[\x21-\x7e]*$/.test(text)
+      ? { value: text }
+      : { refused: 'be a path on the server, with its query if it has one, such as /search?q=x' };
+  },
+  write: (value) => value,
+};
+
 /** A file, `-` for standard output, or `off`, which reads as undefined. */
 export const outlet: Kind<string | undefined> = {
   metavar: 'PATH|-|off',

@@ -6,7 +6,7 @@ import { ExitCode, StartupError } from '../errors.js';
 import { appExtensions, findApp } from './app-path.js';
 import type { Config } from './config.js';
 import { findConfigFile, readConfigFile } from './config-file.js';
-import { accept, checkBind, headerTimeout, units } from './constraints.js';
+import { accept, checkBind, controlBeside, headerTimeout, units } from './constraints.js';
 import { type Kind, oneOf } from './kind.js';
 import type { ModelFacts } from './model.js';
 import { didYouMean } from './nearest.js';
@@ -63,7 +63,7 @@ export async function loadConfig(input: Input): Promise<Loaded> {
   }
   const settings = values as Settings;
   const from = sources as Record<Key, Source>;
-  const warnings = [...idleOptions(table, facts, settings.app, given), ...(await mistypedVariables(table, input.env))];
+  const warnings = [...idleOptions(table, facts, settings, given), ...(await mistypedVariables(table, input.env))];
 
   checkBind(settings.bind, from.bind);
   const { config: _, ...rest } = settings;
@@ -72,6 +72,7 @@ export async function loadConfig(input: Input): Promise<Loaded> {
     app: await presentApp(settings.app, from.app, input),
     ...units(settings, from, facts, input.cores),
     accept: accept(settings, from, facts),
+    control: settings.control ?? controlBeside(settings.pidFile),
     headerTimeout: headerTimeout(settings, from),
   });
   Object.freeze(config.bind);
@@ -132,12 +133,14 @@ export async function readValue<T>(kind: Kind<T>, raw: unknown, source: Source):
 function idleOptions(
   table: OptionTable,
   facts: ModelFacts,
-  app: string | undefined,
+  settings: Settings,
   given: Map<Key, Given>,
 ): readonly string[] {
   return listOptions(table).flatMap((option) => {
     const source = given.get(option.key)?.source;
-    const why = source && option.idle?.(facts, app);
+    // Whoever asks for what holds anyway, as a written-out configuration does, need not hear of it.
+    const isDefault = settings[option.key] === option.default;
+    const why = source && !isDefault && option.idle?.(facts, settings.app);
     return why ? [`${setting(source)} does nothing ${why}`] : [];
   });
 }

@@ -9,9 +9,12 @@ import {
   countOrAuto,
   file,
   type Kind,
+  mode,
+  name,
   nodeArguments,
   oneOf,
   outlet,
+  target,
 } from './kind.js';
 import type { Accept, ModelFacts } from './model.js';
 import { duration, size } from './quantity.js';
@@ -73,6 +76,7 @@ export const maxUnits = 1024;
 /** In the order in which they are listed. */
 export function optionTable(models: readonly ModelFacts[]): OptionTable {
   const accepts = [...new Set(models.flatMap((facts) => facts.accept))];
+  const lasting = (facts: ModelFacts) => (facts.once ? withModel(facts) : undefined);
   const rows: { readonly [K in keyof Settings]: Row<Settings[K]> } = {
     app: {
       group: 'App and model',
@@ -113,6 +117,14 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
       defaultWords: byModel(models, (facts) => facts.accept[0]),
       idle: (facts) => (facts.accept.length > 0 ? undefined : withModel(facts)),
     },
+    spares: {
+      group: 'App and model',
+      kind: count(0, maxUnits),
+      description:
+        'Processes or threads that wait with the app loaded, so that a connection costs no start; each serves one and ends',
+      default: 0,
+      idle: (facts) => (facts.spares ? undefined : withModel(facts)),
+    },
     nodeArg: {
       group: 'App and model',
       kind: nodeArguments,
@@ -149,6 +161,12 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
       description: 'Connections that the kernel queues until they are accepted; it may have a lower limit of its own',
       default: 511,
     },
+    socketMode: {
+      group: 'Listening',
+      kind: mode,
+      description: 'Mode of the Unix sockets, in octal: 660 lets the group connect, too',
+      default: 0o600,
+    },
     maxConnections: {
       group: 'Listening',
       kind: count(1, 1_000_000),
@@ -168,6 +186,13 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
       kind: duration(0, day),
       description: 'Time for a client to send a whole request; 0 is no limit',
       default: 300 * second,
+    },
+    requestDeadline: {
+      group: 'Limits and timeouts',
+      kind: duration(0, day),
+      description:
+        'Time for the app to answer a request in full; then the client gets 504 and the app an abort of req.signal; 0 is no limit',
+      default: 0,
     },
     keepAliveTimeout: {
       group: 'Limits and timeouts',
@@ -200,6 +225,91 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
       kind: duration(1, day),
       description: 'Time to finish what is in flight when stopping; then workers are killed',
       default: 30 * second,
+    },
+    hangTimeout: {
+      group: 'Life',
+      kind: duration(0, day),
+      description:
+        'When the event loop of a worker or thread stands still for so long, log in which code and with which requests, and replace it; 0 is never',
+      default: (facts) => (facts.once ? 0 : 30 * second),
+      defaultWords: byModel(models, (facts) => (facts.once ? '0' : '30s')),
+    },
+    readyPath: {
+      group: 'Life',
+      kind: target,
+      description: 'A new worker is ready only when it answers GET PATH with 2xx or 3xx, within --boot-timeout',
+      defaultWords: 'when the app has loaded',
+    },
+    drainQuiet: {
+      group: 'Life',
+      kind: duration(0, day),
+      description:
+        'While draining, time without a byte after which a kept-alive connection is closed, so that a request on its way is not met by a closed socket',
+      default: second,
+    },
+    maxRequests: {
+      group: 'Life',
+      kind: count(0, 1_000_000_000),
+      description: 'Replace a worker when it has served so many requests; 0 is never',
+      default: 0,
+      idle: lasting,
+    },
+    maxRequestsJitter: {
+      group: 'Life',
+      kind: count(0, 1_000_000_000),
+      description: 'Up to so many requests more, by chance, so that workers are not replaced all at once',
+      default: 0,
+      idle: lasting,
+    },
+    maxMemory: {
+      group: 'Life',
+      kind: size(0, 1024 * 1024 * mega),
+      description: 'Replace a worker process whose resident memory is larger; 0 is never. Needs /proc',
+      default: 0,
+      idle: lasting,
+    },
+    maxAge: {
+      group: 'Life',
+      kind: duration(0, 365 * day),
+      description: 'Replace a worker that has served for so long; 0 is never',
+      default: 0,
+      idle: lasting,
+    },
+    user: {
+      group: 'Life',
+      kind: name,
+      description: 'Run the workers as this user, who is taken on before the app is loaded; needs root',
+      defaultWords: 'whoever starts the server',
+    },
+    group: {
+      group: 'Life',
+      kind: name,
+      description: 'Run the workers in this group; needs root',
+      defaultWords: 'that of --user',
+    },
+    umask: {
+      group: 'Life',
+      kind: mode,
+      description: 'The file mode creation mask of the workers, in octal',
+      defaultWords: 'as it is',
+    },
+    daemon: {
+      group: 'Life',
+      kind: boolean,
+      description: 'Go on in the background; the command ends when the server is ready, or has failed',
+      default: false,
+    },
+    pidFile: {
+      group: 'Life',
+      kind: file,
+      description: 'Write the number of the process to this file; one that a dead server has left is replaced',
+      defaultWords: 'none',
+    },
+    control: {
+      group: 'Life',
+      kind: file,
+      description: 'Answer mpserve ctl on this Unix socket, which only its owner may use (mode 0600)',
+      defaultWords: 'off, or beside --pid-file: app.ctl for app.pid',
     },
     bootTimeout: {
       group: 'Life',

@@ -5,7 +5,7 @@ import type { Leave } from './farewell.js';
 
 export interface Executor {
   /** Loads the app. Settles when a connection could be served. @throws StartupError */
-  start(): Promise<void>;
+  start(options?: { readonly isRehearsed?: boolean }): Promise<void>;
   /** Serves a connection. Settles when it has ended; never rejects, whatever the client or the app does. */
   run(socket: Socket): Promise<void>;
   /** Ends all connections gracefully, and cuts what is left after `ms` milliseconds. Always settles soon after. */

@@ -2,11 +2,12 @@
 import type { Socket } from 'node:net';
 import type { App } from '../app/app.js';
 import { loadApp } from '../app/load.js';
-import type { WorkerIdentity } from '../events.js';
+import type { RequestInFlight, WorkerIdentity } from '../events.js';
 import { createPipeline, type Pipeline } from '../pipeline/pipeline.js';
 import type { ThreadSettings } from '../process/settings.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
 import { farewell, type Leave } from './farewell.js';
+import { untilReady } from './readiness.js';
 
 export class Inline implements Executor {
   readonly #settings: ThreadSettings;
@@ -25,13 +26,14 @@ export class Inline implements Executor {
     this.#tell = tell;
   }
 
-  async start(): Promise<void> {
+  /** @param isRehearsed whether an app that was loaded the same way has been found to be ready before */
+  async start({ isRehearsed = false } = {}): Promise<void> {
     this.#before = process.getActiveResourcesInfo();
     const { app: target, addresses, demoFaults, bootTimeout: timeout } = this.#settings;
     const app = await loadApp({ target, addresses, demoFaults, timeout });
     this.#app = app;
-    const { limits, limitsGiven, accessLog } = this.#settings;
-    this.#pipeline = await createPipeline({
+    const { limits, limitsGiven, accessLog, readyPath } = this.#settings;
+    const pipeline = await createPipeline({
       app,
       limits,
       limitsGiven,
@@ -40,6 +42,8 @@ export class Inline implements Executor {
       maxConnections: this.#maxConnections,
       tell: this.#tell,
     });
+    if (readyPath !== undefined && !isRehearsed) await untilReady(pipeline, readyPath, timeout);
+    this.#pipeline = pipeline;
   }
 
   async run(socket: Socket): Promise<void> {
@@ -54,6 +58,11 @@ export class Inline implements Executor {
 
   snapshot(): ExecutorSnapshot {
     return { served: this.#pipeline?.served ?? 0 };
+  }
+
+  /** The requests that are being served. */
+  inFlight(): readonly RequestInFlight[] {
+    return this.#pipeline?.inFlight() ?? [];
   }
 
   shed(): void {

@@ -8,8 +8,10 @@ import { errorRecord } from '../events.js';
 import { Acceptor } from '../os/acceptor.js';
 import type { Tell } from './executor.js';
 import type { Leave } from './farewell.js';
+import { beat } from './heartbeat.js';
 import { Inline } from './inline.js';
-import type { FromThread, Hello, ThreadData, ToThread } from './thread-messages.js';
+import { confessing } from './stuck.js';
+import { type FromThread, type Hello, slot, type ThreadData, type ToThread } from './thread-messages.js';
 
 /** Served requests are reported this often while there are any (milliseconds). */
 const reportEvery = 1000;
@@ -32,7 +34,7 @@ let loading: Promise<void> = Promise.resolve();
 /** A descriptor that was dup'ed for this thread and now belongs to it. */
 const serve = (fd: number): Promise<void> => {
   // Whoever handed it over looks here whether this thread ever got to it.
-  if (taken) Atomics.add(taken, 0, 1);
+  if (taken) Atomics.add(taken, slot.taken, 1);
   return executor?.run(new Socket({ fd, readable: true, writable: true, allowHalfOpen: true })) ?? Promise.resolve();
 };
 
@@ -43,6 +45,8 @@ const handlers: { readonly [T in ToThread['type']]: (message: Extract<ToThread, 
   load: (message) => {
     loading = load(message);
   },
+  // Without an app it is not taken, and whoever gave it sees to it.
+  serve: ({ fd }) => void loading.then(() => executor && serveOnly(fd)),
   drain: ({ ms }) => void drain(ms, 'told'),
   'idle?': () => say({ type: 'idle', ms: executor?.idleFor() ?? -1 }),
   shed: () => executor?.shed(),
@@ -55,16 +59,20 @@ if (only) loading = load({ type: 'load', listen: [], maxConnections: 1, taken: o
 
 async function load({ listen, maxConnections, taken: counter }: Extract<ToThread, { type: 'load' }>): Promise<void> {
   taken = counter;
+  if (settings.hangTimeout > 0) {
+    beat(counter, slot.beats, settings.hangTimeout);
+    confessing((stack, stillMs) => tell({ event: 'hung', stack, stillMs, requests: executor?.inFlight() ?? [] }));
+  }
   const inline = new Inline(settings, identity, maxConnections, tell);
   try {
-    await inline.start();
+    await inline.start({ isRehearsed: only !== undefined });
   } catch (error) {
     const { message, stack = '' } = error as Error;
     say({ type: 'failed', exitCode: error instanceof StartupError ? error.exitCode : ExitCode.boot, message, stack });
     return;
   }
   executor = inline;
-  if (only) void serve(only.fd).then(() => drain(farewellMs, 'done'));
+  if (only?.fd !== undefined) serveOnly(only.fd);
   if (listen.length > 0 && !draining) {
     acceptor = new Acceptor({
       fds: listen,
@@ -78,6 +86,11 @@ async function load({ listen, maxConnections, taken: counter }: Extract<ToThread
     acceptor.start();
   }
   say({ type: 'ready' });
+}
+
+/** The one connection that this thread is for. */
+function serveOnly(fd: number): void {
+  void serve(fd).then(() => drain(farewellMs, 'done'));
 }
 
 async function drain(ms: number, leave: Leave): Promise<void> {

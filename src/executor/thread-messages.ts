@@ -6,6 +6,8 @@ import type { ThreadSettings } from '../process/settings.js';
 export type ToThread =
   /** Load the app; then accept on these descriptors, which now belong to the thread. */
   | { type: 'load'; listen: readonly number[]; maxConnections: number; taken: Int32Array }
+  /** Serve this connection, which now belongs to you, and end with it. */
+  | { type: 'serve'; fd: number }
   | Extract<ToWorker, { type: 'drain' | 'idle?' | 'shed' }>;
 
 export type FromThread =
@@ -22,8 +24,15 @@ export interface Hello {
 
 export interface ThreadData {
   readonly settings: ThreadSettings;
-  /** The one connection that the thread is for, with the counter that says whether it took it; none in a pool. */
-  readonly only?: { readonly fd: number; readonly taken: Int32Array };
+  /** The one connection that the thread is for, if it is there already, and the counters; absent in a pool. */
+  readonly only?: { readonly fd?: number; readonly taken: Int32Array };
+}
+
+/** What is where in the memory that a thread shares with its process: connections taken, and turns of its event loop. */
+export const slot = { taken: 0, beats: 1 } as const;
+
+export function sharedCounters(): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(4 * Object.keys(slot).length));
 }
 
 /** What went wrong with a thread that is gone and was never ready. */

@@ -1,23 +1,26 @@
 // Runs each connection on a thread of its own, which is started for it and ends with it.
 import type { Socket } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { BackOff } from '../back-off.js';
 import { shedder } from '../balance/shedder.js';
 import { within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { closeDescriptor, detach } from '../os/descriptor.js';
 import type { WorkerSettings } from '../process/settings.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
+import { type End, LoneThread, threadFile } from './lone-thread.js';
 import { lastWord, Thread } from './thread.js';
 import { endedLoading, isHello, type ThreadData } from './thread-messages.js';
-
-const threadFile = fileURLToPath(new URL('../executor/thread-entry.cjs', import.meta.url));
+import { type ThreadWatch, watchOf } from './thread-watch.js';
 
 export class ThreadPerConnection implements Executor {
   readonly #settings: WorkerSettings;
   readonly #tell: Tell;
-  readonly #threads = new Set<Thread>();
-  readonly #ends = new Set<Promise<void>>();
+  readonly #watch: ThreadWatch;
+  readonly #threads = new Set<LoneThread>();
+  /** Those among them that have no connection yet. */
+  readonly #spares = new Set<LoneThread>();
+  readonly #backOff = new BackOff();
   #served = 0;
   /** What a thread that starts in the middle of a drain is told at once. */
   #drainMs: number | undefined;
@@ -25,6 +28,7 @@ export class ThreadPerConnection implements Executor {
   constructor(settings: WorkerSettings, tell: Tell) {
     this.#settings = settings;
     this.#tell = tell;
+    this.#watch = watchOf(settings, tell);
   }
 
   /** One thread loads the app and ends: what cannot be loaded should be known before the first client comes. */
@@ -43,73 +47,78 @@ export class ThreadPerConnection implements Executor {
       });
     });
     void worker.terminate();
+    this.#refill();
   }
 
   async run(socket: Socket): Promise<void> {
-    const end = this.#serve(socket).catch((error: Error) => {
-      this.#tell({ event: 'connection-lost', reason: error.message });
-    });
-    this.#ends.add(end);
-    await end;
-    this.#ends.delete(end);
+    try {
+      await this.#serve(socket);
+    } catch (error) {
+      this.#tell({ event: 'connection-lost', reason: (error as Error).message });
+    }
   }
 
   async drain(ms: number): Promise<void> {
     this.#drainMs = ms;
-    for (const thread of this.#threads) thread.say({ type: 'drain', ms });
-    await within(ms + lastWord, Promise.all(this.#ends));
+    for (const thread of this.#threads) thread.drain(ms);
+    this.#spares.clear();
+    await within(ms + lastWord, Promise.all([...this.#threads].map(({ ended }) => ended)));
   }
 
   snapshot(): ExecutorSnapshot {
-    return { served: [...this.#threads].reduce((sum, { served }) => sum + served, this.#served) };
+    return { served: this.#channels().reduce((sum, { served }) => sum + served, this.#served) };
   }
 
-  readonly shed = shedder(() => this.#threads);
+  readonly shed = shedder(() => this.#channels());
 
   /** Settles when the connection has ended. */
   async #serve(socket: Socket): Promise<void> {
     const fd = detach(socket);
     if (fd === undefined) return;
-    const taken = new Int32Array(new SharedArrayBuffer(4));
-    const worker = this.#start({ fd, taken });
-    await new Promise<void>((ended) => {
-      let thread: Thread | undefined;
-      let reason = 'its thread ended before it took the connection';
-      worker.on('message', (message: unknown) => {
-        if (!isHello(message)) return;
-        thread = new Thread(message, this.#tell);
-        this.#threads.add(thread);
-        if (this.#drainMs !== undefined) thread.say({ type: 'drain', ms: this.#drainMs });
-        thread.ready.catch((error: Error) => {
-          reason = error.message;
-          void worker.terminate();
-        });
-      });
-      worker.on('error', (error: Error) => {
-        reason = error.message; // and 'exit' follows
-      });
-      worker.on('exit', () => {
-        if (Atomics.load(taken, 0) === 0) {
-          closeDescriptor(fd); // it is still ours
-          this.#tell({ event: 'connection-lost', reason });
-        }
-        if (thread) {
-          this.#threads.delete(thread);
-          thread.close();
-          this.#served += thread.served;
-        }
-        ended();
-      });
-    });
+    const [spare] = this.#spares;
+    if (spare) this.#spares.delete(spare);
+    let end = await this.#given(spare, fd);
+    // A spare that died before it took the connection has cost its client nothing: it gets a thread of its own.
+    if (spare && end.left !== undefined && this.#drainMs === undefined) end = await this.#given(undefined, end.left);
+    if (end.left === undefined) return;
+    closeDescriptor(end.left);
+    this.#tell({ event: 'connection-lost', reason: end.reason });
   }
 
-  /** @throws when the system refuses another thread; the descriptor is closed then. */
-  #start(only: NonNullable<ThreadData['only']>): Worker {
+  #given(spare: LoneThread | undefined, fd: number): Promise<End> {
+    const thread = spare?.serve(fd) ? spare : this.#start(fd);
+    this.#refill();
+    return thread.ended;
+  }
+
+  /** Starts threads before there are connections for them (--spares). */
+  #refill(): void {
+    const later = (): void => void setTimeout(() => this.#refill(), this.#backOff.died(0)).unref();
     try {
-      return new Worker(threadFile, { workerData: { settings: this.#settings, only } satisfies ThreadData });
-    } catch (error) {
-      closeDescriptor(only.fd);
-      throw error;
+      while (this.#drainMs === undefined && this.#spares.size < this.#settings.spares) {
+        const spare = this.#start();
+        this.#spares.add(spare);
+        // One that ends without ever having had a connection is replaced, later and later.
+        void spare.ended.then(() => this.#spares.delete(spare) && later());
+      }
+    } catch {
+      later(); // the system refuses another thread; a connection can still have one of its own when it comes
     }
+  }
+
+  #start(fd?: number): LoneThread {
+    const thread = new LoneThread(this.#settings, this.#tell, this.#watch, fd);
+    this.#threads.add(thread);
+    if (this.#drainMs !== undefined) thread.drain(this.#drainMs);
+    void thread.ended.then(({ served }) => {
+      this.#threads.delete(thread);
+      this.#served += served;
+    });
+    return thread;
+  }
+
+  /** Those that can be asked. */
+  #channels(): Thread[] {
+    return [...this.#threads].flatMap(({ thread }) => thread ?? []);
   }
 }

@@ -15,12 +15,14 @@ import type { WorkerSettings } from '../process/settings.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
 import { lastWord, Thread } from './thread.js';
 import { endedLoading, isHello, type ThreadData } from './thread-messages.js';
+import { type ThreadWatch, watchOf } from './thread-watch.js';
 
 const threadFile = fileURLToPath(new URL('../executor/thread-entry.cjs', import.meta.url));
 
 export class ThreadPool implements Executor {
   readonly #settings: WorkerSettings;
   readonly #tell: Tell;
+  readonly #watch: ThreadWatch;
   /** Shares of the limit that no thread has. */
   readonly #shares: number[];
   readonly #balance = roundRobin();
@@ -40,6 +42,7 @@ export class ThreadPool implements Executor {
   constructor(settings: WorkerSettings, tell: Tell) {
     this.#settings = settings;
     this.#tell = tell;
+    this.#watch = watchOf(settings, tell);
     this.#shares = divide(settings.maxConnections, settings.threads);
   }
 
@@ -116,13 +119,18 @@ export class ThreadPool implements Executor {
       const listen = this.#settings.threadAccept === 'shared' ? this.#settings.listen.map(duplicate) : [];
       thread.say({ type: 'load', listen, maxConnections: thread.share, taken: thread.taken });
       await thread.ready;
+      if (this.#threads.has(thread.id)) this.#watch.watch(thread.id, thread.taken, () => this.#terminate(thread));
       for (const serve of this.#waiting.splice(0)) serve();
     } catch (error) {
       if (this.#onBootFailure) return this.#onBootFailure(error as Error);
       this.#unfit(thread, (error as Error).message);
       // Its end makes piscina start another.
-      void this.#pool?.threads.find(({ threadId }) => threadId === thread.id)?.terminate();
+      this.#terminate(thread);
     }
+  }
+
+  #terminate({ id }: Thread): void {
+    void this.#pool?.threads.find(({ threadId }) => threadId === id)?.terminate();
   }
 
   /** A replacement could not load the app; the next one tries it later. */
@@ -161,6 +169,7 @@ export class ThreadPool implements Executor {
     }
     if (!thread) return;
     this.#threads.delete(thread.id);
+    this.#watch.forget(thread.id);
     thread.close();
     this.#shares.push(thread.share);
     this.#servedByTheDead += thread.served;

@@ -4,7 +4,7 @@ import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { now } from '../clock.js';
 import { StartupError } from '../errors.js';
 import type { Tell } from './executor.js';
-import type { FromThread, Hello, ToThread } from './thread-messages.js';
+import { type FromThread, type Hello, sharedCounters, type ToThread } from './thread-messages.js';
 
 export class Thread {
   readonly id: number;
@@ -13,7 +13,7 @@ export class Thread {
   /** Settles when its connections have ended after `drain`, or it has ended itself. */
   readonly drained: Promise<void>;
   /** Connections that it has taken, counted by itself in memory that both sides see. */
-  readonly taken = new Int32Array(new SharedArrayBuffer(4));
+  readonly taken = sharedCounters();
   /** The most connections that it may have. */
   readonly share: number;
   /** Those of the connections posted to it that have not ended. */

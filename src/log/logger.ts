@@ -10,13 +10,20 @@ import { LineQueue } from './line-queue.js';
 /** Something that lines are written to. */
 export type LineStream = Pick<Writable, 'write'>;
 
-export function subscribeLog(events: Events, level: Config['logLevel'], stream: LineStream): void {
+/** @returns what logs an event, for those that came before */
+export function subscribeLog(
+  events: Events,
+  level: Config['logLevel'],
+  stream: LineStream,
+): (event: ServerEvent) => void {
   const logger = pino({ level, base: null, serializers }, stream as Writable);
-  events.on('event', (event) => {
+  const log = (event: ServerEvent): void => {
     const [at, sentence] = wording[event.event] as [Config['logLevel'], (e: ServerEvent) => string];
     if (at === 'silent') return;
     logger[at]('pid' in event ? event : { pid: process.pid, ...event }, sentence(event));
-  });
+  };
+  events.on('event', log);
+  return log;
 }
 
 /** An error came as a record already; pino's own serializer would name its class `Object`. */

@@ -1,10 +1,12 @@
 // File descriptors as Node does not show them: the number behind a socket, a copy of it, its end.
 // An fd number handed to somebody belongs to them: whoever holds it when something fails closes it.
-import { constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { platform } from 'node:process';
 import { checked, libc } from './libc.js';
 
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const POLLIN = 1;
@@ -35,6 +37,29 @@ function descriptorOf(socket: Socket): number | undefined {
 /** A second descriptor for the same open file, closed on exec. @throws SystemCallError (EMFILE, EBADF) */
 export function duplicate(fd: number): number {
   return checked('fcntl(F_DUPFD_CLOEXEC)', libc().fcntl(fd, F_DUPFD_CLOEXEC, 'int', 0));
+}
+
+/**
+ * Puts the file `path`, opened for appending, in the place of what is behind `fd`, in one step: whoever writes there,
+ * in whichever thread, writes to the one or to the other. @throws Error when it cannot be opened; nothing has changed
+ */
+export function reopen(fd: number, path: string): void {
+  const fresh = openSync(path, 'a', 0o640);
+  try {
+    checked('dup2', libc().dup2(fresh, fd));
+    closeOnExec(fd);
+  } finally {
+    closeSync(fresh);
+  }
+}
+
+/** Two connected descriptors, closed on exec, which belong to the caller (socketpair(2)). @throws SystemCallError */
+export function socketPair(): readonly [number, number] {
+  const pair = Buffer.alloc(8);
+  checked('socketpair', libc().socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+  const fds = [pair.readInt32LE(0), pair.readInt32LE(4)] as const;
+  for (const fd of fds) closeOnExec(fd);
+  return fds;
 }
 
 /** Whether there is something to read from `fd`; on a listening socket, a client in the queue (poll(2)). */

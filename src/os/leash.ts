@@ -2,11 +2,9 @@
 // the IPC channel close: a socket pair whose other end raises SIGKILL in the worker when ours is closed, and the
 // kernel closes ours when the supervisor dies. (prctl's PR_SET_PDEATHSIG would have to run in every worker.)
 import { platform } from 'node:process';
-import { closeDescriptor, closeOnExec } from './descriptor.js';
+import { closeDescriptor, socketPair } from './descriptor.js';
 import { checked, libc } from './libc.js';
 
-const AF_UNIX = 1;
-const SOCK_STREAM = 1;
 const SIGKILL = 9;
 // fcntl(2), "File and socket signals"; Linux only.
 const F_SETFL = 4;
@@ -27,13 +25,8 @@ export interface Leash {
 /** undefined where the system cannot do it (macOS): there a worker ends when it sees the channel close. */
 export function createLeash(): Leash | undefined {
   if (platform !== 'linux') return undefined;
-  const { socketpair, fcntl } = libc();
-  const pair = Buffer.alloc(8);
-  checked('socketpair', socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
-  const held = pair.readInt32LE(0);
-  const fd = pair.readInt32LE(4);
-  closeOnExec(held);
-  closeOnExec(fd);
+  const { fcntl } = libc();
+  const [held, fd] = socketPair();
   return {
     fd,
     tie(pid) {

@@ -9,7 +9,9 @@ interface Libc {
   bind(fd: number, address: Buffer, length: number): number;
   listen(fd: number, backlog: number): number;
   getsockname(fd: number, address: Buffer, length: Buffer): number;
+  sendto(fd: number, data: Buffer, length: number, flags: number, address: Buffer, size: number): number;
   fcntl(fd: number, command: number, type: 'int', value: number): number;
+  dup2(from: number, to: number): number;
   socketpair(domain: number, type: number, protocol: number, pair: Buffer): number;
   poll(entries: Buffer, count: number, timeout: number): number;
   /** Not on macOS. */
@@ -55,7 +57,9 @@ function load(): Libc {
     bind: library.func('int bind(int, const void*, uint32_t)'),
     listen: library.func('int listen(int, int)'),
     getsockname: library.func('int getsockname(int, void*, void*)'),
+    sendto: library.func('long sendto(int, const void*, unsigned long, int, const void*, uint32_t)'),
     fcntl: library.func('int fcntl(int, int, ...)'),
+    dup2: library.func('int dup2(int, int)'),
     socketpair: library.func('int socketpair(int, int, int, void*)'),
     poll: library.func('int poll(void*, unsigned long, int)'),
     ...(platform === 'linux' && { sched_setscheduler: library.func('int sched_setscheduler(int, int, const void*)') }),

@@ -53,9 +53,26 @@ export function openListeningSocket(address: Address, backlog: number): number {
 
 /** The port that a TCP listening socket got, for those that asked for port 0. */
 export function portOf(fd: number): number {
+  return nameOf(fd).readUInt16BE(2);
+}
+
+/** Where a listening socket listens that somebody else has opened. @throws SystemCallError when it is no socket */
+export function addressOf(fd: number): Address {
+  const name = nameOf(fd);
+  const family = platform === 'darwin' ? name.readUInt8(1) : name.readUInt16LE(0);
+  if (family === AF_UNIX) return { kind: 'unix', path: name.toString('utf8', 2, Math.max(2, name.indexOf(0, 2))) };
+  const port = name.readUInt16BE(2);
+  if (family === AF_INET) return { kind: 'tcp', host: [...name.subarray(4, 8)].join('.'), port };
+  const groups = Array.from({ length: 8 }, (_, i) => name.readUInt16BE(8 + 2 * i).toString(16));
+  // The URL parser knows how to write it (RFC 5952).
+  return { kind: 'tcp', host: new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1), port };
+}
+
+/** struct sockaddr of whatever family. */
+function nameOf(fd: number): Buffer {
   const name = Buffer.alloc(128);
   checked('getsockname', libc().getsockname(fd, name, int(name.length)));
-  return name.readUInt16BE(2);
+  return name;
 }
 
 function int(value: number): Buffer {

@@ -11,6 +11,8 @@ interface Process {
   readonly parent: number;
   /** Of its own and of its children that have ended and were waited for. */
   readonly ticks: number;
+  /** Its main thread computes, or would if it were given a processor. */
+  readonly isRunning: boolean;
 }
 
 /** The process and all below it; empty when it is gone. */
@@ -28,13 +30,24 @@ export function cpuSeconds(root: number): number {
   return processTree(root).reduce((sum, { ticks }) => sum + ticks, 0) / ticksPerSecond;
 }
 
+/** The same of one process, and of its children that have ended. 0 when it is gone. */
+export function ownCpuSeconds(pid: number): number {
+  return (readProcess(pid)?.ticks ?? 0) / ticksPerSecond;
+}
+
 /** Proportional set size of one process in bytes: what several share counts in parts. 0 when it is gone. */
 export function proportionalMemory(pid: number): number {
   const kilobytes = /^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1];
   return Number(kilobytes ?? 0) * 1024;
 }
 
-/** The same of the process and all below it: what they share counts once. */
+/** Resident set size of one process in bytes; cheap, and what several share counts in each. 0 when it is gone. */
+export function residentMemory(pid: number): number {
+  const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1];
+  return Number(kilobytes ?? 0) * 1024;
+}
+
+/** The proportional one of the process and all below it: what they share counts once. */
 export function memoryOfTree(root: number): number {
   return processTree(root).reduce((sum, { pid }) => sum + proportionalMemory(pid), 0);
 }
@@ -51,10 +64,10 @@ export function cpuOfThreads(pid: number): ReadonlyMap<number, number> {
 function readProcess(pid: number): Process | undefined {
   const text = read(`/proc/${pid}/stat`);
   if (text === '') return undefined; // it has ended between the listing and the look
-  // The name in parentheses may hold anything, so count from behind it: fields 4 and 14 to 17.
+  // The name in parentheses may hold anything, so count from behind it: fields 3, 4 and 14 to 17.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
-  return { pid, parent: Number(fields[1]), ticks };
+  return { pid, parent: Number(fields[1]), ticks, isRunning: fields[0] === 'R' };
 }
 
 function read(file: string): string {

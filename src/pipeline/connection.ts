@@ -2,6 +2,8 @@
 // It decides nothing and closes nothing.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { RequestInFlight } from '../events.js';
+import type { NamedResponse } from './response.js';
 
 /** A client that moves fewer bytes than this between two looks at it has not moved. */
 const progressBytes = 256;
@@ -13,7 +15,8 @@ export class Connection {
   /** When it has been idle for too long, on the clock of `clock.ts`; `KeepAlive` sets it. */
   idleUntil = Number.POSITIVE_INFINITY;
   #request: IncomingMessage | undefined;
-  #response: ServerResponse | undefined;
+  #response: NamedResponse | undefined;
+  #begunAt = 0;
   #upgraded = false;
   #moved = 0;
   #movedAt: number;
@@ -28,9 +31,10 @@ export class Connection {
     return (socket as Keyed)[key];
   }
 
-  begin(request: IncomingMessage, response: ServerResponse): void {
+  begin(request: IncomingMessage, response: NamedResponse, now: number): void {
     this.#request = request;
     this.#response = response;
+    this.#begunAt = now;
   }
 
   /** From now on it speaks another protocol, of which nothing is known here. */
@@ -42,6 +46,14 @@ export class Connection {
   get betweenRequests(): boolean {
     if (this.#upgraded) return false;
     return this.#response === undefined || this.#response.writableFinished || this.#response.destroyed;
+  }
+
+  /** The request that is being answered, if any. */
+  inFlight(now: number): RequestInFlight | undefined {
+    const [request, response] = [this.#request, this.#response];
+    if (!request || !response || this.betweenRequests) return undefined;
+    const { method = '', url = '' } = request;
+    return { reqId: response.reqId, method, url, ageMs: Math.round(now - this.#begunAt) };
   }
 
   /** The answer that is being made now, if any. */

@@ -3,17 +3,18 @@
 import { now } from '../clock.js';
 import type { Connection } from './connection.js';
 
-/** An idle connection is closed after so long without a byte (milliseconds). */
-const quiet = 1000;
 const interval = 100;
 
 export class Drain {
   readonly #connections: ReadonlySet<Connection>;
+  readonly #quiet: number;
   /** Bytes read on each connection at the last look, and since when it has been so many. */
   readonly #seen = new WeakMap<Connection, { bytes: number; since: number }>();
 
-  constructor(connections: ReadonlySet<Connection>) {
+  /** @param quiet an idle connection is closed after so long without a byte (milliseconds) */
+  constructor(connections: ReadonlySet<Connection>, quiet: number) {
     this.#connections = connections;
+    this.#quiet = quiet;
     for (const { response } of connections) {
       // An answer that has not begun can still say that it is the connection's last.
       if (response && !response.headersSent) response.shouldKeepAlive = false;
@@ -42,7 +43,7 @@ export class Drain {
       const bytes = connection.socket.bytesRead;
       const seen = this.#seen.get(connection);
       if (seen?.bytes !== bytes) this.#seen.set(connection, { bytes, since: time });
-      else if (connection.betweenRequests && time - seen.since >= quiet) connection.socket.destroy();
+      else if (connection.betweenRequests && time - seen.since >= this.#quiet) connection.socket.destroy();
     }
   }
 }

@@ -6,12 +6,13 @@ import type { Duplex } from 'node:stream';
 import type { App } from '../app/app.js';
 import { now } from '../clock.js';
 import type { Limits } from '../config/config.js';
-import { errorRecord, type WorkerEvent, type WorkerIdentity } from '../events.js';
+import { errorRecord, type RequestInFlight, type WorkerEvent, type WorkerIdentity } from '../events.js';
 import type { Destination } from '../log/destination.js';
 import type { AccessLog } from './access-log.js';
 import { type AdoptingServer, adopt, createAdoptingServer, retire } from './adopting-server.js';
 import { appLimits } from './app-limits.js';
 import { Connection } from './connection.js';
+import { limitTime } from './deadline.js';
 import { Drain } from './drain.js';
 import { answerEarly, answerFailures } from './failures.js';
 import { KeepAlive } from './keep-alive.js';
@@ -52,6 +53,7 @@ export class Pipeline {
   readonly #shedding: Shedding;
   readonly #tell: PipelineOptions['tell'];
   readonly #nameRequest = createRequestIds();
+  readonly #drainQuiet: number;
   #drain: Drain | undefined;
   #served = 0;
 
@@ -63,11 +65,13 @@ export class Pipeline {
     this.#stages = [
       ...(accessLog ? [accessLog.stage] : []),
       answerFailures(tell),
+      ...(limits.requestDeadline > 0 ? [limitTime(limits.requestDeadline, answerEarly, tell)] : []),
       ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize, answerEarly)] : []),
     ];
     this.#keepAlive = new KeepAlive(this.#connections, limits.keepAliveTimeout);
     this.#shedding = new Shedding(this.#connections, maxConnections);
     this.#tell = tell;
+    this.#drainQuiet = limits.drainQuiet;
     this.#server = createAdoptingServer(limits);
     this.#server.on(
       'request',
@@ -98,6 +102,11 @@ export class Pipeline {
     });
   }
 
+  /** The requests that are being served now. */
+  inFlight(): readonly RequestInFlight[] {
+    return [...this.#connections].flatMap((connection) => connection.inFlight(now()) ?? []);
+  }
+
   /** For how long the slowest client has kept us waiting, in milliseconds; -1 while all wait for the app. */
   idleFor(): number {
     const time = now();
@@ -112,7 +121,7 @@ export class Pipeline {
 
   /** Finishes what is in flight; answers from now on end their connections. Aborting `deadline` cuts what is left. */
   async drain(deadline: AbortSignal): Promise<void> {
-    this.#drain ??= new Drain(this.#connections);
+    this.#drain ??= new Drain(this.#connections, this.#drainQuiet);
     await this.#drain.finish(deadline);
     this.#shedding.stop();
     this.#keepAlive.stop();
@@ -127,7 +136,7 @@ export class Pipeline {
       this.#served++;
       const reqId = this.#nameRequest(req);
       res.reqId = reqId;
-      Connection.of(req.socket)?.begin(req, res);
+      Connection.of(req.socket)?.begin(req, res, now());
       if (this.#drain) res.shouldKeepAlive = false;
       handle(req, res, reqId);
     };

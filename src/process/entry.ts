@@ -7,7 +7,9 @@ import { errorRecord } from '../events.js';
 import type { Executor, Tell } from '../executor/executor.js';
 import { deaf, type Leave } from '../executor/farewell.js';
 import { Inline } from '../executor/inline.js';
+import { confessing } from '../executor/stuck.js';
 import { Acceptor } from '../os/acceptor.js';
+import { reopen } from '../os/descriptor.js';
 import { type FromWorker, type ToWorker, tagged, untagged } from './messages.js';
 import { settingsVariable, type WorkerSettings } from './settings.js';
 
@@ -18,6 +20,8 @@ const farewellMs = 5000;
 
 const settings = JSON.parse(process.env[settingsVariable] ?? 'null') as WorkerSettings;
 delete process.env[settingsVariable]; // the app sees the environment that the user gave it
+
+if (settings.umask !== undefined) process.umask(settings.umask);
 
 const say = (message: FromWorker, said?: () => void): void => {
   // Without a channel there is no supervisor, and 'disconnect' has ended this process.
@@ -32,6 +36,20 @@ const executors: { readonly [E in WorkerSettings['executor']]: () => Promise<Exe
   'thread-per-connection': async () =>
     new (await import('../executor/thread-per-connection.js')).ThreadPerConnection(settings, tell),
 };
+
+/** The descriptor of the channel to the supervisor, as `spawn` places it. */
+const channel = 3;
+/** Not with a debugger, at whose breakpoints a loop stands still on purpose. */
+const isWatched = settings.hangTimeout > 0 && !process.execArgv.some((arg) => arg.startsWith('--inspect'));
+const watch = once(() => {
+  confessing((stack, stillMs) => tell({ event: 'hung', stack, stillMs, requests: inline.inFlight() }));
+  const native = { ...identity, event: 'hung', stack: [], stillMs: settings.hangTimeout, requests: [] } as const;
+  const obituary = `${JSON.stringify(tagged<FromWorker>({ type: 'event', event: native }))}\n`;
+  // Only now: a child of ppc that is not watched need not load it.
+  void import('../executor/watchdog.js').then(({ startWatchdog }) =>
+    startWatchdog(settings.hangTimeout, channel, obituary),
+  );
+});
 
 const inline = new Inline(settings, identity, settings.maxConnections, tell);
 let executor: Executor | undefined;
@@ -48,6 +66,7 @@ const handlers: {
   drain: ({ ms }) => void drain(ms, 'told'),
   'idle?': () => say({ type: 'idle', ms: executor === inline ? inline.idleFor() : -1 }),
   shed: () => executor?.shed(),
+  reopen: ({ path }) => say({ type: 'reopened', ...reopenAccessLog(path) }),
 };
 process.on('message', (raw: unknown, socket: unknown) => {
   const message = untagged<ToWorker>(raw);
@@ -60,10 +79,26 @@ process.on('uncaughtExceptionMonitor', (error) => tell({ event: 'app-crashed', e
 setInterval(report, reportEvery).unref();
 const started = start();
 
+/** `work`, the first time. */
+function once(work: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (!isDone) work();
+    isDone = true;
+  };
+}
+
+/** Runs a connection in `executor`. Where that is this event loop, it is watched from now on. */
+function run(executor: Executor, socket: Socket): Promise<void> {
+  if (isWatched && executor === inline) watch();
+  return executor.run(socket);
+}
+
 async function start(): Promise<void> {
   try {
     const made = await executors[settings.executor]();
-    await made.start();
+    // The children of ppc are many, and the one before them, which got the number 0, has been asked.
+    await made.start({ isRehearsed: settings.once && settings.worker > 0 });
     executor = made;
   } catch (error) {
     const { message, stack = '' } = error as Error;
@@ -86,7 +121,7 @@ function listen(executor: Executor): Acceptor | undefined {
     limit: settings.maxConnections,
     isShared: true,
     handOver: settings.executor !== 'inline',
-    serve: (socket) => executor.run(socket),
+    serve: (socket) => run(executor, socket),
     onCrowded: () => executor.shed(),
   });
   acceptor.start();
@@ -102,7 +137,7 @@ function take(id: number, socket: Socket): void {
 
 function serve(executor: Executor, id: number, socket: Socket): void {
   say({ type: 'accepted', id });
-  void executor.run(socket).then(() => {
+  void run(executor, socket).then(() => {
     say({ type: 'closed', id });
     if (settings.once) void drain(farewellMs, 'done');
   });
@@ -123,6 +158,16 @@ async function drain(ms: number, leave: Leave): Promise<void> {
   for (const { id, socket } of early.splice(0)) refuse(id, socket);
   await executor?.drain(until(deadline), leave);
   say({ type: 'served', count: unreported() }, () => process.exit(0));
+}
+
+/** For all threads, too: they write to the same descriptor. */
+function reopenAccessLog(path: string): { readonly failure?: string } {
+  try {
+    if (settings.accessLog) reopen(settings.accessLog.fd, path);
+    return {};
+  } catch (error) {
+    return { failure: (error as Error).message };
+  }
 }
 
 function report(): void {

@@ -47,7 +47,10 @@ export class WorkerHandle {
   #readyAt: number | undefined;
   #served = 0;
   #killing: NodeJS.Timeout | undefined;
+  /** Until when it may drain, on the clock of `clock.ts`. */
+  #drainBy = Number.POSITIVE_INFINITY;
   #onIdle: ((ms: number) => void) | undefined;
+  #onReopened: ((failure?: string) => void) | undefined;
 
   constructor(
     id: number,
@@ -88,6 +91,11 @@ export class WorkerHandle {
     return this.#served;
   }
 
+  /** For how long it has been able to serve (milliseconds); undefined if it never was. */
+  get readyMs(): number | undefined {
+    return this.#readyAt === undefined ? undefined : performance.now() - this.#readyAt;
+  }
+
   /**
    * Gives it a connection. The socket stays open here until it has answered; a refused one is the caller's again.
    * @param ended called when an accepted connection has ended, if only because the worker has
@@ -124,12 +132,37 @@ export class WorkerHandle {
     this.#say({ type: 'shed' });
   }
 
+  /**
+   * Has it open the file of its access log anew. Settles when it has, or has ended.
+   * @throws Error when it could not, or has not answered within `deadlineMs` milliseconds
+   */
+  async reopen(path: string, deadlineMs: number): Promise<void> {
+    const answered = new Promise<string | undefined>((answer) => {
+      this.#onReopened = answer;
+      this.#say({ type: 'reopen', path });
+    });
+    let late: NodeJS.Timeout | undefined;
+    const failure = await Promise.race([
+      answered,
+      this.#gone.then(() => undefined),
+      new Promise<string>((answer) => {
+        late = setTimeout(answer, deadlineMs, 'it is busy, and will do so when it is not');
+      }),
+    ]);
+    clearTimeout(late);
+    if (failure !== undefined) throw new Error(`worker ${this.id} (pid ${this.pid}): ${failure}`);
+  }
+
   /** Ends it gracefully within `ms` milliseconds, then by force. */
   drain(ms: number): void {
     if (this.#stage === 'gone') return;
     this.#stage = 'draining';
     this.#say({ type: 'drain', ms });
-    this.#killing ??= setTimeout(() => {
+    const by = now() + ms;
+    if (by >= this.#drainBy) return; // it has been told to be quicker
+    this.#drainBy = by;
+    clearTimeout(this.#killing);
+    this.#killing = setTimeout(() => {
       const reason = `it had not ended ${lastWord} ms after its ${ms} ms to drain`;
       this.#events.tell({ event: 'worker-killed', worker: this.id, pid: this.pid, reason });
       this.kill();
@@ -168,6 +201,7 @@ export class WorkerHandle {
           this.#served += count;
         },
         idle: ({ ms }) => this.#onIdle?.(ms),
+        reopened: ({ failure }) => this.#onReopened?.(failure),
         event: ({ event }) => this.#events.tell(event),
       };
       this.#child.on('message', (raw) => {
@@ -196,8 +230,7 @@ export class WorkerHandle {
         for (const id of [...this.#answers.keys()]) this.#answer(id, 'refused');
         for (const [, ended] of accepted) ended();
         this.#ends.clear();
-        const livedMs = this.#readyAt === undefined ? 0 : performance.now() - this.#readyAt;
-        resolve({ code, signal, livedMs, wanted });
+        resolve({ code, signal, livedMs: this.readyMs ?? 0, wanted });
       };
       void this.#gone.then(gone);
     });
@@ -228,6 +261,15 @@ export class WorkerHandle {
     if (this.#child.connected) this.#child.send(tagged(message), () => {}); // an error: it is gone, and `exit` says so
   }
 }
+
+/** As `WorkerHandle.reopen`, of all at once. @throws Error of the first that could not; the others have */
+export async function reopenAll(workers: readonly WorkerHandle[], path: string): Promise<void> {
+  const outcomes = await Promise.allSettled(workers.map((worker) => worker.reopen(path, reopenMs)));
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+/** A worker that has not opened its access log anew by then is busy (milliseconds). */
+const reopenMs = 5000;
 
 /** A worker died before it was ready and did not say why. */
 export class DiedYoung extends StartupError {

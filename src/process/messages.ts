@@ -12,7 +12,9 @@ export type ToWorker =
   /** For how long has your one connection been idle? Answered by `idle`. */
   | { type: 'idle?' }
   /** It is crowded: close the slowest of your idle connections, if there are any. */
-  | { type: 'shed' };
+  | { type: 'shed' }
+  /** The file of your access log has been renamed: go on in a new one of this path. Answered by `reopened`. */
+  | { type: 'reopen'; path: string };
 
 export type FromWorker =
   | { type: 'ready' }
@@ -25,6 +27,8 @@ export type FromWorker =
   | { type: 'served'; count: number }
   /** Milliseconds that the client has kept us waiting; -1 while it is the app's turn. */
   | { type: 'idle'; ms: number }
+  /** The access log has been opened anew, or it goes on in the old file, for this reason. */
+  | { type: 'reopened'; failure?: string }
   | { type: 'event'; event: WorkerEvent & WorkerIdentity };
 
 const tag = 'mpserve';

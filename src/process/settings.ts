@@ -13,6 +13,8 @@ export interface WorkerSettings {
   /** What an app that asks its own server for its address is told. */
   readonly addresses: readonly (AddressInfo | string)[];
   readonly demoFaults: boolean;
+  /** Of this process (umask(2)). */
+  readonly umask: number | undefined;
   /** Milliseconds that the app may take to load. */
   readonly bootTimeout: number;
   /** How a connection is run: in the process itself, on one of a pool of threads, or on a thread of its own. */
@@ -20,6 +22,8 @@ export interface WorkerSettings {
   /** In a pool: whether its threads accept by themselves, or the process accepts and places. */
   readonly threadAccept: Accept;
   readonly threads: number;
+  /** Threads that wait for a connection each. */
+  readonly spares: number;
   /** Descriptors of listening sockets to accept on; empty where connections are given. */
   readonly listen: readonly number[];
   readonly backlog: number;
@@ -27,6 +31,10 @@ export interface WorkerSettings {
   readonly once: boolean;
   /** This worker's share of `--max-connections`. */
   readonly maxConnections: number;
+  /** Asked of the app until the answer is good; only then it is ready. */
+  readonly readyPath: string | undefined;
+  /** An event loop that has not turned for so long is ended (milliseconds); 0 is never. */
+  readonly hangTimeout: number;
   readonly limits: Limits;
   /** Those that the user chose; the app may change the others on its own server. */
   readonly limitsGiven: readonly (keyof Limits)[];
@@ -36,7 +44,16 @@ export interface WorkerSettings {
 /** What a thread is told; the process around it keeps the rest. */
 export type ThreadSettings = Pick<
   WorkerSettings,
-  'app' | 'addresses' | 'demoFaults' | 'bootTimeout' | 'limits' | 'limitsGiven' | 'accessLog' | 'backlog'
+  | 'app'
+  | 'addresses'
+  | 'demoFaults'
+  | 'bootTimeout'
+  | 'limits'
+  | 'readyPath'
+  | 'hangTimeout'
+  | 'limitsGiven'
+  | 'accessLog'
+  | 'backlog'
 >;
 
 export const settingsVariable = 'MPSERVE_WORKER_SETTINGS';

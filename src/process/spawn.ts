@@ -20,6 +20,10 @@ export interface SpawnOptions {
   readonly settings: Omit<WorkerSettings, 'worker' | 'generation' | 'maxConnections' | 'listen' | 'accessLog'>;
   readonly nodeArg: readonly string[];
   readonly captureOutput: boolean;
+  /** Nobody hears what the app prints: the command that started the server has gone. */
+  readonly isDaemon: boolean;
+  /** Who they are; absent where that is who we are. */
+  readonly owner: { readonly uid?: number; readonly gid?: number };
   /** Our descriptors of the listening sockets on which workers accept. */
   readonly listen: readonly number[];
   /** Where workers write access lines themselves, or who takes them from a pipe, or neither. */
@@ -37,7 +41,7 @@ const wholeInOwnPipe = 65_536;
 /** @throws StartupError when the system refuses another process, or the descriptors for it. */
 export function spawn(options: SpawnOptions, worker: number, generation: number, maxConnections: number): WorkerHandle {
   const { accessLog, captureOutput, events, listen } = options;
-  const output = captureOutput ? 'pipe' : 'inherit';
+  const output = captureOutput ? 'pipe' : options.isDaemon ? 'ignore' : 'inherit';
   const leash = refusable(createLeash);
   const takesLines = typeof accessLog === 'function';
   const settings: WorkerSettings = {
@@ -51,6 +55,7 @@ export function spawn(options: SpawnOptions, worker: number, generation: number,
   const child = fork(entry, [], {
     // A group of its own: Ctrl-C on the terminal is for the supervisor, which then ends its workers in order.
     detached: true,
+    ...options.owner,
     execArgv: [...process.execArgv, ...options.nodeArg],
     // As other application servers do: without it Express, for one, shows stacks to clients.
     env: { NODE_ENV: 'production', ...process.env, [settingsVariable]: JSON.stringify(settings) },
@@ -74,10 +79,13 @@ export function spawn(options: SpawnOptions, worker: number, generation: number,
   scheduleAsBatch(child.pid);
   if (takesLines) readLines(child.stdio[accessLogPlace], accessLog);
   const { pid } = child;
+  const { bootTimeout, readyPath } = options.settings;
+  // To load, and then to be ready.
+  const bootMs = readyPath === undefined ? bootTimeout : 2 * bootTimeout;
   for (const stream of ['stdout', 'stderr'] as const) {
     if (child[stream]) readLines(child[stream], (text) => events.tell({ event: 'output', pid, stream, text }));
   }
-  return new WorkerHandle(worker, generation, pid, child, leash, events, options.settings.bootTimeout);
+  return new WorkerHandle(worker, generation, pid, child, leash, events, bootMs);
 }
 
 function refusable<T>(call: () => T): T {

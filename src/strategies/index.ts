@@ -13,5 +13,5 @@ export function createStrategy(context: StrategyContext): Strategy {
   const { config } = context;
   const model = models[config.model];
   if (!model) throw new StartupError(ExitCode.config, `there is no model ${config.model}`);
-  return new model.strategy(context, model.placement(config));
+  return new model.strategy(context, model.placement);
 }

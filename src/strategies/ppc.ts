@@ -2,38 +2,47 @@
 // and exits. Where it comes from: the classic UNIX server, CERN httpd. Best isolation, dearest connection.
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { BackOff } from '../back-off.js';
 import { shedder } from '../balance/shedder.js';
 import type { Config } from '../config/config.js';
 import { Acceptor } from '../os/acceptor.js';
 import { duplicate } from '../os/descriptor.js';
-import type { WorkerHandle } from '../process/handle.js';
+import { reopenAll, type WorkerHandle } from '../process/handle.js';
 import { Pool } from '../process/pool.js';
 import { askAgain, type SpawnOptions, spawn } from '../process/spawn.js';
-import type { Model, Placement, Strategy, StrategyContext, StrategySnapshot } from './strategy.js';
+import type { Model, OnProgress, Placement, Strategy, StrategyContext, StrategySnapshot } from './strategy.js';
 
 /** A connection whose child could not be started, or died before it took it, is given to another; so often in all. */
 const tries = 3;
 
 class ProcessPerConnection implements Strategy {
-  readonly #context: StrategyContext;
-  readonly #options: SpawnOptions;
+  readonly #placementOf: (config: Config) => Placement;
   readonly #children = new Set<WorkerHandle>();
+  /** Those among them that have no connection yet: they have loaded the app, or are about to. */
+  readonly #spares = new Set<WorkerHandle>();
+  readonly #backOff = new BackOff();
+  #context: StrategyContext;
+  #options: SpawnOptions;
+  #generation = 1;
   #rehearsal: Pool | undefined;
   #acceptor: Acceptor | undefined;
   #count = 0;
   #served = 0;
   #drainMs: number | undefined;
 
-  constructor(context: StrategyContext, placement: Placement) {
+  constructor(context: StrategyContext, placementOf: (config: Config) => Placement) {
     this.#context = context;
-    const { acceptedBy: _, ...work } = placement;
-    const settings = { ...context.spawn.settings, ...work, once: true };
-    this.#options = { ...context.spawn, settings, listen: [] };
+    this.#placementOf = placementOf;
+    this.#options = this.#optionsOf(context);
   }
 
   async start(): Promise<void> {
-    await this.#rehearse();
-    if (this.#drainMs !== undefined) return;
+    await this.#rehearse(this.#options);
+    if (this.#drainMs === undefined) this.#open();
+  }
+
+  /** From now on connections are accepted. */
+  #open(): void {
     const { config, listen } = this.#context;
     this.#acceptor = new Acceptor({
       fds: listen.map(duplicate),
@@ -45,10 +54,12 @@ class ProcessPerConnection implements Strategy {
       onCrowded: shedder(() => this.#children),
     });
     this.#acceptor.start();
+    this.#refill();
   }
 
   async drain(ms: number): Promise<void> {
     this.#drainMs = ms;
+    this.#spares.clear();
     this.#acceptor?.close();
     for (const child of this.#children) child.drain(ms);
     await this.#rehearsal?.drain(ms);
@@ -57,18 +68,56 @@ class ProcessPerConnection implements Strategy {
 
   kill(): void {
     this.#drainMs = 0;
+    this.#spares.clear();
     this.#acceptor?.close();
     for (const child of this.#children) child.kill();
     this.#rehearsal?.kill();
   }
 
+  async reload(context: StrategyContext, onProgress: OnProgress): Promise<void> {
+    const options = this.#optionsOf(context);
+    await this.#rehearse(options);
+    if (this.#drainMs !== undefined) return;
+    const old = [...this.#children];
+    this.#spares.clear();
+    this.#context = context;
+    this.#options = options;
+    this.#generation++;
+    for (const child of old) child.drain(context.config.gracefulTimeout);
+    onProgress(old.length, old.length);
+    if (this.#acceptor) this.#refill();
+    else this.#open();
+  }
+
+  async scale(workers: number): Promise<void> {
+    if (workers > 0) {
+      if (!this.#acceptor) this.#open();
+      return;
+    }
+    this.#acceptor?.close();
+    this.#acceptor = undefined;
+    this.#spares.clear();
+    for (const child of this.#children) child.drain(this.#context.config.gracefulTimeout);
+  }
+
+  reopen(path: string): Promise<void> {
+    return reopenAll([...this.#children], path);
+  }
+
   snapshot(): StrategySnapshot {
-    return { served: this.#served };
+    const workers = [...this.#children];
+    const served = workers.reduce((sum, child) => sum + child.served, this.#served);
+    return { served, generation: this.#generation, size: this.#acceptor ? 1 : 0, workers };
+  }
+
+  #optionsOf({ config, spawn }: StrategyContext): SpawnOptions {
+    const { acceptedBy: _, ...work } = this.#placementOf(config);
+    return { ...spawn, settings: { ...spawn.settings, ...work, once: true }, listen: [] };
   }
 
   /** One child loads the app and ends: what cannot be loaded should be known before the first client comes. */
-  async #rehearse(): Promise<void> {
-    const pool = new Pool(1, () => spawn(this.#options, 0, 1, 1), this.#context.events);
+  async #rehearse(options: SpawnOptions): Promise<void> {
+    const pool = new Pool(1, (_, generation) => spawn(options, 0, generation, 1), this.#context.events);
     this.#rehearsal = pool;
     await pool.start();
     void pool.drain(this.#context.config.gracefulTimeout);
@@ -80,7 +129,7 @@ class ProcessPerConnection implements Strategy {
     for (let tried = 0; tried < tries && this.#drainMs === undefined; tried++) {
       let child: WorkerHandle;
       try {
-        child = this.#fork();
+        child = this.#takeSpare() ?? this.#fork();
       } catch (error) {
         reason = (error as Error).message;
         await pause(askAgain);
@@ -98,9 +147,38 @@ class ProcessPerConnection implements Strategy {
     this.#context.events.tell({ event: 'connection-lost', reason });
   }
 
+  /** The one that has been starting for longest, ready or not. */
+  #takeSpare(): WorkerHandle | undefined {
+    const [spare] = this.#spares;
+    if (!spare) return undefined;
+    this.#spares.delete(spare);
+    this.#refill();
+    return spare;
+  }
+
+  /** Starts children before there are connections for them (--spares). */
+  #refill(): void {
+    const { spares } = this.#context.config;
+    try {
+      while (this.#acceptor && this.#drainMs === undefined && this.#spares.size < spares)
+        this.#spares.add(this.#watched(this.#fork()));
+    } catch {
+      setTimeout(() => this.#refill(), askAgain).unref();
+    }
+  }
+
+  /** One that dies without ever having had a connection is replaced, later and later. */
+  #watched(spare: WorkerHandle): WorkerHandle {
+    void spare.exit.then(({ livedMs }) => {
+      if (!this.#spares.delete(spare)) return;
+      setTimeout(() => this.#refill(), this.#backOff.died(livedMs)).unref();
+    });
+    return spare;
+  }
+
   #fork(): WorkerHandle {
     const { events } = this.#context;
-    const child = spawn(this.#options, ++this.#count, 1, 1);
+    const child = spawn(this.#options, ++this.#count, this.#generation, 1);
     this.#children.add(child);
     void child.exit.then(({ code, signal, wanted }) => {
       this.#children.delete(child);
@@ -117,6 +195,8 @@ export const ppc: Model = {
   name: 'ppc',
   summary: 'a process per connection: the best isolation, the dearest connection',
   accept: [],
+  once: true,
+  spares: true,
   maxConnections: 256,
   placement: (_: Config): Placement => ({
     acceptedBy: 'supervisor',

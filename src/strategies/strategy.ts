@@ -2,6 +2,7 @@
 import type { Config } from '../config/config.js';
 import type { ModelFacts } from '../config/model.js';
 import type { Events } from '../events.js';
+import type { WorkerHandle } from '../process/handle.js';
 import type { WorkerSettings } from '../process/settings.js';
 import type { SpawnOptions } from '../process/spawn.js';
 
@@ -12,13 +13,39 @@ export interface Strategy {
   drain(ms: number): Promise<void>;
   /** Ends everything now; a `drain` under way then settles. */
   kill(): void;
+  /**
+   * Serves as `context` says from now on: a new generation is ready before the old one is drained, so that there is
+   * never less than before. One call at a time, together with `scale`.
+   * @throws StartupError when the new generation cannot be ready; unless some of it was, nothing has changed
+   */
+  reload(context: StrategyContext, onProgress: OnProgress): Promise<void>;
+  /**
+   * Makes it so many worker processes, 0 or more; with 0 connections wait in the kernel. A model whose workers are
+   * not counted can only be told 0 (nobody is served) and 1 (all are). @throws StartupError when one cannot be ready
+   */
+  scale(workers: number): Promise<void>;
+  /**
+   * Has the workers open the file of their access log anew. Settles when all have been asked and have answered, or have
+   * ended. @throws Error of the first that could not; the others have
+   */
+  reopen(path: string): Promise<void>;
   snapshot(): StrategySnapshot;
 }
+
+/** How far a reload is: so many of so many workers have been replaced. */
+export type OnProgress = (done: number, all: number) => void;
 
 export interface StrategySnapshot {
   /** Requests served so far; what a worker served in the second before it was killed may be missing. */
   readonly served: number;
+  readonly generation: number;
+  /** How many workers are kept; 0 when it is drained, 1 where they are not counted. */
+  readonly size: number;
+  /** All that live. */
+  readonly workers: readonly WorkerSnapshot[];
 }
+
+export type WorkerSnapshot = Pick<WorkerHandle, 'id' | 'pid' | 'generation' | 'stage' | 'served' | 'readyMs'>;
 
 export interface StrategyContext {
   readonly config: Config;
@@ -37,5 +64,5 @@ export type Placement = Pick<WorkerSettings, 'executor' | 'threadAccept' | 'thre
 /** A row of the table of models. */
 export interface Model extends ModelFacts {
   placement(config: Config): Placement;
-  readonly strategy: new (context: StrategyContext, placement: Placement) => Strategy;
+  readonly strategy: new (context: StrategyContext, placementOf: (config: Config) => Placement) => Strategy;
 }

@@ -7,6 +7,7 @@ export const tpc: Model = {
   name: 'tpc',
   summary: 'a thread per connection: isolation at half the cost of a process',
   accept: [],
+  spares: true,
   maxConnections: 256,
   placement: () => ({
     acceptedBy: 'workers',

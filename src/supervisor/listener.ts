@@ -1,13 +1,13 @@
 // The listening sockets: opens them for the addresses of the configuration, keeps them for as long as the server
 // lives, and clears away the files of those that have one. Accepts nothing.
 import { lookup } from 'node:dns/promises';
-import { lstatSync, statSync, unlinkSync } from 'node:fs';
+import { chmodSync, lstatSync, statSync, unlinkSync } from 'node:fs';
 import { type AddressInfo, connect, isIP } from 'node:net';
 import { type Address, formatAddress } from '../config/address.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { SystemCallError } from '../os/libc.js';
-import { maxUnixPath, openListeningSocket, portOf } from '../os/listening-socket.js';
+import { addressOf, maxUnixPath, openListeningSocket, portOf } from '../os/listening-socket.js';
 
 export interface Listener {
   readonly fd: number;
@@ -19,11 +19,16 @@ export interface Listener {
   close(): void;
 }
 
-/** @param from where the addresses were configured, in words. @throws StartupError; nothing is left open then. */
-export async function openListeners(addresses: readonly Address[], backlog: number, from: string): Promise<Listener[]> {
+/** @param from where the addresses were configured, in words. @param socketMode of Unix sockets. @throws StartupError; nothing is left open then. */
+export async function openListeners(
+  addresses: readonly Address[],
+  backlog: number,
+  from: string,
+  socketMode = 0o600,
+): Promise<Listener[]> {
   const listeners: Listener[] = [];
   try {
-    for (const address of addresses) listeners.push(await open(address, backlog));
+    for (const address of addresses) listeners.push(await open(address, backlog, socketMode));
     return listeners;
   } catch (error) {
     for (const listener of listeners) listener.close();
@@ -34,8 +39,27 @@ export async function openListeners(addresses: readonly Address[], backlog: numb
   }
 }
 
-async function open(address: Address, backlog: number): Promise<Listener> {
-  if (address.kind === 'unix') return openUnix(address, backlog);
+/** Listeners on sockets that systemd has opened; their files are its own. @throws StartupError */
+export function inheritedListeners(fds: readonly number[]): Listener[] {
+  return fds.map((fd) => {
+    let address: Address;
+    try {
+      address = addressOf(fd);
+    } catch (error) {
+      throw new StartupError(ExitCode.boot, `descriptor ${fd} (from LISTEN_FDS) is no listening socket`, {
+        cause: error,
+      });
+    }
+    const close = (): void => closeDescriptor(fd);
+    if (address.kind === 'unix') return { fd, url: formatAddress(address), address: address.path, close };
+    const { host, port } = address;
+    const family = isIP(host) === 6 ? 'IPv6' : 'IPv4';
+    return { fd, url: `http://${formatAddress(address)}`, address: { address: host, family, port }, close };
+  });
+}
+
+async function open(address: Address, backlog: number, socketMode: number): Promise<Listener> {
+  if (address.kind === 'unix') return openUnix(address, backlog, socketMode);
   const host = isIP(address.host) ? address.host : (await lookup(address.host)).address;
   const fd = openListeningSocket({ ...address, host }, backlog);
   const family = isIP(host) === 6 ? 'IPv6' : 'IPv4';
@@ -48,13 +72,15 @@ async function open(address: Address, backlog: number): Promise<Listener> {
   };
 }
 
-async function openUnix(address: Address & { kind: 'unix' }, backlog: number): Promise<Listener> {
+async function openUnix(address: Address & { kind: 'unix' }, backlog: number, mode: number): Promise<Listener> {
   const { path } = address;
   if (Buffer.byteLength(path) > maxUnixPath) {
     throw new Error(`the path is longer than ${maxUnixPath} bytes, which is all that a Unix socket can have`);
   }
   await clearStale(path);
   const fd = openListeningSocket(address, backlog);
+  // It was made for its owner alone, so nobody slips in before this.
+  if (mode !== 0o600) chmodSync(path, mode);
   const { ino } = statSync(path);
   const close = (): void => {
     closeDescriptor(fd);

@@ -1,32 +1,59 @@
-// The parent process: opens the sockets, starts the strategy, and ends both in order. It loads none of the user's
-// code and speaks no HTTP, so that nothing an app does can reach it.
-import path from 'node:path';
-import type { Config, Limits } from '../config/config.js';
-import type { Sources } from '../config/load.js';
+// The parent process: opens the sockets, starts the strategy, does what operators ask, and ends all in order. It loads
+// none of the user's code, and the only HTTP that it speaks is that of its control socket, so that nothing an app or a
+// client does can reach it.
+import type { Config } from '../config/config.js';
+import type { Loaded } from '../config/load.js';
 import { origin } from '../config/source.js';
+import type { Action, Request, Status, WorkerStatus } from '../control/protocol.js';
+import { Refused } from '../control/refused.js';
+import { ControlServer, type Controls } from '../control/server.js';
 import type { Events } from '../events.js';
+import type { Destination } from '../log/destination.js';
+import { duplicate } from '../os/descriptor.js';
+import { hasProc, ownCpuSeconds, proportionalMemory } from '../os/process-tree.js';
+import { inheritedSockets, systemdVariables } from '../os/systemd.js';
 import type { SpawnOptions } from '../process/spawn.js';
-import { createStrategy } from '../strategies/index.js';
+import { createStrategy, models } from '../strategies/index.js';
 import type { Strategy } from '../strategies/strategy.js';
-import { type Listener, openListeners } from './listener.js';
-import { obeySignals } from './signals.js';
+import { strategyContext } from './context.js';
+import { inheritedListeners, type Listener, openListeners } from './listener.js';
+import { blamed, Operations } from './operations.js';
+import { PidFile } from './pid-file.js';
+import { reportToSystemd } from './service.js';
+import { obeySignals, type SignalTarget } from './signals.js';
 
 export interface SupervisorOptions {
-  readonly config: Config;
-  /** Where each value of it came from. */
-  readonly sources: Sources;
+  readonly loaded: Loaded;
+  /** Reads the configuration anew, for a reload. @throws StartupError */
+  readonly load: () => Promise<Loaded>;
   readonly accessLog: SpawnOptions['accessLog'];
+  /** Those logs that are files. */
+  readonly logs: readonly Destination[];
   readonly events: Events;
 }
 
 /** The exit code after a second Ctrl-C: as a shell tells a process that SIGINT has ended. */
 const killedExit = 130;
+/** What is in flight has so long when the end is to be quick (milliseconds). */
+const quickMs = 1000;
 
-export class Supervisor {
+interface Stop {
+  readonly reason: string;
+  readonly isQuick: boolean;
+}
+
+export class Supervisor implements SignalTarget, Controls {
   readonly #options: SupervisorOptions;
-  readonly #stop: Promise<string>;
-  #requestStop = (_reason: string): void => {};
+  readonly #began = performance.now();
+  readonly #stop: Promise<Stop>;
+  /** Settles when all workers have ended. */
+  readonly #ended: Promise<void>;
+  #requestStop = (_: Stop): void => {};
+  #end = (): void => {};
+  #state: Status['state'] = 'starting';
+  #urls: readonly string[] = [];
   #strategy: Strategy | undefined;
+  #operations: Operations | undefined;
   #killed = false;
 
   constructor(options: SupervisorOptions) {
@@ -34,20 +61,43 @@ export class Supervisor {
     this.#stop = new Promise((resolve) => {
       this.#requestStop = resolve;
     });
+    this.#ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
   }
 
   /** Serves until told to stop. Resolves to the exit code. @throws StartupError */
   async run(): Promise<number> {
-    const { config, sources, events } = this.#options;
-    const release = obeySignals({ stop: (reason) => this.#requestStop(reason), kill: () => this.#kill() });
-    const listeners = await openListeners(config.bind, config.backlog, origin(sources.bind));
+    const { loaded, events, accessLog } = this.#options;
+    const { config, sources } = loaded;
+    const release = obeySignals(this);
+    const listeners: Listener[] = [];
+    let pidFile: PidFile | undefined;
+    let door: ControlDoor | undefined;
+    let silence = (): void => {};
     try {
-      const strategy = createStrategy(this.#context(listeners));
+      silence = reportToSystemd(events, process.env);
+      if (config.pidFile !== undefined) pidFile = new PidFile(config.pidFile, origin(sources.pidFile));
+      listeners.push(...(await listenersFor(loaded)));
+      door = await openControl(config, origin(sources.control), this);
+      warnAboutRoot(config, events);
+      this.#urls = listeners.map(({ url }) => url);
+      const context = strategyContext(config, sources, listeners, accessLog, events);
+      const strategy = createStrategy(context);
       this.#strategy = strategy;
-      const started = strategy.start().then(() => this.#announce(listeners));
-      const reason = await Promise.race([this.#stop, started.then(() => this.#stop)]);
-      events.tell({ event: 'stopping', reason, gracefulMs: config.gracefulTimeout });
-      const drained = strategy.drain(config.gracefulTimeout);
+      const started = strategy.start().then(
+        () => this.#serve(strategy, listeners, context.spawn.owner),
+        (error) => {
+          throw blamed(error, loaded);
+        },
+      );
+      const { reason, isQuick } = await Promise.race([this.#stop, started.then(() => this.#stop)]);
+      this.#state = 'stopping';
+      this.#operations?.close();
+      const { gracefulTimeout } = this.settings().config;
+      const gracefulMs = isQuick ? Math.min(quickMs, gracefulTimeout) : gracefulTimeout;
+      events.tell({ event: 'stopping', reason, gracefulMs });
+      const drained = strategy.drain(gracefulMs);
       // At once, so that who comes now is refused instead of forgotten in a queue, and the next server can have the port.
       for (const listener of listeners.splice(0)) listener.close();
       await drained;
@@ -56,59 +106,157 @@ export class Supervisor {
       return this.#killed ? killedExit : 0;
     } finally {
       for (const listener of listeners) listener.close();
+      this.#end();
+      await door?.close();
+      pidFile?.remove();
       release();
+      silence();
     }
   }
 
-  #context(listeners: readonly Listener[]) {
-    const { config, sources, events, accessLog } = this.#options;
-    const { app, demoFaults, bootTimeout, threads, backlog } = config;
-    const { headerTimeout, requestTimeout, keepAliveTimeout } = config;
-    const { maxHeaderSize, maxBodySize, maxRequestsPerConnection } = config;
-    const limits: Limits = {
-      headerTimeout,
-      requestTimeout,
-      keepAliveTimeout,
-      maxHeaderSize,
-      maxBodySize,
-      maxRequestsPerConnection,
-    };
-    const keys = Object.keys(limits) as (keyof Limits)[];
-    const listen = listeners.map(({ fd }) => fd);
-    const spawn: SpawnOptions = {
-      settings: {
-        app: app === undefined ? undefined : path.resolve(app),
-        addresses: listeners.map(({ address }) => address),
-        demoFaults,
-        bootTimeout,
-        backlog,
-        threads,
-        executor: 'inline',
-        threadAccept: 'dispatch',
-        once: false,
-        limits,
-        limitsGiven: keys.filter((key) => sources[key].kind !== 'default'),
-      },
-      nodeArg: config.nodeArg,
-      captureOutput: config.captureOutput,
-      listen,
-      accessLog,
-      events,
-    };
-    return { config, events, listen, spawn };
+  stop(reason: string, isQuick: boolean): void {
+    this.#requestStop({ reason, isQuick });
   }
 
-  #announce(listeners: readonly Listener[]): void {
-    const { config, events } = this.#options;
-    const urls = listeners.map(({ url }) => url);
-    const { model, workers, threads } = config;
-    const bootMs = Math.round(performance.now()); // since this process began
-    events.tell({ event: 'ready', url: urls[0] ?? '', urls, model, workers, threads, pid: process.pid, bootMs });
-  }
-
-  #kill(): void {
+  kill(): void {
     if (!this.#strategy) process.exit(killedExit); // there is nothing yet to end
     this.#killed = true;
     this.#strategy.kill();
   }
+
+  reload(reason: string): void {
+    this.#attempt('reload', reason, (operations) => operations.reload(reason, () => {}));
+  }
+
+  scale(by: number, reason: string): void {
+    this.#attempt('scale', reason, (operations) => operations.scale(by < 0 ? String(by) : `+${by}`, reason));
+  }
+
+  drain(reason: string): void {
+    this.#attempt('drain', reason, (operations) => operations.drain(reason));
+  }
+
+  reopen(reason: string): void {
+    this.#attempt('reopen', reason, (operations) => operations.reopen(reason));
+  }
+
+  status(): Status {
+    const { app, model, threads } = this.settings().config;
+    const { generation = 1, size: wanted = 0, workers = [], served: requests = 0 } = this.#strategy?.snapshot() ?? {};
+    const { doing, last } = this.#operations ?? {};
+    return {
+      state: this.#state === 'serving' && wanted === 0 ? 'drained' : this.#state,
+      ...(doing && { doing }),
+      pid: process.pid,
+      uptimeMs: Math.round(performance.now() - this.#began),
+      app: app ?? 'the built-in demo app',
+      model,
+      urls: this.#urls,
+      generation,
+      workers: { wanted, ready: workers.filter(({ stage }) => stage === 'ready').length },
+      threads,
+      requests,
+      ...(last && { last }),
+    };
+  }
+
+  workers(): readonly WorkerStatus[] {
+    const { workers = [] } = this.#strategy?.snapshot() ?? {};
+    return workers.map(({ id: worker, pid, generation, stage, served: requests, readyMs }) => ({
+      worker,
+      pid,
+      generation,
+      stage,
+      ...(readyMs !== undefined && { readyMs: Math.round(readyMs) }),
+      requests,
+      ...(hasProc && { memoryBytes: proportionalMemory(pid), cpuSeconds: ownCpuSeconds(pid) }),
+    }));
+  }
+
+  /** What holds now: since a reload it may be other than at the start. */
+  settings(): Pick<Loaded, 'config' | 'sources'> {
+    const { config, sources } = this.#operations?.config ?? this.#options.loaded;
+    return { config, sources };
+  }
+
+  async act(action: Action, { workers = '', now = false }: Request, onProgress: (words: string) => void) {
+    const reason = `mpserve ctl ${action}`;
+    if (action === 'stop') {
+      this.stop(now ? `${reason} --now` : reason, now);
+      onProgress(now ? 'stopping' : 'stopping: what is in flight is finished');
+      if (now) this.#strategy?.kill();
+      await this.#ended;
+      return 'stopped';
+    }
+    const operations = this.#operations;
+    if (!operations) throw new Refused('the server is still starting');
+    const work: { readonly [A in Exclude<Action, 'stop'>]: () => Promise<string> } = {
+      reload: () => operations.reload(reason, onProgress),
+      scale: () => operations.scale(workers, reason),
+      drain: () => operations.drain(reason),
+      reopen: () => operations.reopen(reason),
+    };
+    return work[action]();
+  }
+
+  /** It can serve. */
+  #serve(strategy: Strategy, listeners: readonly Listener[], owner: SpawnOptions['owner']): void {
+    if (this.#state === 'stopping') return; // it was told to in the meantime
+    const { loaded, load, accessLog, logs, events } = this.#options;
+    const { model, workers, threads } = loaded.config;
+    const facts = models[model];
+    if (!facts) throw new Error(`there is no model ${model}`);
+    this.#state = 'serving';
+    this.#operations = new Operations({ strategy, facts, loaded, load, listeners, accessLog, owner, logs, events });
+    const [url = ''] = this.#urls;
+    const bootMs = Math.round(performance.now()); // since this process began
+    events.tell({ event: 'ready', url, urls: this.#urls, model, workers, threads, pid: process.pid, bootMs });
+  }
+
+  /** For a signal, which gets no answer but a line in the log. */
+  #attempt(action: Action, by: string, work: (operations: Operations) => Promise<string>): void {
+    const refuse = (reason: string): void =>
+      this.#options.events.tell({ event: 'operation-refused', action, by, reason });
+    if (!this.#operations) refuse('the server is still starting');
+    else {
+      work(this.#operations).catch((error: Error) => {
+        if (error instanceof Refused) refuse(error.message); // what has failed, it has told itself
+      });
+    }
+  }
 }
+
+/** Those that systemd has opened for us, or else our own. */
+async function listenersFor({ config, sources }: Loaded): Promise<readonly Listener[]> {
+  const inherited = inheritedSockets(process.env);
+  for (const name of systemdVariables) delete process.env[name]; // they are not for the app
+  if (inherited.length > 0) return inheritedListeners(inherited);
+  return openListeners(config.bind, config.backlog, origin(sources.bind), config.socketMode);
+}
+
+/** What an app can do as root, so can whoever finds a hole in it. */
+function warnAboutRoot({ user }: Config, events: Events): void {
+  if (process.getuid?.() !== 0 || (user !== undefined && user !== 'root' && user !== '0')) return;
+  events.tell({ event: 'warning', warning: 'the app runs as root; name another user with --user' });
+}
+
+interface ControlDoor {
+  close(): Promise<void>;
+}
+
+/** @throws StartupError when the socket cannot be opened */
+async function openControl({ control }: Config, from: string, controls: Controls): Promise<ControlDoor | undefined> {
+  if (control === undefined) return undefined;
+  const [listener] = await openListeners([{ kind: 'unix', path: control }], controlBacklog, from);
+  if (!listener) throw new Error('a socket was asked for, and none was opened');
+  const server = new ControlServer(duplicate(listener.fd), controls);
+  return {
+    close: async () => {
+      await server.close();
+      listener.close();
+    },
+  };
+}
+
+/** Operators that wait for an answer at the same time. */
+const controlBacklog = 16;

@@ -91,6 +91,7 @@ describe.each(placements)('$name', (placement) => {
     );
     expect(others.filter(({ lost }) => lost)).toEqual([]);
     await stop(clients);
+    await server.waitFor('its death', ({ event }) => event === 'worker-died');
     const deaths = server.lines.filter(({ event }) => event === 'worker-died');
     expect(deaths).toMatchObject([{ pid, reason: 'it was ended by SIGKILL' }]);
   });

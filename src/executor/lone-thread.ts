@@ -1,0 +1,90 @@
+// A thread for one connection, which may come later than the thread: started, given the connection, and ended with it.
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { closeDescriptor } from '../os/descriptor.js';
+import type { WorkerSettings } from '../process/settings.js';
+import type { Tell } from './executor.js';
+import { Thread } from './thread.js';
+import { isHello, sharedCounters, slot, type ThreadData } from './thread-messages.js';
+import type { ThreadWatch } from './thread-watch.js';
+
+export const threadFile = fileURLToPath(new URL('../executor/thread-entry.cjs', import.meta.url));
+
+export interface End {
+  /** Requests. */
+  readonly served: number;
+  /** The connection that it was given and has not taken: it is the caller's again. */
+  readonly left?: number;
+  /** Why it ended, where it took none. */
+  readonly reason: string;
+}
+
+export class LoneThread {
+  /** The channel to it; undefined until it has said its first word. */
+  thread: Thread | undefined;
+  /** Settles when it has ended. Never rejects. */
+  readonly ended: Promise<End>;
+  readonly #counters = sharedCounters();
+  readonly #worker: Worker;
+  #fd: number | undefined;
+  #drainMs: number | undefined;
+  #hasEnded = false;
+
+  /**
+   * @param fd the connection, which belongs to it from now on; undefined for one that waits for it
+   * @throws when the system refuses another thread; the descriptor is closed then
+   */
+  constructor(settings: WorkerSettings, tell: Tell, watch: ThreadWatch, fd?: number) {
+    this.#fd = fd;
+    const only = { ...(fd !== undefined && { fd }), taken: this.#counters };
+    try {
+      this.#worker = new Worker(threadFile, { workerData: { settings, only } satisfies ThreadData });
+    } catch (error) {
+      if (fd !== undefined) closeDescriptor(fd);
+      throw error;
+    }
+    const worker = this.#worker;
+    const { threadId } = worker;
+    let reason = 'its thread ended before it took the connection';
+    worker.on('message', (message: unknown) => {
+      if (!isHello(message)) return;
+      const thread = new Thread(message, tell);
+      this.thread = thread;
+      if (fd === undefined && this.#fd !== undefined) thread.say({ type: 'serve', fd: this.#fd });
+      if (this.#drainMs !== undefined) thread.say({ type: 'drain', ms: this.#drainMs });
+      thread.ready.then(
+        () => this.#hasEnded || watch.watch(threadId, this.#counters, () => void worker.terminate()),
+        (error: Error) => {
+          reason = error.message;
+          void worker.terminate();
+        },
+      );
+    });
+    worker.on('error', (error: Error) => {
+      reason = error.message; // and 'exit' follows
+    });
+    this.ended = new Promise((ended) => {
+      worker.on('exit', () => {
+        this.#hasEnded = true;
+        watch.forget(threadId);
+        this.thread?.close();
+        const isTaken = Atomics.load(this.#counters, slot.taken) > 0;
+        const left = isTaken ? undefined : this.#fd;
+        ended({ served: this.thread?.served ?? 0, reason, ...(left !== undefined && { left }) });
+      });
+    });
+  }
+
+  /** Gives it its connection, which belongs to it from now on. @returns false when it has ended; nothing was given */
+  serve(fd: number): boolean {
+    if (this.#hasEnded) return false;
+    this.#fd = fd;
+    this.thread?.say({ type: 'serve', fd });
+    return true;
+  }
+
+  drain(ms: number): void {
+    this.#drainMs = ms;
+    this.thread?.say({ type: 'drain', ms });
+  }
+}

@@ -1,0 +1,46 @@
+// Whether the app is ready (--ready-path): asks its own pipeline, over a connection that nobody else sees, until the
+// answer is a good one. So "ready" means what the app means by it, and not only that it has loaded.
+import { request } from 'node:http';
+import { Socket } from 'node:net';
+import { ExitCode, StartupError } from '../errors.js';
+import { socketPair } from '../os/descriptor.js';
+import type { Pipeline } from '../pipeline/pipeline.js';
+
+/** Between two questions (milliseconds). */
+const pause = 100;
+
+/** Settles when `GET path` is answered with 2xx or 3xx. @throws StartupError when it is not, within `ms` milliseconds */
+export async function untilReady(pipeline: Pipeline, path: string, ms: number): Promise<void> {
+  const deadline = performance.now() + ms;
+  for (;;) {
+    const outcome = await ask(pipeline, path, Math.max(1, deadline - performance.now()));
+    if (typeof outcome === 'number' && outcome >= 200 && outcome < 400) return;
+    if (performance.now() + pause >= deadline) {
+      const words = typeof outcome === 'number' ? `is answered with ${outcome}` : `is not answered: ${outcome}`;
+      throw new StartupError(ExitCode.app, `GET ${path} (--ready-path) ${words}, ${ms} ms after the app had loaded`);
+    }
+    await new Promise((later) => setTimeout(later, pause));
+  }
+}
+
+/** @returns the status, or why there is none */
+function ask(pipeline: Pipeline, path: string, ms: number): Promise<number | string> {
+  const [ours, theirs] = socketPair();
+  const open = (fd: number) => new Socket({ fd, readable: true, writable: true, allowHalfOpen: true });
+  void pipeline.adopt(open(theirs));
+  return new Promise((resolve) => {
+    const sent = request({
+      path,
+      headers: { host: 'localhost', connection: 'close' },
+      createConnection: () => open(ours),
+    });
+    const late = setTimeout(() => sent.destroy(new Error('no answer in time')), ms);
+    sent.once('response', (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    });
+    sent.once('error', (error) => resolve(error.message));
+    sent.once('close', () => clearTimeout(late));
+    sent.end();
+  });
+}

@@ -1,0 +1,98 @@
+// What the strategy is told, made from the configuration: at the start, and at each reload.
+import { releaseOf } from '../config/app-path.js';
+import type { Config, Limits } from '../config/config.js';
+import type { Loaded, Sources } from '../config/load.js';
+import { findOwner } from '../config/user.js';
+import type { Events } from '../events.js';
+import type { SpawnOptions } from '../process/spawn.js';
+import type { StrategyContext } from '../strategies/strategy.js';
+import type { Listener } from './listener.js';
+
+export function strategyContext(
+  config: Config,
+  sources: Sources,
+  listeners: readonly Listener[],
+  accessLog: SpawnOptions['accessLog'],
+  events: Events,
+): StrategyContext {
+  const { app, demoFaults, bootTimeout, readyPath, hangTimeout, threads, backlog } = config;
+  const { headerTimeout, requestTimeout, keepAliveTimeout } = config;
+  const { maxHeaderSize, maxBodySize, maxRequestsPerConnection, requestDeadline, drainQuiet } = config;
+  const limits: Limits = {
+    headerTimeout,
+    requestTimeout,
+    keepAliveTimeout,
+    maxHeaderSize,
+    maxBodySize,
+    maxRequestsPerConnection,
+    requestDeadline,
+    drainQuiet,
+  };
+  const keys = Object.keys(limits) as (keyof Limits)[];
+  const listen = listeners.map(({ fd }) => fd);
+  const spawn: SpawnOptions = {
+    settings: {
+      app: app === undefined ? undefined : releaseOf(app, process.cwd()),
+      addresses: listeners.map(({ address }) => address),
+      demoFaults,
+      umask: config.umask,
+      bootTimeout,
+      readyPath,
+      hangTimeout,
+      backlog,
+      threads,
+      spares: config.spares,
+      executor: 'inline',
+      threadAccept: 'dispatch',
+      once: false,
+      limits,
+      limitsGiven: keys.filter((key) => sources[key].kind !== 'default'),
+    },
+    nodeArg: config.nodeArg,
+    captureOutput: config.captureOutput,
+    isDaemon: config.daemon,
+    owner: findOwner({ name: config.user, source: sources.user }, { name: config.group, source: sources.group }),
+    listen,
+    accessLog,
+    events,
+  };
+  return { config, events, listen, spawn };
+}
+
+/** Settings that are for the whole life of a server; a reload cannot change them. */
+const forLife = [
+  'model',
+  'accept',
+  'bind',
+  'backlog',
+  'maxConnections',
+  'logFile',
+  'logLevel',
+  'logFormat',
+  'accessLog',
+  'captureOutput',
+  'socketMode',
+  'daemon',
+  'pidFile',
+  'control',
+] as const satisfies readonly (keyof Config)[];
+
+/** What comes out of the model, which is for life. */
+const byModel = ['workers', 'threads', 'hangTimeout', 'spares'] as const satisfies readonly (keyof Config)[];
+
+/** `next`, but with what is for life as in `current`; and the keys of those that would have changed. */
+export function reloaded(
+  current: Settings,
+  next: Settings,
+): Settings & { readonly refused: readonly (keyof Config)[] } {
+  const kept = current.config.model === next.config.model ? forLife : [...forLife, ...byModel];
+  const of = <T extends object>(from: T) => Object.fromEntries(kept.map((key) => [key, from[key as keyof T]]));
+  const refused = forLife.filter((key) => JSON.stringify(current.config[key]) !== JSON.stringify(next.config[key]));
+  return {
+    config: { ...next.config, ...of(current.config) },
+    sources: { ...next.sources, ...of(current.sources) },
+    refused,
+  };
+}
+
+type Settings = Pick<Loaded, 'config' | 'sources'>;

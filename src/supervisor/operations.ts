@@ -1,0 +1,175 @@
+// What an operator can have done to a server while it serves: reload, scale, drain, reopen. One at a time; what was
+// refused or has failed has changed nothing, or says what.
+
+import { chownSync } from 'node:fs';
+import type { Config } from '../config/config.js';
+import type { Loaded, Sources } from '../config/load.js';
+import type { ModelFacts } from '../config/model.js';
+import { origin } from '../config/source.js';
+import type { Action, Outcome, Status } from '../control/protocol.js';
+import { Refused } from '../control/refused.js';
+import { ExitCode, StartupError } from '../errors.js';
+import type { Events } from '../events.js';
+import { type Destination, reopenLog } from '../log/destination.js';
+import type { SpawnOptions } from '../process/spawn.js';
+import type { Strategy } from '../strategies/strategy.js';
+import { reloaded, strategyContext } from './context.js';
+import type { Listener } from './listener.js';
+
+export interface OperationsOptions {
+  readonly strategy: Strategy;
+  readonly facts: ModelFacts;
+  readonly loaded: Pick<Loaded, 'config' | 'sources'>;
+  readonly listeners: readonly Listener[];
+  readonly accessLog: SpawnOptions['accessLog'];
+  readonly owner: SpawnOptions['owner'];
+  /** The files among the logs. */
+  readonly logs: readonly Destination[];
+  readonly events: Events;
+  /** Reads the configuration anew. @throws StartupError */
+  readonly load: () => Promise<Loaded>;
+}
+
+/** The most worker processes that can be asked for. */
+const most = 1024;
+
+export class Operations {
+  readonly #options: OperationsOptions;
+  #config: Config;
+  #sources: Sources;
+  /** Who the workers are. */
+  #owner: SpawnOptions['owner'];
+  #doing: Action | undefined;
+  #last: Status['last'];
+  #isClosed = false;
+
+  constructor(options: OperationsOptions) {
+    this.#options = options;
+    this.#config = options.loaded.config;
+    this.#sources = options.loaded.sources;
+    this.#owner = options.owner;
+  }
+
+  get config(): Pick<Loaded, 'config' | 'sources'> {
+    return { config: this.#config, sources: this.#sources };
+  }
+
+  get doing(): Action | undefined {
+    return this.#doing;
+  }
+
+  get last(): Status['last'] {
+    return this.#last;
+  }
+
+  /** The server is about to end: nothing new is begun. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  /** A new generation serves the configuration and the app as they are now. @param reason who wanted it */
+  reload(reason: string, onProgress: (words: string) => void): Promise<string> {
+    return this.#alone('reload', async () => {
+      const { strategy, listeners, accessLog, events, load } = this.#options;
+      const began = performance.now();
+      events.tell({ event: 'reloading', reason });
+      const loaded = await load();
+      for (const warning of loaded.warnings) events.tell({ event: 'warning', warning });
+      const { config, sources, refused } = reloaded(this.config, loaded);
+      for (const key of refused) {
+        const warning = `${key} has changed (${origin(loaded.sources[key as keyof Config])}), which takes effect at the next start only`;
+        events.tell({ event: 'warning', warning });
+      }
+      const context = strategyContext(config, sources, listeners, accessLog, events);
+      try {
+        await strategy.reload(context, (done, all) => onProgress(`${done} of ${all} workers replaced`));
+      } catch (error) {
+        throw blamed(error, { config, sources });
+      }
+      if (this.#isClosed) throw new Refused('the server is stopping');
+      this.#config = config;
+      this.#sources = sources;
+      this.#owner = context.spawn.owner;
+      const { generation, size } = strategy.snapshot();
+      const ms = Math.round(performance.now() - began);
+      events.tell({ event: 'reloaded', generation, workers: size, ms });
+      return `generation ${generation} serves, after ${ms} ms`;
+    });
+  }
+
+  /** @param change `3`, `+2` or `-1` */
+  scale(change: string, reason: string): Promise<string> {
+    return this.#alone('scale', async () => {
+      const { strategy, facts, events } = this.#options;
+      if (!facts.workers) {
+        throw new Refused(`the model ${facts.name} has no number of workers to change`);
+      }
+      if (!/^[+-]?\d{1,6}$/.test(change)) throw new Refused(`'${change}' is no number of workers; say 4, +1 or -1`);
+      const from = strategy.snapshot().size;
+      const to = /^[+-]/.test(change) ? from + Number(change) : Number(change);
+      if (to < 1 || to > most) {
+        throw new Refused(`${to} workers are out of range, 1 to ${most}; there are ${from}`);
+      }
+      if (to === from) return `there are ${to} workers already`;
+      await strategy.scale(to);
+      events.tell({ event: 'scaled', from, to, reason });
+      return `${to} workers, instead of ${from}`;
+    });
+  }
+
+  /** Nobody is served any more, until a reload or `scale`; clients wait in the kernel. */
+  drain(reason: string): Promise<string> {
+    return this.#alone('drain', async () => {
+      const { strategy, events } = this.#options;
+      await strategy.scale(0);
+      events.tell({ event: 'drained', reason });
+      return 'no worker takes connections any more; they wait until there is a reload';
+    });
+  }
+
+  /** Log files that were renamed are left, and those of the old names begun. */
+  reopen(reason: string): Promise<string> {
+    return this.#alone('reopen', async () => {
+      const { strategy, logs, accessLog, events } = this.#options;
+      const files = logs.flatMap(({ path }) => path ?? []);
+      if (files.length === 0) throw new Refused('no log goes to a file (--log-file, --access-log)');
+      for (const log of logs) reopenLog(log);
+      // Workers write their access lines by themselves.
+      if (typeof accessLog === 'object' && accessLog.path !== undefined) {
+        const { uid, gid } = this.#owner;
+        if (uid !== undefined || gid !== undefined) chownSync(accessLog.path, uid ?? -1, gid ?? -1);
+        await strategy.reopen(accessLog.path);
+      }
+      events.tell({ event: 'logs-reopened', reason, files });
+      return `opened ${files.join(' and ')} anew`;
+    });
+  }
+
+  /** Does `work` while nothing else is done. @throws Refused, or what the work has thrown */
+  async #alone(action: Action, work: () => Promise<string>): Promise<string> {
+    if (this.#isClosed) throw new Refused('the server is stopping');
+    if (this.#doing) throw new Refused(`a ${this.#doing} is under way; try again when it has ended`);
+    this.#doing = action;
+    const end = (outcome: Outcome): void => {
+      this.#doing = undefined;
+      this.#last = { action, at: new Date().toISOString(), outcome };
+    };
+    try {
+      const message = await work();
+      end({ ok: true, message });
+      return message;
+    } catch (error) {
+      const { message: reason } = error as Error;
+      end({ ok: false, error: reason });
+      if (!(error instanceof Refused)) this.#options.events.tell({ event: 'operation-failed', action, reason });
+      throw error;
+    }
+  }
+}
+
+/** Whoever loads the app knows neither what the user called it nor where. */
+export function blamed(error: unknown, { config, sources }: Pick<Loaded, 'config' | 'sources'>): unknown {
+  const isApps = error instanceof StartupError && error.exitCode === ExitCode.app && config.app !== undefined;
+  if (isApps) error.message += ` [app ${config.app} ${origin(sources.app)}]`;
+  return error;
+}

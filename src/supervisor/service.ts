@@ -1,0 +1,34 @@
+// Tells systemd how the server is, by listening to its events: ready, reloading, stopping, and that it lives.
+import type { Events, ServerEvent } from '../events.js';
+import { Notifier, watchdogMs } from '../os/systemd.js';
+
+/** @returns a function that ends it */
+export function reportToSystemd(events: Events, env: NodeJS.ProcessEnv): () => void {
+  const notifier = Notifier.open(env);
+  if (!notifier) return () => {};
+  const words: { readonly [N in ServerEvent['event']]?: (event: ServerEvent) => readonly string[] } = {
+    ready: () => ['READY=1', 'STATUS=serving'],
+    // CLOCK_MONOTONIC, as Type=notify-reload wants it.
+    reloading: () => ['RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`],
+    reloaded: () => ['READY=1', 'STATUS=serving'],
+    'operation-failed': (event) => [
+      'READY=1',
+      `STATUS=serving; the ${'action' in event ? event.action : ''} has failed`,
+    ],
+    scaled: (event) => [`STATUS=serving with ${'to' in event ? event.to : ''} workers`],
+    drained: () => ['STATUS=drained'],
+    stopping: () => ['STOPPING=1', 'STATUS=draining'],
+  };
+  const tell = (event: ServerEvent): void => {
+    const lines = words[event.event]?.(event);
+    if (lines) notifier.say(...lines);
+  };
+  events.on('event', tell);
+  const within = watchdogMs(env);
+  const timer = within === undefined ? undefined : setInterval(() => notifier.say('WATCHDOG=1'), within / 2);
+  timer?.unref();
+  return () => {
+    clearInterval(timer);
+    events.off('event', tell);
+  };
+}

@@ -1,0 +1,96 @@
+// Clients that ask without a pause for as long as they are let, and count what becomes of it.
+import net from 'node:net';
+import { connectOptions, type Response, Wire } from './wire.js';
+
+export interface Count {
+  readonly answered: number;
+  /** Why requests got no answer, or one of failure, in words. */
+  readonly failures: readonly string[];
+  /** How often a kept-alive connection was closed before any byte of the answer, so that the request went elsewhere. */
+  readonly reconnects: number;
+  readonly bodies: ReadonlySet<string>;
+}
+
+/**
+ * `one-each`: a connection for each request. `kept-alive`: one connection for as long as it lives; a request is sent
+ * once more only where the connection has closed before any byte of an answer, which is what HTTP lets clients do
+ * (RFC 9112, section 9.3.1).
+ */
+export type Habit = 'one-each' | 'kept-alive';
+
+export class Clients {
+  private readonly failures: string[] = [];
+  private readonly bodies = new Set<string>();
+  private readonly running: Promise<unknown>;
+  private answered = 0;
+  private reconnects = 0;
+  private isOver = false;
+
+  constructor(
+    private readonly url: string,
+    count: number,
+    habit: Habit,
+    private readonly target = '/',
+  ) {
+    const run = habit === 'one-each' ? () => this.oneEach() : () => this.keptAlive();
+    this.running = Promise.all(Array.from({ length: count }, run));
+  }
+
+  /** Requests that have been answered so far. */
+  get done(): number {
+    return this.answered;
+  }
+
+  async stop(): Promise<Count> {
+    this.isOver = true;
+    await this.running;
+    const { answered, failures, reconnects, bodies } = this;
+    return { answered, failures, reconnects, bodies };
+  }
+
+  private async oneEach(): Promise<void> {
+    while (!this.isOver) {
+      using wire = this.open();
+      try {
+        this.take(await wire.ask(`GET ${this.target}`, { connection: 'close' }));
+      } catch (error) {
+        this.failures.push((error as Error).message);
+      }
+    }
+  }
+
+  private async keptAlive(): Promise<void> {
+    let wire = this.open();
+    let isFresh = true;
+    while (!this.isOver) {
+      const before = wire.socket.bytesRead;
+      try {
+        const answer = await wire.ask(`GET ${this.target}`);
+        this.take(answer);
+        isFresh = answer.headers.connection === 'close';
+        if (isFresh) wire = this.reopen(wire); // it was announced
+      } catch (error) {
+        if (isFresh || wire.socket.bytesRead > before) this.failures.push((error as Error).message);
+        else this.reconnects++;
+        wire = this.reopen(wire);
+        isFresh = true;
+      }
+    }
+    wire.close();
+  }
+
+  private open(): Wire {
+    return new Wire(net.connect(connectOptions(this.url)));
+  }
+
+  private reopen(wire: Wire): Wire {
+    wire.close();
+    return this.open();
+  }
+
+  private take({ status, body }: Response): void {
+    if (status === 200) this.answered++;
+    else this.failures.push(`answered with ${status}`);
+    this.bodies.add(body);
+  }
+}

@@ -1,0 +1,68 @@
+// An event loop that stands still is found out, named, and ended alone.
+import { expect, test } from 'vitest';
+import { Clients } from '../helpers/clients.ts';
+import { eventually, within } from '../helpers/eventually.ts';
+import { placements } from '../helpers/placements.ts';
+import { fixture, startServer } from '../helpers/server.ts';
+import { connect } from '../helpers/wire.ts';
+
+const hangMs = 700;
+const args = ['--hang-timeout', `${hangMs}ms`];
+
+test.concurrent.each(placements)(
+  '$name: what hangs is named by function, file, line and request',
+  async (placement) => {
+    await using server = await startServer({
+      ...placement,
+      app: fixture('hanging.cjs'),
+      args: [...(placement.args ?? []), ...args],
+    });
+    using wire = await connect(server.url);
+    await wire.request('GET /spin?n=1', { 'x-request-id': 'the-one' });
+    const hung = await server.waitFor('the hang to be found', ({ event }) => event === 'hung');
+    expect(hung).toMatchObject({
+      stillMs: expect.any(Number),
+      requests: [{ reqId: 'the-one', method: 'GET', url: '/spin?n=1', ageMs: expect.any(Number) }],
+    });
+    expect((hung.stack as string[])[0]).toMatch(/^spinForEver \(\/.*hanging\.cjs:5:\d+\)$/);
+    expect(hung.stillMs).toBeGreaterThanOrEqual(hangMs);
+    expect(await within('the connection to be cut', wire.rest())).toHaveLength(0);
+    // And another takes its place.
+    await eventually('an answer', async () => {
+      using other = await connect(server.url);
+      return (await other.ask('GET /').catch(() => undefined))?.status === 200;
+    });
+  },
+);
+
+test.concurrent.each(['prefork', 'ppc', 'tpc', 'prethread', 'hybrid'])(
+  '%s: the requests of others go on meanwhile',
+  async (model) => {
+    const more = model === 'prefork' ? ['--workers', '2'] : model === 'prethread' ? ['--threads', '2'] : [];
+    await using server = await startServer({ app: fixture('hanging.cjs'), model, args: [...more, ...args] });
+    using stuck = await connect(server.url);
+    await stuck.request('GET /spin');
+    await server.waitFor('the app to hang', ({ seen }) => seen === 'spin');
+    // Those who come now are served by somebody else.
+    const clients = new Clients(server.url, 2, 'one-each');
+    await server.waitFor('the hang to be found', ({ event }) => event === 'hung');
+    const { answered, failures } = await clients.stop();
+    expect(answered).toBeGreaterThan(0);
+    expect(failures).toEqual([]);
+  },
+);
+
+test.concurrent('native code cannot be looked into, and is ended all the same', async () => {
+  await using server = await startServer({ app: fixture('hanging.cjs'), args: ['--workers', '1', ...args] });
+  using wire = await connect(server.url);
+  await wire.request('GET /native');
+  expect(await server.waitFor('the hang to be found', ({ event }) => event === 'hung')).toMatchObject({ stack: [] });
+  expect(await within('the connection to be cut', wire.rest())).toHaveLength(0);
+});
+
+test.concurrent('who is busy, but turns, is left alone', async () => {
+  await using server = await startServer({ app: fixture('hanging.cjs'), args: ['--workers', '1', ...args] });
+  using wire = await connect(server.url);
+  for (let i = 0; i < 6; i++) expect((await wire.ask('GET /busy')).status).toBe(200);
+  expect(server.lines.filter(({ event }) => event === 'hung')).toEqual([]);
+});

@@ -1,0 +1,56 @@
+// Workers that have had enough are replaced, and nobody notices.
+import { expect, test } from 'vitest';
+import { Clients } from '../helpers/clients.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { fixture, type Server, startServer } from '../helpers/server.ts';
+
+const recycled = (server: Server) => server.lines.filter(({ event }) => event === 'worker-recycled');
+const drain = ['--drain-quiet', '100ms', '--graceful-timeout', '5s'];
+
+test.concurrent.each(['prefork', 'tpc', 'hybrid'])('%s: --max-requests, under load', async (model) => {
+  // A connection of tpc is dear.
+  const [most, jitter] = model === 'tpc' ? ['10', '5'] : ['100', '50'];
+  await using server = await startServer({
+    app: fixture('life.cjs'),
+    model,
+    args: ['--max-requests', most, '--max-requests-jitter', jitter, ...drain],
+  });
+  const clients = new Clients(server.url, 4, 'one-each');
+  await eventually('three replacements', () => recycled(server).length >= 3, 20_000);
+  const { failures } = await clients.stop();
+  expect(failures).toEqual([]);
+  expect(recycled(server)[0]).toMatchObject({
+    worker: expect.any(Number),
+    reason: expect.stringMatching(/served \d+ requests/),
+  });
+  expect(server.lines.filter(({ event }) => event === 'worker-died')).toEqual([]);
+});
+
+test.concurrent('--max-memory: an app that leaks loses no request', async () => {
+  await using server = await startServer({
+    app: fixture('leaking.cjs'),
+    model: 'prefork',
+    args: ['--max-memory', '160M', '--workers', '2', ...drain],
+  });
+  const clients = new Clients(server.url, 4, 'kept-alive');
+  await eventually('two replacements', () => recycled(server).length >= 2, 20_000);
+  const { failures } = await clients.stop();
+  expect(failures).toEqual([]);
+  expect(recycled(server)[0]).toMatchObject({ reason: expect.stringMatching(/^it has \d+ MiB of memory$/) });
+});
+
+test.concurrent('--max-age', async () => {
+  await using server = await startServer({
+    app: fixture('life.cjs'),
+    args: ['--workers', '1', '--max-age', '500ms', ...drain],
+  });
+  const [first] = server.workers();
+  await eventually('another worker', () => recycled(server).length > 0 && !server.workers().includes(first as number));
+});
+
+test.concurrent('in ppc, whose workers live for one connection, they do nothing, and a warning says so', async () => {
+  await using server = await startServer({ model: 'ppc', args: ['--max-requests', '10'] });
+  expect(server.lines.find(({ event }) => event === 'warning')).toMatchObject({
+    warning: '--max-requests does nothing with the model ppc',
+  });
+});

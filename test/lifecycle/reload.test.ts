@@ -1,0 +1,342 @@
+// Reloads, scaling and reopened logs, asked for with `mpserve ctl` and with signals, while clients keep asking.
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Clients } from '../helpers/clients.ts';
+import { type Answer, ask } from '../helpers/control.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { runCli, type Server, startServer } from '../helpers/server.ts';
+import { connect } from '../helpers/wire.ts';
+
+let folder: string;
+let count = 0;
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'mpserve-reload-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const answering = (text: string): string => `module.exports = (_req, res) => res.end(${JSON.stringify(text)});`;
+
+interface Site {
+  readonly server: Server;
+  /** Makes another release of the app the current one. */
+  write(code: string): void;
+  ctl(...words: string[]): ReturnType<typeof runCli>;
+  /** What `ctl` asks, without a process for it. */
+  ask(method: string, target: string, body?: string): Promise<Answer>;
+  readonly control: string;
+  readonly folder: string;
+}
+
+/** A server of an app that can be changed, with a control socket. */
+async function start(
+  model: string,
+  args: readonly string[] = [],
+  config: object = {},
+): Promise<Site & AsyncDisposable> {
+  const own = path.join(folder, String(++count));
+  let releases = 0;
+  // As deployments do it: a link names the current one.
+  const write = (code: string): void => {
+    const release = path.join(own, String(++releases));
+    mkdirSync(release, { recursive: true });
+    writeFileSync(path.join(release, 'app.cjs'), code);
+    symlinkSync(release, path.join(own, 'next'));
+    renameSync(path.join(own, 'next'), path.join(own, 'current'));
+  };
+  write(answering('first'));
+  const app = path.join(own, 'current/app.cjs');
+  const control = `${own}.ctl`;
+  const settings = `${own}.json`;
+  writeFileSync(settings, JSON.stringify({ gracefulTimeout: '5s', drainQuiet: '100ms', ...config }));
+  const server = await startServer({ app, model, args: ['--config', settings, '--control', control, ...args] });
+  return {
+    server,
+    control,
+    folder: own,
+    write,
+    ask: (method, target, body) => ask(control, method, target, body),
+    ctl: (...words) => runCli(['ctl', ...words, '--control', control], { ms: 30_000 }),
+    [Symbol.asyncDispose]: () => server.stop(),
+  };
+}
+
+const models = ['prefork', 'ppc', 'tpc', 'prethread', 'hybrid'] as const;
+
+test.concurrent.each(models)('%s: reloads under load lose nothing', async (model) => {
+  await using site = await start(model);
+  const clients = [new Clients(site.server.url, 2, 'one-each'), new Clients(site.server.url, 2, 'kept-alive')];
+  const done = () => clients.map((one) => one.done);
+  const rounds = model === 'prefork' ? 6 : 2;
+  for (let round = 1; round <= rounds; round++) {
+    site.write(answering(`release ${round}`));
+    const { status, json } = await site.ask('POST', '/reload');
+    expect({ status, json }).toMatchObject({ status: 200, json: { ok: true } });
+    const before = done();
+    await eventually('further answers', () => done().every((count, i) => count > (before[i] as number) + 5));
+  }
+  for (const one of clients) {
+    const { failures, bodies } = await one.stop();
+    expect(failures).toEqual([]);
+    expect(bodies).toContain(`release ${rounds}`);
+  }
+  using wire = await connect(site.server.url);
+  expect((await wire.ask('GET /')).body).toBe(`release ${rounds}`);
+});
+
+test.concurrent.each(models)('%s: broken builds change nothing', async (model) => {
+  await using site = await start(model, ['--boot-timeout', '2s']);
+  const clients = new Clients(site.server.url, 2, 'one-each');
+  const builds = [
+    ['throw new Error("no database")', /no database/],
+    ['for (;;);', /--boot-timeout/],
+    ['module.exports = (', /Unexpected (end of input|token)/],
+    ['process.exit(3)', /process\.exit/],
+    ['module.exports = {}', /exports/],
+  ] as const;
+  for (const [build, reason] of model === 'prefork' ? builds : builds.slice(0, 2)) {
+    site.write(build);
+    const { status, json } = await site.ask('POST', '/reload');
+    expect({ status, json }).toMatchObject({ status: 500, json: { ok: false, error: expect.stringMatching(reason) } });
+    await site.server.waitFor('the log to say so', (line) => {
+      return line.event === 'operation-failed' && reason.test(String(line.reason));
+    });
+  }
+  const since = clients.done;
+  await eventually('further answers', () => clients.done > since + 10);
+  const { failures, bodies } = await clients.stop();
+  expect({ failures, bodies: [...bodies] }).toEqual({ failures: [], bodies: ['first'] });
+  expect((await site.ask('GET', '/status')).json).toMatchObject({
+    state: 'serving',
+    generation: 1,
+    last: { outcome: { ok: false } },
+  });
+});
+
+test.concurrent('ctl reload exits 0 when it came true, and else 1 with the app’s own error', async () => {
+  await using site = await start('prefork');
+  site.write(answering('second'));
+  expect(await site.ctl('reload')).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^generation 2 serves, after \d+ ms\n$/),
+    stderr: '',
+  });
+  site.write('throw new Error("no database")');
+  const { code, stdout, stderr } = await site.ctl('reload');
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  expect(stderr).toMatch(/no database/);
+  using wire = await connect(site.server.url);
+  expect((await wire.ask('GET /')).body).toBe('second');
+});
+
+test.concurrent('a reload reads the configuration anew; what is for life is left, with a warning', async () => {
+  await using site = await start('prefork', [], { workers: 1 });
+  writeFileSync(`${site.folder}.json`, JSON.stringify({ workers: 3, keepAliveTimeout: '7s', backlog: 99 }));
+  expect((await site.ask('POST', '/reload')).status).toBe(200);
+  const warning = await site.server.waitFor('a warning', ({ warning }) => /backlog/.test(String(warning)));
+  expect(warning.msg).toMatch(/^backlog has changed .* at the next start only$/);
+  const { stdout } = await site.ctl('config', '--json');
+  expect(JSON.parse(stdout).config).toMatchObject({ workers: 3, keepAliveTimeout: 7000, backlog: 511 });
+  const { json: workers } = await site.ask('GET', '/workers');
+  expect(workers.filter(({ stage }: { stage: string }) => stage === 'ready')).toHaveLength(3);
+});
+
+test.concurrent.each([
+  ['mjs', 'export default'],
+  ['cjs', 'module.exports ='],
+])('a configuration file that is a module (.%s) is read anew, too', async (extension, head) => {
+  const own = path.join(folder, String(++count));
+  const [settings, control] = [`${own}.${extension}`, `${own}.ctl`];
+  writeFileSync(settings, `${head} { workers: 1 };`);
+  await using server = await startServer({ args: ['--config', settings, '--control', control] });
+  for (const workers of [2, 3]) {
+    writeFileSync(settings, `${head} { workers: ${workers} };`);
+    expect((await runCli(['ctl', 'reload', '--control', control])).code).toBe(0);
+    const { stdout } = await runCli(['ctl', 'config', '--control', control, '--json']);
+    expect(JSON.parse(stdout).config.workers).toBe(workers);
+  }
+  expect(server.stderr).toBe('');
+});
+
+test.concurrent('a bad configuration file changes nothing', async () => {
+  await using site = await start('prefork', [], { workers: 1 });
+  writeFileSync(`${site.folder}.json`, '{"workers": "many"}');
+  const { code, stderr } = await site.ctl('reload');
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/workers in .* must be a whole number from 1 to 1024, or auto, not 'many'/);
+  expect((await site.ask('GET', '/status')).json).toMatchObject({ state: 'serving', generation: 1 });
+});
+
+test.concurrent('one thing at a time: what comes meanwhile is refused', async () => {
+  await using site = await start('prefork', ['--workers', '2']);
+  site.write(`const end = Date.now() + 700; while (Date.now() < end);${answering('late')}`);
+  const first = site.ctl('reload');
+  await site.server.waitFor('the reload to begin', ({ event }) => event === 'reloading');
+  const second = await site.ctl('scale', '+1');
+  expect({ code: second.code, stderr: second.stderr }).toEqual({
+    code: 1,
+    stderr: 'mpserve: a reload is under way; try again when it has ended\n',
+  });
+  expect((await first).code).toBe(0);
+});
+
+test.concurrent('scaling, with ctl and with signals', async () => {
+  await using site = await start('prefork', ['--workers', '2']);
+  const clients = new Clients(site.server.url, 4, 'one-each');
+  expect(await site.ctl('scale', '+2')).toMatchObject({ code: 0, stdout: '4 workers, instead of 2\n' });
+  expect(site.server.workers()).toHaveLength(4);
+  expect(await site.ctl('scale', '-1')).toMatchObject({ code: 0, stdout: '3 workers, instead of 4\n' });
+  site.server.child.kill('SIGTTOU');
+  await site.server.waitFor('one worker fewer', ({ event, to }) => event === 'scaled' && to === 2);
+  site.server.child.kill('SIGTTIN');
+  await site.server.waitFor('one worker more', ({ event, from, to }) => event === 'scaled' && from === 2 && to === 3);
+  await eventually('those that went to have ended', () => site.server.workers().length === 3);
+  expect(await site.ctl('scale', '1')).toMatchObject({ code: 0, stdout: '1 workers, instead of 3\n' });
+  for (const [words, reason] of [
+    ['-1', /^mpserve: 0 workers are out of range, 1 to 1024; there are 1$/m],
+    ['5000', /5000 workers are out of range/],
+    ['many', /'many' is no number of workers; say 4, \+1 or -1/],
+  ] as const) {
+    const { code, stderr } = await site.ctl('scale', words);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(reason);
+  }
+  expect((await clients.stop()).failures).toEqual([]);
+});
+
+test.concurrent.each(['ppc', 'tpc', 'prethread'])('%s has no number of workers to scale', async (model) => {
+  await using site = await start(model);
+  const { code, stderr } = await site.ctl('scale', '2');
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: `mpserve: the model ${model} has no number of workers to change\n`,
+  });
+});
+
+test.concurrent.each(models)('%s: SIGWINCH drains and stays up, SIGHUP brings the workers back', async (model) => {
+  await using site = await start(model);
+  site.server.child.kill('SIGWINCH');
+  await site.server.waitFor('the drain', ({ event }) => event === 'drained');
+  await eventually('all workers to end', () => site.server.workers().length === 0);
+  expect((await site.ask('GET', '/status')).json).toMatchObject({ state: 'drained' });
+  using wire = await connect(site.server.url); // by the kernel's queue
+  const answer = wire.ask('GET /');
+  site.server.child.kill('SIGHUP');
+  expect((await answer).body).toBe('first');
+  expect((await site.ask('GET', '/status')).json).toMatchObject({ state: 'serving', generation: 2 });
+});
+
+test.concurrent.each(models)('%s: reopened under load, every line is in one of the two files', async (model) => {
+  const own = path.join(folder, `reopen-${model}`);
+  const [access, log] = [`${own}.access`, `${own}.log`];
+  await using site = await start(model, ['--access-log', access]);
+  const clients = new Clients(site.server.url, 4, 'kept-alive');
+  const linesOf = (file: string) =>
+    existsSync(file)
+      ? readFileSync(file, 'utf8')
+          .split('\n')
+          .filter((line) => line !== '')
+      : [];
+  await eventually('lines', () => linesOf(access).length > 0);
+  renameSync(access, `${access}.old`);
+  if (model === 'prefork') expect((await site.ctl('reopen')).code).toBe(0);
+  else site.server.child.kill('SIGUSR1');
+  await site.server.waitFor('the new file', ({ event }) => event === 'logs-reopened');
+  await eventually('lines in the new file', () => linesOf(access).length > 0);
+  const { answered, failures } = await clients.stop();
+  expect(failures).toEqual([]);
+  await site.server.stop();
+  const [old, fresh] = [linesOf(`${access}.old`), linesOf(access)];
+  const ids = [...old, ...fresh].map((line) => JSON.parse(line).reqId);
+  expect(new Set(ids).size).toBe(ids.length);
+  expect(ids.length).toBe(answered);
+  expect(existsSync(log)).toBe(false);
+});
+
+test.concurrent('ctl stop waits for the end; --now waits for nobody', async () => {
+  const slow = 'module.exports = (req, res) => setTimeout(() => res.end("slow"), req.url === "/" ? 500 : 60_000);';
+  for (const words of [[], ['--now']]) {
+    const site = await start('prefork');
+    site.write(slow);
+    expect((await site.ask('POST', '/reload')).status).toBe(200);
+    using wire = await connect(site.server.url);
+    const answer = wire.ask(words.length === 0 ? 'GET /' : 'GET /long').catch((error: Error) => error.message);
+    await eventually('the request to be there', async () => (await site.ask('GET', '/status')).json.requests >= 0);
+    const { code, stdout } = await site.ctl('stop', ...words);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'stopped\n' });
+    expect(() => process.kill(site.server.pid, 0)).toThrow('ESRCH');
+    if (words.length === 0) expect(await answer).toMatchObject({ status: 200, body: 'slow' });
+    else expect(await answer).toMatch(/the connection ended/);
+    expect(existsSync(site.control)).toBe(false);
+    expect((await site.server.exit).code).toBe(0);
+  }
+});
+
+test.concurrent('the control socket speaks HTTP with JSON, and is its owner’s alone', async () => {
+  await using site = await start('hybrid', ['--workers', '2', '--threads', '2']);
+  const { ask } = site;
+  expect(statSync(site.control).mode & 0o777).toBe(0o600);
+  expect(await ask('GET', '/status')).toMatchObject({
+    status: 200,
+    json: { state: 'serving', model: 'hybrid', threads: 2 },
+  });
+  expect(await ask('POST', '/scale', '{"workers": "+1"}')).toMatchObject({ status: 200, json: { ok: true } });
+  expect(await ask('POST', '/scale', '{"workers": 0}')).toMatchObject({
+    status: 409,
+    json: { ok: false, refused: true },
+  });
+  expect(await ask('POST', '/scale', 'x')).toMatchObject({
+    status: 400,
+    json: { error: expect.stringMatching(/^the body is no JSON/) },
+  });
+  expect(await ask('POST', '/scale', 'x'.repeat(5000))).toMatchObject({ status: 400 });
+  expect(await ask('GET', '/reload')).toMatchObject({ status: 405, json: { error: '/reload is asked for with POST' } });
+  expect(await ask('GET', '/constructor')).toMatchObject({ status: 404 });
+  expect(await ask('GET', '/workers')).toMatchObject({
+    status: 200,
+    json: [{ worker: 1, generation: 1, stage: 'ready', memoryBytes: expect.any(Number) }, {}, {}],
+  });
+});
+
+describe.concurrent('ctl that cannot', () => {
+  const missing = '/tmp/mpserve-no-such.ctl';
+  test.each<[string, readonly string[], number, RegExp]>([
+    [
+      'no server',
+      ['status', '--control', missing],
+      3,
+      /^mpserve: cannot reach a server at \/tmp\/.* \(from --control\): there is no such socket; is the server running/,
+    ],
+    ['no socket named', ['status'], 2, /^mpserve: name the control socket of the server with --control/],
+    ['nothing to do', [], 2, /^mpserve: say what to do: mpserve ctl status, workers,/],
+    ['an unknown command', ['reolad', '--control', missing], 2, /not 'reolad'; did you mean reload\?$/],
+    ['a scale of nothing', ['scale', '--control', missing], 2, /say how many workers/],
+    ['a word too many', ['reload', 'now', '--control', missing], 2, /takes nothing more, but got 'now'$/],
+    ['--now elsewhere', ['reload', '--now', '--control', missing], 2, /--now goes with mpserve ctl stop only/],
+    ['no socket at all', ['status', '--control', import.meta.filename], 3, /nobody answers there|that is no socket/],
+  ])('%s', async (_, args, code, message) => {
+    const run = await runCli(['ctl', ...args]);
+    expect({ code: run.code, stdout: run.stdout }).toEqual({ code, stdout: '' });
+    expect(run.stderr.trimEnd()).toMatch(message);
+    expect(run.stderr.trimEnd().split('\n')).toHaveLength(1);
+  });
+
+  test('a server does not take the place of one that is alive', async () => {
+    await using site = await start('prefork');
+    const { code, stderr } = await runCli(['--bind', '127.0.0.1:0', '--control', site.control]);
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/another server is alive on that socket/);
+    expect((await site.ctl('status')).code).toBe(0);
+  });
+});
