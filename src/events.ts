@@ -27,12 +27,25 @@ export interface RequestInFlight extends RequestFields {
   readonly ageMs: number;
 }
 
+/** One whose worker or thread has ended. */
+export interface LostRequest extends RequestInFlight {
+  /** By which it is known again (`flight/fingerprint`). */
+  readonly fingerprint: string;
+}
+
 /** What happened inside a worker; it does not know who it is. */
 export type WorkerEvent =
   | ({ event: 'request-failed'; err: ErrorRecord } & RequestFields)
   | ({ event: 'response-cut'; err: ErrorRecord } & RequestFields)
   | ({ event: 'client-gone'; err: ErrorRecord } & RequestFields)
   | ({ event: 'request-overdue'; err: ErrorRecord } & RequestFields)
+  /** It has ended workers, and was not given to the app. */
+  | ({ event: 'request-refused' } & RequestFields)
+  /** They were being served by a worker or thread that has ended, which no answer to them outlives. */
+  | { event: 'requests-lost'; tid?: number; requests: readonly LostRequest[] }
+  /** One that was suspected to end workers has been answered. */
+  | { event: 'suspect-cleared'; fingerprint: string }
+  | ({ event: 'request-cut' } & RequestInFlight)
   | { event: 'app-crashed'; err: ErrorRecord }
   | { event: 'thread-lost'; tid: number; connections: number; replacedInMs: number }
   | { event: 'thread-unfit'; tid: number; reason: string; retryInMs: number }
@@ -61,6 +74,8 @@ export type ServerEvent =
   | { event: 'worker-unfit'; worker: number; reason: string }
   | { event: 'worker-killed'; worker: number; pid: number; reason: string }
   | { event: 'worker-recycled'; worker: number; pid: number; reason: string }
+  | { event: 'quarantined'; method: string; url: string; fingerprint: string; deaths: number }
+  | { event: 'quarantine-cleared'; count: number; reason: string }
   | { event: 'output'; pid: number; stream: 'stdout' | 'stderr'; text: string }
   | { event: 'log-resumed'; lost: number }
   | { event: 'reloading'; reason: string }
@@ -121,6 +136,23 @@ export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => 
     (e) => `the app failed after its answer had begun, so the connection was cut: ${e.err.message}`,
   ],
   'request-overdue': ['error', (e) => `a request was answered for the app, which took too long: ${e.err.message}`],
+  'request-refused': [
+    'error',
+    () => 'a request was answered with 503, as it has ended workers; see mpserve ctl quarantine',
+  ],
+  'requests-lost': [
+    'error',
+    (e) => `${e.requests.length} request(s) were lost with the worker or thread that served them`,
+  ],
+  'suspect-cleared': ['debug', () => 'a request that was in flight when a worker ended has been answered by another'],
+  'request-cut': ['warn', (e) => `a request was cut after ${e.ageMs} ms, as --graceful-timeout was over`],
+  quarantined: [
+    'error',
+    (e) =>
+      `a request was in flight at ${e.deaths} deaths of workers and is answered with 503 from now on; ` +
+      'mpserve ctl quarantine lists them, mpserve ctl quarantine clear lets them through again',
+  ],
+  'quarantine-cleared': ['info', (e) => `${e.count} quarantined request(s) are let through again (${e.reason})`],
   'client-gone': ['debug', () => 'the client went away before its answer was complete'],
   'app-crashed': ['fatal', (e) => `uncaught in the app, which ends this worker: ${e.err.message}`],
   output: ['info', (e) => e.text],

@@ -14,6 +14,7 @@ const leaves = [
   'config',
   'errors',
   'events',
+  'flight',
   'log',
   'os',
   'process/messages',
@@ -39,7 +40,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // The worker's side.
   ['process/entry', 'executor', ...leaves],
   ['executor', 'pipeline/pipeline', 'app/load', 'app/app', 'app/pending', ...leaves],
-  ['pipeline', 'app/app', 'balance/slowest', 'clock', 'config', 'errors', 'events', 'log'],
+  ['pipeline', 'app/app', 'balance/slowest', 'clock', 'config', 'errors', 'events', 'flight', 'log'],
   ['app', 'config/app-path', 'errors'],
   // Both sides.
   ['errors'],
@@ -48,10 +49,12 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['balance'],
   ['config', 'errors'],
   ['events', 'config/config'],
+  // Requests on record, where it survives who serves them.
+  ['flight', 'events', 'os'],
   ['log', 'config/config', 'errors', 'events', 'os/descriptor'],
   ['os', 'config/address', 'clock'],
-  ['process/messages', 'errors', 'events'],
-  ['process/settings', 'config/config', 'config/model', 'log/destination'],
+  ['process/messages', 'errors', 'events', 'flight/watchlist'],
+  ['process/settings', 'config/config', 'config/model', 'flight/berths', 'flight/watchlist', 'log/destination'],
 ];
 
 /** Where each package is used, and the modules of Node that tell processes and threads. */

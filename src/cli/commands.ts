@@ -4,7 +4,7 @@ import type { CommandFacts, CommandLine } from '../config/help.js';
 import { oneOf } from '../config/kind.js';
 import type { Loaded } from '../config/load.js';
 import type { OptionTable } from '../config/options.js';
-import { actions, queries } from '../control/protocol.js';
+import { ctlWords } from '../control/protocol.js';
 
 /** What a command gets. */
 export interface Call {
@@ -37,7 +37,7 @@ export const commands: readonly Command[] = [
     name: 'ctl',
     takes: '<what> [N]',
     most: 2,
-    summary: `Ask a running server, or tell it what to do: ${oneOf([...queries, ...actions])}`,
+    summary: `Ask a running server, or tell it what to do: ${oneOf(ctlWords)}`,
     switches: [
       { flag: 'json', description: 'Print JSON' },
       { flag: 'now', description: 'With stop: do not wait for what is in flight' },

@@ -8,10 +8,11 @@ import { act, ask, Unreachable } from '../control/client.js';
 import {
   type Action,
   actions,
+  ctlWords,
   type Outcome,
-  queries,
   type Settings,
   type Status,
+  type Suspect,
   type WorkerStatus,
 } from '../control/protocol.js';
 import { ExitCode, StartupError } from '../errors.js';
@@ -33,6 +34,7 @@ export async function control(call: Call): Promise<number> {
     );
   }
   try {
+    if (what === 'quarantine' && argument === 'clear') return await perform(call, path, 'release', undefined);
     if (isAction(what)) return await perform(call, path, what, argument);
     const answer = await ask(path, what);
     if (what === 'config' && !call.switches.has('json'))
@@ -45,14 +47,16 @@ export async function control(call: Call): Promise<number> {
 }
 
 async function readWords({ words, switches }: Call): Promise<readonly [what: string, argument: string | undefined]> {
-  const known = [...queries, ...actions];
   const [what, argument] = words;
-  if (what === undefined) throw wrong(`say what to do: mpserve ctl ${oneOf(known)}`);
-  if (!(known as string[]).includes(what)) {
-    throw wrong(`mpserve ctl knows ${oneOf(known, 'and')}, not '${what}'${await didYouMean(what, known)}`);
+  if (what === undefined) throw wrong(`say what to do: mpserve ctl ${oneOf(ctlWords)}`);
+  if (!ctlWords.includes(what)) {
+    throw wrong(`mpserve ctl knows ${oneOf(ctlWords, 'and')}, not '${what}'${await didYouMean(what, ctlWords)}`);
   }
   if (what === 'scale' && argument === undefined) throw wrong('say how many workers: mpserve ctl scale 4, +1 or -1');
-  if (what !== 'scale' && argument !== undefined)
+  if (what === 'quarantine' && argument !== undefined && !['list', 'clear'].includes(argument)) {
+    throw wrong(`mpserve ctl quarantine takes list or clear, not '${argument}'`);
+  }
+  if (!['scale', 'quarantine'].includes(what) && argument !== undefined)
     throw wrong(`mpserve ctl ${what} takes nothing more, but got '${argument}'`);
   if (switches.has('now') && what !== 'stop') throw wrong('--now goes with mpserve ctl stop only; leave it out');
   return [what, argument];
@@ -98,6 +102,7 @@ async function gone(pid: number): Promise<void> {
 function print({ switches }: Call, what: string, answer: unknown): void {
   if (switches.has('json')) console.log(JSON.stringify(answer, undefined, 2));
   else if (what === 'status') console.log(safe(statusText(answer as Status)));
+  else if (what === 'quarantine') console.log(safe(quarantineText(answer as readonly Suspect[])));
   else console.log(safe(workersText(answer as readonly WorkerStatus[])));
 }
 
@@ -135,6 +140,18 @@ function workersText(workers: readonly WorkerStatus[]): string {
     cpuSeconds === undefined ? '–' : `${cpuSeconds.toFixed(1)} s`,
   ]);
   return aligned([head, ...rows]);
+}
+
+function quarantineText(suspects: readonly Suspect[]): string {
+  if (suspects.length === 0) return 'no request has been in flight when a worker ended';
+  const rows = suspects.map(({ isRefused, deaths, at, method, url, fingerprint }) => [
+    isRefused ? 'refused' : 'suspect',
+    String(deaths),
+    at,
+    `${method} ${url}`,
+    fingerprint.slice(fingerprint.lastIndexOf(' ') + 1),
+  ]);
+  return aligned([['', 'deaths', 'last', 'request', 'body'], ...rows]);
 }
 
 function aligned(rows: readonly (readonly string[])[]): string {

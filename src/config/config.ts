@@ -25,6 +25,8 @@ export interface Config {
   readonly bootTimeout: number;
   /** An event loop that stands still for so long is ended. */
   readonly hangTimeout: number;
+  /** Deaths of workers at which a request has been in flight, until it is refused; 0 is never. */
+  readonly quarantineAfter: number;
   /** From the head of a request until its answer is whole. */
   readonly requestDeadline: number;
   /** Sizes in bytes. `maxBodySize` 0 is no limit. */

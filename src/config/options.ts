@@ -247,6 +247,13 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
         'While draining, time without a byte after which a kept-alive connection is closed, so that a request on its way is not met by a closed socket',
       default: second,
     },
+    quarantineAfter: {
+      group: 'Life',
+      kind: count(0, 1000),
+      description:
+        'Answer a request with 503 when it has been in flight at so many deaths or hangs of workers (same method, target and body); 0 is never',
+      default: 3,
+    },
     maxRequests: {
       group: 'Life',
       kind: count(0, 1_000_000_000),

@@ -45,13 +45,19 @@ export interface WorkerStatus {
   readonly cpuSeconds?: number;
 }
 
+/** `GET /quarantine`: requests that have been in flight when workers ended, and those that are refused for it. */
+export type { Suspect } from '../flight/quarantine.js';
+
 /** What is asked with `GET /status` and so on. */
-export const queries = ['status', 'workers', 'config'] as const;
+export const queries = ['status', 'workers', 'config', 'quarantine'] as const;
 export type Query = (typeof queries)[number];
 
 /** What is done with `POST /reload` and so on. */
-export const actions = ['reload', 'scale', 'drain', 'reopen', 'stop'] as const;
+export const actions = ['reload', 'scale', 'drain', 'reopen', 'release', 'stop'] as const;
 export type Action = (typeof actions)[number];
+
+/** What can be said after `mpserve ctl`. To release is to clear the quarantine. */
+export const ctlWords: readonly string[] = [...queries, ...actions.filter((action) => action !== 'release')];
 
 /** The JSON body of a `POST`; empty where there is nothing to say. */
 export interface Request {

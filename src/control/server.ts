@@ -10,6 +10,7 @@ import {
   type Request,
   type Settings,
   type Status,
+  type Suspect,
   streamType,
   type WorkerStatus,
 } from './protocol.js';
@@ -18,6 +19,7 @@ import { Refused } from './refused.js';
 export interface Controls {
   status(): Status;
   workers(): readonly WorkerStatus[];
+  quarantined(): readonly Suspect[];
   /** The configuration, and where each value came from. */
   settings(): Settings;
   /** @returns what came of it, in a sentence. @throws Refused, or Error when it failed */
@@ -78,6 +80,7 @@ export class ControlServer {
       status: () => this.#controls.status(),
       workers: () => this.#controls.workers(),
       config: () => this.#controls.settings(),
+      quarantine: () => this.#controls.quarantined(),
     };
     return looks[query]();
   }

@@ -1,6 +1,7 @@
 // Runs connections inside a worker. Three ways: inline, on a thread of its own each, on a pool of threads.
 import type { Socket } from 'node:net';
 import type { WorkerEvent } from '../events.js';
+import type { Watched } from '../flight/watchlist.js';
 import type { Leave } from './farewell.js';
 
 export interface Executor {
@@ -11,6 +12,8 @@ export interface Executor {
   /** Ends all connections gracefully, and cuts what is left after `ms` milliseconds. Always settles soon after. */
   drain(ms: number, leave: Leave): Promise<void>;
   snapshot(): ExecutorSnapshot;
+  /** Requests that have been in flight when workers died. */
+  beware(watched: Watched): void;
   /** It is crowded and clients are waiting: closes the slowest idle connections, if any. */
   shed(): void;
 }

@@ -3,6 +3,8 @@ import type { Socket } from 'node:net';
 import type { App } from '../app/app.js';
 import { loadApp } from '../app/load.js';
 import type { RequestInFlight, WorkerIdentity } from '../events.js';
+import type { FlightDeck } from '../flight/deck.js';
+import type { Watched } from '../flight/watchlist.js';
 import { createPipeline, type Pipeline } from '../pipeline/pipeline.js';
 import type { ThreadSettings } from '../process/settings.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
@@ -14,12 +16,21 @@ export class Inline implements Executor {
   readonly #identity: WorkerIdentity;
   readonly #maxConnections: number;
   readonly #tell: Tell;
+  readonly #deck: FlightDeck | undefined;
   #app: App | undefined;
   /** What was pending before the app was loaded. */
   #before: string[] = [];
   #pipeline: Pipeline | undefined;
 
-  constructor(settings: ThreadSettings, identity: WorkerIdentity, maxConnections: number, tell: Tell) {
+  /** @param deck where it keeps record of the requests that it is at */
+  constructor(
+    settings: ThreadSettings,
+    identity: WorkerIdentity,
+    maxConnections: number,
+    tell: Tell,
+    deck: FlightDeck | undefined,
+  ) {
+    this.#deck = deck;
     this.#identity = identity;
     this.#settings = settings;
     this.#maxConnections = maxConnections;
@@ -38,6 +49,7 @@ export class Inline implements Executor {
       limits,
       limitsGiven,
       accessLog,
+      flights: this.#deck,
       identity: this.#identity,
       maxConnections: this.#maxConnections,
       tell: this.#tell,
@@ -63,6 +75,10 @@ export class Inline implements Executor {
   /** The requests that are being served. */
   inFlight(): readonly RequestInFlight[] {
     return this.#pipeline?.inFlight() ?? [];
+  }
+
+  beware(watched: Watched): void {
+    this.#deck?.watchlist.set(watched);
   }
 
   shed(): void {

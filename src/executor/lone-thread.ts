@@ -1,6 +1,8 @@
 // A thread for one connection, which may come later than the thread: started, given the connection, and ended with it.
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import type { Berth } from '../flight/berths.js';
+import type { Watched } from '../flight/watchlist.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import type { WorkerSettings } from '../process/settings.js';
 import type { Tell } from './executor.js';
@@ -31,15 +33,18 @@ export class LoneThread {
   #hasEnded = false;
 
   /**
+   * @param berth where it keeps record
    * @param fd the connection, which belongs to it from now on; undefined for one that waits for it
    * @throws when the system refuses another thread; the descriptor is closed then
    */
-  constructor(settings: WorkerSettings, tell: Tell, watch: ThreadWatch, fd?: number) {
+  constructor(settings: WorkerSettings, tell: Tell, watch: ThreadWatch, berth: Berth, watched: Watched, fd?: number) {
     this.#fd = fd;
-    const only = { ...(fd !== undefined && { fd }), taken: this.#counters };
+    const { place } = berth;
+    const only = { ...(fd !== undefined && { fd }), taken: this.#counters, place, watched };
     try {
       this.#worker = new Worker(threadFile, { workerData: { settings, only } satisfies ThreadData });
     } catch (error) {
+      berth.leave();
       if (fd !== undefined) closeDescriptor(fd);
       throw error;
     }
@@ -67,6 +72,8 @@ export class LoneThread {
       worker.on('exit', () => {
         this.#hasEnded = true;
         watch.forget(threadId);
+        const requests = berth.leave();
+        if (requests.length > 0) tell({ event: 'requests-lost', tid: threadId, requests });
         this.thread?.close();
         const isTaken = Atomics.load(this.#counters, slot.taken) > 0;
         const left = isTaken ? undefined : this.#fd;

@@ -5,6 +5,7 @@ import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_th
 import { now, until, within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { errorRecord } from '../events.js';
+import { openDeck } from '../flight/deck.js';
 import { Acceptor } from '../os/acceptor.js';
 import type { Tell } from './executor.js';
 import type { Leave } from './farewell.js';
@@ -50,20 +51,23 @@ const handlers: { readonly [T in ToThread['type']]: (message: Extract<ToThread, 
   drain: ({ ms }) => void drain(ms, 'told'),
   'idle?': () => say({ type: 'idle', ms: executor?.idleFor() ?? -1 }),
   shed: () => executor?.shed(),
+  beware: ({ watched }) => executor?.beware(watched),
 };
 port.on('message', (message: ToThread) => handlers[message.type](message as never));
 process.on('uncaughtExceptionMonitor', (error) => tell({ event: 'app-crashed', err: errorRecord(error) }));
 setInterval(report, reportEvery).unref();
 parentPort?.postMessage({ mpserve: 'hello', threadId, port: port2 } satisfies Hello, [port2]);
-if (only) loading = load({ type: 'load', listen: [], maxConnections: 1, taken: only.taken });
+if (only) loading = load({ ...only, type: 'load', listen: [], maxConnections: 1 });
 
-async function load({ listen, maxConnections, taken: counter }: Extract<ToThread, { type: 'load' }>): Promise<void> {
+async function load(message: Extract<ToThread, { type: 'load' }>): Promise<void> {
+  const { listen, maxConnections, taken: counter, place, watched } = message;
   taken = counter;
   if (settings.hangTimeout > 0) {
     beat(counter, slot.beats, settings.hangTimeout);
     confessing((stack, stillMs) => tell({ event: 'hung', stack, stillMs, requests: executor?.inFlight() ?? [] }));
   }
-  const inline = new Inline(settings, identity, maxConnections, tell);
+  const deck = openDeck(place, watched, (fingerprint) => tell({ event: 'suspect-cleared', fingerprint }));
+  const inline = new Inline(settings, identity, maxConnections, tell, deck);
   try {
     await inline.start({ isRehearsed: only !== undefined });
   } catch (error) {

@@ -1,14 +1,16 @@
 // What a worker process and one of its threads say to each other, on a channel of their own.
 import type { MessagePort } from 'node:worker_threads';
+import type { Place } from '../flight/deck.js';
+import type { Watched } from '../flight/watchlist.js';
 import type { FromWorker, ToWorker } from '../process/messages.js';
 import type { ThreadSettings } from '../process/settings.js';
 
 export type ToThread =
   /** Load the app; then accept on these descriptors, which now belong to the thread. */
-  | { type: 'load'; listen: readonly number[]; maxConnections: number; taken: Int32Array }
+  | ({ type: 'load'; listen: readonly number[]; maxConnections: number } & Provisions)
   /** Serve this connection, which now belongs to you, and end with it. */
   | { type: 'serve'; fd: number }
-  | Extract<ToWorker, { type: 'drain' | 'idle?' | 'shed' }>;
+  | Extract<ToWorker, { type: 'drain' | 'idle?' | 'shed' | 'beware' }>;
 
 export type FromThread =
   | Extract<FromWorker, { type: 'ready' | 'failed' | 'served' | 'idle' | 'event' }>
@@ -24,8 +26,17 @@ export interface Hello {
 
 export interface ThreadData {
   readonly settings: ThreadSettings;
-  /** The one connection that the thread is for, if it is there already, and the counters; absent in a pool. */
-  readonly only?: { readonly fd?: number; readonly taken: Int32Array };
+  /** Of a thread that is for one connection: that, if it is there already; absent in a pool. */
+  readonly only?: { readonly fd?: number } & Provisions;
+}
+
+/** What each thread has of its own. */
+export interface Provisions {
+  /** The counters that it shares with its process, by `slot`. */
+  readonly taken: Int32Array;
+  /** Where it keeps record of the requests that it is at; undefined for nowhere. */
+  readonly place: Place | undefined;
+  readonly watched: Watched;
 }
 
 /** What is where in the memory that a thread shares with its process: connections taken, and turns of its event loop. */

@@ -5,6 +5,9 @@ import { BackOff } from '../back-off.js';
 import { shedder } from '../balance/shedder.js';
 import { within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
+import { Berths } from '../flight/berths.js';
+import { unmapped } from '../flight/deck.js';
+import type { Watched } from '../flight/watchlist.js';
 import { closeDescriptor, detach } from '../os/descriptor.js';
 import type { WorkerSettings } from '../process/settings.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
@@ -21,6 +24,8 @@ export class ThreadPerConnection implements Executor {
   /** Those among them that have no connection yet. */
   readonly #spares = new Set<LoneThread>();
   readonly #backOff = new BackOff();
+  readonly #berths: Berths;
+  #watched: Watched;
   #served = 0;
   /** What a thread that starts in the middle of a drain is told at once. */
   #drainMs: number | undefined;
@@ -29,6 +34,8 @@ export class ThreadPerConnection implements Executor {
     this.#settings = settings;
     this.#tell = tell;
     this.#watch = watchOf(settings, tell);
+    this.#berths = new Berths(settings.flights, unmapped); // a thread is not worth a mapping
+    this.#watched = settings.watched;
   }
 
   /** One thread loads the app and ends: what cannot be loaded should be known before the first client comes. */
@@ -38,7 +45,8 @@ export class ThreadPerConnection implements Executor {
       worker.on('message', (message: unknown) => {
         if (!isHello(message)) return;
         const thread = new Thread(message, this.#tell);
-        thread.say({ type: 'load', listen: [], maxConnections: 1, taken: thread.taken });
+        const { taken } = thread;
+        thread.say({ type: 'load', listen: [], maxConnections: 1, taken, place: undefined, watched: this.#watched });
         thread.ready.then(ready, failed);
       });
       worker.on('error', failed);
@@ -67,6 +75,11 @@ export class ThreadPerConnection implements Executor {
 
   snapshot(): ExecutorSnapshot {
     return { served: this.#channels().reduce((sum, { served }) => sum + served, this.#served) };
+  }
+
+  beware(watched: Watched): void {
+    this.#watched = watched;
+    for (const thread of this.#channels()) thread.say({ type: 'beware', watched });
   }
 
   readonly shed = shedder(() => this.#channels());
@@ -107,7 +120,7 @@ export class ThreadPerConnection implements Executor {
   }
 
   #start(fd?: number): LoneThread {
-    const thread = new LoneThread(this.#settings, this.#tell, this.#watch, fd);
+    const thread = new LoneThread(this.#settings, this.#tell, this.#watch, this.#berths.take(), this.#watched, fd);
     this.#threads.add(thread);
     if (this.#drainMs !== undefined) thread.drain(this.#drainMs);
     void thread.ended.then(({ served }) => {

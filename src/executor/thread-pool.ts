@@ -10,6 +10,9 @@ import { divide } from '../balance/divide.js';
 import { roundRobin } from '../balance/round-robin.js';
 import { within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
+import { type Berth, Berths } from '../flight/berths.js';
+import { mapped } from '../flight/deck.js';
+import type { Watched } from '../flight/watchlist.js';
 import { closeDescriptor, detach, duplicate } from '../os/descriptor.js';
 import type { WorkerSettings } from '../process/settings.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
@@ -28,6 +31,9 @@ export class ThreadPool implements Executor {
   readonly #balance = roundRobin();
   readonly #backOff = new BackOff();
   readonly #threads = new Map<number, Thread>();
+  readonly #berths: Berths;
+  readonly #berthOf = new Map<Thread, Berth>();
+  #watched: Watched;
   /** Connections for which there is no thread at this moment. */
   readonly #waiting: (() => void)[] = [];
   #pool: Piscina | undefined;
@@ -43,6 +49,8 @@ export class ThreadPool implements Executor {
     this.#settings = settings;
     this.#tell = tell;
     this.#watch = watchOf(settings, tell);
+    this.#berths = new Berths(settings.flights, mapped);
+    this.#watched = settings.watched;
     this.#shares = divide(settings.maxConnections, settings.threads);
   }
 
@@ -110,6 +118,11 @@ export class ThreadPool implements Executor {
     for (const thread of this.#ready) thread.shed();
   }
 
+  beware(watched: Watched): void {
+    this.#watched = watched;
+    for (const thread of this.#threads.values()) thread.say({ type: 'beware', watched });
+  }
+
   get #ready(): Thread[] {
     return [...this.#threads.values()].filter(({ isReady }) => isReady);
   }
@@ -117,7 +130,10 @@ export class ThreadPool implements Executor {
   async #load(thread: Thread): Promise<void> {
     try {
       const listen = this.#settings.threadAccept === 'shared' ? this.#settings.listen.map(duplicate) : [];
-      thread.say({ type: 'load', listen, maxConnections: thread.share, taken: thread.taken });
+      const berth = this.#berths.take();
+      this.#berthOf.set(thread, berth);
+      const { share: maxConnections, taken } = thread;
+      thread.say({ type: 'load', listen, maxConnections, taken, place: berth.place, watched: this.#watched });
       await thread.ready;
       if (this.#threads.has(thread.id)) this.#watch.watch(thread.id, thread.taken, () => this.#terminate(thread));
       for (const serve of this.#waiting.splice(0)) serve();
@@ -173,6 +189,9 @@ export class ThreadPool implements Executor {
     thread.close();
     this.#shares.push(thread.share);
     this.#servedByTheDead += thread.served;
+    const requests = this.#berthOf.get(thread)?.leave() ?? [];
+    this.#berthOf.delete(thread);
+    if (requests.length > 0) this.#tell({ event: 'requests-lost', tid: thread.id, requests });
     if (!thread.isReady) this.#unfit(thread, endedLoading);
     else if (!this.#draining) {
       this.#delay = this.#backOff.died(thread.livedMs);

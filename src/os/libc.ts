@@ -17,8 +17,13 @@ interface Libc {
   /** Not on macOS. */
   sched_setscheduler?(pid: number, policy: number, parameters: Buffer): number;
   umask(mask: number): number;
+  /** Not on macOS. */
+  memfd_create?(name: string, flags: number): number;
+  mmap(address: null, length: number, protection: number, flags: number, fd: number, offset: number): bigint;
   close(fd: number): number;
   errno(): number;
+  /** The `length` bytes at `address`, which must stay mapped for as long as anybody has the buffer. */
+  view(address: bigint, length: number): ArrayBuffer;
 }
 
 /** A call to the C library failed. `code` is the name of its errno, such as `EADDRINUSE`. */
@@ -62,10 +67,15 @@ function load(): Libc {
     dup2: library.func('int dup2(int, int)'),
     socketpair: library.func('int socketpair(int, int, int, void*)'),
     poll: library.func('int poll(void*, unsigned long, int)'),
-    ...(platform === 'linux' && { sched_setscheduler: library.func('int sched_setscheduler(int, int, const void*)') }),
+    ...(platform === 'linux' && {
+      sched_setscheduler: library.func('int sched_setscheduler(int, int, const void*)'),
+      memfd_create: library.func('int memfd_create(const char*, uint32_t)'),
+    }),
+    mmap: library.func('void* mmap(void*, unsigned long, int, int, int, long)'),
     umask: library.func('int umask(int)'),
     close: library.func('int close(int)'),
     errno: () => koffi.errno(),
+    view: (address, length) => koffi.view(address, length),
   };
 }
 

@@ -15,6 +15,7 @@ export class Connection {
   /** When it has been idle for too long, on the clock of `clock.ts`; `KeepAlive` sets it. */
   idleUntil = Number.POSITIVE_INFINITY;
   #request: IncomingMessage | undefined;
+  #reqId = '';
   #response: NamedResponse | undefined;
   #begunAt = 0;
   #upgraded = false;
@@ -33,13 +34,17 @@ export class Connection {
 
   begin(request: IncomingMessage, response: NamedResponse, now: number): void {
     this.#request = request;
+    this.#reqId = response.reqId;
     this.#response = response;
     this.#begunAt = now;
   }
 
   /** From now on it speaks another protocol, of which nothing is known here. */
-  upgrade(): void {
+  upgrade(request: IncomingMessage, reqId: string, now: number): void {
     this.#upgraded = true;
+    this.#request = request;
+    this.#reqId = reqId;
+    this.#begunAt = now;
   }
 
   /** No request is being answered: before the first, between two, or while headers arrive. */
@@ -48,12 +53,12 @@ export class Connection {
     return this.#response === undefined || this.#response.writableFinished || this.#response.destroyed;
   }
 
-  /** The request that is being answered, if any. */
+  /** The request that is being answered, or that made it another protocol; if any. */
   inFlight(now: number): RequestInFlight | undefined {
-    const [request, response] = [this.#request, this.#response];
-    if (!request || !response || this.betweenRequests) return undefined;
+    const request = this.#request;
+    if (!request || this.betweenRequests) return undefined;
     const { method = '', url = '' } = request;
-    return { reqId: response.reqId, method, url, ageMs: Math.round(now - this.#begunAt) };
+    return { reqId: this.#reqId, method, url, ageMs: Math.round(now - this.#begunAt) };
   }
 
   /** The answer that is being made now, if any. */

@@ -1,6 +1,7 @@
 // Brings connections to their end: requests in flight are finished, idle connections are closed when they have
 // been quiet for a while, so that a request on its way does not meet a closed socket.
 import { now } from '../clock.js';
+import type { WorkerEvent } from '../events.js';
 import type { Connection } from './connection.js';
 
 const interval = 100;
@@ -8,11 +9,13 @@ const interval = 100;
 export class Drain {
   readonly #connections: ReadonlySet<Connection>;
   readonly #quiet: number;
+  readonly #tell: (event: WorkerEvent) => void;
   /** Bytes read on each connection at the last look, and since when it has been so many. */
   readonly #seen = new WeakMap<Connection, { bytes: number; since: number }>();
 
   /** @param quiet an idle connection is closed after so long without a byte (milliseconds) */
-  constructor(connections: ReadonlySet<Connection>, quiet: number) {
+  constructor(connections: ReadonlySet<Connection>, quiet: number, tell: (event: WorkerEvent) => void) {
+    this.#tell = tell;
     this.#connections = connections;
     this.#quiet = quiet;
     for (const { response } of connections) {
@@ -25,7 +28,7 @@ export class Drain {
   async finish(deadline: AbortSignal): Promise<void> {
     await new Promise<void>((done) => {
       const look = () => {
-        if (deadline.aborted) for (const { socket } of this.#connections) socket.destroy();
+        if (deadline.aborted) this.#cut(now());
         else this.#closeQuiet(now());
         if (this.#connections.size > 0 && !deadline.aborted) return;
         clearInterval(timer);
@@ -36,6 +39,14 @@ export class Drain {
       deadline.addEventListener('abort', look);
       look();
     });
+  }
+
+  #cut(time: number): void {
+    for (const connection of this.#connections) {
+      const request = connection.inFlight(time);
+      if (request) this.#tell({ event: 'request-cut', ...request });
+      connection.socket.destroy();
+    }
   }
 
   #closeQuiet(time: number): void {

@@ -45,7 +45,7 @@ export function answerFailure(
 }
 
 /** RFC 9112, section 6: a request has a body if one of these says so. */
-function hasBody({ headers }: IncomingMessage): boolean {
+export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 

@@ -7,6 +7,7 @@ import type { App } from '../app/app.js';
 import { now } from '../clock.js';
 import type { Limits } from '../config/config.js';
 import { errorRecord, type RequestInFlight, type WorkerEvent, type WorkerIdentity } from '../events.js';
+import type { FlightDeck } from '../flight/deck.js';
 import type { Destination } from '../log/destination.js';
 import type { AccessLog } from './access-log.js';
 import { type AdoptingServer, adopt, createAdoptingServer, retire } from './adopting-server.js';
@@ -15,6 +16,7 @@ import { Connection } from './connection.js';
 import { limitTime } from './deadline.js';
 import { Drain } from './drain.js';
 import { answerEarly, answerFailures } from './failures.js';
+import { recordFlights } from './flights.js';
 import { KeepAlive } from './keep-alive.js';
 import { announcesMore, limitBody } from './limits.js';
 import { createRequestIds } from './request-id.js';
@@ -30,6 +32,8 @@ export interface PipelineOptions {
   /** Connections at the same time that whoever accepts them allows; at least 1. */
   readonly maxConnections: number;
   readonly accessLog: Destination | undefined;
+  /** undefined: no record is kept of what the app is at. */
+  readonly flights: FlightDeck | undefined;
   /** For the access log. */
   readonly identity: WorkerIdentity;
   readonly tell: (event: WorkerEvent) => void;
@@ -67,6 +71,7 @@ export class Pipeline {
       answerFailures(tell),
       ...(limits.requestDeadline > 0 ? [limitTime(limits.requestDeadline, answerEarly, tell)] : []),
       ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize, answerEarly)] : []),
+      ...(options.flights ? [recordFlights(options.flights, tell)] : []),
     ];
     this.#keepAlive = new KeepAlive(this.#connections, limits.keepAliveTimeout);
     this.#shedding = new Shedding(this.#connections, maxConnections);
@@ -121,7 +126,7 @@ export class Pipeline {
 
   /** Finishes what is in flight; answers from now on end their connections. Aborting `deadline` cuts what is left. */
   async drain(deadline: AbortSignal): Promise<void> {
-    this.#drain ??= new Drain(this.#connections, this.#drainQuiet);
+    this.#drain ??= new Drain(this.#connections, this.#drainQuiet, this.#tell);
     await this.#drain.finish(deadline);
     this.#shedding.stop();
     this.#keepAlive.stop();
@@ -167,8 +172,8 @@ export class Pipeline {
     const exchange = (name: string) => this.#requests((req, res) => call(name, req, res));
     const handOff = (name: string) => (req: IncomingMessage, socket: Duplex, head: Buffer) => {
       this.#served++;
-      Connection.of(req.socket)?.upgrade();
       const reqId = this.#nameRequest(req);
+      Connection.of(req.socket)?.upgrade(req, reqId, now());
       this.#accessLog?.upgraded(req, socket, reqId);
       call(name, req, socket, head).catch(this.#failed(socket, reqId, req));
     };

@@ -8,6 +8,7 @@ import type { Executor, Tell } from '../executor/executor.js';
 import { deaf, type Leave } from '../executor/farewell.js';
 import { Inline } from '../executor/inline.js';
 import { confessing } from '../executor/stuck.js';
+import { mapped, openDeck, unmapped } from '../flight/deck.js';
 import { Acceptor } from '../os/acceptor.js';
 import { reopen } from '../os/descriptor.js';
 import { type FromWorker, type ToWorker, tagged, untagged } from './messages.js';
@@ -51,7 +52,13 @@ const watch = once(() => {
   );
 });
 
-const inline = new Inline(settings, identity, settings.maxConnections, tell);
+/** Of this event loop; what threads do, their executor keeps record of. A child of ppc is not worth a mapping. */
+const place =
+  settings.flights && settings.executor === 'inline'
+    ? (settings.once ? unmapped : mapped)(settings.flights)(0)
+    : undefined;
+const deck = openDeck(place, settings.watched, (fingerprint) => tell({ event: 'suspect-cleared', fingerprint }));
+const inline = new Inline(settings, identity, settings.maxConnections, tell, deck);
 let executor: Executor | undefined;
 let acceptor: Acceptor | undefined;
 /** Connections that were given before the app was loaded. */
@@ -66,6 +73,7 @@ const handlers: {
   drain: ({ ms }) => void drain(ms, 'told'),
   'idle?': () => say({ type: 'idle', ms: executor === inline ? inline.idleFor() : -1 }),
   shed: () => executor?.shed(),
+  beware: ({ watched }) => executor?.beware(watched),
   reopen: ({ path }) => say({ type: 'reopened', ...reopenAccessLog(path) }),
 };
 process.on('message', (raw: unknown, socket: unknown) => {

@@ -5,10 +5,28 @@ import type { Socket } from 'node:net';
 import { now } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
+import type { FlightBox } from '../flight/box.js';
+import type { Quarantine } from '../flight/quarantine.js';
+import type { Watched } from '../flight/watchlist.js';
 import type { Leash } from '../os/leash.js';
 import { type FromWorker, type ToWorker, tagged, untagged } from './messages.js';
 
 export type Stage = 'starting' | 'ready' | 'draining' | 'gone';
+
+export interface WorkerOptions {
+  readonly id: number;
+  readonly generation: number;
+  readonly pid: number;
+  readonly child: ChildProcess;
+  readonly leash: Leash | undefined;
+  /** On record there are the requests that it is at. */
+  readonly box: FlightBox | undefined;
+  /** Which requests it should beware of. */
+  readonly quarantine: Quarantine;
+  readonly events: Events;
+  /** Milliseconds that it may take until it is ready. */
+  readonly bootMs: number;
+}
 
 /** How a worker ended. `livedMs` counts from when it was ready; 0 if it never was. */
 export interface ExitReason {
@@ -36,6 +54,9 @@ export class WorkerHandle {
   readonly #child: ChildProcess;
   readonly #gone: Promise<Pick<ExitReason, 'code' | 'signal'>>;
   readonly #leash: Leash | undefined;
+  readonly #box: FlightBox | undefined;
+  readonly #quarantine: Quarantine;
+  readonly #beware = (watched: Watched): void => this.#say({ type: 'beware', watched });
   readonly #events: Events;
   /** By the numbers of the connections that were given: who waits for an answer, and who for their ends. */
   readonly #answers = new Map<number, (answer: 'accepted' | 'refused') => void>();
@@ -52,25 +73,20 @@ export class WorkerHandle {
   #onIdle: ((ms: number) => void) | undefined;
   #onReopened: ((failure?: string) => void) | undefined;
 
-  constructor(
-    id: number,
-    generation: number,
-    pid: number,
-    child: ChildProcess,
-    leash: Leash | undefined,
-    events: Events,
-    bootMs: number,
-  ) {
+  constructor({ id, generation, pid, child, leash, box, quarantine, events, bootMs }: WorkerOptions) {
     this.id = id;
     this.generation = generation;
     this.pid = pid;
     this.#child = child;
     this.#leash = leash;
+    this.#box = box;
+    this.#quarantine = quarantine;
     this.#events = events;
     this.#gone = this.#leaving();
     this.ready = this.#becomesReady(bootMs);
     this.ready.catch(() => {}); // also when nobody waits for it
     this.exit = this.#ending();
+    quarantine.on('change', this.#beware);
   }
 
   get stage(): Stage {
@@ -225,6 +241,8 @@ export class WorkerHandle {
         this.#stage = 'gone';
         clearTimeout(this.#killing);
         this.#leash?.release();
+        this.#quarantine.off('change', this.#beware);
+        this.#tellOfRequests(wanted);
         // What it had not accepted is still ours to place; what it had is lost.
         const accepted = [...this.#ends].filter(([id]) => !this.#answers.has(id));
         for (const id of [...this.#answers.keys()]) this.#answer(id, 'refused');
@@ -234,6 +252,15 @@ export class WorkerHandle {
       };
       void this.#gone.then(gone);
     });
+  }
+
+  /** Of those that it was at. */
+  #tellOfRequests(wanted: boolean): void {
+    const requests = this.#box?.take() ?? [];
+    this.#box?.close();
+    const { pid } = this;
+    if (wanted) for (const request of requests) this.#events.tell({ event: 'request-cut', pid, ...request });
+    else if (requests.length > 0) this.#events.tell({ event: 'requests-lost', pid, requests });
   }
 
   /** Settles when it has exited and all that it said has been heard: its last words may come after its exit. */

@@ -3,6 +3,7 @@
 
 import type { ExitCode } from '../errors.js';
 import type { WorkerEvent, WorkerIdentity } from '../events.js';
+import type { Watched } from '../flight/watchlist.js';
 
 export type ToWorker =
   /** Comes with a socket; answered by `accepted` or `refused`. */
@@ -11,6 +12,8 @@ export type ToWorker =
   | { type: 'drain'; ms: number }
   /** For how long has your one connection been idle? Answered by `idle`. */
   | { type: 'idle?' }
+  /** Requests that have been in flight when workers died. */
+  | { type: 'beware'; watched: Watched }
   /** It is crowded: close the slowest of your idle connections, if there are any. */
   | { type: 'shed' }
   /** The file of your access log has been renamed: go on in a new one of this path. Answered by `reopened`. */

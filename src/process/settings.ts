@@ -3,6 +3,8 @@
 import type { AddressInfo } from 'node:net';
 import type { Limits } from '../config/config.js';
 import type { Accept } from '../config/model.js';
+import type { Box } from '../flight/berths.js';
+import type { Watched } from '../flight/watchlist.js';
 import type { Destination } from '../log/destination.js';
 
 export interface WorkerSettings {
@@ -33,6 +35,10 @@ export interface WorkerSettings {
   readonly maxConnections: number;
   /** Asked of the app until the answer is good; only then it is ready. */
   readonly readyPath: string | undefined;
+  /** Where it keeps record of the requests that it is at; undefined for nowhere. */
+  readonly flights: Box | undefined;
+  /** Requests that have been in flight when workers died. */
+  readonly watched: Watched;
   /** An event loop that has not turned for so long is ended (milliseconds); 0 is never. */
   readonly hangTimeout: number;
   readonly limits: Limits;

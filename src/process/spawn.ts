@@ -3,6 +3,8 @@ import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
+import { FlightBox } from '../flight/box.js';
+import type { Quarantine } from '../flight/quarantine.js';
 import type { Destination } from '../log/destination.js';
 import { createLeash } from '../os/leash.js';
 import { scheduleAsBatch } from '../os/scheduling.js';
@@ -17,7 +19,12 @@ export const askAgain = 500;
 
 /** What is the same for all workers of a server. */
 export interface SpawnOptions {
-  readonly settings: Omit<WorkerSettings, 'worker' | 'generation' | 'maxConnections' | 'listen' | 'accessLog'>;
+  readonly settings: Omit<
+    WorkerSettings,
+    'worker' | 'generation' | 'maxConnections' | 'listen' | 'accessLog' | 'flights' | 'watched'
+  >;
+  /** Which requests workers should beware of. */
+  readonly quarantine: Quarantine;
   readonly nodeArg: readonly string[];
   readonly captureOutput: boolean;
   /** Nobody hears what the app prints: the command that started the server has gone. */
@@ -31,25 +38,29 @@ export interface SpawnOptions {
   readonly events: Events;
 }
 
-// Places in a worker's table of descriptors; the listening sockets follow.
+// Places in a worker's table of descriptors: the leash is between them, the listening sockets follow.
 const accessLogPlace = 4;
-const leashPlace = 5;
+const boxPlace = 6;
 
 /** Lines that come to us through a pipe of our own are whole at any size. */
 const wholeInOwnPipe = 65_536;
 
 /** @throws StartupError when the system refuses another process, or the descriptors for it. */
 export function spawn(options: SpawnOptions, worker: number, generation: number, maxConnections: number): WorkerHandle {
-  const { accessLog, captureOutput, events, listen } = options;
+  const { accessLog, captureOutput, events, listen, quarantine } = options;
   const output = captureOutput ? 'pipe' : options.isDaemon ? 'ignore' : 'inherit';
   const leash = refusable(createLeash);
+  const box =
+    quarantine.after > 0 ? refusable(() => new FlightBox(loopsOf(options.settings, maxConnections))) : undefined;
   const takesLines = typeof accessLog === 'function';
   const settings: WorkerSettings = {
     ...options.settings,
     worker,
     generation,
     maxConnections,
-    listen: listen.map((_, i) => leashPlace + 1 + i),
+    listen: listen.map((_, i) => boxPlace + 1 + i),
+    flights: box && { fd: boxPlace, plan: box.plan },
+    watched: quarantine.watched,
     accessLog: accessLog && { fd: accessLogPlace, whole: takesLines ? wholeInOwnPipe : accessLog.whole },
   };
   const child = fork(entry, [], {
@@ -66,6 +77,7 @@ export function spawn(options: SpawnOptions, worker: number, generation: number,
       'ipc',
       takesLines ? 'pipe' : (accessLog?.fd ?? 'ignore'),
       leash?.fd ?? 'ignore',
+      box?.fd ?? 'ignore',
       ...listen,
     ],
   });
@@ -73,6 +85,7 @@ export function spawn(options: SpawnOptions, worker: number, generation: number,
     child.once('error', () => {}); // it comes later, and says no more than this
     leash?.tie(undefined);
     leash?.release();
+    box?.close();
     throw refused();
   }
   leash?.tie(child.pid);
@@ -85,7 +98,14 @@ export function spawn(options: SpawnOptions, worker: number, generation: number,
   for (const stream of ['stdout', 'stderr'] as const) {
     if (child[stream]) readLines(child[stream], (text) => events.tell({ event: 'output', pid, stream, text }));
   }
-  return new WorkerHandle(worker, generation, pid, child, leash, events, bootMs);
+  return new WorkerHandle({ id: worker, generation, pid, child, leash, box, quarantine, events, bootMs });
+}
+
+/** How many event loops of a worker can serve at the same time. */
+function loopsOf({ executor, threads, spares }: SpawnOptions['settings'], maxConnections: number): number {
+  // A thread that is on its way out may still serve while another takes its place.
+  const loops = { inline: 1, 'thread-pool': 2 * threads, 'thread-per-connection': maxConnections + spares };
+  return loops[executor];
 }
 
 function refusable<T>(call: () => T): T {

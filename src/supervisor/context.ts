@@ -4,6 +4,7 @@ import type { Config, Limits } from '../config/config.js';
 import type { Loaded, Sources } from '../config/load.js';
 import { findOwner } from '../config/user.js';
 import type { Events } from '../events.js';
+import type { Quarantine } from '../flight/quarantine.js';
 import type { SpawnOptions } from '../process/spawn.js';
 import type { StrategyContext } from '../strategies/strategy.js';
 import type { Listener } from './listener.js';
@@ -13,6 +14,7 @@ export function strategyContext(
   sources: Sources,
   listeners: readonly Listener[],
   accessLog: SpawnOptions['accessLog'],
+  quarantine: Quarantine,
   events: Events,
 ): StrategyContext {
   const { app, demoFaults, bootTimeout, readyPath, hangTimeout, threads, backlog } = config;
@@ -54,6 +56,7 @@ export function strategyContext(
     owner: findOwner({ name: config.user, source: sources.user }, { name: config.group, source: sources.group }),
     listen,
     accessLog,
+    quarantine,
     events,
   };
   return { config, events, listen, spawn };

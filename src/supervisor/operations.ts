@@ -10,6 +10,7 @@ import type { Action, Outcome, Status } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
+import type { Quarantine } from '../flight/quarantine.js';
 import { type Destination, reopenLog } from '../log/destination.js';
 import type { SpawnOptions } from '../process/spawn.js';
 import type { Strategy } from '../strategies/strategy.js';
@@ -23,6 +24,7 @@ export interface OperationsOptions {
   readonly listeners: readonly Listener[];
   readonly accessLog: SpawnOptions['accessLog'];
   readonly owner: SpawnOptions['owner'];
+  readonly quarantine: Quarantine;
   /** The files among the logs. */
   readonly logs: readonly Destination[];
   readonly events: Events;
@@ -70,7 +72,7 @@ export class Operations {
   /** A new generation serves the configuration and the app as they are now. @param reason who wanted it */
   reload(reason: string, onProgress: (words: string) => void): Promise<string> {
     return this.#alone('reload', async () => {
-      const { strategy, listeners, accessLog, events, load } = this.#options;
+      const { strategy, listeners, accessLog, quarantine, events, load } = this.#options;
       const began = performance.now();
       events.tell({ event: 'reloading', reason });
       const loaded = await load();
@@ -80,7 +82,7 @@ export class Operations {
         const warning = `${key} has changed (${origin(loaded.sources[key as keyof Config])}), which takes effect at the next start only`;
         events.tell({ event: 'warning', warning });
       }
-      const context = strategyContext(config, sources, listeners, accessLog, events);
+      const context = strategyContext(config, sources, listeners, accessLog, quarantine, events);
       try {
         await strategy.reload(context, (done, all) => onProgress(`${done} of ${all} workers replaced`));
       } catch (error) {
@@ -90,6 +92,8 @@ export class Operations {
       this.#config = config;
       this.#sources = sources;
       this.#owner = context.spawn.owner;
+      quarantine.after = config.quarantineAfter;
+      quarantine.release(); // what killed the old generation may be mended in the new one
       const { generation, size } = strategy.snapshot();
       const ms = Math.round(performance.now() - began);
       events.tell({ event: 'reloaded', generation, workers: size, ms });
@@ -124,6 +128,16 @@ export class Operations {
       await strategy.scale(0);
       events.tell({ event: 'drained', reason });
       return 'no worker takes connections any more; they wait until there is a reload';
+    });
+  }
+
+  /** Requests that are refused, as they have ended workers, are let through again. */
+  release(reason: string): Promise<string> {
+    return this.#alone('release', async () => {
+      const { quarantine, events } = this.#options;
+      const count = quarantine.release();
+      events.tell({ event: 'quarantine-cleared', count, reason });
+      return `${count} request(s) let through again`;
     });
   }
 

@@ -8,6 +8,7 @@ import type { Action, Request, Status, WorkerStatus } from '../control/protocol.
 import { Refused } from '../control/refused.js';
 import { ControlServer, type Controls } from '../control/server.js';
 import type { Events } from '../events.js';
+import { Quarantine, type Suspect } from '../flight/quarantine.js';
 import type { Destination } from '../log/destination.js';
 import { duplicate } from '../os/descriptor.js';
 import { hasProc, ownCpuSeconds, proportionalMemory } from '../os/process-tree.js';
@@ -44,6 +45,7 @@ interface Stop {
 
 export class Supervisor implements SignalTarget, Controls {
   readonly #options: SupervisorOptions;
+  readonly #quarantine: Quarantine;
   readonly #began = performance.now();
   readonly #stop: Promise<Stop>;
   /** Settles when all workers have ended. */
@@ -58,6 +60,7 @@ export class Supervisor implements SignalTarget, Controls {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#quarantine = new Quarantine(options.loaded.config.quarantineAfter, options.events);
     this.#stop = new Promise((resolve) => {
       this.#requestStop = resolve;
     });
@@ -82,7 +85,7 @@ export class Supervisor implements SignalTarget, Controls {
       door = await openControl(config, origin(sources.control), this);
       warnAboutRoot(config, events);
       this.#urls = listeners.map(({ url }) => url);
-      const context = strategyContext(config, sources, listeners, accessLog, events);
+      const context = strategyContext(config, sources, listeners, accessLog, this.#quarantine, events);
       const strategy = createStrategy(context);
       this.#strategy = strategy;
       const started = strategy.start().then(
@@ -173,6 +176,10 @@ export class Supervisor implements SignalTarget, Controls {
     }));
   }
 
+  quarantined(): readonly Suspect[] {
+    return this.#quarantine.list();
+  }
+
   /** What holds now: since a reload it may be other than at the start. */
   settings(): Pick<Loaded, 'config' | 'sources'> {
     const { config, sources } = this.#operations?.config ?? this.#options.loaded;
@@ -195,6 +202,7 @@ export class Supervisor implements SignalTarget, Controls {
       scale: () => operations.scale(workers, reason),
       drain: () => operations.drain(reason),
       reopen: () => operations.reopen(reason),
+      release: () => operations.release(reason),
     };
     return work[action]();
   }
@@ -207,7 +215,19 @@ export class Supervisor implements SignalTarget, Controls {
     const facts = models[model];
     if (!facts) throw new Error(`there is no model ${model}`);
     this.#state = 'serving';
-    this.#operations = new Operations({ strategy, facts, loaded, load, listeners, accessLog, owner, logs, events });
+    const quarantine = this.#quarantine;
+    this.#operations = new Operations({
+      strategy,
+      facts,
+      loaded,
+      load,
+      listeners,
+      accessLog,
+      owner,
+      quarantine,
+      logs,
+      events,
+    });
     const [url = ''] = this.#urls;
     const bootMs = Math.round(performance.now()); // since this process began
     events.tell({ event: 'ready', url, urls: this.#urls, model, workers, threads, pid: process.pid, bootMs });

@@ -8,10 +8,10 @@ import { modes, SlowClient } from './slow-client.js';
 const names = Object.keys(modes) as (keyof typeof modes)[];
 const perMode = 100;
 
-// A process for each connection makes a limit of 100 as hard to hold as 256, in less time and memory.
+// A process or thread for each connection makes a limit of 100 as hard to hold as 256, in less time and memory.
 const models: Record<string, { many: string[]; alone: string[] }> = {
   ppc: { many: ['--max-connections=100'], alone: [] },
-  tpc: { many: [], alone: [] },
+  tpc: { many: ['--max-connections=100'], alone: [] },
   prefork: { many: [], alone: ['--workers=1'] },
   prethread: { many: [], alone: ['--threads=2'] },
   hybrid: { many: [], alone: ['--workers=1', '--threads=2'] },

@@ -13,11 +13,11 @@ test.concurrent.each(placements)('$name: --ready-path is asked until the answer 
 });
 
 test.concurrent('an app that never says it is ready', async () => {
-  const args = ['--bind', '127.0.0.1:0', '--ready-path', '/gone', '--boot-timeout', '500ms'];
+  const args = ['--bind', '127.0.0.1:0', '--ready-path', '/gone', '--boot-timeout', '2s'];
   const { code, stderr } = await runCli([fixture('healthy-later.cjs'), ...args]);
   expect(code).toBe(4);
   expect(stderr).toMatch(
-    /^mpserve: GET \/gone \(--ready-path\) is answered with 503, 500 ms after the app had loaded \[app /,
+    /^mpserve: GET \/gone \(--ready-path\) is answered with 503, 2000 ms after the app had loaded \[app /,
   );
 });
 

@@ -1,0 +1,104 @@
+// The black box of a worker: in memory that survives it stands which requests it is serving, so that its death can be
+// laid at their door. Entries of a fixed size, in regions of which each event loop of the worker has one.
+import { readSync, writeSync } from 'node:fs';
+import type { LostRequest } from '../events.js';
+import { closeDescriptor } from '../os/descriptor.js';
+import { createSharedMemory } from '../os/shared-memory.js';
+import { digestBytes, fingerprintOf, subjectOf } from './fingerprint.js';
+
+/** How a box is divided. */
+export interface BoxPlan {
+  readonly regions: number;
+  /** In each region: so many requests at the same time are on record. */
+  readonly entries: number;
+}
+
+export const entryBytes = 512;
+
+/** What is where in an entry. The first byte is written last: until then the entry is free. */
+export const at = { stage: 0, method: 1, id: 2, url: 4, begun: 8, digest: 16, text: 16 + digestBytes } as const;
+export const textBytes = entryBytes - at.text;
+
+/** `stage`: what is known of the body. */
+export const stage = { free: 0, bodyUnknown: 1, bodyKnown: 2, noBody: 3 } as const;
+
+/** In a whole box. A region is never so small that one connection could not have its requests on record. */
+const most = 4096;
+const least = 8;
+
+/** @param regions event loops that can live in the worker at the same time */
+function planBox(regions: number): BoxPlan {
+  // In steps of `least`, so that the regions of a mapping begin at whole pages.
+  const entries = Math.max(least, Math.floor(most / regions / least) * least);
+  return { regions, entries: Math.min(1024, entries) };
+}
+
+export function regionBytes({ entries }: BoxPlan): number {
+  return entries * entryBytes;
+}
+
+export function boxBytes(plan: BoxPlan): number {
+  return plan.regions * regionBytes(plan);
+}
+
+/** The supervisor's end of one. */
+export class FlightBox {
+  readonly plan: BoxPlan;
+  /** For the worker to inherit. */
+  readonly fd: number;
+
+  /** @param regions as of `planBox`. @throws SystemCallError (EMFILE), Error */
+  constructor(regions: number) {
+    this.plan = planBox(regions);
+    this.fd = createSharedMemory(boxBytes(this.plan));
+  }
+
+  /** What was on record when the worker ended. */
+  take(): readonly LostRequest[] {
+    return takeFlights(this.fd, this.plan);
+  }
+
+  close(): void {
+    closeDescriptor(this.fd);
+  }
+}
+
+/** Of more than so many nobody reads the rest. */
+const mostLost = 256;
+
+/**
+ * Takes what is on record in the regions from `first` to before `end`, the youngest first: nobody writes there any more,
+ * and they are free for the next one. Where the memory cannot be read, nothing.
+ */
+export function takeFlights(fd: number, plan: BoxPlan, first = 0, end = plan.regions): readonly LostRequest[] {
+  const start = first * regionBytes(plan);
+  const bytes = Buffer.alloc((end - first) * regionBytes(plan));
+  const flights: LostRequest[] = [];
+  try {
+    readSync(fd, bytes, 0, bytes.length, start);
+    for (let from = 0; from < bytes.length; from += entryBytes) {
+      if (bytes[from] === stage.free) continue;
+      flights.push(readEntry(bytes.subarray(from, from + entryBytes)));
+      writeSync(fd, Buffer.of(stage.free), 0, 1, start + from);
+    }
+  } catch {} // it tells of a death that is told of anyway
+  return flights.sort((a, b) => a.ageMs - b.ageMs).slice(0, mostLost);
+}
+
+function readEntry(entry: Buffer): LostRequest {
+  const [idLength = 0, methodLength = 0] = [entry[at.id], entry[at.method]];
+  let from: number = at.text;
+  const [reqId = '', method = '', url = ''] = [idLength, methodLength, entry.readUInt16LE(at.url)].map((length) => {
+    from += length;
+    return entry.toString('latin1', from - length, Math.min(entryBytes, from));
+  });
+  const digest = entry.toString('hex', at.digest, at.text);
+  const body = entry[at.stage] === stage.noBody ? 'none' : entry[at.stage] === stage.bodyKnown ? digest : 'unknown';
+  return {
+    reqId,
+    method,
+    url,
+    ageMs: Math.max(0, Math.round(Date.now() - entry.readDoubleLE(at.begun))),
+    fingerprint: fingerprintOf(subjectOf(method, url), body),
+  };
+}

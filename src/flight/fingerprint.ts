@@ -1,0 +1,24 @@
+// By what a request is known again: its method, its target with the query, and the digest of its body.
+
+/** `POST /orders 9f86d081884c7d65…`. */
+export type Fingerprint = string;
+
+/** More of a target is not looked at. It also has to fit into an entry of the box, beside the rest. */
+export const longestUrl = 320;
+/** More of a body is not looked at (bytes). */
+export const longestBody = 65_536;
+
+/** Of a digest so much is kept: enough that nobody finds another body with the same one. */
+export const digestBytes = 16;
+
+/** `unknown`: it had not arrived yet. */
+export type BodyDigest = 'none' | 'unknown' | (string & {});
+
+/** All but the body. */
+export function subjectOf(method: string, url: string): string {
+  return `${method} ${url.length > longestUrl ? url.slice(0, longestUrl) : url}`;
+}
+
+export function fingerprintOf(subject: string, body: BodyDigest): Fingerprint {
+  return `${subject} ${body}`;
+}

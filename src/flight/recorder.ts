@@ -1,0 +1,64 @@
+// Keeps the record of one event loop: a request that begins takes an entry of its region, and gives it back when it ends.
+import { writeSync } from 'node:fs';
+import { at, entryBytes, stage, textBytes } from './box.js';
+import { digestBytes, longestUrl } from './fingerprint.js';
+
+/** Where a region is: mapped, or behind a descriptor where to map it would cost more than the few writes. */
+export type Region =
+  | { readonly memory: Buffer }
+  | { readonly fd: number; readonly position: number; readonly bytes: number };
+
+/** No entry was free: this request is not on record. */
+const none = -1;
+
+export class Recorder {
+  readonly #bytes: Buffer;
+  readonly #free: number[] = [];
+  readonly #file: { readonly fd: number; readonly position: number } | undefined;
+
+  constructor(region: Region) {
+    this.#bytes = 'memory' in region ? region.memory : Buffer.alloc(region.bytes);
+    this.#file = 'memory' in region ? undefined : region;
+    // The last one that was given back is the next to be used, so that few pages are ever touched.
+    for (let from = this.#bytes.length - entryBytes; from >= 0; from -= entryBytes) this.#free.push(from);
+  }
+
+  /** @returns what to call `seal` and `end` with */
+  begin(reqId: string, method: string, url: string, hasBody: boolean): number {
+    const from = this.#free.pop();
+    if (from === undefined) return none;
+    const bytes = this.#bytes;
+    const shown = url.length > longestUrl ? url.slice(0, longestUrl) : url;
+    const text = reqId + method + shown;
+    bytes[from + at.id] = reqId.length;
+    bytes[from + at.method] = method.length;
+    bytes[from + at.url] = shown.length & 0xff;
+    bytes[from + at.url + 1] = shown.length >> 8;
+    bytes.writeDoubleLE(Date.now(), from + at.begun);
+    bytes.write(text, from + at.text, textBytes, 'latin1');
+    bytes[from + at.stage] = hasBody ? stage.bodyUnknown : stage.noBody;
+    this.#wrote(from, at.text + text.length);
+    return from;
+  }
+
+  /** Its body has arrived, or as much of it as is looked at. */
+  seal(from: number, digest: Buffer): void {
+    if (from === none) return;
+    digest.copy(this.#bytes, from + at.digest, 0, digestBytes);
+    this.#bytes[from + at.stage] = stage.bodyKnown;
+    this.#wrote(from, at.text);
+  }
+
+  end(from: number): void {
+    if (from === none) return;
+    this.#bytes[from + at.stage] = stage.free;
+    this.#wrote(from, 1);
+    this.#free.push(from);
+  }
+
+  #wrote(from: number, length: number): void {
+    if (!this.#file) return;
+    const { fd, position } = this.#file;
+    writeSync(fd, this.#bytes, from, Math.min(length, entryBytes), position + from);
+  }
+}

@@ -1,0 +1,123 @@
+// Requests that end whoever serves them: they are named, and after a few deaths they are refused; others are not.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ask } from '../helpers/control.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { placements } from '../helpers/placements.ts';
+import { fixture, runCli, type Server, startServer } from '../helpers/server.ts';
+import { connect } from '../helpers/wire.ts';
+
+let folder: string;
+let count = 0;
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'mpserve-quarantine-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+async function start(placement: object): Promise<Server & { control: string }> {
+  const control = path.join(folder, `${++count}.ctl`);
+  const { args = [], ...rest } = placement as { args?: readonly string[] };
+  const server = await startServer({
+    ...rest,
+    app: fixture('poison.cjs'),
+    args: [...args, '--control', control, '--quarantine-after', '2', '--log-level', 'debug'],
+  });
+  return Object.assign(server, { control });
+}
+
+/** The status of the answer, or `lost`. Asks again while a worker is on its way. */
+async function statusOf(server: Server, head: string, headers: Record<string, string> = {}, body = '') {
+  using wire = await connect(server.url);
+  try {
+    await wire.request(head, { connection: 'close', ...headers });
+    if (body !== '') await wire.write(body);
+    return (await wire.response()).status;
+  } catch {
+    return 'lost';
+  }
+}
+
+const lost = (server: Server) =>
+  server.lines.filter(({ event }) => event === 'requests-lost').flatMap(({ requests }) => requests as object[]);
+
+test.concurrent.each(placements)('$name: what has ended two workers is refused', async (placement) => {
+  await using server = await start(placement);
+  for (const id of ['one', 'two']) {
+    expect(await statusOf(server, 'GET /die', { 'x-request-id': id })).toBe('lost');
+    await eventually('it to be named', () =>
+      lost(server).some((request) => 'reqId' in request && request.reqId === id && 'ageMs' in request),
+    );
+  }
+  expect(lost(server)).toMatchObject([
+    { reqId: 'one', method: 'GET', url: '/die' },
+    { reqId: 'two', method: 'GET', url: '/die' },
+  ]);
+  expect(await server.waitFor('the quarantine', ({ event }) => event === 'quarantined')).toMatchObject({
+    method: 'GET',
+    url: '/die',
+    deaths: 2,
+  });
+  await eventually('it to be refused', async () => (await statusOf(server, 'GET /die')) === 503);
+  expect(await server.waitFor('a line', ({ event }) => event === 'request-refused')).toMatchObject({ url: '/die' });
+  expect(await statusOf(server, 'GET /')).toBe(200);
+  expect(server.lines.filter(({ event }) => event === 'quarantined')).toHaveLength(1);
+});
+
+test.concurrent.each(['prefork', 'prethread', 'ppc'])(
+  '%s: requests of the same target are told apart by their bodies',
+  async (model) => {
+    await using server = await start({ model });
+    const post = (body: string) => statusOf(server, 'POST /', { 'content-length': String(body.length) }, body);
+    const large = `poison${'x'.repeat(100_000)}`;
+    for (const body of ['poison', 'poison', large, large]) {
+      await eventually('its death', async () => (await post(body)) === 'lost');
+      await eventually('a worker', async () => (await statusOf(server, 'GET /')) === 200);
+    }
+    await eventually('the quarantine', () => server.lines.filter(({ event }) => event === 'quarantined').length === 2);
+    await eventually('the one to be refused', async () => (await post('poison')) === 503);
+    expect(await post(large)).toBe(503);
+    expect(await post('nectar')).toBe(200);
+    expect(await post('')).toBe(200);
+  },
+);
+
+test.concurrent('who was only there is cleared by an answer', async () => {
+  await using server = await start({ model: 'prefork', args: ['--workers', '1'] });
+  for (let deaths = 1; deaths <= 3; deaths++) {
+    const bystander = statusOf(server, 'GET /wait');
+    await eventually(
+      'it to be there',
+      () => server.lines.filter(({ seen }) => seen === 'wait').length === 2 * deaths - 1,
+    );
+    expect(await Promise.all([bystander, statusOf(server, 'GET /die')])).toEqual(
+      deaths <= 2 ? ['lost', 'lost'] : [200, 503],
+    );
+    expect(await statusOf(server, 'GET /wait')).toBe(200);
+  }
+  const { json } = await ask(server.control, 'GET', '/quarantine');
+  expect(json).toMatchObject([{ url: '/die', deaths: 2, isRefused: true }]);
+});
+
+test.concurrent('ctl quarantine lists and clears', async () => {
+  await using server = await start({ model: 'prefork', args: ['--workers', '1'] });
+  const ctl = (...words: string[]) => runCli(['ctl', 'quarantine', ...words, '--control', server.control]);
+  expect(await ctl()).toMatchObject({ code: 0, stdout: 'no request has been in flight when a worker ended\n' });
+  for (let i = 0; i < 2; i++) await eventually('death', async () => (await statusOf(server, 'GET /die')) === 'lost');
+  await eventually('it to be refused', async () => (await statusOf(server, 'GET /die')) === 503);
+  expect((await ctl('list')).stdout).toMatch(/^refused +2 +\d{4}-.* +GET \/die +none$/m);
+  expect(await ctl('clear')).toMatchObject({ code: 0, stdout: '1 request(s) let through again\n' });
+  await eventually('it to be let through', async () => (await statusOf(server, 'GET /die')) === 'lost');
+  const { code, stderr } = await ctl('empty');
+  expect({ code, stderr }).toEqual({
+    code: 2,
+    stderr: "mpserve: mpserve ctl quarantine takes list or clear, not 'empty'\n",
+  });
+});
+
+test.concurrent('--quarantine-after 0 keeps no record', async () => {
+  await using server = await startServer({ app: fixture('poison.cjs'), args: ['--quarantine-after', '0'] });
+  for (let i = 0; i < 4; i++) await eventually('death', async () => (await statusOf(server, 'GET /die')) === 'lost');
+  expect(lost(server)).toEqual([]);
+});
