@@ -47,7 +47,9 @@ export type WorkerEvent =
   | { event: 'suspect-cleared'; fingerprint: string }
   | ({ event: 'request-cut' } & RequestInFlight)
   | { event: 'app-crashed'; err: ErrorRecord }
-  | { event: 'thread-lost'; tid: number; connections: number; replacedInMs: number }
+  | { event: 'thread-lost'; tid: number; connections: number; reason: string; replacedInMs: number | undefined }
+  | { event: 'thread-recycled'; tid: number; reason: string }
+  | { event: 'threads-scaled'; from: number; to: number; reason: string }
   | { event: 'thread-unfit'; tid: number; reason: string; retryInMs: number }
   /** The event loop stood still. Without a stack it was in native code, and without requests, too. */
   | { event: 'hung'; tid?: number; stillMs: number; stack: readonly string[]; requests: readonly RequestInFlight[] }
@@ -80,7 +82,7 @@ export type ServerEvent =
   | { event: 'log-resumed'; lost: number }
   | { event: 'reloading'; reason: string }
   | { event: 'reloaded'; generation: number; workers: number; ms: number }
-  | { event: 'scaled'; from: number; to: number; reason: string }
+  | { event: 'scaled'; unit: 'workers'; from: number; to: number; reason: string }
   | { event: 'drained'; reason: string }
   | { event: 'logs-reopened'; files: readonly string[]; reason: string }
   | { event: 'operation-refused'; action: string; reason: string; by: string }
@@ -108,8 +110,8 @@ export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => 
   'thread-lost': [
     'error',
     (e) =>
-      `thread ${e.tid} of worker pid ${e.pid} ended and lost ${e.connections} connection(s); ` +
-      `replacing it ${soon(e.replacedInMs)}`,
+      `thread ${e.tid} of worker pid ${e.pid} ended (${e.reason}) and lost ${e.connections} connection(s)` +
+      (e.replacedInMs === undefined ? '' : `; replacing it ${soon(e.replacedInMs)}`),
   ],
   'thread-unfit': [
     'error',
@@ -161,7 +163,9 @@ export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => 
     'info',
     (e) => `reloaded: generation ${e.generation} serves with ${e.workers} worker(s), after ${e.ms} ms`,
   ],
-  scaled: ['info', (e) => `scaled from ${e.from} to ${e.to} workers (${e.reason})`],
+  scaled: ['info', (e) => `scaled from ${e.from} to ${e.to} ${e.unit} (${e.reason})`],
+  'threads-scaled': ['info', (e) => `scaled from ${e.from} to ${e.to} threads in worker pid ${e.pid} (${e.reason})`],
+  'thread-recycled': ['info', (e) => `replaced thread ${e.tid} of worker pid ${e.pid}, as ${e.reason}`],
   drained: ['warn', (e) => `drained (${e.reason}): clients wait until a reload or more workers`],
   'logs-reopened': ['info', (e) => `opened ${e.files.join(' and ')} anew (${e.reason})`],
   'operation-refused': ['warn', (e) => `cannot ${e.action} (${e.by}): ${e.reason}`],

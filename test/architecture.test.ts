@@ -19,6 +19,7 @@ const leaves = [
   'os',
   'process/messages',
   'process/settings',
+  'upkeep',
 ];
 
 /** A place (a file without `.ts`, or a folder), and what it may import besides itself. The first row that fits. */
@@ -31,15 +32,14 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['supervisor', 'strategies', 'process/spawn', 'control', ...leaves],
   // What an operator and a server say to each other.
   ['control', ...leaves],
-  ['strategies', 'process/handle', 'process/pool', 'process/recycler', 'process/spawn', ...leaves],
+  ['strategies', 'process/handle', 'process/pool', 'process/spawn', ...leaves],
   ['process/handle', ...leaves],
   ['process/lines'],
-  ['process/recycler', 'process/handle', 'process/pool', ...leaves],
   ['process/pool', 'process/handle', 'process/spawn', ...leaves],
   ['process/spawn', 'process/handle', 'process/lines', ...leaves],
   // The worker's side.
   ['process/entry', 'executor', ...leaves],
-  ['executor', 'pipeline/pipeline', 'app/load', 'app/app', 'app/pending', ...leaves],
+  ['executor', 'pipeline/pipeline', 'pipeline/busy', 'app/load', 'app/app', 'app/pending', ...leaves],
   ['pipeline', 'app/app', 'balance/slowest', 'clock', 'config', 'errors', 'events', 'flight', 'log'],
   ['app', 'config/app-path', 'errors'],
   // Both sides.
@@ -47,14 +47,24 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['clock'],
   ['back-off'],
   ['balance'],
-  ['config', 'errors'],
+  ['config', 'errors', 'upkeep/scaler'],
+  // When members of a pool are replaced, and how many there should be.
+  ['upkeep'],
   ['events', 'config/config'],
   // Requests on record, where it survives who serves them.
   ['flight', 'events', 'os'],
   ['log', 'config/config', 'errors', 'events', 'os/descriptor'],
   ['os', 'config/address', 'clock'],
   ['process/messages', 'errors', 'events', 'flight/watchlist'],
-  ['process/settings', 'config/config', 'config/model', 'flight/berths', 'flight/watchlist', 'log/destination'],
+  [
+    'process/settings',
+    'config/config',
+    'config/model',
+    'flight/berths',
+    'flight/watchlist',
+    'log/destination',
+    'upkeep',
+  ],
 ];
 
 /** Where each package is used, and the modules of Node that tell processes and threads. */

@@ -107,11 +107,18 @@ function print({ switches }: Call, what: string, answer: unknown): void {
 }
 
 function statusText(status: Status): string {
-  const { state, doing, pid, uptimeMs, app, model, urls, generation, workers, threads, requests, last } = status;
+  const { state, doing, pid, uptimeMs, app, model, urls, generation, workers, threads, range, scaled, requests, last } =
+    status;
   const rows = [
     ['state', doing ? `${state}, a ${doing} is under way` : state],
     ['serves', `${app} on ${urls.join(', ')}`],
     ['model', `${model}, ${workers.ready} of ${workers.wanted} worker(s) ready, ${threads} thread(s) each`],
+    ...(range
+      ? [['size', `follows the load: ${extent(range.workers, 'worker')}, ${extent(range.threads, 'thread')}`]]
+      : []),
+    ...(scaled
+      ? [['scaled', `${scaled.at}: from ${scaled.from} to ${scaled.to} ${scaled.unit}, ${scaled.reason}`]]
+      : []),
     ['generation', String(generation)],
     ['requests', requests.toLocaleString('en')],
     ['up', `${span(uptimeMs)}, pid ${pid}`],
@@ -127,15 +134,20 @@ function statusText(status: Status): string {
   return aligned(rows);
 }
 
+function extent([min, max]: readonly [number, number], unit: string): string {
+  return min === max ? `${min} ${unit}(s)` : `${min} to ${max} ${unit}s`;
+}
+
 function workersText(workers: readonly WorkerStatus[]): string {
-  const head = ['worker', 'pid', 'generation', 'stage', 'up', 'requests', 'memory', 'CPU'];
-  const rows = workers.map(({ worker, pid, generation, stage, readyMs, requests, memoryBytes, cpuSeconds }) => [
+  const head = ['worker', 'pid', 'generation', 'stage', 'up', 'requests', 'load', 'memory', 'CPU'];
+  const rows = workers.map(({ worker, pid, generation, stage, readyMs, requests, load, memoryBytes, cpuSeconds }) => [
     String(worker),
     String(pid),
     String(generation),
     stage,
     readyMs === undefined ? '–' : span(readyMs),
     requests.toLocaleString('en'),
+    load === undefined ? '–' : `${Math.round(load * 100)} %`,
     memoryBytes === undefined ? '–' : `${Math.round(memoryBytes / 1e6)} MB`,
     cpuSeconds === undefined ? '–' : `${cpuSeconds.toFixed(1)} s`,
   ]);

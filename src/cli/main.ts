@@ -1,12 +1,12 @@
 // The command line: finds the command, runs it, and turns a failed start into one line and an exit code. What is
 // imported here is paid for at every start.
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { type Flag, readArguments, type Switch } from '../config/argv.js';
 import { oneOf } from '../config/kind.js';
 import { loadConfig } from '../config/load.js';
 import { listOptions, optionTable } from '../config/options.js';
 import { ExitCode, StartupError } from '../errors.js';
+import { allowance } from '../os/cgroup.js';
 import { models } from '../strategies/index.js';
 import { type Command, commands } from './commands.js';
 import { complain } from './complain.js';
@@ -56,7 +56,7 @@ async function run(argv: readonly string[]): Promise<number> {
       argv: { ...given.values, app: command.takes === '[app]' ? words[0] : undefined },
       env: process.env,
       cwd: process.cwd(),
-      cores: availableParallelism(),
+      machine: allowance(),
       commands: commands.map(({ name }) => name),
     });
   return command.run({ words, switches: given.switches, values: given.values, table, line, load });

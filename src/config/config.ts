@@ -1,4 +1,5 @@
 // The configuration as the rest of the program sees it: resolved, checked, frozen. Made by `load.ts` only.
+import type { Measure, Range } from '../upkeep/scaler.js';
 import type { Address } from './address.js';
 import type { Accept } from './model.js';
 
@@ -13,6 +14,19 @@ export interface Config {
   readonly workers: number;
   /** Threads in each worker process, at least 1; 1 where the model has none. */
   readonly threads: number;
+  /** Between which the number of workers, and of threads in each, follows the load; both the same where it does not. */
+  readonly minWorkers: number;
+  readonly maxWorkers: number;
+  readonly minThreads: number;
+  readonly maxThreads: number;
+  /** Idle ones that such a pool keeps, at least and at most. */
+  readonly spareMin: number;
+  readonly spareMax: number;
+  /** For how long there must be more, before they go. */
+  readonly idleTimeout: number;
+  readonly scaleOn: Measure;
+  /** Bytes of JavaScript objects in each thread; 0 is what V8 makes of the machine. */
+  readonly maxThreadHeap: number;
   /** undefined where the model has no choice. */
   readonly accept: Accept | undefined;
   readonly maxConnections: number;
@@ -68,6 +82,15 @@ export interface Config {
   readonly nodeArg: readonly string[];
   /** Lets the demo app answer `/crash` and `/hang`. */
   readonly demoFaults: boolean;
+}
+
+/** What a pool that follows the load is told. */
+export function rangeOf(
+  { spareMin, spareMax, idleTimeout, scaleOn }: Pick<Config, 'spareMin' | 'spareMax' | 'idleTimeout' | 'scaleOn'>,
+  min: number,
+  max: number,
+): Range {
+  return { min, max, spareMin, spareMax, idleMs: idleTimeout, measure: scaleOn };
 }
 
 /** What bounds one connection and its requests; the pipeline's part of the configuration. */

@@ -6,7 +6,7 @@ import { ExitCode, StartupError } from '../errors.js';
 import { appExtensions, findApp } from './app-path.js';
 import type { Config } from './config.js';
 import { findConfigFile, readConfigFile } from './config-file.js';
-import { accept, checkBind, controlBeside, headerTimeout, units } from './constraints.js';
+import { accept, checkBind, controlBeside, headerTimeout, type Machine, units } from './constraints.js';
 import { type Kind, oneOf } from './kind.js';
 import type { ModelFacts } from './model.js';
 import { didYouMean } from './nearest.js';
@@ -29,8 +29,7 @@ export interface Input {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The working directory of this process. */
   readonly cwd: string;
-  /** Processors that may be used, at least 1. */
-  readonly cores: number;
+  readonly machine: Machine;
   /** Words that are no app when they stand first; a near miss of one is pointed out. */
   readonly commands?: readonly string[];
 }
@@ -70,7 +69,7 @@ export async function loadConfig(input: Input): Promise<Loaded> {
   const config: Config = Object.freeze({
     ...rest,
     app: await presentApp(settings.app, from.app, input),
-    ...units(settings, from, facts, input.cores),
+    ...units(settings, from, facts, input.machine),
     accept: accept(settings, from, facts),
     control: settings.control ?? controlBeside(settings.pidFile),
     headerTimeout: headerTimeout(settings, from),

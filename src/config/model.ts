@@ -13,6 +13,8 @@ export interface ModelFacts {
   readonly workers?: (cores: number) => number;
   /** Threads in each worker process for `--threads auto`; undefined where `--threads` does nothing. */
   readonly threads?: (cores: number) => number;
+  /** Connections are served by threads. */
+  readonly threaded?: true;
   /** A worker lives for one connection and no longer. */
   readonly once?: true;
   /** Workers or threads can be started before there are connections for them. */

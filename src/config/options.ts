@@ -1,5 +1,6 @@
 // THE option table. The parser of flags, the environment, the configuration file, `--help`, shell completion and
 // docs/options.md are all made from it; nothing else lists options. The models are given to it.
+import type { Measure } from '../upkeep/scaler.js';
 import type { Config, LogLevel } from './config.js';
 import {
   addresses,
@@ -20,14 +21,19 @@ import type { Accept, ModelFacts } from './model.js';
 import { duration, size } from './quantity.js';
 
 /** The values as they are read: before `auto` is worked out and the model has had its say. */
-export type Settings = Omit<Config, 'workers' | 'threads' | 'accept'> & {
+export type Settings = Omit<Config, Ranged | 'workers' | 'threads' | 'accept'> & {
+  /** undefined: as the number itself. */
+  readonly [K in Ranged]: number | undefined;
+} & {
   readonly workers: number | 'auto';
   readonly threads: number | 'auto';
   readonly accept: Accept;
   readonly config: string;
 };
 
-export type Group = 'App and model' | 'Listening' | 'Limits and timeouts' | 'Life' | 'Logging';
+type Ranged = 'minWorkers' | 'maxWorkers' | 'minThreads' | 'maxThreads';
+
+export type Group = 'App and model' | 'Size' | 'Listening' | 'Limits and timeouts' | 'Life' | 'Logging';
 
 /** What a command of its own, and no other, takes with a value. */
 export interface CommandOption<T = unknown> {
@@ -76,6 +82,7 @@ export const maxUnits = 1024;
 /** In the order in which they are listed. */
 export function optionTable(models: readonly ModelFacts[]): OptionTable {
   const accepts = [...new Set(models.flatMap((facts) => facts.accept))];
+  const sizeless = (facts: ModelFacts) => (facts.workers || facts.threads ? undefined : withModel(facts));
   const lasting = (facts: ModelFacts) => (facts.once ? withModel(facts) : undefined);
   const rows: { readonly [K in keyof Settings]: Row<Settings[K]> } = {
     app: {
@@ -94,20 +101,6 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
       description: 'The concurrency model',
       default: 'prefork',
     },
-    workers: {
-      group: 'App and model',
-      kind: countOrAuto(1, maxUnits),
-      description: 'Worker processes; auto is what the model makes of the number of processors',
-      default: 'auto',
-      idle: (facts) => (facts.workers ? undefined : withModel(facts)),
-    },
-    threads: {
-      group: 'App and model',
-      kind: countOrAuto(1, maxUnits),
-      description: `Threads in each worker process, at most ${maxUnits} in all; auto is what the model makes of the number of processors`,
-      default: 'auto',
-      idle: (facts) => (facts.threads ? undefined : withModel(facts)),
-    },
     accept: {
       group: 'App and model',
       kind: choice(accepts, 'MODE'),
@@ -116,14 +109,6 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
       default: (facts) => facts.accept[0] ?? 'shared',
       defaultWords: byModel(models, (facts) => facts.accept[0]),
       idle: (facts) => (facts.accept.length > 0 ? undefined : withModel(facts)),
-    },
-    spares: {
-      group: 'App and model',
-      kind: count(0, maxUnits),
-      description:
-        'Processes or threads that wait with the app loaded, so that a connection costs no start; each serves one and ends',
-      default: 0,
-      idle: (facts) => (facts.spares ? undefined : withModel(facts)),
     },
     nodeArg: {
       group: 'App and model',
@@ -146,6 +131,87 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
       description: 'The configuration file',
       defaultWords: 'mpserve.config.{js,mjs,cjs,json} in the current directory',
       inFile: false,
+    },
+
+    workers: {
+      group: 'Size',
+      kind: countOrAuto(1, maxUnits),
+      description: 'Worker processes; auto is what the model makes of the number of processors',
+      default: 'auto',
+      idle: (facts) => (facts.workers ? undefined : withModel(facts)),
+    },
+    minWorkers: {
+      group: 'Size',
+      kind: count(1, maxUnits),
+      description: 'With --max-workers above it, the number of worker processes follows the load',
+      defaultWords: 'as --workers',
+      idle: (facts) => (facts.workers ? undefined : withModel(facts)),
+    },
+    maxWorkers: {
+      group: 'Size',
+      kind: count(1, maxUnits),
+      description: 'The most worker processes that the load may call for',
+      defaultWords: 'as --workers',
+      idle: (facts) => (facts.workers ? undefined : withModel(facts)),
+    },
+    threads: {
+      group: 'Size',
+      kind: countOrAuto(1, maxUnits),
+      description: `Threads in each worker process, at most ${maxUnits} in all; auto is what the model makes of the number of processors`,
+      default: 'auto',
+      idle: (facts) => (facts.threads ? undefined : withModel(facts)),
+    },
+    minThreads: {
+      group: 'Size',
+      kind: count(1, maxUnits),
+      description: 'With --max-threads above it, the number of threads in each worker follows the load',
+      defaultWords: 'as --threads',
+      idle: (facts) => (facts.threads ? undefined : withModel(facts)),
+    },
+    maxThreads: {
+      group: 'Size',
+      kind: count(1, maxUnits),
+      description: 'The most threads in each worker that the load may call for',
+      defaultWords: 'as --threads',
+      idle: (facts) => (facts.threads ? undefined : withModel(facts)),
+    },
+    spareMin: {
+      group: 'Size',
+      kind: count(1, maxUnits),
+      description: 'Where the load decides: with fewer idle workers (or threads) one is added, then two, then four',
+      default: 1,
+      idle: sizeless,
+    },
+    spareMax: {
+      group: 'Size',
+      kind: count(0, maxUnits),
+      description:
+        'Where the load decides: what is idle beyond this for --idle-timeout goes, if the others can bear it',
+      default: 2,
+      idle: sizeless,
+    },
+    idleTimeout: {
+      group: 'Size',
+      kind: duration(1, day),
+      description: 'See --spare-max',
+      default: 30 * second,
+      idle: sizeless,
+    },
+    scaleOn: {
+      group: 'Size',
+      kind: choice<Measure>(['busy', 'elu', 'lag'], 'MEASURE'),
+      description:
+        'When a worker or thread is not idle: when it has requests for 60 % of the time (busy), when its event loop is used for as much (elu), or late by 20 ms (lag)',
+      default: 'busy',
+      idle: sizeless,
+    },
+    spares: {
+      group: 'Size',
+      kind: count(0, maxUnits),
+      description:
+        'Processes or threads that wait with the app loaded, so that a connection costs no start; each serves one and ends',
+      default: 0,
+      idle: (facts) => (facts.spares ? undefined : withModel(facts)),
     },
 
     bind: {
@@ -274,6 +340,14 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
       description: 'Replace a worker process whose resident memory is larger; 0 is never. Needs /proc',
       default: 0,
       idle: lasting,
+    },
+    maxThreadHeap: {
+      group: 'Life',
+      kind: size(0, 1024 * 1024 * mega),
+      description:
+        'Memory for the JavaScript objects of each thread; one that needs more ends alone and is replaced; 0 is what V8 makes of the machine',
+      default: 0,
+      idle: (facts) => (facts.threaded ? undefined : withModel(facts)),
     },
     maxAge: {
       group: 'Life',

@@ -23,8 +23,18 @@ export interface Status {
     readonly wanted: number;
     readonly ready: number;
   };
-  /** In each worker. */
+  /** In each worker; where the load decides, at the start. */
   readonly threads: number;
+  /** Between which numbers the load moves them; absent where it does not. */
+  readonly range?: { readonly workers: readonly [number, number]; readonly threads: readonly [number, number] };
+  /** The last change of the number of workers, or of the threads of one, and why. */
+  readonly scaled?: {
+    readonly at: string;
+    readonly from: number;
+    readonly to: number;
+    readonly unit: 'workers' | 'threads';
+    readonly reason: string;
+  };
   /** Answered since the start. */
   readonly requests: number;
   /** How the last reload, scaling and the like ended. */
@@ -40,6 +50,8 @@ export interface WorkerStatus {
   /** For how long it has been able to serve; absent if it never was. */
   readonly readyMs?: number;
   readonly requests: number;
+  /** From 0 to 1, by --scale-on; absent where nobody measures it. */
+  readonly load?: number;
   /** Proportional set size, and processor time; absent where there is no /proc. */
   readonly memoryBytes?: number;
   readonly cpuSeconds?: number;

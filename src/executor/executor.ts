@@ -12,6 +12,8 @@ export interface Executor {
   /** Ends all connections gracefully, and cuts what is left after `ms` milliseconds. Always settles soon after. */
   drain(ms: number, leave: Leave): Promise<void>;
   snapshot(): ExecutorSnapshot;
+  /** How loaded it has been since it was last asked, from 0 to 1; undefined where nobody wants to know. */
+  load(): number | undefined;
   /** Requests that have been in flight when workers died. */
   beware(watched: Watched): void;
   /** It is crowded and clients are waiting: closes the slowest idle connections, if any. */

@@ -5,10 +5,12 @@ import { loadApp } from '../app/load.js';
 import type { RequestInFlight, WorkerIdentity } from '../events.js';
 import type { FlightDeck } from '../flight/deck.js';
 import type { Watched } from '../flight/watchlist.js';
+import { BusyClock } from '../pipeline/busy.js';
 import { createPipeline, type Pipeline } from '../pipeline/pipeline.js';
 import type { ThreadSettings } from '../process/settings.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
 import { farewell, type Leave } from './farewell.js';
+import { type LoadMeter, loadMeter } from './load-meter.js';
 import { untilReady } from './readiness.js';
 
 export class Inline implements Executor {
@@ -17,6 +19,8 @@ export class Inline implements Executor {
   readonly #maxConnections: number;
   readonly #tell: Tell;
   readonly #deck: FlightDeck | undefined;
+  readonly #clock = new BusyClock();
+  readonly #meter: LoadMeter | undefined;
   #app: App | undefined;
   /** What was pending before the app was loaded. */
   #before: string[] = [];
@@ -31,6 +35,8 @@ export class Inline implements Executor {
     deck: FlightDeck | undefined,
   ) {
     this.#deck = deck;
+    const { measure } = settings;
+    this.#meter = measure && loadMeter(measure, this.#clock);
     this.#identity = identity;
     this.#settings = settings;
     this.#maxConnections = maxConnections;
@@ -49,6 +55,7 @@ export class Inline implements Executor {
       limits,
       limitsGiven,
       accessLog,
+      busy: this.#settings.measure === 'busy' ? this.#clock : undefined,
       flights: this.#deck,
       identity: this.#identity,
       maxConnections: this.#maxConnections,
@@ -70,6 +77,10 @@ export class Inline implements Executor {
 
   snapshot(): ExecutorSnapshot {
     return { served: this.#pipeline?.served ?? 0 };
+  }
+
+  load(): number | undefined {
+    return this.#meter?.();
   }
 
   /** The requests that are being served. */

@@ -7,7 +7,7 @@ import { closeDescriptor } from '../os/descriptor.js';
 import type { WorkerSettings } from '../process/settings.js';
 import type { Tell } from './executor.js';
 import { Thread } from './thread.js';
-import { isHello, sharedCounters, slot, type ThreadData } from './thread-messages.js';
+import { deathOf, heapLimit, isHello, outOfMemory, sharedCounters, slot, type ThreadData } from './thread-messages.js';
 import type { ThreadWatch } from './thread-watch.js';
 
 export const threadFile = fileURLToPath(new URL('../executor/thread-entry.cjs', import.meta.url));
@@ -42,7 +42,11 @@ export class LoneThread {
     const { place } = berth;
     const only = { ...(fd !== undefined && { fd }), taken: this.#counters, place, watched };
     try {
-      this.#worker = new Worker(threadFile, { workerData: { settings, only } satisfies ThreadData });
+      const { maxThreadHeap } = settings;
+      this.#worker = new Worker(threadFile, {
+        workerData: { settings, only } satisfies ThreadData,
+        ...(maxThreadHeap > 0 && { resourceLimits: heapLimit(maxThreadHeap) }),
+      });
     } catch (error) {
       berth.leave();
       if (fd !== undefined) closeDescriptor(fd);
@@ -65,8 +69,11 @@ export class LoneThread {
         },
       );
     });
-    worker.on('error', (error: Error) => {
-      reason = error.message; // and 'exit' follows
+    worker.on('error', (error: NodeJS.ErrnoException) => {
+      reason = deathOf(error); // and 'exit' follows
+      // Of what else is uncaught it has told itself.
+      if (error.code !== outOfMemory) return;
+      tell({ event: 'thread-lost', tid: threadId, connections: 1, reason, replacedInMs: undefined });
     });
     this.ended = new Promise((ended) => {
       worker.on('exit', () => {

@@ -7,12 +7,13 @@ import { ExitCode, StartupError } from '../errors.js';
 import { errorRecord } from '../events.js';
 import { openDeck } from '../flight/deck.js';
 import { Acceptor } from '../os/acceptor.js';
+import { lookEvery } from '../upkeep/scaler.js';
 import type { Tell } from './executor.js';
 import type { Leave } from './farewell.js';
 import { beat } from './heartbeat.js';
 import { Inline } from './inline.js';
 import { confessing } from './stuck.js';
-import { type FromThread, type Hello, slot, type ThreadData, type ToThread } from './thread-messages.js';
+import { type FromThread, type Hello, nobody, slot, type ThreadData, type ToThread } from './thread-messages.js';
 
 /** Served requests are reported this often while there are any (milliseconds). */
 const reportEvery = 1000;
@@ -34,6 +35,7 @@ let loading: Promise<void> = Promise.resolve();
 
 /** A descriptor that was dup'ed for this thread and now belongs to it. */
 const serve = (fd: number): Promise<void> => {
+  if (fd === nobody) return Promise.resolve();
   // Whoever handed it over looks here whether this thread ever got to it.
   if (taken) Atomics.add(taken, slot.taken, 1);
   return executor?.run(new Socket({ fd, readable: true, writable: true, allowHalfOpen: true })) ?? Promise.resolve();
@@ -56,6 +58,7 @@ const handlers: { readonly [T in ToThread['type']]: (message: Extract<ToThread, 
 port.on('message', (message: ToThread) => handlers[message.type](message as never));
 process.on('uncaughtExceptionMonitor', (error) => tell({ event: 'app-crashed', err: errorRecord(error) }));
 setInterval(report, reportEvery).unref();
+if (settings.measure) setInterval(reportLoad, lookEvery).unref();
 parentPort?.postMessage({ mpserve: 'hello', threadId, port: port2 } satisfies Hello, [port2]);
 if (only) loading = load({ ...only, type: 'load', listen: [], maxConnections: 1 });
 
@@ -108,6 +111,11 @@ async function drain(ms: number, leave: Leave): Promise<void> {
   report();
   say({ type: 'drained' });
   if (only) process.exit();
+}
+
+function reportLoad(): void {
+  const load = executor?.load();
+  if (load !== undefined) say({ type: 'load', load });
 }
 
 function report(): void {

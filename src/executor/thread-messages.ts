@@ -1,5 +1,5 @@
 // What a worker process and one of its threads say to each other, on a channel of their own.
-import type { MessagePort } from 'node:worker_threads';
+import type { MessagePort, ResourceLimits } from 'node:worker_threads';
 import type { Place } from '../flight/deck.js';
 import type { Watched } from '../flight/watchlist.js';
 import type { FromWorker, ToWorker } from '../process/messages.js';
@@ -13,7 +13,7 @@ export type ToThread =
   | Extract<ToWorker, { type: 'drain' | 'idle?' | 'shed' | 'beware' }>;
 
 export type FromThread =
-  | Extract<FromWorker, { type: 'ready' | 'failed' | 'served' | 'idle' | 'event' }>
+  | Extract<FromWorker, { type: 'ready' | 'failed' | 'served' | 'load' | 'idle' | 'event' }>
   /** All connections have ended; the thread may be ended, too. */
   | { type: 'drained' };
 
@@ -45,6 +45,21 @@ export const slot = { taken: 0, beats: 1 } as const;
 export function sharedCounters(): Int32Array {
   return new Int32Array(new SharedArrayBuffer(4 * Object.keys(slot).length));
 }
+
+/** Of a thread: bytes of JavaScript objects that have lived for a while. */
+export function heapLimit(bytes: number): ResourceLimits {
+  return { maxOldGenerationSizeMb: Math.max(1, Math.round(bytes / 1024 ** 2)) };
+}
+
+/** Why a thread has ended that could not go on. */
+export function deathOf({ code, message }: NodeJS.ErrnoException): string {
+  return code === outOfMemory ? 'its heap was full (--max-thread-heap)' : message;
+}
+
+export const outOfMemory = 'ERR_WORKER_OUT_OF_MEMORY';
+
+/** A task of this descriptor is none. */
+export const nobody = -1;
 
 /** What went wrong with a thread that is gone and was never ready. */
 export const endedLoading = 'the app ended its thread while it was loading (does it call process.exit?)';

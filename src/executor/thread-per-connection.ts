@@ -77,6 +77,10 @@ export class ThreadPerConnection implements Executor {
     return { served: this.#channels().reduce((sum, { served }) => sum + served, this.#served) };
   }
 
+  load(): undefined {
+    return undefined; // its threads come and go with their connections
+  }
+
   beware(watched: Watched): void {
     this.#watched = watched;
     for (const thread of this.#channels()) thread.say({ type: 'beware', watched });

@@ -15,14 +15,16 @@ import { mapped } from '../flight/deck.js';
 import type { Watched } from '../flight/watchlist.js';
 import { closeDescriptor, detach, duplicate } from '../os/descriptor.js';
 import type { WorkerSettings } from '../process/settings.js';
+import { Recycler, type Renewable } from '../upkeep/recycler.js';
+import { lookEvery, Scaler } from '../upkeep/scaler.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
 import { lastWord, Thread } from './thread.js';
-import { endedLoading, isHello, type ThreadData } from './thread-messages.js';
+import { deathOf, endedLoading, heapLimit, isHello, nobody, type ThreadData } from './thread-messages.js';
 import { type ThreadWatch, watchOf } from './thread-watch.js';
 
 const threadFile = fileURLToPath(new URL('../executor/thread-entry.cjs', import.meta.url));
 
-export class ThreadPool implements Executor {
+export class ThreadPool implements Executor, Renewable<Thread> {
   readonly #settings: WorkerSettings;
   readonly #tell: Tell;
   readonly #watch: ThreadWatch;
@@ -36,9 +38,16 @@ export class ThreadPool implements Executor {
   #watched: Watched;
   /** Connections for which there is no thread at this moment. */
   readonly #waiting: (() => void)[] = [];
+  readonly #scaler: Scaler | undefined;
+  readonly #recycler: Recycler<Thread>;
+  /** Threads that there should be, besides those on their way out. */
+  #wanted: number;
+  /** Those who wait for one that replaces another. */
+  readonly #replacements: ((ready: Promise<void>) => void)[] = [];
+  #watching: NodeJS.Timeout | undefined;
   #pool: Piscina | undefined;
   /** The thread that was chosen for the task that is being submitted. */
-  #chosen = -1;
+  #chosen = nobody;
   /** How long a new thread waits before it loads the app, for others have died young (milliseconds). */
   #delay = 0;
   #servedByTheDead = 0;
@@ -51,15 +60,25 @@ export class ThreadPool implements Executor {
     this.#watch = watchOf(settings, tell);
     this.#berths = new Berths(settings.flights, mapped);
     this.#watched = settings.watched;
-    this.#shares = divide(settings.maxConnections, settings.threads);
+    const { threadRange, threadWear } = settings;
+    this.#wanted = settings.threads;
+    this.#shares = divide(settings.maxConnections, Math.max(settings.threads, threadRange.max));
+    this.#scaler = threadRange.min < threadRange.max ? new Scaler(threadRange) : undefined;
+    this.#recycler = new Recycler(this, threadWear, {
+      recycled: ({ id: tid }, reason) => tell({ event: 'thread-recycled', tid, reason }),
+      failed: () => {}, // it has been told of as a thread that could not load the app
+    });
   }
 
   async start(): Promise<void> {
-    const { threads } = this.#settings;
+    const { threads, threadRange, maxThreadHeap } = this.#settings;
     const pool = new Piscina({
       filename: threadFile,
       minThreads: threads,
-      maxThreads: threads,
+      // Each of them may be replaced while it finishes what it has.
+      maxThreads: 2 * Math.max(threads, threadRange.max),
+      idleTimeout: Number.POSITIVE_INFINITY,
+      ...(maxThreadHeap > 0 && { resourceLimits: heapLimit(maxThreadHeap) }),
       concurrentTasksPerWorker: this.#settings.maxConnections,
       // With atomics an idle thread would sleep in Atomics.wait, and the app's sockets and timers with it.
       atomics: 'disabled',
@@ -81,15 +100,21 @@ export class ThreadPool implements Executor {
         if (!isHello(message)) return;
         const thread = new Thread(message, this.#tell, this.#shares.pop());
         this.#threads.set(thread.id, thread);
+        this.#hearDeath(thread);
+        this.#replacements.shift()?.(thread.ready);
         const load = () =>
           void this.#load(thread).then(() => {
-            if (this.#ready.length === threads) ready();
+            if (this.ready.length === threads) ready();
           });
         if (this.#delay > 0) setTimeout(load, this.#delay);
         else load();
       });
     });
     this.#onBootFailure = undefined;
+    // From now on we say how many there are; piscina replaces nobody by itself.
+    pool.options.minThreads = 0;
+    this.#recycler.start();
+    if (this.#scaler) this.#watching = setInterval(() => this.#look(), lookEvery);
   }
 
   async run(socket: Socket): Promise<void> {
@@ -103,6 +128,8 @@ export class ThreadPool implements Executor {
 
   async drain(ms: number): Promise<void> {
     this.#draining = true;
+    this.#recycler.stop();
+    clearInterval(this.#watching);
     const threads = [...this.#threads.values()];
     for (const thread of threads) thread.say({ type: 'drain', ms });
     // A thread that is stuck cannot say that it has given up.
@@ -115,7 +142,28 @@ export class ThreadPool implements Executor {
   }
 
   shed(): void {
-    for (const thread of this.#ready) thread.shed();
+    for (const thread of this.ready) thread.shed();
+  }
+
+  /** The mean of its threads. */
+  load(): number | undefined {
+    const { ready } = this;
+    if (ready.length === 0) return undefined;
+    return ready.reduce((sum, { load = 0 }) => sum + load, 0) / ready.length;
+  }
+
+  get ending(): boolean {
+    return this.#draining;
+  }
+
+  /** Replaces a thread by another, which is ready before it drains. */
+  async renew(thread: Thread): Promise<boolean> {
+    this.#shares.push(thread.share);
+    const replacement = new Promise<Promise<void>>((born) => this.#replacements.push(born));
+    this.#grow();
+    await await replacement;
+    this.#retire(thread);
+    return true;
   }
 
   beware(watched: Watched): void {
@@ -123,8 +171,58 @@ export class ThreadPool implements Executor {
     for (const thread of this.#threads.values()) thread.say({ type: 'beware', watched });
   }
 
-  get #ready(): Thread[] {
-    return [...this.#threads.values()].filter(({ isReady }) => isReady);
+  get ready(): Thread[] {
+    return [...this.#threads.values()].filter(({ isReady, isLeaving }) => isReady && !isLeaving);
+  }
+
+  #look(): void {
+    const from = this.#wanted;
+    const decision = this.#draining ? undefined : this.#scaler?.decide(this.ready, from, performance.now());
+    if (!decision) return;
+    this.#wanted = decision.size;
+    this.#fill();
+    const byLoad = this.ready.sort((a, b) => (b.load ?? 0) - (a.load ?? 0));
+    for (const thread of byLoad.slice(this.#wanted)) {
+      this.#shares.push(thread.share);
+      this.#retire(thread);
+    }
+    this.#tell({ event: 'threads-scaled', from, to: decision.size, reason: decision.reason });
+  }
+
+  /** Starts as many threads as are missing. */
+  #fill(): void {
+    const leaving = [...this.#threads.values()].filter(({ isLeaving }) => isLeaving).length;
+    const replacing = this.#replacements.length;
+    const living = this.#pool?.threads.length ?? 0;
+    for (let count = living - leaving - replacing; count < this.#wanted; count++) this.#grow();
+  }
+
+  /** One thread more. Piscina starts one for a task that none of its threads takes. */
+  #grow(): void {
+    const never = new AbortController();
+    this.#chosen = nobody;
+    this.#pool?.run(nobody, { signal: never.signal }).catch(() => {});
+    never.abort();
+  }
+
+  /** It finishes what it has, and ends. */
+  #retire(thread: Thread): void {
+    const { gracefulTimeout } = this.#settings;
+    thread.isLeaving = true;
+    this.#watch.forget(thread.id);
+    thread.say({ type: 'drain', ms: gracefulTimeout });
+    void within(gracefulTimeout + lastWord, thread.drained).then(() => this.#terminate(thread));
+  }
+
+  /** Before piscina hears of its end, which it tells us without the reason. */
+  #hearDeath(thread: Thread): void {
+    const worker = this.#pool?.threads.find(({ threadId }) => threadId === thread.id);
+    worker?.prependListener('error', (error: NodeJS.ErrnoException) => {
+      thread.death = deathOf(error);
+    });
+    worker?.prependListener('exit', (code) => {
+      thread.death ??= `it exited with code ${code}`;
+    });
   }
 
   async #load(thread: Thread): Promise<void> {
@@ -159,7 +257,7 @@ export class ThreadPool implements Executor {
 
   /** Gives the connection behind `fd` to a thread, or to another one if that dies before it took it. */
   async #give(fd: number): Promise<void> {
-    const thread = this.#balance(responsive(this.#ready));
+    const thread = this.#balance(responsive(this.ready));
     if (!thread) {
       if (this.#draining) return closeDescriptor(fd);
       await new Promise<void>((served) => this.#waiting.push(served));
@@ -187,16 +285,18 @@ export class ThreadPool implements Executor {
     this.#threads.delete(thread.id);
     this.#watch.forget(thread.id);
     thread.close();
-    this.#shares.push(thread.share);
+    if (!thread.isLeaving) this.#shares.push(thread.share);
     this.#servedByTheDead += thread.served;
     const requests = this.#berthOf.get(thread)?.leave() ?? [];
     this.#berthOf.delete(thread);
     if (requests.length > 0) this.#tell({ event: 'requests-lost', tid: thread.id, requests });
+    if (thread.isLeaving || this.#draining) return;
     if (!thread.isReady) this.#unfit(thread, endedLoading);
-    else if (!this.#draining) {
+    else {
       this.#delay = this.#backOff.died(thread.livedMs);
-      const { id: tid, active: connections } = thread;
-      this.#tell({ event: 'thread-lost', tid, connections, replacedInMs: this.#delay });
+      const { id: tid, active: connections, death: reason = 'it was ended' } = thread;
+      this.#tell({ event: 'thread-lost', tid, connections, reason, replacedInMs: this.#delay });
     }
+    this.#fill();
   }
 }

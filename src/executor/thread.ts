@@ -22,6 +22,14 @@ export class Thread {
   /** It could not load the app, and its end has been seen to. */
   isUnfit = false;
   served = 0;
+  /** From 0 to 1; undefined until it has said so. */
+  load: number | undefined;
+  /** It has been replaced, and finishes what it has. */
+  isLeaving = false;
+  /** Why it has ended, once it has. */
+  death: string | undefined;
+  /** Its memory is that of its process. */
+  readonly memory = 0;
   readonly #port: MessagePort;
   #posted = 0;
   #readyAt = 0;
@@ -56,6 +64,9 @@ export class Thread {
       served: ({ count }) => {
         this.served += count;
       },
+      load: ({ load }) => {
+        this.load = load;
+      },
       idle: ({ ms }) => this.#onIdle?.(ms),
       event: ({ event }) => tell(event),
       drained: () => onDrained(),
@@ -63,6 +74,10 @@ export class Thread {
     this.#hear = (message) => handlers[message.type](message as never);
     port.on('message', this.#hear);
     port.once('close', onDrained); // it has ended, drained or not
+  }
+
+  get readyMs(): number {
+    return this.livedMs;
   }
 
   /** Milliseconds since it was ready; 0 if it never was. */

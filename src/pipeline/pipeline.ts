@@ -12,6 +12,7 @@ import type { Destination } from '../log/destination.js';
 import type { AccessLog } from './access-log.js';
 import { type AdoptingServer, adopt, createAdoptingServer, retire } from './adopting-server.js';
 import { appLimits } from './app-limits.js';
+import type { BusyClock } from './busy.js';
 import { Connection } from './connection.js';
 import { limitTime } from './deadline.js';
 import { Drain } from './drain.js';
@@ -32,6 +33,8 @@ export interface PipelineOptions {
   /** Connections at the same time that whoever accepts them allows; at least 1. */
   readonly maxConnections: number;
   readonly accessLog: Destination | undefined;
+  /** undefined: nobody asks how busy the app is. */
+  readonly busy: BusyClock | undefined;
   /** undefined: no record is kept of what the app is at. */
   readonly flights: FlightDeck | undefined;
   /** For the access log. */
@@ -68,6 +71,7 @@ export class Pipeline {
     this.#accessLog = accessLog;
     this.#stages = [
       ...(accessLog ? [accessLog.stage] : []),
+      ...(options.busy ? [options.busy.stage] : []),
       answerFailures(tell),
       ...(limits.requestDeadline > 0 ? [limitTime(limits.requestDeadline, answerEarly, tell)] : []),
       ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize, answerEarly)] : []),

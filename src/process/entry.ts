@@ -11,6 +11,7 @@ import { confessing } from '../executor/stuck.js';
 import { mapped, openDeck, unmapped } from '../flight/deck.js';
 import { Acceptor } from '../os/acceptor.js';
 import { reopen } from '../os/descriptor.js';
+import { lookEvery } from '../upkeep/scaler.js';
 import { type FromWorker, type ToWorker, tagged, untagged } from './messages.js';
 import { settingsVariable, type WorkerSettings } from './settings.js';
 
@@ -85,6 +86,7 @@ process.on('SIGTERM', deaf);
 process.on('SIGINT', deaf);
 process.on('uncaughtExceptionMonitor', (error) => tell({ event: 'app-crashed', err: errorRecord(error) }));
 setInterval(report, reportEvery).unref();
+if (settings.measure) setInterval(reportLoad, lookEvery).unref();
 const started = start();
 
 /** `work`, the first time. */
@@ -176,6 +178,11 @@ function reopenAccessLog(path: string): { readonly failure?: string } {
   } catch (error) {
     return { failure: (error as Error).message };
   }
+}
+
+function reportLoad(): void {
+  const load = executor?.load();
+  if (load !== undefined) say({ type: 'load', load });
 }
 
 function report(): void {

@@ -9,6 +9,7 @@ import type { FlightBox } from '../flight/box.js';
 import type { Quarantine } from '../flight/quarantine.js';
 import type { Watched } from '../flight/watchlist.js';
 import type { Leash } from '../os/leash.js';
+import { residentMemory } from '../os/process-tree.js';
 import { type FromWorker, type ToWorker, tagged, untagged } from './messages.js';
 
 export type Stage = 'starting' | 'ready' | 'draining' | 'gone';
@@ -67,6 +68,7 @@ export class WorkerHandle {
   #stage: Stage = 'starting';
   #readyAt: number | undefined;
   #served = 0;
+  #load: number | undefined;
   #killing: NodeJS.Timeout | undefined;
   /** Until when it may drain, on the clock of `clock.ts`. */
   #drainBy = Number.POSITIVE_INFINITY;
@@ -101,6 +103,15 @@ export class WorkerHandle {
   /** It has been given a connection and does not answer: its event loop is blocked. */
   get isSilent(): boolean {
     return this.#answers.size > 0 && now() - this.#unansweredSince > silence;
+  }
+
+  /** From 0 to 1; undefined until it has said so. */
+  get load(): number | undefined {
+    return this.#load;
+  }
+
+  get memory(): number {
+    return residentMemory(this.pid);
   }
 
   get served(): number {
@@ -215,6 +226,9 @@ export class WorkerHandle {
         },
         served: ({ count }) => {
           this.#served += count;
+        },
+        load: ({ load }) => {
+          this.#load = load;
         },
         idle: ({ ms }) => this.#onIdle?.(ms),
         reopened: ({ failure }) => this.#onReopened?.(failure),

@@ -28,6 +28,8 @@ export type FromWorker =
   | { type: 'closed'; id: number }
   /** Requests served since the last such message. */
   | { type: 'served'; count: number }
+  /** How loaded it has been since the last such message, from 0 to 1. */
+  | { type: 'load'; load: number }
   /** Milliseconds that the client has kept us waiting; -1 while it is the app's turn. */
   | { type: 'idle'; ms: number }
   /** The access log has been opened anew, or it goes on in the old file, for this reason. */

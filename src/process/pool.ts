@@ -4,6 +4,7 @@
 import { BackOff } from '../back-off.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
+import type { Renewable } from '../upkeep/recycler.js';
 import { DiedYoung, type ExitReason, type WorkerHandle } from './handle.js';
 import { askAgain } from './spawn.js';
 
@@ -20,7 +21,9 @@ interface Place {
   retry: NodeJS.Timeout | undefined;
 }
 
-export class Pool {
+export class Pool implements Renewable<WorkerHandle> {
+  /** Milliseconds that a worker which is replaced has to finish what is in flight. */
+  drainMs: number;
   readonly #places: Place[];
   readonly #events: Events;
   /** Those that have no place: on their way in, or out. */
@@ -32,7 +35,8 @@ export class Pool {
   #servedByTheDead = 0;
   #ending = false;
 
-  constructor(size: number, spawn: Spawn, events: Events) {
+  constructor(size: number, spawn: Spawn, drainMs: number, events: Events) {
+    this.drainMs = drainMs;
     this.#places = Array.from({ length: size }, (_, i) => vacancy(i + 1));
     this.#spawn = spawn;
     this.#events = events;
@@ -88,11 +92,10 @@ export class Pool {
   /**
    * Replaces all workers by those that `spawn` starts, one after the other: a new one is ready before an old one is
    * drained, so that there are never fewer than before.
-   * @param drainMs milliseconds that an old one has to finish what is in flight
    * @param onProgress told how many have been replaced
    * @throws StartupError when one of the new ones cannot be ready. If it is the first, nothing has changed
    */
-  async reload(spawn: Spawn, drainMs: number, onProgress: (replaced: number) => void): Promise<void> {
+  async reload(spawn: Spawn, onProgress: (replaced: number) => void): Promise<void> {
     const generation = this.#generation + 1;
     if (this.#places.length === 0) this.#succeed(spawn, generation);
     for (const [replaced, place] of [...this.#places].entries()) {
@@ -101,7 +104,7 @@ export class Pool {
       if (this.#ending) return;
       this.#succeed(spawn, generation);
       this.#others.delete(next);
-      this.#occupy(place, next, drainMs);
+      this.#occupy(place, next);
       onProgress(replaced + 1);
     }
   }
@@ -110,38 +113,36 @@ export class Pool {
    * Replaces one worker by a new one of this generation, which is ready before the old one is drained.
    * @returns false when it has no place any more. @throws StartupError when the new one cannot be ready
    */
-  async renew(worker: WorkerHandle, drainMs: number): Promise<boolean> {
+  async renew(worker: WorkerHandle): Promise<boolean> {
     const place = this.#places.find((one) => one.worker === worker);
     if (!place || this.#ending) return false;
     const next = await this.#prove(() => this.#spawn(place.id, this.#generation));
     this.#others.delete(next);
     if (place.worker === worker && this.#places.includes(place) && !this.#ending) {
-      this.#occupy(place, next, drainMs);
+      this.#occupy(place, next);
       return true;
     }
-    this.#retire(next, drainMs); // a reload or a scaling was faster
+    this.#retire(next); // a reload or a scaling was faster
     return false;
   }
 
   /**
-   * Makes it `size` places; those that are added are at the end, and those that go, too.
-   * @throws StartupError when an added one cannot be ready; those before it stay
+   * Makes it `size` places; of those that are too many the least loaded go.
+   * @throws StartupError when an added one cannot be ready; the others stay
    */
-  async resize(size: number, drainMs: number): Promise<void> {
-    for (const place of this.#places.splice(size)) {
-      const { worker } = place;
+  async resize(size: number): Promise<void> {
+    // With the same load, as where nobody measures it, those that came last.
+    const byLoad = [...this.#places].sort((a, b) => loadOf(b) - loadOf(a) || a.id - b.id);
+    for (const place of byLoad.slice(size)) {
+      this.#places.splice(this.#places.indexOf(place), 1);
       clearTimeout(place.retry);
+      const { worker } = place;
       place.worker = undefined;
-      if (worker) this.#retire(worker, drainMs);
+      if (worker) this.#retire(worker);
     }
-    while (this.#places.length < size && !this.#ending) {
-      const id = this.#places.length + 1;
-      const worker = await this.#prove(() => this.#spawn(id, this.#generation));
-      this.#others.delete(worker);
-      const place = vacancy(id);
-      this.#places.push(place);
-      this.#occupy(place, worker, drainMs);
-    }
+    const missing = this.#freeIds(size - this.#places.length);
+    const outcomes = await Promise.allSettled(missing.map((id) => this.#add(id)));
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
   /** Ends all, gracefully within `ms` milliseconds. Always settles; nothing is replaced any more. */
@@ -162,6 +163,24 @@ export class Pool {
     this.#wake();
     for (const { retry } of this.#places) clearTimeout(retry);
     for (const worker of this.workers) worker.kill();
+  }
+
+  async #add(id: number): Promise<void> {
+    const worker = await this.#prove(() => this.#spawn(id, this.#generation));
+    this.#others.delete(worker);
+    if (this.#ending) return this.#retire(worker);
+    const place = vacancy(id);
+    this.#places.push(place);
+    this.#places.sort((a, b) => a.id - b.id);
+    this.#occupy(place, worker);
+  }
+
+  /** The lowest numbers that no place has. */
+  #freeIds(count: number): number[] {
+    const taken = new Set(this.#places.map(({ id }) => id));
+    const ids: number[] = [];
+    for (let id = 1; ids.length < count; id++) if (!taken.has(id)) ids.push(id);
+    return ids;
   }
 
   /** The new generation can be started: whoever dies from now on is replaced by one of it. */
@@ -186,20 +205,20 @@ export class Pool {
   }
 
   /** Puts a worker that is ready in the place of the one that is there. */
-  #occupy(place: Place, worker: WorkerHandle, drainMs: number): void {
+  #occupy(place: Place, worker: WorkerHandle): void {
     const old = place.worker;
     clearTimeout(place.retry);
     place.worker = worker;
     place.backOff = new BackOff();
     void worker.exit.then((reason) => this.#replace(place, worker, reason));
-    if (old) this.#retire(old, drainMs);
+    if (old) this.#retire(old);
     this.#wake();
   }
 
   /** Its connections are finished; it has no place any more. */
-  #retire(worker: WorkerHandle, drainMs: number): void {
+  #retire(worker: WorkerHandle): void {
     this.#others.add(worker);
-    worker.drain(drainMs);
+    worker.drain(this.drainMs);
     void worker.exit.then(() => {
       this.#others.delete(worker);
       this.#servedByTheDead += worker.served;
@@ -284,6 +303,10 @@ export class Pool {
 
 function vacancy(id: number): Place {
   return { id, backOff: new BackOff(), worker: undefined, retry: undefined };
+}
+
+function loadOf({ worker }: Place): number {
+  return worker?.load ?? 0;
 }
 
 function endedLoading({ message }: DiedYoung): StartupError {

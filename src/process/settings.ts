@@ -6,6 +6,8 @@ import type { Accept } from '../config/model.js';
 import type { Box } from '../flight/berths.js';
 import type { Watched } from '../flight/watchlist.js';
 import type { Destination } from '../log/destination.js';
+import type { Wear } from '../upkeep/recycler.js';
+import type { Measure, Range } from '../upkeep/scaler.js';
 
 export interface WorkerSettings {
   readonly worker: number;
@@ -24,6 +26,16 @@ export interface WorkerSettings {
   /** In a pool: whether its threads accept by themselves, or the process accepts and places. */
   readonly threadAccept: Accept;
   readonly threads: number;
+  /** How many threads a pool of them may have; min and max are `threads` where it is of one size. */
+  readonly threadRange: Range;
+  /** By what the loads are measured that it reports; undefined where nobody wants to know. */
+  readonly measure: Measure | undefined;
+  /** When a thread of a pool is replaced. */
+  readonly threadWear: Wear;
+  /** Milliseconds that a thread which is replaced has for what is in flight. */
+  readonly gracefulTimeout: number;
+  /** Bytes of JavaScript objects that a thread may have; 0 is what V8 makes of the machine. */
+  readonly maxThreadHeap: number;
   /** Threads that wait for a connection each. */
   readonly spares: number;
   /** Descriptors of listening sockets to accept on; empty where connections are given. */
@@ -57,6 +69,7 @@ export type ThreadSettings = Pick<
   | 'limits'
   | 'readyPath'
   | 'hangTimeout'
+  | 'measure'
   | 'limitsGiven'
   | 'accessLog'
   | 'backlog'

@@ -4,35 +4,54 @@ import type { Socket } from 'node:net';
 import { responsive } from '../balance/balancer.js';
 import { divide } from '../balance/divide.js';
 import { roundRobin } from '../balance/round-robin.js';
-import type { Config } from '../config/config.js';
+import { type Config, rangeOf } from '../config/config.js';
 import { Acceptor } from '../os/acceptor.js';
 import { duplicate } from '../os/descriptor.js';
-import { reopenAll } from '../process/handle.js';
+import { reopenAll, type WorkerHandle } from '../process/handle.js';
 import { Pool, type Spawn } from '../process/pool.js';
-import { Recycler } from '../process/recycler.js';
 import { type SpawnOptions, spawn } from '../process/spawn.js';
+import { Recycler } from '../upkeep/recycler.js';
+import { lookEvery, Scaler } from '../upkeep/scaler.js';
 import type { OnProgress, Placement, Strategy, StrategyContext, StrategySnapshot } from './strategy.js';
 
 export class Pooled implements Strategy {
   readonly #placementOf: (config: Config) => Placement;
   readonly #pool: Pool;
-  #recycler: Recycler;
+  #recycler: Recycler<WorkerHandle>;
+  #scaler: Scaler | undefined;
   #context: StrategyContext;
   readonly #balance = roundRobin();
   #acceptor: Acceptor | undefined;
+  /** Looks whether the pool has the right size. */
+  #watching: NodeJS.Timeout | undefined;
+  /** Settles when nothing is being changed. */
+  #changing: Promise<unknown> = Promise.resolve();
+  #changes = 0;
 
   constructor(context: StrategyContext, placementOf: (config: Config) => Placement) {
+    const { config, events } = context;
     this.#context = context;
     this.#placementOf = placementOf;
-    this.#pool = new Pool(context.config.workers, this.#spawner(context), context.events);
+    this.#pool = new Pool(config.workers, this.#spawner(context), config.gracefulTimeout, events);
     this.#recycler = this.#recycle(context);
+    this.#scaler = scalerOf(config);
   }
 
   async start(): Promise<void> {
     await this.#pool.start();
-    if (this.#pool.ending) return;
+    if (!this.#pool.ending) this.#keepUp();
+  }
+
+  /** From now on it is served, and seen to it that it stays so. */
+  #keepUp(): void {
     this.#recycler.start();
     this.#open();
+    if (this.#scaler) this.#watching = setInterval(() => this.#look(), lookEvery);
+  }
+
+  #letBe(): void {
+    this.#recycler.stop();
+    clearInterval(this.#watching);
   }
 
   /** Where the workers do not accept themselves, somebody has to. */
@@ -54,38 +73,68 @@ export class Pooled implements Strategy {
   }
 
   async drain(ms: number): Promise<void> {
-    this.#recycler.stop();
+    this.#letBe();
     this.#acceptor?.close();
     await this.#pool.drain(ms);
   }
 
   kill(): void {
-    this.#recycler.stop();
+    this.#letBe();
     this.#acceptor?.close();
     this.#pool.kill();
   }
 
-  async reload(context: StrategyContext, onProgress: OnProgress): Promise<void> {
-    const { workers, gracefulTimeout } = context.config;
-    const all = this.#pool.size;
-    await this.#pool.reload(this.#spawner(context), gracefulTimeout, (done) => onProgress(done, all));
-    // Whoever has scaled it since the start keeps that, unless he has now configured another number.
-    const isOther = workers !== this.#context.config.workers || this.#pool.size === 0;
-    this.#context = context;
-    this.#recycler.stop();
-    this.#recycler = this.#recycle(context);
-    if (!this.#pool.ending) this.#recycler.start();
-    if (isOther) await this.#pool.resize(workers, gracefulTimeout);
-    if (!this.#pool.ending) this.#open();
+  reload(context: StrategyContext, onProgress: OnProgress): Promise<void> {
+    return this.#alone(async () => {
+      const { workers, minWorkers, maxWorkers, gracefulTimeout } = context.config;
+      const all = this.#pool.size;
+      await this.#pool.reload(this.#spawner(context), (done) => onProgress(done, all));
+      // Whoever has scaled it since the start keeps that, unless he has now configured another number.
+      const isOther = workers !== this.#context.config.workers || this.#pool.size === 0;
+      this.#letBe();
+      this.#context = context;
+      this.#pool.drainMs = gracefulTimeout;
+      this.#recycler = this.#recycle(context);
+      this.#scaler = scalerOf(context.config);
+      const size = isOther ? workers : this.#pool.size;
+      const isFixed = minWorkers === maxWorkers;
+      await this.#pool.resize(isFixed ? size : Math.min(maxWorkers, Math.max(minWorkers, size)));
+      if (!this.#pool.ending) this.#keepUp();
+    });
   }
 
-  async scale(workers: number): Promise<void> {
-    if (workers === 0) {
-      this.#acceptor?.close(); // from now on the kernel queues them
-      this.#acceptor = undefined;
-    }
-    await this.#pool.resize(workers, this.#context.config.gracefulTimeout);
-    if (workers > 0 && !this.#pool.ending) this.#open();
+  scale(workers: number): Promise<void> {
+    return this.#alone(async () => {
+      if (workers === 0) {
+        this.#letBe();
+        this.#acceptor?.close(); // from now on the kernel queues them
+        this.#acceptor = undefined;
+      }
+      const wasDrained = this.#pool.size === 0;
+      await this.#pool.resize(workers);
+      if (workers > 0 && wasDrained && !this.#pool.ending) this.#keepUp();
+    });
+  }
+
+  /** Changes the pool while nobody else does. */
+  #alone<T>(change: () => Promise<T>): Promise<T> {
+    this.#changes++;
+    const outcome = this.#changing.then(change).finally(() => this.#changes--);
+    this.#changing = outcome.catch(() => {}); // whoever wanted it knows
+    return outcome;
+  }
+
+  #look(): void {
+    if (this.#changes > 0 || this.#pool.ending) return;
+    const from = this.#pool.size;
+    const decision = this.#scaler?.decide(this.#pool.ready, from, performance.now());
+    if (!decision) return;
+    const { size: to, reason } = decision;
+    const { events } = this.#context;
+    this.#alone(() => this.#pool.resize(to)).then(
+      () => events.tell({ event: 'scaled', unit: 'workers', from, to, reason }),
+      ({ message }: Error) => events.tell({ event: 'operation-failed', action: 'scale', reason: message }),
+    );
   }
 
   reopen(path: string): Promise<void> {
@@ -97,8 +146,14 @@ export class Pooled implements Strategy {
     return { served, generation, size, workers };
   }
 
-  #recycle({ config, events }: StrategyContext): Recycler {
-    return new Recycler(this.#pool, config, config.gracefulTimeout, events);
+  #recycle({ config, events }: StrategyContext): Recycler<WorkerHandle> {
+    // Threads of a pool have their own requests and age; what memory they use is that of the process.
+    const isPool = this.#placementOf(config).executor === 'thread-pool';
+    const wear = isPool ? { ...config, maxRequests: 0, maxAge: 0 } : config;
+    return new Recycler(this.#pool, wear, {
+      recycled: ({ id: worker, pid }, reason) => events.tell({ event: 'worker-recycled', worker, pid, reason }),
+      failed: ({ id: worker }, reason) => events.tell({ event: 'worker-unfit', worker, reason }),
+    });
   }
 
   #spawner(context: StrategyContext): Spawn {
@@ -109,8 +164,8 @@ export class Pooled implements Strategy {
       settings: { ...context.spawn.settings, ...work },
       listen: acceptedBy === 'workers' ? context.listen : [],
     };
-    const shares = divide(config.maxConnections, config.workers);
-    // Those beyond what is configured have as much as the last.
+    const shares = divide(config.maxConnections, config.maxWorkers);
+    // Those beyond what is configured, by an operator, have as much as the last.
     return (id, generation) => spawn(options, id, generation, shares[Math.min(id, shares.length) - 1] ?? 1);
   }
 
@@ -130,4 +185,8 @@ export class Pooled implements Strategy {
     }
     socket.destroy();
   }
+}
+
+function scalerOf({ minWorkers, maxWorkers, ...config }: Config): Scaler | undefined {
+  return minWorkers < maxWorkers ? new Scaler(rangeOf(config, minWorkers, maxWorkers)) : undefined;
 }

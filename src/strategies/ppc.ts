@@ -117,10 +117,11 @@ class ProcessPerConnection implements Strategy {
 
   /** One child loads the app and ends: what cannot be loaded should be known before the first client comes. */
   async #rehearse(options: SpawnOptions): Promise<void> {
-    const pool = new Pool(1, (_, generation) => spawn(options, 0, generation, 1), this.#context.events);
+    const { config, events } = this.#context;
+    const pool = new Pool(1, (_, generation) => spawn(options, 0, generation, 1), config.gracefulTimeout, events);
     this.#rehearsal = pool;
     await pool.start();
-    void pool.drain(this.#context.config.gracefulTimeout);
+    void pool.drain(config.gracefulTimeout);
   }
 
   /** Settles when the child that served the connection has exited. Never rejects. */

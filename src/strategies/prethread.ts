@@ -8,6 +8,7 @@ export const prethread: Model = {
   summary: 'a pool of threads in one process: what ends is back soonest',
   accept: ['dispatch', 'shared'],
   threads: (cores) => cores,
+  threaded: true,
   maxConnections: 10_000,
   placement: ({ accept, threads }) => ({
     acceptedBy: 'workers',

@@ -45,7 +45,7 @@ export interface StrategySnapshot {
   readonly workers: readonly WorkerSnapshot[];
 }
 
-export type WorkerSnapshot = Pick<WorkerHandle, 'id' | 'pid' | 'generation' | 'stage' | 'served' | 'readyMs'>;
+export type WorkerSnapshot = Pick<WorkerHandle, 'id' | 'pid' | 'generation' | 'stage' | 'served' | 'readyMs' | 'load'>;
 
 export interface StrategyContext {
   readonly config: Config;

@@ -8,6 +8,7 @@ export const tpc: Model = {
   summary: 'a thread per connection: isolation at half the cost of a process',
   accept: [],
   spares: true,
+  threaded: true,
   maxConnections: 256,
   placement: () => ({
     acceptedBy: 'workers',

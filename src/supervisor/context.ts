@@ -1,6 +1,6 @@
 // What the strategy is told, made from the configuration: at the start, and at each reload.
 import { releaseOf } from '../config/app-path.js';
-import type { Config, Limits } from '../config/config.js';
+import { type Config, type Limits, rangeOf } from '../config/config.js';
 import type { Loaded, Sources } from '../config/load.js';
 import { findOwner } from '../config/user.js';
 import type { Events } from '../events.js';
@@ -43,6 +43,16 @@ export function strategyContext(
       hangTimeout,
       backlog,
       threads,
+      threadRange: rangeOf(config, config.minThreads, config.maxThreads),
+      measure: isElastic(config) ? config.scaleOn : undefined,
+      threadWear: {
+        maxRequests: config.maxRequests,
+        maxRequestsJitter: config.maxRequestsJitter,
+        maxMemory: 0, // they have that of their process
+        maxAge: config.maxAge,
+      },
+      gracefulTimeout: config.gracefulTimeout,
+      maxThreadHeap: config.maxThreadHeap,
       spares: config.spares,
       executor: 'inline',
       threadAccept: 'dispatch',
@@ -60,6 +70,10 @@ export function strategyContext(
     events,
   };
   return { config, events, listen, spawn };
+}
+
+function isElastic({ minWorkers, maxWorkers, minThreads, maxThreads }: Config): boolean {
+  return minWorkers < maxWorkers || minThreads < maxThreads;
 }
 
 /** Settings that are for the whole life of a server; a reload cannot change them. */
@@ -81,7 +95,16 @@ const forLife = [
 ] as const satisfies readonly (keyof Config)[];
 
 /** What comes out of the model, which is for life. */
-const byModel = ['workers', 'threads', 'hangTimeout', 'spares'] as const satisfies readonly (keyof Config)[];
+const byModel = [
+  'workers',
+  'threads',
+  'minWorkers',
+  'maxWorkers',
+  'minThreads',
+  'maxThreads',
+  'hangTimeout',
+  'spares',
+] as const satisfies readonly (keyof Config)[];
 
 /** `next`, but with what is for life as in `current`; and the keys of those that would have changed. */
 export function reloaded(

@@ -111,12 +111,15 @@ export class Operations {
       if (!/^[+-]?\d{1,6}$/.test(change)) throw new Refused(`'${change}' is no number of workers; say 4, +1 or -1`);
       const from = strategy.snapshot().size;
       const to = /^[+-]/.test(change) ? from + Number(change) : Number(change);
-      if (to < 1 || to > most) {
-        throw new Refused(`${to} workers are out of range, 1 to ${most}; there are ${from}`);
+      const { minWorkers, maxWorkers } = this.#config;
+      // Where the load decides, nobody else goes beyond what it may.
+      const [low, high] = minWorkers < maxWorkers ? [minWorkers, maxWorkers] : [1, most];
+      if (to < low || to > high) {
+        throw new Refused(`${to} workers are out of range, ${low} to ${high}; there are ${from}`);
       }
       if (to === from) return `there are ${to} workers already`;
       await strategy.scale(to);
-      events.tell({ event: 'scaled', from, to, reason });
+      events.tell({ event: 'scaled', unit: 'workers', from, to, reason });
       return `${to} workers, instead of ${from}`;
     });
   }

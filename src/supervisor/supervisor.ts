@@ -56,11 +56,18 @@ export class Supervisor implements SignalTarget, Controls {
   #urls: readonly string[] = [];
   #strategy: Strategy | undefined;
   #operations: Operations | undefined;
+  #scaled: Status['scaled'];
   #killed = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#quarantine = new Quarantine(options.loaded.config.quarantineAfter, options.events);
+    options.events.on('event', (event) => {
+      if (event.event !== 'scaled' && event.event !== 'threads-scaled') return;
+      const { from, to, reason } = event;
+      const unit = event.event === 'scaled' ? 'workers' : 'threads';
+      this.#scaled = { at: new Date().toISOString(), from, to, unit, reason };
+    });
     this.#stop = new Promise((resolve) => {
       this.#requestStop = resolve;
     });
@@ -144,7 +151,8 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   status(): Status {
-    const { app, model, threads } = this.settings().config;
+    const { app, model, threads, minWorkers, maxWorkers, minThreads, maxThreads } = this.settings().config;
+    const isElastic = minWorkers < maxWorkers || minThreads < maxThreads;
     const { generation = 1, size: wanted = 0, workers = [], served: requests = 0 } = this.#strategy?.snapshot() ?? {};
     const { doing, last } = this.#operations ?? {};
     return {
@@ -158,6 +166,8 @@ export class Supervisor implements SignalTarget, Controls {
       generation,
       workers: { wanted, ready: workers.filter(({ stage }) => stage === 'ready').length },
       threads,
+      ...(isElastic && { range: { workers: [minWorkers, maxWorkers], threads: [minThreads, maxThreads] } }),
+      ...(this.#scaled && { scaled: this.#scaled }),
       requests,
       ...(last && { last }),
     };
@@ -165,13 +175,14 @@ export class Supervisor implements SignalTarget, Controls {
 
   workers(): readonly WorkerStatus[] {
     const { workers = [] } = this.#strategy?.snapshot() ?? {};
-    return workers.map(({ id: worker, pid, generation, stage, served: requests, readyMs }) => ({
+    return workers.map(({ id: worker, pid, generation, stage, served: requests, readyMs, load }) => ({
       worker,
       pid,
       generation,
       stage,
       ...(readyMs !== undefined && { readyMs: Math.round(readyMs) }),
       requests,
+      ...(load !== undefined && { load: Math.round(load * 1000) / 1000 }),
       ...(hasProc && { memoryBytes: proportionalMemory(pid), cpuSeconds: ownCpuSeconds(pid) }),
     }));
   }

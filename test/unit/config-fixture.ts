@@ -25,14 +25,16 @@ export interface Situation {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly cores?: number;
+  readonly memory?: number;
 }
 
 /** The configuration for a command line, without a file unless `cwd` has one. */
 export async function configure(argv: readonly string[], situation: Situation = {}): Promise<Loaded> {
   const { values, words } = await readArguments(argv, options, switches);
-  const { env = {}, cwd = import.meta.dirname, cores = 4 } = situation;
-  const input = { table, models, argv: { ...values, app: words[0] }, env, cwd, cores, commands: ['serve', 'config'] };
-  return loadConfig(input);
+  const { env = {}, cwd = import.meta.dirname, cores = 4, memory = Number.POSITIVE_INFINITY } = situation;
+  const argv_ = { ...values, app: words[0] };
+  const machine = { cores, memory };
+  return loadConfig({ table, models, argv: argv_, env, cwd, machine, commands: ['serve', 'config'] });
 }
 
 /** The one line and the exit code of a configuration that must be refused. */

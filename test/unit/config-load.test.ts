@@ -24,7 +24,17 @@ describe('defaults', () => {
       model: 'prefork',
       bind: [{ kind: 'tcp', host: '127.0.0.1', port: 8080 }],
       workers: 4,
+      minWorkers: 4,
+      maxWorkers: 4,
       threads: 1,
+      minThreads: 1,
+      maxThreads: 1,
+      spareMin: 1,
+      spareMax: 2,
+      idleTimeout: 30_000,
+      scaleOn: 'busy',
+      quarantineAfter: 3,
+      maxThreadHeap: 0,
       accept: 'shared',
       maxConnections: 10_000,
       backlog: 511,
@@ -82,6 +92,39 @@ describe('defaults', () => {
     expect(workers.config).toMatchObject({ workers: 4, threads: 256 });
     const threads = await configure(['--model', 'hybrid', '--workers', '2'], { cores: 600 });
     expect(threads.config).toMatchObject({ workers: 2, threads: 512 });
+  });
+
+  test('auto is cut to what fits into the memory of a container', async () => {
+    const memory = 512 * 1024 ** 2;
+    expect((await configure([], { cores: 16, memory })).config).toMatchObject({ workers: 4, maxWorkers: 4 });
+    const threads = await configure(['--model', 'prethread'], { cores: 16, memory });
+    expect(threads.config).toMatchObject({ workers: 1, threads: 7 });
+    const given = await configure(['--workers', '9'], { cores: 16, memory });
+    expect(given.config).toMatchObject({ workers: 9 });
+  });
+
+  test.each([
+    [['--max-workers', '9'], { workers: 4, minWorkers: 4, maxWorkers: 9 }],
+    [['--max-workers', '2'], { workers: 2, minWorkers: 2, maxWorkers: 2 }],
+    [['--min-workers', '1'], { workers: 4, minWorkers: 1, maxWorkers: 4 }],
+    [['--min-workers', '6'], { workers: 6, minWorkers: 6, maxWorkers: 6 }],
+    [['--workers', '2', '--max-workers', '8'], { workers: 2, minWorkers: 2, maxWorkers: 8 }],
+    [['--workers', '2', '--min-workers', '1', '--max-workers', '8'], { workers: 2, minWorkers: 1, maxWorkers: 8 }],
+    [['--model', 'prethread', '--max-threads', '16'], { workers: 1, threads: 8, minThreads: 8, maxThreads: 16 }],
+  ])('%j is the range of a pool', async (argv, expected) => {
+    expect((await configure(argv)).config).toMatchObject(expected);
+  });
+
+  test.each([
+    [['--min-workers', '5', '--max-workers', '2'], /^--min-workers \(5\) must be no more than --max-workers \(2\)$/],
+    [['--workers', '9', '--max-workers', '8'], /^--workers \(9\) must be from 8 to 8/],
+    [['--workers', '1', '--min-workers', '2', '--max-workers', '8'], /^--workers \(1\) must be from 2 to 8/],
+    [['--spare-min', '5', '--spare-max', '2'], /^--spare-max \(2\) must be at least --spare-min \(5\)$/],
+    [['--model', 'hybrid', '--max-workers', '100', '--max-threads', '100'], /is 10000 threads; at most 1024/],
+  ])('%j is refused', async (argv, message) => {
+    const [code, line] = await refusal(argv);
+    expect(code).toBe(2);
+    expect(line).toMatch(message);
   });
 
   test('the header timeout gives way to a shorter request timeout', async () => {

@@ -1,0 +1,81 @@
+// What a container lets its processes use, as the files of control groups say it.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { allowance } from '../../src/os/cgroup.ts';
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(path.join(tmpdir(), 'mpserve-cgroup-'));
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+const gibi = 1024 ** 3;
+const unlimited = { cores: 8, memory: Number.POSITIVE_INFINITY };
+
+type Case = [what: string, files: Readonly<Record<string, string>>, expected: { cores: number; memory: number }];
+
+test.each<Case>([
+  ['no Linux', {}, unlimited],
+  ['no limit', { 'proc/self/cgroup': '0::/\n', 'sys/fs/cgroup/cpu.max': 'max 100000\n' }, unlimited],
+  [
+    'a container that sees its own group as the root',
+    {
+      'proc/self/cgroup': '0::/\n',
+      'sys/fs/cgroup/cpu.max': '200000 100000\n',
+      'sys/fs/cgroup/memory.max': `${gibi}\n`,
+    },
+    { cores: 2, memory: gibi },
+  ],
+  [
+    'half a processor is one',
+    { 'proc/self/cgroup': '0::/\n', 'sys/fs/cgroup/cpu.max': '50000 100000\n' },
+    { ...unlimited, cores: 1 },
+  ],
+  [
+    'the least of a group and those above it',
+    {
+      'proc/self/cgroup': '0::/a/b\n',
+      'sys/fs/cgroup/a/b/cpu.max': '400000 100000\n',
+      'sys/fs/cgroup/a/cpu.max': '250000 100000\n',
+      'sys/fs/cgroup/a/memory.max': `${4 * gibi}\n`,
+      'sys/fs/cgroup/a/b/memory.max': 'max\n',
+    },
+    { cores: 3, memory: 4 * gibi },
+  ],
+  [
+    'the first version',
+    {
+      'proc/self/cgroup': '4:memory:/docker/x\n3:cpu,cpuacct:/docker/x\n1:name=systemd:/docker/x\n',
+      'sys/fs/cgroup/cpu,cpuacct/docker/x/cpu.cfs_quota_us': '150000\n',
+      'sys/fs/cgroup/cpu,cpuacct/docker/x/cpu.cfs_period_us': '100000\n',
+      'sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes': `${2 * gibi}\n`,
+      'sys/fs/cgroup/memory/memory.limit_in_bytes': '9223372036854771712\n',
+    },
+    { cores: 2, memory: 2 * gibi },
+  ],
+  [
+    'the first version without a limit',
+    {
+      'proc/self/cgroup': '3:cpu,cpuacct:/\n',
+      'sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us': '-1\n',
+      'sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us': '100000\n',
+    },
+    unlimited,
+  ],
+  ['nonsense', { 'proc/self/cgroup': 'x\n0::/\n', 'sys/fs/cgroup/cpu.max': 'many\n' }, unlimited],
+])('%s', (_, files, expected) => {
+  for (const [name, text] of Object.entries(files)) {
+    const file = path.join(root, name);
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, text);
+  }
+  expect(allowance(root, 8)).toEqual(expected);
+});
+
+test('on this machine there is something', () => {
+  const { cores, memory } = allowance();
+  expect(cores).toBeGreaterThanOrEqual(1);
+  expect(memory).toBeGreaterThan(0);
+});
