@@ -79,6 +79,15 @@ const rows = [
     firstByteSlowly,
     0.15,
   ],
+  ['watchdog', 'prefork, --hang-timeout beside none', prefork, [...prefork, '--hang-timeout', '0'], cpuKeptAlive, 1.05],
+  [
+    'record',
+    'prefork, the record of requests beside none',
+    prefork,
+    [...prefork, '--quarantine-after', '0'],
+    cpuKeptAlive,
+    1.1,
+  ],
   ['prefork-boot', 'prefork, 2 workers, start to ready', prefork, cluster, boot, 1.6],
   ['supervisor-memory', 'supervisor, proportional memory', prefork, bare, memory, 1.2],
 ].map(([name, title, ours, theirs, measure, bound]) => ({ name, title, ours, theirs, measure, bound }));

@@ -297,6 +297,6 @@ export class ThreadPool implements Executor, Renewable<Thread> {
       const { id: tid, active: connections, death: reason = 'it was ended' } = thread;
       this.#tell({ event: 'thread-lost', tid, connections, reason, replacedInMs: this.#delay });
     }
-    this.#fill();
+    setImmediate(() => this.#fill()); // when piscina has struck it from its list
   }
 }

@@ -1,5 +1,5 @@
 // What one event loop keeps record of its requests with, made from plain data that a process or thread is given.
-import { mapSharedMemory, viewSharedMemory } from '../os/shared-memory.js';
+import { mapSharedMemory } from '../os/shared-memory.js';
 import type { Box } from './berths.js';
 import { boxBytes, regionBytes } from './box.js';
 import type { Fingerprint } from './fingerprint.js';
@@ -8,7 +8,7 @@ import { type Watched, Watchlist } from './watchlist.js';
 
 /** A region, in memory that is mapped in this process, or behind a descriptor where to map it would cost too much. */
 export type Place =
-  | { readonly address: bigint; readonly bytes: number }
+  | { readonly buffer: SharedArrayBuffer; readonly at: number; readonly bytes: number }
   | { readonly fd: number; readonly position: number; readonly bytes: number };
 
 export interface FlightDeck {
@@ -23,15 +23,15 @@ export function openDeck(
   onCleared: (fingerprint: Fingerprint) => void,
 ): FlightDeck | undefined {
   if (!place) return undefined;
-  const region = 'address' in place ? { memory: viewSharedMemory(place.address, place.bytes) } : place;
+  const region = 'buffer' in place ? { memory: Buffer.from(place.buffer, place.at, place.bytes) } : place;
   return { recorder: new Recorder(region), watchlist: new Watchlist(watched, onCleared) };
 }
 
 /** Where the regions of a box are. @returns for the number of a region, from 0, its place; undefined beyond the last */
 export function mapped({ fd, plan }: Box): (region: number) => Place | undefined {
-  const address = mapSharedMemory(fd, boxBytes(plan));
+  const { buffer, at } = mapSharedMemory(fd, boxBytes(plan));
   const bytes = regionBytes(plan);
-  return (region) => (region < plan.regions ? { address: address + BigInt(region * bytes), bytes } : undefined);
+  return (region) => (region < plan.regions ? { buffer, at: at + region * bytes, bytes } : undefined);
 }
 
 /** The same without mapping it: a write is a call to the system then, but the first costs nothing more. */

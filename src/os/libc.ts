@@ -19,11 +19,11 @@ interface Libc {
   umask(mask: number): number;
   /** Not on macOS. */
   memfd_create?(name: string, flags: number): number;
-  mmap(address: null, length: number, protection: number, flags: number, fd: number, offset: number): bigint;
+  mmap(address: bigint, length: number, protection: number, flags: number, fd: number, offset: number): bigint;
   close(fd: number): number;
   errno(): number;
-  /** The `length` bytes at `address`, which must stay mapped for as long as anybody has the buffer. */
-  view(address: bigint, length: number): ArrayBuffer;
+  /** Where the memory of `view` is in this process. */
+  address(view: Uint8Array): bigint;
 }
 
 /** A call to the C library failed. `code` is the name of its errno, such as `EADDRINUSE`. */
@@ -75,7 +75,7 @@ function load(): Libc {
     umask: library.func('int umask(int)'),
     close: library.func('int close(int)'),
     errno: () => koffi.errno(),
-    view: (address, length) => koffi.view(address, length),
+    address: (view) => koffi.address(view),
   };
 }
 

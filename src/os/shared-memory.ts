@@ -8,8 +8,9 @@ const MFD_CLOEXEC = 1;
 const PROT_READ = 1;
 const PROT_WRITE = 2;
 const MAP_SHARED = 1;
-/** What mmap(2) returns when it has failed, as a pointer. */
-const MAP_FAILED = 2n ** 64n - 1n;
+const MAP_FIXED = 0x10;
+/** The largest that a supported system has. */
+const page = 65_536;
 
 /**
  * A descriptor of `bytes` zeros, closed on exec, which belongs to the caller. What nobody writes takes no memory.
@@ -22,17 +23,28 @@ export function createSharedMemory(bytes: number): number {
   return fd;
 }
 
-/** Its address in this process, where it stays until the end. @throws SystemCallError (ENOMEM, EBADF) */
-export function mapSharedMemory(fd: number, bytes: number): bigint {
-  const address = libc().mmap(null, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (address === MAP_FAILED || address === -1n) throw new SystemCallError('ENOMEM', 'mmap');
-  return address;
+/**
+ * Makes it a part of this process, for good, as a buffer that its threads can share.
+ * @returns the buffer, and where in it the memory begins
+ * @throws SystemCallError (ENOMEM, EBADF)
+ */
+export function mapSharedMemory(
+  fd: number,
+  bytes: number,
+): { readonly buffer: SharedArrayBuffer; readonly at: number } {
+  const { address, mmap } = libc();
+  // A buffer of V8's own, under which the pages are exchanged: one that is made from an address belongs to a thread.
+  const buffer = new SharedArrayBuffer(bytes + page);
+  const start = address(new Uint8Array(buffer));
+  const at = Number(-start & BigInt(page - 1));
+  const mapped = mmap(start + BigInt(at), bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+  if (mapped !== start + BigInt(at)) throw new SystemCallError('ENOMEM', 'mmap');
+  kept.push(buffer);
+  return { buffer, at };
 }
 
-/** A part of what is mapped; any thread of this process may ask for it. */
-export function viewSharedMemory(address: bigint, bytes: number): Buffer {
-  return Buffer.from(libc().view(address, bytes));
-}
+/** Its pages are not V8's to reuse. */
+const kept: SharedArrayBuffer[] = [];
 
 function createNameless(): number {
   const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-'));

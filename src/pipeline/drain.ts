@@ -6,9 +6,13 @@ import type { Connection } from './connection.js';
 
 const interval = 100;
 
+/** On which nothing has ever come is given so much longer: its client has connected in order to ask. */
+const freshness = 5;
+
 export class Drain {
   readonly #connections: ReadonlySet<Connection>;
   readonly #quiet: number;
+  readonly #freshQuiet: number;
   readonly #tell: (event: WorkerEvent) => void;
   /** Bytes read on each connection at the last look, and since when it has been so many. */
   readonly #seen = new WeakMap<Connection, { bytes: number; since: number }>();
@@ -18,6 +22,7 @@ export class Drain {
     this.#tell = tell;
     this.#connections = connections;
     this.#quiet = quiet;
+    this.#freshQuiet = freshness * quiet;
     for (const { response } of connections) {
       // An answer that has not begun can still say that it is the connection's last.
       if (response && !response.headersSent) response.shouldKeepAlive = false;
@@ -54,7 +59,9 @@ export class Drain {
       const bytes = connection.socket.bytesRead;
       const seen = this.#seen.get(connection);
       if (seen?.bytes !== bytes) this.#seen.set(connection, { bytes, since: time });
-      else if (connection.betweenRequests && time - seen.since >= this.#quiet) connection.socket.destroy();
+      else if (connection.betweenRequests && time - seen.since >= (bytes === 0 ? this.#freshQuiet : this.#quiet)) {
+        connection.socket.destroy();
+      }
     }
   }
 }

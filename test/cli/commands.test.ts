@@ -80,7 +80,9 @@ test('config --json prints values that a configuration file takes back', async (
     logFile: { value: null, source: { kind: 'default' } },
   });
   const values = Object.entries(printed).map(([key, { value }]) => [key, value ?? undefined]);
-  const given = values.filter(([key, value]) => key !== 'threads' && !(Array.isArray(value) && value.length === 0));
+  const given = values.filter(
+    ([key, value]) => !/threads$/i.test(String(key)) && !(Array.isArray(value) && value.length === 0),
+  );
   await writeFile(path.join(cwd, 'again.json'), JSON.stringify(Object.fromEntries(given)));
   const again = await mpserve(['config', '--json', '--config', 'again.json'], { cwd });
   expect(again.stderr).toBe('');

@@ -7,7 +7,7 @@ import { fixture, type Server, startServer } from '../helpers/server.ts';
 const recycled = (server: Server) => server.lines.filter(({ event }) => event === 'worker-recycled');
 const drain = ['--drain-quiet', '100ms', '--graceful-timeout', '5s'];
 
-test.concurrent.each(['prefork', 'tpc', 'hybrid'])('%s: --max-requests, under load', async (model) => {
+test.concurrent.each(['prefork', 'tpc'])('%s: --max-requests, under load', async (model) => {
   // A connection of tpc is dear.
   const [most, jitter] = model === 'tpc' ? ['10', '5'] : ['100', '50'];
   await using server = await startServer({

