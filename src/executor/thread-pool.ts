@@ -24,6 +24,9 @@ import { type ThreadWatch, watchOf } from './thread-watch.js';
 
 const threadFile = fileURLToPath(new URL('../executor/thread-entry.cjs', import.meta.url));
 
+/** After the system refused a thread it is asked again so much later (milliseconds). */
+const wantMs = 500;
+
 export class ThreadPool implements Executor, Renewable<Thread> {
   readonly #settings: WorkerSettings;
   readonly #tell: Tell;
@@ -42,8 +45,8 @@ export class ThreadPool implements Executor, Renewable<Thread> {
   readonly #recycler: Recycler<Thread>;
   /** Threads that there should be, besides those on their way out. */
   #wanted: number;
-  /** Those who wait for one that replaces another. */
-  readonly #replacements: ((ready: Promise<void>) => void)[] = [];
+  /** Those who wait for a thread that replaces another; it is undefined if it ended before its first word. */
+  readonly #replacements: ((born: Thread | undefined) => void)[] = [];
   #watching: NodeJS.Timeout | undefined;
   #pool: Piscina | undefined;
   /** The thread that was chosen for the task that is being submitted. */
@@ -62,7 +65,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     this.#watched = settings.watched;
     const { threadRange, threadWear } = settings;
     this.#wanted = settings.threads;
-    this.#shares = divide(settings.maxConnections, Math.max(settings.threads, threadRange.max));
+    this.#shares = divide(settings.maxConnections, threadRange.max);
     this.#scaler = threadRange.min < threadRange.max ? new Scaler(threadRange) : undefined;
     this.#recycler = new Recycler(this, threadWear, {
       recycled: ({ id: tid }, reason) => tell({ event: 'thread-recycled', tid, reason }),
@@ -76,7 +79,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
       filename: threadFile,
       minThreads: threads,
       // Each of them may be replaced while it finishes what it has.
-      maxThreads: 2 * Math.max(threads, threadRange.max),
+      maxThreads: 2 * threadRange.max,
       idleTimeout: Number.POSITIVE_INFINITY,
       ...(maxThreadHeap > 0 && { resourceLimits: heapLimit(maxThreadHeap) }),
       concurrentTasksPerWorker: this.#settings.maxConnections,
@@ -101,7 +104,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
         const thread = new Thread(message, this.#tell, this.#shares.pop());
         this.#threads.set(thread.id, thread);
         this.#hearDeath(thread);
-        this.#replacements.shift()?.(thread.ready);
+        this.#replacements.shift()?.(thread);
         const load = () =>
           void this.#load(thread).then(() => {
             if (this.ready.length === threads) ready();
@@ -159,11 +162,15 @@ export class ThreadPool implements Executor, Renewable<Thread> {
   /** Replaces a thread by another, which is ready before it drains. */
   async renew(thread: Thread): Promise<boolean> {
     this.#shares.push(thread.share);
-    const replacement = new Promise<Promise<void>>((born) => this.#replacements.push(born));
+    const replacement = new Promise<Thread | undefined>((born) => this.#replacements.push(born));
     this.#grow();
-    await await replacement;
-    this.#retire(thread);
-    return true;
+    const born = await replacement;
+    if (!born) throw new Error(endedLoading);
+    await born.ready;
+    const isThere = this.#threads.has(thread.id);
+    if (isThere) this.#retire(thread);
+    else this.#trim(); // it has died, and been replaced
+    return isThere;
   }
 
   beware(watched: Watched): void {
@@ -181,11 +188,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     if (!decision) return;
     this.#wanted = decision.size;
     this.#fill();
-    const byLoad = this.ready.sort((a, b) => (b.load ?? 0) - (a.load ?? 0));
-    for (const thread of byLoad.slice(this.#wanted)) {
-      this.#shares.push(thread.share);
-      this.#retire(thread);
-    }
+    this.#trim();
     this.#tell({ event: 'threads-scaled', from, to: decision.size, reason: decision.reason });
   }
 
@@ -195,6 +198,15 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     const replacing = this.#replacements.length;
     const living = this.#pool?.threads.length ?? 0;
     for (let count = living - leaving - replacing; count < this.#wanted; count++) this.#grow();
+  }
+
+  /** Has the least loaded of those leave that are too many. */
+  #trim(): void {
+    const byLoad = this.ready.sort((a, b) => (b.load ?? 0) - (a.load ?? 0));
+    for (const thread of byLoad.slice(this.#wanted)) {
+      this.#shares.push(thread.share);
+      this.#retire(thread);
+    }
   }
 
   /** One thread more. Piscina starts one for a task that none of its threads takes. */
@@ -238,7 +250,6 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     } catch (error) {
       if (this.#onBootFailure) return this.#onBootFailure(error as Error);
       this.#unfit(thread, (error as Error).message);
-      // Its end makes piscina start another.
       this.#terminate(thread);
     }
   }
@@ -281,7 +292,12 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     if (this.#onBootFailure) {
       this.#onBootFailure(new StartupError(ExitCode.app, endedLoading));
     }
-    if (!thread) return;
+    // When piscina has struck it from its list. What ends before its first word does so for want of something.
+    if (!this.#draining && !this.#onBootFailure) setTimeout(() => this.#fill(), thread ? 0 : wantMs).unref();
+    if (!thread) {
+      this.#replacements.shift()?.(undefined);
+      return;
+    }
     this.#threads.delete(thread.id);
     this.#watch.forget(thread.id);
     thread.close();
@@ -297,6 +313,5 @@ export class ThreadPool implements Executor, Renewable<Thread> {
       const { id: tid, active: connections, death: reason = 'it was ended' } = thread;
       this.#tell({ event: 'thread-lost', tid, connections, reason, replacedInMs: this.#delay });
     }
-    setImmediate(() => this.#fill()); // when piscina has struck it from its list
   }
 }

@@ -2,9 +2,9 @@
 // were posted to it it has taken.
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { now } from '../clock.js';
-import { StartupError } from '../errors.js';
+import { ExitCode, StartupError } from '../errors.js';
 import type { Tell } from './executor.js';
-import { type FromThread, type Hello, sharedCounters, type ToThread } from './thread-messages.js';
+import { endedLoading, type FromThread, type Hello, sharedCounters, type ToThread } from './thread-messages.js';
 
 export class Thread {
   readonly id: number;
@@ -37,6 +37,7 @@ export class Thread {
   #seen = 0;
   #seenAt = 0;
   readonly #hear: (message: FromThread) => void;
+  readonly #onEnd: () => void;
   #onIdle: ((ms: number) => void) | undefined;
 
   constructor({ threadId, port }: Hello, tell: Tell, share = 1) {
@@ -50,6 +51,7 @@ export class Thread {
       onReady = resolve;
       onFailed = reject;
     });
+    this.#onEnd = () => onFailed(new StartupError(ExitCode.app, endedLoading)); // unless it was ready
     this.ready.catch(() => {}); // also when nobody waits for it
     this.drained = new Promise((resolve) => {
       onDrained = resolve;
@@ -127,6 +129,7 @@ export class Thread {
       this.#hear(last.message);
     }
     this.#port.close();
+    this.#onEnd();
   }
 }
 

@@ -17,13 +17,19 @@ export interface Suspect {
   readonly isRefused: boolean;
 }
 
+/**
+ * Deaths that follow each other faster count as one (milliseconds): by then those who live have been told whom to watch,
+ * and have answered it if it can be answered. An app that dies by chance, all the time, is none that a request kills.
+ */
+const spacing = 250;
+
 /** A client can make up any number of requests; the oldest suspects are forgotten. */
 const most = 1000;
 
 export class Quarantine extends EventEmitter<{ change: [Watched] }> {
   readonly #events: Events;
   /** The one that was implicated last is last. */
-  readonly #suspects = new Map<Fingerprint, Suspect>();
+  readonly #suspects = new Map<Fingerprint, Suspect & { readonly countedAt: number }>();
   /** Deaths after which one is refused; 0 refuses none. */
   after: number;
 
@@ -46,7 +52,8 @@ export class Quarantine extends EventEmitter<{ change: [Watched] }> {
 
   /** Those that are refused, then those that may be. */
   list(): readonly Suspect[] {
-    return [...this.#suspects.values()].sort((a, b) => b.deaths - a.deaths);
+    const all = [...this.#suspects.values()].map(({ countedAt: _, ...suspect }) => suspect);
+    return all.sort((a, b) => b.deaths - a.deaths);
   }
 
   /** Forgets all. @returns how many were refused */
@@ -63,11 +70,14 @@ export class Quarantine extends EventEmitter<{ change: [Watched] }> {
   #implicate(requests: readonly LostRequest[]): void {
     if (this.after === 0 || requests.length === 0) return;
     const once = new Map(requests.map((request) => [request.fingerprint, request]));
+    const [now, at] = [performance.now(), new Date().toISOString()];
     for (const [fingerprint, { method, url }] of once) {
-      const deaths = (this.#suspects.get(fingerprint)?.deaths ?? 0) + 1;
+      const known = this.#suspects.get(fingerprint);
+      if (known && now - known.countedAt < spacing) continue;
+      const deaths = (known?.deaths ?? 0) + 1;
       const isRefused = deaths >= this.after;
       this.#suspects.delete(fingerprint);
-      this.#suspects.set(fingerprint, { fingerprint, method, url, deaths, at: new Date().toISOString(), isRefused });
+      this.#suspects.set(fingerprint, { fingerprint, method, url, deaths, at, isRefused, countedAt: now });
       if (deaths === this.after) this.#events.tell({ event: 'quarantined', method, url, fingerprint, deaths });
     }
     for (const [oldest] of this.#suspects) {

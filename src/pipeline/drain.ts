@@ -6,6 +6,9 @@ import type { Connection } from './connection.js';
 
 const interval = 100;
 
+/** Of the event loop, in which a socket that was destroyed says so. */
+const turns = 10;
+
 /** On which nothing has ever come is given so much longer: its client has connected in order to ask. */
 const freshness = 5;
 
@@ -33,8 +36,7 @@ export class Drain {
   async finish(deadline: AbortSignal): Promise<void> {
     await new Promise<void>((done) => {
       const look = () => {
-        if (deadline.aborted) this.#cut(now());
-        else this.#closeQuiet(now());
+        if (!deadline.aborted) this.#closeQuiet(now());
         if (this.#connections.size > 0 && !deadline.aborted) return;
         clearInterval(timer);
         deadline.removeEventListener('abort', look);
@@ -44,13 +46,18 @@ export class Drain {
       deadline.addEventListener('abort', look);
       look();
     });
+    await this.#cut(now());
   }
 
-  #cut(time: number): void {
+  /** Settles when their ends have been heard of, so that nobody takes what is cut here for lost. */
+  async #cut(time: number): Promise<void> {
     for (const connection of this.#connections) {
       const request = connection.inFlight(time);
       if (request) this.#tell({ event: 'request-cut', ...request });
       connection.socket.destroy();
+    }
+    for (let turn = 0; turn < turns && this.#connections.size > 0; turn++) {
+      await new Promise((next) => setImmediate(next));
     }
   }
 

@@ -65,6 +65,9 @@ describe.concurrent.each(placements)('$name', (placement) => {
     expect((await within('the server to end', server.exit, 5000)).code).toBe(0);
     expect(performance.now() - began).toBeGreaterThan(290);
     expect(performance.now() - began).toBeLessThan(3000);
+    expect(server.lines.filter(({ event }) => event === 'request-cut')).toMatchObject([
+      { method: 'GET', url: expect.stringMatching(/^\/wait/), reqId: expect.any(String), ageMs: expect.any(Number) },
+    ]);
   });
 });
 

@@ -1,0 +1,79 @@
+// The record that survives who keeps it.
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Berths } from '../../src/flight/berths.ts';
+import { FlightBox, takeFlights } from '../../src/flight/box.ts';
+import { mapped, type Place, unmapped } from '../../src/flight/deck.ts';
+import { Recorder } from '../../src/flight/recorder.ts';
+
+let box: FlightBox;
+beforeEach(() => {
+  box = new FlightBox(3);
+});
+afterEach(() => box.close());
+
+const recorderAt = (place: Place | undefined): Recorder => {
+  if (!place) throw new Error('no place');
+  return new Recorder('buffer' in place ? { memory: Buffer.from(place.buffer, place.at, place.bytes) } : place);
+};
+
+test.each([
+  ['mapped', mapped],
+  ['unmapped', unmapped],
+])('%s: what has begun and not ended is there, and then it is not', (_, placesOf) => {
+  const places = placesOf(box);
+  const [one, two] = [recorderAt(places(0)), recorderAt(places(2))];
+  const first = one.begin('id-1', 'GET', '/a?x=1', false);
+  one.begin('id-2', 'POST', '/b', true);
+  const third = two.begin('id-3', 'PUT', '/c', true);
+  two.seal(third, Buffer.alloc(32, 0xab));
+  one.end(first);
+  expect(box.take()).toMatchObject([
+    { reqId: 'id-2', method: 'POST', url: '/b', fingerprint: 'POST /b unknown' },
+    { reqId: 'id-3', method: 'PUT', url: '/c', fingerprint: `PUT /c ${'ab'.repeat(16)}` },
+  ]);
+  expect(box.take()).toEqual([]);
+});
+
+test('a long target is cut, whatever is in it', () => {
+  const recorder = recorderAt(mapped(box)(1));
+  const url = `/${'ÿ'.repeat(5000)}`;
+  recorder.begin('x'.repeat(128), 'PROPPATCH', url, false);
+  const [flight] = box.take();
+  expect(flight).toMatchObject({ reqId: 'x'.repeat(128), method: 'PROPPATCH', url: url.slice(0, 320) });
+});
+
+test('when it is full, the others are not on record, and it goes on', () => {
+  const recorder = recorderAt(mapped(box)(0));
+  const { entries } = box.plan;
+  const places = Array.from({ length: entries + 5 }, (_, i) => recorder.begin(`${i}`, 'GET', '/', false));
+  for (const place of places) recorder.end(place);
+  recorder.begin('last', 'GET', '/', false);
+  expect(box.take()).toMatchObject([{ reqId: 'last' }]);
+});
+
+test('a region that was left is taken again, and has nothing of who was there before', () => {
+  const berths = new Berths(box, mapped);
+  const [one, two, three, none] = [berths.take(), berths.take(), berths.take(), berths.take()];
+  expect(none.place).toBeUndefined();
+  recorderAt(two.place).begin('lost', 'GET', '/', false);
+  recorderAt(three.place).begin('other', 'GET', '/', false);
+  expect(two.leave()).toMatchObject([{ reqId: 'lost' }]);
+  const again = berths.take();
+  expect(again.place).toEqual(two.place);
+  expect(again.leave()).toEqual([]);
+  expect(one.leave()).toEqual([]);
+});
+
+test('what cannot be read says nothing', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-box-'));
+  const fd = openSync(path.join(folder, 'empty'), 'w');
+  try {
+    expect(takeFlights(fd, box.plan)).toEqual([]);
+  } finally {
+    closeSync(fd);
+    rmSync(folder, { recursive: true });
+  }
+});
