@@ -178,7 +178,7 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
     spareMin: {
       group: 'Size',
       kind: count(1, maxUnits),
-      description: 'Where the load decides: with fewer idle workers (or threads) one is added, then two, then four',
+      description: 'Where the load decides: with fewer idle workers (or threads) than this, more are added',
       default: 1,
       idle: sizeless,
     },

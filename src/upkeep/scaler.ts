@@ -57,7 +57,7 @@ export const lookEvery = 250;
 
 export class Scaler {
   readonly #range: Range;
-  /** Of each member, half what it was and half what it is: a single look says little. */
+  /** Of each member, as it was and as it is: a single look says little. */
   #loads = new Map<number, number>();
   #busy = new Set<number>();
   /** How often in a row it has grown, and when it last has. */
@@ -80,6 +80,8 @@ export class Scaler {
     this.#loads = new Map(members.map(({ id, load = 0 }) => [id, smoothed(load, this.#loads.get(id))]));
     this.#busy = new Set(members.map(({ id }) => id).filter((id) => this.#isBusy(id)));
     const idle = members.length - this.#busy.size;
+    // So many would be idle enough under this load.
+    const needed = Math.ceil(this.#total / busyAbove) + spareMin;
     // Those that are still starting will be idle.
     const lacking = spareMin - idle - Math.max(0, size - members.length);
     if (lacking > 0 && size < max) {
@@ -87,9 +89,8 @@ export class Scaler {
       this.#streak = now - this.#grewAt < inARow ? this.#streak + 1 : 0;
       this.#grewAt = now;
       const step = Math.max(lacking, 2 ** this.#streak);
-      return this.#decision(Math.min(max, size + step), members, `fewer idle than --spare-min ${spareMin}`);
+      return this.#decision(Math.min(max, Math.max(size + step, needed)), members, `fewer idle than --spare-min ${spareMin}`);
     }
-    const needed = Math.ceil(this.#total / busyAbove) + spareMin;
     const target = Math.max(min, this.#busy.size + spareMax, needed);
     const tooMany = members.length === size ? size - target : 0;
     if (tooMany <= 0) {
@@ -125,7 +126,9 @@ export class Scaler {
 
 const mostShown = 16;
 
+/** Clients wait while it rises, and nobody while it falls. */
 function smoothed(load: number, before = load): number {
-  const mean = (load + before) / 2;
+  const weight = load > before ? 0.75 : 0.5;
+  const mean = weight * load + (1 - weight) * before;
   return mean < negligible ? 0 : mean;
 }

@@ -45,7 +45,7 @@ const directions = (sizes: readonly number[]): number => {
 test('it grows, faster and faster, until some are idle or there are as many as may be', () => {
   const world = new World(new Scaler(range), 1);
   world.pass(2000, 100);
-  expect(world.sizes).toEqual([1, 2, 4, 8]);
+  expect(world.sizes).toEqual([1, 3, 6, 8]);
   expect(world.reasons[0]).toBe('fewer idle than --spare-min 1: 0 of 1 (100 % busy)');
 });
 
@@ -62,7 +62,7 @@ test('it shrinks when too many were idle for all of --idle-timeout, and no soone
   expect(world.sizes).toEqual([8]);
   world.pass(100, 1); // one is needed for a moment
   world.pass(600, 0);
-  expect(world.sizes).toEqual([8, 2]);
+  expect(world.sizes).toEqual([8, 3]);
   expect(world.reasons[0]).toMatch(/^more idle than --spare-max 2 for 2 s: 8 of 8 \(/);
 });
 
@@ -105,6 +105,6 @@ describe('bounds', () => {
   test('those that are still starting are waited for', () => {
     const world = new World(new Scaler(range), 1);
     world.pass(1000, 100, 60_000);
-    expect(world.sizes).toEqual([1, 2]);
+    expect(world.sizes).toEqual([1, 3]);
   });
 });
