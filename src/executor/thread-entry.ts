@@ -29,6 +29,8 @@ const tell: Tell = (event) => say({ type: 'event', event: { ...identity, ...even
 let executor: Inline | undefined;
 let acceptor: Acceptor | undefined;
 let taken: Int32Array | undefined;
+/** Connections that were handed to this thread so far. */
+let handed = 0;
 let reported = 0;
 let draining = false;
 let loading: Promise<void> = Promise.resolve();
@@ -36,10 +38,15 @@ let loading: Promise<void> = Promise.resolve();
 /** A descriptor that was dup'ed for this thread and now belongs to it. */
 const serve = (fd: number): Promise<void> => {
   if (fd === nobody) return Promise.resolve();
-  // Whoever handed it over looks here whether this thread ever got to it.
-  if (taken) Atomics.add(taken, slot.taken, 1);
+  if (!take()) return Promise.resolve();
   return executor?.run(new Socket({ fd, readable: true, writable: true, allowHalfOpen: true })) ?? Promise.resolve();
 };
+
+/** False if whoever handed it over has lost patience and given it to somebody else: then it is not ours. */
+function take(): boolean {
+  const place = handed++;
+  return !taken || Atomics.compareExchange(taken, slot.taken, place, place + 1) === place;
+}
 
 /** For piscina: settles when the connection has ended. */
 export default serve;

@@ -19,10 +19,13 @@ import { Recycler, type Renewable } from '../upkeep/recycler.js';
 import { lookEvery, Scaler } from '../upkeep/scaler.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
 import { lastWord, Thread } from './thread.js';
-import { deathOf, endedLoading, heapLimit, isHello, nobody, type ThreadData } from './thread-messages.js';
+import { deathOf, endedLoading, heapLimit, isHello, nobody, slot, type ThreadData } from './thread-messages.js';
 import { type ThreadWatch, watchOf } from './thread-watch.js';
 
 const threadFile = fileURLToPath(new URL('../executor/thread-entry.cjs', import.meta.url));
+
+/** Between two looks for threads that are stuck (milliseconds). */
+const sweepEvery = 250;
 
 /** After the system refused a thread it is asked again so much later (milliseconds). */
 const wantMs = 500;
@@ -47,6 +50,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
   #wanted: number;
   /** Those who wait for a thread that replaces another; it is undefined if it ended before its first word. */
   readonly #replacements: ((born: Thread | undefined) => void)[] = [];
+  #sweeping: NodeJS.Timeout | undefined;
   #watching: NodeJS.Timeout | undefined;
   #pool: Piscina | undefined;
   /** The thread that was chosen for the task that is being submitted. */
@@ -117,6 +121,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     // From now on we say how many there are; piscina replaces nobody by itself.
     pool.options.minThreads = 0;
     this.#recycler.start();
+    if (this.#settings.threadAccept === 'dispatch') this.#sweeping = setInterval(() => this.#sweep(), sweepEvery);
     if (this.#scaler) this.#watching = setInterval(() => this.#look(), lookEvery);
   }
 
@@ -132,6 +137,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
   async drain(ms: number): Promise<void> {
     this.#draining = true;
     this.#recycler.stop();
+    clearInterval(this.#sweeping);
     clearInterval(this.#watching);
     const threads = [...this.#threads.values()];
     for (const thread of threads) thread.say({ type: 'drain', ms });
@@ -274,17 +280,38 @@ export class ThreadPool implements Executor, Renewable<Thread> {
       await new Promise<void>((served) => this.#waiting.push(served));
       return this.#give(fd);
     }
-    const place = thread.post();
+    let revoke = (): void => {};
+    const revoked = new Promise<void>((taken) => {
+      revoke = taken;
+    }).then(() => 'revoked' as const);
+    const place = thread.post(revoke);
     thread.active++;
     this.#chosen = thread.id;
+    const ended = this.#run(fd)
+      .then((outcome) => (outcome === 'died' && Atomics.load(thread.taken, slot.taken) <= place ? 'untaken' : 'ended'))
+      .finally(() => {
+        thread.settle(place);
+        thread.active--;
+      });
+    const outcome = await Promise.race([ended, revoked]);
+    if (outcome !== 'ended') return this.#give(fd);
+  }
+
+  /** Tasks are taken in the order in which they were posted. */
+  async #run(fd: number): Promise<'ended' | 'died'> {
     try {
       await this.#pool?.run(fd);
+      return 'ended';
     } catch {
-      // The thread died. Tasks are taken in the order in which they were posted.
-      if (Atomics.load(thread.taken, 0) <= place) return this.#give(fd);
-    } finally {
-      thread.active--;
+      return 'died'; // the thread has
     }
+  }
+
+  /** Gives the connections that a thread does not come to, as its event loop is blocked, to others. */
+  #sweep(): void {
+    const { ready } = this;
+    if (ready.every(({ isSilent }) => isSilent)) return;
+    for (const thread of ready) if (thread.isSilent) thread.revoke();
   }
 
   #lose(id: number | undefined): void {

@@ -4,7 +4,7 @@ import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { now } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Tell } from './executor.js';
-import { endedLoading, type FromThread, type Hello, sharedCounters, type ToThread } from './thread-messages.js';
+import { endedLoading, type FromThread, type Hello, sharedCounters, slot, type ToThread } from './thread-messages.js';
 
 export class Thread {
   readonly id: number;
@@ -32,6 +32,10 @@ export class Thread {
   readonly memory = 0;
   readonly #port: MessagePort;
   #posted = 0;
+  /** By the places of those that have not ended: whom to tell when they are taken from it. */
+  readonly #revocable = new Map<number, () => void>();
+  /** Those that were, as long as it has not seen that. */
+  #revoked = 0;
   #readyAt = 0;
   /** How many it had taken at the last look, and since when that has not changed. */
   #seen = 0;
@@ -89,7 +93,8 @@ export class Thread {
 
   /** It leaves connections that were posted to it untaken: its event loop is blocked. */
   get isSilent(): boolean {
-    const taken = Atomics.load(this.taken, 0);
+    if (this.#revoked > 0) return true; // it has not even seen that they were taken from it
+    const taken = Atomics.load(this.taken, slot.taken);
     if (taken !== this.#seen || taken === this.#posted) {
       this.#seen = taken;
       this.#seenAt = now();
@@ -97,10 +102,33 @@ export class Thread {
     return now() - this.#seenAt > silence;
   }
 
-  /** Counts a connection as posted. @returns its place: the thread has it once `taken` is greater. */
-  post(): number {
+  /**
+   * Counts a connection as posted.
+   * @param onRevoked called when it was taken from it again
+   * @returns its place: the thread has it once `taken` is greater
+   */
+  post(onRevoked: () => void): number {
     void this.isSilent; // looks
+    this.#revocable.set(this.#posted, onRevoked);
     return this.#posted++;
+  }
+
+  /** It has come to the connection of this place, or has ended. */
+  settle(place: number): void {
+    if (!this.#revocable.delete(place)) this.#revoked--;
+  }
+
+  /** Takes from it the connections that it has not come to. */
+  revoke(): void {
+    const taken = Atomics.load(this.taken, slot.taken);
+    // Unless it comes to one at this moment.
+    if (Atomics.compareExchange(this.taken, slot.taken, taken, this.#posted) !== taken) return;
+    for (let place = taken; place < this.#posted; place++) {
+      const onRevoked = this.#revocable.get(place);
+      if (!this.#revocable.delete(place)) continue;
+      this.#revoked++;
+      onRevoked?.();
+    }
   }
 
   shed(): void {

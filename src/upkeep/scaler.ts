@@ -89,7 +89,11 @@ export class Scaler {
       this.#streak = now - this.#grewAt < inARow ? this.#streak + 1 : 0;
       this.#grewAt = now;
       const step = Math.max(lacking, 2 ** this.#streak);
-      return this.#decision(Math.min(max, Math.max(size + step, needed)), members, `fewer idle than --spare-min ${spareMin}`);
+      return this.#decision(
+        Math.min(max, Math.max(size + step, needed)),
+        members,
+        `fewer idle than --spare-min ${spareMin}`,
+      );
     }
     const target = Math.max(min, this.#busy.size + spareMax, needed);
     const tooMany = members.length === size ? size - target : 0;

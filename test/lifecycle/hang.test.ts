@@ -52,6 +52,19 @@ test.concurrent.each(['prefork', 'ppc', 'tpc', 'prethread', 'hybrid'])(
   },
 );
 
+test.concurrent('prethread: connections that a thread does not come to are given to others', async () => {
+  const args = ['--threads', '2', '--hang-timeout', '20s', '--graceful-timeout', '100ms'];
+  await using server = await startServer({ app: fixture('hanging.cjs'), model: 'prethread', accept: 'dispatch', args });
+  using stuck = await connect(server.url);
+  await stuck.request('GET /spin');
+  await server.waitFor('the app to hang', ({ seen }) => seen === 'spin');
+  // Until it is noticed, each second one is given to the thread that hangs.
+  const clients = new Clients(server.url, 4, 'one-each');
+  await eventually('answers to all', () => clients.done > 50);
+  expect((await clients.stop()).failures).toEqual([]);
+  expect(server.lines.filter(({ event }) => event === 'hung')).toEqual([]);
+});
+
 test.concurrent('native code cannot be looked into, and is ended all the same', async () => {
   await using server = await startServer({ app: fixture('hanging.cjs'), args: ['--workers', '1', ...args] });
   using wire = await connect(server.url);
