@@ -1,6 +1,7 @@
-// Builds `dist/`: tsc for every module and its types, then the three roots that run inside workers once more as
-// one CommonJS file each. A child that serves one connection pays for every module it loads: one file without
-// the ES module loader starts in half the time (docs/decisions/0002-bundled-worker-entries.md has the figures).
+// Builds `dist/`: tsc for every module and its types, then the roots once more with all that they load: those that run
+// inside workers as one CommonJS file each, the command line as one ES module and one more for each part of it that is
+// loaded when it is needed. Every module costs its loader a third of a millisecond at each start
+// (docs/decisions/0002-bundled-worker-entries.md has the figures).
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -16,20 +17,33 @@ const tsc = path.join(path.dirname(require.resolve('typescript/package.json')), 
 const fresh = mkdtempSync(path.join(root, '.dist-'));
 try {
   execFileSync(process.execPath, [tsc, '-p', root, '--outDir', fresh], { stdio: 'inherit' });
-  await build({
+  const common = {
     absWorkingDir: fresh,
-    entryPoints: ['process/entry.js', 'executor/thread-entry.js', 'executor/watchdog-entry.js'],
-    outdir: '.',
     outbase: '.',
-    outExtension: { '.js': '.cjs' },
     bundle: true,
     packages: 'external',
     platform: 'node',
     target: 'node20',
+    logLevel: 'warning',
+  };
+  await build({
+    ...common,
+    entryPoints: ['process/entry.js', 'executor/thread-entry.js', 'executor/watchdog-entry.js'],
+    outdir: '.',
+    outExtension: { '.js': '.cjs' },
     format: 'cjs',
     define: { 'import.meta.url': '__bundleUrl' },
     banner: { js: "const __bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
-    logLevel: 'warning',
+  });
+  // In the place of `cli/main.js`: what it finds by its own place, it must find from there, too.
+  await build({
+    ...common,
+    entryPoints: ['cli/main.js'],
+    outdir: '.',
+    chunkNames: 'cli/[name]-[hash]',
+    format: 'esm',
+    splitting: true,
+    allowOverwrite: true,
   });
   // What the page of a comparison is made from: not compiled, but shipped.
   for (const file of ['browser.js', 'style.css'])

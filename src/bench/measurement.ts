@@ -7,7 +7,7 @@ import { atRest } from './rest.js';
 import type { Round } from './results.js';
 import type { Running } from './rival.js';
 
-const generator = fileURLToPath(new URL('./generator.js', import.meta.url));
+const generator = fileURLToPath(new URL('../bench/generator.js', import.meta.url));
 
 /** @throws when the generator dies, or `signal` is aborted */
 export async function measure(server: Running, job: Omit<Job, 'origin'>, signal: AbortSignal): Promise<Round> {

@@ -53,8 +53,11 @@ function assets(): { readonly styles: readonly string[]; readonly scripts: reado
   const { resolve } = createRequire(import.meta.url);
   const read = (file: string | URL) => readFileSync(file, 'utf8').trim();
   return {
-    styles: [read(resolve('uplot/dist/uPlot.min.css')), read(new URL('page/style.css', import.meta.url))],
-    scripts: [read(resolve('uplot/dist/uPlot.iife.min.js')), read(new URL('page/browser.js', import.meta.url))],
+    styles: [read(resolve('uplot/dist/uPlot.min.css')), read(new URL('../bench/page/style.css', import.meta.url))],
+    scripts: [
+      read(resolve('uplot/dist/uPlot.iife.min.js')),
+      read(new URL('../bench/page/browser.js', import.meta.url)),
+    ],
   };
 }
 

@@ -34,6 +34,12 @@ export function mapped({ fd, plan }: Box): (region: number) => Place | undefined
   return (region) => (region < plan.regions ? { buffer, at: at + region * bytes, bytes } : undefined);
 }
 
+/** The deck keeps its record in memory from now on: not before the first client can be served, as to map it takes time. */
+export function mapDeck({ recorder }: FlightDeck, box: Box): void {
+  const place = mapped(box)(0);
+  if (place && 'buffer' in place) recorder.map(Buffer.from(place.buffer, place.at, place.bytes));
+}
+
 /** The same without mapping it: a write is a call to the system then, but the first costs nothing more. */
 export function unmapped({ fd, plan }: Box): (region: number) => Place | undefined {
   const bytes = regionBytes(plan);

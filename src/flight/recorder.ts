@@ -12,15 +12,21 @@ export type Region =
 const none = -1;
 
 export class Recorder {
-  readonly #bytes: Buffer;
+  #bytes: Buffer;
   readonly #free: number[] = [];
-  readonly #file: { readonly fd: number; readonly position: number } | undefined;
+  #file: { readonly fd: number; readonly position: number } | undefined;
 
   constructor(region: Region) {
     this.#bytes = 'memory' in region ? region.memory : Buffer.alloc(region.bytes);
     this.#file = 'memory' in region ? undefined : region;
     // The last one that was given back is the next to be used, so that few pages are ever touched.
     for (let from = this.#bytes.length - entryBytes; from >= 0; from -= entryBytes) this.#free.push(from);
+  }
+
+  /** What was a file until now is mapped at `memory`, which is faster from the third request on. */
+  map(memory: Buffer): void {
+    this.#bytes = memory;
+    this.#file = undefined;
   }
 
   /** @returns what to call `seal` and `end` with */

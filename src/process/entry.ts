@@ -8,7 +8,7 @@ import type { Executor, Tell } from '../executor/executor.js';
 import { deaf, type Leave } from '../executor/farewell.js';
 import { Inline } from '../executor/inline.js';
 import { confessing } from '../executor/stuck.js';
-import { mapped, openDeck, unmapped } from '../flight/deck.js';
+import { mapDeck, openDeck, unmapped } from '../flight/deck.js';
 import { Acceptor } from '../os/acceptor.js';
 import { reopen } from '../os/descriptor.js';
 import { lookEvery } from '../upkeep/scaler.js';
@@ -53,11 +53,8 @@ const watch = once(() => {
   );
 });
 
-/** Of this event loop; what threads do, their executor keeps record of. A child of ppc is not worth a mapping. */
-const place =
-  settings.flights && settings.executor === 'inline'
-    ? (settings.once ? unmapped : mapped)(settings.flights)(0)
-    : undefined;
+/** Of this event loop; what threads do, their executor keeps record of. */
+const place = settings.flights && settings.executor === 'inline' ? unmapped(settings.flights)(0) : undefined;
 const deck = openDeck(place, settings.watched, (fingerprint) => tell({ event: 'suspect-cleared', fingerprint }));
 const inline = new Inline(settings, identity, settings.maxConnections, tell, deck);
 let executor: Executor | undefined;
@@ -118,6 +115,9 @@ async function start(): Promise<void> {
   }
   if (!draining) acceptor = listen(executor);
   say({ type: 'ready' });
+  // A child of ppc does not live long enough for it.
+  const { flights, once } = settings;
+  if (deck && flights && !once) setImmediate(() => mapDeck(deck, flights));
   for (const { id, socket } of early.splice(0)) serve(executor, id, socket);
 }
 

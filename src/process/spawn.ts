@@ -12,7 +12,7 @@ import { WorkerHandle } from './handle.js';
 import { type LineReader, readLines } from './lines.js';
 import { settingsVariable, type WorkerSettings } from './settings.js';
 
-const entry = fileURLToPath(new URL('./entry.cjs', import.meta.url));
+const entry = fileURLToPath(new URL('../process/entry.cjs', import.meta.url));
 
 /** After the system refused a process it is asked again so much later (milliseconds). */
 export const askAgain = 500;

@@ -5,8 +5,9 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Berths } from '../../src/flight/berths.ts';
 import { FlightBox, takeFlights } from '../../src/flight/box.ts';
-import { mapped, type Place, unmapped } from '../../src/flight/deck.ts';
+import { mapDeck, mapped, type Place, unmapped } from '../../src/flight/deck.ts';
 import { Recorder } from '../../src/flight/recorder.ts';
+import { Watchlist } from '../../src/flight/watchlist.ts';
 
 let box: FlightBox;
 beforeEach(() => {
@@ -35,6 +36,18 @@ test.each([
     { reqId: 'id-3', method: 'PUT', url: '/c', fingerprint: `PUT /c ${'ab'.repeat(16)}` },
   ]);
   expect(box.take()).toEqual([]);
+});
+
+test('what has begun before it is mapped ends after it', () => {
+  const recorder = recorderAt(unmapped(box)(0));
+  const one = recorder.begin('one', 'GET', '/1', false);
+  const two = recorder.begin('two', 'POST', '/2', true);
+  mapDeck({ recorder, watchlist: new Watchlist({ suspects: [], refused: [] }, () => {}) }, box);
+  const three = recorder.begin('three', 'GET', '/3', false);
+  recorder.end(one);
+  recorder.seal(two, Buffer.alloc(32, 1));
+  recorder.end(three);
+  expect(box.take()).toMatchObject([{ reqId: 'two', fingerprint: `POST /2 ${'01'.repeat(16)}` }]);
 });
 
 test('a long target is cut, whatever is in it', () => {
