@@ -41,11 +41,11 @@ export type WorkerEvent =
   | ({ event: 'request-overdue'; err: ErrorRecord } & RequestFields)
   /** It has ended workers, and was not given to the app. */
   | ({ event: 'request-refused' } & RequestFields)
-  /** They were being served by a worker or thread that has ended, which no answer to them outlives. */
-  | { event: 'requests-lost'; tid?: number; requests: readonly LostRequest[] }
+  /** It was being served by a worker or thread that has ended. */
+  | ({ event: 'request-lost'; tid?: number } & LostRequest)
   /** One that was suspected to end workers has been answered. */
   | { event: 'suspect-cleared'; fingerprint: string }
-  | ({ event: 'request-cut' } & RequestInFlight)
+  | ({ event: 'request-cut'; tid?: number } & RequestInFlight)
   | { event: 'app-crashed'; err: ErrorRecord }
   | { event: 'thread-lost'; tid: number; connections: number; reason: string; replacedInMs: number | undefined }
   | { event: 'thread-recycled'; tid: number; reason: string }
@@ -142,10 +142,7 @@ export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => 
     'error',
     () => 'a request was answered with 503, as it has ended workers; see mpserve ctl quarantine',
   ],
-  'requests-lost': [
-    'error',
-    (e) => `${e.requests.length} request(s) were lost with the worker or thread that served them`,
-  ],
+  'request-lost': ['error', (e) => `a request was lost after ${e.ageMs} ms, with the worker or thread that served it`],
   'suspect-cleared': ['debug', () => 'a request that was in flight when a worker ended has been answered by another'],
   'request-cut': ['warn', (e) => `a request was cut after ${e.ageMs} ms, as --graceful-timeout was over`],
   quarantined: [

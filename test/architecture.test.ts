@@ -49,10 +49,10 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['balance'],
   ['config', 'errors', 'upkeep/scaler'],
   // When members of a pool are replaced, and how many there should be.
-  ['upkeep'],
+  ['upkeep', 'clock'],
   ['events', 'config/config'],
   // Requests on record, where it survives who serves them.
-  ['flight', 'events', 'os'],
+  ['flight', 'config/config', 'events', 'os'],
   ['log', 'config/config', 'errors', 'events', 'os/descriptor'],
   ['os', 'config/address', 'clock'],
   ['process/messages', 'errors', 'events', 'flight/watchlist'],

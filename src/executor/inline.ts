@@ -4,7 +4,7 @@ import type { App } from '../app/app.js';
 import { loadApp } from '../app/load.js';
 import type { RequestInFlight, WorkerIdentity } from '../events.js';
 import type { FlightDeck } from '../flight/deck.js';
-import type { Watched } from '../flight/watchlist.js';
+import { nothingWatched, type Watched } from '../flight/watchlist.js';
 import { BusyClock } from '../pipeline/busy.js';
 import { createPipeline, type Pipeline } from '../pipeline/pipeline.js';
 import type { ThreadSettings } from '../process/settings.js';
@@ -21,6 +21,7 @@ export class Inline implements Executor {
   readonly #deck: FlightDeck | undefined;
   readonly #clock = new BusyClock();
   readonly #meter: LoadMeter | undefined;
+  #watched = nothingWatched;
   #app: App | undefined;
   /** What was pending before the app was loaded. */
   #before: string[] = [];
@@ -63,6 +64,7 @@ export class Inline implements Executor {
     });
     if (readyPath !== undefined && !isRehearsed) await untilReady(pipeline, readyPath, timeout);
     this.#pipeline = pipeline;
+    this.beware(this.#watched);
   }
 
   async run(socket: Socket): Promise<void> {
@@ -89,7 +91,9 @@ export class Inline implements Executor {
   }
 
   beware(watched: Watched): void {
-    this.#deck?.watchlist.set(watched);
+    this.#watched = watched;
+    // Nothing is refused until it is ready: whether it is, is asked of the app itself.
+    if (this.#pipeline) this.#deck?.watchlist.set(watched);
   }
 
   shed(): void {

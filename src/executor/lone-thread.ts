@@ -37,10 +37,17 @@ export class LoneThread {
    * @param fd the connection, which belongs to it from now on; undefined for one that waits for it
    * @throws when the system refuses another thread; the descriptor is closed then
    */
-  constructor(settings: WorkerSettings, tell: Tell, watch: ThreadWatch, berth: Berth, watched: Watched, fd?: number) {
+  constructor(
+    settings: WorkerSettings,
+    tell: Tell,
+    watch: ThreadWatch,
+    berth: Berth,
+    watched: () => Watched,
+    fd?: number,
+  ) {
     this.#fd = fd;
     const { place } = berth;
-    const only = { ...(fd !== undefined && { fd }), taken: this.#counters, place, watched };
+    const only = { ...(fd !== undefined && { fd }), taken: this.#counters, place };
     try {
       const { maxThreadHeap } = settings;
       this.#worker = new Worker(threadFile, {
@@ -60,6 +67,7 @@ export class LoneThread {
       const thread = new Thread(message, tell);
       this.thread = thread;
       if (fd === undefined && this.#fd !== undefined) thread.say({ type: 'serve', fd: this.#fd });
+      thread.say({ type: 'beware', watched: watched() });
       if (this.#drainMs !== undefined) thread.say({ type: 'drain', ms: this.#drainMs });
       thread.ready.then(
         () => this.#hasEnded || watch.watch(threadId, this.#counters, () => void worker.terminate()),
@@ -79,8 +87,8 @@ export class LoneThread {
       worker.on('exit', () => {
         this.#hasEnded = true;
         watch.forget(threadId);
-        const requests = berth.leave();
-        if (requests.length > 0) tell({ event: 'requests-lost', tid: threadId, requests });
+        const event = this.#drainMs === undefined ? 'request-lost' : 'request-cut';
+        for (const request of berth.leave()) tell({ event, tid: threadId, ...request });
         this.thread?.close();
         const isTaken = Atomics.load(this.#counters, slot.taken) > 0;
         const left = isTaken ? undefined : this.#fd;

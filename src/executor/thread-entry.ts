@@ -6,6 +6,7 @@ import { now, until, within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { errorRecord } from '../events.js';
 import { openDeck } from '../flight/deck.js';
+import { nothingWatched } from '../flight/watchlist.js';
 import { Acceptor } from '../os/acceptor.js';
 import { lookEvery } from '../upkeep/scaler.js';
 import type { Tell } from './executor.js';
@@ -27,6 +28,11 @@ const say = (message: FromThread): void => port.postMessage(message);
 const tell: Tell = (event) => say({ type: 'event', event: { ...identity, ...event } });
 
 let executor: Inline | undefined;
+/** The same, before it can serve. */
+let starting: Inline | undefined;
+let watched = nothingWatched;
+/** The most connections at the same time. */
+let share = 1;
 let acceptor: Acceptor | undefined;
 let taken: Int32Array | undefined;
 /** Connections that were handed to this thread so far. */
@@ -60,24 +66,31 @@ const handlers: { readonly [T in ToThread['type']]: (message: Extract<ToThread, 
   drain: ({ ms }) => void drain(ms, 'told'),
   'idle?': () => say({ type: 'idle', ms: executor?.idleFor() ?? -1 }),
   shed: () => executor?.shed(),
-  beware: ({ watched }) => executor?.beware(watched),
+  accept: ({ listen }) => accept(listen),
+  beware: (message) => {
+    watched = message.watched;
+    (executor ?? starting)?.beware(watched);
+  },
 };
 port.on('message', (message: ToThread) => handlers[message.type](message as never));
 process.on('uncaughtExceptionMonitor', (error) => tell({ event: 'app-crashed', err: errorRecord(error) }));
 setInterval(report, reportEvery).unref();
 if (settings.measure) setInterval(reportLoad, lookEvery).unref();
 parentPort?.postMessage({ mpserve: 'hello', threadId, port: port2 } satisfies Hello, [port2]);
-if (only) loading = load({ ...only, type: 'load', listen: [], maxConnections: 1 });
+if (only) loading = load({ ...only, type: 'load', maxConnections: 1 });
 
 async function load(message: Extract<ToThread, { type: 'load' }>): Promise<void> {
-  const { listen, maxConnections, taken: counter, place, watched } = message;
+  const { maxConnections, taken: counter, place } = message;
   taken = counter;
   if (settings.hangTimeout > 0) {
     beat(counter, slot.beats, settings.hangTimeout);
     confessing((stack, stillMs) => tell({ event: 'hung', stack, stillMs, requests: executor?.inFlight() ?? [] }));
   }
-  const deck = openDeck(place, watched, (fingerprint) => tell({ event: 'suspect-cleared', fingerprint }));
+  const deck = settings.flights && openDeck(place, (fingerprint) => tell({ event: 'suspect-cleared', fingerprint }));
   const inline = new Inline(settings, identity, maxConnections, tell, deck);
+  starting = inline;
+  share = maxConnections;
+  inline.beware(watched);
   try {
     await inline.start({ isRehearsed: only !== undefined });
   } catch (error) {
@@ -87,19 +100,21 @@ async function load(message: Extract<ToThread, { type: 'load' }>): Promise<void>
   }
   executor = inline;
   if (only?.fd !== undefined) serveOnly(only.fd);
-  if (listen.length > 0 && !draining) {
-    acceptor = new Acceptor({
-      fds: listen,
-      backlog: settings.backlog,
-      limit: maxConnections,
-      isShared: true,
-      handOver: false,
-      serve: (socket) => inline.run(socket),
-      onCrowded: () => inline.shed(),
-    });
-    acceptor.start();
-  }
   say({ type: 'ready' });
+}
+
+function accept(listen: readonly number[]): void {
+  acceptor = new Acceptor({
+    fds: listen,
+    backlog: settings.backlog,
+    limit: share,
+    isShared: true,
+    handOver: false,
+    serve: (socket) => executor?.run(socket) ?? Promise.resolve(),
+    onCrowded: () => executor?.shed(),
+  });
+  if (draining) acceptor.close();
+  else acceptor.start();
 }
 
 /** The one connection that this thread is for. */
@@ -122,7 +137,7 @@ async function drain(ms: number, leave: Leave): Promise<void> {
 
 function reportLoad(): void {
   const load = executor?.load();
-  if (load !== undefined) say({ type: 'load', load });
+  if (load !== undefined) say({ type: 'load', load: acceptor?.isFull ? 1 : load });
 }
 
 function report(): void {

@@ -1,13 +1,14 @@
 // What a worker process and one of its threads say to each other, on a channel of their own.
 import type { MessagePort, ResourceLimits } from 'node:worker_threads';
 import type { Place } from '../flight/deck.js';
-import type { Watched } from '../flight/watchlist.js';
 import type { FromWorker, ToWorker } from '../process/messages.js';
 import type { ThreadSettings } from '../process/settings.js';
 
 export type ToThread =
-  /** Load the app; then accept on these descriptors, which now belong to the thread. */
-  | ({ type: 'load'; listen: readonly number[]; maxConnections: number } & Provisions)
+  /** Load the app. */
+  | ({ type: 'load'; maxConnections: number } & Provisions)
+  /** Now that you are ready, accept on these descriptors, which belong to you until you drain. */
+  | { type: 'accept'; listen: readonly number[] }
   /** Serve this connection, which now belongs to you, and end with it. */
   | { type: 'serve'; fd: number }
   | Extract<ToWorker, { type: 'drain' | 'idle?' | 'shed' | 'beware' }>;
@@ -36,7 +37,6 @@ export interface Provisions {
   readonly taken: Int32Array;
   /** Where it keeps record of the requests that it is at; undefined for nowhere. */
   readonly place: Place | undefined;
-  readonly watched: Watched;
 }
 
 /** What is where in the memory that a thread shares with its process: connections taken, and turns of its event loop. */

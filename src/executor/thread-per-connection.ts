@@ -7,7 +7,7 @@ import { within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { Berths } from '../flight/berths.js';
 import { unmapped } from '../flight/deck.js';
-import type { Watched } from '../flight/watchlist.js';
+import { nothingWatched, type Watched } from '../flight/watchlist.js';
 import { closeDescriptor, detach } from '../os/descriptor.js';
 import type { WorkerSettings } from '../process/settings.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
@@ -25,7 +25,7 @@ export class ThreadPerConnection implements Executor {
   readonly #spares = new Set<LoneThread>();
   readonly #backOff = new BackOff();
   readonly #berths: Berths;
-  #watched: Watched;
+  #watched = nothingWatched;
   #served = 0;
   /** What a thread that starts in the middle of a drain is told at once. */
   #drainMs: number | undefined;
@@ -35,7 +35,6 @@ export class ThreadPerConnection implements Executor {
     this.#tell = tell;
     this.#watch = watchOf(settings, tell);
     this.#berths = new Berths(settings.flights, unmapped); // a thread is not worth a mapping
-    this.#watched = settings.watched;
   }
 
   /** One thread loads the app and ends: what cannot be loaded should be known before the first client comes. */
@@ -46,7 +45,7 @@ export class ThreadPerConnection implements Executor {
         if (!isHello(message)) return;
         const thread = new Thread(message, this.#tell);
         const { taken } = thread;
-        thread.say({ type: 'load', listen: [], maxConnections: 1, taken, place: undefined, watched: this.#watched });
+        thread.say({ type: 'load', maxConnections: 1, taken, place: undefined });
         thread.ready.then(ready, failed);
       });
       worker.on('error', failed);
@@ -124,7 +123,14 @@ export class ThreadPerConnection implements Executor {
   }
 
   #start(fd?: number): LoneThread {
-    const thread = new LoneThread(this.#settings, this.#tell, this.#watch, this.#berths.take(), this.#watched, fd);
+    const thread = new LoneThread(
+      this.#settings,
+      this.#tell,
+      this.#watch,
+      this.#berths.take(),
+      () => this.#watched,
+      fd,
+    );
     this.#threads.add(thread);
     if (this.#drainMs !== undefined) thread.drain(this.#drainMs);
     void thread.ended.then(({ served }) => {

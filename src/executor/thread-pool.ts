@@ -12,7 +12,7 @@ import { within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { type Berth, Berths } from '../flight/berths.js';
 import { mapped } from '../flight/deck.js';
-import type { Watched } from '../flight/watchlist.js';
+import { nothingWatched, type Watched } from '../flight/watchlist.js';
 import { closeDescriptor, detach, duplicate } from '../os/descriptor.js';
 import type { WorkerSettings } from '../process/settings.js';
 import { Recycler, type Renewable } from '../upkeep/recycler.js';
@@ -41,7 +41,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
   readonly #threads = new Map<number, Thread>();
   readonly #berths: Berths;
   readonly #berthOf = new Map<Thread, Berth>();
-  #watched: Watched;
+  #watched = nothingWatched;
   /** Connections for which there is no thread at this moment. */
   readonly #waiting: (() => void)[] = [];
   readonly #scaler: Scaler | undefined;
@@ -66,7 +66,6 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     this.#tell = tell;
     this.#watch = watchOf(settings, tell);
     this.#berths = new Berths(settings.flights, mapped);
-    this.#watched = settings.watched;
     const { threadRange, threadWear } = settings;
     this.#wanted = settings.threads;
     this.#shares = divide(settings.maxConnections, threadRange.max);
@@ -174,8 +173,10 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     if (!born) throw new Error(endedLoading);
     await born.ready;
     const isThere = this.#threads.has(thread.id);
-    if (isThere) this.#retire(thread);
-    else this.#trim(); // it has died, and been replaced
+    if (isThere && !thread.isLeaving) this.#retire(thread);
+    // In the meantime others may have died, or this one, or the pool has another size.
+    this.#fill();
+    this.#trim();
     return isThere;
   }
 
@@ -245,13 +246,19 @@ export class ThreadPool implements Executor, Renewable<Thread> {
 
   async #load(thread: Thread): Promise<void> {
     try {
-      const listen = this.#settings.threadAccept === 'shared' ? this.#settings.listen.map(duplicate) : [];
       const berth = this.#berths.take();
       this.#berthOf.set(thread, berth);
       const { share: maxConnections, taken } = thread;
-      thread.say({ type: 'load', listen, maxConnections, taken, place: berth.place, watched: this.#watched });
+      thread.say({ type: 'beware', watched: this.#watched });
+      thread.say({ type: 'load', maxConnections, taken, place: berth.place });
       await thread.ready;
-      if (this.#threads.has(thread.id)) this.#watch.watch(thread.id, thread.taken, () => this.#terminate(thread));
+      this.#delay = 0; // the next one that dies says for how long again
+      if (!this.#threads.has(thread.id)) return;
+      this.#watch.watch(thread.id, thread.taken, () => this.#terminate(thread));
+      if (this.#settings.threadAccept === 'shared') {
+        for (const fd of this.#settings.listen) thread.listen.push(duplicate(fd));
+        thread.say({ type: 'accept', listen: thread.listen });
+      }
       for (const serve of this.#waiting.splice(0)) serve();
     } catch (error) {
       if (this.#onBootFailure) return this.#onBootFailure(error as Error);
@@ -330,14 +337,17 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     thread.close();
     if (!thread.isLeaving) this.#shares.push(thread.share);
     this.#servedByTheDead += thread.served;
-    const requests = this.#berthOf.get(thread)?.leave() ?? [];
+    const { id: tid } = thread;
+    const event = thread.isLeaving ? 'request-cut' : 'request-lost';
+    for (const request of this.#berthOf.get(thread)?.leave() ?? []) this.#tell({ event, tid, ...request });
     this.#berthOf.delete(thread);
-    if (requests.length > 0) this.#tell({ event: 'requests-lost', tid: thread.id, requests });
+    // One that drains has closed them itself.
+    if (!thread.isLeaving && !this.#draining) for (const fd of thread.listen) closeDescriptor(fd);
     if (thread.isLeaving || this.#draining) return;
     if (!thread.isReady) this.#unfit(thread, endedLoading);
     else {
       this.#delay = this.#backOff.died(thread.livedMs);
-      const { id: tid, active: connections, death: reason = 'it was ended' } = thread;
+      const { active: connections, death: reason = 'it was ended' } = thread;
       this.#tell({ event: 'thread-lost', tid, connections, reason, replacedInMs: this.#delay });
     }
   }

@@ -4,7 +4,7 @@ import { type InspectorNotification, Session } from 'node:inspector';
 import type { WorkerSettings } from '../process/settings.js';
 import type { Tell } from './executor.js';
 import { Observer } from './heartbeat.js';
-import { interrogate, type Target, type TargetEvent } from './stuck.js';
+import { interrogate, isDebugged, type Target, type TargetEvent } from './stuck.js';
 import { slot } from './thread-messages.js';
 
 /** A session with each thread is there at once, or never will be (milliseconds). */
@@ -41,7 +41,9 @@ export class ThreadWatch {
 }
 
 export function watchOf({ hangTimeout }: Pick<WorkerSettings, 'hangTimeout'>, tell: Tell): ThreadWatch {
-  return new ThreadWatch(hangTimeout, (tid, stillMs) => tell({ event: 'hung', tid, stillMs, stack: [], requests: [] }));
+  return new ThreadWatch(isDebugged() ? 0 : hangTimeout, (tid, stillMs) =>
+    tell({ event: 'hung', tid, stillMs, stack: [], requests: [] }),
+  );
 }
 
 /** Through the inspector of this process, which has a session with each of its threads (domain NodeWorker). */

@@ -3,6 +3,7 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { now } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
+import { HeardLoad } from '../upkeep/heard-load.js';
 import type { Tell } from './executor.js';
 import { endedLoading, type FromThread, type Hello, sharedCounters, slot, type ToThread } from './thread-messages.js';
 
@@ -19,11 +20,11 @@ export class Thread {
   /** Those of the connections posted to it that have not ended. */
   active = 0;
   isReady = false;
+  /** The descriptors on which it accepts. */
+  readonly listen: number[] = [];
   /** It could not load the app, and its end has been seen to. */
   isUnfit = false;
   served = 0;
-  /** From 0 to 1; undefined until it has said so. */
-  load: number | undefined;
   /** It has been replaced, and finishes what it has. */
   isLeaving = false;
   /** Why it has ended, once it has. */
@@ -42,6 +43,7 @@ export class Thread {
   #seenAt = 0;
   readonly #hear: (message: FromThread) => void;
   readonly #onEnd: () => void;
+  readonly #load = new HeardLoad();
   #onIdle: ((ms: number) => void) | undefined;
 
   constructor({ threadId, port }: Hello, tell: Tell, share = 1) {
@@ -71,7 +73,7 @@ export class Thread {
         this.served += count;
       },
       load: ({ load }) => {
-        this.load = load;
+        this.#load.heard(load);
       },
       idle: ({ ms }) => this.#onIdle?.(ms),
       event: ({ event }) => tell(event),
@@ -80,6 +82,11 @@ export class Thread {
     this.#hear = (message) => handlers[message.type](message as never);
     port.on('message', this.#hear);
     port.once('close', onDrained); // it has ended, drained or not
+  }
+
+  /** From 0 to 1; undefined until it has said so. */
+  get load(): number | undefined {
+    return this.#load.value;
   }
 
   get readyMs(): number {

@@ -9,16 +9,12 @@ const threadFile = fileURLToPath(new URL('../executor/watchdog-entry.cjs', impor
 export interface WatchdogData {
   readonly counters: Int32Array;
   readonly hangMs: number;
-  /** What to write to which descriptor when the process cannot speak for itself. */
-  readonly channel: number;
-  readonly obituary: string;
 }
 
-/** @param channel the descriptor of the channel to the supervisor. @param obituary a line that tells it of a hang */
-export function startWatchdog(hangMs: number, channel: number, obituary: string): void {
+export function startWatchdog(hangMs: number): void {
   const counters = new Int32Array(new SharedArrayBuffer(4));
   beat(counters, 0, hangMs);
-  const workerData: WatchdogData = { counters, hangMs, channel, obituary };
+  const workerData: WatchdogData = { counters, hangMs };
   // It needs next to nothing, but the inspector tells it of every source map.
   const resourceLimits = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 4, stackSizeMb: 1 };
   const thread = new Worker(threadFile, { workerData, resourceLimits, execArgv: [] });

@@ -26,8 +26,9 @@ export const stage = { free: 0, bodyUnknown: 1, bodyKnown: 2, noBody: 3 } as con
 const most = 4096;
 const least = 8;
 
-/** @param regions event loops that can live in the worker at the same time */
-function planBox(regions: number): BoxPlan {
+/** @param loops event loops that can live in the worker at the same time */
+function planBox(loops: number): BoxPlan {
+  const regions = Math.min(loops, most / least); // beyond that many, some keep no record
   // In steps of `least`, so that the regions of a mapping begin at whole pages.
   const entries = Math.max(least, Math.floor(most / regions / least) * least);
   return { regions, entries: Math.min(1024, entries) };
@@ -47,9 +48,9 @@ export class FlightBox {
   /** For the worker to inherit. */
   readonly fd: number;
 
-  /** @param regions as of `planBox`. @throws SystemCallError (EMFILE), Error */
-  constructor(regions: number) {
-    this.plan = planBox(regions);
+  /** @param loops as of `planBox`. @throws SystemCallError (EMFILE), Error */
+  constructor(loops: number) {
+    this.plan = planBox(loops);
     this.fd = createSharedMemory(boxBytes(this.plan));
   }
 

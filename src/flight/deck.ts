@@ -4,7 +4,7 @@ import type { Box } from './berths.js';
 import { boxBytes, regionBytes } from './box.js';
 import type { Fingerprint } from './fingerprint.js';
 import { Recorder } from './recorder.js';
-import { type Watched, Watchlist } from './watchlist.js';
+import { nothingWatched, Watchlist } from './watchlist.js';
 
 /** A region, in memory that is mapped in this process, or behind a descriptor where to map it would cost too much. */
 export type Place =
@@ -12,19 +12,15 @@ export type Place =
   | { readonly fd: number; readonly position: number; readonly bytes: number };
 
 export interface FlightDeck {
-  readonly recorder: Recorder;
+  /** undefined where there is no room for it. */
+  readonly recorder: Recorder | undefined;
   readonly watchlist: Watchlist;
 }
 
 /** @param onCleared told of suspects that have been answered */
-export function openDeck(
-  place: Place | undefined,
-  watched: Watched,
-  onCleared: (fingerprint: Fingerprint) => void,
-): FlightDeck | undefined {
-  if (!place) return undefined;
-  const region = 'buffer' in place ? { memory: Buffer.from(place.buffer, place.at, place.bytes) } : place;
-  return { recorder: new Recorder(region), watchlist: new Watchlist(watched, onCleared) };
+export function openDeck(place: Place | undefined, onCleared: (fingerprint: Fingerprint) => void): FlightDeck {
+  const region = place && ('buffer' in place ? { memory: Buffer.from(place.buffer, place.at, place.bytes) } : place);
+  return { recorder: region && new Recorder(region), watchlist: new Watchlist(nothingWatched, onCleared) };
 }
 
 /** Where the regions of a box are. @returns for the number of a region, from 0, its place; undefined beyond the last */
@@ -37,7 +33,7 @@ export function mapped({ fd, plan }: Box): (region: number) => Place | undefined
 /** The deck keeps its record in memory from now on: not before the first client can be served, as to map it takes time. */
 export function mapDeck({ recorder }: FlightDeck, box: Box): void {
   const place = mapped(box)(0);
-  if (place && 'buffer' in place) recorder.map(Buffer.from(place.buffer, place.at, place.bytes));
+  if (place && 'buffer' in place) recorder?.map(Buffer.from(place.buffer, place.at, place.bytes));
 }
 
 /** The same without mapping it: a write is a call to the system then, but the first costs nothing more. */

@@ -16,7 +16,12 @@ export type BodyDigest = 'none' | 'unknown' | (string & {});
 
 /** All but the body. */
 export function subjectOf(method: string, url: string): string {
-  return `${method} ${url.length > longestUrl ? url.slice(0, longestUrl) : url}`;
+  return `${method} ${shortened(url)}`;
+}
+
+/** What is looked at, and shown, of a target. */
+export function shortened(url: string): string {
+  return url.length > longestUrl ? url.slice(0, longestUrl) : url;
 }
 
 export function fingerprintOf(subject: string, body: BodyDigest): Fingerprint {

@@ -1,6 +1,7 @@
 // Which requests kill workers. One that was in flight at a death is a suspect; so were, most of the time, many others,
 // which are answered elsewhere soon and thereby cleared. One that is in flight at death after death is refused.
 import { EventEmitter } from 'node:events';
+import type { Config } from '../config/config.js';
 import type { Events, LostRequest, ServerEvent } from '../events.js';
 import type { Fingerprint } from './fingerprint.js';
 import type { Watched } from './watchlist.js';
@@ -23,6 +24,13 @@ export interface Suspect {
  */
 const spacing = 250;
 
+/**
+ * Who has not been in flight at a death for so long is no suspect any more; nor is who had been served for so long at one
+ * and longer than a hang takes to be found: a stream that lives for hours is in flight at each (milliseconds).
+ */
+const forgotten = 3_600_000;
+const longServed = 60_000;
+
 /** A client can make up any number of requests; the oldest suspects are forgotten. */
 const most = 1000;
 
@@ -30,16 +38,20 @@ export class Quarantine extends EventEmitter<{ change: [Watched] }> {
   readonly #events: Events;
   /** The one that was implicated last is last. */
   readonly #suspects = new Map<Fingerprint, Suspect & { readonly countedAt: number }>();
+  #isAnnounced = false;
   /** Deaths after which one is refused; 0 refuses none. */
   after: number;
+  /** Milliseconds after which an event loop that stands still is ended. */
+  hangMs: number;
 
-  constructor(after: number, events: Events) {
+  constructor({ quarantineAfter, hangTimeout }: Pick<Config, 'quarantineAfter' | 'hangTimeout'>, events: Events) {
     super();
     this.setMaxListeners(0); // each worker is one
-    this.after = after;
+    this.after = quarantineAfter;
+    this.hangMs = hangTimeout;
     this.#events = events;
     events.on('event', (event: ServerEvent) => {
-      if (event.event === 'requests-lost') this.#implicate(event.requests);
+      if (event.event === 'request-lost') this.#implicate(event);
       else if (event.event === 'suspect-cleared') this.#clear(event.fingerprint);
     });
   }
@@ -61,29 +73,44 @@ export class Quarantine extends EventEmitter<{ change: [Watched] }> {
     const { refused } = this.watched;
     if (this.#suspects.size > 0) {
       this.#suspects.clear();
-      this.emit('change', this.watched);
+      this.#announce();
     }
     return refused.length;
   }
 
-  /** These were in flight at one death. */
-  #implicate(requests: readonly LostRequest[]): void {
-    if (this.after === 0 || requests.length === 0) return;
-    const once = new Map(requests.map((request) => [request.fingerprint, request]));
-    const [now, at] = [performance.now(), new Date().toISOString()];
-    for (const [fingerprint, { method, url }] of once) {
-      const known = this.#suspects.get(fingerprint);
-      if (known && now - known.countedAt < spacing) continue;
-      const deaths = (known?.deaths ?? 0) + 1;
-      const isRefused = deaths >= this.after;
-      this.#suspects.delete(fingerprint);
-      this.#suspects.set(fingerprint, { fingerprint, method, url, deaths, at, isRefused, countedAt: now });
-      if (deaths === this.after) this.#events.tell({ event: 'quarantined', method, url, fingerprint, deaths });
+  /** It was in flight at a death. */
+  #implicate({ fingerprint, method, url, ageMs }: LostRequest): void {
+    if (this.after === 0 || ageMs >= longServed + 2 * this.hangMs) return;
+    const now = performance.now();
+    const known = this.#suspects.get(fingerprint);
+    if (known && now - known.countedAt < spacing) return;
+    const deaths = (known?.deaths ?? 0) + 1;
+    const isRefused = deaths >= this.after;
+    const at = new Date().toISOString();
+    this.#suspects.delete(fingerprint);
+    this.#suspects.set(fingerprint, { fingerprint, method, url, deaths, at, isRefused, countedAt: now });
+    if (deaths === this.after) this.#events.tell({ event: 'quarantined', method, url, fingerprint, deaths });
+    this.#forget(now);
+    this.#announce();
+  }
+
+  /** Those that have been here for longest are first. */
+  #forget(now: number): void {
+    for (const [fingerprint, { countedAt, isRefused }] of this.#suspects) {
+      const isOld = !isRefused && now - countedAt > forgotten;
+      if (isOld || this.#suspects.size > most) this.#suspects.delete(fingerprint);
+      else if (now - countedAt <= forgotten) break;
     }
-    for (const [oldest] of this.#suspects) {
-      if (this.#suspects.size <= most) break;
-      this.#suspects.delete(oldest);
-    }
+  }
+
+  /** Once for all that a death has brought. */
+  #announce(): void {
+    if (!this.#isAnnounced) setImmediate(() => this.#tellAll());
+    this.#isAnnounced = true;
+  }
+
+  #tellAll(): void {
+    this.#isAnnounced = false;
     this.emit('change', this.watched);
   }
 

@@ -1,7 +1,7 @@
 // Keeps the record of one event loop: a request that begins takes an entry of its region, and gives it back when it ends.
 import { writeSync } from 'node:fs';
 import { at, entryBytes, stage, textBytes } from './box.js';
-import { digestBytes, longestUrl } from './fingerprint.js';
+import { digestBytes, shortened } from './fingerprint.js';
 
 /** Where a region is: mapped, or behind a descriptor where to map it would cost more than the few writes. */
 export type Region =
@@ -9,7 +9,7 @@ export type Region =
   | { readonly fd: number; readonly position: number; readonly bytes: number };
 
 /** No entry was free: this request is not on record. */
-const none = -1;
+export const unrecorded = -1;
 
 export class Recorder {
   #bytes: Buffer;
@@ -32,9 +32,9 @@ export class Recorder {
   /** @returns what to call `seal` and `end` with */
   begin(reqId: string, method: string, url: string, hasBody: boolean): number {
     const from = this.#free.pop();
-    if (from === undefined) return none;
+    if (from === undefined) return unrecorded;
     const bytes = this.#bytes;
-    const shown = url.length > longestUrl ? url.slice(0, longestUrl) : url;
+    const shown = shortened(url);
     const text = reqId + method + shown;
     bytes[from + at.id] = reqId.length;
     bytes[from + at.method] = method.length;
@@ -49,14 +49,14 @@ export class Recorder {
 
   /** Its body has arrived, or as much of it as is looked at. */
   seal(from: number, digest: Buffer): void {
-    if (from === none) return;
+    if (from === unrecorded) return;
     digest.copy(this.#bytes, from + at.digest, 0, digestBytes);
     this.#bytes[from + at.stage] = stage.bodyKnown;
     this.#wrote(from, at.text);
   }
 
   end(from: number): void {
-    if (from === none) return;
+    if (from === unrecorded) return;
     this.#bytes[from + at.stage] = stage.free;
     this.#wrote(from, 1);
     this.#free.push(from);

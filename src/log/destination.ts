@@ -31,9 +31,13 @@ export function openLogFile(path: string, from: string): Destination {
   }
 }
 
-/** Goes on in a file of the same path, if it is a file. @throws Error when that cannot be opened; it stays the old one */
-export function reopenLog({ fd, path }: Destination): void {
-  if (path !== undefined) reopen(fd, path);
+/**
+ * Goes on in a file of the same path, if it is a file.
+ * @param isPrivileged others than we may write to its folder: what is there must not be a link that they have made
+ * @throws Error when that cannot be opened; it stays the old one
+ */
+export function reopenLog({ fd, path }: Destination, isPrivileged: boolean): void {
+  if (path !== undefined) reopen(fd, path, isPrivileged);
 }
 
 const reasons: Readonly<Record<string, string>> = {

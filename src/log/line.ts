@@ -5,8 +5,8 @@
 export const wholeInPipe = 4096;
 
 /**
- * Shortens a line of JSON to at most `most` bytes, its final newline included, by cutting its longest strings; a
- * shortened line has `"truncated":true`.
+ * Shortens a line of JSON to at most `most` bytes, its final newline included, by leaving out the later part of its long
+ * lists and then cutting its longest strings; a shortened line has `"truncated":true`.
  * @param most bytes, at least 512
  */
 export function fitLine(line: string, most: number): string {
@@ -16,12 +16,27 @@ export function fitLine(line: string, most: number): string {
     text = `${JSON.stringify(record)}\n`;
     const excess = Buffer.byteLength(text) - most;
     if (excess <= 0) return text;
-    cutLongest(record, excess);
+    // At the end nothing is left but the names of too many fields.
+    if (!halveLongest(record, most / 2) && !cutLongest(record, excess)) return '{"truncated":true}\n';
   }
 }
 
-/** Cuts the longest string anywhere in `record` by `excess` bytes as written, or by half if it is shorter. */
-function cutLongest(record: Record<string, unknown>, excess: number): void {
+/** Leaves out the second half of the list that takes most, if it takes more than `most` characters. */
+function halveLongest(record: Record<string, unknown>, most: number): boolean {
+  const lists = Object.values(record).filter((value) => Array.isArray(value) && value.length > 1) as unknown[][];
+  const [length, list] = lists
+    .map((one) => [JSON.stringify(one).length, one] as const)
+    .reduce((a, b) => (b[0] > a[0] ? b : a), [0, []]);
+  if (length <= most) return false;
+  list.length = Math.ceil(list.length / 2);
+  return true;
+}
+
+/**
+ * Cuts the longest string anywhere in `record` by `excess` bytes as written, or by half if it is shorter.
+ * @returns false when all are empty
+ */
+function cutLongest(record: Record<string, unknown>, excess: number): boolean {
   let longest = { holder: record, key: '', text: '' };
   const visit = (holder: Record<string, unknown>): void => {
     for (const [key, value] of Object.entries(holder)) {
@@ -31,6 +46,8 @@ function cutLongest(record: Record<string, unknown>, excess: number): void {
   };
   visit(record);
   const { holder, key, text } = longest;
+  if (text === '') return false;
   // A character is written in up to six bytes (\u0000), so cut a sixth at least and look again.
   holder[key] = text.slice(0, Math.max(Math.floor(text.length / 2), text.length - Math.ceil(excess / 6) - 1));
+  return true;
 }

@@ -53,6 +53,11 @@ export class Acceptor {
     return this.#active;
   }
 
+  /** Nobody more is accepted until a connection ends. */
+  get isFull(): boolean {
+    return this.#active >= this.#options.limit;
+  }
+
   start(): void {
     this.#wanted = true;
     this.#reconsider();

@@ -43,8 +43,9 @@ export function duplicate(fd: number): number {
  * Puts the file `path`, opened for appending, in the place of what is behind `fd`, in one step: whoever writes there,
  * in whichever thread, writes to the one or to the other. @throws Error when it cannot be opened; nothing has changed
  */
-export function reopen(fd: number, path: string): void {
-  const fresh = openSync(path, 'a', 0o640);
+export function reopen(fd: number, path: string, noLinks = false): void {
+  const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW } = constants;
+  const fresh = openSync(path, O_APPEND | O_CREAT | O_WRONLY | (noLinks ? O_NOFOLLOW : 0), 0o640);
   try {
     checked('dup2', libc().dup2(fresh, fd));
     closeOnExec(fd);

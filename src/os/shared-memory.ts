@@ -2,6 +2,7 @@
 import { ftruncateSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { closeDescriptor } from './descriptor.js';
 import { checked, libc, SystemCallError } from './libc.js';
 
 const MFD_CLOEXEC = 1;
@@ -19,8 +20,13 @@ const page = 65_536;
 export function createSharedMemory(bytes: number): number {
   const { memfd_create } = libc();
   const fd = memfd_create ? checked('memfd_create', memfd_create('mpserve', MFD_CLOEXEC)) : createNameless();
-  ftruncateSync(fd, bytes);
-  return fd;
+  try {
+    ftruncateSync(fd, bytes);
+    return fd;
+  } catch (error) {
+    closeDescriptor(fd);
+    throw error;
+  }
 }
 
 /**
@@ -34,7 +40,8 @@ export function mapSharedMemory(
 ): { readonly buffer: SharedArrayBuffer; readonly at: number } {
   const { address, mmap } = libc();
   // A buffer of V8's own, under which the pages are exchanged: one that is made from an address belongs to a thread.
-  const buffer = new SharedArrayBuffer(bytes + page);
+  // The kernel maps whole pages.
+  const buffer = new SharedArrayBuffer(Math.ceil(bytes / page) * page + page);
   const start = address(new Uint8Array(buffer));
   const at = Number(-start & BigInt(page - 1));
   const mapped = mmap(start + BigInt(at), bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);

@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RequestInFlight } from '../events.js';
+import { shortened } from '../flight/fingerprint.js';
 import type { NamedResponse } from './response.js';
 
 /** A client that moves fewer bytes than this between two looks at it has not moved. */
@@ -17,6 +18,8 @@ export class Connection {
   #request: IncomingMessage | undefined;
   #reqId = '';
   #response: NamedResponse | undefined;
+  /** Answers that wait for that of an earlier request (pipelining). */
+  #queued: NamedResponse[] = [];
   #begunAt = 0;
   #upgraded = false;
   #moved = 0;
@@ -33,10 +36,20 @@ export class Connection {
   }
 
   begin(request: IncomingMessage, response: NamedResponse, now: number): void {
+    if (this.#response && !this.betweenRequests) {
+      this.#queued = this.#queued.filter(({ closed }) => !closed);
+      this.#queued.push(response);
+    }
     this.#request = request;
     this.#reqId = response.reqId;
     this.#response = response;
     this.#begunAt = now;
+  }
+
+  /** The connection has ended. Node tells the answer that had its turn, and not those that waited for theirs. */
+  end(): void {
+    for (const response of this.#queued) if (!response.closed) response.emit('close');
+    this.#queued = [];
   }
 
   /** From now on it speaks another protocol, of which nothing is known here. */
@@ -58,7 +71,7 @@ export class Connection {
     const request = this.#request;
     if (!request || this.betweenRequests) return undefined;
     const { method = '', url = '' } = request;
-    return { reqId: this.#reqId, method, url, ageMs: Math.round(now - this.#begunAt) };
+    return { reqId: this.#reqId, method, url: shortened(url), ageMs: Math.round(now - this.#begunAt) };
   }
 
   /** The answer that is being made now, if any. */

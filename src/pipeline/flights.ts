@@ -4,6 +4,7 @@ import { HttpError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
 import type { FlightDeck } from '../flight/deck.js';
 import { type BodyDigest, digestBytes, longestBody, subjectOf } from '../flight/fingerprint.js';
+import { unrecorded } from '../flight/recorder.js';
 import { answerEarly, hasBody } from './failures.js';
 import type { Stage } from './stage.js';
 
@@ -21,19 +22,21 @@ export function recordFlights({ recorder, watchlist }: FlightDeck, tell: (event:
     let body: BodyDigest = isBodied ? 'unknown' : 'none';
     if (!watchlist.isEmpty && watchlist.refuses(subjectOf(method, url), body)) return refuse(req, res, reqId);
 
-    const entry = recorder.begin(reqId, method, url, isBodied);
+    const entry = recorder?.begin(reqId, method, url, isBodied) ?? unrecorded;
     res.once('close', () => {
-      recorder.end(entry);
-      if (!watchlist.isEmpty && res.writableFinished) watchlist.answered(subjectOf(method, url), body);
+      recorder?.end(entry);
+      // An answer that has begun is one: some, such as streams of events, end only when their clients go.
+      if (!watchlist.isEmpty && res.headersSent) watchlist.answered(subjectOf(method, url), body);
     });
     if (!isBodied) return next(req, res, reqId);
 
-    const isHeld =
-      !watchlist.isEmpty && req.headers.expect === undefined && watchlist.needsBody(subjectOf(method, url));
+    const isHeld = !watchlist.isEmpty && watchlist.needsBody(subjectOf(method, url));
+    // Whoever waits to be told to send it never would.
+    if (isHeld && req.headers.expect !== undefined && !hasSaidContinue(res)) res.writeContinue();
     const arrived = new Promise<void>((resolve) => {
       digestBody(req, isHeld, (digest) => {
         body = digest.toString('hex', 0, digestBytes);
-        recorder.seal(entry, digest);
+        recorder?.seal(entry, digest);
         resolve();
       });
     });
@@ -61,4 +64,9 @@ function digestBody(req: IncomingMessage, isHeld: boolean, done: (digest: Buffer
     // Nobody reads it yet; it must come all the same.
     return isHeld && !isKnown ? true : isHungry;
   };
+}
+
+/** That the client may send its body (RFC 9110, section 15.2.1). Node keeps it in a private field. */
+export function hasSaidContinue(res: ServerResponse): boolean {
+  return (res as unknown as { _sent100?: boolean })._sent100 === true;
 }

@@ -17,7 +17,7 @@ import { Connection } from './connection.js';
 import { limitTime } from './deadline.js';
 import { Drain } from './drain.js';
 import { answerEarly, answerFailures } from './failures.js';
-import { recordFlights } from './flights.js';
+import { hasSaidContinue, recordFlights } from './flights.js';
 import { KeepAlive } from './keep-alive.js';
 import { announcesMore, limitBody } from './limits.js';
 import { createRequestIds } from './request-id.js';
@@ -41,6 +41,9 @@ export interface PipelineOptions {
   readonly identity: WorkerIdentity;
   readonly tell: (event: WorkerEvent) => void;
 }
+
+/** So many requests are named at once: whoever hears of them may have to take them in one piece. */
+const mostNamed = 64;
 
 /** Loads what this configuration needs and nothing else. */
 export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
@@ -104,6 +107,8 @@ export class Pipeline {
       this.#keepAlive.watch(connection);
       socket.once('close', () => {
         this.#connections.delete(connection);
+        // When Node has done the same for the one that had its turn.
+        setImmediate(() => connection.end());
         ended();
       });
       this.#shedding.added();
@@ -111,9 +116,10 @@ export class Pipeline {
     });
   }
 
-  /** The requests that are being served now. */
+  /** The requests that are being served now, the oldest first; of a crowd those. */
   inFlight(): readonly RequestInFlight[] {
-    return [...this.#connections].flatMap((connection) => connection.inFlight(now()) ?? []);
+    const all = [...this.#connections].flatMap((connection) => connection.inFlight(now()) ?? []);
+    return all.sort((a, b) => b.ageMs - a.ageMs).slice(0, mostNamed);
   }
 
   /** For how long the slowest client has kept us waiting, in milliseconds; -1 while all wait for the app. */
@@ -154,7 +160,7 @@ export class Pipeline {
   /** With a limit on bodies, a client that asks is told before it sends one (RFC 9110, section 10.1.1). */
   #askBeforeContinue(most: number): void {
     const handle = this.#requests((req, res) => {
-      res.writeContinue();
+      if (!hasSaidContinue(res)) res.writeContinue();
       return this.#app.handle(req, res);
     });
     const refuse = this.#requests(() => undefined); // the limit stage answers

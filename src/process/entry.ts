@@ -7,8 +7,9 @@ import { errorRecord } from '../events.js';
 import type { Executor, Tell } from '../executor/executor.js';
 import { deaf, type Leave } from '../executor/farewell.js';
 import { Inline } from '../executor/inline.js';
-import { confessing } from '../executor/stuck.js';
+import { confessing, isDebugged } from '../executor/stuck.js';
 import { mapDeck, openDeck, unmapped } from '../flight/deck.js';
+import { nothingWatched } from '../flight/watchlist.js';
 import { Acceptor } from '../os/acceptor.js';
 import { reopen } from '../os/descriptor.js';
 import { lookEvery } from '../upkeep/scaler.js';
@@ -39,25 +40,21 @@ const executors: { readonly [E in WorkerSettings['executor']]: () => Promise<Exe
     new (await import('../executor/thread-per-connection.js')).ThreadPerConnection(settings, tell),
 };
 
-/** The descriptor of the channel to the supervisor, as `spawn` places it. */
-const channel = 3;
-/** Not with a debugger, at whose breakpoints a loop stands still on purpose. */
-const isWatched = settings.hangTimeout > 0 && !process.execArgv.some((arg) => arg.startsWith('--inspect'));
+const isWatched = settings.hangTimeout > 0 && !isDebugged();
 const watch = once(() => {
   confessing((stack, stillMs) => tell({ event: 'hung', stack, stillMs, requests: inline.inFlight() }));
-  const native = { ...identity, event: 'hung', stack: [], stillMs: settings.hangTimeout, requests: [] } as const;
-  const obituary = `${JSON.stringify(tagged<FromWorker>({ type: 'event', event: native }))}\n`;
   // Only now: a child of ppc that is not watched need not load it.
-  void import('../executor/watchdog.js').then(({ startWatchdog }) =>
-    startWatchdog(settings.hangTimeout, channel, obituary),
-  );
+  void import('../executor/watchdog.js').then(({ startWatchdog }) => startWatchdog(settings.hangTimeout));
 });
 
 /** Of this event loop; what threads do, their executor keeps record of. */
 const place = settings.flights && settings.executor === 'inline' ? unmapped(settings.flights)(0) : undefined;
-const deck = openDeck(place, settings.watched, (fingerprint) => tell({ event: 'suspect-cleared', fingerprint }));
+const deck = settings.flights && openDeck(place, (fingerprint) => tell({ event: 'suspect-cleared', fingerprint }));
 const inline = new Inline(settings, identity, settings.maxConnections, tell, deck);
 let executor: Executor | undefined;
+/** The same, as soon as it is there. */
+let starting: Executor | undefined;
+let watched = nothingWatched;
 let acceptor: Acceptor | undefined;
 /** Connections that were given before the app was loaded. */
 const early: { id: number; socket: Socket }[] = [];
@@ -71,7 +68,10 @@ const handlers: {
   drain: ({ ms }) => void drain(ms, 'told'),
   'idle?': () => say({ type: 'idle', ms: executor === inline ? inline.idleFor() : -1 }),
   shed: () => executor?.shed(),
-  beware: ({ watched }) => executor?.beware(watched),
+  beware: (message) => {
+    watched = message.watched;
+    (executor ?? starting)?.beware(watched);
+  },
   reopen: ({ path }) => say({ type: 'reopened', ...reopenAccessLog(path) }),
 };
 process.on('message', (raw: unknown, socket: unknown) => {
@@ -104,6 +104,8 @@ function run(executor: Executor, socket: Socket): Promise<void> {
 async function start(): Promise<void> {
   try {
     const made = await executors[settings.executor]();
+    starting = made;
+    made.beware(watched);
     // The children of ppc are many, and the one before them, which got the number 0, has been asked.
     await made.start({ isRehearsed: settings.once && settings.worker > 0 });
     executor = made;
@@ -182,7 +184,7 @@ function reopenAccessLog(path: string): { readonly failure?: string } {
 
 function reportLoad(): void {
   const load = executor?.load();
-  if (load !== undefined) say({ type: 'load', load });
+  if (load !== undefined) say({ type: 'load', load: acceptor?.isFull ? 1 : load });
 }
 
 function report(): void {

@@ -4,13 +4,14 @@ import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { now } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
-import type { Events } from '../events.js';
+import { type Events, wording } from '../events.js';
 import type { FlightBox } from '../flight/box.js';
 import type { Quarantine } from '../flight/quarantine.js';
 import type { Watched } from '../flight/watchlist.js';
 import type { Leash } from '../os/leash.js';
 import { residentMemory } from '../os/process-tree.js';
-import { type FromWorker, type ToWorker, tagged, untagged } from './messages.js';
+import { HeardLoad } from '../upkeep/heard-load.js';
+import { type FromWorker, stuckSignal, type ToWorker, tagged, untagged } from './messages.js';
 
 export type Stage = 'starting' | 'ready' | 'draining' | 'gone';
 
@@ -27,6 +28,8 @@ export interface WorkerOptions {
   readonly events: Events;
   /** Milliseconds that it may take until it is ready. */
   readonly bootMs: number;
+  /** Milliseconds after which its watchdog ends it. */
+  readonly hangMs: number;
 }
 
 /** How a worker ended. `livedMs` counts from when it was ready; 0 if it never was. */
@@ -57,6 +60,7 @@ export class WorkerHandle {
   readonly #leash: Leash | undefined;
   readonly #box: FlightBox | undefined;
   readonly #quarantine: Quarantine;
+  readonly #hangMs: number;
   readonly #beware = (watched: Watched): void => this.#say({ type: 'beware', watched });
   readonly #events: Events;
   /** By the numbers of the connections that were given: who waits for an answer, and who for their ends. */
@@ -68,14 +72,15 @@ export class WorkerHandle {
   #stage: Stage = 'starting';
   #readyAt: number | undefined;
   #served = 0;
-  #load: number | undefined;
+  readonly #load = new HeardLoad();
   #killing: NodeJS.Timeout | undefined;
   /** Until when it may drain, on the clock of `clock.ts`. */
   #drainBy = Number.POSITIVE_INFINITY;
   #onIdle: ((ms: number) => void) | undefined;
   #onReopened: ((failure?: string) => void) | undefined;
 
-  constructor({ id, generation, pid, child, leash, box, quarantine, events, bootMs }: WorkerOptions) {
+  constructor({ id, generation, pid, child, leash, box, quarantine, events, bootMs, hangMs }: WorkerOptions) {
+    this.#hangMs = hangMs;
     this.id = id;
     this.generation = generation;
     this.pid = pid;
@@ -88,7 +93,11 @@ export class WorkerHandle {
     this.ready = this.#becomesReady(bootMs);
     this.ready.catch(() => {}); // also when nobody waits for it
     this.exit = this.#ending();
-    quarantine.on('change', this.#beware);
+    if (box) {
+      const { watched } = quarantine;
+      if (watched.suspects.length + watched.refused.length > 0) this.#beware(watched);
+      quarantine.on('change', this.#beware);
+    }
   }
 
   get stage(): Stage {
@@ -107,7 +116,7 @@ export class WorkerHandle {
 
   /** From 0 to 1; undefined until it has said so. */
   get load(): number | undefined {
-    return this.#load;
+    return this.#load.value;
   }
 
   get memory(): number {
@@ -228,15 +237,18 @@ export class WorkerHandle {
           this.#served += count;
         },
         load: ({ load }) => {
-          this.#load = load;
+          this.#load.heard(load);
         },
         idle: ({ ms }) => this.#onIdle?.(ms),
         reopened: ({ failure }) => this.#onReopened?.(failure),
-        event: ({ event }) => this.#events.tell(event),
+        event: ({ event }) => {
+          if (Object.hasOwn(wording, event?.event)) this.#events.tell(event);
+        },
       };
       this.#child.on('message', (raw) => {
         const message = untagged<FromWorker>(raw);
-        if (message) handlers[message.type](message as never);
+        // An app can send what looks like ours.
+        if (message && Object.hasOwn(handlers, message.type)) handlers[message.type](message as never);
       });
       this.#child.once('error', (error) => {
         reject(new StartupError(ExitCode.boot, `cannot start a worker process: ${error.message}`, { cause: error }));
@@ -256,6 +268,10 @@ export class WorkerHandle {
         clearTimeout(this.#killing);
         this.#leash?.release();
         this.#quarantine.off('change', this.#beware);
+        if (signal === stuckSignal) {
+          const { pid } = this;
+          this.#events.tell({ event: 'hung', pid, stillMs: this.#hangMs, stack: [], requests: [] });
+        }
         this.#tellOfRequests(wanted);
         // What it had not accepted is still ours to place; what it had is lost.
         const accepted = [...this.#ends].filter(([id]) => !this.#answers.has(id));
@@ -273,8 +289,8 @@ export class WorkerHandle {
     const requests = this.#box?.take() ?? [];
     this.#box?.close();
     const { pid } = this;
-    if (wanted) for (const request of requests) this.#events.tell({ event: 'request-cut', pid, ...request });
-    else if (requests.length > 0) this.#events.tell({ event: 'requests-lost', pid, requests });
+    const event = wanted ? 'request-cut' : 'request-lost';
+    for (const request of requests) this.#events.tell({ event, pid, ...request });
   }
 
   /** Settles when it has exited and all that it said has been heard: its last words may come after its exit. */

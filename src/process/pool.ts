@@ -131,6 +131,7 @@ export class Pool implements Renewable<WorkerHandle> {
    * @throws StartupError when an added one cannot be ready; the others stay
    */
   async resize(size: number): Promise<void> {
+    if (this.#ending) return;
     // With the same load, as where nobody measures it, those that came last.
     const byLoad = [...this.#places].sort((a, b) => loadOf(b) - loadOf(a) || a.id - b.id);
     for (const place of byLoad.slice(size)) {

@@ -4,7 +4,6 @@ import type { AddressInfo } from 'node:net';
 import type { Limits } from '../config/config.js';
 import type { Accept } from '../config/model.js';
 import type { Box } from '../flight/berths.js';
-import type { Watched } from '../flight/watchlist.js';
 import type { Destination } from '../log/destination.js';
 import type { Wear } from '../upkeep/recycler.js';
 import type { Measure, Range } from '../upkeep/scaler.js';
@@ -49,8 +48,6 @@ export interface WorkerSettings {
   readonly readyPath: string | undefined;
   /** Where it keeps record of the requests that it is at; undefined for nowhere. */
   readonly flights: Box | undefined;
-  /** Requests that have been in flight when workers died. */
-  readonly watched: Watched;
   /** An event loop that has not turned for so long is ended (milliseconds); 0 is never. */
   readonly hangTimeout: number;
   readonly limits: Limits;
@@ -70,6 +67,7 @@ export type ThreadSettings = Pick<
   | 'readyPath'
   | 'hangTimeout'
   | 'measure'
+  | 'flights'
   | 'limitsGiven'
   | 'accessLog'
   | 'backlog'

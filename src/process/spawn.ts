@@ -6,7 +6,7 @@ import type { Events } from '../events.js';
 import { FlightBox } from '../flight/box.js';
 import type { Quarantine } from '../flight/quarantine.js';
 import type { Destination } from '../log/destination.js';
-import { createLeash } from '../os/leash.js';
+import { createLeash, type Leash } from '../os/leash.js';
 import { scheduleAsBatch } from '../os/scheduling.js';
 import { WorkerHandle } from './handle.js';
 import { type LineReader, readLines } from './lines.js';
@@ -21,10 +21,12 @@ export const askAgain = 500;
 export interface SpawnOptions {
   readonly settings: Omit<
     WorkerSettings,
-    'worker' | 'generation' | 'maxConnections' | 'listen' | 'accessLog' | 'flights' | 'watched'
+    'worker' | 'generation' | 'maxConnections' | 'listen' | 'accessLog' | 'flights'
   >;
   /** Which requests workers should beware of. */
   readonly quarantine: Quarantine;
+  /** Whether they keep record of what they are at. */
+  readonly keepsRecord: boolean;
   readonly nodeArg: readonly string[];
   readonly captureOutput: boolean;
   /** Nobody hears what the app prints: the command that started the server has gone. */
@@ -47,11 +49,12 @@ const wholeInOwnPipe = 65_536;
 
 /** @throws StartupError when the system refuses another process, or the descriptors for it. */
 export function spawn(options: SpawnOptions, worker: number, generation: number, maxConnections: number): WorkerHandle {
-  const { accessLog, captureOutput, events, listen, quarantine } = options;
+  const { accessLog, captureOutput, events, listen, quarantine, keepsRecord } = options;
   const output = captureOutput ? 'pipe' : options.isDaemon ? 'ignore' : 'inherit';
   const leash = refusable(createLeash);
-  const box =
-    quarantine.after > 0 ? refusable(() => new FlightBox(loopsOf(options.settings, maxConnections))) : undefined;
+  const box = keepsRecord
+    ? refusable(() => new FlightBox(loopsOf(options.settings, maxConnections)), leash)
+    : undefined;
   const takesLines = typeof accessLog === 'function';
   const settings: WorkerSettings = {
     ...options.settings,
@@ -60,60 +63,67 @@ export function spawn(options: SpawnOptions, worker: number, generation: number,
     maxConnections,
     listen: listen.map((_, i) => boxPlace + 1 + i),
     flights: box && { fd: boxPlace, plan: box.plan },
-    watched: quarantine.watched,
     accessLog: accessLog && { fd: accessLogPlace, whole: takesLines ? wholeInOwnPipe : accessLog.whole },
   };
-  const child = fork(entry, [], {
-    // A group of its own: Ctrl-C on the terminal is for the supervisor, which then ends its workers in order.
-    detached: true,
-    ...options.owner,
-    execArgv: [...process.execArgv, ...options.nodeArg],
-    // As other application servers do: without it Express, for one, shows stacks to clients.
-    env: { NODE_ENV: 'production', ...process.env, [settingsVariable]: JSON.stringify(settings) },
-    stdio: [
-      'ignore',
-      output,
-      output,
-      'ipc',
-      takesLines ? 'pipe' : (accessLog?.fd ?? 'ignore'),
-      leash?.fd ?? 'ignore',
-      box?.fd ?? 'ignore',
-      ...listen,
-    ],
-  });
+  const start = () =>
+    fork(entry, [], {
+      // A group of its own: Ctrl-C on the terminal is for the supervisor, which then ends its workers in order.
+      detached: true,
+      ...options.owner,
+      execArgv: [...process.execArgv, ...options.nodeArg],
+      // As other application servers do: without it Express, for one, shows stacks to clients.
+      env: { NODE_ENV: 'production', ...process.env, [settingsVariable]: JSON.stringify(settings) },
+      stdio: [
+        'ignore',
+        output,
+        output,
+        'ipc',
+        takesLines ? 'pipe' : (accessLog?.fd ?? 'ignore'),
+        leash?.fd ?? 'ignore',
+        box?.fd ?? 'ignore',
+        ...listen,
+      ],
+    });
+  const child = refusable(start, leash, box);
   if (child.pid === undefined) {
     child.once('error', () => {}); // it comes later, and says no more than this
-    leash?.tie(undefined);
-    leash?.release();
-    box?.close();
+    letGo(leash, box);
     throw refused();
   }
   leash?.tie(child.pid);
   scheduleAsBatch(child.pid);
   if (takesLines) readLines(child.stdio[accessLogPlace], accessLog);
   const { pid } = child;
-  const { bootTimeout, readyPath } = options.settings;
+  const { bootTimeout, readyPath, hangTimeout: hangMs } = options.settings;
   // To load, and then to be ready.
   const bootMs = readyPath === undefined ? bootTimeout : 2 * bootTimeout;
   for (const stream of ['stdout', 'stderr'] as const) {
     if (child[stream]) readLines(child[stream], (text) => events.tell({ event: 'output', pid, stream, text }));
   }
-  return new WorkerHandle({ id: worker, generation, pid, child, leash, box, quarantine, events, bootMs });
+  return new WorkerHandle({ id: worker, generation, pid, child, leash, box, quarantine, events, bootMs, hangMs });
 }
 
 /** How many event loops of a worker can serve at the same time. */
-function loopsOf({ executor, threads, spares }: SpawnOptions['settings'], maxConnections: number): number {
+function loopsOf({ executor, threadRange, spares }: SpawnOptions['settings'], maxConnections: number): number {
   // A thread that is on its way out may still serve while another takes its place.
-  const loops = { inline: 1, 'thread-pool': 2 * threads, 'thread-per-connection': maxConnections + spares };
+  const loops = { inline: 1, 'thread-pool': 2 * threadRange.max, 'thread-per-connection': maxConnections + spares };
   return loops[executor];
 }
 
-function refusable<T>(call: () => T): T {
+function refusable<T>(call: () => T, leash?: Leash, box?: FlightBox): T {
   try {
     return call();
   } catch (error) {
+    letGo(leash, box);
     throw refused(error);
   }
+}
+
+/** What was for a worker that there is not. */
+function letGo(leash: Leash | undefined, box: FlightBox | undefined): void {
+  leash?.tie(undefined);
+  leash?.release();
+  box?.close();
 }
 
 function refused(cause?: unknown): StartupError {

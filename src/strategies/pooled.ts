@@ -14,6 +14,9 @@ import { Recycler } from '../upkeep/recycler.js';
 import { lookEvery, Scaler } from '../upkeep/scaler.js';
 import type { OnProgress, Placement, Strategy, StrategyContext, StrategySnapshot } from './strategy.js';
 
+/** After a worker could not be added (milliseconds). */
+const askAgain = 10_000;
+
 export class Pooled implements Strategy {
   readonly #placementOf: (config: Config) => Placement;
   readonly #pool: Pool;
@@ -27,6 +30,8 @@ export class Pooled implements Strategy {
   /** Settles when nothing is being changed. */
   #changing: Promise<unknown> = Promise.resolve();
   #changes = 0;
+  /** When it may grow again, after it could not. */
+  #notBefore = 0;
 
   constructor(context: StrategyContext, placementOf: (config: Config) => Placement) {
     const { config, events } = context;
@@ -44,6 +49,7 @@ export class Pooled implements Strategy {
 
   /** From now on it is served, and seen to it that it stays so. */
   #keepUp(): void {
+    this.#letBe();
     this.#recycler.start();
     this.#open();
     if (this.#scaler) this.#watching = setInterval(() => this.#look(), lookEvery);
@@ -98,8 +104,7 @@ export class Pooled implements Strategy {
       this.#scaler = scalerOf(context.config);
       const size = isOther ? workers : this.#pool.size;
       const isFixed = minWorkers === maxWorkers;
-      await this.#pool.resize(isFixed ? size : Math.min(maxWorkers, Math.max(minWorkers, size)));
-      if (!this.#pool.ending) this.#keepUp();
+      await this.#resize(isFixed ? size : Math.min(maxWorkers, Math.max(minWorkers, size)));
     });
   }
 
@@ -110,10 +115,17 @@ export class Pooled implements Strategy {
         this.#acceptor?.close(); // from now on the kernel queues them
         this.#acceptor = undefined;
       }
-      const wasDrained = this.#pool.size === 0;
-      await this.#pool.resize(workers);
-      if (workers > 0 && wasDrained && !this.#pool.ending) this.#keepUp();
+      await this.#resize(workers);
     });
+  }
+
+  /** Whatever comes of it, those that are there are kept up. */
+  async #resize(workers: number): Promise<void> {
+    try {
+      await this.#pool.resize(workers);
+    } finally {
+      if (this.#pool.size > 0 && !this.#pool.ending) this.#keepUp();
+    }
   }
 
   /** Changes the pool while nobody else does. */
@@ -125,16 +137,22 @@ export class Pooled implements Strategy {
   }
 
   #look(): void {
-    if (this.#changes > 0 || this.#pool.ending) return;
+    if (this.#changes > 0 || this.#pool.ending || performance.now() < this.#notBefore) return;
     const from = this.#pool.size;
     const decision = this.#scaler?.decide(this.#pool.ready, from, performance.now());
     if (!decision) return;
     const { size: to, reason } = decision;
     const { events } = this.#context;
-    this.#alone(() => this.#pool.resize(to)).then(
-      () => events.tell({ event: 'scaled', unit: 'workers', from, to, reason }),
-      ({ message }: Error) => events.tell({ event: 'operation-failed', action: 'scale', reason: message }),
-    );
+    const grown = this.#alone(() => this.#pool.resize(to)).catch(({ message }: Error) => {
+      if (this.#pool.ending) return;
+      this.#notBefore = performance.now() + askAgain;
+      events.tell({ event: 'operation-failed', action: 'scale', reason: message });
+    });
+    void grown.then(() => {
+      const { size } = this.#pool;
+      if (size !== from && !this.#pool.ending)
+        events.tell({ event: 'scaled', unit: 'workers', from, to: size, reason });
+    });
   }
 
   reopen(path: string): Promise<void> {

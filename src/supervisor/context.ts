@@ -67,6 +67,7 @@ export function strategyContext(
     listen,
     accessLog,
     quarantine,
+    keepsRecord: config.quarantineAfter > 0,
     events,
   };
   return { config, events, listen, spawn };

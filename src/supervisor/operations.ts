@@ -1,7 +1,7 @@
 // What an operator can have done to a server while it serves: reload, scale, drain, reopen. One at a time; what was
 // refused or has failed has changed nothing, or says what.
 
-import { chownSync } from 'node:fs';
+import { fchownSync, fstatSync } from 'node:fs';
 import type { Config } from '../config/config.js';
 import type { Loaded, Sources } from '../config/load.js';
 import type { ModelFacts } from '../config/model.js';
@@ -93,6 +93,7 @@ export class Operations {
       this.#sources = sources;
       this.#owner = context.spawn.owner;
       quarantine.after = config.quarantineAfter;
+      quarantine.hangMs = config.hangTimeout;
       quarantine.release(); // what killed the old generation may be mended in the new one
       const { generation, size } = strategy.snapshot();
       const ms = Math.round(performance.now() - began);
@@ -150,11 +151,11 @@ export class Operations {
       const { strategy, logs, accessLog, events } = this.#options;
       const files = logs.flatMap(({ path }) => path ?? []);
       if (files.length === 0) throw new Refused('no log goes to a file (--log-file, --access-log)');
-      for (const log of logs) reopenLog(log);
+      for (const log of logs) reopenLog(log, this.#owner.uid !== undefined || this.#owner.gid !== undefined);
       // Workers write their access lines by themselves.
       if (typeof accessLog === 'object' && accessLog.path !== undefined) {
         const { uid, gid } = this.#owner;
-        if (uid !== undefined || gid !== undefined) chownSync(accessLog.path, uid ?? -1, gid ?? -1);
+        if (uid !== undefined || gid !== undefined) handOver(accessLog.fd, uid, gid);
         await strategy.reopen(accessLog.path);
       }
       events.tell({ event: 'logs-reopened', reason, files });
@@ -182,6 +183,13 @@ export class Operations {
       throw error;
     }
   }
+}
+
+/** Gives the file to the workers, who have to open it, too; only one that nobody else has put there. */
+function handOver(fd: number, uid = -1, gid = -1): void {
+  const stat = fstatSync(fd);
+  if (!stat.isFile() || stat.nlink !== 1) throw new Refused('the access log is no file of its own, so it stays root’s');
+  fchownSync(fd, uid, gid);
 }
 
 /** Whoever loads the app knows neither what the user called it nor where. */

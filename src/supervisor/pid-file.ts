@@ -21,7 +21,7 @@ export class PidFile {
     }
     try {
       if (holder !== undefined) unlinkSync(path);
-      // Exclusively: of two that start at the same time, one has it.
+      // Exclusively: of two that start at the same time where there is none, one has it.
       writeFileSync(path, `${process.pid}\n`, { flag: 'wx', mode: 0o644 });
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;

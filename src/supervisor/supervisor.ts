@@ -61,7 +61,7 @@ export class Supervisor implements SignalTarget, Controls {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    this.#quarantine = new Quarantine(options.loaded.config.quarantineAfter, options.events);
+    this.#quarantine = new Quarantine(options.loaded.config, options.events);
     options.events.on('event', (event) => {
       if (event.event !== 'scaled' && event.event !== 'threads-scaled') return;
       const { from, to, reason } = event;

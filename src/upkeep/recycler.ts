@@ -36,7 +36,9 @@ export interface Report<M> {
 
 /** Memory can grow fast, and a look costs a few microseconds a member (milliseconds). */
 const lookEvery = 250;
-/** After a replacement could not be started (milliseconds). */
+/** A life so short is none (milliseconds). */
+const young = 300;
+/** After a replacement could not be started, or had to be replaced at once (milliseconds). */
 const askAgain = 10_000;
 
 export class Recycler<M extends Worn> {
@@ -72,6 +74,8 @@ export class Recycler<M extends Worn> {
       if (reason === undefined) continue;
       this.#isBusy = true;
       try {
+        // One that has had enough as soon as it is there has more than it should, and the next will, too.
+        if ((member.readyMs ?? 0) < young) this.#notBefore = performance.now() + askAgain;
         if (await this.#pool.renew(member)) this.#report.recycled(member, reason);
       } catch (error) {
         if (this.#pool.ending) return;

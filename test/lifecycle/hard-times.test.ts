@@ -97,7 +97,7 @@ test.concurrent.each([
     await eventually('an answer', async () => (await ask(server)) === 200);
     using wire = await connect(server.url);
     expect((await wire.ask('GET /')).body).toBe('load 4');
-    const told = server.lines.filter(({ level, event }) => Number(level) >= 50 && event !== 'requests-lost');
+    const told = server.lines.filter(({ level, event }) => Number(level) >= 50 && event !== 'request-lost');
     expect(told.map(({ event }) => event)).toEqual(events);
     const reason = told.find(({ event }) => String(event).endsWith('unfit'))?.reason;
     expect(String(reason)).toMatch(/not today|ended its thread while it was loading/);

@@ -39,8 +39,7 @@ async function statusOf(server: Server, head: string, headers: Record<string, st
   }
 }
 
-const lost = (server: Server) =>
-  server.lines.filter(({ event }) => event === 'requests-lost').flatMap(({ requests }) => requests as object[]);
+const lost = (server: Server) => server.lines.filter(({ event }) => event === 'request-lost');
 
 test.concurrent.each(placements)('$name: what has ended two workers is refused', async (placement) => {
   await using server = await start(placement);
@@ -104,6 +103,34 @@ test.concurrent('ctl quarantine lists and clears', async () => {
     code: 2,
     stderr: "mpserve: mpserve ctl quarantine takes list or clear, not 'empty'\n",
   });
+});
+
+test.concurrent('answers that wait in a pipeline when their client goes are off the record', async () => {
+  await using server = await start({ model: 'prefork', args: ['--workers', '1'] });
+  using wire = await connect(server.url);
+  await wire.write('GET /wait HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(50));
+  await eventually('all to be there', () => server.lines.filter(({ seen }) => seen === 'wait').length === 50);
+  wire.socket.resetAndDestroy();
+  // Whoever asks next, and is answered, asks when they are gone.
+  expect(await statusOf(server, 'GET /wait')).toBe(200);
+  expect(await statusOf(server, 'GET /die')).toBe('lost');
+  await eventually('the death', () => lost(server).length > 0);
+  expect(lost(server)).toMatchObject([{ url: '/die' }]);
+});
+
+test.concurrent('many suspects with long targets do not keep workers from starting', async () => {
+  await using server = await start({ model: 'prefork', args: ['--workers', '1'] });
+  for (let round = 0; round < 3; round++) {
+    using wire = await connect(server.url);
+    const pipelined = Array.from(
+      { length: 250 },
+      (_, i) => `GET /${round}/${i}/${'x'.repeat(600)} HTTP/1.1\r\nhost: a\r\n\r\n`,
+    );
+    wire.socket.write(`GET /wait?${round} HTTP/1.1\r\nhost: a\r\n\r\n${pipelined.join('')}`);
+    await eventually('them to be there', () => server.lines.filter(({ seen }) => seen === 'wait').length > round);
+    await eventually('its death', async () => (await statusOf(server, `GET /die?${round}`)) === 'lost');
+    await eventually('a worker', async () => (await statusOf(server, 'GET /')) === 200);
+  }
 });
 
 test.concurrent('--quarantine-after 0 keeps no record', async () => {

@@ -98,5 +98,5 @@ test.concurrent.each(['prethread', 'tpc', 'hybrid'])('%s: a thread whose heap is
   });
   expect((await other.ask('GET /')).status).toBe(200);
   expect(server.workers()).toEqual([pid]);
-  await server.waitFor('the request to be named', ({ event }) => event === 'requests-lost');
+  await server.waitFor('the request to be named', ({ event }) => event === 'request-lost');
 });

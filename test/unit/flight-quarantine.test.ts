@@ -23,11 +23,11 @@ const flight = (url: string, body = 'none') => ({
 });
 const dies = (...urls: string[]): void => {
   now += 1000;
-  events.tell({ event: 'requests-lost', requests: urls.map((url) => flight(url)) });
+  for (const url of urls) events.tell({ event: 'request-lost', ...flight(url) });
 };
 
 test('three deaths without an answer in between', () => {
-  const quarantine = new Quarantine(3, events);
+  const quarantine = new Quarantine({ quarantineAfter: 3, hangTimeout: 30_000 }, events);
   dies('/a', '/b');
   dies('/a', '/a', '/c');
   expect(quarantine.list()).toMatchObject([
@@ -46,14 +46,30 @@ test('three deaths without an answer in between', () => {
 });
 
 test('deaths one right after the other count once', () => {
-  const quarantine = new Quarantine(2, events);
+  const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, events);
   dies('/a');
-  for (let i = 0; i < 10; i++) events.tell({ event: 'requests-lost', requests: [flight('/a')] });
+  for (let i = 0; i < 10; i++) events.tell({ event: 'request-lost', ...flight('/a') });
   expect(quarantine.list()).toMatchObject([{ deaths: 1, isRefused: false }]);
 });
 
+test('after an hour without a death it is forgotten; what was refused is not', () => {
+  const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, events);
+  dies('/a', '/b');
+  dies('/a');
+  now += 3_700_000;
+  dies('/c');
+  expect(quarantine.list()).toMatchObject([{ url: '/a', isRefused: true }, { url: '/c' }]);
+});
+
+test('what had been served for longer than a hang takes to be found is no suspect', () => {
+  const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, events);
+  events.tell({ event: 'request-lost', ...flight('/events'), ageMs: 121_000 });
+  dies('/a');
+  expect(quarantine.list()).toMatchObject([{ url: '/a' }]);
+});
+
 test('who makes up requests does not make it grow without bound; the oldest are forgotten', () => {
-  const quarantine = new Quarantine(3, events);
+  const quarantine = new Quarantine({ quarantineAfter: 3, hangTimeout: 30_000 }, events);
   for (let i = 0; i < 10; i++) dies(...Array.from({ length: 256 }, (_, k) => `/${i}/${k}`));
   expect(quarantine.list()).toHaveLength(1000);
   expect(quarantine.watched.suspects).toContain('GET /9/255 none');
@@ -61,7 +77,7 @@ test('who makes up requests does not make it grow without bound; the oldest are 
 });
 
 test('0 suspects nobody', () => {
-  const quarantine = new Quarantine(0, events);
+  const quarantine = new Quarantine({ quarantineAfter: 0, hangTimeout: 30_000 }, events);
   for (let i = 0; i < 5; i++) dies('/a');
   expect(quarantine.list()).toEqual([]);
 });

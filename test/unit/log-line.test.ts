@@ -40,6 +40,23 @@ describe('fitLine', () => {
     expect(fitted.err.stack.length).toBeGreaterThan(1000);
   });
 
+  test('leaves out the later part of a long list', () => {
+    const requests = Array.from({ length: 300 }, (_, i) => ({ reqId: `${i}`, method: 'GET', url: 'x'.repeat(300) }));
+    const fitted = fitLine(line({ event: 'hung', stack: ['spin (app.js:1:1)'], requests }), 4096);
+    expect(Buffer.byteLength(fitted)).toBeLessThanOrEqual(4096);
+    expect(JSON.parse(fitted)).toMatchObject({ event: 'hung', stack: ['spin (app.js:1:1)'], truncated: true });
+    expect(JSON.parse(fitted).requests[0]).toMatchObject({ reqId: '0', method: 'GET' });
+  });
+
+  test.each([
+    ['fields', Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`field ${i}`, ''])), 512],
+    ['nested lists', { a: Array.from({ length: 100 }, () => Array.from({ length: 100 }, () => 'x')) }, 512],
+  ])('ends, whatever there is too much of: %s', (_, record, most) => {
+    const fitted = fitLine(line(record), most);
+    expect(Buffer.byteLength(fitted)).toBeLessThanOrEqual(most);
+    expect(JSON.parse(fitted)).toMatchObject({ truncated: true });
+  });
+
   test('also fits many middling strings', () => {
     const record = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`k${i}`, 'x'.repeat(500)]));
     expect(Buffer.byteLength(fitLine(line(record), 512))).toBeLessThanOrEqual(512);
