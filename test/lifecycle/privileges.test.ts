@@ -1,9 +1,11 @@
 // Workers that are somebody else than the supervisor, and files that they make.
+import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runCli, startServer } from '../helpers/server.ts';
+import { ask } from '../helpers/control.ts';
+import { root, runCli, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
 let folder: string;
@@ -16,9 +18,14 @@ beforeAll(() => {
   );
 });
 afterAll(() => rmSync(folder, { recursive: true }));
-const isRoot = process.getuid?.() === 0;
+const bin = path.join(root, 'bin/mpserve.js');
+const nobody = { uid: 65_534, gid: 65_534 };
+/** Only root can be somebody else, who then has to be able to read this checkout. */
+const canBeNobody =
+  process.getuid?.() === 0 &&
+  spawnSync(process.execPath, ['-e', `require('node:fs').accessSync(${JSON.stringify(bin)})`], nobody).status === 0;
 
-describe.skipIf(!isRoot)('as root', () => {
+describe.skipIf(!canBeNobody)('as root', () => {
   test.concurrent.each(['prefork', 'ppc', 'tpc', 'prethread', 'hybrid'])(
     '%s: --user, --group and --umask',
     async (model) => {
@@ -29,6 +36,21 @@ describe.skipIf(!isRoot)('as root', () => {
       expect(server.lines.filter(({ event }) => event === 'warning')).toEqual([]);
     },
   );
+
+  test('the control socket of somebody else is out of reach', async () => {
+    const control = path.join(folder, 'root.ctl');
+    await using server = await startServer({ args: ['--control', control] });
+    const { status, stderr } = spawnSync(process.execPath, [bin, 'ctl', 'stop', '--control', control], {
+      ...nobody,
+      cwd: folder,
+      encoding: 'utf8',
+    });
+    expect({ status, stderr }).toEqual({
+      status: 3,
+      stderr: `mpserve: cannot reach a server at ${control} (from --control): not permitted; it belongs to another user, so run this as that one\n`,
+    });
+    expect((await ask(control, 'GET', '/status')).json).toMatchObject({ state: 'serving', pid: server.pid });
+  });
 
   test('without --user there is a warning', async () => {
     await using server = await startServer({});

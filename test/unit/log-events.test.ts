@@ -1,0 +1,11 @@
+// Every event that can be told of is in docs/logs.md.
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { wording } from '../../src/events.ts';
+
+const page = readFileSync(path.join(import.meta.dirname, '../../docs/logs.md'), 'utf8');
+
+test.each(Object.keys(wording))('%s', (event) => {
+  expect(page).toMatch(new RegExp(`^\\|[^|]*\\x60${event}\\x60`, 'm'));
+});
