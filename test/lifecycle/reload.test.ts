@@ -183,10 +183,9 @@ test.concurrent('one thing at a time: what comes meanwhile is refused', async ()
   site.write(`const end = Date.now() + 700; while (Date.now() < end);${answering('late')}`);
   const first = site.ctl('reload');
   await site.server.waitFor('the reload to begin', ({ event }) => event === 'reloading');
-  const second = await site.ctl('scale', '+1');
-  expect({ code: second.code, stderr: second.stderr }).toEqual({
-    code: 1,
-    stderr: 'mpserve: a reload is under way; try again when it has ended\n',
+  expect(await site.ask('POST', '/scale', '{"workers": "+1"}')).toEqual({
+    status: 409,
+    json: { ok: false, refused: true, error: 'a reload is under way; try again when it has ended' },
   });
   expect((await first).code).toBe(0);
 });
