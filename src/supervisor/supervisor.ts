@@ -6,7 +6,7 @@ import type { Loaded } from '../config/load.js';
 import { origin } from '../config/source.js';
 import type { Action, Request, Status, WorkerStatus } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
-import type { Controls } from '../control/server.js';
+import { ControlServer, type Controls } from '../control/server.js';
 import type { Events } from '../events.js';
 import { Quarantine, type Suspect } from '../flight/quarantine.js';
 import type { Destination } from '../log/destination.js';
@@ -280,8 +280,6 @@ async function openControl({ control }: Config, from: string, controls: Controls
   if (control === undefined) return undefined;
   const [listener] = await openListeners([{ kind: 'unix', path: control }], controlBacklog, from);
   if (!listener) throw new Error('a socket was asked for, and none was opened');
-  // It brings HTTP with it, which a server without a control socket starts faster without.
-  const { ControlServer } = await import('../control/server.js');
   const server = new ControlServer(duplicate(listener.fd), controls);
   return {
     close: async () => {
