@@ -69,7 +69,7 @@ const handlers: { readonly [T in ToThread['type']]: (message: Extract<ToThread, 
   accept: ({ listen }) => accept(listen),
   beware: (message) => {
     watched = message.watched;
-    (executor ?? starting)?.beware(watched);
+    starting?.beware(watched);
   },
 };
 port.on('message', (message: ToThread) => handlers[message.type](message as never));

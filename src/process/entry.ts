@@ -52,7 +52,7 @@ const place = settings.flights && settings.executor === 'inline' ? unmapped(sett
 const deck = settings.flights && openDeck(place, (fingerprint) => tell({ event: 'suspect-cleared', fingerprint }));
 const inline = new Inline(settings, identity, settings.maxConnections, tell, deck);
 let executor: Executor | undefined;
-/** The same, as soon as it is there. */
+/** The same, before it can serve. */
 let starting: Executor | undefined;
 let watched = nothingWatched;
 let acceptor: Acceptor | undefined;
@@ -70,7 +70,7 @@ const handlers: {
   shed: () => executor?.shed(),
   beware: (message) => {
     watched = message.watched;
-    (executor ?? starting)?.beware(watched);
+    starting?.beware(watched);
   },
   reopen: ({ path }) => say({ type: 'reopened', ...reopenAccessLog(path) }),
 };

@@ -65,6 +65,24 @@ test.concurrent('prethread: connections that a thread does not come to are given
   expect(server.lines.filter(({ event }) => event === 'hung')).toEqual([]);
 });
 
+test.concurrent.each(['prefork', 'prethread', 'tpc'])('%s: what hangs again and again is refused', async (model) => {
+  const more = ['--quarantine-after', '2', '--hang-timeout', '500ms'];
+  await using server = await startServer({ app: fixture('hanging.cjs'), model, args: more });
+  for (let hangs = 1; hangs <= 2; hangs++) {
+    using wire = await connect(server.url);
+    await wire.request('GET /spin');
+    await eventually(
+      'it to be lost',
+      () => server.lines.filter(({ event }) => event === 'request-lost').length === hangs,
+    );
+  }
+  await server.waitFor('the quarantine', ({ event, url }) => event === 'quarantined' && url === '/spin');
+  await eventually('it to be refused', async () => {
+    using wire = await connect(server.url);
+    return (await wire.ask('GET /spin').catch(() => undefined))?.status === 503;
+  });
+});
+
 test.concurrent('native code cannot be looked into, and is ended all the same', async () => {
   await using server = await startServer({ app: fixture('hanging.cjs'), args: ['--workers', '1', ...args] });
   using wire = await connect(server.url);
