@@ -256,8 +256,8 @@ export class ThreadPool implements Executor, Renewable<Thread> {
       if (!this.#threads.has(thread.id)) return;
       this.#watch.watch(thread.id, thread.taken, () => this.#terminate(thread));
       if (this.#settings.threadAccept === 'shared') {
-        for (const fd of this.#settings.listen) thread.listen.push(duplicate(fd));
-        thread.say({ type: 'accept', listen: thread.listen });
+        // Node closes them when the thread ends, however it does.
+        thread.say({ type: 'accept', listen: this.#settings.listen.map(duplicate) });
       }
       for (const serve of this.#waiting.splice(0)) serve();
     } catch (error) {
@@ -341,8 +341,6 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     const event = thread.isLeaving ? 'request-cut' : 'request-lost';
     for (const request of this.#berthOf.get(thread)?.leave() ?? []) this.#tell({ event, tid, ...request });
     this.#berthOf.delete(thread);
-    // One that drains has closed them itself.
-    if (!thread.isLeaving && !this.#draining) for (const fd of thread.listen) closeDescriptor(fd);
     if (thread.isLeaving || this.#draining) return;
     if (!thread.isReady) this.#unfit(thread, endedLoading);
     else {

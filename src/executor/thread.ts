@@ -20,8 +20,6 @@ export class Thread {
   /** Those of the connections posted to it that have not ended. */
   active = 0;
   isReady = false;
-  /** The descriptors on which it accepts. */
-  readonly listen: number[] = [];
   /** It could not load the app, and its end has been seen to. */
   isUnfit = false;
   served = 0;
