@@ -178,7 +178,7 @@ describe('waves', () => {
         seen = changes().length;
       };
       const low = new Clients(server.url, 1, 'one-each');
-      const high = new Clients(server.url, 63, 'one-each', '/work');
+      const high = new Clients(server.url, 63, 'one-each', '/work?10');
       const began = performance.now();
       await eventually('the most', () => size() === 4, 20_000);
       ups.push(performance.now() - began);
@@ -193,7 +193,7 @@ describe('waves', () => {
       expect((await low.stop()).failures).toEqual([]);
     }
     row(
-      `${model}, from 1 to 4, a square wave of 1 and 64 clients, three times, --idle-timeout 3s`,
+      `${model}, from 1 to 4, a square wave of 1 and 64 clients, of which 63 ask for 10 ms of work, three times, --idle-timeout 3s`,
       `up after ${ups.map(seconds).join(', ')}; down after ${downs.map(seconds).join(', ')}; ${flaps} changes against the edge`,
       'up within 2 s, down after --idle-timeout, one direction an edge',
     );

@@ -252,6 +252,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
       thread.say({ type: 'beware', watched: this.#watched });
       thread.say({ type: 'load', maxConnections, taken, place: berth.place });
       await thread.ready;
+      if (this.#settings.measure) thread.expectLoad();
       this.#delay = 0; // the next one that dies says for how long again
       if (!this.#threads.has(thread.id)) return;
       this.#watch.watch(thread.id, thread.taken, () => this.#terminate(thread));

@@ -82,7 +82,12 @@ export class Thread {
     port.once('close', onDrained); // it has ended, drained or not
   }
 
-  /** From 0 to 1; undefined until it has said so. */
+  /** It is ready, and its load is measured. */
+  expectLoad(): void {
+    this.#load.expect();
+  }
+
+  /** From 0 to 1; undefined while it is not measured. */
   get load(): number | undefined {
     return this.#load.value;
   }

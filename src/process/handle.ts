@@ -30,6 +30,8 @@ export interface WorkerOptions {
   readonly bootMs: number;
   /** Milliseconds after which its watchdog ends it. */
   readonly hangMs: number;
+  /** It tells how loaded it is. */
+  readonly isMeasured: boolean;
 }
 
 /** How a worker ended. `livedMs` counts from when it was ready; 0 if it never was. */
@@ -79,7 +81,19 @@ export class WorkerHandle {
   #onIdle: ((ms: number) => void) | undefined;
   #onReopened: ((failure?: string) => void) | undefined;
 
-  constructor({ id, generation, pid, child, leash, box, quarantine, events, bootMs, hangMs }: WorkerOptions) {
+  constructor({
+    id,
+    generation,
+    pid,
+    child,
+    leash,
+    box,
+    quarantine,
+    events,
+    bootMs,
+    hangMs,
+    isMeasured,
+  }: WorkerOptions) {
     this.#hangMs = hangMs;
     this.id = id;
     this.generation = generation;
@@ -90,7 +104,7 @@ export class WorkerHandle {
     this.#quarantine = quarantine;
     this.#events = events;
     this.#gone = this.#leaving();
-    this.ready = this.#becomesReady(bootMs);
+    this.ready = this.#becomesReady(bootMs, isMeasured);
     this.ready.catch(() => {}); // also when nobody waits for it
     this.exit = this.#ending();
     if (box) {
@@ -114,7 +128,7 @@ export class WorkerHandle {
     return this.#answers.size > 0 && now() - this.#unansweredSince > silence;
   }
 
-  /** From 0 to 1; undefined until it has said so. */
+  /** From 0 to 1; undefined while it is not measured. */
   get load(): number | undefined {
     return this.#load.value;
   }
@@ -211,7 +225,7 @@ export class WorkerHandle {
     this.#child.kill('SIGKILL');
   }
 
-  #becomesReady(bootMs: number): Promise<void> {
+  #becomesReady(bootMs: number, isMeasured: boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => {
         const message = `the app did not load within ${bootMs} ms (--boot-timeout): it blocks the event loop of its worker`;
@@ -222,6 +236,7 @@ export class WorkerHandle {
         ready: () => {
           clearTimeout(late);
           this.#readyAt = performance.now();
+          if (isMeasured) this.#load.expect();
           if (this.#stage === 'starting') this.#stage = 'ready';
           this.#events.tell({ event: 'worker-started', worker: this.id, pid: this.pid, generation: this.generation });
           resolve();

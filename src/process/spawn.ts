@@ -94,13 +94,26 @@ export function spawn(options: SpawnOptions, worker: number, generation: number,
   scheduleAsBatch(child.pid);
   if (takesLines) readLines(child.stdio[accessLogPlace], accessLog);
   const { pid } = child;
+  const isMeasured = options.settings.measure !== undefined;
   const { bootTimeout, readyPath, hangTimeout: hangMs } = options.settings;
   // To load, and then to be ready.
   const bootMs = readyPath === undefined ? bootTimeout : 2 * bootTimeout;
   for (const stream of ['stdout', 'stderr'] as const) {
     if (child[stream]) readLines(child[stream], (text) => events.tell({ event: 'output', pid, stream, text }));
   }
-  return new WorkerHandle({ id: worker, generation, pid, child, leash, box, quarantine, events, bootMs, hangMs });
+  return new WorkerHandle({
+    id: worker,
+    generation,
+    pid,
+    child,
+    leash,
+    box,
+    quarantine,
+    events,
+    bootMs,
+    hangMs,
+    isMeasured,
+  });
 }
 
 /** How many event loops of a worker can serve at the same time. */
