@@ -84,6 +84,11 @@ export interface Config {
   readonly demoFaults: boolean;
 }
 
+/** Whether the load moves the number of workers or of threads. */
+export function isElastic({ minWorkers, maxWorkers, minThreads, maxThreads }: Config): boolean {
+  return minWorkers < maxWorkers || minThreads < maxThreads;
+}
+
 /** What a pool that follows the load is told. */
 export function rangeOf(
   { spareMin, spareMax, idleTimeout, scaleOn }: Pick<Config, 'spareMin' | 'spareMax' | 'idleTimeout' | 'scaleOn'>,

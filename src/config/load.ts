@@ -77,7 +77,8 @@ export async function loadConfig(input: Input): Promise<Loaded> {
   Object.freeze(config.bind);
   Object.freeze(config.nodeArg);
   const { config: __, ...told } = from;
-  return { config, sources: told, warnings };
+  const isBeside = settings.control === undefined && settings.pidFile !== undefined;
+  return { config, sources: isBeside ? { ...told, control: from.pidFile } : told, warnings };
 }
 
 /** What the user gave, the highest precedence only, not yet read. */

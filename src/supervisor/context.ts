@@ -1,6 +1,6 @@
 // What the strategy is told, made from the configuration: at the start, and at each reload.
 import { releaseOf } from '../config/app-path.js';
-import { type Config, type Limits, rangeOf } from '../config/config.js';
+import { type Config, isElastic, type Limits, rangeOf } from '../config/config.js';
 import type { Loaded, Sources } from '../config/load.js';
 import { findOwner } from '../config/user.js';
 import type { Events } from '../events.js';
@@ -71,10 +71,6 @@ export function strategyContext(
     events,
   };
   return { config, events, listen, spawn };
-}
-
-function isElastic({ minWorkers, maxWorkers, minThreads, maxThreads }: Config): boolean {
-  return minWorkers < maxWorkers || minThreads < maxThreads;
 }
 
 /** Settings that are for the whole life of a server; a reload cannot change them. */

@@ -1,7 +1,7 @@
 // The parent process: opens the sockets, starts the strategy, does what operators ask, and ends all in order. It loads
 // none of the user's code, and the only HTTP that it speaks is that of its control socket, so that nothing an app or a
 // client does can reach it.
-import type { Config } from '../config/config.js';
+import { type Config, isElastic } from '../config/config.js';
 import type { Loaded } from '../config/load.js';
 import { origin } from '../config/source.js';
 import type { Action, Request, Status, WorkerStatus } from '../control/protocol.js';
@@ -151,8 +151,8 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   status(): Status {
-    const { app, model, threads, minWorkers, maxWorkers, minThreads, maxThreads } = this.settings().config;
-    const isElastic = minWorkers < maxWorkers || minThreads < maxThreads;
+    const { config } = this.settings();
+    const { app, model, threads, minWorkers, maxWorkers, minThreads, maxThreads } = config;
     const { generation = 1, size: wanted = 0, workers = [], served: requests = 0 } = this.#strategy?.snapshot() ?? {};
     const { doing, last } = this.#operations ?? {};
     return {
@@ -166,7 +166,7 @@ export class Supervisor implements SignalTarget, Controls {
       generation,
       workers: { wanted, ready: workers.filter(({ stage }) => stage === 'ready').length },
       threads,
-      ...(isElastic && { range: { workers: [minWorkers, maxWorkers], threads: [minThreads, maxThreads] } }),
+      ...(isElastic(config) && { range: { workers: [minWorkers, maxWorkers], threads: [minThreads, maxThreads] } }),
       ...(this.#scaled && { scaled: this.#scaled }),
       requests,
       ...(last && { last }),

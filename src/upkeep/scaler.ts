@@ -1,6 +1,9 @@
 // How many members a pool should have: enough that some are idle, and not many more. It grows when too few are, at once
 // and faster the longer that lasts; it shrinks when too many have been for a while, and only as far as the load allows.
 
+/** A lag that counts as a load of 1 (milliseconds). */
+export const longestLag = 33;
+
 /** By what a member counts as busy. */
 export const measures = {
   /** The share of time in which it has had a request. */
@@ -8,13 +11,10 @@ export const measures = {
   /** The share of time in which its event loop has not waited (event-loop utilisation). */
   elu: 'of its event loop used',
   /** How late its event loop is, as a share of `longestLag`. */
-  lag: 'of 33 ms late',
+  lag: `of ${longestLag} ms late`,
 } as const;
 
 export type Measure = keyof typeof measures;
-
-/** A lag that counts as a load of 1 (milliseconds). */
-export const longestLag = 33;
 
 /** What an operator allows. */
 export interface Range {

@@ -127,6 +127,14 @@ describe('defaults', () => {
     expect(line).toMatch(message);
   });
 
+  test('the control socket beside a pid file comes from there', async () => {
+    const { config, sources } = await configure(['--pid-file', '/run/app.pid']);
+    expect(config.control).toBe('/run/app.ctl');
+    expect(origin(sources.control)).toBe('from --pid-file');
+    const given = await configure(['--pid-file', '/run/app.pid', '--control', '/run/other.ctl']);
+    expect(origin(given.sources.control)).toBe('from --control');
+  });
+
   test('the header timeout gives way to a shorter request timeout', async () => {
     expect((await configure(['--request-timeout', '5'])).config.headerTimeout).toBe(5_000);
     expect((await configure(['--request-timeout', '0'])).config.headerTimeout).toBe(20_000);
