@@ -22,6 +22,9 @@ const leaves = [
   'upkeep',
 ];
 
+/** How connections change hands. */
+const carrying = ['os/node-socket', 'os/relay'];
+
 /** A place (a file without `.ts`, or a folder), and what it may import besides itself. The first row that fits. */
 const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['index', 'config/user-config'],
@@ -40,7 +43,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // The worker's side.
   ['process/entry', 'executor', ...leaves],
   ['executor', 'pipeline/pipeline', 'pipeline/busy', 'app/load', 'app/app', 'app/pending', ...leaves],
-  ['pipeline', 'app/app', 'balance/slowest', 'clock', 'config', 'errors', 'events', 'flight', 'log'],
+  ['pipeline', 'app/app', 'balance/slowest', 'clock', 'config', 'errors', 'events', 'flight', 'log', ...carrying],
   ['app', 'config/app-path', 'errors'],
   // Both sides.
   ['errors'],
@@ -63,6 +66,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'flight/berths',
     'flight/watchlist',
     'log/destination',
+    'os/relay',
     'upkeep',
   ],
 ];

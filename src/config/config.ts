@@ -52,6 +52,8 @@ export interface Config {
   readonly readyPath: string | undefined;
   /** When draining, an idle connection is closed after so long without a byte. */
   readonly drainQuiet: number;
+  /** Kept-alive connections are carried over to other workers. */
+  readonly migrate: boolean;
   /** Processes or threads that wait, with the app loaded, for a connection each. */
   readonly spares: number;
   /** When a worker is replaced: requests that it has served and up to so many more, bytes of memory, milliseconds. 0 is never. */

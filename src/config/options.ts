@@ -313,6 +313,13 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
         'While draining, time without a byte after which a kept-alive connection is closed, so that a request on its way is not met by a closed socket',
       default: second,
     },
+    migrate: {
+      group: 'Life',
+      kind: boolean,
+      description:
+        'When a worker or thread is replaced, carry its kept-alive connections over to others instead of closing them; Linux only',
+      default: true,
+    },
     quarantineAfter: {
       group: 'Life',
       kind: count(0, 1000),

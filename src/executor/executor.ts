@@ -9,13 +9,25 @@ export interface Executor {
   start(options?: { readonly isRehearsed?: boolean }): Promise<void>;
   /** Serves a connection. Settles when it has ended; never rejects, whatever the client or the app does. */
   run(socket: Socket): Promise<void>;
-  /** Ends all connections gracefully, and cuts what is left after `ms` milliseconds. Always settles soon after. */
-  drain(ms: number, leave: Leave): Promise<void>;
+  /**
+   * Ends all connections gracefully, and cuts what is left after `ms` milliseconds. Always settles soon after.
+   * @param carries connections are given to others, where they can
+   */
+  drain(ms: number, leave: Leave, carries: boolean): Promise<void>;
+  /** From now on connections are not given to others, not even in a drain that does. */
+  stay(): void;
+  /** Connections of others are about to come, or no longer. */
+  expect(isExpecting: boolean): void;
   snapshot(): ExecutorSnapshot;
   /** How loaded it has been since it was last asked, from 0 to 1; undefined where nobody wants to know. */
   load(): number | undefined;
   /** Requests that have been in flight when workers died. */
   beware(watched: Watched): void;
+  /**
+   * Calls `told` with the number of threads that are ready for connections of others, whenever it changes. Absent where
+   * there is always room.
+   */
+  onSpares?(told: (count: number) => void): void;
   /** It is crowded and clients are waiting: closes the slowest idle connections, if any. */
   shed(): void;
 }

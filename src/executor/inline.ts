@@ -13,6 +13,9 @@ import { farewell, type Leave } from './farewell.js';
 import { type LoadMeter, loadMeter } from './load-meter.js';
 import { untilReady } from './readiness.js';
 
+/** Of the time to drain, in which connections are given away. In the rest those that cannot be are ended in order. */
+const carryShare = 0.75;
+
 export class Inline implements Executor {
   readonly #settings: ThreadSettings;
   readonly #identity: WorkerIdentity;
@@ -58,6 +61,7 @@ export class Inline implements Executor {
       accessLog,
       busy: this.#settings.measure === 'busy' ? this.#clock : undefined,
       flights: this.#deck,
+      relay: this.#settings.relay,
       identity: this.#identity,
       maxConnections: this.#maxConnections,
       tell: this.#tell,
@@ -71,11 +75,18 @@ export class Inline implements Executor {
     await this.#pipeline?.adopt(socket);
   }
 
-  async drain(ms: number, leave: Leave): Promise<void> {
+  async drain(ms: number, leave: Leave, carries: boolean): Promise<void> {
     const deadline = AbortSignal.timeout(ms);
-    await this.#pipeline?.drain(deadline);
+    await this.#pipeline?.drain(deadline, carries ? ms * carryShare : 0);
     await farewell(this.#app, leave, this.#before, deadline);
   }
+
+  stay(): void {
+    this.#pipeline?.stay();
+  }
+
+  /** There is always room for them. */
+  expect(): void {}
 
   snapshot(): ExecutorSnapshot {
     return { served: this.#pipeline?.served ?? 0 };

@@ -7,16 +7,33 @@ import { closeDescriptor } from '../os/descriptor.js';
 import type { WorkerSettings } from '../process/settings.js';
 import type { Tell } from './executor.js';
 import { Thread } from './thread.js';
-import { deathOf, heapLimit, isHello, outOfMemory, sharedCounters, slot, type ThreadData } from './thread-messages.js';
+import {
+  deathOf,
+  type Handed,
+  heapLimit,
+  isHello,
+  outOfMemory,
+  sharedCounters,
+  slot,
+  type ThreadData,
+} from './thread-messages.js';
 import type { ThreadWatch } from './thread-watch.js';
 
 export const threadFile = fileURLToPath(new URL('../executor/thread-entry.cjs', import.meta.url));
+
+/** How it is told to end. */
+export interface Farewell {
+  /** Milliseconds. */
+  readonly ms: number;
+  /** Its connection is given to others, if it can be. */
+  readonly carries: boolean;
+}
 
 export interface End {
   /** Requests. */
   readonly served: number;
   /** The connection that it was given and has not taken: it is the caller's again. */
-  readonly left?: number;
+  readonly left?: Handed;
   /** Why it ended, where it took none. */
   readonly reason: string;
 }
@@ -24,17 +41,19 @@ export interface End {
 export class LoneThread {
   /** The channel to it; undefined until it has said its first word. */
   thread: Thread | undefined;
+  /** It has loaded the app. */
+  isReady = false;
   /** Settles when it has ended. Never rejects. */
   readonly ended: Promise<End>;
   readonly #counters = sharedCounters();
   readonly #worker: Worker;
-  #fd: number | undefined;
-  #drainMs: number | undefined;
+  #handed: Handed | undefined;
+  #drain: Farewell | undefined;
   #hasEnded = false;
 
   /**
    * @param berth where it keeps record
-   * @param fd the connection, which belongs to it from now on; undefined for one that waits for it
+   * @param handed the connection, which belongs to it from now on; undefined for one that waits for it
    * @throws when the system refuses another thread; the descriptor is closed then
    */
   constructor(
@@ -43,11 +62,12 @@ export class LoneThread {
     watch: ThreadWatch,
     berth: Berth,
     watched: () => Watched,
-    fd?: number,
+    handed?: Handed,
+    onReady?: () => void,
   ) {
-    this.#fd = fd;
+    this.#handed = handed;
     const { place } = berth;
-    const only = { ...(fd !== undefined && { fd }), taken: this.#counters, place };
+    const only = { ...(handed && { handed }), taken: this.#counters, place };
     try {
       const { maxThreadHeap } = settings;
       this.#worker = new Worker(threadFile, {
@@ -56,7 +76,7 @@ export class LoneThread {
       });
     } catch (error) {
       berth.leave();
-      if (fd !== undefined) closeDescriptor(fd);
+      if (handed) closeDescriptor(handed.fd);
       throw error;
     }
     const worker = this.#worker;
@@ -66,11 +86,16 @@ export class LoneThread {
       if (!isHello(message)) return;
       const thread = new Thread(message, tell);
       this.thread = thread;
-      if (fd === undefined && this.#fd !== undefined) thread.say({ type: 'serve', fd: this.#fd });
+      if (!handed && this.#handed) thread.say({ type: 'serve', handed: this.#handed });
       thread.say({ type: 'beware', watched: watched() });
-      if (this.#drainMs !== undefined) thread.say({ type: 'drain', ms: this.#drainMs });
+      if (this.#drain) thread.say({ type: 'drain', ...this.#drain });
       thread.ready.then(
-        () => this.#hasEnded || watch.watch(threadId, this.#counters, () => void worker.terminate()),
+        () => {
+          if (this.#hasEnded) return;
+          watch.watch(threadId, this.#counters, () => void worker.terminate());
+          this.isReady = true;
+          onReady?.();
+        },
         (error: Error) => {
           reason = error.message;
           void worker.terminate();
@@ -87,26 +112,26 @@ export class LoneThread {
       worker.on('exit', () => {
         this.#hasEnded = true;
         watch.forget(threadId);
-        const event = this.#drainMs === undefined ? 'request-lost' : 'request-cut';
+        const event = this.#drain === undefined ? 'request-lost' : 'request-cut';
         for (const request of berth.leave()) tell({ event, tid: threadId, ...request });
         this.thread?.close();
         const isTaken = Atomics.load(this.#counters, slot.taken) > 0;
-        const left = isTaken ? undefined : this.#fd;
-        ended({ served: this.thread?.served ?? 0, reason, ...(left !== undefined && { left }) });
+        const left = isTaken ? undefined : this.#handed;
+        ended({ served: this.thread?.served ?? 0, reason, ...(left && { left }) });
       });
     });
   }
 
   /** Gives it its connection, which belongs to it from now on. @returns false when it has ended; nothing was given */
-  serve(fd: number): boolean {
+  serve(handed: Handed): boolean {
     if (this.#hasEnded) return false;
-    this.#fd = fd;
-    this.thread?.say({ type: 'serve', fd });
+    this.#handed = handed;
+    this.thread?.say({ type: 'serve', handed });
     return true;
   }
 
-  drain(ms: number): void {
-    this.#drainMs = ms;
-    this.thread?.say({ type: 'drain', ms });
+  drain(farewell: Farewell): void {
+    this.#drain = farewell;
+    this.thread?.say({ type: 'drain', ...farewell });
   }
 }

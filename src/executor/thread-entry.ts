@@ -1,6 +1,5 @@
 // The inside of a thread: loads the app and runs connections inline, like a process of its own. In a pool it is
 // piscina's task file, and a task is a connection; alone it serves the one connection it was started for.
-import { Socket } from 'node:net';
 import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads';
 import { now, until, within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
@@ -8,13 +7,23 @@ import { errorRecord } from '../events.js';
 import { openDeck } from '../flight/deck.js';
 import { nothingWatched } from '../flight/watchlist.js';
 import { Acceptor } from '../os/acceptor.js';
+import { socketOn } from '../os/node-socket.js';
+import { noteRequests, type Relay } from '../os/relay.js';
 import { lookEvery } from '../upkeep/scaler.js';
 import type { Tell } from './executor.js';
 import type { Leave } from './farewell.js';
 import { beat } from './heartbeat.js';
 import { Inline } from './inline.js';
 import { confessing } from './stuck.js';
-import { type FromThread, type Hello, nobody, slot, type ThreadData, type ToThread } from './thread-messages.js';
+import {
+  type FromThread,
+  type Handed,
+  type Hello,
+  nobody,
+  slot,
+  type ThreadData,
+  type ToThread,
+} from './thread-messages.js';
 
 /** Served requests are reported this often while there are any (milliseconds). */
 const reportEvery = 1000;
@@ -42,10 +51,10 @@ let draining = false;
 let loading: Promise<void> = Promise.resolve();
 
 /** A descriptor that was dup'ed for this thread and now belongs to it. */
-const serve = (fd: number): Promise<void> => {
-  if (fd === nobody) return Promise.resolve();
+const serve = ({ fd, requests }: Handed): Promise<void> => {
+  if (fd === nobody.fd) return Promise.resolve();
   if (!take()) return Promise.resolve();
-  return executor?.run(new Socket({ fd, readable: true, writable: true, allowHalfOpen: true })) ?? Promise.resolve();
+  return executor?.run(noteRequests(socketOn(fd), requests)) ?? Promise.resolve();
 };
 
 /** False if whoever handed it over has lost patience and given it to somebody else: then it is not ours. */
@@ -62,11 +71,12 @@ const handlers: { readonly [T in ToThread['type']]: (message: Extract<ToThread, 
     loading = load(message);
   },
   // Without an app it is not taken, and whoever gave it sees to it.
-  serve: ({ fd }) => void loading.then(() => executor && serveOnly(fd)),
-  drain: ({ ms }) => void drain(ms, 'told'),
+  serve: ({ handed }) => void loading.then(() => executor && serveOnly(handed)),
+  drain: ({ ms, carries }) => void drain(ms, 'told', carries),
+  stay: () => executor?.stay(),
   'idle?': () => say({ type: 'idle', ms: executor?.idleFor() ?? -1 }),
   shed: () => executor?.shed(),
-  accept: ({ listen }) => accept(listen),
+  accept: ({ listen, relay }) => accept(listen, relay),
   beware: (message) => {
     watched = message.watched;
     starting?.beware(watched);
@@ -99,11 +109,11 @@ async function load(message: Extract<ToThread, { type: 'load' }>): Promise<void>
     return;
   }
   executor = inline;
-  if (only?.fd !== undefined) serveOnly(only.fd);
+  if (only?.handed) serveOnly(only.handed);
   say({ type: 'ready' });
 }
 
-function accept(listen: readonly number[]): void {
+function accept(listen: readonly number[], relay: Relay | undefined): void {
   acceptor = new Acceptor({
     fds: listen,
     backlog: settings.backlog,
@@ -112,24 +122,25 @@ function accept(listen: readonly number[]): void {
     handOver: false,
     serve: (socket) => executor?.run(socket) ?? Promise.resolve(),
     onCrowded: () => executor?.shed(),
+    relay,
   });
   if (draining) acceptor.close();
   else acceptor.start();
 }
 
 /** The one connection that this thread is for. */
-function serveOnly(fd: number): void {
-  void serve(fd).then(() => drain(farewellMs, 'done'));
+function serveOnly(handed: Handed): void {
+  void serve(handed).then(() => drain(farewellMs, 'done', false));
 }
 
-async function drain(ms: number, leave: Leave): Promise<void> {
+async function drain(ms: number, leave: Leave, carries: boolean): Promise<void> {
   if (draining) return;
   draining = true;
   acceptor?.close();
   // The connection that this thread was started for is served, even if the app is still loading.
   const deadline = now() + ms;
   await within(ms, loading);
-  await executor?.drain(until(deadline), leave);
+  await executor?.drain(until(deadline), leave, carries);
   report();
   say({ type: 'drained' });
   if (only) process.exit();

@@ -1,6 +1,7 @@
 // What a worker process and one of its threads say to each other, on a channel of their own.
 import type { MessagePort, ResourceLimits } from 'node:worker_threads';
 import type { Place } from '../flight/deck.js';
+import type { Relay } from '../os/relay.js';
 import type { FromWorker, ToWorker } from '../process/messages.js';
 import type { ThreadSettings } from '../process/settings.js';
 
@@ -8,10 +9,17 @@ export type ToThread =
   /** Load the app. */
   | ({ type: 'load'; maxConnections: number } & Provisions)
   /** Now that you are ready, accept on these descriptors, which belong to you until you drain. */
-  | { type: 'accept'; listen: readonly number[] }
+  | { type: 'accept'; listen: readonly number[]; relay: Relay | undefined }
   /** Serve this connection, which now belongs to you, and end with it. */
-  | { type: 'serve'; fd: number }
-  | Extract<ToWorker, { type: 'drain' | 'idle?' | 'shed' | 'beware' }>;
+  | { type: 'serve'; handed: Handed }
+  | Extract<ToWorker, { type: 'drain' | 'stay' | 'idle?' | 'shed' | 'beware' }>;
+
+/** A connection, as the task of a thread. */
+export interface Handed {
+  readonly fd: number;
+  /** Requests that have been answered on it. */
+  readonly requests: number;
+}
 
 export type FromThread =
   | Extract<FromWorker, { type: 'ready' | 'failed' | 'served' | 'load' | 'idle' | 'event' }>
@@ -28,7 +36,7 @@ export interface Hello {
 export interface ThreadData {
   readonly settings: ThreadSettings;
   /** Of a thread that is for one connection: that, if it is there already; absent in a pool. */
-  readonly only?: { readonly fd?: number } & Provisions;
+  readonly only?: { readonly handed?: Handed } & Provisions;
 }
 
 /** What each thread has of its own. */
@@ -58,8 +66,8 @@ export function deathOf({ code, message }: NodeJS.ErrnoException): string {
 
 export const outOfMemory = 'ERR_WORKER_OUT_OF_MEMORY';
 
-/** A task of this descriptor is none. */
-export const nobody = -1;
+/** A task that is none. */
+export const nobody: Handed = { fd: -1, requests: 0 };
 
 /** What went wrong with a thread that is gone and was never ready. */
 export const endedLoading = 'the app ended its thread while it was loading (does it call process.exit?)';

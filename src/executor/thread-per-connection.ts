@@ -2,19 +2,26 @@
 import type { Socket } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { BackOff } from '../back-off.js';
+import { first } from '../balance/first.js';
 import { shedder } from '../balance/shedder.js';
 import { within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { Berths } from '../flight/berths.js';
 import { unmapped } from '../flight/deck.js';
 import { nothingWatched, type Watched } from '../flight/watchlist.js';
-import { closeDescriptor, detach } from '../os/descriptor.js';
+import { closeDescriptor } from '../os/descriptor.js';
+import { detach } from '../os/node-socket.js';
+import { requestsBefore } from '../os/relay.js';
 import type { WorkerSettings } from '../process/settings.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
-import { type End, LoneThread, threadFile } from './lone-thread.js';
+import type { Leave } from './farewell.js';
+import { type End, type Farewell, LoneThread, threadFile } from './lone-thread.js';
 import { lastWord, Thread } from './thread.js';
-import { endedLoading, isHello, type ThreadData } from './thread-messages.js';
+import { endedLoading, type Handed, isHello, type ThreadData } from './thread-messages.js';
 import { type ThreadWatch, watchOf } from './thread-watch.js';
+
+/** Spares that are kept while connections of others come. */
+const forOthers = 1;
 
 export class ThreadPerConnection implements Executor {
   readonly #settings: WorkerSettings;
@@ -28,7 +35,10 @@ export class ThreadPerConnection implements Executor {
   #watched = nothingWatched;
   #served = 0;
   /** What a thread that starts in the middle of a drain is told at once. */
-  #drainMs: number | undefined;
+  #drain: Farewell | undefined;
+  /** Connections of others are about to come. */
+  #isExpecting = false;
+  #onSpares = (_: number): void => {};
 
   constructor(settings: WorkerSettings, tell: Tell) {
     this.#settings = settings;
@@ -57,6 +67,16 @@ export class ThreadPerConnection implements Executor {
     this.#refill();
   }
 
+  onSpares(told: (count: number) => void): void {
+    this.#onSpares = told;
+  }
+
+  expect(isExpecting: boolean): void {
+    this.#isExpecting = isExpecting;
+    this.#refill();
+    this.#tellSpares();
+  }
+
   async run(socket: Socket): Promise<void> {
     try {
       await this.#serve(socket);
@@ -65,11 +85,15 @@ export class ThreadPerConnection implements Executor {
     }
   }
 
-  async drain(ms: number): Promise<void> {
-    this.#drainMs = ms;
-    for (const thread of this.#threads) thread.drain(ms);
+  async drain(ms: number, _: Leave, carries: boolean): Promise<void> {
+    this.#drain = { ms, carries };
+    for (const thread of this.#threads) thread.drain(this.#drain);
     this.#spares.clear();
     await within(ms + lastWord, Promise.all([...this.#threads].map(({ ended }) => ended)));
+  }
+
+  stay(): void {
+    for (const thread of this.#channels()) thread.say({ type: 'stay' });
   }
 
   snapshot(): ExecutorSnapshot {
@@ -91,19 +115,21 @@ export class ThreadPerConnection implements Executor {
   async #serve(socket: Socket): Promise<void> {
     const fd = detach(socket);
     if (fd === undefined) return;
-    const [spare] = this.#spares;
+    const handed = { fd, requests: requestsBefore(socket) };
+    const spare = first(this.#spares, ({ isReady }) => isReady);
     if (spare) this.#spares.delete(spare);
-    let end = await this.#given(spare, fd);
+    let end = await this.#given(spare, handed);
     // A spare that died before it took the connection has cost its client nothing: it gets a thread of its own.
-    if (spare && end.left !== undefined && this.#drainMs === undefined) end = await this.#given(undefined, end.left);
-    if (end.left === undefined) return;
-    closeDescriptor(end.left);
+    if (spare && end.left && !this.#drain) end = await this.#given(undefined, end.left);
+    if (!end.left) return;
+    closeDescriptor(end.left.fd);
     this.#tell({ event: 'connection-lost', reason: end.reason });
   }
 
-  #given(spare: LoneThread | undefined, fd: number): Promise<End> {
-    const thread = spare?.serve(fd) ? spare : this.#start(fd);
+  #given(spare: LoneThread | undefined, handed: Handed): Promise<End> {
+    const thread = spare?.serve(handed) ? spare : this.#start(handed);
     this.#refill();
+    this.#tellSpares();
     return thread.ended;
   }
 
@@ -111,28 +137,40 @@ export class ThreadPerConnection implements Executor {
   #refill(): void {
     const later = (): void => void setTimeout(() => this.#refill(), this.#backOff.died(0)).unref();
     try {
-      while (this.#drainMs === undefined && this.#spares.size < this.#settings.spares) {
+      const { spares } = this.#settings;
+      const wanted = this.#isExpecting ? Math.max(spares, forOthers) : spares;
+      while (!this.#drain && this.#spares.size < wanted) {
         const spare = this.#start();
         this.#spares.add(spare);
         // One that ends without ever having had a connection is replaced, later and later.
-        void spare.ended.then(() => this.#spares.delete(spare) && later());
+        void spare.ended.then(() => {
+          if (!this.#spares.delete(spare)) return;
+          this.#tellSpares();
+          later();
+        });
       }
     } catch {
       later(); // the system refuses another thread; a connection can still have one of its own when it comes
     }
   }
 
-  #start(fd?: number): LoneThread {
+  /** Of those that could take a connection of others at once. */
+  #tellSpares(): void {
+    this.#onSpares(this.#isExpecting ? [...this.#spares].filter(({ isReady }) => isReady).length : 0);
+  }
+
+  #start(handed?: Handed): LoneThread {
     const thread = new LoneThread(
       this.#settings,
       this.#tell,
       this.#watch,
       this.#berths.take(),
       () => this.#watched,
-      fd,
+      handed,
+      () => this.#tellSpares(),
     );
     this.#threads.add(thread);
-    if (this.#drainMs !== undefined) thread.drain(this.#drainMs);
+    if (this.#drain) thread.drain(this.#drain);
     void thread.ended.then(({ served }) => {
       this.#threads.delete(thread);
       this.#served += served;

@@ -13,13 +13,25 @@ import { ExitCode, StartupError } from '../errors.js';
 import { type Berth, Berths } from '../flight/berths.js';
 import { mapped } from '../flight/deck.js';
 import { nothingWatched, type Watched } from '../flight/watchlist.js';
-import { closeDescriptor, detach, duplicate } from '../os/descriptor.js';
+import { closeDescriptor, duplicate } from '../os/descriptor.js';
+import { detach } from '../os/node-socket.js';
+import { doorOf, postWhen, requestsBefore } from '../os/relay.js';
 import type { WorkerSettings } from '../process/settings.js';
 import { Recycler, type Renewable } from '../upkeep/recycler.js';
 import { lookEvery, Scaler } from '../upkeep/scaler.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
+import type { Leave } from './farewell.js';
 import { lastWord, Thread } from './thread.js';
-import { deathOf, endedLoading, heapLimit, isHello, nobody, slot, type ThreadData } from './thread-messages.js';
+import {
+  deathOf,
+  endedLoading,
+  type Handed,
+  heapLimit,
+  isHello,
+  nobody,
+  slot,
+  type ThreadData,
+} from './thread-messages.js';
 import { type ThreadWatch, watchOf } from './thread-watch.js';
 
 const threadFile = fileURLToPath(new URL('../executor/thread-entry.cjs', import.meta.url));
@@ -29,6 +41,9 @@ const sweepEvery = 250;
 
 /** After the system refused a thread it is asked again so much later (milliseconds). */
 const wantMs = 500;
+
+/** No thread has this number. */
+const noThread = -1;
 
 export class ThreadPool implements Executor, Renewable<Thread> {
   readonly #settings: WorkerSettings;
@@ -54,12 +69,15 @@ export class ThreadPool implements Executor, Renewable<Thread> {
   #watching: NodeJS.Timeout | undefined;
   #pool: Piscina | undefined;
   /** The thread that was chosen for the task that is being submitted. */
-  #chosen = nobody;
+  #chosen = noThread;
   /** How long a new thread waits before it loads the app, for others have died young (milliseconds). */
   #delay = 0;
   #servedByTheDead = 0;
   #onBootFailure: ((error: Error) => void) | undefined;
   #draining = false;
+  #carries = false;
+  /** Connections are not given to others, not even by threads that are replaced. */
+  #stays = false;
 
   constructor(settings: WorkerSettings, tell: Tell) {
     this.#settings = settings;
@@ -127,22 +145,32 @@ export class ThreadPool implements Executor, Renewable<Thread> {
   async run(socket: Socket): Promise<void> {
     try {
       const fd = detach(socket);
-      if (fd !== undefined) await this.#give(fd);
+      if (fd !== undefined) await this.#give({ fd, requests: requestsBefore(socket) });
     } catch (error) {
       this.#tell({ event: 'connection-lost', reason: (error as Error).message });
     }
   }
 
-  async drain(ms: number): Promise<void> {
+  async drain(ms: number, _: Leave, carries: boolean): Promise<void> {
     this.#draining = true;
+    this.#carries = carries;
     this.#recycler.stop();
     clearInterval(this.#sweeping);
     clearInterval(this.#watching);
     const threads = [...this.#threads.values()];
-    for (const thread of threads) thread.say({ type: 'drain', ms });
+    for (const thread of threads) thread.say({ type: 'drain', ms, carries });
     // A thread that is stuck cannot say that it has given up.
     await within(ms + lastWord, Promise.all(threads.map(({ drained }) => drained)));
   }
+
+  stay(): void {
+    this.#carries = false;
+    this.#stays = true;
+    for (const thread of this.#threads.values()) thread.say({ type: 'stay' });
+  }
+
+  /** There is always room for them. */
+  expect(): void {}
 
   snapshot(): ExecutorSnapshot {
     const living = [...this.#threads.values()].reduce((sum, { served }) => sum + served, 0);
@@ -219,7 +247,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
   /** One thread more. Piscina starts one for a task that none of its threads takes. */
   #grow(): void {
     const never = new AbortController();
-    this.#chosen = nobody;
+    this.#chosen = noThread;
     this.#pool?.run(nobody, { signal: never.signal }).catch(() => {});
     never.abort();
   }
@@ -229,7 +257,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     const { gracefulTimeout } = this.#settings;
     thread.isLeaving = true;
     this.#watch.forget(thread.id);
-    thread.say({ type: 'drain', ms: gracefulTimeout });
+    thread.say({ type: 'drain', ms: gracefulTimeout, carries: !this.#stays });
     void within(gracefulTimeout + lastWord, thread.drained).then(() => this.#terminate(thread));
   }
 
@@ -258,7 +286,8 @@ export class ThreadPool implements Executor, Renewable<Thread> {
       this.#watch.watch(thread.id, thread.taken, () => this.#terminate(thread));
       if (this.#settings.threadAccept === 'shared') {
         // Node closes them when the thread ends, however it does.
-        thread.say({ type: 'accept', listen: this.#settings.listen.map(duplicate) });
+        const { listen, relay } = this.#settings;
+        thread.say({ type: 'accept', listen: listen.map(duplicate), relay: doorOf(relay) });
       }
       for (const serve of this.#waiting.splice(0)) serve();
     } catch (error) {
@@ -280,13 +309,13 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     this.#tell({ event: 'thread-unfit', tid: thread.id, reason, retryInMs: this.#delay });
   }
 
-  /** Gives the connection behind `fd` to a thread, or to another one if that dies before it took it. */
-  async #give(fd: number): Promise<void> {
+  /** Gives the connection to a thread, or to another one if that dies before it took it. */
+  async #give(handed: Handed): Promise<void> {
     const thread = this.#balance(responsive(this.ready));
     if (!thread) {
-      if (this.#draining) return closeDescriptor(fd);
+      if (this.#draining) return this.#letGo(handed);
       await new Promise<void>((served) => this.#waiting.push(served));
-      return this.#give(fd);
+      return this.#give(handed);
     }
     let revoke = (): void => {};
     const revoked = new Promise<void>((taken) => {
@@ -295,20 +324,27 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     const place = thread.post(revoke);
     thread.active++;
     this.#chosen = thread.id;
-    const ended = this.#run(fd)
+    const ended = this.#run(handed)
       .then((outcome) => (outcome === 'died' && Atomics.load(thread.taken, slot.taken) <= place ? 'untaken' : 'ended'))
       .finally(() => {
         thread.settle(place);
         thread.active--;
       });
     const outcome = await Promise.race([ended, revoked]);
-    if (outcome !== 'ended') return this.#give(fd);
+    if (outcome !== 'ended') return this.#give(handed);
+  }
+
+  /** There is no thread for it any more. */
+  async #letGo({ fd, requests }: Handed): Promise<void> {
+    const { relay } = this.#settings;
+    if (relay) await postWhen(() => this.#carries, relay, fd, requests);
+    closeDescriptor(fd);
   }
 
   /** Tasks are taken in the order in which they were posted. */
-  async #run(fd: number): Promise<'ended' | 'died'> {
+  async #run(handed: Handed): Promise<'ended' | 'died'> {
     try {
-      await this.#pool?.run(fd);
+      await this.#pool?.run(handed);
       return 'ended';
     } catch {
       return 'died'; // the thread has

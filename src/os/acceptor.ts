@@ -3,6 +3,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { now } from '../clock.js';
 import { closeDescriptor, duplicate, isReadable } from './descriptor.js';
+import { offerSeats, type Relay, receive, relayBacklog, takeSeat } from './relay.js';
 
 export interface AcceptorOptions {
   /** Descriptors of listening sockets; the acceptor owns them from now on. */
@@ -19,6 +20,10 @@ export interface AcceptorOptions {
   readonly serve: (socket: Socket) => Promise<void>;
   /** The limit is reached and a client is waiting in the backlog; called again until that changes. */
   readonly onCrowded: () => void;
+  /** Where connections come from that others give away; undefined for nowhere. */
+  readonly relay?: Relay | undefined;
+  /** Take of those only as many as `seats` says, at first none; otherwise any. */
+  readonly byOffer?: boolean;
 }
 
 /**
@@ -30,12 +35,16 @@ const nap = 0.05;
 const lately = 100;
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
+/** So many connections may be on their way to an acceptor that takes any. */
+const ample = 16;
+
 /** How often a full house looks whether somebody waits outside (milliseconds). */
 const lookEvery = 100;
 
 export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #doors: Door[];
+  #reception: Reception | undefined;
   #active = 0;
   /** The most connections that there were lately, and since when. */
   #crest = 0;
@@ -44,8 +53,19 @@ export class Acceptor {
   #looking: NodeJS.Timeout | undefined;
 
   constructor(options: AcceptorOptions) {
+    const { fds, backlog, handOver, relay, byOffer = false } = options;
     this.#options = options;
-    this.#doors = options.fds.map((fd) => new Door(fd, options, this.#accept));
+    this.#doors = fds.map((fd) => new Door(fd, backlog, handOver, this.#accept));
+    if (!relay) return;
+    this.#reception = new Reception(relay, byOffer ? 0 : ample, (letter) => {
+      const socket = receive(relay, letter, handOver);
+      if (socket) this.#accept(socket);
+    });
+  }
+
+  /** So many connections that others give away could be served well now. Only with `byOffer`. */
+  set seats(count: number) {
+    if (this.#reception) this.#reception.seats = count;
   }
 
   /** Connections that were accepted here and have not ended. */
@@ -68,6 +88,7 @@ export class Acceptor {
     this.#wanted = false;
     clearInterval(this.#looking);
     for (const door of this.#doors) door.remove();
+    this.#reception?.remove();
   }
 
   readonly #accept = (socket: Socket): void => {
@@ -95,6 +116,8 @@ export class Acceptor {
       if (open) door.open();
       else door.shut();
     }
+    if (open) this.#reception?.open();
+    else this.#reception?.shut();
     clearInterval(this.#looking);
     if (open || !this.#wanted) return;
     this.#looking = setInterval(() => {
@@ -105,15 +128,18 @@ export class Acceptor {
 
 /** One listening socket. Node can only stop to accept by closing a descriptor, so another copy is kept. */
 class Door {
-  readonly #options: AcceptorOptions;
+  readonly #backlog: number;
+  readonly #isPaused: boolean;
   readonly #onConnection: (socket: Socket) => void;
   /** The descriptor that an open door polls, or that a shut one keeps; -1 once it is removed. */
   #fd: number;
   #server: Server | undefined;
 
-  constructor(fd: number, options: AcceptorOptions, onConnection: (socket: Socket) => void) {
+  /** @param isPaused the bytes of a connection are left unread */
+  constructor(fd: number, backlog: number, isPaused: boolean, onConnection: (socket: Socket) => void) {
     this.#fd = fd;
-    this.#options = options;
+    this.#backlog = backlog;
+    this.#isPaused = isPaused;
     this.#onConnection = onConnection;
   }
 
@@ -125,7 +151,7 @@ class Door {
   open(): void {
     if (this.#server || this.#fd < 0) return;
     // As http.Server does for the sockets that it accepts itself.
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: this.#options.handOver });
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: this.#isPaused });
     this.#server.on('connection', this.#onConnection);
     const server = this.#server;
     server.on('error', (error) => {
@@ -133,7 +159,7 @@ class Door {
       // open is not to be survived: whoever replaces this process has a sound one.
       if (!server.listening) throw error;
     });
-    this.#server.listen({ fd: this.#fd, backlog: this.#options.backlog });
+    this.#server.listen({ fd: this.#fd }, this.#backlog); // among the options it would be ignored
   }
 
   shut(): void {
@@ -153,5 +179,60 @@ class Door {
     else if (this.#fd >= 0) closeDescriptor(this.#fd);
     this.#server = undefined;
     this.#fd = -1;
+  }
+}
+
+/** The door of a relay, and the seats that are offered in front of it. */
+class Reception {
+  readonly #relay: Relay;
+  readonly #door: Door;
+  #wanted: number;
+  #offered = 0;
+  #isOpen = false;
+
+  /** @param standing seats that it always keeps offered; 0 where `seats` says how many */
+  constructor(relay: Relay, standing: number, onLetter: (letter: Socket) => void) {
+    this.#relay = relay;
+    this.#wanted = standing;
+    this.#door = new Door(relay.fd, relayBacklog, true, (letter) => {
+      this.#offered = Math.max(0, this.#offered - 1);
+      this.#wanted = standing > 0 ? standing : Math.max(0, this.#wanted - 1);
+      this.#offer();
+      onLetter(letter);
+    });
+  }
+
+  set seats(count: number) {
+    this.#wanted = count;
+    this.#offer();
+  }
+
+  open(): void {
+    this.#isOpen = true;
+    this.#door.open();
+    this.#offer();
+  }
+
+  shut(): void {
+    this.#isOpen = false;
+    this.#offer();
+    this.#door.shut();
+  }
+
+  remove(): void {
+    this.#isOpen = false;
+    this.#offer();
+    this.#door.remove();
+  }
+
+  /**
+   * Offers what is missing, and takes back what is too much. Who has got a seat already is let in all the same, by
+   * us when we open again or by somebody else.
+   */
+  #offer(): void {
+    const wanted = this.#isOpen ? this.#wanted : 0;
+    offerSeats(this.#relay, wanted - this.#offered);
+    for (let count = this.#offered; count > wanted && takeSeat(this.#relay); count--);
+    this.#offered = wanted;
   }
 }

@@ -1,7 +1,6 @@
-// File descriptors as Node does not show them: the number behind a socket, a copy of it, its end.
+// File descriptors as Node does not show them: a copy of one, its end, whether there is something to read.
 // An fd number handed to somebody belongs to them: whoever holds it when something fails closes it.
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
-import type { Socket } from 'node:net';
 import { platform } from 'node:process';
 import { checked, libc } from './libc.js';
 
@@ -13,26 +12,6 @@ const POLLIN = 1;
 const POLLOUT = 4;
 /** fcntl(2): duplicates and sets close-on-exec in one call, so that no child of the app ever inherits a client. */
 const F_DUPFD_CLOEXEC = platform === 'darwin' ? 67 : 1030;
-
-/**
- * Takes a connection out of Node's hands: a descriptor of it that belongs to the caller; `socket` is destroyed, which
- * closes one of two descriptors and sends nothing. undefined if it was closed already.
- * @throws SystemCallError (EMFILE); then the connection is closed
- */
-export function detach(socket: Socket): number | undefined {
-  try {
-    const fd = descriptorOf(socket);
-    return fd === undefined ? undefined : duplicate(fd);
-  } finally {
-    socket.destroy();
-  }
-}
-
-/** The descriptor behind a connected socket, or undefined once it is closed. Node keeps it in a private field. */
-function descriptorOf(socket: Socket): number | undefined {
-  const handle = (socket as unknown as { _handle: { fd?: number } | null })._handle;
-  return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined;
-}
 
 /** A second descriptor for the same open file, closed on exec. @throws SystemCallError (EMFILE, EBADF) */
 export function duplicate(fd: number): number {
@@ -63,9 +42,12 @@ export function socketPair(): readonly [number, number] {
   return fds;
 }
 
-/** Whether there is something to read from `fd`; on a listening socket, a client in the queue (poll(2)). */
-export function isReadable(fd: number): boolean {
-  return poll(fd, POLLIN, 0);
+/**
+ * Whether there is something to read from `fd`; on a listening socket, a client in the queue (poll(2)). Waits for it up
+ * to `ms` milliseconds.
+ */
+export function isReadable(fd: number, ms = 0): boolean {
+  return poll(fd, POLLIN, ms);
 }
 
 /** Whether a write to `fd` is taken, or fails, at once; waits for that up to `ms` milliseconds. */

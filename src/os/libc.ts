@@ -8,6 +8,9 @@ interface Libc {
   setsockopt(fd: number, level: number, option: number, value: Buffer, length: number): number;
   bind(fd: number, address: Buffer, length: number): number;
   listen(fd: number, backlog: number): number;
+  connect(fd: number, address: Buffer, length: number): number;
+  sendmsg(fd: number, header: Buffer, flags: number): number;
+  recvmsg(fd: number, header: Buffer, flags: number): number;
   getsockname(fd: number, address: Buffer, length: Buffer): number;
   sendto(fd: number, data: Buffer, length: number, flags: number, address: Buffer, size: number): number;
   fcntl(fd: number, command: number, type: 'int', value: number): number;
@@ -18,6 +21,7 @@ interface Libc {
   sched_setscheduler?(pid: number, policy: number, parameters: Buffer): number;
   umask(mask: number): number;
   /** Not on macOS. */
+  eventfd?(value: number, flags: number): number;
   memfd_create?(name: string, flags: number): number;
   mmap(address: bigint, length: number, protection: number, flags: number, fd: number, offset: number): bigint;
   close(fd: number): number;
@@ -61,6 +65,9 @@ function load(): Libc {
     setsockopt: library.func('int setsockopt(int, int, int, const void*, uint32_t)'),
     bind: library.func('int bind(int, const void*, uint32_t)'),
     listen: library.func('int listen(int, int)'),
+    connect: library.func('int connect(int, const void*, uint32_t)'),
+    sendmsg: library.func('long sendmsg(int, const void*, int)'),
+    recvmsg: library.func('long recvmsg(int, void*, int)'),
     getsockname: library.func('int getsockname(int, void*, void*)'),
     sendto: library.func('long sendto(int, const void*, unsigned long, int, const void*, uint32_t)'),
     fcntl: library.func('int fcntl(int, int, ...)'),
@@ -70,6 +77,7 @@ function load(): Libc {
     ...(platform === 'linux' && {
       sched_setscheduler: library.func('int sched_setscheduler(int, int, const void*)'),
       memfd_create: library.func('int memfd_create(const char*, uint32_t)'),
+      eventfd: library.func('int eventfd(uint32_t, int)'),
     }),
     mmap: library.func('void* mmap(void*, unsigned long, int, int, int, long)'),
     umask: library.func('int umask(int)'),

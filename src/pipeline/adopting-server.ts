@@ -36,6 +36,30 @@ export function adopt(server: AdoptingServer, socket: Socket): void {
   server.emit('connection', socket);
 }
 
+/**
+ * The same for a connection that was carried over between two requests: Node hears of it when its next request begins,
+ * as it would not give a connection on which nothing has come for longer than that may take.
+ * @param onBegin called then
+ */
+export function adoptResting(server: AdoptingServer, socket: Socket, onBegin: () => void): void {
+  socket.allowHalfOpen = true;
+  const forget = (): void => {
+    socket.off('readable', look).off('timeout', leave).off('error', leave);
+  };
+  const leave = (): void => {
+    forget();
+    socket.destroy();
+  };
+  const look = (): void => {
+    if (socket.readableLength > 0) {
+      forget();
+      onBegin();
+      server.emit('connection', socket);
+    } else leave(); // its client has gone
+  };
+  socket.on('readable', look).on('timeout', leave).on('error', leave);
+}
+
 /** Stops the watching. Node reports that the server was not listening, which is so. */
 export function retire(server: AdoptingServer): void {
   server.close(() => {});

@@ -1,6 +1,6 @@
 // One adopted connection: which request it is at, and for how long its client has kept the server waiting.
 // It decides nothing and closes nothing.
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RequestInFlight } from '../events.js';
 import { shortened } from '../flight/fingerprint.js';
@@ -13,6 +13,8 @@ const key = Symbol('mpserve.connection');
 
 export class Connection {
   readonly socket: Socket;
+  /** That have begun on it, here or where it was carried over from. */
+  requests: number;
   /** When it has been idle for too long, on the clock of `clock.ts`; `KeepAlive` sets it. */
   idleUntil = Number.POSITIVE_INFINITY;
   #request: IncomingMessage | undefined;
@@ -25,8 +27,9 @@ export class Connection {
   #moved = 0;
   #movedAt: number;
 
-  constructor(socket: Socket, now: number) {
+  constructor(socket: Socket, requests: number, now: number) {
     this.socket = socket;
+    this.requests = requests;
     this.#movedAt = now;
     (socket as Keyed)[key] = this;
   }
@@ -40,6 +43,7 @@ export class Connection {
       this.#queued = this.#queued.filter(({ closed }) => !closed);
       this.#queued.push(response);
     }
+    this.requests++;
     this.#request = request;
     this.#reqId = response.reqId;
     this.#response = response;
@@ -66,6 +70,14 @@ export class Connection {
     return this.#response === undefined || this.#response.writableFinished || this.#response.destroyed;
   }
 
+  /** No request is being answered, none waits for it, and whatever was to be sent has been. */
+  get canRest(): boolean {
+    const { socket } = this;
+    const isOpen = socket.readable && socket.writable && !socket.destroyed;
+    const isEmpty = socket.readableLength === 0 && socket.writableLength === 0;
+    return isOpen && isEmpty && this.betweenRequests && this.#queued.every(({ closed }) => closed);
+  }
+
   /** The request that is being answered, or that made it another protocol; if any. */
   inFlight(now: number): RequestInFlight | undefined {
     const request = this.#request;
@@ -75,7 +87,7 @@ export class Connection {
   }
 
   /** The answer that is being made now, if any. */
-  get response(): ServerResponse | undefined {
+  get response(): NamedResponse | undefined {
     return this.betweenRequests ? undefined : this.#response;
   }
 

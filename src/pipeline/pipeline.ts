@@ -9,10 +9,12 @@ import type { Limits } from '../config/config.js';
 import { errorRecord, type RequestInFlight, type WorkerEvent, type WorkerIdentity } from '../events.js';
 import type { FlightDeck } from '../flight/deck.js';
 import type { Destination } from '../log/destination.js';
+import { type Relay, requestsBefore } from '../os/relay.js';
 import type { AccessLog } from './access-log.js';
-import { type AdoptingServer, adopt, createAdoptingServer, retire } from './adopting-server.js';
+import { type AdoptingServer, adopt, adoptResting, createAdoptingServer, retire } from './adopting-server.js';
 import { appLimits } from './app-limits.js';
 import type { BusyClock } from './busy.js';
+import { Carrier } from './carrier.js';
 import { Connection } from './connection.js';
 import { limitTime } from './deadline.js';
 import { Drain } from './drain.js';
@@ -37,6 +39,8 @@ export interface PipelineOptions {
   readonly busy: BusyClock | undefined;
   /** undefined: no record is kept of what the app is at. */
   readonly flights: FlightDeck | undefined;
+  /** Where connections go when this pipeline is drained; undefined where they cannot. */
+  readonly relay: Relay | undefined;
   /** For the access log. */
   readonly identity: WorkerIdentity;
   readonly tell: (event: WorkerEvent) => void;
@@ -63,7 +67,8 @@ export class Pipeline {
   readonly #shedding: Shedding;
   readonly #tell: PipelineOptions['tell'];
   readonly #nameRequest = createRequestIds();
-  readonly #drainQuiet: number;
+  readonly #limits: Limits;
+  #relay: Relay | undefined;
   #drain: Drain | undefined;
   #served = 0;
 
@@ -83,7 +88,8 @@ export class Pipeline {
     this.#keepAlive = new KeepAlive(this.#connections, limits.keepAliveTimeout);
     this.#shedding = new Shedding(this.#connections, maxConnections);
     this.#tell = tell;
-    this.#drainQuiet = limits.drainQuiet;
+    this.#limits = limits;
+    this.#relay = options.relay;
     this.#server = createAdoptingServer(limits);
     this.#server.on(
       'request',
@@ -102,7 +108,7 @@ export class Pipeline {
   adopt(socket: Socket): Promise<void> {
     return new Promise((ended) => {
       if (socket.destroyed) return ended();
-      const connection = new Connection(socket, now());
+      const connection = new Connection(socket, requestsBefore(socket), now());
       this.#connections.add(connection);
       this.#keepAlive.watch(connection);
       socket.once('close', () => {
@@ -112,7 +118,9 @@ export class Pipeline {
         ended();
       });
       this.#shedding.added();
-      adopt(this.#server, socket);
+      if (connection.requests === 0) adopt(this.#server, socket);
+      else this.#adoptResting(connection);
+      this.#drain?.look();
     });
   }
 
@@ -134,9 +142,19 @@ export class Pipeline {
     if (count > 0) this.#tell({ event: 'connections-shed', count });
   }
 
-  /** Finishes what is in flight; answers from now on end their connections. Aborting `deadline` cuts what is left. */
-  async drain(deadline: AbortSignal): Promise<void> {
-    this.#drain ??= new Drain(this.#connections, this.#drainQuiet, this.#tell);
+  /**
+   * Finishes what is in flight. Connections are given to others, or end with the next answer. Aborting `deadline` cuts
+   * what is left.
+   * @param carryMs for how long they may be given away (milliseconds); 0 is not at all
+   */
+  async drain(deadline: AbortSignal, carryMs: number): Promise<void> {
+    const relay = carryMs > 0 ? this.#relay : undefined;
+    this.#drain ??= new Drain(this.#connections, {
+      quiet: this.#limits.drainQuiet,
+      carrier: relay && new Carrier(relay, this.#server, this.#connections),
+      carryMs,
+      tell: this.#tell,
+    });
     await this.#drain.finish(deadline);
     this.#shedding.stop();
     this.#keepAlive.stop();
@@ -144,15 +162,34 @@ export class Pipeline {
     this.#accessLog?.flush();
   }
 
+  /** From now on connections are not given to others, not even in a drain that does. */
+  stay(): void {
+    this.#relay = undefined;
+    this.#drain?.stay();
+  }
+
+  /** It was carried over between two requests. */
+  #adoptResting(connection: Connection): void {
+    const { keepAliveTimeout } = this.#limits;
+    if (keepAliveTimeout > 0) connection.idleUntil = now() + keepAliveTimeout;
+    adoptResting(this.#server, connection.socket, () => {
+      connection.idleUntil = Number.POSITIVE_INFINITY;
+    });
+  }
+
   /** What Node calls for a request: names it, counts it, and sends it through the stages to `app`. */
   #requests(app: Handler): (req: IncomingMessage, res: NamedResponse) => void {
     const handle = compose(this.#stages, app);
+    const { maxRequestsPerConnection: most } = this.#limits;
     return (req, res) => {
       this.#served++;
       const reqId = this.#nameRequest(req);
       res.reqId = reqId;
-      Connection.of(req.socket)?.begin(req, res, now());
-      if (this.#drain) res.shouldKeepAlive = false;
+      const connection = Connection.of(req.socket);
+      connection?.begin(req, res, now());
+      // Node counts those that it has seen; of a connection that was carried over it has not seen all.
+      if (most > 0 && connection && connection.requests >= most) res.shouldKeepAlive = false;
+      this.#drain?.expectEnd(res);
       handle(req, res, reqId);
     };
   }

@@ -12,6 +12,7 @@ import { mapDeck, openDeck, unmapped } from '../flight/deck.js';
 import { nothingWatched } from '../flight/watchlist.js';
 import { Acceptor } from '../os/acceptor.js';
 import { reopen } from '../os/descriptor.js';
+import { noteRequests } from '../os/relay.js';
 import { lookEvery } from '../upkeep/scaler.js';
 import { type FromWorker, type ToWorker, tagged, untagged } from './messages.js';
 import { settingsVariable, type WorkerSettings } from './settings.js';
@@ -64,8 +65,10 @@ let reported = 0;
 const handlers: {
   readonly [T in ToWorker['type']]: (message: Extract<ToWorker, { type: T }>, socket?: Socket) => void;
 } = {
-  connection: ({ id }, socket) => socket && take(id, socket),
-  drain: ({ ms }) => void drain(ms, 'told'),
+  connection: ({ id, requests }, socket) => socket && take(id, noteRequests(socket, requests)),
+  drain: ({ ms, carries }) => void drain(ms, 'told', carries),
+  stay: () => executor?.stay(),
+  expect: ({ isExpecting }) => (executor ?? starting)?.expect(isExpecting),
   'idle?': () => say({ type: 'idle', ms: executor === inline ? inline.idleFor() : -1 }),
   shed: () => executor?.shed(),
   beware: (message) => {
@@ -135,6 +138,11 @@ function listen(executor: Executor): Acceptor | undefined {
     handOver: settings.executor !== 'inline',
     serve: (socket) => run(executor, socket),
     onCrowded: () => executor.shed(),
+    relay: settings.relay,
+    byOffer: settings.executor === 'thread-per-connection',
+  });
+  executor.onSpares?.((count) => {
+    acceptor.seats = count;
   });
   acceptor.start();
   return acceptor;
@@ -151,7 +159,7 @@ function serve(executor: Executor, id: number, socket: Socket): void {
   say({ type: 'accepted', id });
   void run(executor, socket).then(() => {
     say({ type: 'closed', id });
-    if (settings.once) void drain(farewellMs, 'done');
+    if (settings.once) void drain(farewellMs, 'done', false);
   });
 }
 
@@ -160,7 +168,7 @@ function refuse(id: number, socket: Socket): void {
   socket.destroy(); // our copy; the supervisor has kept its own
 }
 
-async function drain(ms: number, leave: Leave): Promise<void> {
+async function drain(ms: number, leave: Leave, carries: boolean): Promise<void> {
   if (draining) return;
   draining = true;
   acceptor?.close();
@@ -168,7 +176,7 @@ async function drain(ms: number, leave: Leave): Promise<void> {
   const deadline = now() + ms;
   await within(ms, started);
   for (const { id, socket } of early.splice(0)) refuse(id, socket);
-  await executor?.drain(until(deadline), leave);
+  await executor?.drain(until(deadline), leave, carries);
   say({ type: 'served', count: unreported() }, () => process.exit(0));
 }
 

@@ -10,6 +10,7 @@ import type { Quarantine } from '../flight/quarantine.js';
 import type { Watched } from '../flight/watchlist.js';
 import type { Leash } from '../os/leash.js';
 import { residentMemory } from '../os/process-tree.js';
+import { requestsBefore } from '../os/relay.js';
 import { HeardLoad } from '../upkeep/heard-load.js';
 import { type FromWorker, stuckSignal, type ToWorker, tagged, untagged } from './messages.js';
 
@@ -158,7 +159,8 @@ export class WorkerHandle {
       if (this.#answers.size === 0) this.#unansweredSince = now();
       this.#answers.set(id, answered);
       // An error means that it is gone; `exit` answers for it then.
-      this.#child.send(tagged<ToWorker>({ type: 'connection', id }), socket, { keepOpen: true }, () => {});
+      const message = { type: 'connection', id, requests: requestsBefore(socket) } as const;
+      this.#child.send(tagged<ToWorker>(message), socket, { keepOpen: true }, () => {});
     });
     if (answer === 'refused') this.#ends.delete(id);
     else socket.destroy(); // our copy: closes a descriptor and sends nothing
@@ -203,11 +205,15 @@ export class WorkerHandle {
     if (failure !== undefined) throw new Error(`worker ${this.id} (pid ${this.pid}): ${failure}`);
   }
 
-  /** Ends it gracefully within `ms` milliseconds, then by force. */
-  drain(ms: number): void {
+  /**
+   * Ends it gracefully within `ms` milliseconds, then by force.
+   * @param carries its connections are given to others; told a second time without, those that it has stay
+   */
+  drain(ms: number, carries = false): void {
     if (this.#stage === 'gone') return;
+    if (this.#stage === 'draining' && !carries) this.stay();
+    else this.#say({ type: 'drain', ms, carries });
     this.#stage = 'draining';
-    this.#say({ type: 'drain', ms });
     const by = now() + ms;
     if (by >= this.#drainBy) return; // it has been told to be quicker
     this.#drainBy = by;
@@ -217,6 +223,16 @@ export class WorkerHandle {
       this.#events.tell({ event: 'worker-killed', worker: this.id, pid: this.pid, reason });
       this.kill();
     }, ms + lastWord);
+  }
+
+  /** Tells it not to give connections to others. */
+  stay(): void {
+    this.#say({ type: 'stay' });
+  }
+
+  /** Tells it that connections of others are about to come, or no longer. */
+  expect(isExpecting: boolean): void {
+    this.#say({ type: 'expect', isExpecting });
   }
 
   kill(): void {

@@ -6,10 +6,14 @@ import type { WorkerEvent, WorkerIdentity } from '../events.js';
 import type { Watched } from '../flight/watchlist.js';
 
 export type ToWorker =
-  /** Comes with a socket; answered by `accepted` or `refused`. */
-  | { type: 'connection'; id: number }
-  /** Finish what is in flight, then exit; after `ms` cut it. */
-  | { type: 'drain'; ms: number }
+  /** Comes with a socket, on which so many requests have been answered; answered by `accepted` or `refused`. */
+  | { type: 'connection'; id: number; requests: number }
+  /** Finish what is in flight, then exit; after `ms` cut it. Connections are given to others, or end. */
+  | { type: 'drain'; ms: number; carries: boolean }
+  /** From now on your connections are not given to others, not even if you drain. */
+  | { type: 'stay' }
+  /** Connections of others are about to come, or no longer. */
+  | { type: 'expect'; isExpecting: boolean }
   /** For how long has your one connection been idle? Answered by `idle`. */
   | { type: 'idle?' }
   /** Requests that have been in flight when workers died. */

@@ -29,14 +29,21 @@ export class Pool implements Renewable<WorkerHandle> {
   /** Those that have no place: on their way in, or out. */
   readonly #others = new Set<WorkerHandle>();
   #spawn: Spawn;
-  #generation = 1;
+  #generation: number;
+  /** Workers that leave, and may have connections to give away. */
+  #leaving = 0;
+  #isExpecting = false;
+  /** Connections are not given to others. */
+  #stays = false;
   /** Those who wait for a worker to be ready. */
   readonly #waiting: (() => void)[] = [];
   #servedByTheDead = 0;
   #ending = false;
 
-  constructor(size: number, spawn: Spawn, drainMs: number, events: Events) {
+  /** @param generation of the first workers */
+  constructor(size: number, spawn: Spawn, drainMs: number, events: Events, generation = 1) {
     this.drainMs = drainMs;
+    this.#generation = generation;
     this.#places = Array.from({ length: size }, (_, i) => vacancy(i + 1));
     this.#spawn = spawn;
     this.#events = events;
@@ -146,14 +153,23 @@ export class Pool implements Renewable<WorkerHandle> {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
-  /** Ends all, gracefully within `ms` milliseconds. Always settles; nothing is replaced any more. */
-  async drain(ms: number): Promise<void> {
+  /** Connections of others are about to come, or no longer. */
+  expect(isExpecting: boolean): void {
+    this.#isExpecting = isExpecting;
+    this.#tellHeirs();
+  }
+
+  /**
+   * Ends all, gracefully within `ms` milliseconds. Always settles; nothing is replaced any more.
+   * @param carries their connections are given to others
+   */
+  async drain(ms: number, carries = false): Promise<void> {
     this.#ending = true;
     this.#wake();
     for (const { retry } of this.#places) clearTimeout(retry);
     await Promise.all(
       this.workers.map(async (worker) => {
-        worker.drain(ms);
+        worker.drain(ms, carries);
         await worker.exit;
       }),
     );
@@ -216,17 +232,34 @@ export class Pool implements Renewable<WorkerHandle> {
     this.#wake();
   }
 
-  /** Its connections are finished; it has no place any more. */
+  /** Its connections are given to the others, or finished; it has no place any more. */
   #retire(worker: WorkerHandle): void {
     this.#others.add(worker);
-    worker.drain(this.drainMs);
+    this.#leaving++;
+    this.#tellHeirs();
+    worker.drain(this.drainMs, this.#places.length > 0 && !this.#stays);
     void worker.exit.then(() => {
       this.#others.delete(worker);
       this.#servedByTheDead += worker.served;
+      this.#leaving--;
+      this.#tellHeirs();
     });
   }
 
+  /** From now on connections are not given to others. */
+  stay(): void {
+    this.#stays = true;
+    for (const worker of this.workers) worker.stay();
+  }
+
+  /** Those who stay. */
+  #tellHeirs(): void {
+    for (const worker of this.ready) worker.expect(this.#isExpecting || this.#leaving > 0);
+  }
+
   #wake(): void {
+    if (this.#isExpecting || this.#leaving > 0) this.#tellHeirs();
+    if (this.#stays) this.stay();
     for (const ready of this.#waiting.splice(0)) ready();
   }
 

@@ -5,6 +5,7 @@ import type { Limits } from '../config/config.js';
 import type { Accept } from '../config/model.js';
 import type { Box } from '../flight/berths.js';
 import type { Destination } from '../log/destination.js';
+import type { Relay } from '../os/relay.js';
 import type { Wear } from '../upkeep/recycler.js';
 import type { Measure, Range } from '../upkeep/scaler.js';
 
@@ -50,6 +51,8 @@ export interface WorkerSettings {
   readonly flights: Box | undefined;
   /** An event loop that has not turned for so long is ended (milliseconds); 0 is never. */
   readonly hangTimeout: number;
+  /** Where connections go and come from that are carried over; undefined where they are not. */
+  readonly relay: Relay | undefined;
   readonly limits: Limits;
   /** Those that the user chose; the app may change the others on its own server. */
   readonly limitsGiven: readonly (keyof Limits)[];
@@ -64,6 +67,7 @@ export type ThreadSettings = Pick<
   | 'demoFaults'
   | 'bootTimeout'
   | 'limits'
+  | 'relay'
   | 'readyPath'
   | 'hangTimeout'
   | 'measure'

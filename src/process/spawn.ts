@@ -7,6 +7,7 @@ import { FlightBox } from '../flight/box.js';
 import type { Quarantine } from '../flight/quarantine.js';
 import type { Destination } from '../log/destination.js';
 import { createLeash, type Leash } from '../os/leash.js';
+import type { Relay } from '../os/relay.js';
 import { scheduleAsBatch } from '../os/scheduling.js';
 import { WorkerHandle } from './handle.js';
 import { type LineReader, readLines } from './lines.js';
@@ -21,7 +22,7 @@ export const askAgain = 500;
 export interface SpawnOptions {
   readonly settings: Omit<
     WorkerSettings,
-    'worker' | 'generation' | 'maxConnections' | 'listen' | 'accessLog' | 'flights'
+    'worker' | 'generation' | 'maxConnections' | 'listen' | 'accessLog' | 'flights' | 'relay'
   >;
   /** Which requests workers should beware of. */
   readonly quarantine: Quarantine;
@@ -37,19 +38,24 @@ export interface SpawnOptions {
   readonly listen: readonly number[];
   /** Where workers write access lines themselves, or who takes them from a pipe, or neither. */
   readonly accessLog: Destination | LineReader | undefined;
+  /** Where connections are carried over; undefined where they are not. */
+  readonly relay: Relay | undefined;
   readonly events: Events;
 }
 
 // Places in a worker's table of descriptors: the leash is between them, the listening sockets follow.
 const accessLogPlace = 4;
 const boxPlace = 6;
+const relayPlace = 7;
+const seatsPlace = 8;
+const listenPlace = 9;
 
 /** Lines that come to us through a pipe of our own are whole at any size. */
 const wholeInOwnPipe = 65_536;
 
 /** @throws StartupError when the system refuses another process, or the descriptors for it. */
 export function spawn(options: SpawnOptions, worker: number, generation: number, maxConnections: number): WorkerHandle {
-  const { accessLog, captureOutput, events, listen, quarantine, keepsRecord } = options;
+  const { accessLog, captureOutput, events, listen, quarantine, keepsRecord, relay } = options;
   const output = captureOutput ? 'pipe' : options.isDaemon ? 'ignore' : 'inherit';
   const leash = refusable(createLeash);
   const box = keepsRecord
@@ -61,7 +67,8 @@ export function spawn(options: SpawnOptions, worker: number, generation: number,
     worker,
     generation,
     maxConnections,
-    listen: listen.map((_, i) => boxPlace + 1 + i),
+    listen: listen.map((_, i) => listenPlace + i),
+    relay: relay && { ...relay, fd: relayPlace, seats: seatsPlace },
     flights: box && { fd: boxPlace, plan: box.plan },
     accessLog: accessLog && { fd: accessLogPlace, whole: takesLines ? wholeInOwnPipe : accessLog.whole },
   };
@@ -81,6 +88,8 @@ export function spawn(options: SpawnOptions, worker: number, generation: number,
         takesLines ? 'pipe' : (accessLog?.fd ?? 'ignore'),
         leash?.fd ?? 'ignore',
         box?.fd ?? 'ignore',
+        relay?.fd ?? 'ignore',
+        relay?.seats ?? 'ignore',
         ...listen,
       ],
     });

@@ -7,6 +7,7 @@ import { roundRobin } from '../balance/round-robin.js';
 import { type Config, rangeOf } from '../config/config.js';
 import { Acceptor } from '../os/acceptor.js';
 import { duplicate } from '../os/descriptor.js';
+import { doorOf, giveAway } from '../os/relay.js';
 import { reopenAll, type WorkerHandle } from '../process/handle.js';
 import { Pool, type Spawn } from '../process/pool.js';
 import { type SpawnOptions, spawn } from '../process/spawn.js';
@@ -32,12 +33,14 @@ export class Pooled implements Strategy {
   #changes = 0;
   /** When it may grow again, after it could not. */
   #notBefore = 0;
+  /** It is drained, and connections without a worker go to others. */
+  #carries = false;
 
   constructor(context: StrategyContext, placementOf: (config: Config) => Placement) {
     const { config, events } = context;
     this.#context = context;
     this.#placementOf = placementOf;
-    this.#pool = new Pool(config.workers, this.#spawner(context), config.gracefulTimeout, events);
+    this.#pool = new Pool(config.workers, this.#spawner(context), config.gracefulTimeout, events, context.generation);
     this.#recycler = this.#recycle(context);
     this.#scaler = scalerOf(config);
   }
@@ -62,7 +65,7 @@ export class Pooled implements Strategy {
 
   /** Where the workers do not accept themselves, somebody has to. */
   #open(): void {
-    const { config, listen } = this.#context;
+    const { config, listen, spawn } = this.#context;
     if (this.#acceptor || this.#placementOf(config).acceptedBy === 'workers') return;
     this.#acceptor = new Acceptor({
       fds: listen.map(duplicate),
@@ -74,17 +77,29 @@ export class Pooled implements Strategy {
       onCrowded: () => {
         for (const worker of this.#pool.ready) worker.shed();
       },
+      relay: doorOf(spawn.relay),
     });
     this.#acceptor.start();
   }
 
-  async drain(ms: number): Promise<void> {
+  async drain(ms: number, carries = false): Promise<void> {
+    this.#carries = carries;
     this.#letBe();
     this.#acceptor?.close();
-    await this.#pool.drain(ms);
+    await this.#pool.drain(ms, carries);
+  }
+
+  stay(): void {
+    this.#carries = false;
+    this.#pool.stay();
+  }
+
+  expect(isExpecting: boolean): void {
+    this.#pool.expect(isExpecting);
   }
 
   kill(): void {
+    this.#carries = false;
     this.#letBe();
     this.#acceptor?.close();
     this.#pool.kill();
@@ -201,7 +216,7 @@ export class Pooled implements Strategy {
       });
       if ((await worker.give(socket, ended)) === 'accepted') return end;
     }
-    socket.destroy();
+    await giveAway(socket, this.#context.spawn.relay, () => this.#carries);
   }
 }
 

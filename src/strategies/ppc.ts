@@ -3,14 +3,19 @@
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { BackOff } from '../back-off.js';
+import { first } from '../balance/first.js';
 import { shedder } from '../balance/shedder.js';
 import type { Config } from '../config/config.js';
 import { Acceptor } from '../os/acceptor.js';
 import { duplicate } from '../os/descriptor.js';
+import { doorOf, giveAway } from '../os/relay.js';
 import { reopenAll, type WorkerHandle } from '../process/handle.js';
 import { Pool } from '../process/pool.js';
 import { askAgain, type SpawnOptions, spawn } from '../process/spawn.js';
 import type { Model, OnProgress, Placement, Strategy, StrategyContext, StrategySnapshot } from './strategy.js';
+
+/** Spares that are kept while connections come over the relay. */
+const forOthers = 1;
 
 /** A connection whose child could not be started, or died before it took it, is given to another; so often in all. */
 const tries = 3;
@@ -23,16 +28,22 @@ class ProcessPerConnection implements Strategy {
   readonly #backOff = new BackOff();
   #context: StrategyContext;
   #options: SpawnOptions;
-  #generation = 1;
+  #generation: number;
+  /** Connections of another strategy are about to come. */
+  #isExpecting = false;
   #rehearsal: Pool | undefined;
   #acceptor: Acceptor | undefined;
   #count = 0;
   #served = 0;
   #drainMs: number | undefined;
+  #carries = false;
+  /** Connections are not given to others. */
+  #stays = false;
 
   constructor(context: StrategyContext, placementOf: (config: Config) => Placement) {
     this.#context = context;
     this.#placementOf = placementOf;
+    this.#generation = context.generation;
     this.#options = this.#optionsOf(context);
   }
 
@@ -43,7 +54,7 @@ class ProcessPerConnection implements Strategy {
 
   /** From now on connections are accepted. */
   #open(): void {
-    const { config, listen } = this.#context;
+    const { config, listen, spawn } = this.#context;
     this.#acceptor = new Acceptor({
       fds: listen.map(duplicate),
       backlog: config.backlog,
@@ -52,22 +63,37 @@ class ProcessPerConnection implements Strategy {
       handOver: true,
       serve: (socket) => this.#serve(socket),
       onCrowded: shedder(() => this.#children),
+      relay: doorOf(spawn.relay),
+      byOffer: true,
     });
     this.#acceptor.start();
     this.#refill();
   }
 
-  async drain(ms: number): Promise<void> {
+  async drain(ms: number, carries = false): Promise<void> {
     this.#drainMs = ms;
+    this.#carries = carries;
     this.#spares.clear();
     this.#acceptor?.close();
-    for (const child of this.#children) child.drain(ms);
+    for (const child of this.#children) child.drain(ms, carries);
     await this.#rehearsal?.drain(ms);
     while (this.#children.size > 0) await Promise.all([...this.#children].map(({ exit }) => exit));
   }
 
+  stay(): void {
+    this.#carries = false;
+    this.#stays = true;
+    for (const child of this.#children) child.stay();
+  }
+
+  expect(isExpecting: boolean): void {
+    this.#isExpecting = isExpecting;
+    this.#refill();
+  }
+
   kill(): void {
     this.#drainMs = 0;
+    this.#carries = false;
     this.#spares.clear();
     this.#acceptor?.close();
     for (const child of this.#children) child.kill();
@@ -83,7 +109,7 @@ class ProcessPerConnection implements Strategy {
     this.#context = context;
     this.#options = options;
     this.#generation++;
-    for (const child of old) child.drain(context.config.gracefulTimeout);
+    for (const child of old) child.drain(context.config.gracefulTimeout, !this.#stays);
     onProgress(old.length, old.length);
     if (this.#acceptor) this.#refill();
     else this.#open();
@@ -144,13 +170,14 @@ class ProcessPerConnection implements Strategy {
         (error: Error) => error.message,
       );
     }
-    socket.destroy();
-    this.#context.events.tell({ event: 'connection-lost', reason });
+    const { events, spawn: options } = this.#context;
+    const isGiven = await giveAway(socket, options.relay, () => this.#carries);
+    if (!isGiven) events.tell({ event: 'connection-lost', reason });
   }
 
-  /** The one that has been starting for longest, ready or not. */
+  /** One that is ready, or else the one that has been starting for longest. */
   #takeSpare(): WorkerHandle | undefined {
-    const [spare] = this.#spares;
+    const spare = first(this.#spares, ({ stage }) => stage === 'ready');
     if (!spare) return undefined;
     this.#spares.delete(spare);
     this.#refill();
@@ -160,16 +187,34 @@ class ProcessPerConnection implements Strategy {
   /** Starts children before there are connections for them (--spares). */
   #refill(): void {
     const { spares } = this.#context.config;
+    const wanted = this.#expects ? Math.max(spares, forOthers) : spares;
     try {
-      while (this.#acceptor && this.#drainMs === undefined && this.#spares.size < spares)
+      while (this.#acceptor && this.#drainMs === undefined && this.#spares.size < wanted)
         this.#spares.add(this.#watched(this.#fork()));
     } catch {
       setTimeout(() => this.#refill(), askAgain).unref();
     }
+    this.#offerSpares();
+  }
+
+  /** Connections are about to come over the relay: of another strategy, or of children of an earlier generation. */
+  get #expects(): boolean {
+    return this.#isExpecting || [...this.#children].some(({ stage }) => stage === 'draining');
+  }
+
+  /** For each of those connections a child that has loaded the app, so that its client does not wait for that. */
+  #offerSpares(): void {
+    if (!this.#acceptor) return;
+    const ready = [...this.#spares].filter(({ stage }) => stage === 'ready').length;
+    this.#acceptor.seats = this.#expects ? ready : 0;
   }
 
   /** One that dies without ever having had a connection is replaced, later and later. */
   #watched(spare: WorkerHandle): WorkerHandle {
+    spare.ready.then(
+      () => this.#offerSpares(),
+      () => {},
+    );
     void spare.exit.then(({ livedMs }) => {
       if (!this.#spares.delete(spare)) return;
       setTimeout(() => this.#refill(), this.#backOff.died(livedMs)).unref();
@@ -184,6 +229,7 @@ class ProcessPerConnection implements Strategy {
     void child.exit.then(({ code, signal, wanted }) => {
       this.#children.delete(child);
       this.#served += child.served;
+      this.#offerSpares();
       if (wanted || code === 0) return;
       const reason = signal === null ? `it exited with code ${code}` : `it was ended by ${signal}`;
       events.tell({ event: 'worker-died', worker: child.id, pid: child.pid, reason, replacedInMs: undefined });

@@ -9,8 +9,15 @@ import type { SpawnOptions } from '../process/spawn.js';
 export interface Strategy {
   /** Settles when a request can be served. @throws StartupError; nothing is left running then. */
   start(): Promise<void>;
-  /** Stops accepting, finishes what is in flight, and ends it by force after `ms` milliseconds. Always settles. */
-  drain(ms: number): Promise<void>;
+  /**
+   * Stops accepting, finishes what is in flight, and ends it by force after `ms` milliseconds. Always settles.
+   * @param carries its connections go over the relay to another; told a second time without, those that it has stay
+   */
+  drain(ms: number, carries?: boolean): Promise<void>;
+  /** From now on connections are not given to others, be it another strategy or another worker of this one. */
+  stay(): void;
+  /** Connections of another are about to come over the relay, or no longer. */
+  expect(isExpecting: boolean): void;
   /** Ends everything now; a `drain` under way then settles. */
   kill(): void;
   /**
@@ -53,6 +60,8 @@ export interface StrategyContext {
   /** Descriptors of the listening sockets, which stay open for as long as the supervisor lives. */
   readonly listen: readonly number[];
   readonly spawn: SpawnOptions;
+  /** Of its first workers. */
+  readonly generation: number;
 }
 
 /** Where connections are placed: who accepts them, and what a worker process does with one. Data, not code. */

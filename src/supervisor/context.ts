@@ -1,21 +1,28 @@
 // What the strategy is told, made from the configuration: at the start, and at each reload.
 import { releaseOf } from '../config/app-path.js';
 import { type Config, isElastic, type Limits, rangeOf } from '../config/config.js';
-import type { Loaded, Sources } from '../config/load.js';
+import type { Loaded } from '../config/load.js';
 import { findOwner } from '../config/user.js';
 import type { Events } from '../events.js';
 import type { Quarantine } from '../flight/quarantine.js';
+import type { Relay } from '../os/relay.js';
 import type { SpawnOptions } from '../process/spawn.js';
 import type { StrategyContext } from '../strategies/strategy.js';
 import type { Listener } from './listener.js';
 
+/** What a server has for as long as it lives, and all its strategies with it. */
+export interface Premises {
+  readonly listeners: readonly Listener[];
+  readonly accessLog: SpawnOptions['accessLog'];
+  readonly quarantine: Quarantine;
+  readonly events: Events;
+  /** undefined where connections cannot be carried over. */
+  readonly relay: Relay | undefined;
+}
+
 export function strategyContext(
-  config: Config,
-  sources: Sources,
-  listeners: readonly Listener[],
-  accessLog: SpawnOptions['accessLog'],
-  quarantine: Quarantine,
-  events: Events,
+  { config, sources }: Settings,
+  { listeners, accessLog, quarantine, events, relay }: Premises,
 ): StrategyContext {
   const { app, demoFaults, bootTimeout, readyPath, hangTimeout, threads, backlog } = config;
   const { headerTimeout, requestTimeout, keepAliveTimeout } = config;
@@ -68,9 +75,10 @@ export function strategyContext(
     accessLog,
     quarantine,
     keepsRecord: config.quarantineAfter > 0,
+    relay: config.migrate ? relay : undefined,
     events,
   };
-  return { config, events, listen, spawn };
+  return { config, events, listen, spawn, generation: 1 };
 }
 
 /** Settings that are for the whole life of a server; a reload cannot change them. */

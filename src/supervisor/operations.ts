@@ -4,30 +4,24 @@
 import { fchownSync, fstatSync } from 'node:fs';
 import type { Config } from '../config/config.js';
 import type { Loaded, Sources } from '../config/load.js';
-import type { ModelFacts } from '../config/model.js';
 import { origin } from '../config/source.js';
 import type { Action, Outcome, Status } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
-import type { Quarantine } from '../flight/quarantine.js';
 import { type Destination, reopenLog } from '../log/destination.js';
 import type { SpawnOptions } from '../process/spawn.js';
-import type { Strategy } from '../strategies/strategy.js';
-import { reloaded, strategyContext } from './context.js';
-import type { Listener } from './listener.js';
+import { models } from '../strategies/index.js';
+import type { Succession } from '../strategies/succession.js';
+import { type Premises, reloaded, strategyContext } from './context.js';
 
 export interface OperationsOptions {
-  readonly strategy: Strategy;
-  readonly facts: ModelFacts;
+  readonly strategy: Succession;
   readonly loaded: Pick<Loaded, 'config' | 'sources'>;
-  readonly listeners: readonly Listener[];
-  readonly accessLog: SpawnOptions['accessLog'];
+  readonly premises: Premises;
   readonly owner: SpawnOptions['owner'];
-  readonly quarantine: Quarantine;
   /** The files among the logs. */
   readonly logs: readonly Destination[];
-  readonly events: Events;
   /** Reads the configuration anew. @throws StartupError */
   readonly load: () => Promise<Loaded>;
 }
@@ -56,6 +50,10 @@ export class Operations {
     return { config: this.#config, sources: this.#sources };
   }
 
+  get #events(): Events {
+    return this.#options.premises.events;
+  }
+
   get doing(): Action | undefined {
     return this.#doing;
   }
@@ -72,7 +70,8 @@ export class Operations {
   /** A new generation serves the configuration and the app as they are now. @param reason who wanted it */
   reload(reason: string, onProgress: (words: string) => void): Promise<string> {
     return this.#alone('reload', async () => {
-      const { strategy, listeners, accessLog, quarantine, events, load } = this.#options;
+      const { strategy, premises, load } = this.#options;
+      const { quarantine, events } = premises;
       const began = performance.now();
       events.tell({ event: 'reloading', reason });
       const loaded = await load();
@@ -82,7 +81,7 @@ export class Operations {
         const warning = `${key} has changed (${origin(loaded.sources[key as keyof Config])}), which takes effect at the next start only`;
         events.tell({ event: 'warning', warning });
       }
-      const context = strategyContext(config, sources, listeners, accessLog, quarantine, events);
+      const context = strategyContext({ config, sources }, premises);
       try {
         await strategy.reload(context, (done, all) => onProgress(`${done} of ${all} workers replaced`));
       } catch (error) {
@@ -105,10 +104,9 @@ export class Operations {
   /** @param change `3`, `+2` or `-1` */
   scale(change: string, reason: string): Promise<string> {
     return this.#alone('scale', async () => {
-      const { strategy, facts, events } = this.#options;
-      if (!facts.workers) {
-        throw new Refused(`the model ${facts.name} has no number of workers to change`);
-      }
+      const { strategy } = this.#options;
+      const { model } = this.#config;
+      if (!models[model]?.workers) throw new Refused(`the model ${model} has no number of workers to change`);
       if (!/^[+-]?\d{1,6}$/.test(change)) throw new Refused(`'${change}' is no number of workers; say 4, +1 or -1`);
       const from = strategy.snapshot().size;
       const to = /^[+-]/.test(change) ? from + Number(change) : Number(change);
@@ -120,7 +118,7 @@ export class Operations {
       }
       if (to === from) return `there are ${to} workers already`;
       await strategy.scale(to);
-      events.tell({ event: 'scaled', unit: 'workers', from, to, reason });
+      this.#events.tell({ event: 'scaled', unit: 'workers', from, to, reason });
       return `${to} workers, instead of ${from}`;
     });
   }
@@ -128,9 +126,8 @@ export class Operations {
   /** Nobody is served any more, until a reload or `scale`; clients wait in the kernel. */
   drain(reason: string): Promise<string> {
     return this.#alone('drain', async () => {
-      const { strategy, events } = this.#options;
-      await strategy.scale(0);
-      events.tell({ event: 'drained', reason });
+      await this.#options.strategy.scale(0);
+      this.#events.tell({ event: 'drained', reason });
       return 'no worker takes connections any more; they wait until there is a reload';
     });
   }
@@ -138,9 +135,8 @@ export class Operations {
   /** Requests that are refused, as they have ended workers, are let through again. */
   release(reason: string): Promise<string> {
     return this.#alone('release', async () => {
-      const { quarantine, events } = this.#options;
-      const count = quarantine.release();
-      events.tell({ event: 'quarantine-cleared', count, reason });
+      const count = this.#options.premises.quarantine.release();
+      this.#events.tell({ event: 'quarantine-cleared', count, reason });
       return `${count} request(s) let through again`;
     });
   }
@@ -148,7 +144,8 @@ export class Operations {
   /** Log files that were renamed are left, and those of the old names begun. */
   reopen(reason: string): Promise<string> {
     return this.#alone('reopen', async () => {
-      const { strategy, logs, accessLog, events } = this.#options;
+      const { strategy, logs, premises } = this.#options;
+      const { accessLog } = premises;
       const files = logs.flatMap(({ path }) => path ?? []);
       if (files.length === 0) throw new Refused('no log goes to a file (--log-file, --access-log)');
       for (const log of logs) reopenLog(log, this.#owner.uid !== undefined || this.#owner.gid !== undefined);
@@ -158,7 +155,7 @@ export class Operations {
         if (uid !== undefined || gid !== undefined) handOver(accessLog.fd, uid, gid);
         await strategy.reopen(accessLog.path);
       }
-      events.tell({ event: 'logs-reopened', reason, files });
+      this.#events.tell({ event: 'logs-reopened', reason, files });
       return `opened ${files.join(' and ')} anew`;
     });
   }
@@ -179,7 +176,7 @@ export class Operations {
     } catch (error) {
       const { message: reason } = error as Error;
       end({ ok: false, error: reason });
-      if (!(error instanceof Refused)) this.#options.events.tell({ event: 'operation-failed', action, reason });
+      if (!(error instanceof Refused)) this.#events.tell({ event: 'operation-failed', action, reason });
       throw error;
     }
   }

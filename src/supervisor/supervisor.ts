@@ -11,12 +11,14 @@ import type { Events } from '../events.js';
 import { Quarantine, type Suspect } from '../flight/quarantine.js';
 import type { Destination } from '../log/destination.js';
 import { duplicate } from '../os/descriptor.js';
+import { whatIsUnexpected } from '../os/node-socket.js';
 import { hasProc, ownCpuSeconds, proportionalMemory } from '../os/process-tree.js';
+import { closeRelay, hasRelay, openRelay } from '../os/relay.js';
 import { inheritedSockets, systemdVariables } from '../os/systemd.js';
 import type { SpawnOptions } from '../process/spawn.js';
-import { createStrategy, models } from '../strategies/index.js';
 import type { Strategy } from '../strategies/strategy.js';
-import { strategyContext } from './context.js';
+import { Succession } from '../strategies/succession.js';
+import { type Premises, strategyContext } from './context.js';
 import { inheritedListeners, type Listener, openListeners } from './listener.js';
 import { blamed, Operations } from './operations.js';
 import { PidFile } from './pid-file.js';
@@ -54,7 +56,7 @@ export class Supervisor implements SignalTarget, Controls {
   #end = (): void => {};
   #state: Status['state'] = 'starting';
   #urls: readonly string[] = [];
-  #strategy: Strategy | undefined;
+  #strategy: Succession | undefined;
   #operations: Operations | undefined;
   #scaled: Status['scaled'];
   #killed = false;
@@ -80,7 +82,8 @@ export class Supervisor implements SignalTarget, Controls {
   async run(): Promise<number> {
     const { loaded, events, accessLog } = this.#options;
     const { config, sources } = loaded;
-    const release = obeySignals(this);
+    /** What is let go of at the end, the last first. */
+    const release = [obeySignals(this)];
     const listeners: Listener[] = [];
     let pidFile: PidFile | undefined;
     let door: ControlDoor | undefined;
@@ -92,11 +95,14 @@ export class Supervisor implements SignalTarget, Controls {
       door = await openControl(config, origin(sources.control), this);
       warnAboutRoot(config, events);
       this.#urls = listeners.map(({ url }) => url);
-      const context = strategyContext(config, sources, listeners, accessLog, this.#quarantine, events);
-      const strategy = createStrategy(context);
+      const relay = hasRelay ? openRelay() : undefined;
+      release.push(() => relay && closeRelay(relay));
+      const premises: Premises = { listeners, accessLog, quarantine: this.#quarantine, events, relay };
+      const context = strategyContext(loaded, premises);
+      const strategy = new Succession(context);
       this.#strategy = strategy;
       const started = strategy.start().then(
-        () => this.#serve(strategy, listeners, context.spawn.owner),
+        () => this.#serve(strategy, premises, context.spawn.owner),
         (error) => {
           throw blamed(error, loaded);
         },
@@ -119,7 +125,7 @@ export class Supervisor implements SignalTarget, Controls {
       this.#end();
       await door?.close();
       pidFile?.remove();
-      release();
+      for (const letGo of release.reverse()) letGo();
       silence();
     }
   }
@@ -219,26 +225,13 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   /** It can serve. */
-  #serve(strategy: Strategy, listeners: readonly Listener[], owner: SpawnOptions['owner']): void {
+  #serve(strategy: Succession, premises: Premises, owner: SpawnOptions['owner']): void {
     if (this.#state === 'stopping') return; // it was told to in the meantime
-    const { loaded, load, accessLog, logs, events } = this.#options;
+    const { loaded, load, logs, events } = this.#options;
+    if (premises.relay && loaded.config.migrate) void stayUnlessExpected(strategy, events);
     const { model, workers, threads } = loaded.config;
-    const facts = models[model];
-    if (!facts) throw new Error(`there is no model ${model}`);
     this.#state = 'serving';
-    const quarantine = this.#quarantine;
-    this.#operations = new Operations({
-      strategy,
-      facts,
-      loaded,
-      load,
-      listeners,
-      accessLog,
-      owner,
-      quarantine,
-      logs,
-      events,
-    });
+    this.#operations = new Operations({ strategy, loaded, load, premises, owner, logs });
     const [url = ''] = this.#urls;
     const bootMs = Math.round(performance.now()); // since this process began
     events.tell({ event: 'ready', url, urls: this.#urls, model, workers, threads, pid: process.pid, bootMs });
@@ -269,6 +262,15 @@ async function listenersFor({ config, sources }: Loaded): Promise<readonly Liste
 function warnAboutRoot({ user }: Config, events: Events): void {
   if (process.getuid?.() !== 0 || (user !== undefined && user !== 'root' && user !== '0')) return;
   events.tell({ event: 'warning', warning: 'the app runs as root; name another user with --user' });
+}
+
+/** Connections are carried over only where Node is as we know it: what that needs is tried on the Node that runs. */
+async function stayUnlessExpected(strategy: Strategy, events: Events): Promise<void> {
+  const reason = await whatIsUnexpected();
+  if (reason === undefined) return;
+  strategy.stay();
+  const warning = `connections are not carried over to new workers but closed, as this Node (${process.version}) is not as expected: ${reason}`;
+  events.tell({ event: 'warning', warning });
 }
 
 interface ControlDoor {

@@ -41,6 +41,11 @@ export class Clients {
     return this.answered;
   }
 
+  /** What they have been answered with. */
+  get heard(): ReadonlySet<string> {
+    return this.bodies;
+  }
+
   async stop(): Promise<Count> {
     this.isOver = true;
     await this.running;

@@ -50,6 +50,7 @@ describe('defaults', () => {
       hangTimeout: 30_000,
       readyPath: undefined,
       drainQuiet: 1000,
+      migrate: true,
       spares: 0,
       maxRequests: 0,
       maxRequestsJitter: 0,

@@ -1,0 +1,70 @@
+// Gives connections away, to whoever takes them at the relay: each at a moment at which nothing of it is here, neither
+// a byte of its next request nor one of its last answer. The client notices nothing.
+import { descriptorOf, restingAmong } from '../os/node-socket.js';
+import { offerSeats, post, type Relay, seatMs, takeSeat } from '../os/relay.js';
+import type { AdoptingServer } from './adopting-server.js';
+import type { Connection } from './connection.js';
+
+export class Carrier {
+  readonly #relay: Relay;
+  readonly #server: AdoptingServer;
+  readonly #connections: ReadonlySet<Connection>;
+  #later: NodeJS.Timeout | undefined;
+  #soon: NodeJS.Immediate | undefined;
+  #isOff = false;
+
+  /** @param connections those of `server` */
+  constructor(relay: Relay, server: AdoptingServer, connections: ReadonlySet<Connection>) {
+    this.#relay = relay;
+    this.#server = server;
+    this.#connections = connections;
+  }
+
+  /** Nobody takes connections any more. */
+  get isOff(): boolean {
+    return this.#isOff;
+  }
+
+  /** Looks, at the end of this turn of the event loop, which connections can go. */
+  look(): void {
+    if (this.#isOff) return;
+    this.#soon ??= setImmediate(() => {
+      this.#soon = undefined;
+      this.#giveAway();
+    });
+  }
+
+  stop(): void {
+    this.#isOff = true;
+    clearTimeout(this.#later);
+  }
+
+  #giveAway(): void {
+    clearTimeout(this.#later);
+    const candidates = [...this.#connections].filter((connection) => connection.canRest);
+    if (this.#isOff || candidates.length === 0) return;
+    if (!takeSeat(this.#relay)) this.#tryLater();
+    else this.#fillSeats(candidates);
+  }
+
+  /** For the first of them there is a seat. */
+  #fillSeats(candidates: readonly Connection[]): void {
+    const sockets = candidates.map(({ socket }) => socket);
+    const resting = restingAmong(this.#server, sockets);
+    const ready = candidates.filter(({ socket }) => socket.bytesRead === 0 || resting.has(socket));
+    if (ready.length === 0) offerSeats(this.#relay, 1);
+    for (const [i, { socket, requests }] of ready.entries()) {
+      const fd = descriptorOf(socket) as number; // it is open
+      const outcome = i === 0 || takeSeat(this.#relay) ? post(this.#relay, fd, requests) : 'full';
+      if (outcome === 'gone') this.stop();
+      if (outcome !== 'posted') break;
+      socket.destroy(); // our copy: closes a descriptor and sends nothing
+    }
+    if (ready.some(({ socket }) => !socket.destroyed)) this.#tryLater();
+  }
+
+  #tryLater(): void {
+    if (this.#isOff) return;
+    this.#later = setTimeout(() => this.#giveAway(), seatMs);
+  }
+}
