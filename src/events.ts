@@ -80,6 +80,15 @@ export type ServerEvent =
   | { event: 'quarantine-cleared'; count: number; reason: string }
   | { event: 'output'; pid: number; stream: 'stdout' | 'stderr'; text: string }
   | { event: 'log-resumed'; lost: number }
+  | {
+      event: 'switched';
+      from: string;
+      model: string;
+      workers: number;
+      threads: number;
+      ms: number;
+      reason: string;
+    }
   | { event: 'reloading'; reason: string }
   | { event: 'reloaded'; generation: number; workers: number; ms: number }
   | { event: 'scaled'; unit: 'workers'; from: number; to: number; reason: string }
@@ -155,6 +164,11 @@ export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => 
   'client-gone': ['debug', () => 'the client went away before its answer was complete'],
   'app-crashed': ['fatal', (e) => `uncaught in the app, which ends this worker: ${e.err.message}`],
   output: ['info', (e) => e.text],
+  switched: [
+    'info',
+    (e) =>
+      `switched from ${e.from} to ${e.model}, with ${e.workers} worker(s) and ${e.threads} thread(s) each, after ${e.ms} ms (${e.reason})`,
+  ],
   reloading: ['info', (e) => `reloading (${e.reason}): the old generation serves until the new one is ready`],
   reloaded: [
     'info',

@@ -2,7 +2,7 @@
 import { adviseOptions, benchOptions } from '../config/bench-options.js';
 import type { CommandFacts, CommandLine } from '../config/help.js';
 import { oneOf } from '../config/kind.js';
-import type { Loaded } from '../config/load.js';
+import type { Loaded, Overrides } from '../config/load.js';
 import type { OptionTable } from '../config/options.js';
 import { ctlWords } from '../control/protocol.js';
 
@@ -15,8 +15,8 @@ export interface Call {
   readonly values: Readonly<Record<string, unknown>>;
   readonly table: OptionTable;
   readonly line: CommandLine;
-  /** Reads the configuration, with the first word as the app. */
-  load(): Promise<Loaded>;
+  /** Reads the configuration, with the first word as the app. @param operator what was told since the start */
+  load(operator?: Overrides): Promise<Loaded>;
 }
 
 export interface Command extends CommandFacts {

@@ -62,16 +62,38 @@ async function readWords({ words, switches }: Call): Promise<readonly [what: str
   return [what, argument];
 }
 
+/** What was given besides the way to the server. */
+function optionsOf(values: Call['values']): Readonly<Record<string, string>> {
+  const given = Object.entries(values).filter(
+    ([key, value]) => value !== undefined && !['control', 'config', 'pidFile'].includes(key),
+  );
+  return Object.fromEntries(given.map(([key, value]) => [key, String(value)]));
+}
+
 function isAction(what: string): what is Action {
   return (actions as readonly string[]).includes(what);
 }
 
-async function perform({ switches }: Call, path: string, action: Action, workers: string | undefined): Promise<number> {
+async function perform(
+  { switches, values }: Call,
+  path: string,
+  action: Action,
+  workers: string | undefined,
+): Promise<number> {
   const isJson = switches.has('json');
   const { pid } = await ask<Status>(path, 'status');
-  const outcome = await act(path, action, { ...(workers && { workers }), now: switches.has('now') }, (words) => {
-    if (!isJson && process.stderr.isTTY) process.stderr.write(`\r\x1b[K${safe(words)}`);
-  });
+  const outcome = await act(
+    path,
+    action,
+    {
+      ...(workers && { workers }),
+      now: switches.has('now'),
+      ...(action === 'switch' && { options: optionsOf(values) }),
+    },
+    (words) => {
+      if (!isJson && process.stderr.isTTY) process.stderr.write(`\r\x1b[K${safe(words)}`);
+    },
+  );
   if (!isJson && process.stderr.isTTY) process.stderr.write('\r\x1b[K');
   if (action === 'stop' && outcome.ok) await gone(pid);
   tellOutcome(outcome, isJson);

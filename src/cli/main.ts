@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { type Flag, readArguments, type Switch } from '../config/argv.js';
 import { oneOf } from '../config/kind.js';
-import { loadConfig } from '../config/load.js';
+import { loadConfig, type Overrides } from '../config/load.js';
 import { listOptions, optionTable } from '../config/options.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { allowance } from '../os/cgroup.js';
@@ -49,8 +49,9 @@ async function run(argv: readonly string[]): Promise<number> {
     return print(await helpText(line, command, Math.min(process.stdout.columns ?? 100, 120)));
   }
   checkWords(command, words);
-  const load = () =>
+  const load = (operator?: Overrides) =>
     loadConfig({
+      operator,
       table,
       models: facts,
       argv: { ...given.values, app: command.takes === '[app]' ? words[0] : undefined },

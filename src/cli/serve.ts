@@ -7,12 +7,13 @@ import { type Destination, openLogFile, standardOutput } from '../log/destinatio
 import type { LineStream } from '../log/logger.js';
 import type { SpawnOptions } from '../process/spawn.js';
 import { Supervisor } from '../supervisor/supervisor.js';
+import type { Call } from './commands.js';
 import { announceDaemon, isDaemon, startDaemon } from './daemon.js';
 
 /** Resolves to the exit code. @throws StartupError */
-export async function serve(load: () => Promise<Loaded>): Promise<number> {
-  const loadChecked = async (): Promise<Loaded> => {
-    const loaded = await load();
+export async function serve(load: Call['load']): Promise<number> {
+  const loadChecked: typeof load = async (operator) => {
+    const loaded = await load(operator);
     const { nodeArg } = loaded.config;
     if (nodeArg.length > 0) (await import('../config/node-arg.js')).checkNodeArguments(nodeArg, loaded.sources.nodeArg);
     return loaded;

@@ -21,11 +21,16 @@ export interface Loaded {
 }
 export type Sources = Readonly<Record<keyof Config, Source>>;
 
+/** Raw values by the keys of their options. */
+export type Overrides = Readonly<Record<string, string>>;
+
 export interface Input {
   readonly table: OptionTable;
   readonly models: readonly ModelFacts[];
   /** By the key of their option, as `readArguments` leaves them; the app is `app`. */
   readonly argv: Readonly<Record<string, unknown>>;
+  /** What an operator has told the running server, by the key of its option; before all else. */
+  readonly operator?: Overrides | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The working directory of this process. */
   readonly cwd: string;
@@ -82,10 +87,12 @@ export async function loadConfig(input: Input): Promise<Loaded> {
 }
 
 /** What the user gave, the highest precedence only, not yet read. */
-async function gather({ table, argv, env, cwd }: Input): Promise<Map<Key, Given>> {
+async function gather({ table, argv, operator = {}, env, cwd }: Input): Promise<Map<Key, Given>> {
   const given = new Map<Key, Given>();
   for (const { key, flag, env: name, kind, positional } of listOptions(table)) {
-    if (argv[key] !== undefined) {
+    if (operator[key] !== undefined) {
+      given.set(key, { raw: operator[key], source: { kind: 'operator', flag: `--${flag}` } });
+    } else if (argv[key] !== undefined) {
       given.set(key, { raw: argv[key], source: { kind: 'argv', flag: positional ? key : `--${flag}` } });
     } else if (env[name]) {
       const raw = kind.repeatable ? env[name].trim().split(/\s+/) : env[name];

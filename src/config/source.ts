@@ -4,6 +4,8 @@ export type Source =
   /** `flag` is `--workers`, or `app` for the argument that has no flag. */
   | { readonly kind: 'argv'; readonly flag: string }
   | { readonly kind: 'env'; readonly name: string }
+  /** Told to the running server. */
+  | { readonly kind: 'operator'; readonly flag: string }
   | { readonly kind: 'file'; readonly path: string; readonly key: string }
   /** The model has its own default, or leaves no choice. */
   | { readonly kind: 'model'; readonly model: string }
@@ -14,6 +16,7 @@ type Words = { readonly [K in Source['kind']]: (source: Extract<Source, { kind: 
 const origins: Words = {
   argv: ({ flag }) => (flag.startsWith('-') ? `from ${flag}` : 'from the command line'),
   env: ({ name }) => `from ${name}`,
+  operator: ({ flag }) => `from mpserve ctl switch ${flag}`,
   file: ({ path }) => `in ${path}`,
   model: ({ model }) => `by the model ${model}`,
   default: () => 'by default',
@@ -22,6 +25,7 @@ const origins: Words = {
 const settings: Words = {
   argv: ({ flag }) => (flag.startsWith('-') ? flag : `the ${flag} on the command line`),
   env: ({ name }) => name,
+  operator: ({ flag }) => `${flag} of mpserve ctl switch`,
   file: ({ path, key }) => `${key} in ${path}`,
   model: origins.model,
   default: origins.default,

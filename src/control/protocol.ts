@@ -65,7 +65,7 @@ export const queries = ['status', 'workers', 'config', 'quarantine'] as const;
 export type Query = (typeof queries)[number];
 
 /** What is done with `POST /reload` and so on. */
-export const actions = ['reload', 'scale', 'drain', 'reopen', 'release', 'stop'] as const;
+export const actions = ['reload', 'switch', 'scale', 'drain', 'reopen', 'release', 'stop'] as const;
 export type Action = (typeof actions)[number];
 
 /** What can be said after `mpserve ctl`. To release is to clear the quarantine. */
@@ -77,6 +77,8 @@ export interface Request {
   readonly workers?: string;
   /** For `stop`: without waiting for what is in flight. */
   readonly now?: boolean;
+  /** For `switch`: values by the keys of their options, as `{ "model": "prethread", "threads": "4" }`. */
+  readonly options?: Readonly<Record<string, string>>;
 }
 
 /** How it ended; the last line of a stream. */

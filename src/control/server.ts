@@ -124,9 +124,22 @@ async function readBody(request: IncomingMessage): Promise<Request> {
   } catch (error) {
     throw new Error(`the body is no JSON: ${(error as Error).message}`);
   }
-  const { workers, now } = Object(body) as Record<string, unknown>;
+  const { workers, now, options } = Object(body) as Record<string, unknown>;
   if (workers !== undefined && typeof workers !== 'string' && typeof workers !== 'number') {
     throw new Error('"workers" must be a number, or text such as "+2"');
   }
-  return { ...(workers !== undefined && { workers: String(workers) }), now: now === true };
+  const words = options === undefined ? undefined : readOptions(options);
+  return {
+    ...(workers !== undefined && { workers: String(workers) }),
+    now: now === true,
+    ...(words && { options: words }),
+  };
+}
+
+function readOptions(options: unknown): Readonly<Record<string, string>> {
+  const isValue = (value: unknown) => typeof value === 'string' || typeof value === 'number';
+  if (typeof options !== 'object' || options === null || !Object.values(options).every(isValue)) {
+    throw new Error('"options" must be an object of text and numbers, such as { "model": "prethread", "threads": 4 }');
+  }
+  return Object.fromEntries(Object.entries(options).map(([key, value]) => [key, String(value)]));
 }

@@ -20,11 +20,13 @@ export interface Premises {
   readonly relay: Relay | undefined;
 }
 
+/** @param release the app, at the place that its links stand for; default: that of now */
 export function strategyContext(
   { config, sources }: Settings,
   { listeners, accessLog, quarantine, events, relay }: Premises,
+  release = releaseNow(config),
 ): StrategyContext {
-  const { app, demoFaults, bootTimeout, readyPath, hangTimeout, threads, backlog } = config;
+  const { demoFaults, bootTimeout, readyPath, hangTimeout, threads, backlog } = config;
   const { headerTimeout, requestTimeout, keepAliveTimeout } = config;
   const { maxHeaderSize, maxBodySize, maxRequestsPerConnection, requestDeadline, drainQuiet } = config;
   const limits: Limits = {
@@ -41,7 +43,7 @@ export function strategyContext(
   const listen = listeners.map(({ fd }) => fd);
   const spawn: SpawnOptions = {
     settings: {
-      app: app === undefined ? undefined : releaseOf(app, process.cwd()),
+      app: release,
       addresses: listeners.map(({ address }) => address),
       demoFaults,
       umask: config.umask,
@@ -81,6 +83,10 @@ export function strategyContext(
   return { config, events, listen, spawn, generation: 1 };
 }
 
+export function releaseNow({ app }: Config): string | undefined {
+  return app === undefined ? undefined : releaseOf(app, process.cwd());
+}
+
 /** Settings that are for the whole life of a server; a reload cannot change them. */
 const forLife = [
   'model',
@@ -99,7 +105,7 @@ const forLife = [
   'control',
 ] as const satisfies readonly (keyof Config)[];
 
-/** What comes out of the model, which is for life. */
+/** What comes out of the model. */
 const byModel = [
   'workers',
   'threads',
@@ -127,3 +133,25 @@ export function reloaded(
 }
 
 type Settings = Pick<Loaded, 'config' | 'sources'>;
+
+/** What an operator can change with another model, or without. */
+export const switchable = [
+  'model',
+  'accept',
+  ...byModel.filter((key) => key !== 'hangTimeout'),
+  'maxConnections',
+  'spareMin',
+  'spareMax',
+  'scaleOn',
+  'idleTimeout',
+] as const satisfies readonly (keyof Config)[];
+
+/** `current`, but with the model and what goes with it as in `next`. */
+export function switched(current: Settings, next: Settings): Settings {
+  const keys = [...switchable, ...byModel];
+  const of = <T extends object>(from: T) => Object.fromEntries(keys.map((key) => [key, from[key as keyof T]]));
+  return {
+    config: { ...current.config, ...of(next.config) },
+    sources: { ...current.sources, ...of(next.sources) },
+  };
+}

@@ -2,8 +2,10 @@
 // refused or has failed has changed nothing, or says what.
 
 import { fchownSync, fstatSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../config/config.js';
-import type { Loaded, Sources } from '../config/load.js';
+import { oneOf } from '../config/kind.js';
+import type { Loaded, Overrides, Sources } from '../config/load.js';
 import { origin } from '../config/source.js';
 import type { Action, Outcome, Status } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
@@ -13,17 +15,19 @@ import { type Destination, reopenLog } from '../log/destination.js';
 import type { SpawnOptions } from '../process/spawn.js';
 import { models } from '../strategies/index.js';
 import type { Succession } from '../strategies/succession.js';
-import { type Premises, reloaded, strategyContext } from './context.js';
+import { type Premises, releaseNow, reloaded, strategyContext, switchable, switched } from './context.js';
 
 export interface OperationsOptions {
   readonly strategy: Succession;
   readonly loaded: Pick<Loaded, 'config' | 'sources'>;
   readonly premises: Premises;
   readonly owner: SpawnOptions['owner'];
+  /** The app, at the place that its links stood for. */
+  readonly release: string | undefined;
   /** The files among the logs. */
   readonly logs: readonly Destination[];
-  /** Reads the configuration anew. @throws StartupError */
-  readonly load: () => Promise<Loaded>;
+  /** Reads the configuration anew, with what an operator has told since the start. @throws StartupError */
+  readonly load: (operator: Overrides) => Promise<Loaded>;
 }
 
 /** The most worker processes that can be asked for. */
@@ -35,6 +39,9 @@ export class Operations {
   #sources: Sources;
   /** Who the workers are. */
   #owner: SpawnOptions['owner'];
+  #release: string | undefined;
+  /** What an operator has told since the start, in place of what is configured. */
+  #overrides: Overrides = {};
   #doing: Action | undefined;
   #last: Status['last'];
   #isClosed = false;
@@ -44,6 +51,7 @@ export class Operations {
     this.#config = options.loaded.config;
     this.#sources = options.loaded.sources;
     this.#owner = options.owner;
+    this.#release = options.release;
   }
 
   get config(): Pick<Loaded, 'config' | 'sources'> {
@@ -74,14 +82,15 @@ export class Operations {
       const { quarantine, events } = premises;
       const began = performance.now();
       events.tell({ event: 'reloading', reason });
-      const loaded = await load();
+      const loaded = await load(this.#overrides);
       for (const warning of loaded.warnings) events.tell({ event: 'warning', warning });
       const { config, sources, refused } = reloaded(this.config, loaded);
       for (const key of refused) {
         const warning = `${key} has changed (${origin(loaded.sources[key as keyof Config])}), which takes effect at the next start only`;
         events.tell({ event: 'warning', warning });
       }
-      const context = strategyContext({ config, sources }, premises);
+      const release = releaseNow(config);
+      const context = strategyContext({ config, sources }, premises, release);
       try {
         await strategy.reload(context, (done, all) => onProgress(`${done} of ${all} workers replaced`));
       } catch (error) {
@@ -90,6 +99,7 @@ export class Operations {
       if (this.#isClosed) throw new Refused('the server is stopping');
       this.#config = config;
       this.#sources = sources;
+      this.#release = release;
       this.#owner = context.spawn.owner;
       quarantine.after = config.quarantineAfter;
       quarantine.hangMs = config.hangTimeout;
@@ -98,6 +108,41 @@ export class Operations {
       const ms = Math.round(performance.now() - began);
       events.tell({ event: 'reloaded', generation, workers: size, ms });
       return `generation ${generation} serves, after ${ms} ms`;
+    });
+  }
+
+  /**
+   * Another model serves, or the same one in another way: a new strategy starts beside the old one, and takes over its
+   * connections. What is not named stays as it is.
+   * @param options raw values by the keys of their options
+   */
+  switch(options: Overrides, reason: string, onProgress: (words: string) => void): Promise<string> {
+    return this.#alone('switch', async () => {
+      const { strategy, premises, load } = this.#options;
+      const keys = Object.keys(options);
+      const foreign = keys.find((key) => !(switchable as readonly string[]).includes(key));
+      if (foreign !== undefined) throw new Refused(`'${foreign}' cannot be switched; ${oneOf(switchable, 'and')} can`);
+      if (keys.length === 0) throw new Refused('say what to switch to, such as --model prethread');
+      const began = performance.now();
+      // What was told for one model says nothing about another.
+      const overrides = options.model === undefined ? { ...this.#overrides, ...options } : options;
+      const next = switched(this.config, await load(overrides));
+      const { model, workers, threads } = next.config;
+      const from = this.#config.model;
+      if (isDeepStrictEqual(next.config, this.#config)) return `${model} serves so already`;
+      onProgress(`${model} starts beside ${from}`);
+      try {
+        await strategy.relieve(strategyContext(next, premises, this.#release), this.#config.gracefulTimeout);
+      } catch (error) {
+        throw blamed(error, next);
+      }
+      if (this.#isClosed) throw new Refused('the server is stopping');
+      this.#overrides = overrides;
+      this.#config = next.config;
+      this.#sources = next.sources;
+      const ms = Math.round(performance.now() - began);
+      this.#events.tell({ event: 'switched', from, model, workers, threads, ms, reason });
+      return `${model} serves with ${workers} worker(s) and ${threads} thread(s) each, after ${ms} ms`;
     });
   }
 

@@ -2,7 +2,7 @@
 // none of the user's code, and the only HTTP that it speaks is that of its control socket, so that nothing an app or a
 // client does can reach it.
 import { type Config, isElastic } from '../config/config.js';
-import type { Loaded } from '../config/load.js';
+import type { Loaded, Overrides } from '../config/load.js';
 import { origin } from '../config/source.js';
 import type { Action, Request, Status, WorkerStatus } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
@@ -27,8 +27,8 @@ import { obeySignals, type SignalTarget } from './signals.js';
 
 export interface SupervisorOptions {
   readonly loaded: Loaded;
-  /** Reads the configuration anew, for a reload. @throws StartupError */
-  readonly load: () => Promise<Loaded>;
+  /** Reads the configuration anew, with what an operator has told since the start. @throws StartupError */
+  readonly load: (operator: Overrides) => Promise<Loaded>;
   readonly accessLog: SpawnOptions['accessLog'];
   /** Those logs that are files. */
   readonly logs: readonly Destination[];
@@ -102,7 +102,7 @@ export class Supervisor implements SignalTarget, Controls {
       const strategy = new Succession(context);
       this.#strategy = strategy;
       const started = strategy.start().then(
-        () => this.#serve(strategy, premises, context.spawn.owner),
+        () => this.#serve(strategy, premises, context.spawn),
         (error) => {
           throw blamed(error, loaded);
         },
@@ -203,7 +203,7 @@ export class Supervisor implements SignalTarget, Controls {
     return { config, sources };
   }
 
-  async act(action: Action, { workers = '', now = false }: Request, onProgress: (words: string) => void) {
+  async act(action: Action, { workers = '', now = false, options = {} }: Request, onProgress: (words: string) => void) {
     const reason = `mpserve ctl ${action}`;
     if (action === 'stop') {
       this.stop(now ? `${reason} --now` : reason, now);
@@ -217,6 +217,7 @@ export class Supervisor implements SignalTarget, Controls {
     const work: { readonly [A in Exclude<Action, 'stop'>]: () => Promise<string> } = {
       reload: () => operations.reload(reason, onProgress),
       scale: () => operations.scale(workers, reason),
+      switch: () => operations.switch(options, reason, onProgress),
       drain: () => operations.drain(reason),
       reopen: () => operations.reopen(reason),
       release: () => operations.release(reason),
@@ -225,13 +226,13 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   /** It can serve. */
-  #serve(strategy: Succession, premises: Premises, owner: SpawnOptions['owner']): void {
+  #serve(strategy: Succession, premises: Premises, { owner, settings }: SpawnOptions): void {
     if (this.#state === 'stopping') return; // it was told to in the meantime
     const { loaded, load, logs, events } = this.#options;
     if (premises.relay && loaded.config.migrate) void stayUnlessExpected(strategy, events);
     const { model, workers, threads } = loaded.config;
     this.#state = 'serving';
-    this.#operations = new Operations({ strategy, loaded, load, premises, owner, logs });
+    this.#operations = new Operations({ strategy, loaded, load, premises, owner, release: settings.app, logs });
     const [url = ''] = this.#urls;
     const bootMs = Math.round(performance.now()); // since this process began
     events.tell({ event: 'ready', url, urls: this.#urls, model, workers, threads, pid: process.pid, bootMs });
