@@ -89,6 +89,7 @@ export type ServerEvent =
       ms: number;
       reason: string;
     }
+  | { event: 'upgraded'; pid: number; version: string; ms: number; reason: string }
   | { event: 'reloading'; reason: string }
   | { event: 'reloaded'; generation: number; workers: number; ms: number }
   | { event: 'scaled'; unit: 'workers'; from: number; to: number; reason: string }
@@ -168,6 +169,10 @@ export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => 
     'info',
     (e) =>
       `switched from ${e.from} to ${e.model}, with ${e.workers} worker(s) and ${e.threads} thread(s) each, after ${e.ms} ms (${e.reason})`,
+  ],
+  upgraded: [
+    'info',
+    (e) => `upgraded: process ${e.pid} (Node ${e.version}) serves, after ${e.ms} ms (${e.reason}); this one ends`,
   ],
   reloading: ['info', (e) => `reloading (${e.reason}): the old generation serves until the new one is ready`],
   reloaded: [

@@ -6,22 +6,33 @@ import { Events, type ServerEvent } from '../events.js';
 import { type Destination, openLogFile, standardOutput } from '../log/destination.js';
 import type { LineStream } from '../log/logger.js';
 import type { SpawnOptions } from '../process/spawn.js';
+import { declineHeritage, inherit } from '../supervisor/heritage.js';
 import { Supervisor } from '../supervisor/supervisor.js';
 import type { Call } from './commands.js';
 import { announceDaemon, isDaemon, startDaemon } from './daemon.js';
 
 /** Resolves to the exit code. @throws StartupError */
 export async function serve(load: Call['load']): Promise<number> {
+  try {
+    return await run(load);
+  } catch (error) {
+    declineHeritage((error as Error).message);
+    throw error;
+  }
+}
+
+async function run(load: Call['load']): Promise<number> {
   const loadChecked: typeof load = async (operator) => {
     const loaded = await load(operator);
     const { nodeArg } = loaded.config;
     if (nodeArg.length > 0) (await import('../config/node-arg.js')).checkNodeArguments(nodeArg, loaded.sources.nodeArg);
     return loaded;
   };
-  const loaded = await loadChecked();
+  const heritage = inherit();
+  const loaded = await loadChecked(heritage?.operator);
   const { config, sources, warnings } = loaded;
   const { logFile, logFormat, logLevel, accessLog } = config;
-  if (config.daemon && !isDaemon) return startDaemon();
+  if (config.daemon && !isDaemon && !heritage) return startDaemon();
   const output = standardOutput();
   const log = logFile === undefined ? output : openLogFile(logFile, origin(sources.logFile));
   const isPretty = ({ fd }: Destination) => (logFormat === undefined ? isatty(fd) : logFormat === 'pretty');
@@ -39,7 +50,7 @@ export async function serve(load: Call['load']): Promise<number> {
 
   const logs = [log, access].filter((one) => typeof one === 'object');
   if (isDaemon) events.on('event', ({ event }) => event === 'ready' && announceDaemon());
-  const supervisor = new Supervisor({ loaded, load: loadChecked, accessLog: access, logs, events });
+  const supervisor = new Supervisor({ loaded, load: loadChecked, accessLog: access, logs, events, heritage });
   const ended = supervisor.run();
   ended.catch(() => {}); // it may fail before the log is there, and is awaited below
   const onResumed = (lost: number) => events.tell({ event: 'log-resumed', lost });

@@ -65,7 +65,7 @@ export const queries = ['status', 'workers', 'config', 'quarantine'] as const;
 export type Query = (typeof queries)[number];
 
 /** What is done with `POST /reload` and so on. */
-export const actions = ['reload', 'switch', 'scale', 'drain', 'reopen', 'release', 'stop'] as const;
+export const actions = ['reload', 'switch', 'upgrade', 'scale', 'drain', 'reopen', 'release', 'stop'] as const;
 export type Action = (typeof actions)[number];
 
 /** What can be said after `mpserve ctl`. To release is to clear the quarantine. */

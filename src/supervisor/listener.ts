@@ -15,8 +15,12 @@ export interface Listener {
   readonly url: string;
   /** As `net.Server#address()` would tell it. */
   readonly address: AddressInfo | string;
+  /** Of the file of a Unix socket; absent where there is none, or where it is not ours. */
+  readonly path?: string;
   /** Closes the socket, and removes its file if that is still ours. */
   close(): void;
+  /** Closes our descriptor; the socket goes on in another process. */
+  abandon(): void;
 }
 
 /** @param from where the addresses were configured, in words. @param socketMode of Unix sockets. @throws StartupError; nothing is left open then. */
@@ -50,11 +54,10 @@ export function inheritedListeners(fds: readonly number[]): Listener[] {
         cause: error,
       });
     }
-    const close = (): void => closeDescriptor(fd);
-    if (address.kind === 'unix') return { fd, url: formatAddress(address), address: address.path, close };
+    if (address.kind === 'unix') return listener({ fd, url: formatAddress(address), address: address.path });
     const { host, port } = address;
     const family = isIP(host) === 6 ? 'IPv6' : 'IPv4';
-    return { fd, url: `http://${formatAddress(address)}`, address: { address: host, family, port }, close };
+    return listener({ fd, url: `http://${formatAddress(address)}`, address: { address: host, family, port } });
   });
 }
 
@@ -64,12 +67,11 @@ async function open(address: Address, backlog: number, socketMode: number): Prom
   const fd = openListeningSocket({ ...address, host }, backlog);
   const family = isIP(host) === 6 ? 'IPv6' : 'IPv4';
   const port = portOf(fd);
-  return {
+  return listener({
     fd,
     url: `http://${formatAddress({ ...address, port })}`,
     address: { address: host, family, port },
-    close: () => closeDescriptor(fd),
-  };
+  });
 }
 
 async function openUnix(address: Address & { kind: 'unix' }, backlog: number, mode: number): Promise<Listener> {
@@ -81,15 +83,23 @@ async function openUnix(address: Address & { kind: 'unix' }, backlog: number, mo
   const fd = openListeningSocket(address, backlog);
   // It was made for its owner alone, so nobody slips in before this.
   if (mode !== 0o600) chmodSync(path, mode);
-  const { ino } = statSync(path);
+  return listener({ fd, url: formatAddress(address), address: path, path });
+}
+
+/** For a socket that listens, which belongs to it from now on, and so does the file at its `path`. */
+export function listener(socket: Pick<Listener, 'fd' | 'url' | 'address' | 'path'>): Listener {
+  const { fd, path } = socket;
+  const ino = path === undefined ? undefined : statSync(path, { throwIfNoEntry: false })?.ino;
+  const abandon = (): void => closeDescriptor(fd);
   const close = (): void => {
-    closeDescriptor(fd);
+    abandon();
+    if (path === undefined || ino === undefined) return;
     try {
       // Not if another server has put its own in its place.
       if (statSync(path).ino === ino) unlinkSync(path);
     } catch {} // it is gone already
   };
-  return { fd, url: formatAddress(address), address: path, close };
+  return { ...socket, close, abandon };
 }
 
 /** Removes the socket file that a server left behind when it was killed; one that is alive stays. */

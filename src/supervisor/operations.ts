@@ -16,6 +16,7 @@ import type { SpawnOptions } from '../process/spawn.js';
 import { models } from '../strategies/index.js';
 import type { Succession } from '../strategies/succession.js';
 import { type Premises, releaseNow, reloaded, strategyContext, switchable, switched } from './context.js';
+import type { Heir } from './heritage.js';
 
 export interface OperationsOptions {
   readonly strategy: Succession;
@@ -24,6 +25,10 @@ export interface OperationsOptions {
   readonly owner: SpawnOptions['owner'];
   /** The app, at the place that its links stood for. */
   readonly release: string | undefined;
+  /** What an operator has told the server whose heir this one is. */
+  readonly operator: Overrides;
+  /** Has the server that is installed now take our place. @throws StartupError, Refused */
+  readonly bequeath: (operator: Overrides) => Promise<Heir>;
   /** The files among the logs. */
   readonly logs: readonly Destination[];
   /** Reads the configuration anew, with what an operator has told since the start. @throws StartupError */
@@ -41,7 +46,7 @@ export class Operations {
   #owner: SpawnOptions['owner'];
   #release: string | undefined;
   /** What an operator has told since the start, in place of what is configured. */
-  #overrides: Overrides = {};
+  #overrides: Overrides;
   #doing: Action | undefined;
   #last: Status['last'];
   #isClosed = false;
@@ -52,6 +57,7 @@ export class Operations {
     this.#sources = options.loaded.sources;
     this.#owner = options.owner;
     this.#release = options.release;
+    this.#overrides = options.operator;
   }
 
   get config(): Pick<Loaded, 'config' | 'sources'> {
@@ -108,6 +114,18 @@ export class Operations {
       const ms = Math.round(performance.now() - began);
       events.tell({ event: 'reloaded', generation, workers: size, ms });
       return `generation ${generation} serves, after ${ms} ms`;
+    });
+  }
+
+  /** The server that is installed now serves in the place of this one, which ends when its connections have gone. */
+  upgrade(reason: string, onProgress: (words: string) => void): Promise<string> {
+    return this.#alone('upgrade', async () => {
+      const began = performance.now();
+      onProgress('the new server starts');
+      const { pid, version } = await this.#options.bequeath(this.#overrides);
+      const ms = Math.round(performance.now() - began);
+      this.#events.tell({ event: 'upgraded', pid, version, ms, reason });
+      return `process ${pid} serves (Node ${version}), after ${ms} ms`;
     });
   }
 

@@ -1,16 +1,19 @@
 // The file with the number of the supervisor's process: for scripts, and so that nobody starts the same server twice.
-import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { ExitCode, StartupError } from '../errors.js';
 
 export class PidFile {
   readonly #path: string;
 
+  private constructor(path: string) {
+    this.#path = path;
+  }
+
   /**
    * Writes it; one that a dead process has left behind is replaced.
    * @param from where `path` was configured, in words. @throws StartupError
    */
-  constructor(path: string, from: string) {
-    this.#path = path;
+  static write(path: string, from: string): PidFile {
     const named = `the pid file ${path} (${from})`;
     const holder = readPid(path);
     if (holder !== undefined && isAlive(holder)) {
@@ -22,13 +25,22 @@ export class PidFile {
     try {
       if (holder !== undefined) unlinkSync(path);
       // Exclusively: of two that start at the same time where there is none, one has it.
-      writeFileSync(path, `${process.pid}\n`, { flag: 'wx', mode: 0o644 });
+      writeFileSync(path, content(), { flag: 'wx', mode: 0o644 });
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       throw new StartupError(ExitCode.boot, `cannot write ${named}: ${reasons[code ?? ''] ?? message}`, {
         cause: error,
       });
     }
+    return new PidFile(path);
+  }
+
+  /** Puts our number in the place of that of the server whose heir we are: at no moment there is none. @throws Error */
+  static takeOver(path: string): PidFile {
+    const fresh = `${path}.${process.pid}`;
+    writeFileSync(fresh, content(), { flag: 'wx', mode: 0o644 });
+    renameSync(fresh, path);
+    return new PidFile(path);
   }
 
   /** Not if another server has put its own in its place. */
@@ -46,6 +58,8 @@ const reasons: Readonly<Record<string, string>> = {
   EISDIR: 'it is a directory; name a file',
   EROFS: 'the file system is read-only; name one elsewhere',
 };
+
+const content = (): string => `${process.pid}\n`;
 
 /** undefined when there is none, or something else in it. */
 function readPid(path: string): number | undefined {

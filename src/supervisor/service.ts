@@ -11,6 +11,7 @@ export function reportToSystemd(events: Events, env: NodeJS.ProcessEnv): () => v
     // CLOCK_MONOTONIC, as Type=notify-reload wants it.
     reloading: () => ['RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`],
     reloaded: () => ['READY=1', 'STATUS=serving'],
+    upgraded: (event) => [`MAINPID=${'pid' in event ? event.pid : ''}`],
     'operation-failed': (event) => [
       'READY=1',
       `STATUS=serving; the ${'action' in event ? event.action : ''} has failed`,
@@ -22,13 +23,15 @@ export function reportToSystemd(events: Events, env: NodeJS.ProcessEnv): () => v
   const tell = (event: ServerEvent): void => {
     const lines = words[event.event]?.(event);
     if (lines) notifier.say(...lines);
+    if (event.event === 'upgraded') leave(); // from now on another speaks for the service
+  };
+  const leave = (): void => {
+    clearInterval(timer);
+    events.off('event', tell);
   };
   events.on('event', tell);
   const within = watchdogMs(env);
   const timer = within === undefined ? undefined : setInterval(() => notifier.say('WATCHDOG=1'), within / 2);
   timer?.unref();
-  return () => {
-    clearInterval(timer);
-    events.off('event', tell);
-  };
+  return leave;
 }

@@ -8,6 +8,7 @@ export interface SignalTarget {
   /** Ends it at once. */
   kill(): void;
   reload(reason: string): void;
+  upgrade(reason: string): void;
   /** Workers more, or less than 0 fewer. */
   scale(by: number, reason: string): void;
   drain(reason: string): void;
@@ -47,6 +48,11 @@ export const signals: Readonly<Partial<Record<NodeJS.Signals, Meaning>>> = {
   SIGUSR1: {
     description: 'open the log files anew, after they have been renamed',
     obey: (target, signal) => target.reopen(signal),
+  },
+  SIGUSR2: {
+    description:
+      'upgrade: start the mpserve and the Node that are installed now, with the same sockets; when they serve, connections go over to them and this server ends',
+    obey: (target, signal) => target.upgrade(signal),
   },
   SIGWINCH: {
     description:

@@ -19,7 +19,8 @@ import type { SpawnOptions } from '../process/spawn.js';
 import type { Strategy } from '../strategies/strategy.js';
 import { Succession } from '../strategies/succession.js';
 import { type Premises, strategyContext } from './context.js';
-import { inheritedListeners, type Listener, openListeners } from './listener.js';
+import { announceHeir, bequeath, type Heir, type Heritage } from './heritage.js';
+import { inheritedListeners, type Listener, listener, openListeners } from './listener.js';
 import { blamed, Operations } from './operations.js';
 import { PidFile } from './pid-file.js';
 import { reportToSystemd } from './service.js';
@@ -33,16 +34,22 @@ export interface SupervisorOptions {
   /** Those logs that are files. */
   readonly logs: readonly Destination[];
   readonly events: Events;
+  /** What another server has left to this one, which takes its place. */
+  readonly heritage: Heritage | undefined;
 }
 
 /** The exit code after a second Ctrl-C: as a shell tells a process that SIGINT has ended. */
 const killedExit = 130;
+/** For an heir to begin, besides what its workers may take (milliseconds). */
+const heirMs = 10_000;
 /** What is in flight has so long when the end is to be quick (milliseconds). */
 const quickMs = 1000;
 
 interface Stop {
   readonly reason: string;
   readonly isQuick: boolean;
+  /** Who serves in our place. */
+  readonly heir?: Heir;
 }
 
 export class Supervisor implements SignalTarget, Controls {
@@ -52,6 +59,11 @@ export class Supervisor implements SignalTarget, Controls {
   readonly #stop: Promise<Stop>;
   /** Settles when all workers have ended. */
   readonly #ended: Promise<void>;
+  /** What systemd has told this server, and not the app. */
+  readonly #systemd: NodeJS.ProcessEnv;
+  readonly #listeners: Listener[] = [];
+  #pidFile: PidFile | undefined;
+  #door: ControlDoor | undefined;
   #requestStop = (_: Stop): void => {};
   #end = (): void => {};
   #state: Status['state'] = 'starting';
@@ -63,6 +75,7 @@ export class Supervisor implements SignalTarget, Controls {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#systemd = takeSystemd(process.env);
     this.#quarantine = new Quarantine(options.loaded.config, options.events);
     options.events.on('event', (event) => {
       if (event.event !== 'scaled' && event.event !== 'threads-scaled') return;
@@ -80,54 +93,69 @@ export class Supervisor implements SignalTarget, Controls {
 
   /** Serves until told to stop. Resolves to the exit code. @throws StartupError */
   async run(): Promise<number> {
-    const { loaded, events, accessLog } = this.#options;
-    const { config, sources } = loaded;
+    const { loaded, events, heritage } = this.#options;
+    const { config } = loaded;
     /** What is let go of at the end, the last first. */
     const release = [obeySignals(this)];
-    const listeners: Listener[] = [];
-    let pidFile: PidFile | undefined;
-    let door: ControlDoor | undefined;
-    let silence = (): void => {};
     try {
-      silence = reportToSystemd(events, process.env);
-      if (config.pidFile !== undefined) pidFile = new PidFile(config.pidFile, origin(sources.pidFile));
-      listeners.push(...(await listenersFor(loaded)));
-      door = await openControl(config, origin(sources.control), this);
+      release.push(reportToSystemd(events, this.#systemd));
+      const premises = await this.#open(release);
       warnAboutRoot(config, events);
-      this.#urls = listeners.map(({ url }) => url);
-      const relay = hasRelay ? openRelay() : undefined;
-      release.push(() => relay && closeRelay(relay));
-      const premises: Premises = { listeners, accessLog, quarantine: this.#quarantine, events, relay };
-      const context = strategyContext(loaded, premises);
+      const { generation } = heritage ?? { generation: 0 };
+      const context = { ...strategyContext(loaded, premises), generation: generation + 1 };
       const strategy = new Succession(context);
       this.#strategy = strategy;
+      if (heritage) strategy.expect(true);
       const started = strategy.start().then(
         () => this.#serve(strategy, premises, context.spawn),
         (error) => {
           throw blamed(error, loaded);
         },
       );
-      const { reason, isQuick } = await Promise.race([this.#stop, started.then(() => this.#stop)]);
-      this.#state = 'stopping';
-      this.#operations?.close();
-      const { gracefulTimeout } = this.settings().config;
-      const gracefulMs = isQuick ? Math.min(quickMs, gracefulTimeout) : gracefulTimeout;
-      events.tell({ event: 'stopping', reason, gracefulMs });
-      const drained = strategy.drain(gracefulMs);
-      // At once, so that who comes now is refused instead of forgotten in a queue, and the next server can have the port.
-      for (const listener of listeners.splice(0)) listener.close();
-      await drained;
-      const why = this.#killed ? `${reason}, then killed` : reason;
-      events.tell({ event: 'stopped', reason: why, requests: strategy.snapshot().served });
-      return this.#killed ? killedExit : 0;
+      const stop = await Promise.race([this.#stop, started.then(() => this.#stop)]);
+      return await this.#finish(strategy, stop);
     } finally {
-      for (const listener of listeners) listener.close();
+      for (const listener of this.#listeners) listener.close();
       this.#end();
-      await door?.close();
-      pidFile?.remove();
+      await this.#door?.close();
+      this.#pidFile?.remove();
       for (const letGo of release.reverse()) letGo();
-      silence();
     }
+  }
+
+  /** Everything that it has until its end: its own, or what was left to it. */
+  async #open(release: (() => void)[]): Promise<Premises> {
+    const { loaded, events, accessLog, heritage } = this.#options;
+    const { config, sources } = loaded;
+    if (heritage) this.#listeners.push(...heritage.listeners.map(listener));
+    else {
+      if (config.pidFile !== undefined) this.#pidFile = PidFile.write(config.pidFile, origin(sources.pidFile));
+      this.#listeners.push(...(await listenersFor(loaded, this.#systemd)));
+      this.#door = await openControl(config, origin(sources.control), this);
+    }
+    this.#urls = this.#listeners.map(({ url }) => url);
+    const relay = heritage ? heritage.relay : hasRelay ? openRelay() : undefined;
+    release.push(() => relay && closeRelay(relay));
+    return { listeners: this.#listeners, accessLog, quarantine: this.#quarantine, events, relay };
+  }
+
+  /** Ends what serves, and gives to the heir what is its own. */
+  async #finish(strategy: Strategy, { reason, isQuick, heir }: Stop): Promise<number> {
+    const { events } = this.#options;
+    this.#state = 'stopping';
+    this.#operations?.close();
+    const { gracefulTimeout } = this.settings().config;
+    const gracefulMs = isQuick ? Math.min(quickMs, gracefulTimeout) : gracefulTimeout;
+    events.tell({ event: 'stopping', reason, gracefulMs });
+    const drained = strategy.drain(gracefulMs, heir !== undefined);
+    // At once, so that who comes now is refused instead of forgotten in a queue, and the next server can have the port.
+    for (const listener of this.#listeners.splice(0)) heir ? listener.abandon() : listener.close();
+    const left = heir && this.#door?.abandon();
+    await drained;
+    await left;
+    const why = this.#killed ? `${reason}, then killed` : reason;
+    events.tell({ event: 'stopped', reason: why, requests: strategy.snapshot().served });
+    return this.#killed ? killedExit : 0;
   }
 
   stop(reason: string, isQuick: boolean): void {
@@ -138,6 +166,10 @@ export class Supervisor implements SignalTarget, Controls {
     if (!this.#strategy) process.exit(killedExit); // there is nothing yet to end
     this.#killed = true;
     this.#strategy.kill();
+  }
+
+  upgrade(reason: string): void {
+    this.#attempt('upgrade', reason, (operations) => operations.upgrade(reason, () => {}));
   }
 
   reload(reason: string): void {
@@ -216,6 +248,7 @@ export class Supervisor implements SignalTarget, Controls {
     if (!operations) throw new Refused('the server is still starting');
     const work: { readonly [A in Exclude<Action, 'stop'>]: () => Promise<string> } = {
       reload: () => operations.reload(reason, onProgress),
+      upgrade: () => operations.upgrade(reason, onProgress),
       scale: () => operations.scale(workers, reason),
       switch: () => operations.switch(options, reason, onProgress),
       drain: () => operations.drain(reason),
@@ -228,14 +261,46 @@ export class Supervisor implements SignalTarget, Controls {
   /** It can serve. */
   #serve(strategy: Succession, premises: Premises, { owner, settings }: SpawnOptions): void {
     if (this.#state === 'stopping') return; // it was told to in the meantime
-    const { loaded, load, logs, events } = this.#options;
+    const { loaded, load, logs, events, heritage } = this.#options;
     if (premises.relay && loaded.config.migrate) void stayUnlessExpected(strategy, events);
     const { model, workers, threads } = loaded.config;
     this.#state = 'serving';
-    this.#operations = new Operations({ strategy, loaded, load, premises, owner, release: settings.app, logs });
+    this.#operations = new Operations({
+      strategy,
+      loaded,
+      load,
+      premises,
+      owner,
+      release: settings.app,
+      logs,
+      operator: heritage?.operator ?? {},
+      bequeath: (operator) => this.#bequeath(premises, operator),
+    });
+    if (heritage) this.#takeOver(heritage, strategy);
     const [url = ''] = this.#urls;
     const bootMs = Math.round(performance.now()); // since this process began
     events.tell({ event: 'ready', url, urls: this.#urls, model, workers, threads, pid: process.pid, bootMs });
+  }
+
+  /** As the heir of another server: from now on its pid file and its control socket are ours. */
+  #takeOver({ control }: Heritage, strategy: Strategy): void {
+    const { config } = this.#options.loaded;
+    if (config.pidFile !== undefined) this.#pidFile = PidFile.takeOver(config.pidFile);
+    if (control) this.#door = controlDoor(listener(control), this);
+    announceHeir(() => strategy.expect(false));
+  }
+
+  /** Has the server that is installed now take our place. @throws StartupError, Refused */
+  async #bequeath({ listeners, relay }: Premises, operator: Overrides): Promise<Heir> {
+    if (process.pid === 1) {
+      throw new Refused('it is the first process of its container, which ends with it; replace the container instead');
+    }
+    const { bootTimeout } = this.settings().config;
+    const generation = this.#strategy?.snapshot().generation ?? 0;
+    const heritage: Heritage = { listeners, relay, control: this.#door?.listener, operator, generation };
+    const heir = await bequeath(heritage, { ...process.env, ...this.#systemd }, 2 * bootTimeout + heirMs);
+    this.#requestStop({ reason: `upgraded, process ${heir.pid} serves`, isQuick: false, heir });
+    return heir;
   }
 
   /** For a signal, which gets no answer but a line in the log. */
@@ -251,10 +316,16 @@ export class Supervisor implements SignalTarget, Controls {
   }
 }
 
+/** Takes what systemd has said out of the environment: it is not for the app. */
+function takeSystemd(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const told = Object.fromEntries(systemdVariables.map((name) => [name, env[name]]));
+  for (const name of systemdVariables) delete env[name];
+  return told;
+}
+
 /** Those that systemd has opened for us, or else our own. */
-async function listenersFor({ config, sources }: Loaded): Promise<readonly Listener[]> {
-  const inherited = inheritedSockets(process.env);
-  for (const name of systemdVariables) delete process.env[name]; // they are not for the app
+async function listenersFor({ config, sources }: Loaded, systemd: NodeJS.ProcessEnv): Promise<readonly Listener[]> {
+  const inherited = inheritedSockets(systemd);
   if (inherited.length > 0) return inheritedListeners(inherited);
   return openListeners(config.bind, config.backlog, origin(sources.bind), config.socketMode);
 }
@@ -275,19 +346,33 @@ async function stayUnlessExpected(strategy: Strategy, events: Events): Promise<v
 }
 
 interface ControlDoor {
+  readonly listener: Listener;
   close(): Promise<void>;
+  /** Leaves it to another process, which answers there. */
+  abandon(): Promise<void>;
 }
 
 /** @throws StartupError when the socket cannot be opened */
 async function openControl({ control }: Config, from: string, controls: Controls): Promise<ControlDoor | undefined> {
   if (control === undefined) return undefined;
-  const [listener] = await openListeners([{ kind: 'unix', path: control }], controlBacklog, from);
-  if (!listener) throw new Error('a socket was asked for, and none was opened');
+  const [opened] = await openListeners([{ kind: 'unix', path: control }], controlBacklog, from);
+  if (!opened) throw new Error('a socket was asked for, and none was opened');
+  return controlDoor(opened, controls);
+}
+
+function controlDoor(listener: Listener, controls: Controls): ControlDoor {
   const server = new ControlServer(duplicate(listener.fd), controls);
+  let isOurs = true;
   return {
+    listener,
     close: async () => {
       await server.close();
-      listener.close();
+      if (isOurs) listener.close();
+    },
+    abandon: async () => {
+      isOurs = false;
+      listener.abandon();
+      await server.close();
     },
   };
 }
