@@ -2,6 +2,7 @@
 // one subscriber among others. `wording` is the only place that turns an event into a level and a sentence.
 import { EventEmitter } from 'node:events';
 import type { LogLevel } from './config/config.js';
+import type { AnswerCount } from './upkeep/answers.js';
 
 /** An error as it crosses from a worker to the supervisor. */
 export interface ErrorRecord {
@@ -33,6 +34,17 @@ export interface LostRequest extends RequestInFlight {
   readonly fingerprint: string;
 }
 
+/** The first answers of a new generation beside those of the old one; times in milliseconds. */
+export interface CanaryFigures {
+  readonly requests: number;
+  /** With a status of 500 or more. */
+  readonly failed: number;
+  readonly p99: number;
+  readonly oldRequests: number;
+  readonly oldFailed: number;
+  readonly oldP99: number;
+}
+
 /** What happened inside a worker; it does not know who it is. */
 export type WorkerEvent =
   | ({ event: 'request-failed'; err: ErrorRecord } & RequestFields)
@@ -44,6 +56,8 @@ export type WorkerEvent =
   /** It was being served by a worker or thread that has ended. */
   | ({ event: 'request-lost'; tid?: number } & LostRequest)
   /** One that was suspected to end workers has been answered. */
+  /** What the answers since the last such event were like. */
+  | ({ event: 'answers' } & AnswerCount)
   | { event: 'suspect-cleared'; fingerprint: string }
   | ({ event: 'request-cut'; tid?: number } & RequestInFlight)
   | { event: 'app-crashed'; err: ErrorRecord }
@@ -90,6 +104,7 @@ export type ServerEvent =
       reason: string;
     }
   | { event: 'upgraded'; pid: number; version: string; ms: number; reason: string }
+  | ({ event: 'canary-passed' } & CanaryFigures)
   | { event: 'reloading'; reason: string }
   | { event: 'reloaded'; generation: number; workers: number; ms: number }
   | { event: 'scaled'; unit: 'workers'; from: number; to: number; reason: string }
@@ -153,6 +168,12 @@ export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => 
     () => 'a request was answered with 503, as it has ended workers; see mpserve ctl quarantine',
   ],
   'request-lost': ['error', (e) => `a request was lost after ${e.ageMs} ms, with the worker or thread that served it`],
+  answers: ['trace', (e) => `${e.count} answer(s), ${e.failed} with a status of 500 or more`],
+  'canary-passed': [
+    'info',
+    (e) =>
+      `the new generation is no worse: ${e.failed} of ${e.requests} answers failed, p99 ${e.p99.toFixed(1)} ms; the old one: ${e.oldFailed} of ${e.oldRequests}, p99 ${e.oldP99.toFixed(1)} ms`,
+  ],
   'suspect-cleared': ['debug', () => 'a request that was in flight when a worker ended has been answered by another'],
   'request-cut': ['warn', (e) => `a request was cut after ${e.ageMs} ms, as --graceful-timeout was over`],
   quarantined: [

@@ -29,7 +29,16 @@ const carrying = ['os/node-socket', 'os/relay'];
 const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['index', 'config/user-config'],
   // The supervisor's side.
-  ['cli', 'supervisor/supervisor', 'strategies/index', 'process/spawn', 'control', 'bench', ...leaves],
+  [
+    'cli',
+    'supervisor/heritage',
+    'supervisor/supervisor',
+    'strategies/index',
+    'process/spawn',
+    'control',
+    'bench',
+    ...leaves,
+  ],
   // Starts servers as a user would, and knows nothing of their insides.
   ['bench', ...leaves],
   ['supervisor', 'strategies', 'process/spawn', 'control', ...leaves],

@@ -6,22 +6,13 @@ import { Events, type ServerEvent } from '../events.js';
 import { type Destination, openLogFile, standardOutput } from '../log/destination.js';
 import type { LineStream } from '../log/logger.js';
 import type { SpawnOptions } from '../process/spawn.js';
-import { declineHeritage, inherit } from '../supervisor/heritage.js';
+import { inherit } from '../supervisor/heritage.js';
 import { Supervisor } from '../supervisor/supervisor.js';
 import type { Call } from './commands.js';
 import { announceDaemon, isDaemon, startDaemon } from './daemon.js';
 
 /** Resolves to the exit code. @throws StartupError */
 export async function serve(load: Call['load']): Promise<number> {
-  try {
-    return await run(load);
-  } catch (error) {
-    declineHeritage((error as Error).message);
-    throw error;
-  }
-}
-
-async function run(load: Call['load']): Promise<number> {
   const loadChecked: typeof load = async (operator) => {
     const loaded = await load(operator);
     const { nodeArg } = loaded.config;

@@ -54,6 +54,8 @@ export interface Config {
   readonly drainQuiet: number;
   /** Kept-alive connections are carried over to other workers. */
   readonly migrate: boolean;
+  /** Requests of a new generation that are compared with the old one's at a reload; 0 is none. */
+  readonly canary: number;
   /** Processes or threads that wait, with the app loaded, for a connection each. */
   readonly spares: number;
   /** When a worker is replaced: requests that it has served and up to so many more, bytes of memory, milliseconds. 0 is never. */

@@ -320,6 +320,13 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
         'When a worker or thread is replaced, carry its kept-alive connections over to others instead of closing them; Linux only',
       default: true,
     },
+    canary: {
+      group: 'Life',
+      kind: count(0, 1_000_000),
+      description:
+        'At a reload, compare so many first requests of the new generation with those of the old one, and roll back if they fail more often, crash or take longer; 0 is not to compare',
+      default: 0,
+    },
     quarantineAfter: {
       group: 'Life',
       kind: count(0, 1000),

@@ -16,6 +16,8 @@ export interface Executor {
   drain(ms: number, leave: Leave, carries: boolean): Promise<void>;
   /** From now on connections are not given to others, not even in a drain that does. */
   stay(): void;
+  /** Gives that part of its connections to others, as they come to rest; which, is left to chance. @param part from 0 to 1 */
+  share(part: number): void;
   /** Connections of others are about to come, or no longer. */
   expect(isExpecting: boolean): void;
   snapshot(): ExecutorSnapshot;

@@ -62,6 +62,7 @@ export class Inline implements Executor {
       busy: this.#settings.measure === 'busy' ? this.#clock : undefined,
       flights: this.#deck,
       relay: this.#settings.relay,
+      countsAnswers: this.#settings.countsAnswers,
       identity: this.#identity,
       maxConnections: this.#maxConnections,
       tell: this.#tell,
@@ -87,6 +88,10 @@ export class Inline implements Executor {
 
   /** There is always room for them. */
   expect(): void {}
+
+  share(part: number): void {
+    this.#pipeline?.share(part);
+  }
 
   snapshot(): ExecutorSnapshot {
     return { served: this.#pipeline?.served ?? 0 };

@@ -12,7 +12,7 @@ export type ToThread =
   | { type: 'accept'; listen: readonly number[]; relay: Relay | undefined }
   /** Serve this connection, which now belongs to you, and end with it. */
   | { type: 'serve'; handed: Handed }
-  | Extract<ToWorker, { type: 'drain' | 'stay' | 'idle?' | 'shed' | 'beware' }>;
+  | Extract<ToWorker, { type: 'drain' | 'stay' | 'share' | 'idle?' | 'shed' | 'beware' }>;
 
 /** A connection, as the task of a thread. */
 export interface Handed {

@@ -96,6 +96,10 @@ export class ThreadPerConnection implements Executor {
     for (const thread of this.#channels()) thread.say({ type: 'stay' });
   }
 
+  share(part: number): void {
+    for (const thread of this.#channels()) thread.say({ type: 'share', part });
+  }
+
   snapshot(): ExecutorSnapshot {
     return { served: this.#channels().reduce((sum, { served }) => sum + served, this.#served) };
   }

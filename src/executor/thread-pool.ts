@@ -172,6 +172,10 @@ export class ThreadPool implements Executor, Renewable<Thread> {
   /** There is always room for them. */
   expect(): void {}
 
+  share(part: number): void {
+    for (const thread of this.ready) thread.say({ type: 'share', part });
+  }
+
   snapshot(): ExecutorSnapshot {
     const living = [...this.#threads.values()].reduce((sum, { served }) => sum + served, 0);
     return { served: this.#servedByTheDead + living };

@@ -35,9 +35,9 @@ export function socketOn(fd: number, isPaused = false): Socket {
 }
 
 /**
- * Those of `sockets`, which `server` serves, on whose connections the parser has read no byte since the last request
- * ended. Node knows that of each parser and tells nobody, but closes such connections when it is asked to: so it is
- * asked, and what it would close is noted instead.
+ * Those of `sockets`, which must be all that `server` serves, on whose connections the parser has read no byte since the
+ * last request ended. Node knows that of each parser and tells nobody, but closes such connections when it is asked to:
+ * so it is asked, and what it would close is noted instead.
  */
 export function restingAmong(server: Pick<Server, 'closeIdleConnections'>, sockets: Iterable<Socket>): Set<Socket> {
   const resting = new Set<Socket>();

@@ -4,20 +4,28 @@ import { descriptorOf, restingAmong } from '../os/node-socket.js';
 import { offerSeats, post, type Relay, seatMs, takeSeat } from '../os/relay.js';
 import type { AdoptingServer } from './adopting-server.js';
 import type { Connection } from './connection.js';
+import type { NamedResponse } from './response.js';
 
 export class Carrier {
   readonly #relay: Relay;
   readonly #server: AdoptingServer;
   readonly #connections: ReadonlySet<Connection>;
+  readonly #isChosen: (connection: Connection) => boolean;
   #later: NodeJS.Timeout | undefined;
   #soon: NodeJS.Immediate | undefined;
   #isOff = false;
 
-  /** @param connections those of `server` */
-  constructor(relay: Relay, server: AdoptingServer, connections: ReadonlySet<Connection>) {
+  /** @param connections all those of `server`. @param isChosen which of them are to be given away */
+  constructor(
+    relay: Relay,
+    server: AdoptingServer,
+    connections: ReadonlySet<Connection>,
+    isChosen: (connection: Connection) => boolean = () => true,
+  ) {
     this.#relay = relay;
     this.#server = server;
     this.#connections = connections;
+    this.#isChosen = isChosen;
   }
 
   /** Nobody takes connections any more. */
@@ -34,6 +42,12 @@ export class Carrier {
     });
   }
 
+  /** With this answer a connection, if it is one of those, may come to rest. */
+  expectEnd(response: NamedResponse, connection: Connection | undefined): void {
+    if (this.#isOff || !connection || !this.#isChosen(connection)) return;
+    response.once('close', () => this.look());
+  }
+
   stop(): void {
     this.#isOff = true;
     clearTimeout(this.#later);
@@ -41,7 +55,7 @@ export class Carrier {
 
   #giveAway(): void {
     clearTimeout(this.#later);
-    const candidates = [...this.#connections].filter((connection) => connection.canRest);
+    const candidates = [...this.#connections].filter((one) => one.canRest && this.#isChosen(one));
     if (this.#isOff || candidates.length === 0) return;
     if (!takeSeat(this.#relay)) this.#tryLater();
     else this.#fillSeats(candidates);
@@ -49,8 +63,10 @@ export class Carrier {
 
   /** For the first of them there is a seat. */
   #fillSeats(candidates: readonly Connection[]): void {
-    const sockets = candidates.map(({ socket }) => socket);
-    const resting = restingAmong(this.#server, sockets);
+    const resting = restingAmong(
+      this.#server,
+      [...this.#connections].map(({ socket }) => socket),
+    );
     const ready = candidates.filter(({ socket }) => socket.bytesRead === 0 || resting.has(socket));
     if (ready.length === 0) offerSeats(this.#relay, 1);
     for (const [i, { socket, requests }] of ready.entries()) {

@@ -12,6 +12,7 @@ import type { Destination } from '../log/destination.js';
 import { type Relay, requestsBefore } from '../os/relay.js';
 import type { AccessLog } from './access-log.js';
 import { type AdoptingServer, adopt, adoptResting, createAdoptingServer, retire } from './adopting-server.js';
+import { countAnswers } from './answer-count.js';
 import { appLimits } from './app-limits.js';
 import type { BusyClock } from './busy.js';
 import { Carrier } from './carrier.js';
@@ -39,12 +40,17 @@ export interface PipelineOptions {
   readonly busy: BusyClock | undefined;
   /** undefined: no record is kept of what the app is at. */
   readonly flights: FlightDeck | undefined;
+  /** Whether to tell what the answers are like. */
+  readonly countsAnswers: boolean;
   /** Where connections go when this pipeline is drained; undefined where they cannot. */
   readonly relay: Relay | undefined;
   /** For the access log. */
   readonly identity: WorkerIdentity;
   readonly tell: (event: WorkerEvent) => void;
 }
+
+/** Those that have not come to rest by then stay (milliseconds). */
+const shareMs = 1000;
 
 /** So many requests are named at once: whoever hears of them may have to take them in one piece. */
 const mostNamed = 64;
@@ -70,6 +76,8 @@ export class Pipeline {
   readonly #limits: Limits;
   #relay: Relay | undefined;
   #drain: Drain | undefined;
+  /** Gives a part of the connections away. */
+  #share: Carrier | undefined;
   #served = 0;
 
   constructor(options: PipelineOptions, accessLog: AccessLog | undefined) {
@@ -79,6 +87,7 @@ export class Pipeline {
     this.#accessLog = accessLog;
     this.#stages = [
       ...(accessLog ? [accessLog.stage] : []),
+      ...(options.countsAnswers ? [countAnswers(tell)] : []),
       ...(options.busy ? [options.busy.stage] : []),
       answerFailures(tell),
       ...(limits.requestDeadline > 0 ? [limitTime(limits.requestDeadline, answerEarly, tell)] : []),
@@ -162,9 +171,21 @@ export class Pipeline {
     this.#accessLog?.flush();
   }
 
+  /** Gives that part of the connections, from 0 to 1, to others, as they come to rest; which, is left to chance. */
+  share(part: number): void {
+    if (!this.#relay || this.#drain) return;
+    const chosen = new Set([...this.#connections].filter(() => Math.random() < part));
+    this.#share?.stop();
+    const share = new Carrier(this.#relay, this.#server, this.#connections, (one) => chosen.has(one));
+    this.#share = share;
+    setTimeout(() => share.stop(), shareMs).unref();
+    share.look();
+  }
+
   /** From now on connections are not given to others, not even in a drain that does. */
   stay(): void {
     this.#relay = undefined;
+    this.#share?.stop();
     this.#drain?.stay();
   }
 
@@ -190,6 +211,7 @@ export class Pipeline {
       // Node counts those that it has seen; of a connection that was carried over it has not seen all.
       if (most > 0 && connection && connection.requests >= most) res.shouldKeepAlive = false;
       this.#drain?.expectEnd(res);
+      this.#share?.expectEnd(res, connection);
       handle(req, res, reqId);
     };
   }

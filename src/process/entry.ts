@@ -68,6 +68,7 @@ const handlers: {
   connection: ({ id, requests }, socket) => socket && take(id, noteRequests(socket, requests)),
   drain: ({ ms, carries }) => void drain(ms, 'told', carries),
   stay: () => executor?.stay(),
+  share: ({ part }) => executor?.share(part),
   expect: ({ isExpecting }) => (executor ?? starting)?.expect(isExpecting),
   'idle?': () => say({ type: 'idle', ms: executor === inline ? inline.idleFor() : -1 }),
   shed: () => executor?.shed(),

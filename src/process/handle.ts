@@ -230,6 +230,11 @@ export class WorkerHandle {
     this.#say({ type: 'stay' });
   }
 
+  /** Tells it to give that part of its connections, from 0 to 1, to others. */
+  share(part: number): void {
+    this.#say({ type: 'share', part });
+  }
+
   /** Tells it that connections of others are about to come, or no longer. */
   expect(isExpecting: boolean): void {
     this.#say({ type: 'expect', isExpecting });

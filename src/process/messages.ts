@@ -12,6 +12,8 @@ export type ToWorker =
   | { type: 'drain'; ms: number; carries: boolean }
   /** From now on your connections are not given to others, not even if you drain. */
   | { type: 'stay' }
+  /** Give that part of your connections, from 0 to 1, to others. */
+  | { type: 'share'; part: number }
   /** Connections of others are about to come, or no longer. */
   | { type: 'expect'; isExpecting: boolean }
   /** For how long has your one connection been idle? Answered by `idle`. */

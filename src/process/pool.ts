@@ -11,6 +11,9 @@ import { askAgain } from './spawn.js';
 /** Before any worker has ever been ready, each place is tried this often. */
 const bootTries = 3;
 
+/** While a worker is on trial connections are shared anew this often (milliseconds). */
+const shareEvery = 250;
+
 /** Starts the worker of a place, which is 1 or more. @throws StartupError when the system refuses */
 export type Spawn = (place: number, generation: number) => WorkerHandle;
 
@@ -28,6 +31,8 @@ export class Pool implements Renewable<WorkerHandle> {
   readonly #events: Events;
   /** Those that have no place: on their way in, or out. */
   readonly #others = new Set<WorkerHandle>();
+  /** Of the next generation, beside the others. */
+  #onTrial: WorkerHandle | undefined;
   #spawn: Spawn;
   #generation: number;
   /** Workers that leave, and may have connections to give away. */
@@ -64,7 +69,8 @@ export class Pool implements Renewable<WorkerHandle> {
 
   /** Workers that can serve, in the order of their places. */
   get ready(): WorkerHandle[] {
-    return this.#places.flatMap(({ worker }) => (worker?.stage === 'ready' ? [worker] : []));
+    const all = [...this.#places.map(({ worker }) => worker), this.#onTrial];
+    return all.flatMap((worker) => (worker?.stage === 'ready' ? [worker] : []));
   }
 
   /** Settles when another worker is ready, or none will be any more. */
@@ -100,14 +106,17 @@ export class Pool implements Renewable<WorkerHandle> {
    * Replaces all workers by those that `spawn` starts, one after the other: a new one is ready before an old one is
    * drained, so that there are never fewer than before.
    * @param onProgress told how many have been replaced
-   * @throws StartupError when one of the new ones cannot be ready. If it is the first, nothing has changed
+   * @param trial of the first new one, which serves beside all old ones for so long
+   * @throws StartupError when one of the new ones cannot be ready, or what the trial has thrown. If it is the first,
+   * nothing has changed
    */
-  async reload(spawn: Spawn, onProgress: (replaced: number) => void): Promise<void> {
+  async reload(spawn: Spawn, onProgress: (replaced: number) => void, trial?: () => Promise<void>): Promise<void> {
     const generation = this.#generation + 1;
     if (this.#places.length === 0) this.#succeed(spawn, generation);
     for (const [replaced, place] of [...this.#places].entries()) {
       if (this.#ending) return;
       const next = await this.#prove(() => spawn(place.id, generation));
+      if (trial && replaced === 0) await this.#try(next, trial);
       if (this.#ending) return;
       this.#succeed(spawn, generation);
       this.#others.delete(next);
@@ -219,6 +228,33 @@ export class Pool implements Renewable<WorkerHandle> {
       this.#others.delete(worker);
       throw error instanceof DiedYoung ? endedLoading(error) : error;
     }
+  }
+
+  /** Has it serve beside the others while `trial` lasts. @throws what that throws; then it is on its way out */
+  async #try(worker: WorkerHandle, trial: () => Promise<void>): Promise<void> {
+    this.#onTrial = worker;
+    const { ready } = this;
+    for (const one of ready) one.expect(true);
+    const sharing = setInterval(() => this.#share(), shareEvery);
+    try {
+      const died = worker.exit.then(({ code, signal }) => {
+        throw new Error(`the new generation was worse, and is rolled back: its worker ended (${signal ?? code})`);
+      });
+      await Promise.race([trial(), died]);
+    } catch (error) {
+      this.#retire(worker);
+      throw error;
+    } finally {
+      this.#onTrial = undefined;
+      clearInterval(sharing);
+      this.#tellHeirs();
+    }
+  }
+
+  /** Those who have connections that are kept give a part of them to all: else the one on trial would have none. */
+  #share(): void {
+    const { ready } = this;
+    for (const worker of ready) worker.share(1 / (ready.length + 1));
   }
 
   /** Puts a worker that is ready in the place of the one that is there. */

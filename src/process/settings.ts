@@ -51,6 +51,8 @@ export interface WorkerSettings {
   readonly flights: Box | undefined;
   /** An event loop that has not turned for so long is ended (milliseconds); 0 is never. */
   readonly hangTimeout: number;
+  /** It tells what its answers are like. */
+  readonly countsAnswers: boolean;
   /** Where connections go and come from that are carried over; undefined where they are not. */
   readonly relay: Relay | undefined;
   readonly limits: Limits;
@@ -68,6 +70,7 @@ export type ThreadSettings = Pick<
   | 'bootTimeout'
   | 'limits'
   | 'relay'
+  | 'countsAnswers'
   | 'readyPath'
   | 'hangTimeout'
   | 'measure'

@@ -13,7 +13,7 @@ import { Pool, type Spawn } from '../process/pool.js';
 import { type SpawnOptions, spawn } from '../process/spawn.js';
 import { Recycler } from '../upkeep/recycler.js';
 import { lookEvery, Scaler } from '../upkeep/scaler.js';
-import type { OnProgress, Placement, Strategy, StrategyContext, StrategySnapshot } from './strategy.js';
+import type { OnProgress, Placement, Strategy, StrategyContext, StrategySnapshot, Trial } from './strategy.js';
 
 /** After a worker could not be added (milliseconds). */
 const askAgain = 10_000;
@@ -105,11 +105,11 @@ export class Pooled implements Strategy {
     this.#pool.kill();
   }
 
-  reload(context: StrategyContext, onProgress: OnProgress): Promise<void> {
+  reload(context: StrategyContext, onProgress: OnProgress, trial?: Trial): Promise<void> {
     return this.#alone(async () => {
       const { workers, minWorkers, maxWorkers, gracefulTimeout } = context.config;
       const all = this.#pool.size;
-      await this.#pool.reload(this.#spawner(context), (done) => onProgress(done, all));
+      await this.#pool.reload(this.#spawner(context), (done) => onProgress(done, all), trial);
       // Whoever has scaled it since the start keeps that, unless he has now configured another number.
       const isOther = workers !== this.#context.config.workers || this.#pool.size === 0;
       this.#letBe();

@@ -12,10 +12,21 @@ import { doorOf, giveAway } from '../os/relay.js';
 import { reopenAll, type WorkerHandle } from '../process/handle.js';
 import { Pool } from '../process/pool.js';
 import { askAgain, type SpawnOptions, spawn } from '../process/spawn.js';
-import type { Model, OnProgress, Placement, Strategy, StrategyContext, StrategySnapshot } from './strategy.js';
+import type { Model, OnProgress, Placement, Strategy, StrategyContext, StrategySnapshot, Trial } from './strategy.js';
 
 /** Spares that are kept while connections come over the relay. */
 const forOthers = 1;
+
+/** While a generation is on trial, about so many connections move to it this often (milliseconds). */
+const some = 4;
+const shareEvery = 500;
+
+/** How children are started. */
+interface Manner {
+  readonly context: StrategyContext;
+  readonly options: SpawnOptions;
+  readonly generation: number;
+}
 
 /** A connection whose child could not be started, or died before it took it, is given to another; so often in all. */
 const tries = 3;
@@ -100,19 +111,49 @@ class ProcessPerConnection implements Strategy {
     this.#rehearsal?.kill();
   }
 
-  async reload(context: StrategyContext, onProgress: OnProgress): Promise<void> {
+  async reload(context: StrategyContext, onProgress: OnProgress, trial?: Trial): Promise<void> {
     const options = this.#optionsOf(context);
     await this.#rehearse(options);
     if (this.#drainMs !== undefined) return;
-    const old = [...this.#children];
+    const before = { context: this.#context, options: this.#options, generation: this.#generation };
+    for (const spare of this.#spares) spare.drain(context.config.gracefulTimeout);
     this.#spares.clear();
-    this.#context = context;
-    this.#options = options;
-    this.#generation++;
+    const old = [...this.#children];
+    this.#serveAs({ context, options, generation: before.generation + 1 });
+    if (trial && this.#acceptor) await this.#try(trial, old, before);
+    if (this.#drainMs !== undefined) return;
     for (const child of old) child.drain(context.config.gracefulTimeout, !this.#stays);
     onProgress(old.length, old.length);
     if (this.#acceptor) this.#refill();
     else this.#open();
+  }
+
+  /** Children that start from now on are such ones. */
+  #serveAs({ context, options, generation }: Manner): void {
+    this.#context = context;
+    this.#options = options;
+    this.#generation = generation;
+  }
+
+  /** New connections, and some of those that are kept, have children of the new generation while `trial` lasts. */
+  async #try(trial: Trial, old: readonly WorkerHandle[], before: Manner): Promise<void> {
+    const isExpecting = this.#isExpecting;
+    this.expect(true);
+    const sharing = setInterval(() => {
+      for (const child of old) child.share(Math.min(1, some / old.length));
+    }, shareEvery);
+    try {
+      await trial();
+    } catch (error) {
+      const failed = [...this.#children].filter(({ generation }) => generation > before.generation);
+      this.#spares.clear();
+      this.#serveAs(before);
+      for (const child of failed) child.drain(before.context.config.gracefulTimeout, !this.#stays);
+      throw error;
+    } finally {
+      clearInterval(sharing);
+      this.expect(isExpecting);
+    }
   }
 
   async scale(workers: number): Promise<void> {
@@ -153,18 +194,20 @@ class ProcessPerConnection implements Strategy {
   /** Settles when the child that served the connection has exited. Never rejects. */
   async #serve(socket: Socket): Promise<void> {
     let reason = 'the server is stopping';
-    for (let tried = 0; tried < tries && this.#drainMs === undefined; tried++) {
+    for (let tried = 0; tried < tries && this.#drainMs === undefined; ) {
       let child: WorkerHandle;
       try {
         child = this.#takeSpare() ?? this.#fork();
       } catch (error) {
         reason = (error as Error).message;
+        tried++;
         await pause(askAgain);
         continue;
       }
       const answer = await child.give(socket, () => {});
-      await child.exit;
+      const { wanted } = await child.exit;
       if (answer === 'accepted') return;
+      if (!wanted) tried++; // otherwise a reload has relieved it before it had the connection
       reason = await child.ready.then(
         () => 'its process ended before it took the connection',
         (error: Error) => error.message,

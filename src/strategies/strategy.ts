@@ -23,9 +23,11 @@ export interface Strategy {
   /**
    * Serves as `context` says from now on: a new generation is ready before the old one is drained, so that there is
    * never less than before. One call at a time, together with `scale`.
-   * @throws StartupError when the new generation cannot be ready; unless some of it was, nothing has changed
+   * @param trial of the new generation, while it serves beside the old one
+   * @throws StartupError when the new generation cannot be ready, or what the trial has thrown; unless some of it was
+   * in the place of the old one, nothing has changed
    */
-  reload(context: StrategyContext, onProgress: OnProgress): Promise<void>;
+  reload(context: StrategyContext, onProgress: OnProgress, trial?: Trial): Promise<void>;
   /**
    * Makes it so many worker processes, 0 or more; with 0 connections wait in the kernel. A model whose workers are
    * not counted can only be told 0 (nobody is served) and 1 (all are). @throws StartupError when one cannot be ready
@@ -38,6 +40,9 @@ export interface Strategy {
   reopen(path: string): Promise<void>;
   snapshot(): StrategySnapshot;
 }
+
+/** Settles when a new generation has passed it. @throws Error that says why it has not */
+export type Trial = () => Promise<void>;
 
 /** How far a reload is: so many of so many workers have been replaced. */
 export type OnProgress = (done: number, all: number) => void;

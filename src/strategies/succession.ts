@@ -1,7 +1,7 @@
 // One strategy after the other: the one that serves, and those that it has relieved, which give their connections away
 // and finish what they cannot. To everybody else they are one.
 import { createStrategy } from './index.js';
-import type { OnProgress, Strategy, StrategyContext, StrategySnapshot, WorkerSnapshot } from './strategy.js';
+import type { OnProgress, Strategy, StrategyContext, StrategySnapshot, Trial, WorkerSnapshot } from './strategy.js';
 
 export class Succession implements Strategy {
   #current: Strategy;
@@ -68,8 +68,8 @@ export class Succession implements Strategy {
     for (const strategy of this.#all) strategy.kill();
   }
 
-  reload(context: StrategyContext, onProgress: OnProgress): Promise<void> {
-    return this.#current.reload(context, onProgress);
+  reload(context: StrategyContext, onProgress: OnProgress, trial?: Trial): Promise<void> {
+    return this.#current.reload(context, onProgress, trial);
   }
 
   scale(workers: number): Promise<void> {

@@ -53,6 +53,7 @@ export function strategyContext(
       backlog,
       threads,
       threadRange: rangeOf(config, config.minThreads, config.maxThreads),
+      countsAnswers: config.canary > 0,
       measure: isElastic(config) ? config.scaleOn : undefined,
       threadWear: {
         maxRequests: config.maxRequests,

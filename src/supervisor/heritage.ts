@@ -101,7 +101,12 @@ function lastWord(child: ChildProcess, deadlineMs: number): Promise<LastWord> {
     };
     child.once('message', (word) => say(word as LastWord));
     child.once('error', ({ message }) => say({ reason: `${process.argv0} cannot be run: ${message}` }));
-    child.once('exit', (code, signal) => say({ reason: `it exited with ${signal ?? `code ${code}`}` }));
+    child.once('exit', (code, signal) => {
+      const died = () => say({ reason: `it exited with ${signal ?? `code ${code}`}` });
+      // Its last word may come after its end.
+      if (child.connected) child.once('disconnect', died);
+      else died();
+    });
   });
 }
 

@@ -15,6 +15,7 @@ import { type Destination, reopenLog } from '../log/destination.js';
 import type { SpawnOptions } from '../process/spawn.js';
 import { models } from '../strategies/index.js';
 import type { Succession } from '../strategies/succession.js';
+import { Canary } from './canary.js';
 import { type Premises, releaseNow, reloaded, strategyContext, switchable, switched } from './context.js';
 import type { Heir } from './heritage.js';
 
@@ -97,10 +98,19 @@ export class Operations {
       }
       const release = releaseNow(config);
       const context = strategyContext({ config, sources }, premises, release);
+      const replaced = (done: number, all: number) => onProgress(`${done} of ${all} workers replaced`);
+      // Those of the old generation must tell what their answers are like, too.
+      const isTried = config.canary > 0 && this.#config.canary > 0;
+      const canary = isTried && new Canary(events, config.canary, strategy.snapshot().generation + 1);
+      const trial = canary
+        ? async () => events.tell({ event: 'canary-passed', ...(await canary.judge(onProgress)) })
+        : undefined;
       try {
-        await strategy.reload(context, (done, all) => onProgress(`${done} of ${all} workers replaced`));
+        await strategy.reload(context, replaced, trial);
       } catch (error) {
         throw blamed(error, { config, sources });
+      } finally {
+        if (canary) canary.stop();
       }
       if (this.#isClosed) throw new Refused('the server is stopping');
       this.#config = config;

@@ -31,6 +31,7 @@ export class Clients {
     count: number,
     habit: Habit,
     private readonly target = '/',
+    private readonly good: readonly number[] = [200],
   ) {
     const run = habit === 'one-each' ? () => this.oneEach() : () => this.keptAlive();
     this.running = Promise.all(Array.from({ length: count }, run));
@@ -94,7 +95,7 @@ export class Clients {
   }
 
   private take({ status, body }: Response): void {
-    if (status === 200) this.answered++;
+    if (this.good.includes(status)) this.answered++;
     else this.failures.push(`answered with ${status}`);
     this.bodies.add(body);
   }

@@ -23,6 +23,10 @@ export function marked(mark: string): number[] {
   return pids.filter((pid) => text(`/proc/${pid}/environ`).split('\0').includes(mark) && !isZombie(pid)).map(Number);
 }
 
+export function isAlive(pid: number): boolean {
+  return text(`/proc/${pid}/status`) !== '' && !isZombie(String(pid));
+}
+
 function isZombie(pid: string): boolean {
   return /^State:\s+[ZX]/m.test(text(`/proc/${pid}/status`));
 }

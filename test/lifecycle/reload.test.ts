@@ -1,22 +1,12 @@
 // Reloads, scaling and reopened logs, asked for with `mpserve ctl` and with signals, while clients keep asking.
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
-import { type Answer, ask } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { runCli, type Server, startServer } from '../helpers/server.ts';
+import { runCli, startServer } from '../helpers/server.ts';
+import { answering, Site } from '../helpers/site.ts';
 import { connect } from '../helpers/wire.ts';
 
 let folder: string;
@@ -26,56 +16,10 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const answering = (text: string): string => `module.exports = (_req, res) => res.end(${JSON.stringify(text)});`;
-
-interface Site {
-  readonly server: Server;
-  /** Makes another release of the app the current one. */
-  write(code: string): void;
-  ctl(...words: string[]): ReturnType<typeof runCli>;
-  /** What `ctl` asks, without a process for it. */
-  ask(method: string, target: string, body?: string): Promise<Answer>;
-  readonly control: string;
-  readonly folder: string;
-}
-
-/** A server of an app that can be changed, with a control socket. */
-async function start(
-  model: string,
-  args: readonly string[] = [],
-  config: object = {},
-): Promise<Site & AsyncDisposable> {
-  const own = path.join(folder, String(++count));
-  let releases = 0;
-  // As deployments do it: a link names the current one.
-  const write = (code: string): void => {
-    const release = path.join(own, String(++releases));
-    mkdirSync(release, { recursive: true });
-    writeFileSync(path.join(release, 'app.cjs'), code);
-    symlinkSync(release, path.join(own, 'next'));
-    renameSync(path.join(own, 'next'), path.join(own, 'current'));
-  };
-  write(answering('first'));
-  const app = path.join(own, 'current/app.cjs');
-  const control = `${own}.ctl`;
-  const settings = `${own}.json`;
-  writeFileSync(settings, JSON.stringify({ gracefulTimeout: '5s', drainQuiet: '300ms', ...config }));
-  const server = await startServer({ app, model, args: ['--config', settings, '--control', control, ...args] });
-  return {
-    server,
-    control,
-    folder: own,
-    write,
-    ask: (method, target, body) => ask(control, method, target, body),
-    ctl: (...words) => runCli(['ctl', ...words, '--control', control], { ms: 30_000 }),
-    [Symbol.asyncDispose]: () => server.stop(),
-  };
-}
-
 const models = ['prefork', 'ppc', 'tpc', 'prethread', 'hybrid'] as const;
 
 test.concurrent.each(models)('%s: reloads under load lose nothing', async (model) => {
-  await using site = await start(model);
+  await using site = await Site.start(model);
   const clients = [new Clients(site.server.url, 2, 'one-each'), new Clients(site.server.url, 2, 'kept-alive')];
   const rounds = model === 'prefork' ? 6 : 2;
   for (let round = 1; round <= rounds; round++) {
@@ -93,7 +37,7 @@ test.concurrent.each(models)('%s: reloads under load lose nothing', async (model
 });
 
 test.concurrent.each(models)('%s: broken builds change nothing', async (model) => {
-  await using site = await start(model, ['--boot-timeout', '2s']);
+  await using site = await Site.start(model, ['--boot-timeout', '2s']);
   const clients = new Clients(site.server.url, 2, 'one-each');
   const builds = [
     ['throw new Error("no database")', /no database/],
@@ -122,7 +66,7 @@ test.concurrent.each(models)('%s: broken builds change nothing', async (model) =
 });
 
 test.concurrent('ctl reload exits 0 when it came true, and else 1 with the app’s own error', async () => {
-  await using site = await start('prefork');
+  await using site = await Site.start('prefork');
   site.write(answering('second'));
   expect(await site.ctl('reload')).toMatchObject({
     code: 0,
@@ -138,8 +82,8 @@ test.concurrent('ctl reload exits 0 when it came true, and else 1 with the app�
 });
 
 test.concurrent('a reload reads the configuration anew; what is for life is left, with a warning', async () => {
-  await using site = await start('prefork', [], { workers: 1 });
-  writeFileSync(`${site.folder}.json`, JSON.stringify({ workers: 3, keepAliveTimeout: '7s', backlog: 99 }));
+  await using site = await Site.start('prefork', [], { workers: 1 });
+  writeFileSync(site.settings, JSON.stringify({ workers: 3, keepAliveTimeout: '7s', backlog: 99 }));
   expect((await site.ask('POST', '/reload')).status).toBe(200);
   const warning = await site.server.waitFor('a warning', ({ warning }) => /backlog/.test(String(warning)));
   expect(warning.msg).toMatch(/^backlog has changed .* at the next start only$/);
@@ -167,8 +111,8 @@ test.concurrent.each([
 });
 
 test.concurrent('a bad configuration file changes nothing', async () => {
-  await using site = await start('prefork', [], { workers: 1 });
-  writeFileSync(`${site.folder}.json`, '{"workers": "many"}');
+  await using site = await Site.start('prefork', [], { workers: 1 });
+  writeFileSync(site.settings, '{"workers": "many"}');
   const { code, stderr } = await site.ctl('reload');
   expect(code).toBe(1);
   expect(stderr).toMatch(/workers in .* must be a whole number from 1 to 1024, or auto, not 'many'/);
@@ -176,7 +120,7 @@ test.concurrent('a bad configuration file changes nothing', async () => {
 });
 
 test.concurrent('one thing at a time: what comes meanwhile is refused', async () => {
-  await using site = await start('prefork', ['--workers', '2']);
+  await using site = await Site.start('prefork', ['--workers', '2']);
   site.write(`const end = Date.now() + 700; while (Date.now() < end);${answering('late')}`);
   const first = site.ctl('reload');
   await site.server.waitFor('the reload to begin', ({ event }) => event === 'reloading');
@@ -188,7 +132,7 @@ test.concurrent('one thing at a time: what comes meanwhile is refused', async ()
 });
 
 test.concurrent('scaling, with ctl and with signals', async () => {
-  await using site = await start('prefork', ['--workers', '2']);
+  await using site = await Site.start('prefork', ['--workers', '2']);
   const clients = new Clients(site.server.url, 4, 'one-each');
   expect(await site.ctl('scale', '+2')).toMatchObject({ code: 0, stdout: '4 workers, instead of 2\n' });
   expect(site.server.workers()).toHaveLength(4);
@@ -212,7 +156,7 @@ test.concurrent('scaling, with ctl and with signals', async () => {
 });
 
 test.concurrent.each(['ppc', 'tpc', 'prethread'])('%s has no number of workers to scale', async (model) => {
-  await using site = await start(model);
+  await using site = await Site.start(model);
   const { code, stderr } = await site.ctl('scale', '2');
   expect({ code, stderr }).toEqual({
     code: 1,
@@ -221,7 +165,7 @@ test.concurrent.each(['ppc', 'tpc', 'prethread'])('%s has no number of workers t
 });
 
 test.concurrent.each(models)('%s: SIGWINCH drains and stays up, SIGHUP brings the workers back', async (model) => {
-  await using site = await start(model);
+  await using site = await Site.start(model);
   site.server.child.kill('SIGWINCH');
   await site.server.waitFor('the drain', ({ event }) => event === 'drained');
   await eventually('all workers to end', () => site.server.workers().length === 0);
@@ -236,7 +180,7 @@ test.concurrent.each(models)('%s: SIGWINCH drains and stays up, SIGHUP brings th
 test.concurrent.each(models)('%s: reopened under load, every line is in one of the two files', async (model) => {
   const own = path.join(folder, `reopen-${model}`);
   const [access, log] = [`${own}.access`, `${own}.log`];
-  await using site = await start(model, ['--access-log', access]);
+  await using site = await Site.start(model, ['--access-log', access]);
   const clients = new Clients(site.server.url, 4, 'kept-alive');
   const linesOf = (file: string) =>
     existsSync(file)
@@ -263,7 +207,7 @@ test.concurrent.each(models)('%s: reopened under load, every line is in one of t
 test.concurrent('ctl stop waits for the end; --now waits for nobody', async () => {
   const slow = 'module.exports = (req, res) => setTimeout(() => res.end("slow"), req.url === "/" ? 500 : 60_000);';
   for (const words of [[], ['--now']]) {
-    const site = await start('prefork');
+    const site = await Site.start('prefork');
     site.write(slow);
     expect((await site.ask('POST', '/reload')).status).toBe(200);
     using wire = await connect(site.server.url);
@@ -280,8 +224,8 @@ test.concurrent('ctl stop waits for the end; --now waits for nobody', async () =
 });
 
 test.concurrent('the control socket speaks HTTP with JSON, and is its owner’s alone', async () => {
-  await using site = await start('hybrid', ['--workers', '2', '--threads', '2']);
-  const { ask } = site;
+  await using site = await Site.start('hybrid', ['--workers', '2', '--threads', '2']);
+  const ask = site.ask.bind(site);
   expect(statSync(site.control).mode & 0o777).toBe(0o600);
   expect(await ask('GET', '/status')).toMatchObject({
     status: 200,
@@ -329,7 +273,7 @@ describe.concurrent('ctl that cannot', () => {
   });
 
   test('a server does not take the place of one that is alive', async () => {
-    await using site = await start('prefork');
+    await using site = await Site.start('prefork');
     const { code, stderr } = await runCli(['--bind', '127.0.0.1:0', '--control', site.control]);
     expect(code).toBe(3);
     expect(stderr).toMatch(/another server is alive on that socket/);

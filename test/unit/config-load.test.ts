@@ -51,6 +51,7 @@ describe('defaults', () => {
       readyPath: undefined,
       drainQuiet: 1000,
       migrate: true,
+      canary: 0,
       spares: 0,
       maxRequests: 0,
       maxRequestsJitter: 0,

@@ -1,0 +1,101 @@
+// A server of an app that can be changed, with a control socket: what a deployment is to an operator.
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { type Answer, ask } from './control.ts';
+import { runCli, type Server, startServer } from './server.ts';
+
+/** An app that answers each request with `text`. */
+export const answering = (text: string): string => `module.exports = (_req, res) => res.end(${JSON.stringify(text)});`;
+
+export class Site implements AsyncDisposable {
+  private constructor(
+    readonly server: Server,
+    readonly folder: string,
+    readonly control: string,
+    /** Its configuration file. */
+    readonly settings: string,
+    private readonly releases: Releases,
+  ) {}
+
+  /**
+   * @param args PID among them stands for the path of the pid file
+   * @param install what runs instead of `bin/mpserve.js`, put into the folder
+   */
+  static async start(
+    model: string,
+    args: readonly string[] = [],
+    config: object = {},
+    env: NodeJS.ProcessEnv = {},
+    install?: (folder: string) => string,
+  ): Promise<Site> {
+    const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-site-'));
+    const releases = new Releases(folder);
+    releases.write(answering('first'));
+    const control = path.join(folder, 'ctl');
+    const settings = path.join(folder, 'settings.json');
+    writeFileSync(settings, JSON.stringify({ gracefulTimeout: '5s', drainQuiet: '300ms', ...config }));
+    const app = path.join(folder, 'current/app.cjs');
+    const own = args.map((word) => (word === 'PID' ? path.join(folder, 'pid') : word));
+    const server = await startServer({
+      app,
+      model,
+      args: ['--config', settings, '--control', control, ...own],
+      env,
+      ...(install && { script: install(folder) }),
+    });
+    return new Site(server, folder, control, settings, releases);
+  }
+
+  /** Makes another release of the app the current one. */
+  write(code: string): void {
+    this.releases.write(code);
+  }
+
+  /** Spoils the release that is the current one. */
+  breakRelease(): void {
+    writeFileSync(path.join(this.folder, 'current/app.cjs'), 'throw new Error("spoiled");');
+  }
+
+  get pidFile(): string {
+    return path.join(this.folder, 'pid');
+  }
+
+  /** What `ctl` asks, without a process for it. */
+  ask(method: string, target: string, body?: string): Promise<Answer> {
+    return ask(this.control, method, target, body);
+  }
+
+  ctl(...words: string[]): ReturnType<typeof runCli> {
+    return runCli(['ctl', ...words, '--control', this.control], { ms: 30_000 });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.server.stop();
+    } finally {
+      await this.remove();
+    }
+  }
+
+  /** Ends what is left of it. */
+  async remove(): Promise<void> {
+    await this.server.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** As deployments do it: a link names the current one. */
+class Releases {
+  private count = 0;
+
+  constructor(private readonly folder: string) {}
+
+  write(code: string): void {
+    const release = path.join(this.folder, String(++this.count));
+    mkdirSync(release);
+    writeFileSync(path.join(release, 'app.cjs'), code);
+    symlinkSync(release, path.join(this.folder, 'next'));
+    renameSync(path.join(this.folder, 'next'), path.join(this.folder, 'current'));
+  }
+}

@@ -1,0 +1,128 @@
+// Kept-alive connections whose clients never retry stay open, whatever is done to the workers behind them.
+import { describe, expect, test } from 'vitest';
+import { Clients } from '../helpers/clients.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { placements } from '../helpers/placements.ts';
+import { fixture, type Server, startServer } from '../helpers/server.ts';
+import { answering, Site } from '../helpers/site.ts';
+import { connect } from '../helpers/wire.ts';
+
+/** Clients under which something is done to a server; each answer must come on the connection that it was asked on. */
+async function undisturbed(url: string, work: (clients: Clients) => Promise<void>): Promise<void> {
+  const clients = new Clients(url, 4, 'kept-alive');
+  await eventually('the first answers', () => clients.done > 20);
+  await work(clients);
+  const since = clients.done;
+  await eventually('further answers', () => clients.done > since + 20);
+  const { failures, reconnects } = await clients.stop();
+  expect({ failures, reconnects }).toEqual({ failures: [], reconnects: 0 });
+}
+
+const told = (server: Server, name: string) => server.lines.filter(({ event }) => event === name);
+
+describe.each(placements)('$name', ({ model, accept, args = [] }) => {
+  const flags = [...(accept ? ['--accept', accept] : []), ...args];
+
+  test('a reload closes no connection, and the new release answers on all of them', async () => {
+    await using site = await Site.start(model, flags);
+    using idle = await connect(site.server.url);
+    expect((await idle.ask('GET /')).body).toBe('first');
+    using fresh = await connect(site.server.url);
+    await undisturbed(site.server.url, async ({ heard }) => {
+      for (const release of ['second', 'third']) {
+        site.write(answering(release));
+        expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+        await eventually('the new release to answer', () => heard.has(release));
+        const before = idle.socket.bytesRead;
+        await eventually('an idle connection to be carried over', async () => {
+          return (await idle.ask('GET /')).body === release;
+        });
+        expect(idle.socket.bytesRead).toBeGreaterThan(before);
+      }
+    });
+    await eventually('it to be there, too', async () => (await fresh.ask('GET /')).body === 'third');
+    expect(told(site.server, 'request-cut')).toEqual([]);
+  });
+});
+
+test.each(['prefork', 'hybrid'])('%s: fewer workers close no connection', async (model) => {
+  await using site = await Site.start(model, ['--workers', '3']);
+  await undisturbed(site.server.url, async () => {
+    for (const change of ['-1', '-1', '+2', '-2']) {
+      expect(await site.ask('POST', '/scale', JSON.stringify({ workers: change }))).toMatchObject({ status: 200 });
+    }
+    await eventually('the others to have gone', async () => (await site.ask('GET', '/workers')).json.length === 1);
+  });
+});
+
+test.each([
+  ['prefork', 'worker-recycled'],
+  ['prethread', 'thread-recycled'],
+])('%s: a replacement for what has served enough closes no connection', async (model, event) => {
+  const often = ['--max-requests', '200', '--max-requests-jitter', '100'];
+  await using server = await startServer({ app: fixture('life.cjs'), model, args: often });
+  await undisturbed(server.url, async () => {
+    await eventually('replacements', () => told(server, event).length >= 3, 20_000);
+  });
+});
+
+test.concurrent('a request that is on its way when its worker leaves is answered by another, whole', async () => {
+  await using site = await Site.start('prefork', ['--workers', '1']);
+  const wires = await Promise.all(Array.from({ length: 4 }, () => connect(site.server.url)));
+  for (const wire of wires) expect((await wire.ask('GET /')).body).toBe('first');
+  const [half] = wires;
+  await half?.write('GET / HTTP/1.1\r\nhost: te');
+  site.write(answering('second'));
+  expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+  await half?.write('st\r\n\r\n');
+  // Its first bytes were the old worker's, so that answers, and the next one is the new worker's.
+  expect((await half?.response())?.body).toBe('first');
+  for (const wire of wires) {
+    await eventually('the new release', async () => (await wire.ask('GET /')).body === 'second');
+    wire.close();
+  }
+  expect(told(site.server, 'request-cut')).toEqual([]);
+});
+
+test.concurrent('a connection that idles where it was carried to is closed after --keep-alive-timeout, without a word', async () => {
+  await using site = await Site.start('prefork', [
+    '--workers',
+    '1',
+    '--keep-alive-timeout',
+    '1500ms',
+    '--header-timeout',
+    '300ms',
+  ]);
+  using wire = await connect(site.server.url);
+  await wire.ask('GET /');
+  expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+  expect(await wire.rest()).toHaveLength(0);
+});
+
+test.concurrent('--max-requests-per-connection counts what was asked before a connection was carried over', async () => {
+  await using site = await Site.start('prefork', ['--workers', '1', '--max-requests-per-connection', '3']);
+  using wire = await connect(site.server.url);
+  for (const connection of ['keep-alive', 'keep-alive', 'close']) {
+    expect((await wire.ask('GET /')).headers.connection).toBe(connection);
+    if (connection !== 'close') expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+  }
+});
+
+test.concurrent('--no-migrate: an idle connection is closed when it has been quiet', async () => {
+  await using site = await Site.start('prefork', ['--workers', '1', '--no-migrate']);
+  using wire = await connect(site.server.url);
+  await wire.ask('GET /');
+  expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+  expect(await wire.rest()).toHaveLength(0);
+});
+
+test.concurrent('a Node that is not as expected: a warning, and connections are closed as without it', async () => {
+  const strange = `--require=${fixture('strange-node.cjs')}`;
+  await using site = await Site.start('prefork', ['--workers', '1'], {}, { NODE_OPTIONS: strange });
+  const { warning } = await site.server.waitFor('a warning', ({ warning }) => /not as expected/.test(String(warning)));
+  expect(warning).toMatch(/connections are not carried over .* a parser is never at rest/);
+  using wire = await connect(site.server.url);
+  await wire.ask('GET /');
+  expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+  expect(await wire.rest()).toHaveLength(0);
+});

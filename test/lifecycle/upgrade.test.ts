@@ -1,0 +1,115 @@
+// The server that is installed now takes the place of the one that runs.
+import { existsSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { Clients } from '../helpers/clients.ts';
+import { ask } from '../helpers/control.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { isAlive } from '../helpers/process-tree.ts';
+import { root } from '../helpers/server.ts';
+import { Site } from '../helpers/site.ts';
+import { connect } from '../helpers/wire.ts';
+
+const bin = path.join(root, 'bin/mpserve.js');
+
+/** It is nobody's child any more when the server before it has gone. */
+async function stopHeir(site: Site): Promise<void> {
+  const { json } = await site.ask('GET', '/status');
+  expect(await site.ask('POST', '/stop')).toMatchObject({ status: 200 });
+  await eventually('the heir to end', () => !isAlive(json.pid));
+  await site.server.noneLeft();
+}
+
+describe('an upgrade', () => {
+  test.each(['prefork', 'ppc', 'prethread'])('%s: loses no request and closes no connection', async (model) => {
+    const site = await Site.start(model, ['--pid-file', 'PID']);
+    try {
+      const clients = [new Clients(site.server.url, 2, 'one-each'), new Clients(site.server.url, 3, 'kept-alive')];
+      for (let i = 0; i < 2; i++) {
+        const { json: before } = await site.ask('GET', '/status');
+        expect(before.pid).toBe(Number(readFileSync(site.pidFile, 'utf8')));
+        // Somebody answers at any moment, and the file is always there.
+        const answers: unknown[] = [];
+        let isOver = false;
+        const asking = (async () => {
+          while (!isOver) {
+            answers.push((await site.ask('GET', '/status')).json.pid, Number(readFileSync(site.pidFile, 'utf8')));
+          }
+        })();
+        expect(await site.ask('POST', '/upgrade')).toMatchObject({ status: 200, json: { ok: true } });
+        await eventually('the old server to end', () => !isAlive(before.pid));
+        isOver = true;
+        await asking;
+        const { json: after } = await site.ask('GET', '/status');
+        expect(after).toMatchObject({ state: 'serving', model, generation: before.generation + 1 });
+        expect(after.pid).not.toBe(before.pid);
+        expect(new Set(answers)).toEqual(new Set([before.pid, after.pid]));
+        const since = clients.map(({ done }) => done);
+        await eventually('further answers', () => clients.every(({ done }, i) => done > (since[i] as number) + 10));
+      }
+      for (const one of clients) {
+        const { failures, reconnects } = await one.stop();
+        expect({ failures, reconnects }).toEqual({ failures: [], reconnects: 0 });
+      }
+      await stopHeir(site);
+      expect(existsSync(site.pidFile)).toBe(false);
+    } finally {
+      await site.remove();
+    }
+  });
+
+  test('SIGUSR2 starts what the name of the command stands for now, and keeps the model that was switched to', async () => {
+    const site = await Site.start('prefork', [], {}, {}, (folder) => {
+      symlinkSync(bin, path.join(folder, 'mpserve'));
+      return path.join(folder, 'mpserve');
+    });
+    try {
+      expect((await site.ask('POST', '/switch', '{"options": {"model": "prethread"}}')).status).toBe(200);
+      // An installation that says it is another.
+      const link = path.join(site.folder, 'mpserve');
+      unlinkSync(link);
+      writeFileSync(link, `process.title = 'upgraded'; console.log('{"new": true}'); import(${JSON.stringify(bin)});`);
+      site.server.child.kill('SIGUSR2');
+      await eventually('the old server to end', () => !isAlive(site.server.pid));
+      expect(site.server.lines.find((line) => line.new)).toBeDefined();
+      expect((await site.ask('GET', '/status')).json).toMatchObject({
+        state: 'serving',
+        model: 'prethread',
+        generation: 3,
+      });
+      await stopHeir(site);
+    } finally {
+      await site.remove();
+    }
+  });
+
+  test.each([
+    ['exits', 'process.exit(7);', /the new server could not start, and the old one goes on: it exited with code 7/],
+    [
+      'refuses its configuration',
+      `process.argv.push('--threads', 'x'); import(${JSON.stringify(bin)});`,
+      /--threads must be/,
+    ],
+    [
+      'cannot load the app',
+      `process.argv[2] = '/nowhere.cjs'; import(${JSON.stringify(bin)});`,
+      /'\/nowhere.cjs' .* does not exist/,
+    ],
+  ])('a new server that %s changes nothing', async (_, code, reason) => {
+    await using site = await Site.start('prefork', ['--workers', '1'], {}, {}, (folder) => {
+      symlinkSync(bin, path.join(folder, 'mpserve'));
+      return path.join(folder, 'mpserve');
+    });
+    const link = path.join(site.folder, 'mpserve');
+    using wire = await connect(site.server.url);
+    await wire.ask('GET /');
+    unlinkSync(link);
+    writeFileSync(link, code);
+    const { code: status, stderr } = await site.ctl('upgrade');
+    expect(status).toBe(1);
+    expect(stderr).toMatch(reason);
+    expect((await ask(site.control, 'GET', '/status')).json).toMatchObject({ pid: site.server.pid, state: 'serving' });
+    expect((await wire.ask('GET /')).body).toBe('first');
+    expect(site.server.lines.filter(({ event }) => event === 'operation-failed')).toHaveLength(1);
+  });
+});
