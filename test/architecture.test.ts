@@ -52,7 +52,19 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // The worker's side.
   ['process/entry', 'executor', ...leaves],
   ['executor', 'pipeline/pipeline', 'pipeline/busy', 'app/load', 'app/app', 'app/pending', ...leaves],
-  ['pipeline', 'app/app', 'balance/slowest', 'clock', 'config', 'errors', 'events', 'flight', 'log', ...carrying],
+  [
+    'pipeline',
+    'app/app',
+    'balance/slowest',
+    'clock',
+    'config',
+    'errors',
+    'events',
+    'flight',
+    'log',
+    ...carrying,
+    'upkeep/answers',
+  ],
   ['app', 'config/app-path', 'errors'],
   // Both sides.
   ['errors'],
@@ -62,7 +74,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['config', 'errors', 'upkeep/scaler'],
   // When members of a pool are replaced, and how many there should be.
   ['upkeep', 'clock'],
-  ['events', 'config/config'],
+  ['events', 'config/config', 'upkeep/answers'],
   // Requests on record, where it survives who serves them.
   ['flight', 'config/config', 'events', 'os'],
   ['log', 'config/config', 'errors', 'events', 'os/descriptor'],
@@ -98,6 +110,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   'node:child_process': [
     'process/spawn',
     'process/handle',
+    'supervisor/heritage',
     'app/load-failure',
     'config/fault',
     'config/node-arg',

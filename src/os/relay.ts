@@ -3,7 +3,7 @@
 // takes connections accepts there, as at any other door. What is on its way waits in the kernel and dies with nobody.
 // A semaphore (eventfd(2)) counts how many are wanted: until there is a seat, the one who has a connection serves it on.
 import { randomBytes, timingSafeEqual } from 'node:crypto';
-import { closeSync, readSync, writeSync } from 'node:fs';
+import { readSync, writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { arch, platform } from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -61,8 +61,8 @@ export function openRelay(): Relay {
 }
 
 export function closeRelay({ fd, seats }: Relay): void {
-  closeSync(fd);
-  closeSync(seats);
+  closeDescriptor(fd);
+  closeDescriptor(seats);
 }
 
 /** What a connection has been through before it came here. */
