@@ -1,11 +1,12 @@
-// Lines gathered into one write(2), for a worker. It waits for a slow reader; what cannot be written (the reader is
-// gone, the disk is full) waits here up to what fits, and is tried again by the clock, not by the lines.
+// Lines of one turn of the event loop gathered into one write(2), for a worker: should that be killed, hardly more than
+// the lines of one turn are lost with it. It waits for a slow reader; what cannot be written (the reader is gone, the
+// disk is full) waits here up to what fits, and is tried again by the clock, not by the lines.
 import { writeSync } from 'node:fs';
 import type { Destination } from './destination.js';
 import { fitLine } from './line.js';
 
-/** Lines wait at most this long for company, and as long between two attempts (milliseconds). */
-const flushEvery = 100;
+/** Between two attempts to write what could not be written (milliseconds). */
+const retryEvery = 100;
 /** A pipe that another process made non-blocking and that is full is tried again after so long (milliseconds). */
 const again = 5;
 const clock = new Int32Array(new SharedArrayBuffer(4));
@@ -23,12 +24,13 @@ export class LineBuffer {
   #used = 0;
   #lost = 0;
   #failing = false;
+  #isDue = false;
 
   constructor({ fd, whole }: Destination, listener: LossListener) {
     this.#fd = fd;
     this.#bytes = Buffer.allocUnsafeSlow(whole);
     this.#listener = listener;
-    setInterval(() => this.flush(), flushEvery).unref();
+    setInterval(() => this.#failing && this.flush(), retryEvery).unref();
     process.once('exit', () => this.flush());
   }
 
@@ -39,6 +41,12 @@ export class LineBuffer {
     if (!this.#fits(text)) return void this.#lost++;
     this.#used += this.#bytes.write(text, this.#used);
     if (this.#used * 2 >= this.#bytes.length && !this.#failing) this.flush();
+    if (this.#isDue || this.#used === 0) return;
+    this.#isDue = true;
+    setImmediate(() => {
+      this.#isDue = false;
+      if (!this.#failing) this.flush();
+    });
   }
 
   /** Synchronous: what write(2) took is written once, and a process that exits loses and repeats nothing. */
