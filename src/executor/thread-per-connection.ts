@@ -153,6 +153,10 @@ export class ThreadPerConnection implements Executor {
           later();
         });
       }
+      for (const spare of [...this.#spares].slice(wanted)) {
+        this.#spares.delete(spare);
+        spare.drain({ ms: this.#settings.gracefulTimeout, carries: false });
+      }
     } catch {
       later(); // the system refuses another thread; a connection can still have one of its own when it comes
     }

@@ -57,10 +57,7 @@ export class Acceptor {
     this.#options = options;
     this.#doors = fds.map((fd) => new Door(fd, backlog, handOver, this.#accept));
     if (!relay) return;
-    this.#reception = new Reception(relay, byOffer ? 0 : ample, (letter) => {
-      const socket = receive(relay, letter, handOver);
-      if (socket) this.#accept(socket);
-    });
+    this.#reception = new Reception(relay, byOffer ? 0 : ample, handOver, this.#accept);
   }
 
   /** So many connections that others give away could be served well now. Only with `byOffer`. */
@@ -191,15 +188,16 @@ class Reception {
   #isOpen = false;
 
   /** @param standing seats that it always keeps offered; 0 where `seats` says how many */
-  constructor(relay: Relay, standing: number, onLetter: (letter: Socket) => void) {
+  constructor(relay: Relay, standing: number, isPaused: boolean, onConnection: (socket: Socket) => void) {
     this.#relay = relay;
     this.#wanted = standing;
-    this.#door = new Door(relay.fd, relayBacklog, true, (letter) => {
+    const take = (socket: Socket): void => {
       this.#offered = Math.max(0, this.#offered - 1);
       this.#wanted = standing > 0 ? standing : Math.max(0, this.#wanted - 1);
       this.#offer();
-      onLetter(letter);
-    });
+      onConnection(socket);
+    };
+    this.#door = new Door(relay.fd, relayBacklog, true, (letter) => receive(relay, letter, isPaused, take));
   }
 
   set seats(count: number) {

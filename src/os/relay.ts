@@ -36,8 +36,9 @@ const EFD_FLAGS = 1 | 0o2000000 | 0o4000; // EFD_SEMAPHORE, EFD_CLOEXEC, EFD_NON
 
 /** Letters that may lie in front of the door; the seats keep them fewer. */
 export const relayBacklog = 128;
-/** A sender is between two calls to the system when its letter is empty (milliseconds). */
-const patience = 100;
+/** So often, and so many milliseconds apart, a letter is looked at in which there is nothing. */
+const mostLooks = 100;
+const lookMs = 1;
 const secretBytes = 16;
 /** While there is no seat, it is asked for one again so much later (milliseconds). */
 export const seatMs = 2;
@@ -152,25 +153,35 @@ export function doorOf(relay: Relay | undefined): Relay | undefined {
   return relay && { ...relay, fd: duplicate(relay.fd) };
 }
 
-/** Opens a letter that has been accepted. @returns the connection, or undefined if the letter is not from one of us */
-export function receive(relay: Relay, letter: Socket, isPaused: boolean): Socket | undefined {
-  try {
-    const fd = descriptorOf(letter);
-    // Should its sender be stopped now, of all times, then its message fails, and it keeps what it has.
-    if (fd === undefined || !isReadable(fd, patience)) return undefined;
-    const envelope = new Envelope();
-    const length = libc().recvmsg(fd, envelope.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    const enclosed = envelope.enclosed();
-    if (enclosed === undefined) return undefined;
-    const isOurs =
-      length === envelope.body.length &&
-      timingSafeEqual(envelope.body.subarray(0, secretBytes), Buffer.from(relay.secret, 'hex'));
-    if (isOurs) return noteRequests(socketOn(enclosed, isPaused), envelope.body.readUInt32LE(secretBytes));
-    closeDescriptor(enclosed);
-    return undefined;
-  } finally {
+/**
+ * Opens a letter that has been accepted. Anybody on this machine may have sent it, also an empty one: nobody waits for
+ * what is in it but a timer.
+ * @param onConnection called with the connection, if the letter is from one of us
+ */
+export function receive(relay: Relay, letter: Socket, isPaused: boolean, onConnection: (socket: Socket) => void): void {
+  const fd = descriptorOf(letter);
+  let looks = 0;
+  const look = (): void => {
+    // Its sender is between two calls to the system. Should it be stopped there, its message fails, and it keeps what it has.
+    if (fd !== undefined && !isReadable(fd) && looks++ < mostLooks) return void setTimeout(look, lookMs);
+    const socket = fd === undefined ? undefined : open(relay, fd, isPaused);
     letter.destroy();
-  }
+    if (socket) onConnection(socket);
+  };
+  look();
+}
+
+function open(relay: Relay, letter: number, isPaused: boolean): Socket | undefined {
+  const envelope = new Envelope();
+  const length = libc().recvmsg(letter, envelope.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  const enclosed = length < 0 ? undefined : envelope.enclosed();
+  if (enclosed === undefined) return undefined;
+  const isOurs =
+    length === envelope.body.length &&
+    timingSafeEqual(envelope.body.subarray(0, secretBytes), Buffer.from(relay.secret, 'hex'));
+  if (isOurs) return noteRequests(socketOn(enclosed, isPaused), envelope.body.readUInt32LE(secretBytes));
+  closeDescriptor(enclosed);
+  return undefined;
 }
 
 /** struct msghdr and what it points to, for one descriptor. */

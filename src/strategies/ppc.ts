@@ -36,6 +36,8 @@ class ProcessPerConnection implements Strategy {
   readonly #children = new Set<WorkerHandle>();
   /** Those among them that have no connection yet: they have loaded the app, or are about to. */
   readonly #spares = new Set<WorkerHandle>();
+  /** Those that have been relieved, and give their connections away. */
+  readonly #leaving = new Set<WorkerHandle>();
   readonly #backOff = new BackOff();
   #context: StrategyContext;
   #options: SpawnOptions;
@@ -116,16 +118,14 @@ class ProcessPerConnection implements Strategy {
     await this.#rehearse(options);
     if (this.#drainMs !== undefined) return;
     const before = { context: this.#context, options: this.#options, generation: this.#generation };
-    for (const spare of this.#spares) spare.drain(context.config.gracefulTimeout);
-    this.#spares.clear();
+    for (const spare of this.#spares) this.#dismiss(spare);
     const old = [...this.#children];
     this.#serveAs({ context, options, generation: before.generation + 1 });
     if (trial && this.#acceptor) await this.#try(trial, old, before);
     if (this.#drainMs !== undefined) return;
-    for (const child of old) child.drain(context.config.gracefulTimeout, !this.#stays);
+    this.#relieve(old, context.config.gracefulTimeout);
     onProgress(old.length, old.length);
-    if (this.#acceptor) this.#refill();
-    else this.#open();
+    if (!this.#acceptor) this.#open();
   }
 
   /** Children that start from now on are such ones. */
@@ -148,7 +148,7 @@ class ProcessPerConnection implements Strategy {
       const failed = [...this.#children].filter(({ generation }) => generation > before.generation);
       this.#spares.clear();
       this.#serveAs(before);
-      for (const child of failed) child.drain(before.context.config.gracefulTimeout, !this.#stays);
+      this.#relieve(failed, before.context.config.gracefulTimeout);
       throw error;
     } finally {
       clearInterval(sharing);
@@ -234,15 +234,36 @@ class ProcessPerConnection implements Strategy {
     try {
       while (this.#acceptor && this.#drainMs === undefined && this.#spares.size < wanted)
         this.#spares.add(this.#watched(this.#fork()));
+      for (const spare of [...this.#spares].slice(wanted)) this.#dismiss(spare);
     } catch {
       setTimeout(() => this.#refill(), askAgain).unref();
     }
     this.#offerSpares();
   }
 
-  /** Connections are about to come over the relay: of another strategy, or of children of an earlier generation. */
+  /** Of a spare there is no connection to finish. */
+  #dismiss(spare: WorkerHandle): void {
+    this.#spares.delete(spare);
+    spare.drain(this.#context.config.gracefulTimeout);
+  }
+
+  /** Connections are about to come over the relay: of another strategy, or of children of another generation. */
   get #expects(): boolean {
-    return this.#isExpecting || [...this.#children].some(({ stage }) => stage === 'draining');
+    return this.#isExpecting || this.#leaving.size > 0;
+  }
+
+  /** Has them give their connections to children of the generation that serves. */
+  #relieve(children: readonly WorkerHandle[], ms: number): void {
+    for (const child of children) {
+      if (child.stage === 'gone') continue;
+      this.#leaving.add(child);
+      child.drain(ms, !this.#stays);
+      void child.exit.then(() => {
+        this.#leaving.delete(child);
+        this.#refill();
+      });
+    }
+    this.#refill();
   }
 
   /** For each of those connections a child that has loaded the app, so that its client does not wait for that. */

@@ -63,10 +63,15 @@ export interface Heir {
 
 /**
  * Starts the server that is installed now, with our sockets. Resolves when it serves.
- * @param env in place of ours. @param deadlineMs within which it must
+ * @param env in place of ours. @param deadlineMs within which it must. @param end of this server, which ends the attempt
  * @throws StartupError when it does not; it has ended then
  */
-export async function bequeath(heritage: Heritage, env: NodeJS.ProcessEnv, deadlineMs: number): Promise<Heir> {
+export async function bequeath(
+  heritage: Heritage,
+  env: NodeJS.ProcessEnv,
+  deadlineMs: number,
+  end: AbortSignal,
+): Promise<Heir> {
   const fds = descriptorsOf(heritage);
   const place = (fd: number): number => firstPlace + fds.indexOf(fd);
   const { listeners, control, relay } = heritage;
@@ -82,7 +87,7 @@ export async function bequeath(heritage: Heritage, env: NodeJS.ProcessEnv, deadl
     env: { ...env, [variable]: JSON.stringify(left) },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...fds],
   });
-  const word = await lastWord(child, deadlineMs);
+  const word = await lastWord(child, deadlineMs, end);
   if ('pid' in word) {
     child.unref();
     child.channel?.unref(); // it hears of our end by it
@@ -92,13 +97,14 @@ export async function bequeath(heritage: Heritage, env: NodeJS.ProcessEnv, deadl
   throw new StartupError(ExitCode.boot, `the new server could not start, and the old one goes on: ${word.reason}`);
 }
 
-function lastWord(child: ChildProcess, deadlineMs: number): Promise<LastWord> {
+function lastWord(child: ChildProcess, deadlineMs: number, end: AbortSignal): Promise<LastWord> {
   return new Promise((said) => {
     const late = setTimeout(() => said({ reason: `it did not serve within ${deadlineMs} ms` }), deadlineMs);
     const say = (word: LastWord): void => {
       clearTimeout(late);
       said(word);
     };
+    end.addEventListener('abort', () => say({ reason: 'the server is stopping' }));
     child.once('message', (word) => say(word as LastWord));
     child.once('error', ({ message }) => say({ reason: `${process.argv0} cannot be run: ${message}` }));
     child.once('exit', (code, signal) => {

@@ -30,6 +30,8 @@ export interface OperationsOptions {
   readonly operator: Overrides;
   /** Has the server that is installed now take our place. @throws StartupError, Refused */
   readonly bequeath: (operator: Overrides) => Promise<Heir>;
+  /** Ends this server in favour of that one. */
+  readonly leaveTo: (heir: Heir) => void;
   /** The files among the logs. */
   readonly logs: readonly Destination[];
   /** Reads the configuration anew, with what an operator has told since the start. @throws StartupError */
@@ -132,9 +134,11 @@ export class Operations {
     return this.#alone('upgrade', async () => {
       const began = performance.now();
       onProgress('the new server starts');
-      const { pid, version } = await this.#options.bequeath(this.#overrides);
+      const heir = await this.#options.bequeath(this.#overrides);
+      const { pid, version } = heir;
       const ms = Math.round(performance.now() - began);
       this.#events.tell({ event: 'upgraded', pid, version, ms, reason });
+      this.#options.leaveTo(heir);
       return `process ${pid} serves (Node ${version}), after ${ms} ms`;
     });
   }

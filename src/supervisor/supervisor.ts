@@ -62,6 +62,7 @@ export class Supervisor implements SignalTarget, Controls {
   /** What systemd has told this server, and not the app. */
   readonly #systemd: NodeJS.ProcessEnv;
   readonly #listeners: Listener[] = [];
+  readonly #ending = new AbortController();
   #pidFile: PidFile | undefined;
   #door: ControlDoor | undefined;
   #requestStop = (_: Stop): void => {};
@@ -144,6 +145,7 @@ export class Supervisor implements SignalTarget, Controls {
     const { events } = this.#options;
     this.#state = 'stopping';
     this.#operations?.close();
+    this.#ending.abort();
     const { gracefulTimeout } = this.settings().config;
     const gracefulMs = isQuick ? Math.min(quickMs, gracefulTimeout) : gracefulTimeout;
     events.tell({ event: 'stopping', reason, gracefulMs });
@@ -275,6 +277,7 @@ export class Supervisor implements SignalTarget, Controls {
       logs,
       operator: heritage?.operator ?? {},
       bequeath: (operator) => this.#bequeath(premises, operator),
+      leaveTo: (heir) => this.#requestStop({ reason: `upgraded, process ${heir.pid} serves`, isQuick: false, heir }),
     });
     if (heritage) this.#takeOver(heritage, strategy);
     const [url = ''] = this.#urls;
@@ -298,9 +301,8 @@ export class Supervisor implements SignalTarget, Controls {
     const { bootTimeout } = this.settings().config;
     const generation = this.#strategy?.snapshot().generation ?? 0;
     const heritage: Heritage = { listeners, relay, control: this.#door?.listener, operator, generation };
-    const heir = await bequeath(heritage, { ...process.env, ...this.#systemd }, 2 * bootTimeout + heirMs);
-    this.#requestStop({ reason: `upgraded, process ${heir.pid} serves`, isQuick: false, heir });
-    return heir;
+    const env = { ...process.env, ...this.#systemd };
+    return bequeath(heritage, env, 2 * bootTimeout + heirMs, this.#ending.signal);
   }
 
   /** For a signal, which gets no answer but a line in the log. */

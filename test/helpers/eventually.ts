@@ -2,6 +2,9 @@
 // event to wait for, wait for that instead.
 import { setTimeout as pause } from 'node:timers/promises';
 
+/** Longer than anything takes that comes at all, also on a machine that others keep busy (milliseconds). */
+const patience = 25_000;
+
 /**
  * The first value of `look` that is neither undefined nor false.
  * @throws after `ms` milliseconds, naming `what` was waited for.
@@ -9,7 +12,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 export async function eventually<T>(
   what: string,
   look: () => T | undefined | false | Promise<T | undefined | false>,
-  ms = 10_000,
+  ms = patience,
 ): Promise<T> {
   const deadline = Date.now() + ms;
   for (;;) {
