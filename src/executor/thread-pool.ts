@@ -294,11 +294,18 @@ export class ThreadPool implements Executor, Renewable<Thread> {
         thread.say({ type: 'accept', listen: listen.map(duplicate), relay: doorOf(relay) });
       }
       for (const serve of this.#waiting.splice(0)) serve();
+      if (!this.#onBootFailure) this.#shareWith(thread);
     } catch (error) {
       if (this.#onBootFailure) return this.#onBootFailure(error as Error);
       this.#unfit(thread, (error as Error).message);
       this.#terminate(thread);
     }
+  }
+
+  /** Connections that are kept would otherwise stay with those who had the work of all. */
+  #shareWith(thread: Thread): void {
+    const { ready } = this;
+    for (const other of ready) if (other !== thread) other.say({ type: 'share', part: 1 / ready.length });
   }
 
   #terminate({ id }: Thread): void {

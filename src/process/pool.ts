@@ -158,7 +158,10 @@ export class Pool implements Renewable<WorkerHandle> {
       if (worker) this.#retire(worker);
     }
     const missing = this.#freeIds(size - this.#places.length);
+    const { ready } = this;
     const outcomes = await Promise.allSettled(missing.map((id) => this.#add(id)));
+    // Connections that are kept would otherwise stay with those who had the work of all.
+    if (missing.length > 0) for (const worker of ready) worker.share(missing.length / size);
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
