@@ -285,6 +285,11 @@ export class Pool implements Renewable<WorkerHandle> {
     });
   }
 
+  /** Settles when all who have been replaced have gone. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#others].map(({ exit }) => exit));
+  }
+
   /** From now on connections are not given to others. */
   stay(): void {
     this.#stays = true;

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { responsive } from '../balance/balancer.js';
 import { divide } from '../balance/divide.js';
 import { roundRobin } from '../balance/round-robin.js';
+import { within } from '../clock.js';
 import { type Config, rangeOf } from '../config/config.js';
 import { Acceptor } from '../os/acceptor.js';
 import { duplicate } from '../os/descriptor.js';
@@ -13,6 +14,7 @@ import { Pool, type Spawn } from '../process/pool.js';
 import { type SpawnOptions, spawn } from '../process/spawn.js';
 import { Recycler } from '../upkeep/recycler.js';
 import { lookEvery, Scaler } from '../upkeep/scaler.js';
+import { settleMs } from './settle.js';
 import type { OnProgress, Placement, Strategy, StrategyContext, StrategySnapshot, Trial } from './strategy.js';
 
 /** After a worker could not be added (milliseconds). */
@@ -110,6 +112,8 @@ export class Pooled implements Strategy {
       const { workers, minWorkers, maxWorkers, gracefulTimeout } = context.config;
       const all = this.#pool.size;
       await this.#pool.reload(this.#spawner(context), (done) => onProgress(done, all), trial);
+      const { executor } = this.#placementOf(context.config);
+      if (executor === 'thread-per-connection') await within(settleMs, this.#pool.settled());
       // Whoever has scaled it since the start keeps that, unless he has now configured another number.
       const isOther = workers !== this.#context.config.workers || this.#pool.size === 0;
       this.#letBe();

@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { BackOff } from '../back-off.js';
 import { first } from '../balance/first.js';
 import { shedder } from '../balance/shedder.js';
+import { within } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { Acceptor } from '../os/acceptor.js';
 import { duplicate } from '../os/descriptor.js';
@@ -12,6 +13,7 @@ import { doorOf, giveAway } from '../os/relay.js';
 import { reopenAll, type WorkerHandle } from '../process/handle.js';
 import { Pool } from '../process/pool.js';
 import { askAgain, type SpawnOptions, spawn } from '../process/spawn.js';
+import { settleMs } from './settle.js';
 import type { Model, OnProgress, Placement, Strategy, StrategyContext, StrategySnapshot, Trial } from './strategy.js';
 
 /** Spares that are kept while connections come over the relay. */
@@ -124,8 +126,15 @@ class ProcessPerConnection implements Strategy {
     if (trial && this.#acceptor) await this.#try(trial, old, before);
     if (this.#drainMs !== undefined) return;
     this.#relieve(old, context.config.gracefulTimeout);
-    onProgress(old.length, old.length);
     if (!this.#acceptor) this.#open();
+    await this.#settled(old, onProgress);
+  }
+
+  /** Each connection has a child that is started for it, so the next reload should leave them the time for that. */
+  async #settled(old: readonly WorkerHandle[], onProgress: OnProgress): Promise<void> {
+    let gone = 0;
+    const ends = old.map(({ exit }) => exit.then(() => onProgress(++gone, old.length)));
+    await within(settleMs, Promise.all(ends));
   }
 
   /** Children that start from now on are such ones. */

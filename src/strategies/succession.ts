@@ -1,7 +1,14 @@
 // One strategy after the other: the one that serves, and those that it has relieved, which give their connections away
 // and finish what they cannot. To everybody else they are one.
+import { within } from '../clock.js';
 import { createStrategy } from './index.js';
+import { settleMs } from './settle.js';
 import type { OnProgress, Strategy, StrategyContext, StrategySnapshot, Trial, WorkerSnapshot } from './strategy.js';
+
+export interface Relief {
+  /** Settles when the one before has gone, or after some seconds. */
+  readonly settled: Promise<void>;
+}
 
 export class Succession implements Strategy {
   #current: Strategy;
@@ -27,7 +34,7 @@ export class Succession implements Strategy {
    * @param ms that the one before has for what it cannot give away
    * @throws StartupError when it cannot start; nothing has changed then
    */
-  async relieve(context: Omit<StrategyContext, 'generation'>, ms: number): Promise<void> {
+  async relieve(context: Omit<StrategyContext, 'generation'>, ms: number): Promise<Relief> {
     const old = this.#current;
     const next = createStrategy({ ...context, generation: old.snapshot().generation + 1 });
     this.#next = next;
@@ -37,15 +44,16 @@ export class Succession implements Strategy {
     } finally {
       this.#next = undefined;
     }
-    if (this.#isEnding) return;
+    if (this.#isEnding) return { settled: Promise.resolve() };
     this.#current = next;
     this.#relieved.add(old);
     if (this.#stays) next.stay();
-    void old.drain(ms, !this.#stays).then(() => {
+    const gone = old.drain(ms, !this.#stays).then(() => {
       this.#relieved.delete(old);
       this.#servedByTheRelieved += old.snapshot().served;
       if (this.#relieved.size === 0) this.#current.expect(this.#isExpecting);
     });
+    return { settled: within(settleMs, gone) };
   }
 
   async drain(ms: number, carries = false): Promise<void> {

@@ -163,17 +163,18 @@ export class Operations {
       const from = this.#config.model;
       if (isDeepStrictEqual(next.config, this.#config)) return `${model} serves so already`;
       onProgress(`${model} starts beside ${from}`);
-      try {
-        await strategy.relieve(strategyContext(next, premises, this.#release), this.#config.gracefulTimeout);
-      } catch (error) {
+      const context = strategyContext(next, premises, this.#release);
+      const { settled } = await strategy.relieve(context, this.#config.gracefulTimeout).catch((error) => {
         throw blamed(error, next);
-      }
+      });
       if (this.#isClosed) throw new Refused('the server is stopping');
       this.#overrides = overrides;
       this.#config = next.config;
       this.#sources = next.sources;
       const ms = Math.round(performance.now() - began);
       this.#events.tell({ event: 'switched', from, model, workers, threads, ms, reason });
+      onProgress(`${model} serves; connections go over to it`);
+      await settled;
       return `${model} serves with ${workers} worker(s) and ${threads} thread(s) each, after ${ms} ms`;
     });
   }
