@@ -4,6 +4,7 @@ import type { CommandFacts, CommandLine } from '../config/help.js';
 import { oneOf } from '../config/kind.js';
 import type { Loaded, Overrides } from '../config/load.js';
 import type { OptionTable } from '../config/options.js';
+import { proveOptions } from '../config/prove-options.js';
 import { ctlWords } from '../control/protocol.js';
 
 /** What a command gets. */
@@ -59,6 +60,14 @@ export const commands: readonly Command[] = [
     switches: [],
     options: adviseOptions,
     run: async (call) => (await import('./advise.js')).runAdvise(call),
+  },
+  {
+    name: 'prove',
+    takes: '[app]',
+    summary: 'Do to a server what operators and bad luck do, and tell what its clients have lost',
+    switches: [],
+    options: proveOptions,
+    run: async (call) => (await import('./prove.js')).runProve(call),
   },
   {
     name: 'config',

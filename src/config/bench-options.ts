@@ -1,34 +1,10 @@
 // The options that `bench` and `advise` take besides the server's. They are no settings of a server, so they stand in
 // no configuration file and no variable.
-import { count, file, type Kind, type Reading, target } from './kind.js';
+import { commaList, count, file, type Kind, target, word } from './kind.js';
 import type { CommandOption } from './options.js';
 import { duration } from './quantity.js';
 
 const second = 1000;
-
-/** Items between commas, each read by `readItem`; at least one, none twice. */
-function commaList<T extends string | number>(
-  metavar: string,
-  readItem: (text: string) => Reading<T>,
-): Kind<readonly T[]> {
-  return {
-    metavar,
-    read(raw) {
-      const value: T[] = [];
-      for (const text of String(raw).split(',')) {
-        const reading = readItem(text.trim());
-        if ('refused' in reading) return { refused: reading.refused, offender: text };
-        if (value.includes(reading.value)) return { refused: 'name nothing twice', offender: text };
-        value.push(reading.value);
-      }
-      return { value };
-    },
-    write: (value) => value.join(','),
-  };
-}
-
-const name = (text: string): Reading<string> =>
-  /^[\w-]+$/.test(text) ? { value: text } : { refused: 'be names with commas between them' };
 
 const method: Kind<string> = {
   metavar: 'METHOD',
@@ -89,9 +65,9 @@ interface Values {
 export type BenchOptions = { readonly [K in keyof Values]: CommandOption<Values[K]> };
 
 const rows: { readonly [K in keyof Values]: Omit<CommandOption<Values[K]>, 'key' | 'flag'> } = {
-  models: { kind: commaList('MODEL,…', name), description: 'The models to compare', defaultWords: 'all' },
+  models: { kind: commaList('MODEL,…', word), description: 'The models to compare', defaultWords: 'all' },
   scenarios: {
-    kind: commaList('NAME,…', name),
+    kind: commaList('NAME,…', word),
     description:
       'hello, cpu, wait, mixed, stream and crash with the demo app; own, short and idle with any app (docs/bench.md)',
     defaultWords: 'all that the app can answer',

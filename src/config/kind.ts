@@ -170,6 +170,31 @@ function list<T>(
   };
 }
 
+/** Items between commas, each read by `readItem`; at least one, none twice. */
+export function commaList<T extends string | number>(
+  metavar: string,
+  readItem: (text: string) => Reading<T>,
+): Kind<readonly T[]> {
+  return {
+    metavar,
+    read(raw) {
+      const value: T[] = [];
+      for (const text of String(raw).split(',')) {
+        const reading = readItem(text.trim());
+        if ('refused' in reading) return { refused: reading.refused, offender: text };
+        if (value.includes(reading.value)) return { refused: 'name nothing twice', offender: text };
+        value.push(reading.value);
+      }
+      return { value };
+    },
+    write: (value) => value.join(','),
+  };
+}
+
+/** One of a list of names, which whoever asks for them checks. */
+export const word = (text: string): Reading<string> =>
+  /^[\w-]+$/.test(text) ? { value: text } : { refused: 'be names with commas between them' };
+
 /** `a, b or c`. */
 export function oneOf(words: readonly string[], conjunction: 'or' | 'and' = 'or'): string {
   return words.length > 1 ? `${words.slice(0, -1).join(', ')} ${conjunction} ${words.at(-1)}` : `${words[0]}`;

@@ -1,0 +1,44 @@
+// The crowd of clients: a process of its own that is told over IPC when to begin, to count and to finish.
+import { Client } from './client.js';
+import type { Habit, Job, Message, Order } from './orders.js';
+import { Tally } from './tally.js';
+
+const tally = new Tally();
+let clients: readonly Client[] = [];
+let running: Promise<unknown> = Promise.resolve();
+
+process.on('message', (order: Order) => void obey(order));
+process.once('disconnect', () => process.exit(1)); // whoever wanted it is gone
+process.on('SIGINT', () => {}); // Ctrl-C is for the parent, which ends this process
+
+async function obey(order: Order): Promise<void> {
+  switch (order.order) {
+    case 'begin':
+      await begin(order.job);
+      return tell({ told: 'ready' });
+    case 'count':
+      return tell({ told: 'counted', count: tally.take() });
+    case 'look':
+      return tell({ told: 'connected', connected: clients.flatMap(({ connected }) => connected) });
+    case 'finish':
+      for (const client of clients) client.stop();
+      await running;
+      process.send?.({ told: 'counted', count: tally.take() } satisfies Message, () => process.exit(0));
+  }
+}
+
+/** Settles when each client has had an answer. */
+async function begin(job: Job): Promise<void> {
+  const habits = Object.entries(job.clients) as [Habit, number][];
+  clients = habits.flatMap(([habit, count]) => Array.from({ length: count }, () => new Client(habit, job, tally)));
+  const runs: Promise<void>[] = [];
+  const answered = clients.map(
+    (client) => new Promise<void>((onAnswered) => void runs.push(client.run(() => onAnswered()))),
+  );
+  running = Promise.all(runs);
+  await Promise.all(answered);
+}
+
+function tell(message: Message): void {
+  process.send?.(message);
+}

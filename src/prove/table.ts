@@ -1,0 +1,59 @@
+// The results as text: a table for each model, a row for each trial, and then what it comes to in sentences.
+import type { Proof, Results, Row } from './results.js';
+
+const head = ['', 'times', 'requests', 'answered', 'lost', 'reconnects', 'longest pause', 'when calm'];
+
+/** Plain text without colours, for a terminal or a file. */
+export function table(results: Results): string {
+  const { machine, app, version, settings, proofs, notes } = results;
+  const clients = Object.entries(settings.clients).map(([habit, count]) => `${count} × ${habit}`);
+  const top = [
+    `${app} under mpserve ${version} on Node ${machine.node}, ${machine.cores} × ${machine.cpu}, ${machine.os}`,
+    `Clients that never ask twice: ${clients.join(', ')}; ${settings.thinkMs} ms from an answer to the next request.`,
+  ];
+  const parts = proofs.map((proof) => `${proof.model}, ${proof.size || 'not started'}\n${body(proof)}`);
+  return [top.join('\n'), ...parts, ...notes.map((note) => `Note: ${note}.`), verdict(results)].join('\n\n');
+}
+
+function body({ failure, trials }: Proof): string {
+  if (failure !== undefined) return `FAILED ${failure}`;
+  const made = trials.filter((row) => row.leftOut === undefined);
+  const lines = made.length > 0 ? [columns([head, ...made.map(cells)])] : [];
+  const rest = trials.flatMap((row) => (row.leftOut === undefined ? [] : [`${row.trial}: left out: ${row.leftOut}`]));
+  return [...lines, ...rest, ...made.flatMap(remarks)].join('\n');
+}
+
+function cells(row: Row): readonly string[] {
+  const counts = [row.times, row.requests, row.answered, row.lost, row.reconnects];
+  const pauses = [row.longestPauseMs, row.calmPauseMs].map((ms) => `${Math.round(ms)} ms`);
+  return [row.trial, ...counts.map((count) => count.toLocaleString('en')), ...pauses];
+}
+
+/** What was lost and why, and what that means. */
+function remarks({ trial, failure, reasons, reconnects, unavoidable, avoidable }: Row): readonly string[] {
+  const losses = reasons.map(({ client, reason, count }) => `${count} × ${reason} (${client})`);
+  const what = [...losses, ...(reconnects > 0 ? [`${reconnects} × closed between two requests`] : [])].join(', ');
+  return [
+    ...(failure === undefined ? [] : [`FAILED ${trial}: ${failure}`]),
+    ...(unavoidable > 0
+      ? [`${trial}: ${avoidable > 0 ? `${unavoidable} of these were` : 'was'} on what had ended: ${what}`]
+      : []),
+    ...(avoidable > 0 ? [`LOST ${trial}: ${avoidable} that need not have been: ${what}`] : []),
+  ];
+}
+
+function verdict({ avoidable, failures, interrupted }: Results): string {
+  if (interrupted) return 'It was stopped before it was through.';
+  if (avoidable > 0) return `${avoidable} request(s) or connection(s) were lost that need not have been.`;
+  if (failures > 0) return `Nothing was lost that need not have been, but ${failures} thing(s) have failed.`;
+  return 'Nothing was lost that need not have been.';
+}
+
+/** The first column to the left, the others to the right. */
+function columns(lines: readonly (readonly string[])[]): string {
+  const widths = (lines[0] ?? []).map((_, i) => Math.max(...lines.map((line) => line[i]?.length ?? 0)));
+  return lines
+    .map((line) => line.map((text, i) => (i === 0 ? text.padEnd(widths[i] ?? 0) : text.padStart(widths[i] ?? 0))))
+    .map((line) => line.join('  ').trimEnd())
+    .join('\n');
+}
