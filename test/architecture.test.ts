@@ -37,10 +37,13 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'process/spawn',
     'control',
     'bench',
+    'prove',
     ...leaves,
   ],
   // Starts servers as a user would, and knows nothing of their insides.
   ['bench', ...leaves],
+  // Does so, too, and tells them what operators tell them.
+  ['prove', 'control', ...leaves],
   ['supervisor', 'strategies', 'process/spawn', 'control', ...leaves],
   // What an operator and a server say to each other.
   ['control', ...leaves],
@@ -117,6 +120,8 @@ const owners: Readonly<Record<string, readonly string[]>> = {
     'config/user',
     'bench/rival',
     'bench/measurement',
+    'prove/server',
+    'prove/crowd',
     'cli/daemon',
   ],
   'node:worker_threads': ['executor'],

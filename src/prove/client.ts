@@ -6,7 +6,7 @@ import type { Connected, Habit, Job } from './orders.js';
 import type { Tally } from './tally.js';
 
 /** Bytes of a body that is sent slowly. */
-export const slowBody = 4096;
+export const slowBody = 2048;
 
 /** Who needs a connection for each request costs a process or a thread each in some models, so it thinks longer. */
 const unhurried = 10;
@@ -45,8 +45,8 @@ export class Client {
       this.#line ??= new Line(this.#job.host, this.#job.port);
       if (await this.#ask(this.#line, isKept)) onAnswered();
       await pause(this.#job.thinkMs * (isKept ? 1 : unhurried));
-      if (!this.#line?.isOver) continue;
-      if (isKept && !this.#isLost) this.#tally.reconnected();
+      if (!this.#line.isOver) continue;
+      if (isKept && !this.#isLost) this.#tally.reconnected(this.#habit, this.#line.end);
       this.#line = undefined;
     }
     this.#line?.close();

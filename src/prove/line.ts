@@ -42,6 +42,11 @@ export class Line {
     return this.#over !== undefined;
   }
 
+  /** How it ended, in words; empty while it has not. */
+  get end(): string {
+    return this.#over ?? '';
+  }
+
   get isAsking(): boolean {
     return this.#settle !== undefined;
   }
@@ -75,7 +80,7 @@ export class Line {
     this.#reader = undefined;
     const pauseMs = Math.max(0, settledAt - sentAt);
     if (typeof how === 'string') return { lost: how, pauseMs };
-    if (how.closes) this.close();
+    if (how.closes) this.#finish('closed after an answer that announced it');
     return { answer: how, pauseMs };
   }
 

@@ -49,15 +49,20 @@ export interface Count {
   readonly answered: number;
   readonly losses: readonly Loss[];
   /** Connections that were closed between two requests, announced or not. */
-  readonly reconnects: number;
+  readonly reconnects: readonly Loss[];
   /** The longest time from the last byte of a request to the last byte of its answer, or until it was lost; of those sent at once (milliseconds). */
   readonly longestPauseMs: number;
+  /** Whose that was, and when it ended; absent where there was no request. */
+  readonly paused?: Moment;
 }
 
-/** One request. */
-export interface Loss {
+export interface Moment {
   readonly habit: Habit;
-  readonly reason: string;
   /** Since the count began (milliseconds). */
   readonly atMs: number;
+}
+
+/** Of one request, or one connection. */
+export interface Loss extends Moment {
+  readonly reason: string;
 }

@@ -52,7 +52,7 @@ export interface Limits {
 const others = { 'one request each': 2, 'slow head': 2, 'slow body': 2 } as const;
 /** A head is sent, and a body, in so much time (milliseconds), or in a third of what they may take. */
 const headMs = 1500;
-const bodyMs = 4000;
+const bodyMs = 2000;
 /** Code that is run for the first time is slow; and then it is looked how it is when nothing happens (milliseconds). */
 const warmMs = 500;
 const calmMs = 500;
@@ -165,28 +165,41 @@ async function watch(trial: Trial, stage: Stage, signal: AbortSignal): Promise<R
   const calm = await crowd.count();
   let done: Done = { times: 0 };
   let failure: string | undefined;
-  const stopped = new Promise<never>((_, reject) => signal.addEventListener('abort', reject, { once: true }));
   try {
-    done = await Promise.race([trial.run(stage), stopped]);
+    done = await unless(signal, trial.run(stage));
   } catch (error) {
     signal.throwIfAborted();
     failure = (error as Error).message;
   }
-  const tried = await Promise.race([crowd.finish(), stopped]);
+  const tried = await unless(signal, crowd.finish());
   const row = rowOf(trial.name, done, [warm, calm, tried]);
   return {
     ...row,
     longestPauseMs: tried.longestPauseMs,
     calmPauseMs: calm.longestPauseMs,
+    ...(tried.paused && { paused: { client: tried.paused.habit, atMs: tried.paused.atMs } }),
     ...(failure && { failure }),
   };
+}
+
+/** `promise`, or a rejection as soon as `signal` is aborted. */
+async function unless<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  const over = new AbortController();
+  const stopped = new Promise<never>((_, reject) =>
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true, signal: over.signal }),
+  );
+  try {
+    return await Promise.race([promise, stopped]);
+  } finally {
+    over.abort();
+  }
 }
 
 function rowOf(trial: string, { times, broken = 0 }: Done, counts: readonly Count[]): Row {
   const losses = counts.flatMap((count) => count.losses);
   const answered = counts.reduce((sum, count) => sum + count.answered, 0);
-  const reconnects = counts.reduce((sum, count) => sum + count.reconnects, 0);
-  const all = losses.length + reconnects;
+  const reconnects = counts.flatMap((count) => count.reconnects);
+  const all = losses.length + reconnects.length;
   const unavoidable = Math.min(all, broken);
   return {
     trial,
@@ -194,12 +207,12 @@ function rowOf(trial: string, { times, broken = 0 }: Done, counts: readonly Coun
     requests: answered + losses.length,
     answered,
     lost: losses.length,
-    reconnects,
+    reconnects: reconnects.length,
     longestPauseMs: 0,
     calmPauseMs: 0,
     unavoidable,
     avoidable: all - unavoidable,
-    reasons: reasonsOf(losses),
+    reasons: reasonsOf([...losses, ...reconnects]),
   };
 }
 

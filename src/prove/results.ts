@@ -57,15 +57,19 @@ export interface Row {
   /** From the last byte of a request to the last byte of its answer: in the trial, and in half a second before it. */
   readonly longestPauseMs: number;
   readonly calmPauseMs: number;
+  /** Whose the longest pause was, and when it ended, since the trial began (milliseconds). */
+  readonly paused?: { readonly client: Habit; readonly atMs: number };
   /** Of what was lost and reconnects, what could not be helped, and what could. */
   readonly unavoidable: number;
   readonly avoidable: number;
-  /** What was lost, by client and reason. */
+  /** Of what was lost and reconnects, by client and reason. */
   readonly reasons: readonly Reason[];
   /** Why it was left out; then all figures are 0. */
   readonly leftOut?: string;
   /** Why it has not come true, in one line. */
   readonly failure?: string;
+  /** What the server has logged as a warning or an error, at most a few of it; only where something was avoidable or failed. */
+  readonly complaints?: readonly string[];
 }
 
 export interface Reason {

@@ -27,6 +27,10 @@ const stopMs = 3000;
 const actMs = 120_000;
 const lookEvery = 20;
 
+/** The level of a line of the log (pino's). */
+const warn = 40;
+const mostComplaints = 20;
+
 export class Server {
   /** What has been logged so far. */
   readonly lines: Line[] = [];
@@ -110,6 +114,12 @@ export class Server {
   /** Another process serves now, which is none of our children. */
   get #isSucceeded(): boolean {
     return this.#pid !== this.#child.pid;
+  }
+
+  /** What it has logged as a warning or an error, in sentences; the last of it. */
+  get complaints(): readonly string[] {
+    const serious = this.lines.filter(({ level }) => Number(level) >= warn);
+    return serious.slice(-mostComplaints).map(({ msg }) => String(msg));
   }
 
   get #readyLine(): Line {
@@ -209,9 +219,10 @@ export class Server {
   }
 
   #hear(text: string): void {
-    if (!text.startsWith('{')) return; // the app may print what it likes
+    const begin = text.indexOf('{"level":'); // the app may print what it likes, also before it on the same line
+    if (begin < 0) return;
     try {
-      const line = JSON.parse(text) as Line;
+      const line = JSON.parse(text.slice(begin)) as Line;
       if (typeof line.event === 'string') this.lines.push(line);
     } catch {
       return;

@@ -30,15 +30,23 @@ function cells(row: Row): readonly string[] {
 }
 
 /** What was lost and why, and what that means. */
-function remarks({ trial, failure, reasons, reconnects, unavoidable, avoidable }: Row): readonly string[] {
-  const losses = reasons.map(({ client, reason, count }) => `${count} × ${reason} (${client})`);
-  const what = [...losses, ...(reconnects > 0 ? [`${reconnects} × closed between two requests`] : [])].join(', ');
+function remarks({
+  trial,
+  failure,
+  reasons,
+  reconnects,
+  unavoidable,
+  avoidable,
+  complaints = [],
+}: Row): readonly string[] {
+  const what = reasons.map(({ client, reason, count }) => `${count} × ${reason} (${client})`).join(', ');
   return [
     ...(failure === undefined ? [] : [`FAILED ${trial}: ${failure}`]),
     ...(unavoidable > 0
       ? [`${trial}: ${avoidable > 0 ? `${unavoidable} of these were` : 'was'} on what had ended: ${what}`]
       : []),
     ...(avoidable > 0 ? [`LOST ${trial}: ${avoidable} that need not have been: ${what}`] : []),
+    ...complaints.map((sentence) => `  the server: ${sentence}`),
   ];
 }
 

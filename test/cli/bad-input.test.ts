@@ -33,7 +33,7 @@ test.each<[string, string[], number, string | RegExp]>([
     'a switch of another command',
     ['--json'],
     2,
-    '--json goes with mpserve ctl, mpserve bench, mpserve advise and mpserve config only; leave it out',
+    '--json goes with mpserve ctl, mpserve bench, mpserve advise, mpserve prove and mpserve config only; leave it out',
   ],
   ['an unknown shell', ['completion', 'tcsh'], 2, "the shell must be bash, zsh or fish, not 'tcsh'"],
   ['a bad address', ['--bind', '::1'], 2, /^--bind must have its IPv6 address in brackets/],

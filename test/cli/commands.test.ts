@@ -138,7 +138,7 @@ test.each([
     ['--log-format', ''],
     ['json', 'pretty'],
   ],
-  [[''], ['serve', 'ctl', 'bench', 'advise', 'config', 'completion']],
+  [[''], ['serve', 'ctl', 'bench', 'advise', 'prove', 'config', 'completion']],
 ])('after %j the shell is offered %j', async (typed, offered) => {
   const { stdout } = await mpserve(['--get-yargs-completions', 'mpserve', ...typed], { env: { SHELL: '/bin/bash' } });
   expect(stdout.trim().split('\n').sort()).toEqual([...offered].sort());

@@ -9,6 +9,8 @@ import { atRest, type Stage, type Trial } from '../trial.js';
 const hangMs = 2000;
 /** By then it stands still, and what it had accepted is known. */
 const stuckMs = hangMs / 2;
+/** Once it is found, it is ended in this time (milliseconds). */
+const endMs = 30_000;
 /** Clients come back to what has replaced it (milliseconds). */
 const after = 1000;
 
@@ -20,35 +22,44 @@ export const hang: Trial = {
     nodeArg: [...((given.nodeArg as readonly string[] | undefined) ?? []), `--require=${lure}`],
   }),
   async run(stage) {
-    const { server, facts, pause } = stage;
-    const port = await standStill(stage);
-    let broken: number;
-    if (facts.threaded) {
-      await server.heard('hung');
-      const { connections } = await server.heard('thread-lost');
-      broken = Number(connections) - 1; // one is our own
-    } else {
-      await pause(stuckMs);
-      broken = await brokenWith(stage, port);
-      await server.heard('hung');
-      await server.heard('worker-died');
-    }
+    const { server, pause } = stage;
+    const { port, closed } = await standStill(stage);
+    await pause(stuckMs);
+    const onProcess = await brokenWith(stage, port);
+    await server.heard('hung');
+    const isEnded = await Promise.race([closed, pause(endMs)]);
+    if (!isEnded) throw new Error(`what stood still has not been ended within ${endMs / 1000} s`);
     await pause(after);
     await atRest(stage);
-    return { times: 1, broken };
+    return { times: 1, broken: brokenOf(stage, onProcess) };
   },
 };
 
-/** @returns our port of the connection on which it was done */
-function standStill({ server, job, secret }: Stage): Promise<number> {
+interface Stuck {
+  /** Of our connection. */
+  readonly port: number;
+  /** Resolves to true when it is closed: who had it is no more. */
+  readonly closed: Promise<true>;
+}
+
+function standStill({ server, job, secret }: Stage): Promise<Stuck> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: job.host, port: server.port });
-    socket.on('error', reject); // later ones find nobody
+    const closed = new Promise<true>((resolve) => socket.once('close', () => resolve(true)));
+    socket.on('error', reject); // of interest only before there is a connection
     socket.on('connect', () => {
       socket.write(`GET ${job.path} HTTP/1.1\r\nhost: localhost\r\n${lureHeader}: ${secret}\r\n\r\n`);
-      resolve(socket.localPort as number);
+      resolve({ port: socket.localPort as number, closed });
     });
+    socket.resume();
   });
+}
+
+/** Of a thread the log says how many connections it had, ours among them; one that serves a single one has no others. */
+function brokenOf({ server, facts }: Stage, onProcess: number): number {
+  if (!facts.threaded) return onProcess;
+  const lost = server.lines.find(({ event }) => event === 'thread-lost');
+  return lost ? Math.max(0, Number(lost.connections) - 1) : 0;
 }
 
 /** How many connections are on the process that stands still. */
