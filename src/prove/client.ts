@@ -36,14 +36,18 @@ export class Client {
     return port === undefined ? [] : [{ habit: this.#habit, port, isAsking: this.#line?.isAsking === true }];
   }
 
-  /** Settles when it was told to stop, and what was under way has come to its end. */
-  async run(onAnswered: () => void): Promise<void> {
+  /**
+   * Settles when it was told to stop, and what was under way has come to its end.
+   * @param onBegun called when its first request has been answered, or is lost
+   */
+  async run(onBegun: () => void): Promise<void> {
     const isKept = this.#habit !== 'one request each';
     // So that they do not all ask at the same moment.
     await pause(Math.random() * this.#job.thinkMs);
     while (!this.#isOver) {
       this.#line ??= new Line(this.#job.host, this.#job.port);
-      if (await this.#ask(this.#line, isKept)) onAnswered();
+      await this.#ask(this.#line, isKept);
+      onBegun();
       await pause(this.#job.thinkMs * (isKept ? 1 : unhurried));
       if (!this.#line.isOver) continue;
       if (isKept && !this.#isLost) this.#tally.reconnected(this.#habit, this.#line.end);
@@ -56,19 +60,16 @@ export class Client {
     this.#isOver = true;
   }
 
-  /** @returns whether it was answered as it should be */
-  async #ask(line: Line, isKept: boolean): Promise<boolean> {
+  async #ask(line: Line, isKept: boolean): Promise<void> {
     const outcome = await line.ask(this.#request);
-    const isLost = 'lost' in outcome;
-    this.#isLost = isLost;
-    if (isLost) this.#tally.lost(this.#habit, outcome.lost, outcome.pauseMs);
+    this.#isLost = 'lost' in outcome;
+    if ('lost' in outcome) this.#tally.lost(this.#habit, outcome.lost, outcome.pauseMs);
     else if (outcome.answer.status !== this.#status) {
       this.#tally.lost(this.#habit, `answered with ${outcome.answer.status}`, outcome.pauseMs);
       // What it has announced with this belongs to the same fault.
       this.#isLost = line.isOver;
     } else this.#tally.answered(this.#habit, outcome.pauseMs);
     if (!isKept) line.close();
-    return !isLost && outcome.answer.status === this.#status;
   }
 }
 

@@ -27,16 +27,14 @@ async function obey(order: Order): Promise<void> {
   }
 }
 
-/** Settles when each client has had an answer. */
+/** Settles when something has become of the first request of each client. */
 async function begin(job: Job): Promise<void> {
   const habits = Object.entries(job.clients) as [Habit, number][];
   clients = habits.flatMap(([habit, count]) => Array.from({ length: count }, () => new Client(habit, job, tally)));
   const runs: Promise<void>[] = [];
-  const answered = clients.map(
-    (client) => new Promise<void>((onAnswered) => void runs.push(client.run(() => onAnswered()))),
-  );
+  const begun = clients.map((client) => new Promise<void>((onBegun) => void runs.push(client.run(() => onBegun()))));
   running = Promise.all(runs);
-  await Promise.all(answered);
+  await Promise.all(begun);
 }
 
 function tell(message: Message): void {

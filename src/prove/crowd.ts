@@ -18,7 +18,7 @@ export class Crowd {
     this.#gone.catch(() => {}); // of interest only to who waits for an answer
   }
 
-  /** Settles when each client has had an answer. Rejects when `signal` is aborted before. */
+  /** Settles when something has become of the first request of each client. Rejects when `signal` is aborted before. */
   static async begin(job: Job, signal: AbortSignal): Promise<Crowd> {
     const crowd = new Crowd();
     const stop = () => crowd.end();

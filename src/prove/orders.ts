@@ -22,7 +22,7 @@ export interface Job {
 }
 
 export type Order =
-  /** Answered with `ready` when each client has had an answer. */
+  /** Answered with `ready` when something has become of the first request of each client. */
   | { readonly order: 'begin'; readonly job: Job }
   /** Answered with `counted`: what has been since the last count. The count begins anew. */
   | { readonly order: 'count' }

@@ -30,15 +30,7 @@ function cells(row: Row): readonly string[] {
 }
 
 /** What was lost and why, and what that means. */
-function remarks({
-  trial,
-  failure,
-  reasons,
-  reconnects,
-  unavoidable,
-  avoidable,
-  complaints = [],
-}: Row): readonly string[] {
+function remarks({ trial, failure, reasons, unavoidable, avoidable, complaints = [] }: Row): readonly string[] {
   const what = reasons.map(({ client, reason, count }) => `${count} × ${reason} (${client})`).join(', ');
   return [
     ...(failure === undefined ? [] : [`FAILED ${trial}: ${failure}`]),
