@@ -39,6 +39,8 @@ export class Server {
   readonly #settings: Settings;
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
+  /** It has ended, and all that it has said has been heard. */
+  readonly #closed: Promise<void>;
   readonly #hearers = new Set<() => void>();
   #hasEnded = false;
   #stopping: Promise<void> | undefined;
@@ -65,6 +67,7 @@ export class Server {
         resolve();
       });
     });
+    this.#closed = new Promise((resolve) => this.#child.once('close', () => resolve()));
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#said = `${this.#said}${text}`.slice(-2000);
     });
@@ -242,7 +245,7 @@ export class Server {
   }
 
   async #failure(): Promise<StartupError> {
-    await within(stopMs, new Promise((read) => this.#child.once('close', read)));
+    await within(stopMs, this.#closed);
     const said = this.#said
       .trim()
       .split('\n')
