@@ -7,6 +7,8 @@ export type Habit = 'kept-alive' | 'one request each' | 'slow head' | 'slow body
 export interface Job {
   readonly host: string;
   readonly port: number;
+  /** The control socket of the server: when the prover is gone, nobody else ends one that has been upgraded. */
+  readonly control: string;
   /** What is asked for with GET, and the status that it is answered with. */
   readonly path: string;
   readonly status: number;

@@ -140,7 +140,7 @@ async function run(trial: Trial, contender: Contender, target: Target, plan: Pla
   try {
     const settings = { ...given, ...trial.settings?.({ given, rate }) };
     server = await Server.start(settings, { ...plan.env, [secretVariable]: secret }, signal);
-    const job = jobOf(server.port, plan, contender, target);
+    const job = jobOf(server, plan, contender, target);
     crowd = await Crowd.begin(job, signal);
     const pause = async (ms: number): Promise<void> => void (await sleep(ms, undefined, { signal }));
     const names = plan.models.filter((name) => name !== facts.name);
@@ -216,12 +216,13 @@ function rowOf(trial: string, { times, broken = 0 }: Done, counts: readonly Coun
   };
 }
 
-function jobOf(port: number, plan: Plan, { limits }: Contender, { status, upload }: Target): Job {
+function jobOf({ port, control }: Server, plan: Plan, { limits }: Contender, { status, upload }: Target): Job {
   const { path, thinkMs } = plan;
   const third = (limit: number) => (limit === 0 ? Number.POSITIVE_INFINITY : limit / 3);
   return {
     host: '127.0.0.1',
     port,
+    control,
     path,
     status,
     ...(typeof upload === 'object' && { upload }),

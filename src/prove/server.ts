@@ -96,7 +96,8 @@ export class Server {
     return path.join(this.folder, 'mpserve.config.json');
   }
 
-  get #control(): string {
+  /** The control socket. */
+  get control(): string {
     return path.join(this.folder, 'control');
   }
 
@@ -131,23 +132,23 @@ export class Server {
 
   /** Writes its configuration file anew, with `changes`; it looks at it at its next reload. */
   configure(changes: Settings): void {
-    const own = { bind: ['127.0.0.1:0'], control: this.#control, logFormat: 'json', logLevel: 'info' };
+    const own = { bind: ['127.0.0.1:0'], control: this.control, logFormat: 'json', logLevel: 'info' };
     writeFileSync(this.#file, JSON.stringify({ ...this.#settings, ...own, ...changes }));
   }
 
   status(): Promise<Status> {
-    return ask<Status>(this.#control, 'status');
+    return ask<Status>(this.control, 'status');
   }
 
   workers(): Promise<readonly WorkerStatus[]> {
-    return ask<readonly WorkerStatus[]>(this.#control, 'workers');
+    return ask<readonly WorkerStatus[]>(this.control, 'workers');
   }
 
   /** Does it, and says how it ended. */
   async act(action: Action, request: Request = {}): Promise<Outcome> {
     let outcome: Outcome = { ok: false, error: `the ${action} has not come true within ${actMs / 1000} s` };
     let failure: unknown;
-    const acting = act(this.#control, action, request, () => {}).then(
+    const acting = act(this.control, action, request, () => {}).then(
       (how) => {
         outcome = how;
       },
@@ -210,6 +211,11 @@ export class Server {
   }
 
   async #stop(): Promise<void> {
+    // It may have been in the midst of an upgrade.
+    this.#pid = await this.status().then(
+      ({ pid }) => pid,
+      () => this.#pid,
+    );
     const told = this.act('stop', { now: true }).catch(() => this.#child.kill('SIGTERM')); // it is about to start, or ends
     await within(stopMs, told);
     await isGone(this.#pid, stopMs);
