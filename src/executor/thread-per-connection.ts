@@ -11,7 +11,7 @@ import { unmapped } from '../flight/deck.js';
 import { nothingWatched, type Watched } from '../flight/watchlist.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { detach } from '../os/node-socket.js';
-import { requestsBefore } from '../os/relay.js';
+import { isCarried, requestsBefore } from '../os/relay.js';
 import type { WorkerSettings } from '../process/settings.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
 import type { Leave } from './farewell.js';
@@ -120,7 +120,9 @@ export class ThreadPerConnection implements Executor {
     const fd = detach(socket);
     if (fd === undefined) return;
     const handed = { fd, requests: requestsBefore(socket) };
-    const spare = first(this.#spares, ({ isReady }) => isReady);
+    // While connections are expected that have a seat only when a spare is ready, others take none that is kept for those.
+    const isKept = this.#isExpecting && !isCarried(socket) && this.#spares.size <= forOthers;
+    const spare = isKept ? undefined : first(this.#spares, ({ isReady }) => isReady);
     if (spare) this.#spares.delete(spare);
     let end = await this.#given(spare, handed);
     // A spare that died before it took the connection has cost its client nothing: it gets a thread of its own.

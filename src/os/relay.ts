@@ -66,8 +66,13 @@ export function closeRelay({ fd, seats }: Relay): void {
   closeDescriptor(seats);
 }
 
-/** What a connection has been through before it came here. */
+/** Of connections that have come over a relay, the requests that were answered on them before. */
 const histories = new WeakMap<Socket, number>();
+
+/** It has not come from its client, but over a relay. */
+export function isCarried(socket: Socket): boolean {
+  return histories.has(socket);
+}
 
 /** Requests that were answered on it before it was carried over to us; 0 for one that comes from its client. */
 export function requestsBefore(socket: Socket): number {
@@ -75,7 +80,7 @@ export function requestsBefore(socket: Socket): number {
 }
 
 export function noteRequests(socket: Socket, requests: number): Socket {
-  if (requests > 0) histories.set(socket, requests);
+  histories.set(socket, requests);
   return socket;
 }
 

@@ -14,6 +14,9 @@ export class Carrier {
   #later: NodeJS.Timeout | undefined;
   #soon: NodeJS.Immediate | undefined;
   #isOff = false;
+  #isHeld = false;
+  #hasSeat = false;
+  #keeps = false;
 
   /** @param connections all those of `server`. @param isChosen which of them are to be given away */
   constructor(
@@ -33,9 +36,18 @@ export class Carrier {
     return this.#isOff;
   }
 
+  /** Gives nothing away for so many milliseconds. */
+  holdFor(ms: number): void {
+    this.#isHeld = true;
+    setTimeout(() => {
+      this.#isHeld = false;
+      this.look();
+    }, ms).unref();
+  }
+
   /** Looks, at the end of this turn of the event loop, which connections can go. */
   look(): void {
-    if (this.#isOff) return;
+    if (this.#isOff || this.#isHeld) return;
     this.#soon ??= setImmediate(() => {
       this.#soon = undefined;
       this.#giveAway();
@@ -48,17 +60,26 @@ export class Carrier {
     response.once('close', () => this.look());
   }
 
+  /** From now on a seat is kept until a connection comes to rest: who seldom does would never meet one. */
+  keepSeat(): void {
+    if (this.#keeps || this.#isOff) return;
+    this.#keeps = true;
+    this.#giveAway();
+  }
+
   stop(): void {
     this.#isOff = true;
     clearTimeout(this.#later);
+    this.#giveBack();
   }
 
   #giveAway(): void {
     clearTimeout(this.#later);
+    if (this.#isOff) return;
     const candidates = [...this.#connections].filter((one) => one.canRest && this.#isChosen(one));
-    if (this.#isOff || candidates.length === 0) return;
-    if (!takeSeat(this.#relay)) this.#tryLater();
-    else this.#fillSeats(candidates);
+    const isWanted = candidates.length > 0 || this.#keeps;
+    if (isWanted && !this.#takeSeat()) this.#tryLater();
+    else if (candidates.length > 0) this.#fillSeats(candidates);
   }
 
   /** For the first of them there is a seat. */
@@ -68,15 +89,26 @@ export class Carrier {
       [...this.#connections].map(({ socket }) => socket),
     );
     const ready = candidates.filter(({ socket }) => socket.bytesRead === 0 || resting.has(socket));
-    if (ready.length === 0) offerSeats(this.#relay, 1);
-    for (const [i, { socket, requests }] of ready.entries()) {
+    for (const { socket, requests } of ready) {
       const fd = descriptorOf(socket) as number; // it is open
-      const outcome = i === 0 || takeSeat(this.#relay) ? post(this.#relay, fd, requests) : 'full';
+      const outcome = this.#takeSeat() ? post(this.#relay, fd, requests) : 'full';
+      this.#hasSeat = false;
       if (outcome === 'gone') this.stop();
       if (outcome !== 'posted') break;
       socket.destroy(); // our copy: closes a descriptor and sends nothing
     }
+    if (!this.#keeps) this.#giveBack();
     if (ready.some(({ socket }) => !socket.destroyed)) this.#tryLater();
+  }
+
+  #takeSeat(): boolean {
+    this.#hasSeat ||= takeSeat(this.#relay);
+    return this.#hasSeat;
+  }
+
+  #giveBack(): void {
+    if (this.#hasSeat) offerSeats(this.#relay, 1);
+    this.#hasSeat = false;
   }
 
   #tryLater(): void {

@@ -9,6 +9,9 @@ import type { NamedResponse } from './response.js';
 
 const interval = 100;
 
+/** Others that drain at the same time have shut their doors by then: what they took, they would have to give on. */
+const doorsMs = 30;
+
 /** Of the event loop, in which a socket that was destroyed says so. */
 const turns = 10;
 
@@ -29,6 +32,7 @@ export class Drain {
   readonly #connections: ReadonlySet<Connection>;
   readonly #options: DrainOptions;
   readonly #carryBy: number;
+  readonly #keepSeatFrom: number;
   #carrier: Carrier | undefined;
   /** Bytes read on each connection at the last look, and since when it has been so many. */
   readonly #seen = new WeakMap<Connection, { bytes: number; since: number }>();
@@ -38,6 +42,8 @@ export class Drain {
     this.#options = options;
     this.#carrier = options.carrier;
     this.#carryBy = now() + options.carryMs;
+    this.#keepSeatFrom = now() + options.carryMs / 4;
+    this.#carrier?.holdFor(doorsMs);
     this.#expectEnds();
   }
 
@@ -86,6 +92,7 @@ export class Drain {
 
   #look(time: number): void {
     if (this.#carrier?.isOff || time > this.#carryBy) this.stay();
+    if (time > this.#keepSeatFrom) this.#carrier?.keepSeat();
     if (this.#carrier) this.#carrier.look();
     else this.#closeQuiet(time);
   }

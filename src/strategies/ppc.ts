@@ -9,7 +9,7 @@ import { within } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { Acceptor } from '../os/acceptor.js';
 import { duplicate } from '../os/descriptor.js';
-import { doorOf, giveAway } from '../os/relay.js';
+import { doorOf, giveAway, isCarried } from '../os/relay.js';
 import { reopenAll, type WorkerHandle } from '../process/handle.js';
 import { Pool } from '../process/pool.js';
 import { askAgain, type SpawnOptions, spawn } from '../process/spawn.js';
@@ -206,7 +206,7 @@ class ProcessPerConnection implements Strategy {
     for (let tried = 0; tried < tries && this.#drainMs === undefined; ) {
       let child: WorkerHandle;
       try {
-        child = this.#takeSpare() ?? this.#fork();
+        child = this.#takeSpare(isCarried(socket)) ?? this.#fork();
       } catch (error) {
         reason = (error as Error).message;
         tried++;
@@ -227,8 +227,12 @@ class ProcessPerConnection implements Strategy {
     if (!isGiven) events.tell({ event: 'connection-lost', reason });
   }
 
-  /** One that is ready, or else the one that has been starting for longest. */
-  #takeSpare(): WorkerHandle | undefined {
+  /**
+   * One that is ready, or else the one that has been starting for longest. While connections are expected that have a
+   * seat only when a spare is ready, others take none that is kept for those.
+   */
+  #takeSpare(isCarried: boolean): WorkerHandle | undefined {
+    if (!isCarried && this.#expects && this.#spares.size <= forOthers) return undefined;
     const spare = first(this.#spares, ({ stage }) => stage === 'ready');
     if (!spare) return undefined;
     this.#spares.delete(spare);

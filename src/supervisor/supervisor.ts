@@ -63,6 +63,8 @@ export class Supervisor implements SignalTarget, Controls {
   readonly #systemd: NodeJS.ProcessEnv;
   readonly #listeners: Listener[] = [];
   readonly #ending = new AbortController();
+  /** Who serves in our place. */
+  #heir: Heir | undefined;
   #pidFile: PidFile | undefined;
   #door: ControlDoor | undefined;
   #requestStop = (_: Stop): void => {};
@@ -240,6 +242,7 @@ export class Supervisor implements SignalTarget, Controls {
   async act(action: Action, { workers = '', now = false, options = {} }: Request, onProgress: (words: string) => void) {
     const reason = `mpserve ctl ${action}`;
     if (action === 'stop') {
+      if (this.#heir) throw new Refused(`process ${this.#heir.pid} serves in place of this one by now; ask again`);
       this.stop(now ? `${reason} --now` : reason, now);
       onProgress(now ? 'stopping' : 'stopping: what is in flight is finished');
       if (now) this.#strategy?.kill();
@@ -277,7 +280,10 @@ export class Supervisor implements SignalTarget, Controls {
       logs,
       operator: heritage?.operator ?? {},
       bequeath: (operator) => this.#bequeath(premises, operator),
-      leaveTo: (heir) => this.#requestStop({ reason: `upgraded, process ${heir.pid} serves`, isQuick: false, heir }),
+      leaveTo: (heir) => {
+        this.#heir = heir;
+        this.#requestStop({ reason: `upgraded, process ${heir.pid} serves`, isQuick: false, heir });
+      },
     });
     if (heritage) this.#takeOver(heritage, strategy);
     const [url = ''] = this.#urls;
