@@ -1,7 +1,5 @@
 // `npm run bench:peers`: the pooled models of mpserve beside whatever other servers are installed here, under the same
 // load. Writes the block of docs/benchmarks.md that says so; a slower result is published as it is.
-import { readFileSync, writeFileSync } from 'node:fs';
-import { cpus, type as osType, release } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bench } from '../dist/bench/bench.js';
@@ -11,10 +9,9 @@ import { scenarios, usual } from '../dist/bench/scenario.js';
 import { connectionsOf, figures, row, summarise } from '../dist/bench/summary.js';
 import { peers } from './peers/index.js';
 import { launch } from './peers/launch.js';
+import { ours, publish } from './peers/page.js';
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
-const page = path.join(root, 'docs/benchmarks.md');
-const { version: ours } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 const app = path.join(root, 'bench/peers/app.js');
 const terms = { connections: [64], rounds: 3, durationMs: 1500, rate: undefined };
 const shown = ['rps', 'p50', 'p99', 'errors', 'cpu', 'memory', 'memory-per-connection', 'held'];
@@ -51,7 +48,9 @@ for (const scenario of usual(scenarios([{ path: '/', method: 'GET', headers: {} 
   blocks.push(table(results, scenario));
   for (const remark of notes(results)) remarks.add(remark);
 }
-publish([...blocks, ...remarks].join('\n\n'));
+const text = [...blocks, ...remarks].join('\n\n');
+publish('npm run bench:peers', `medians of ${terms.rounds} rounds of ${terms.durationMs / 1000} s`, text, missing);
+console.log(text);
 
 function routesOf({ requests, load }) {
   const all = [...requests, load.beside, load.every?.request].filter(Boolean);
@@ -96,22 +95,4 @@ function notes({ contenders, warnings }) {
     .filter(({ failure }) => failure)
     .map(({ name, failure }) => `${name}: ${failure.split('\n')[0]}`);
   return [...failed, ...warnings].map((text) => `Note: ${text}.`);
-}
-
-function publish(text) {
-  const [begin, end] = ['<!-- made by npm run bench:peers -->', '<!-- end -->'];
-  const old = readFileSync(page, 'utf8');
-  const [before, rest] = old.split(begin);
-  const after = rest?.split(end)[1];
-  if (after === undefined) throw new Error(`${page} has no block between ${begin} and ${end}`);
-  const when = [
-    new Date().toISOString().slice(0, 10),
-    `mpserve ${ours} on Node ${process.version}`,
-    `${cpus().length} × ${cpus()[0]?.model.trim()}`,
-    `${osType()} ${release()}`,
-    `medians of ${terms.rounds} rounds of ${terms.durationMs / 1000} s`,
-  ].join(', ');
-  const absent = missing.length > 0 ? `\n\nNot installed there: ${missing.join(', ')}.` : '';
-  writeFileSync(page, `${before}${begin}\n${when}.\n\n${text}${absent}\n${end}${after}`);
-  console.log(text);
 }
