@@ -33,6 +33,7 @@ const peer = (mpm, size) => ({
       env: { PORT: String(port), FOLDER: folder, MODULES: moduleFolder(mpm), MPM: mpm },
     };
   },
+  reload: { signal: 'SIGUSR1' }, // "graceful"
 });
 
 export const httpdPrefork = peer('prefork', '5 to 256 × 1');

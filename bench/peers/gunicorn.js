@@ -26,6 +26,7 @@ const peer = (workerClass, threads) => ({
       cwd: folder,
     };
   },
+  reload: { signal: 'SIGHUP' },
 });
 
 export const gunicornSync = peer('sync', 1);

@@ -3,7 +3,8 @@ import { httpdEvent, httpdPrefork, httpdWorker } from './apache.js';
 import { gunicornGthread, gunicornSync } from './gunicorn.js';
 import { nginx } from './nginx.js';
 import { nodeCluster, nodeHttp } from './node.js';
-import { pm2 } from './pm2.js';
+import { own } from './own.js';
+import { pm2, pm2Graceful } from './pm2.js';
 import { puma } from './puma.js';
 import { watt } from './watt.js';
 
@@ -19,6 +20,11 @@ import { watt } from './watt.js';
  * @property {() => Promise<string | undefined>} version undefined if what it needs is not here
  * @property {(port: number, folder: string) => Promise<Start>} prepare writes what it needs into `folder`, which is
  * empty, absolute and removed afterwards. Only where `version` is defined
+ * @property {Reload} [reload] how its manual has it go over to new code or a new configuration while it serves
+ * @property {true} [isOwn] it is mpserve
+ *
+ * @typedef {{ signal: NodeJS.Signals } | { words: string, command: (folder: string) => Start }} Reload a signal to the
+ * process that was started, or a command that settles when it is done, and what it is in words
  *
  * @typedef {object} Start how to start a process that stays in the foreground, answers at 127.0.0.1:`port` alone,
  * writes only into `folder`, and at SIGTERM ends with all its children
@@ -41,3 +47,8 @@ export const peers = [
   gunicornGthread,
   puma,
 ];
+
+/** Those that can be reloaded, mpserve first. node:cluster leaves that to its user; Watt ends before it starts again. */
+export const reloadable = [...own, ...peers.flatMap((peer) => (peer === pm2 ? [pm2, pm2Graceful] : peer))].filter(
+  (peer) => peer.reload,
+);

@@ -19,7 +19,7 @@ const tailChars = 2_000;
 
 /**
  * Starts it and waits until it answers `/`, which need not mean that all its workers do.
- * @returns `name`, `pid`, `url` without a path, `bootMs` from spawn to that answer, and `stop()`, which ends the whole
+ * @returns `name`, `pid`, its scratch `folder`, `url` without a path, `bootMs` from spawn to that answer, and `stop()`, which ends the whole
  * tree, by SIGKILL where 10 s after SIGTERM some of it is left, and returns how many had to be killed
  * @throws Error with the last of what it has written, when there is no answer within 20 s
  */
@@ -38,7 +38,7 @@ export async function launch(peer) {
     child = await start(command, { env: { ...process.env, ...env }, cwd }, path.join(folder, 'output.log'));
     const url = `http://127.0.0.1:${port}`;
     await firstAnswer(url, child, began + bootDeadlineMs);
-    return { name: peer.name, pid: child.pid, url, bootMs: performance.now() - began, stop };
+    return { name: peer.name, pid: child.pid, folder, url, bootMs: performance.now() - began, stop };
   } catch (error) {
     const tail = await tailOfLogs(folder);
     await stop();

@@ -21,4 +21,5 @@ export const nginx = {
     // `-e` is where it writes before it has read the file: else into a folder of the system.
     return { command: [find('nginx'), '-p', folder, '-c', file, '-e', 'stderr', '-g', directives] };
   },
+  reload: { signal: 'SIGHUP' },
 };

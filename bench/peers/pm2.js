@@ -2,8 +2,8 @@
 import { fileURLToPath } from 'node:url';
 import { find, npmPackage, pathWithThisNode } from './program.js';
 
-export const pm2 = {
-  name: 'pm2',
+const peer = (name, script) => ({
+  name,
   size: '2 × 1',
   routes: ['/', '/cpu', '/wait', '/bytes', '/crash'],
   needs: 'pm2-runtime on PATH or in $MPSERVE_PEERS/node_modules/.bin',
@@ -11,7 +11,7 @@ export const pm2 = {
     return npmPackage(find('pm2-runtime'), 'pm2')?.version;
   },
   async prepare(port, folder) {
-    const file = fileURLToPath(new URL('serve.js', import.meta.url));
+    const file = fileURLToPath(new URL(script, import.meta.url));
     return {
       command: [find('pm2-runtime'), 'start', file, '--instances', '2'],
       env: {
@@ -23,4 +23,15 @@ export const pm2 = {
       cwd: folder,
     };
   },
-};
+  reload: {
+    words: '`pm2 reload all`',
+    command: (folder) => ({
+      command: [find('pm2'), 'reload', 'all'],
+      env: { PATH: pathWithThisNode, PM2_HOME: folder, PM2_DISABLE_VERSION_CHECK: 'true' },
+    }),
+  },
+});
+
+export const pm2 = peer('pm2', 'serve.js');
+/** For reloads alone: under load it is the same. */
+export const pm2Graceful = peer('pm2-graceful', 'serve-gracefully.js');
