@@ -1,7 +1,9 @@
 // `npm run bench:peers`: the pooled models of mpserve beside whatever other servers are installed here, under the same
 // load. Writes the block of docs/benchmarks.md that says so; a slower result is published as it is.
+// With `--reload [--rounds N] [NAME ...]`: what their reloads do to clients instead; with names it publishes nothing.
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { bench } from '../dist/bench/bench.js';
 import { ProgressLine } from '../dist/bench/progress.js';
 import { mpserve } from '../dist/bench/rival.js';
@@ -10,6 +12,7 @@ import { connectionsOf, figures, row, summarise } from '../dist/bench/summary.js
 import { peers } from './peers/index.js';
 import { launch } from './peers/launch.js';
 import { ours, publish } from './peers/page.js';
+import { compareReloads } from './peers/reloads.js';
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
 const app = path.join(root, 'bench/peers/app.js');
@@ -18,6 +21,15 @@ const shown = ['rps', 'p50', 'p99', 'errors', 'cpu', 'memory', 'memory-per-conne
 
 const controller = new AbortController();
 process.once('SIGINT', () => controller.abort(new Error('stopped')));
+
+const { values: options, positionals: names } = parseArgs({
+  options: { reload: { type: 'boolean', default: false }, rounds: { type: 'string', default: '3' } },
+  allowPositionals: true,
+});
+if (options.reload) {
+  await compareReloads({ rounds: Number(options.rounds), names, signal: controller.signal });
+  process.exit();
+}
 
 const installed = [];
 const missing = [];
