@@ -32,7 +32,7 @@ function app(text: string): string {
   return file;
 }
 
-describe.concurrent('a proof', { timeout: 180_000 }, () => {
+describe('a proof', { timeout: 180_000 }, () => {
   test.each(['prefork', 'prethread'])('of %s finds nothing lost that need not have been', async (model) => {
     const few = ['--reloads', '2', '--scalings', '2', '--trials', 'reload,broken,scale,recycle,kill,hang'];
     const { code, stdout, stderr, left, results, row } = await prove(['--models', model, ...few]);
