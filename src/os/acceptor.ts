@@ -191,11 +191,12 @@ class Reception {
   constructor(relay: Relay, standing: number, isPaused: boolean, onConnection: (socket: Socket) => void) {
     this.#relay = relay;
     this.#wanted = standing;
-    const take = (socket: Socket): void => {
+    const take = (socket: Socket | undefined): void => {
       this.#offered = Math.max(0, this.#offered - 1);
-      this.#wanted = standing > 0 ? standing : Math.max(0, this.#wanted - 1);
+      // Whoever took a seat and could not send is still there, and so is what the seat was for.
+      if (standing === 0 && socket) this.#wanted = Math.max(0, this.#wanted - 1);
       this.#offer();
-      onConnection(socket);
+      if (socket) onConnection(socket);
     };
     this.#door = new Door(relay.fd, relayBacklog, true, (letter) => receive(relay, letter, isPaused, take));
   }

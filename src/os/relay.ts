@@ -37,8 +37,8 @@ const EFD_FLAGS = 1 | 0o2000000 | 0o4000; // EFD_SEMAPHORE, EFD_CLOEXEC, EFD_NON
 /** Letters that may lie in front of the door; the seats keep them fewer. */
 export const relayBacklog = 128;
 /** So often, and so many milliseconds apart, a letter is looked at in which there is nothing. */
-const mostLooks = 100;
-const lookMs = 1;
+const mostLooks = 500;
+const lookMs = 2;
 const secretBytes = 16;
 /** While there is no seat, it is asked for one again so much later (milliseconds). */
 export const seatMs = 2;
@@ -161,9 +161,14 @@ export function doorOf(relay: Relay | undefined): Relay | undefined {
 /**
  * Opens a letter that has been accepted. Anybody on this machine may have sent it, also an empty one: nobody waits for
  * what is in it but a timer.
- * @param onConnection called with the connection, if the letter is from one of us
+ * @param onConnection called with the connection; undefined when there is none that is from one of us
  */
-export function receive(relay: Relay, letter: Socket, isPaused: boolean, onConnection: (socket: Socket) => void): void {
+export function receive(
+  relay: Relay,
+  letter: Socket,
+  isPaused: boolean,
+  onConnection: (socket: Socket | undefined) => void,
+): void {
   const fd = descriptorOf(letter);
   let looks = 0;
   const look = (): void => {
@@ -171,7 +176,7 @@ export function receive(relay: Relay, letter: Socket, isPaused: boolean, onConne
     if (fd !== undefined && !isReadable(fd) && looks++ < mostLooks) return void setTimeout(look, lookMs);
     const socket = fd === undefined ? undefined : open(relay, fd, isPaused);
     letter.destroy();
-    if (socket) onConnection(socket);
+    onConnection(socket);
   };
   look();
 }
