@@ -19,7 +19,7 @@ export class Site implements AsyncDisposable {
   ) {}
 
   /**
-   * @param args PID among them stands for the path of the pid file
+   * @param args PID and SOCKET in them stand for paths in its folder
    * @param install what runs instead of `bin/mpserve.js`, put into the folder
    */
   static async start(
@@ -36,7 +36,9 @@ export class Site implements AsyncDisposable {
     const settings = path.join(folder, 'settings.json');
     writeFileSync(settings, JSON.stringify({ gracefulTimeout: '5s', drainQuiet: '300ms', ...config }));
     const app = path.join(folder, 'current/app.cjs');
-    const own = args.map((word) => (word === 'PID' ? path.join(folder, 'pid') : word));
+    const own = args.map((word) =>
+      word.replace('PID', path.join(folder, 'pid')).replace('SOCKET', path.join(folder, 'app')),
+    );
     const server = await startServer({
       app,
       model,

@@ -66,6 +66,15 @@ test.each([
   });
 });
 
+test.concurrent('connections of a Unix socket are carried over, too', async () => {
+  await using site = await Site.start('prethread', ['--bind', 'unix:SOCKET']);
+  using wire = await connect(site.server.urls[1] as string);
+  await wire.ask('GET /');
+  site.write(answering('second'));
+  expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+  await eventually('the new release', async () => (await wire.ask('GET /')).body === 'second');
+});
+
 test.concurrent('a request that is on its way when its worker leaves is answered by another, whole', async () => {
   await using site = await Site.start('prefork', ['--workers', '1']);
   const wires = await Promise.all(Array.from({ length: 4 }, () => connect(site.server.url)));

@@ -1,8 +1,12 @@
 // Accepting up to a limit: who comes when it is reached waits in the kernel's queue.
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import { Acceptor } from '../../src/os/acceptor.ts';
+import { libc } from '../../src/os/libc.ts';
 import { openListeningSocket, portOf } from '../../src/os/listening-socket.ts';
 import { eventually } from '../helpers/eventually.ts';
 
@@ -122,4 +126,27 @@ test.each([
   } finally {
     wait.mockRestore();
   }
+});
+
+test('the length of the queue in the kernel is the one that was asked for', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-backlog-'));
+  const file = path.join(folder, 'socket');
+  acceptor = new Acceptor({
+    fds: [openListeningSocket({ kind: 'unix', path: file }, 64)],
+    backlog: 1,
+    limit: 100,
+    isShared: false,
+    handOver: true,
+    onCrowded: () => {},
+    serve: async (socket) => void socket.destroy(),
+  });
+  acceptor.start();
+  // All before this event loop turns and accepts: with a queue for one, the kernel takes two.
+  const { socket, connect: connectTo, close } = libc();
+  const [unix, streamWithoutWaiting] = [1, 1 | 0o4000];
+  const address = Buffer.concat([Buffer.of(unix, 0), Buffer.from(`${file}\0`)]);
+  const fds = Array.from({ length: 4 }, () => socket(unix, streamWithoutWaiting, 0));
+  expect(fds.map((fd) => connectTo(fd, address, address.length))).toEqual([0, 0, -1, -1]);
+  for (const fd of fds) close(fd);
+  rmSync(folder, { recursive: true });
 });
