@@ -24,6 +24,7 @@ const columns = [
 
 /** @param {{ rounds: number, names: string[], signal: AbortSignal }} options only a run without `names` is published */
 export async function compareReloads({ rounds, names, signal }) {
+  if (!(Number.isInteger(rounds) && rounds > 0)) throw new Error('--rounds is a number of at least 1');
   const unknown = names.filter((name) => !reloadable.some((peer) => peer.name === name));
   if (unknown.length > 0) throw new Error(`no such peer: ${unknown.join(', ')}`);
   const rows = [];
