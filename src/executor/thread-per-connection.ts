@@ -2,8 +2,8 @@
 import type { Socket } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { BackOff } from '../back-off.js';
-import { first } from '../balance/first.js';
 import { shedder } from '../balance/shedder.js';
+import { keptForOthers, readiest } from '../balance/spare.js';
 import { within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { Berths } from '../flight/berths.js';
@@ -19,9 +19,6 @@ import { type End, type Farewell, LoneThread, threadFile } from './lone-thread.j
 import { lastWord, Thread } from './thread.js';
 import { endedLoading, type Handed, isHello, type ThreadData } from './thread-messages.js';
 import { type ThreadWatch, watchOf } from './thread-watch.js';
-
-/** Spares that are kept while connections of others come. */
-const forOthers = 1;
 
 export class ThreadPerConnection implements Executor {
   readonly #settings: WorkerSettings;
@@ -121,8 +118,8 @@ export class ThreadPerConnection implements Executor {
     if (fd === undefined) return;
     const handed = { fd, requests: requestsBefore(socket) };
     // While connections are expected that have a seat only when a spare is ready, others take none that is kept for those.
-    const isKept = this.#isExpecting && !isCarried(socket) && this.#spares.size <= forOthers;
-    const spare = isKept ? undefined : first(this.#spares, ({ isReady }) => isReady);
+    const isKept = this.#isExpecting && !isCarried(socket) && this.#spares.size <= keptForOthers;
+    const spare = isKept ? undefined : readiest(this.#spares, ({ isReady }) => isReady);
     if (spare) this.#spares.delete(spare);
     let end = await this.#given(spare, handed);
     // A spare that died before it took the connection has cost its client nothing: it gets a thread of its own.
@@ -144,7 +141,7 @@ export class ThreadPerConnection implements Executor {
     const later = (): void => void setTimeout(() => this.#refill(), this.#backOff.died(0)).unref();
     try {
       const { spares } = this.#settings;
-      const wanted = this.#isExpecting ? Math.max(spares, forOthers) : spares;
+      const wanted = this.#isExpecting ? Math.max(spares, keptForOthers) : spares;
       while (!this.#drain && this.#spares.size < wanted) {
         const spare = this.#start();
         this.#spares.add(spare);

@@ -9,6 +9,7 @@ interface Libc {
   bind(fd: number, address: Buffer, length: number): number;
   listen(fd: number, backlog: number): number;
   connect(fd: number, address: Buffer, length: number): number;
+  shutdown(fd: number, how: number): number;
   sendmsg(fd: number, header: Buffer, flags: number): number;
   recvmsg(fd: number, header: Buffer, flags: number): number;
   getsockname(fd: number, address: Buffer, length: Buffer): number;
@@ -66,6 +67,7 @@ function load(): Libc {
     bind: library.func('int bind(int, const void*, uint32_t)'),
     listen: library.func('int listen(int, int)'),
     connect: library.func('int connect(int, const void*, uint32_t)'),
+    shutdown: library.func('int shutdown(int, int)'),
     sendmsg: library.func('long sendmsg(int, const void*, int)'),
     recvmsg: library.func('long recvmsg(int, void*, int)'),
     getsockname: library.func('int getsockname(int, void*, void*)'),

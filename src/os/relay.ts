@@ -29,6 +29,7 @@ const AF_UNIX = 1;
 const SOCK_STREAM = 1 | 0o2000000 | 0o4000;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
+const SHUT_RD = 0;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_DONTWAIT = 0x40;
 const MSG_CMSG_CLOEXEC = 0x40000000;
@@ -172,8 +173,10 @@ export function receive(
   const fd = descriptorOf(letter);
   let looks = 0;
   const look = (): void => {
-    // Its sender is between two calls to the system. Should it be stopped there, its message fails, and it keeps what it has.
+    // Its sender is between two calls to the system.
     if (fd !== undefined && !isReadable(fd) && looks++ < mostLooks) return void setTimeout(look, lookMs);
+    // From now on its message fails, and it keeps what it has; what was sent before is still there.
+    if (fd !== undefined && looks > mostLooks) libc().shutdown(fd, SHUT_RD);
     const socket = fd === undefined ? undefined : open(relay, fd, isPaused);
     letter.destroy();
     onConnection(socket);

@@ -3,8 +3,8 @@
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { BackOff } from '../back-off.js';
-import { first } from '../balance/first.js';
 import { shedder } from '../balance/shedder.js';
+import { keptForOthers, readiest } from '../balance/spare.js';
 import { within } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { Acceptor } from '../os/acceptor.js';
@@ -15,9 +15,6 @@ import { Pool } from '../process/pool.js';
 import { askAgain, type SpawnOptions, spawn } from '../process/spawn.js';
 import { settleMs } from './settle.js';
 import type { Model, OnProgress, Placement, Strategy, StrategyContext, StrategySnapshot, Trial } from './strategy.js';
-
-/** Spares that are kept while connections come over the relay. */
-const forOthers = 1;
 
 /** While a generation is on trial, about so many connections move to it this often (milliseconds). */
 const some = 4;
@@ -232,8 +229,8 @@ class ProcessPerConnection implements Strategy {
    * seat only when a spare is ready, others take none that is kept for those.
    */
   #takeSpare(isCarried: boolean): WorkerHandle | undefined {
-    if (!isCarried && this.#expects && this.#spares.size <= forOthers) return undefined;
-    const spare = first(this.#spares, ({ stage }) => stage === 'ready');
+    if (!isCarried && this.#expects && this.#spares.size <= keptForOthers) return undefined;
+    const spare = readiest(this.#spares, ({ stage }) => stage === 'ready');
     if (!spare) return undefined;
     this.#spares.delete(spare);
     this.#refill();
@@ -243,7 +240,7 @@ class ProcessPerConnection implements Strategy {
   /** Starts children before there are connections for them (--spares). */
   #refill(): void {
     const { spares } = this.#context.config;
-    const wanted = this.#expects ? Math.max(spares, forOthers) : spares;
+    const wanted = this.#expects ? Math.max(spares, keptForOthers) : spares;
     try {
       while (this.#acceptor && this.#drainMs === undefined && this.#spares.size < wanted)
         this.#spares.add(this.#watched(this.#fork()));

@@ -10,7 +10,9 @@ import { closeDescriptor } from '../../src/os/descriptor.ts';
 import { openListeningSocket, portOf } from '../../src/os/listening-socket.ts';
 import { Datagrams } from '../helpers/datagrams.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { isAlive } from '../helpers/process-tree.ts';
 import { fixture, root, startServer } from '../helpers/server.ts';
+import { Site } from '../helpers/site.ts';
 import { connect } from '../helpers/wire.ts';
 
 let folder: string;
@@ -82,5 +84,23 @@ test.skipIf(!hasAnalyze)('the unit files are sound', () => {
   }
   for (const name of ['mpserve.service', 'mpserve.socket']) {
     execFileSync('systemd-analyze', ['verify', '--man=no', path.join(folder, name)]);
+  }
+});
+
+test('at an upgrade it names the new main process, and does not say that the service ends', async () => {
+  const socket = path.join(folder, 'upgraded');
+  using datagrams = new Datagrams(socket);
+  const site = await Site.start('prefork', ['--workers', '1'], {}, { NOTIFY_SOCKET: socket });
+  try {
+    expect(await site.ask('POST', '/upgrade')).toMatchObject({ status: 200 });
+    await eventually('the old server to end', () => !isAlive(site.server.pid));
+    const { json } = await site.ask('GET', '/status');
+    const heard = datagrams.take();
+    expect(heard).toContain(`MAINPID=${json.pid}`);
+    expect(heard.join('\n')).not.toContain('STOPPING=1');
+    expect(await site.ask('POST', '/stop')).toMatchObject({ status: 200 });
+    await eventually('the end of the new one', () => datagrams.take().join('\n').includes('STOPPING=1'));
+  } finally {
+    await site.remove();
   }
 });

@@ -58,6 +58,25 @@ describe('an upgrade', () => {
     }
   });
 
+  test('a server that is stopped meanwhile takes the one that starts with it', async () => {
+    const slow = 'setTimeout(() => {}, 60_000);';
+    const site = await Site.start('prefork', ['--workers', '1'], {}, {}, (folder) => {
+      symlinkSync(bin, path.join(folder, 'mpserve'));
+      return path.join(folder, 'mpserve');
+    });
+    try {
+      unlinkSync(path.join(site.folder, 'mpserve'));
+      writeFileSync(path.join(site.folder, 'mpserve'), slow);
+      const upgrading = site.ask('POST', '/upgrade');
+      await eventually('it to begin', async () => (await site.ask('GET', '/status')).json.doing === 'upgrade');
+      expect(await site.ask('POST', '/stop')).toMatchObject({ status: 200 });
+      expect(await upgrading).toMatchObject({ status: 500, json: { error: expect.stringMatching(/is stopping/) } });
+      await site.server.noneLeft();
+    } finally {
+      await site.remove();
+    }
+  });
+
   test('SIGUSR2 starts what the name of the command stands for now, and keeps the model that was switched to', async () => {
     const site = await Site.start('prefork', [], {}, {}, (folder) => {
       symlinkSync(bin, path.join(folder, 'mpserve'));
