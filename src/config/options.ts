@@ -310,7 +310,7 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
       group: 'Life',
       kind: duration(0, day),
       description:
-        'While draining, time without a byte after which a kept-alive connection is closed, so that a request on its way is not met by a closed socket',
+        'While draining, time without a byte after which a kept-alive connection is closed that is not carried over, so that a request on its way is not met by a closed socket',
       default: second,
     },
     migrate: {

@@ -35,22 +35,27 @@ export function socketOn(fd: number, isPaused = false): Socket {
 }
 
 /**
- * Those of `sockets`, which must be all that `server` serves, on whose connections the parser has read no byte since the
- * last request ended. Node knows that of each parser and tells nobody, but closes such connections when it is asked to:
- * so it is asked, and what it would close is noted instead.
+ * The sockets on whose connections the parser of `server` has read no byte since the last request ended. Node knows that
+ * of each parser and tells nobody, but closes such connections when it is asked to: so it is asked, and what it would
+ * close is noted instead. It does so before it returns, and nothing else runs meanwhile.
  */
-export function restingAmong(server: Pick<Server, 'closeIdleConnections'>, sockets: Iterable<Socket>): Set<Socket> {
+export function restingIn(server: Pick<Server, 'closeIdleConnections'>): ReadonlySet<Socket> {
   const resting = new Set<Socket>();
-  const asked: Socket[] = [];
-  for (const socket of sockets) {
-    // Of its own, before that of its class.
-    Object.defineProperty(socket, 'destroy', { configurable: true, value: () => resting.add(socket) });
-    asked.push(socket);
-  }
+  const prototype = Socket.prototype;
+  // Socket has none of its own, but inherits that of streams; somebody may have given it one.
+  const own = Object.getOwnPropertyDescriptor(prototype, 'destroy');
+  Object.defineProperty(prototype, 'destroy', {
+    configurable: true,
+    value(this: Socket) {
+      resting.add(this);
+      return this;
+    },
+  });
   try {
     server.closeIdleConnections();
   } finally {
-    for (const socket of asked) delete (socket as Partial<Socket>).destroy;
+    if (own) Object.defineProperty(prototype, 'destroy', own);
+    else delete (prototype as Partial<Socket>).destroy;
   }
   return resting;
 }
@@ -77,14 +82,14 @@ export async function whatIsUnexpected(): Promise<string | undefined> {
     talker.write('x');
     client.write('GET / HTTP/1.1\r\nhost: x\r\n');
     if (!(await until(() => socket.bytesRead > 0))) return 'a socket does not tell how much it has read';
-    if (restingAmong(server, [socket]).has(socket)) return 'a parser is at rest in the middle of a request';
+    if (restingIn(server).has(socket)) return 'a parser is at rest in the middle of a request';
     client.write('\r\n');
     let answer = '';
     client.setEncoding('latin1').on('data', (text: string) => {
       answer += text;
     });
     if (!(await until(() => answer.includes('\r\n\r\n')))) return 'a connection that was adopted is not answered';
-    if (!(await until(() => restingAmong(server, [socket]).has(socket)))) return 'a parser is never at rest';
+    if (!(await until(() => restingIn(server).has(socket)))) return 'a parser is never at rest';
     if (socket.destroyed) return 'a connection was closed that should have been counted';
     if (paused.bytesRead > 0) return 'a socket that should wait has read';
     return undefined;

@@ -10,7 +10,7 @@ const MSG_DONTWAIT = platform === 'darwin' ? 0x80 : 0x40;
 const firstSocket = 3;
 
 /** What it tells a service in. */
-export const systemdVariables = [
+const variables = [
   'LISTEN_PID',
   'LISTEN_FDS',
   'LISTEN_FDNAMES',
@@ -18,6 +18,13 @@ export const systemdVariables = [
   'WATCHDOG_PID',
   'WATCHDOG_USEC',
 ] as const;
+
+/** Takes what systemd has said out of the environment: it is not for the app. */
+export function takeSystemd(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const told = Object.fromEntries(variables.map((name) => [name, env[name]]));
+  for (const name of variables) delete env[name];
+  return told;
+}
 
 /** Descriptors of listening sockets that were opened for this process, which belong to it; none if it was not started so. */
 export function inheritedSockets(env: NodeJS.ProcessEnv): readonly number[] {

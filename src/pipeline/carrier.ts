@@ -1,6 +1,6 @@
 // Gives connections away, to whoever takes them at the relay: each at a moment at which nothing of it is here, neither
 // a byte of its next request nor one of its last answer. The client notices nothing.
-import { descriptorOf, restingAmong } from '../os/node-socket.js';
+import { descriptorOf, restingIn } from '../os/node-socket.js';
 import { offerSeats, post, type Relay, seatMs, takeSeat } from '../os/relay.js';
 import type { AdoptingServer } from './adopting-server.js';
 import type { Connection } from './connection.js';
@@ -84,10 +84,7 @@ export class Carrier {
 
   /** For the first of them there is a seat. */
   #fillSeats(candidates: readonly Connection[]): void {
-    const resting = restingAmong(
-      this.#server,
-      [...this.#connections].map(({ socket }) => socket),
-    );
+    const resting = restingIn(this.#server);
     const ready = candidates.filter(({ socket }) => socket.bytesRead === 0 || resting.has(socket));
     for (const { socket, requests } of ready) {
       const fd = descriptorOf(socket) as number; // it is open

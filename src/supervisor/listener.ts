@@ -4,10 +4,13 @@ import { lookup } from 'node:dns/promises';
 import { chmodSync, lstatSync, statSync, unlinkSync } from 'node:fs';
 import { type AddressInfo, connect, isIP } from 'node:net';
 import { type Address, formatAddress } from '../config/address.js';
+import type { Loaded } from '../config/load.js';
+import { origin } from '../config/source.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { SystemCallError } from '../os/libc.js';
 import { addressOf, maxUnixPath, openListeningSocket, portOf } from '../os/listening-socket.js';
+import { inheritedSockets } from '../os/systemd.js';
 
 export interface Listener {
   readonly fd: number;
@@ -43,8 +46,21 @@ export async function openListeners(
   }
 }
 
+/**
+ * Those that systemd has opened for us, or else our own.
+ * @param systemd what it has told. @throws StartupError; nothing is left open then
+ */
+export async function listenersFor(
+  { config, sources }: Pick<Loaded, 'config' | 'sources'>,
+  systemd: NodeJS.ProcessEnv,
+): Promise<readonly Listener[]> {
+  const inherited = inheritedSockets(systemd);
+  if (inherited.length > 0) return inheritedListeners(inherited);
+  return openListeners(config.bind, config.backlog, origin(sources.bind), config.socketMode);
+}
+
 /** Listeners on sockets that systemd has opened; their files are its own. @throws StartupError */
-export function inheritedListeners(fds: readonly number[]): Listener[] {
+function inheritedListeners(fds: readonly number[]): Listener[] {
   return fds.map((fd) => {
     let address: Address;
     try {

@@ -6,21 +6,21 @@ import type { Loaded, Overrides } from '../config/load.js';
 import { origin } from '../config/source.js';
 import type { Action, Request, Status, WorkerStatus } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
-import { ControlServer, type Controls } from '../control/server.js';
+import type { Controls } from '../control/server.js';
 import type { Events } from '../events.js';
 import { Quarantine, type Suspect } from '../flight/quarantine.js';
 import type { Destination } from '../log/destination.js';
-import { duplicate } from '../os/descriptor.js';
 import { whatIsUnexpected } from '../os/node-socket.js';
 import { hasProc, ownCpuSeconds, proportionalMemory } from '../os/process-tree.js';
 import { closeRelay, hasRelay, openRelay } from '../os/relay.js';
-import { inheritedSockets, systemdVariables } from '../os/systemd.js';
+import { takeSystemd } from '../os/systemd.js';
 import type { SpawnOptions } from '../process/spawn.js';
 import type { Strategy } from '../strategies/strategy.js';
 import { Succession } from '../strategies/succession.js';
 import { type Premises, strategyContext } from './context.js';
+import { type ControlDoor, controlDoor, openControl } from './control-door.js';
 import { announceHeir, bequeath, type Heir, type Heritage } from './heritage.js';
-import { inheritedListeners, type Listener, listener, openListeners } from './listener.js';
+import { type Listener, listener, listenersFor } from './listener.js';
 import { blamed, Operations } from './operations.js';
 import { PidFile } from './pid-file.js';
 import { reportToSystemd } from './service.js';
@@ -134,7 +134,8 @@ export class Supervisor implements SignalTarget, Controls {
     else {
       if (config.pidFile !== undefined) this.#pidFile = PidFile.write(config.pidFile, origin(sources.pidFile));
       this.#listeners.push(...(await listenersFor(loaded, this.#systemd)));
-      this.#door = await openControl(config, origin(sources.control), this);
+      const { control } = config;
+      if (control !== undefined) this.#door = await openControl(control, origin(sources.control), this);
     }
     this.#urls = this.#listeners.map(({ url }) => url);
     const relay = heritage ? heritage.relay : hasRelay ? openRelay() : undefined;
@@ -324,20 +325,6 @@ export class Supervisor implements SignalTarget, Controls {
   }
 }
 
-/** Takes what systemd has said out of the environment: it is not for the app. */
-function takeSystemd(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const told = Object.fromEntries(systemdVariables.map((name) => [name, env[name]]));
-  for (const name of systemdVariables) delete env[name];
-  return told;
-}
-
-/** Those that systemd has opened for us, or else our own. */
-async function listenersFor({ config, sources }: Loaded, systemd: NodeJS.ProcessEnv): Promise<readonly Listener[]> {
-  const inherited = inheritedSockets(systemd);
-  if (inherited.length > 0) return inheritedListeners(inherited);
-  return openListeners(config.bind, config.backlog, origin(sources.bind), config.socketMode);
-}
-
 /** What an app can do as root, so can whoever finds a hole in it. */
 function warnAboutRoot({ user }: Config, events: Events): void {
   if (process.getuid?.() !== 0 || (user !== undefined && user !== 'root' && user !== '0')) return;
@@ -352,38 +339,3 @@ async function stayUnlessExpected(strategy: Strategy, events: Events): Promise<v
   const warning = `connections are not carried over to new workers but closed, as this Node (${process.version}) is not as expected: ${reason}`;
   events.tell({ event: 'warning', warning });
 }
-
-interface ControlDoor {
-  readonly listener: Listener;
-  close(): Promise<void>;
-  /** Leaves it to another process, which answers there. */
-  abandon(): Promise<void>;
-}
-
-/** @throws StartupError when the socket cannot be opened */
-async function openControl({ control }: Config, from: string, controls: Controls): Promise<ControlDoor | undefined> {
-  if (control === undefined) return undefined;
-  const [opened] = await openListeners([{ kind: 'unix', path: control }], controlBacklog, from);
-  if (!opened) throw new Error('a socket was asked for, and none was opened');
-  return controlDoor(opened, controls);
-}
-
-function controlDoor(listener: Listener, controls: Controls): ControlDoor {
-  const server = new ControlServer(duplicate(listener.fd), controls);
-  let isOurs = true;
-  return {
-    listener,
-    close: async () => {
-      await server.close();
-      if (isOurs) listener.close();
-    },
-    abandon: async () => {
-      isOurs = false;
-      listener.abandon();
-      await server.close();
-    },
-  };
-}
-
-/** Operators that wait for an answer at the same time. */
-const controlBacklog = 16;
