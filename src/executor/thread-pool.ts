@@ -63,6 +63,8 @@ export class ThreadPool implements Executor, Renewable<Thread> {
   readonly #recycler: Recycler<Thread>;
   /** Threads that there should be, besides those on their way out. */
   #wanted: number;
+  /** How many threads there were before the pool grew, until those that are new have their share; otherwise 0. */
+  #grownFrom = 0;
   /** Those who wait for a thread that replaces another; it is undefined if it ended before its first word. */
   readonly #replacements: ((born: Thread | undefined) => void)[] = [];
   #sweeping: NodeJS.Timeout | undefined;
@@ -226,6 +228,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     const decision = this.#draining ? undefined : this.#scaler?.decide(this.ready, from, performance.now());
     if (!decision) return;
     this.#wanted = decision.size;
+    if (decision.size > from) this.#grownFrom ||= from;
     this.#fill();
     this.#trim();
     this.#tell({ event: 'threads-scaled', from, to: decision.size, reason: decision.reason });
@@ -294,7 +297,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
         thread.say({ type: 'accept', listen: listen.map(duplicate), relay: doorOf(relay) });
       }
       for (const serve of this.#waiting.splice(0)) serve();
-      if (!this.#onBootFailure) this.#shareWith(thread);
+      this.#shareOut();
     } catch (error) {
       if (this.#onBootFailure) return this.#onBootFailure(error as Error);
       this.#unfit(thread, (error as Error).message);
@@ -302,10 +305,13 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     }
   }
 
-  /** Connections that are kept would otherwise stay with those who had the work of all. */
-  #shareWith(thread: Thread): void {
+  /** When it has grown: connections that are kept would otherwise stay with those who had the work of all. */
+  #shareOut(): void {
     const { ready } = this;
-    for (const other of ready) if (other !== thread) other.say({ type: 'share', part: 1 / ready.length });
+    if (this.#grownFrom === 0 || ready.length < this.#wanted) return;
+    const part = 1 - this.#grownFrom / ready.length;
+    this.#grownFrom = 0;
+    for (const thread of ready) thread.say({ type: 'share', part });
   }
 
   #terminate({ id }: Thread): void {

@@ -186,6 +186,8 @@ class Reception {
   #wanted: number;
   #offered = 0;
   #isOpen = false;
+  /** Letters in which there is nothing yet: each a function that waits no longer. */
+  readonly #unread = new Set<() => void>();
 
   /** @param standing seats that it always keeps offered; 0 where `seats` says how many */
   constructor(relay: Relay, standing: number, isPaused: boolean, onConnection: (socket: Socket) => void) {
@@ -198,7 +200,12 @@ class Reception {
       this.#offer();
       if (socket) onConnection(socket);
     };
-    this.#door = new Door(relay.fd, relayBacklog, true, (letter) => receive(relay, letter, isPaused, take));
+    this.#door = new Door(relay.fd, relayBacklog, true, (letter) => {
+      const conclude = receive(relay, letter, isPaused, take);
+      if (letter.destroyed) return;
+      this.#unread.add(conclude);
+      letter.once('close', () => this.#unread.delete(conclude));
+    });
   }
 
   set seats(count: number) {
@@ -222,6 +229,7 @@ class Reception {
     this.#isOpen = false;
     this.#offer();
     this.#door.remove();
+    for (const conclude of this.#unread) conclude();
   }
 
   /**

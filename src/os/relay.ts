@@ -163,25 +163,33 @@ export function doorOf(relay: Relay | undefined): Relay | undefined {
  * Opens a letter that has been accepted. Anybody on this machine may have sent it, also an empty one: nobody waits for
  * what is in it but a timer.
  * @param onConnection called with the connection; undefined when there is none that is from one of us
+ * @returns a function that ends the waiting at once, for who is about to go: until then what is sent could be lost
  */
 export function receive(
   relay: Relay,
   letter: Socket,
   isPaused: boolean,
   onConnection: (socket: Socket | undefined) => void,
-): void {
+): () => void {
   const fd = descriptorOf(letter);
   let looks = 0;
-  const look = (): void => {
-    // Its sender is between two calls to the system.
-    if (fd !== undefined && !isReadable(fd) && looks++ < mostLooks) return void setTimeout(look, lookMs);
-    // From now on its message fails, and it keeps what it has; what was sent before is still there.
-    if (fd !== undefined && looks > mostLooks) libc().shutdown(fd, SHUT_RD);
+  let later: NodeJS.Timeout | undefined;
+  const conclude = (): void => {
+    clearTimeout(later);
+    if (letter.destroyed) return;
+    // From now on its sender's message fails, and he keeps what he has; what was sent before is still there.
+    if (fd !== undefined) libc().shutdown(fd, SHUT_RD);
     const socket = fd === undefined ? undefined : open(relay, fd, isPaused);
     letter.destroy();
     onConnection(socket);
   };
+  const look = (): void => {
+    // Its sender is between two calls to the system.
+    if (fd !== undefined && !isReadable(fd) && looks++ < mostLooks) later = setTimeout(look, lookMs);
+    else conclude();
+  };
   look();
+  return conclude;
 }
 
 function open(relay: Relay, letter: number, isPaused: boolean): Socket | undefined {

@@ -127,7 +127,7 @@ export class Server implements AsyncDisposable {
    * Sends `signal`, waits for the end and asserts that it was an orderly one that left no process behind. What has
    * not ended after `ms` milliseconds is killed, and the promise rejects; that is within vitest's time for hooks.
    */
-  async stop(signal: NodeJS.Signals = 'SIGTERM', ms = 15_000): Promise<void> {
+  async stop(signal: NodeJS.Signals = 'SIGTERM', ms = 25_000): Promise<void> {
     try {
       this.child.kill(signal);
       const { code } = await within('the server to stop', this.exit, ms);
