@@ -109,7 +109,7 @@ export function takeSeat({ seats }: Relay): boolean {
  * @returns `full` when nobody could take it now, `gone` when nobody ever will
  */
 export function post(relay: Relay, fd: number, requests: number): 'posted' | 'full' | 'gone' {
-  const { socket, connect, sendmsg } = libc();
+  const { socket, connect } = libc();
   const letter = socket(AF_UNIX, SOCK_STREAM, 0);
   if (letter < 0) {
     offerSeats(relay, 1);
@@ -118,12 +118,8 @@ export function post(relay: Relay, fd: number, requests: number): 'posted' | 'fu
   try {
     const address = addressOf(relay.name);
     checked('connect', connect(letter, address, address.length));
-    const envelope = new Envelope();
-    Buffer.from(relay.secret, 'hex').copy(envelope.body);
-    envelope.body.writeUInt32LE(requests, secretBytes);
-    envelope.enclose(fd);
     // Whoever had accepted it and lost patience offers its seat anew.
-    return sendmsg(letter, envelope.header, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? 'full' : 'posted';
+    return send(letter, relay, fd, requests) ? 'posted' : 'full';
   } catch (error) {
     if ((error as SystemCallError).code !== 'EAGAIN') return 'gone';
     offerSeats(relay, 1);
@@ -131,6 +127,15 @@ export function post(relay: Relay, fd: number, requests: number): 'posted' | 'fu
   } finally {
     closeDescriptor(letter);
   }
+}
+
+/** Puts it into a letter that is on its way. @returns false when nobody reads that any more */
+export function send(letter: number, relay: Relay, fd: number, requests: number): boolean {
+  const envelope = new Envelope();
+  Buffer.from(relay.secret, 'hex').copy(envelope.body);
+  envelope.body.writeUInt32LE(requests, secretBytes);
+  envelope.enclose(fd);
+  return libc().sendmsg(letter, envelope.header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
 /**

@@ -1,6 +1,7 @@
 // Where connections change hands: who may give one away, and to whom it comes.
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Acceptor } from '../../src/os/acceptor.ts';
 import { libc } from '../../src/os/libc.ts';
@@ -13,6 +14,7 @@ import {
   post,
   type Relay,
   requestsBefore,
+  send,
   takeSeat,
 } from '../../src/os/relay.ts';
 import { eventually } from '../helpers/eventually.ts';
@@ -119,6 +121,20 @@ test('who knows the name alone gives nothing away, and holds nobody up', async (
   expect(post(relay, other.fd, 1)).toBe('posted');
   await eventually('a real one to arrive meanwhile', () => taken.length === 1);
   for (const one of [...strangers, other.client, other.socket]) one.destroy();
+});
+
+test('who is about to go reads what has just come into a letter that was empty, and lets no more come', async () => {
+  const leaving = open(false);
+  const [first, second] = [stranger(), stranger()].map((one) => descriptorOf(one) as number) as [number, number];
+  await pause(10); // it has looked into both
+  const { client, socket, fd } = await connection();
+  expect(send(first, relay, fd, 1)).toBe(true);
+  socket.destroy();
+  leaving.close();
+  expect(taken).toHaveLength(1);
+  const other = await connection();
+  expect(send(second, relay, other.fd, 1)).toBe(false);
+  for (const one of [client, other.client, other.socket]) one.destroy();
 });
 
 test('a seat that was taken for a letter with nothing in it is offered again', async () => {
