@@ -33,7 +33,7 @@ test('it says READY, RELOADING, STATUS, WATCHDOG and STOPPING', async () => {
   const server = await startServer({
     app: fixture('life.cjs'),
     args: ['--workers', '2'],
-    env: { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '200000' },
+    env: { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '1000000' },
   });
   await hear('READY=1');
   await hear('WATCHDOG=1');
