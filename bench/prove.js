@@ -25,22 +25,20 @@ const walks = [
   ['ppc', 'some'],
 ];
 
-const rows = [];
+const head = ['app', 'model', 'trial', 'times', 'requests', 'lost', 'reconnects', 'of both avoidable'];
+const table = [[...head, 'longest pause', 'when calm'], Array(head.length + 2).fill('---')];
 const notes = new Set();
 try {
   for (const [name, app] of apps) {
     for (const [model, switches] of walks) {
       const { proofs, notes: more } = prove(app, model, switches);
-      for (const note of more) notes.add(`${name}: ${note}`);
-      for (const proof of proofs) rows.push(...proof.trials.map((trial) => row(name, model, trial)));
+      for (const note of more) notes.add(`- ${name}: ${note}`);
+      for (const { trials } of proofs) table.push(...trials.flatMap((trial) => row(name, model, trial)));
+      // After each, as all of them take half an hour.
+      const text = table.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+      publish('npm run bench:prove', 'pauses in milliseconds', [text, ...notes].join('\n\n'), []);
     }
   }
-  const head = ['app', 'model', 'trial', 'times', 'requests', 'lost', 'reconnects', 'of both avoidable'];
-  const table = [[...head, 'longest pause', 'when calm'], Array(head.length + 2).fill('---'), ...rows.flat()];
-  const text = table.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
-  const remarks = notes.size > 0 ? `\n\n${[...notes].map((note) => `- ${note}`).join('\n')}` : '';
-  publish('npm run bench:prove', 'pauses in milliseconds', text + remarks, []);
-  console.log(text);
 } finally {
   rmSync(scratch, { recursive: true });
 }

@@ -56,7 +56,8 @@ function talk(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const failed = (error: NodeJS.ErrnoException) => reject(new Unreachable(error.message, error.code));
-    const request = send({ socketPath, ...options, headers: { ...headers } }, (response) => {
+    // Without an agent: Node's own gives up on a connection that is quiet for five seconds, as a long reload is.
+    const request = send({ socketPath, agent: false, ...options, headers: { ...headers } }, (response) => {
       let rest = '';
       response.setEncoding('utf8');
       response.on('data', (text: string) => {

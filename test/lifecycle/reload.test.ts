@@ -110,6 +110,13 @@ test.concurrent.each([
   expect(server.stderr).toBe('');
 });
 
+test.concurrent('a reload of an app that takes its time is waited for', async () => {
+  await using site = await Site.start('prefork', [], { workers: 1 });
+  const nap = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 6000);';
+  site.write(`${nap} ${answering('second')}`);
+  expect(await site.ctl('reload')).toMatchObject({ code: 0, stderr: '' });
+});
+
 test.concurrent('a bad configuration file changes nothing', async () => {
   await using site = await Site.start('prefork', [], { workers: 1 });
   writeFileSync(site.settings, '{"workers": "many"}');
