@@ -1,6 +1,7 @@
 // The server's side of the control socket: HTTP with JSON on a Unix socket that only its owner may use. It knows how
 // to ask and to answer; what is done is done by the `Controls`.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { Server as NetServer } from 'node:net';
 import {
   type Action,
   actions,
@@ -50,7 +51,8 @@ export class ControlServer {
 
   /** Settles when those who were being answered have their answers; takes nobody new. */
   async close(): Promise<void> {
-    const closed = new Promise((done) => this.#server.close(done));
+    // Not as an http.Server does, which cuts who has connected and is about to ask.
+    const closed = new Promise((done) => NetServer.prototype.close.call(this.#server, done));
     // Whoever has connected and asks nothing, or reads no answer, does not keep us.
     const late = setTimeout(() => this.#server.closeAllConnections(), farewellMs);
     await closed;
