@@ -1,4 +1,5 @@
 // The results as text: a table for each scenario, a column for each contender.
+import { columns } from '../log/columns.js';
 import type { Results } from './results.js';
 import { connectionsOf, figures, rank, row, type Summary, summarise } from './summary.js';
 
@@ -54,13 +55,4 @@ function rows(results: Results, scenario: string): string[][] {
 function write(words: (value: number) => string, { median, least, most }: Summary): string {
   const spread = median > 0 ? Math.round(((most - least) / 2 / median) * 100) : 0;
   return spread > 0 ? `${words(median)} ±${spread}%` : words(median);
-}
-
-/** The first column to the left, the others to the right. */
-function columns(lines: readonly (readonly string[])[]): string {
-  const widths = (lines[0] ?? []).map((_, i) => Math.max(...lines.map((line) => line[i]?.length ?? 0)));
-  return lines
-    .map((line) => line.map((text, i) => (i === 0 ? text.padEnd(widths[i] ?? 0) : text.padStart(widths[i] ?? 0))))
-    .map((line) => line.join('  ').trimEnd())
-    .join('\n');
 }

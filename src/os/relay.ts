@@ -2,11 +2,9 @@
 // (unix(7), "abstract"). Who gives a connection away connects to it and sends the descriptor (SCM_RIGHTS, cmsg(3)); who
 // takes connections accepts there, as at any other door. What is on its way waits in the kernel and dies with nobody.
 // A semaphore (eventfd(2)) counts how many are wanted: until there is a seat, the one who has a connection serves it on.
-import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { readSync, writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { arch, platform } from 'node:process';
-import { setTimeout as pause } from 'node:timers/promises';
 import { closeDescriptor, duplicate, isReadable } from './descriptor.js';
 import { checked, libc, type SystemCallError } from './libc.js';
 import { descriptorOf, socketOn } from './node-socket.js';
@@ -40,6 +38,8 @@ export const relayBacklog = 128;
 /** So often, and so many milliseconds apart, a letter is looked at in which there is nothing. */
 const mostLooks = 500;
 const lookMs = 2;
+/** Not imported: each child of ppc and thread of tpc would pay for it, and few of them ever need it. */
+const crypto = () => process.getBuiltinModule('node:crypto');
 const secretBytes = 16;
 /** While there is no seat, it is asked for one again so much later (milliseconds). */
 export const seatMs = 2;
@@ -48,6 +48,7 @@ export const seatMs = 2;
 export function openRelay(): Relay {
   const { socket, bind, listen, eventfd } = libc();
   if (!hasRelay || !eventfd) throw new Error('connections can be carried over on Linux only');
+  const { randomBytes } = crypto();
   const name = `mpserve-${randomBytes(12).toString('hex')}`;
   const fd = checked('socket', socket(AF_UNIX, SOCK_STREAM, 0));
   try {
@@ -146,7 +147,7 @@ export async function postWhen(isWanted: () => boolean, relay: Relay, fd: number
   while (isWanted()) {
     const outcome = takeSeat(relay) ? post(relay, fd, requests) : 'full';
     if (outcome !== 'full') return outcome === 'posted';
-    await pause(seatMs);
+    await new Promise((later) => setTimeout(later, seatMs));
   }
   return false;
 }
@@ -204,7 +205,7 @@ function open(relay: Relay, letter: number, isPaused: boolean): Socket | undefin
   if (enclosed === undefined) return undefined;
   const isOurs =
     length === envelope.body.length &&
-    timingSafeEqual(envelope.body.subarray(0, secretBytes), Buffer.from(relay.secret, 'hex'));
+    crypto().timingSafeEqual(envelope.body.subarray(0, secretBytes), Buffer.from(relay.secret, 'hex'));
   if (isOurs) return noteRequests(socketOn(enclosed, isPaused), envelope.body.readUInt32LE(secretBytes));
   closeDescriptor(enclosed);
   return undefined;

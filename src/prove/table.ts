@@ -1,4 +1,5 @@
 // The results as text: a table for each model, a row for each trial, and then what it comes to in sentences.
+import { columns } from '../log/columns.js';
 import type { Proof, Results, Row } from './results.js';
 
 const head = ['', 'times', 'requests', 'answered', 'lost', 'reconnects', 'longest pause', 'when calm'];
@@ -47,13 +48,4 @@ function verdict({ avoidable, failures, interrupted }: Results): string {
   if (avoidable > 0) return `${avoidable} request(s) or connection(s) were lost that need not have been.`;
   if (failures > 0) return `Nothing was lost that need not have been, but ${failures} thing(s) have failed.`;
   return 'Nothing was lost that need not have been.';
-}
-
-/** The first column to the left, the others to the right. */
-function columns(lines: readonly (readonly string[])[]): string {
-  const widths = (lines[0] ?? []).map((_, i) => Math.max(...lines.map((line) => line[i]?.length ?? 0)));
-  return lines
-    .map((line) => line.map((text, i) => (i === 0 ? text.padEnd(widths[i] ?? 0) : text.padStart(widths[i] ?? 0))))
-    .map((line) => line.join('  ').trimEnd())
-    .join('\n');
 }
