@@ -26,7 +26,8 @@ const walks = [
 ];
 
 const head = ['app', 'model', 'trial', 'times', 'requests', 'lost', 'reconnects', 'of both avoidable'];
-const table = [[...head, 'longest pause', 'when calm'], Array(head.length + 2).fill('---')];
+const pauses = ['kept ones', 'calm', 'new ones', 'calm'];
+const table = [[...head, ...pauses], Array(head.length + pauses.length).fill('---')];
 const notes = new Set();
 try {
   for (const [name, app] of apps) {
@@ -54,7 +55,11 @@ function prove(app, model, switches) {
 /** None for a trial that is left out. */
 function row(app, model, { trial, leftOut, failure, ...trialed }) {
   if (leftOut) return [];
-  const { times, requests, lost, reconnects, avoidable, longestPauseMs, calmPauseMs } = trialed;
+  const { times, requests, lost, reconnects, avoidable } = trialed;
   const figures = [times, requests.toLocaleString('en'), lost, reconnects, avoidable];
-  return [[app, model, failure ? `${trial}: ${failure}` : trial, ...figures, longestPauseMs, calmPauseMs].map(String)];
+  const longest = ['kept-alive', 'one request each'].flatMap((habit) => {
+    const { ms = 0, calmMs = 0 } = trialed.pauses.find(({ client }) => client === habit) ?? {};
+    return [ms, calmMs];
+  });
+  return [[app, model, failure ? `${trial}: ${failure}` : trial, ...figures, ...longest].map(String)];
 }

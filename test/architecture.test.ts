@@ -47,10 +47,11 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['supervisor', 'strategies', 'process/spawn', 'control', ...leaves],
   // What an operator and a server say to each other.
   ['control', ...leaves],
-  ['strategies', 'process/handle', 'process/pool', 'process/spawn', ...leaves],
+  ['strategies', 'process/boot', 'process/handle', 'process/pool', 'process/spawn', ...leaves],
   ['process/handle', ...leaves],
   ['process/lines'],
-  ['process/pool', 'process/handle', 'process/spawn', ...leaves],
+  ['process/pool', 'process/boot', 'process/handle', 'process/spawn', ...leaves],
+  ['process/boot', 'process/handle', 'errors'],
   ['process/spawn', 'process/handle', 'process/lines', ...leaves],
   // The worker's side.
   ['process/entry', 'executor', ...leaves],
@@ -73,7 +74,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['errors'],
   ['clock'],
   ['back-off'],
-  ['balance'],
+  ['balance', 'clock'],
   ['config', 'errors', 'upkeep/scaler'],
   // When members of a pool are replaced, and how many there should be.
   ['upkeep', 'clock'],

@@ -24,6 +24,8 @@ export function publish(command, terms, text, absent) {
     `mpserve ${ours} on Node ${process.version}`,
     `${cpus().length} × ${cpus()[0]?.model.trim()}`,
     `${osType()} ${release()}`,
+    // Every Node process then reads all of these as it starts.
+    ...(process.env.NODE_EXTRA_CA_CERTS ? ['NODE_EXTRA_CA_CERTS set'] : []),
     terms,
   ].join(', ');
   const missing = absent.length > 0 ? `\n\nNot installed there: ${absent.join(', ')}.` : '';

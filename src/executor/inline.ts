@@ -5,6 +5,7 @@ import { loadApp } from '../app/load.js';
 import type { RequestInFlight, WorkerIdentity } from '../events.js';
 import type { FlightDeck } from '../flight/deck.js';
 import { nothingWatched, type Watched } from '../flight/watchlist.js';
+import { libc } from '../os/libc.js';
 import { BusyClock } from '../pipeline/busy.js';
 import { createPipeline, type Pipeline } from '../pipeline/pipeline.js';
 import type { ThreadSettings } from '../process/settings.js';
@@ -15,6 +16,12 @@ import { untilReady } from './readiness.js';
 
 /** Of the time to drain, in which connections are given away. In the rest those that cannot be are ended in order. */
 const carryShare = 0.75;
+
+/**
+ * A connection that lasts so long is kept by its client, and may have to be given away (milliseconds). What that needs is
+ * loaded now, not when all have to at once.
+ */
+const keptAfter = 1000;
 
 export class Inline implements Executor {
   readonly #settings: ThreadSettings;
@@ -29,6 +36,7 @@ export class Inline implements Executor {
   /** What was pending before the app was loaded. */
   #before: string[] = [];
   #pipeline: Pipeline | undefined;
+  #preparing: NodeJS.Timeout | undefined;
 
   /** @param deck where it keeps record of the requests that it is at */
   constructor(
@@ -73,6 +81,7 @@ export class Inline implements Executor {
   }
 
   async run(socket: Socket): Promise<void> {
+    this.#preparing ??= this.#settings.relay && setTimeout(libc, keptAfter).unref();
     await this.#pipeline?.adopt(socket);
   }
 

@@ -4,7 +4,8 @@ import { Worker } from 'node:worker_threads';
 import { BackOff } from '../back-off.js';
 import { shedder } from '../balance/shedder.js';
 import { keptForOthers, readiest } from '../balance/spare.js';
-import { within } from '../clock.js';
+import { Turn } from '../balance/turn.js';
+import { now, within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { Berths } from '../flight/berths.js';
 import { unmapped } from '../flight/deck.js';
@@ -28,6 +29,7 @@ export class ThreadPerConnection implements Executor {
   /** Those among them that have no connection yet. */
   readonly #spares = new Set<LoneThread>();
   readonly #backOff = new BackOff();
+  readonly #turn = new Turn(() => this.#refill());
   readonly #berths: Berths;
   #watched = nothingWatched;
   #served = 0;
@@ -70,8 +72,7 @@ export class ThreadPerConnection implements Executor {
 
   expect(isExpecting: boolean): void {
     this.#isExpecting = isExpecting;
-    this.#refill();
-    this.#tellSpares();
+    this.#next();
   }
 
   async run(socket: Socket): Promise<void> {
@@ -131,18 +132,18 @@ export class ThreadPerConnection implements Executor {
 
   #given(spare: LoneThread | undefined, handed: Handed): Promise<End> {
     const thread = spare?.serve(handed) ? spare : this.#start(handed);
-    this.#refill();
-    this.#tellSpares();
+    this.#next();
     return thread.ended;
   }
 
-  /** Starts threads before there are connections for them (--spares). */
+  /** Starts threads before there are connections for them: --spares, and those for connections that are expected. */
   #refill(): void {
     const later = (): void => void setTimeout(() => this.#refill(), this.#backOff.died(0)).unref();
     try {
       const { spares } = this.#settings;
       const wanted = this.#isExpecting ? Math.max(spares, keptForOthers) : spares;
-      while (!this.#drain && this.#spares.size < wanted) {
+      const isMissing = () => !this.#drain && this.#spares.size < wanted;
+      while (isMissing() && (this.#spares.size < spares || this.#turn.has(this.#starting))) {
         const spare = this.#start();
         this.#spares.add(spare);
         // One that ends without ever having had a connection is replaced, later and later.
@@ -152,6 +153,7 @@ export class ThreadPerConnection implements Executor {
           later();
         });
       }
+      if (!isMissing()) this.#turn.pass();
       for (const spare of [...this.#spares].slice(wanted)) {
         this.#spares.delete(spare);
         spare.drain({ ms: this.#settings.gracefulTimeout, carries: false });
@@ -161,12 +163,23 @@ export class ThreadPerConnection implements Executor {
     }
   }
 
+  get #starting(): number {
+    return [...this.#threads].filter(({ isReady }) => !isReady).length;
+  }
+
+  /** It is the next one's turn. */
+  #next(): void {
+    this.#refill();
+    this.#tellSpares();
+  }
+
   /** Of those that could take a connection of others at once. */
   #tellSpares(): void {
     this.#onSpares(this.#isExpecting ? [...this.#spares].filter(({ isReady }) => isReady).length : 0);
   }
 
   #start(handed?: Handed): LoneThread {
+    const since = now();
     const thread = new LoneThread(
       this.#settings,
       this.#tell,
@@ -174,13 +187,17 @@ export class ThreadPerConnection implements Executor {
       this.#berths.take(),
       () => this.#watched,
       handed,
-      () => this.#tellSpares(),
+      () => {
+        this.#turn.took(now() - since);
+        this.#next();
+      },
     );
     this.#threads.add(thread);
     if (this.#drain) thread.drain(this.#drain);
     void thread.ended.then(({ served }) => {
       this.#threads.delete(thread);
       this.#served += served;
+      this.#next();
     });
     return thread;
   }

@@ -38,6 +38,9 @@ const sleeper = new Int32Array(new SharedArrayBuffer(4));
 /** So many connections may be on their way to an acceptor that takes any. */
 const ample = 16;
 
+/** Who has taken a seat comes until then, if ever (milliseconds): the last byte of its request may still be missing. */
+const lateMs = 3000;
+
 /** How often a full house looks whether somebody waits outside (milliseconds). */
 const lookEvery = 100;
 
@@ -185,6 +188,9 @@ class Reception {
   readonly #door: Door;
   #wanted: number;
   #offered = 0;
+  /** Seats that are offered no longer, but had been taken before: there, connections may come all the same. */
+  #late = 0;
+  #forgetting: NodeJS.Timeout | undefined;
   #isOpen = false;
   /** Letters in which there is nothing yet: each a function that waits no longer. */
   readonly #unread = new Set<() => void>();
@@ -194,7 +200,8 @@ class Reception {
     this.#relay = relay;
     this.#wanted = standing;
     const take = (socket: Socket | undefined): void => {
-      this.#offered = Math.max(0, this.#offered - 1);
+      if (this.#late > 0) this.#late--;
+      else this.#offered = Math.max(0, this.#offered - 1);
       // Whoever took a seat and could not send is still there, and so is what the seat was for.
       if (standing === 0 && socket) this.#wanted = Math.max(0, this.#wanted - 1);
       this.#offer();
@@ -238,8 +245,21 @@ class Reception {
    */
   #offer(): void {
     const wanted = this.#isOpen ? this.#wanted : 0;
-    offerSeats(this.#relay, wanted - this.#offered);
-    for (let count = this.#offered; count > wanted && takeSeat(this.#relay); count--);
-    this.#offered = wanted;
+    const missing = wanted - this.#offered - this.#late;
+    if (missing > 0) {
+      offerSeats(this.#relay, missing);
+      this.#offered += missing;
+    }
+    for (; this.#offered > wanted; this.#offered--) if (!takeSeat(this.#relay)) this.#expectLate();
+  }
+
+  #expectLate(): void {
+    this.#late++;
+    clearTimeout(this.#forgetting);
+    // Or whoever had taken it is dead.
+    this.#forgetting = setTimeout(() => {
+      this.#late = 0;
+      this.#offer();
+    }, lateMs).unref();
   }
 }

@@ -6,12 +6,16 @@ import type { AdoptingServer } from './adopting-server.js';
 import type { Connection } from './connection.js';
 import type { NamedResponse } from './response.js';
 
+/** As long as there is no seat they are asked for less and less often, at last every so many milliseconds. */
+const seldom = 32;
+
 export class Carrier {
   readonly #relay: Relay;
   readonly #server: AdoptingServer;
   readonly #connections: ReadonlySet<Connection>;
   readonly #isChosen: (connection: Connection) => boolean;
   #later: NodeJS.Timeout | undefined;
+  #laterMs = seatMs;
   #soon: NodeJS.Immediate | undefined;
   #isOff = false;
   #isHeld = false;
@@ -100,6 +104,7 @@ export class Carrier {
 
   #takeSeat(): boolean {
     this.#hasSeat ||= takeSeat(this.#relay);
+    if (this.#hasSeat) this.#laterMs = seatMs;
     return this.#hasSeat;
   }
 
@@ -110,6 +115,9 @@ export class Carrier {
 
   #tryLater(): void {
     if (this.#isOff) return;
-    this.#later = setTimeout(() => this.#giveAway(), seatMs);
+    this.#later = setTimeout(() => {
+      this.#laterMs = Math.min(seldom, 2 * this.#laterMs);
+      this.#giveAway();
+    }, this.#laterMs);
   }
 }

@@ -110,8 +110,7 @@ async function start(): Promise<void> {
     const made = await executors[settings.executor]();
     starting = made;
     made.beware(watched);
-    // The children of ppc are many, and the one before them, which got the number 0, has been asked.
-    await made.start({ isRehearsed: settings.once && settings.worker > 0 });
+    await made.start(settings);
     executor = made;
   } catch (error) {
     const { message, stack = '' } = error as Error;

@@ -2,14 +2,11 @@
 // missing ones, at once or later when they keep dying. A place in the pool outlives its workers; a reload puts a
 // worker of the next generation into each, one after the other.
 import { BackOff } from '../back-off.js';
-import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import type { Renewable } from '../upkeep/recycler.js';
+import { boot, endedLoading } from './boot.js';
 import { DiedYoung, type ExitReason, type WorkerHandle } from './handle.js';
 import { askAgain } from './spawn.js';
-
-/** Before any worker has ever been ready, each place is tried this often. */
-const bootTries = 3;
 
 /** While a worker is on trial connections are shared anew this often (milliseconds). */
 const shareEvery = 250;
@@ -308,26 +305,8 @@ export class Pool implements Renewable<WorkerHandle> {
   }
 
   async #boot(place: Place): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      const worker = this.#start(place);
-      try {
-        await worker.ready;
-        void worker.exit.then((reason) => this.#replace(place, worker, reason));
-        return;
-      } catch (error) {
-        const { wanted, signal } = await worker.exit;
-        if (wanted || this.#ending || !(error instanceof DiedYoung)) throw error;
-        // An exit of its own accord is the app's doing and would happen again; a signal may not.
-        if (signal === null) throw endedLoading(error);
-        if (tries === bootTries) {
-          throw new StartupError(
-            ExitCode.crashLoop,
-            `worker ${place.id} died ${tries} times before it was ready: ${error.message}; ` +
-              'look at the memory limit and at native add-ons of the app',
-          );
-        }
-      }
-    }
+    const worker = await boot(() => this.#start(place));
+    void worker.exit.then((reason) => this.#replace(place, worker, reason));
   }
 
   #start(place: Place): WorkerHandle {
@@ -385,11 +364,4 @@ function vacancy(id: number): Place {
 
 function loadOf({ worker }: Place): number {
   return worker?.load ?? 0;
-}
-
-function endedLoading({ message }: DiedYoung): StartupError {
-  return new StartupError(
-    ExitCode.app,
-    `the app ended the worker while it was loading: ${message} (does it call process.exit?)`,
-  );
 }

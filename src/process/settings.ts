@@ -43,6 +43,8 @@ export interface WorkerSettings {
   readonly backlog: number;
   /** Serve one connection, then exit. */
   readonly once: boolean;
+  /** An app that was loaded the same way has been found to be ready before. */
+  readonly isRehearsed: boolean;
   /** This worker's share of `--max-connections`. */
   readonly maxConnections: number;
   /** Asked of the app until the answer is good; only then it is ready. */

@@ -52,16 +52,19 @@ export interface Count {
   readonly losses: readonly Loss[];
   /** Connections that were closed between two requests, announced or not. */
   readonly reconnects: readonly Loss[];
-  /** The longest time from the last byte of a request to the last byte of its answer, or until it was lost; of those sent at once (milliseconds). */
-  readonly longestPauseMs: number;
-  /** Whose that was, and when it ended; absent where there was no request. */
-  readonly paused?: Moment;
+  /** The longest of each habit whose requests are sent at once, so that their time is the server's. */
+  readonly pauses: readonly Pause[];
 }
 
 export interface Moment {
   readonly habit: Habit;
   /** Since the count began (milliseconds). */
   readonly atMs: number;
+}
+
+/** From the last byte of a request to the last byte of its answer, or until it was lost. */
+export interface Pause extends Moment {
+  readonly ms: number;
 }
 
 /** Of one request, or one connection. */

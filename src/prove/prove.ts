@@ -8,7 +8,7 @@ import type { StartupError } from '../errors.js';
 import { Crowd } from './crowd.js';
 import type { Count, Habit, Job } from './orders.js';
 import { check, type Target } from './preflight.js';
-import { failed, leftOut, type Proof, type Results, type Row, reasonsOf, schema } from './results.js';
+import { failed, leftOut, type Proof, pausesOf, type Results, type Row, reasonsOf, schema } from './results.js';
 import { secretVariable } from './secret.js';
 import { Server, type Settings } from './server.js';
 import type { Counts, Done, Stage, Trial } from './trial.js';
@@ -55,7 +55,7 @@ const headMs = 1500;
 const bodyMs = 2000;
 /** Code that is run for the first time is slow; and then it is looked how it is when nothing happens (milliseconds). */
 const warmMs = 500;
-const calmMs = 500;
+const calmMs = 2000;
 /** What an answer of a small app takes, to guess how often a client asks (milliseconds). */
 const answerMs = 3;
 
@@ -172,14 +172,7 @@ async function watch(trial: Trial, stage: Stage, signal: AbortSignal): Promise<R
     failure = (error as Error).message;
   }
   const tried = await unless(signal, crowd.finish());
-  const row = rowOf(trial.name, done, [warm, calm, tried]);
-  return {
-    ...row,
-    longestPauseMs: tried.longestPauseMs,
-    calmPauseMs: calm.longestPauseMs,
-    ...(tried.paused && { paused: { client: tried.paused.habit, atMs: tried.paused.atMs } }),
-    ...(failure && { failure }),
-  };
+  return { ...rowOf(trial.name, done, warm, calm, tried), ...(failure && { failure }) };
 }
 
 /** `promise`, or a rejection as soon as `signal` is aborted. */
@@ -195,7 +188,8 @@ async function unless<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   }
 }
 
-function rowOf(trial: string, { times, broken = 0 }: Done, counts: readonly Count[]): Row {
+function rowOf(trial: string, { times, broken = 0 }: Done, warm: Count, calm: Count, tried: Count): Row {
+  const counts = [warm, calm, tried];
   const losses = counts.flatMap((count) => count.losses);
   const answered = counts.reduce((sum, count) => sum + count.answered, 0);
   const reconnects = counts.flatMap((count) => count.reconnects);
@@ -208,8 +202,7 @@ function rowOf(trial: string, { times, broken = 0 }: Done, counts: readonly Coun
     answered,
     lost: losses.length,
     reconnects: reconnects.length,
-    longestPauseMs: 0,
-    calmPauseMs: 0,
+    pauses: pausesOf(calm.pauses, tried.pauses),
     unavoidable,
     avoidable: all - unavoidable,
     reasons: reasonsOf([...losses, ...reconnects]),

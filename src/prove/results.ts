@@ -1,6 +1,6 @@
 // What a proof comes to, as plain data: what `--json` writes, and what the table is made from. docs/prove.md describes it
 // for readers of the file.
-import type { Habit, Loss } from './orders.js';
+import type { Habit, Loss, Pause } from './orders.js';
 
 /** Changes when a reader of the older form would misread the newer one. */
 export const schema = 'mpserve-prove/1';
@@ -54,11 +54,7 @@ export interface Row {
   readonly answered: number;
   readonly lost: number;
   readonly reconnects: number;
-  /** From the last byte of a request to the last byte of its answer: in the trial, and in half a second before it. */
-  readonly longestPauseMs: number;
-  readonly calmPauseMs: number;
-  /** Whose the longest pause was, and when it ended, since the trial began (milliseconds). */
-  readonly paused?: { readonly client: Habit; readonly atMs: number };
+  readonly pauses: readonly Longest[];
   /** Of what was lost and reconnects, what could not be helped, and what could. */
   readonly unavoidable: number;
   readonly avoidable: number;
@@ -70,6 +66,16 @@ export interface Row {
   readonly failure?: string;
   /** What the server has logged as a warning or an error, at most a few of it; only where something was avoidable or failed. */
   readonly complaints?: readonly string[];
+}
+
+/** The longest time from the last byte of a request to the last byte of its answer, of all clients of one habit. */
+export interface Longest {
+  readonly client: Habit;
+  /** In the trial, and in two seconds before it. */
+  readonly ms: number;
+  readonly calmMs: number;
+  /** When it ended, since the trial began (milliseconds). */
+  readonly atMs: number;
 }
 
 export interface Reason {
@@ -98,12 +104,18 @@ const nothing = {
   answered: 0,
   lost: 0,
   reconnects: 0,
-  longestPauseMs: 0,
-  calmPauseMs: 0,
+  pauses: [],
   unavoidable: 0,
   avoidable: 0,
   reasons: [],
 };
+
+export function pausesOf(calm: readonly Pause[], tried: readonly Pause[]): readonly Longest[] {
+  return tried.map(({ habit, ms, atMs }) => {
+    const calmMs = calm.find((pause) => pause.habit === habit)?.ms ?? 0;
+    return { client: habit, ms, calmMs, atMs };
+  });
+}
 
 export function reasonsOf(losses: readonly Loss[]): readonly Reason[] {
   const reasons = new Map<string, Reason & { atMs: number[] }>();

@@ -1,8 +1,24 @@
 // The results as text: a table for each model, a row for each trial, and then what it comes to in sentences.
 import { columns } from '../log/columns.js';
+import type { Habit } from './orders.js';
 import type { Proof, Results, Row } from './results.js';
 
-const head = ['', 'times', 'requests', 'answered', 'lost', 'reconnects', 'longest pause', 'when calm'];
+/** Whose pauses are shown, and as what. */
+const shown: readonly (readonly [Habit, string])[] = [
+  ['kept-alive', 'kept ones'],
+  ['one request each', 'new ones'],
+];
+const head = [
+  '',
+  'times',
+  'requests',
+  'answered',
+  'lost',
+  'reconnects',
+  ...shown.flatMap(([, what]) => [what, 'calm']),
+];
+const legend =
+  'The last columns: the longest pause of a client on a connection that it keeps, and on a new one, which is served by a\nprocess or thread of its own in ppc and tpc; and what both were before, when it was calm.';
 
 /** Plain text without colours, for a terminal or a file. */
 export function table(results: Results): string {
@@ -13,7 +29,17 @@ export function table(results: Results): string {
     `Clients that never ask twice: ${clients.join(', ')}; ${settings.thinkMs} ms from an answer to the next request.`,
   ];
   const parts = proofs.map((proof) => `${proof.model}, ${proof.size || 'not started'}\n${body(proof)}`);
-  return [top.join('\n'), ...parts, ...notes.map((note) => `Note: ${note}.`), verdict(results)].join('\n\n');
+  return [
+    top.join('\n'),
+    ...parts,
+    ...legendOf(results),
+    ...notes.map((note) => `Note: ${note}.`),
+    verdict(results),
+  ].join('\n\n');
+}
+
+function legendOf({ proofs }: Results): readonly string[] {
+  return proofs.some(({ trials }) => trials.some(({ pauses }) => pauses.length > 0)) ? [legend] : [];
 }
 
 function body({ failure, trials }: Proof): string {
@@ -26,7 +52,10 @@ function body({ failure, trials }: Proof): string {
 
 function cells(row: Row): readonly string[] {
   const counts = [row.times, row.requests, row.answered, row.lost, row.reconnects];
-  const pauses = [row.longestPauseMs, row.calmPauseMs].map((ms) => `${Math.round(ms)} ms`);
+  const pauses = shown.flatMap(([habit]) => {
+    const { ms = 0, calmMs = 0 } = row.pauses.find(({ client }) => client === habit) ?? {};
+    return [ms, calmMs].map((longest) => `${Math.round(longest)} ms`);
+  });
   return [row.trial, ...counts.map((count) => count.toLocaleString('en')), ...pauses];
 }
 

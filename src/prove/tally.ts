@@ -1,7 +1,7 @@
 // Counts what becomes of requests, whichever client sends them.
-import type { Count, Habit, Loss, Moment } from './orders.js';
+import type { Count, Habit, Loss, Pause } from './orders.js';
 
-/** Habits whose requests are sent at once, so that their time is the server's. */
+/** Habits whose requests are sent at once. */
 const prompt: readonly Habit[] = ['kept-alive', 'one request each'];
 
 export class Tally {
@@ -9,8 +9,7 @@ export class Tally {
   #answered = 0;
   #losses: Loss[] = [];
   #reconnects: Loss[] = [];
-  #longestPauseMs = 0;
-  #paused: Moment | undefined;
+  readonly #pauses = new Map<Habit, Pause>();
 
   answered(habit: Habit, pauseMs: number): void {
     this.#answered++;
@@ -32,22 +31,20 @@ export class Tally {
       answered: this.#answered,
       losses: this.#losses,
       reconnects: this.#reconnects,
-      longestPauseMs: Math.round(this.#longestPauseMs * 10) / 10,
-      ...(this.#paused && { paused: this.#paused }),
+      pauses: [...this.#pauses.values()],
     };
     this.#began = performance.now();
     this.#answered = 0;
     this.#losses = [];
     this.#reconnects = [];
-    this.#longestPauseMs = 0;
-    this.#paused = undefined;
+    this.#pauses.clear();
     return count;
   }
 
   #waited(habit: Habit, pauseMs: number): void {
-    if (!prompt.includes(habit) || pauseMs <= this.#longestPauseMs) return;
-    this.#longestPauseMs = pauseMs;
-    this.#paused = { habit, atMs: this.#now };
+    const ms = Math.round(pauseMs * 10) / 10;
+    if (!prompt.includes(habit) || ms <= (this.#pauses.get(habit)?.ms ?? -1)) return;
+    this.#pauses.set(habit, { habit, ms, atMs: this.#now });
   }
 
   get #now(): number {

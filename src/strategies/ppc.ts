@@ -5,13 +5,14 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { BackOff } from '../back-off.js';
 import { shedder } from '../balance/shedder.js';
 import { keptForOthers, readiest } from '../balance/spare.js';
-import { within } from '../clock.js';
+import { Turn } from '../balance/turn.js';
+import { now, within } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { Acceptor } from '../os/acceptor.js';
 import { duplicate } from '../os/descriptor.js';
 import { doorOf, giveAway, isCarried } from '../os/relay.js';
+import { boot } from '../process/boot.js';
 import { reopenAll, type WorkerHandle } from '../process/handle.js';
-import { Pool } from '../process/pool.js';
 import { askAgain, type SpawnOptions, spawn } from '../process/spawn.js';
 import { settleMs } from './settle.js';
 import type { Model, OnProgress, Placement, Strategy, StrategyContext, StrategySnapshot, Trial } from './strategy.js';
@@ -38,12 +39,13 @@ class ProcessPerConnection implements Strategy {
   /** Those that have been relieved, and give their connections away. */
   readonly #leaving = new Set<WorkerHandle>();
   readonly #backOff = new BackOff();
+  readonly #turn = new Turn(() => this.#refill());
   #context: StrategyContext;
   #options: SpawnOptions;
   #generation: number;
   /** Connections of another strategy are about to come. */
   #isExpecting = false;
-  #rehearsal: Pool | undefined;
+  #rehearsal: WorkerHandle | undefined;
   #acceptor: Acceptor | undefined;
   #count = 0;
   #served = 0;
@@ -60,8 +62,10 @@ class ProcessPerConnection implements Strategy {
   }
 
   async start(): Promise<void> {
-    await this.#rehearse(this.#options);
-    if (this.#drainMs === undefined) this.#open();
+    const first = await this.#rehearse(this.#options, this.#generation);
+    if (this.#drainMs !== undefined) return;
+    this.#spares.add(this.#watched(first));
+    this.#open();
   }
 
   /** From now on connections are accepted. */
@@ -88,7 +92,6 @@ class ProcessPerConnection implements Strategy {
     this.#spares.clear();
     this.#acceptor?.close();
     for (const child of this.#children) child.drain(ms, carries);
-    await this.#rehearsal?.drain(ms);
     while (this.#children.size > 0) await Promise.all([...this.#children].map(({ exit }) => exit));
   }
 
@@ -109,17 +112,18 @@ class ProcessPerConnection implements Strategy {
     this.#spares.clear();
     this.#acceptor?.close();
     for (const child of this.#children) child.kill();
-    this.#rehearsal?.kill();
   }
 
   async reload(context: StrategyContext, onProgress: OnProgress, trial?: Trial): Promise<void> {
     const options = this.#optionsOf(context);
-    await this.#rehearse(options);
-    if (this.#drainMs !== undefined) return;
     const before = { context: this.#context, options: this.#options, generation: this.#generation };
+    const generation = before.generation + 1;
+    const first = await this.#rehearse(options, generation);
+    if (this.#drainMs !== undefined) return;
     for (const spare of this.#spares) this.#dismiss(spare);
-    const old = [...this.#children];
-    this.#serveAs({ context, options, generation: before.generation + 1 });
+    const old = [...this.#children].filter((child) => child !== first);
+    this.#serveAs({ context, options, generation });
+    this.#spares.add(this.#watched(first));
     if (trial && this.#acceptor) await this.#try(trial, old, before);
     if (this.#drainMs !== undefined) return;
     this.#relieve(old, context.config.gracefulTimeout);
@@ -185,16 +189,21 @@ class ProcessPerConnection implements Strategy {
 
   #optionsOf({ config, spawn }: StrategyContext): SpawnOptions {
     const { acceptedBy: _, ...work } = this.#placementOf(config);
-    return { ...spawn, settings: { ...spawn.settings, ...work, once: true }, listen: [] };
+    return { ...spawn, settings: { ...spawn.settings, ...work, once: true, isRehearsed: true }, listen: [] };
   }
 
-  /** One child loads the app and ends: what cannot be loaded should be known before the first client comes. */
-  async #rehearse(options: SpawnOptions): Promise<void> {
-    const { config, events } = this.#context;
-    const pool = new Pool(1, (_, generation) => spawn(options, 0, generation, 1), config.gracefulTimeout, events);
-    this.#rehearsal = pool;
-    await pool.start();
-    void pool.drain(config.gracefulTimeout);
+  /**
+   * A child that has loaded the app and found it ready: what cannot be loaded should be known before the first client
+   * comes. @throws StartupError
+   */
+  async #rehearse({ settings, ...options }: SpawnOptions, generation: number): Promise<WorkerHandle> {
+    const first = { ...options, settings: { ...settings, isRehearsed: false } };
+    const child = await boot(() => {
+      this.#rehearsal = this.#fork(first, generation);
+      return this.#rehearsal;
+    });
+    this.#rehearsal = undefined;
+    return child;
   }
 
   /** Settles when the child that served the connection has exited. Never rejects. */
@@ -233,17 +242,19 @@ class ProcessPerConnection implements Strategy {
     const spare = readiest(this.#spares, ({ stage }) => stage === 'ready');
     if (!spare) return undefined;
     this.#spares.delete(spare);
-    this.#refill();
+    setImmediate(() => this.#refill()); // to fork holds everything up, also the connection that is about to be given
     return spare;
   }
 
-  /** Starts children before there are connections for them (--spares). */
+  /** Starts children before there are connections for them: --spares, and those for connections that are expected. */
   #refill(): void {
     const { spares } = this.#context.config;
     const wanted = this.#expects ? Math.max(spares, keptForOthers) : spares;
+    const isMissing = () => this.#acceptor && this.#drainMs === undefined && this.#spares.size < wanted;
     try {
-      while (this.#acceptor && this.#drainMs === undefined && this.#spares.size < wanted)
+      while (isMissing() && (this.#spares.size < spares || this.#turn.has(this.#starting)))
         this.#spares.add(this.#watched(this.#fork()));
+      if (!isMissing()) this.#turn.pass();
       for (const spare of [...this.#spares].slice(wanted)) this.#dismiss(spare);
     } catch {
       setTimeout(() => this.#refill(), askAgain).unref();
@@ -276,6 +287,10 @@ class ProcessPerConnection implements Strategy {
     this.#refill();
   }
 
+  get #starting(): number {
+    return [...this.#children].filter(({ stage }) => stage === 'starting').length;
+  }
+
   /** For each of those connections a child that has loaded the app, so that its client does not wait for that. */
   #offerSpares(): void {
     if (!this.#acceptor) return;
@@ -285,10 +300,6 @@ class ProcessPerConnection implements Strategy {
 
   /** One that dies without ever having had a connection is replaced, later and later. */
   #watched(spare: WorkerHandle): WorkerHandle {
-    spare.ready.then(
-      () => this.#offerSpares(),
-      () => {},
-    );
     void spare.exit.then(({ livedMs }) => {
       if (!this.#spares.delete(spare)) return;
       setTimeout(() => this.#refill(), this.#backOff.died(livedMs)).unref();
@@ -296,15 +307,23 @@ class ProcessPerConnection implements Strategy {
     return spare;
   }
 
-  #fork(): WorkerHandle {
+  #fork(options = this.#options, generation = this.#generation): WorkerHandle {
     const { events } = this.#context;
-    const child = spawn(this.#options, ++this.#count, this.#generation, 1);
+    const since = now();
+    const child = spawn(options, ++this.#count, generation, 1);
     this.#children.add(child);
+    child.ready.then(
+      () => {
+        this.#turn.took(now() - since);
+        this.#refill(); // it is the next one's turn
+      },
+      () => {},
+    );
     void child.exit.then(({ code, signal, wanted }) => {
       this.#children.delete(child);
       this.#served += child.served;
-      this.#offerSpares();
-      if (wanted || code === 0) return;
+      this.#refill();
+      if (wanted || code === 0 || child === this.#rehearsal) return;
       const reason = signal === null ? `it exited with code ${code}` : `it was ended by ${signal}`;
       events.tell({ event: 'worker-died', worker: child.id, pid: child.pid, reason, replacedInMs: undefined });
     });

@@ -67,6 +67,7 @@ export function strategyContext(
       executor: 'inline',
       threadAccept: 'dispatch',
       once: false,
+      isRehearsed: false,
       limits,
       limitsGiven: keys.filter((key) => sources[key].kind !== 'default'),
     },
