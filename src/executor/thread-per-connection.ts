@@ -72,7 +72,8 @@ export class ThreadPerConnection implements Executor {
 
   expect(isExpecting: boolean): void {
     this.#isExpecting = isExpecting;
-    this.#next();
+    this.#refill();
+    this.#tellSpares();
   }
 
   async run(socket: Socket): Promise<void> {
@@ -132,7 +133,8 @@ export class ThreadPerConnection implements Executor {
 
   #given(spare: LoneThread | undefined, handed: Handed): Promise<End> {
     const thread = spare?.serve(handed) ? spare : this.#start(handed);
-    this.#next();
+    this.#refill();
+    this.#tellSpares();
     return thread.ended;
   }
 
@@ -167,9 +169,9 @@ export class ThreadPerConnection implements Executor {
     return [...this.#threads].filter(({ isReady }) => !isReady).length;
   }
 
-  /** It is the next one's turn. */
+  /** It may be the turn of a spare that is expected. Those of --spares have their own time, after deaths later and later. */
   #next(): void {
-    this.#refill();
+    if (this.#isExpecting) this.#refill();
     this.#tellSpares();
   }
 

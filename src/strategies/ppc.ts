@@ -287,6 +287,12 @@ class ProcessPerConnection implements Strategy {
     this.#refill();
   }
 
+  /** It may be the turn of a spare that is expected. Those of --spares have their own time, after deaths later and later. */
+  #next(): void {
+    if (this.#expects) this.#refill();
+    else this.#offerSpares();
+  }
+
   get #starting(): number {
     return [...this.#children].filter(({ stage }) => stage === 'starting').length;
   }
@@ -315,14 +321,14 @@ class ProcessPerConnection implements Strategy {
     child.ready.then(
       () => {
         this.#turn.took(now() - since);
-        this.#refill(); // it is the next one's turn
+        this.#next();
       },
       () => {},
     );
     void child.exit.then(({ code, signal, wanted }) => {
       this.#children.delete(child);
       this.#served += child.served;
-      this.#refill();
+      this.#next();
       if (wanted || code === 0 || child === this.#rehearsal) return;
       const reason = signal === null ? `it exited with code ${code}` : `it was ended by ${signal}`;
       events.tell({ event: 'worker-died', worker: child.id, pid: child.pid, reason, replacedInMs: undefined });
