@@ -3,6 +3,9 @@
 import { now } from '../clock.js';
 import { keptForOthers } from './spare.js';
 
+/** It is urgent after this part of the time that they have. */
+export const unhurriedShare = 0.25;
+
 /** So long the first one waits at most (milliseconds). */
 const first = 100;
 
@@ -20,11 +23,12 @@ export class Turn {
   /**
    * As there may be clients without end, it has its turn also when it has waited for as long as the last one took.
    * @param starting how many are
+   * @param isUrgent those who are served meanwhile have little time left
    */
-  has(starting: number): boolean {
+  has(starting: number, isUrgent: boolean): boolean {
     const time = now();
     this.#since ??= time;
-    const isTurn = starting < keptForOthers || time - this.#since >= this.#tookMs;
+    const isTurn = isUrgent || starting < keptForOthers || time - this.#since >= this.#tookMs;
     if (isTurn) this.pass();
     else this.#waiting ??= setTimeout(() => this.#ask(), this.#tookMs).unref();
     return isTurn;

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { BackOff } from '../back-off.js';
 import { shedder } from '../balance/shedder.js';
 import { keptForOthers, readiest } from '../balance/spare.js';
-import { Turn } from '../balance/turn.js';
+import { Turn, unhurriedShare } from '../balance/turn.js';
 import { now, within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { Berths } from '../flight/berths.js';
@@ -37,6 +37,8 @@ export class ThreadPerConnection implements Executor {
   #drain: Farewell | undefined;
   /** Connections of others are about to come. */
   #isExpecting = false;
+  /** When that is urgent. */
+  #urgentFrom = 0;
   #onSpares = (_: number): void => {};
 
   constructor(settings: WorkerSettings, tell: Tell) {
@@ -71,6 +73,7 @@ export class ThreadPerConnection implements Executor {
   }
 
   expect(isExpecting: boolean): void {
+    if (!this.#isExpecting) this.#urgentFrom = now() + this.#settings.gracefulTimeout * unhurriedShare;
     this.#isExpecting = isExpecting;
     this.#refill();
     this.#tellSpares();
@@ -145,7 +148,7 @@ export class ThreadPerConnection implements Executor {
       const { spares } = this.#settings;
       const wanted = this.#isExpecting ? Math.max(spares, keptForOthers) : spares;
       const isMissing = () => !this.#drain && this.#spares.size < wanted;
-      while (isMissing() && (this.#spares.size < spares || this.#turn.has(this.#starting))) {
+      while (isMissing() && (this.#spares.size < spares || this.#turn.has(this.#starting, now() > this.#urgentFrom))) {
         const spare = this.#start();
         this.#spares.add(spare);
         // One that ends without ever having had a connection is replaced, later and later.

@@ -80,9 +80,11 @@ export class Carrier {
   #giveAway(): void {
     clearTimeout(this.#later);
     if (this.#isOff) return;
-    const candidates = [...this.#connections].filter((one) => one.canRest && this.#isChosen(one));
-    const isWanted = candidates.length > 0 || this.#keeps;
-    if (isWanted && !this.#takeSeat()) this.#tryLater();
+    const chosen = [...this.#connections].filter((one) => one.mayRest && this.#isChosen(one));
+    const candidates = chosen.filter(({ canRest }) => canRest);
+    const isWanted = candidates.length > 0 || (this.#keeps && chosen.length > 0);
+    if (!isWanted) this.#giveBack();
+    else if (!this.#takeSeat()) this.#tryLater();
     else if (candidates.length > 0) this.#fillSeats(candidates);
   }
 

@@ -64,6 +64,11 @@ export class Connection {
     this.#begunAt = now;
   }
 
+  /** It may come to an end of a request, after which nothing is left to do. */
+  get mayRest(): boolean {
+    return !this.#upgraded;
+  }
+
   /** No request is being answered: before the first, between two, or while headers arrive. */
   get betweenRequests(): boolean {
     if (this.#upgraded) return false;

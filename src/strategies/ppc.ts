@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { BackOff } from '../back-off.js';
 import { shedder } from '../balance/shedder.js';
 import { keptForOthers, readiest } from '../balance/spare.js';
-import { Turn } from '../balance/turn.js';
+import { Turn, unhurriedShare } from '../balance/turn.js';
 import { now, within } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { Acceptor } from '../os/acceptor.js';
@@ -36,8 +36,8 @@ class ProcessPerConnection implements Strategy {
   readonly #children = new Set<WorkerHandle>();
   /** Those among them that have no connection yet: they have loaded the app, or are about to. */
   readonly #spares = new Set<WorkerHandle>();
-  /** Those that have been relieved, and give their connections away. */
-  readonly #leaving = new Set<WorkerHandle>();
+  /** Those that have been relieved and give their connections away, and when that is urgent. */
+  readonly #leaving = new Map<WorkerHandle, number>();
   readonly #backOff = new BackOff();
   readonly #turn = new Turn(() => this.#refill());
   #context: StrategyContext;
@@ -252,7 +252,7 @@ class ProcessPerConnection implements Strategy {
     const wanted = this.#expects ? Math.max(spares, keptForOthers) : spares;
     const isMissing = () => this.#acceptor && this.#drainMs === undefined && this.#spares.size < wanted;
     try {
-      while (isMissing() && (this.#spares.size < spares || this.#turn.has(this.#starting)))
+      while (isMissing() && (this.#spares.size < spares || this.#turn.has(this.#starting, this.#isUrgent)))
         this.#spares.add(this.#watched(this.#fork()));
       if (!isMissing()) this.#turn.pass();
       for (const spare of [...this.#spares].slice(wanted)) this.#dismiss(spare);
@@ -277,7 +277,7 @@ class ProcessPerConnection implements Strategy {
   #relieve(children: readonly WorkerHandle[], ms: number): void {
     for (const child of children) {
       if (child.stage === 'gone') continue;
-      this.#leaving.add(child);
+      if (!this.#leaving.has(child)) this.#leaving.set(child, now() + ms * unhurriedShare);
       child.drain(ms, !this.#stays);
       void child.exit.then(() => {
         this.#leaving.delete(child);
@@ -291,6 +291,11 @@ class ProcessPerConnection implements Strategy {
   #next(): void {
     if (this.#expects) this.#refill();
     else this.#offerSpares();
+  }
+
+  get #isUrgent(): boolean {
+    const time = now();
+    return [...this.#leaving.values()].some((urgentFrom) => time > urgentFrom);
   }
 
   get #starting(): number {

@@ -20,6 +20,13 @@ async function undisturbed(url: string, work: (clients: Clients) => Promise<void
 
 const told = (server: Server, name: string) => server.lines.filter(({ event }) => event === name);
 
+/** All of them, at the end of the block. */
+const disposing = (all: readonly Disposable[]): Disposable => ({
+  [Symbol.dispose]: () => {
+    for (const one of all) one[Symbol.dispose]();
+  },
+});
+
 describe.each(placements)('$name', ({ model, accept, args = [] }) => {
   const flags = [...(accept ? ['--accept', accept] : []), ...args];
 
@@ -91,6 +98,37 @@ test.concurrent('a request that is on its way when its worker leaves is answered
     wire.close();
   }
   expect(told(site.server, 'request-cut')).toEqual([]);
+});
+
+test.concurrent('those that speak another protocol keep no place from one that comes to rest late', async () => {
+  await using site = await Site.start('ppc');
+  const release = (name: string): string => `
+    const server = require('node:http').createServer((req, res) => {
+      setTimeout(() => res.end('${name}'), req.url === '/late' ? 2000 : 0);
+    });
+    server.on('upgrade', (_req, socket) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\\r\\nconnection: upgrade\\r\\nupgrade: own\\r\\n\\r\\n');
+    });
+    server.listen(3000);`;
+  site.write(release('first'));
+  expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+  using _others = disposing(
+    await Promise.all(
+      Array.from({ length: 6 }, async () => {
+        const other = await connect(site.server.url);
+        expect((await other.ask('GET /', { connection: 'upgrade', upgrade: 'own' })).status).toBe(101);
+        return other;
+      }),
+    ),
+  );
+  using late = await connect(site.server.url);
+  expect((await late.ask('GET /')).body).toBe('first');
+  await late.request('GET /late');
+  site.write(release('second'));
+  const reloading = site.ask('POST', '/reload');
+  expect((await late.response()).body).toBe('first');
+  await eventually('it to be carried over', async () => (await late.ask('GET /')).body === 'second');
+  expect(await reloading).toMatchObject({ status: 200 });
 });
 
 test.concurrent('a connection that idles where it was carried to is closed after --keep-alive-timeout, without a word', async () => {
