@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { BackOff } from '../back-off.js';
 import { shedder } from '../balance/shedder.js';
-import { keptForOthers, readiest } from '../balance/spare.js';
+import { keptForOthers, keptInHaste, readiest } from '../balance/spare.js';
 import { Turn, unhurriedShare } from '../balance/turn.js';
 import { now, within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
@@ -123,7 +123,7 @@ export class ThreadPerConnection implements Executor {
     if (fd === undefined) return;
     const handed = { fd, requests: requestsBefore(socket) };
     // While connections are expected that have a seat only when a spare is ready, others take none that is kept for those.
-    const isKept = this.#isExpecting && !isCarried(socket) && this.#spares.size <= keptForOthers;
+    const isKept = !isCarried(socket) && this.#spares.size <= this.#kept;
     const spare = isKept ? undefined : readiest(this.#spares, ({ isReady }) => isReady);
     if (spare) this.#spares.delete(spare);
     let end = await this.#given(spare, handed);
@@ -146,9 +146,9 @@ export class ThreadPerConnection implements Executor {
     const later = (): void => void setTimeout(() => this.#refill(), this.#backOff.died(0)).unref();
     try {
       const { spares } = this.#settings;
-      const wanted = this.#isExpecting ? Math.max(spares, keptForOthers) : spares;
+      const wanted = Math.max(spares, this.#kept);
       const isMissing = () => !this.#drain && this.#spares.size < wanted;
-      while (isMissing() && (this.#spares.size < spares || this.#turn.has(this.#starting, now() > this.#urgentFrom))) {
+      while (isMissing() && (this.#spares.size < spares || this.#turn.has(this.#starting, this.#isUrgent))) {
         const spare = this.#start();
         this.#spares.add(spare);
         // One that ends without ever having had a connection is replaced, later and later.
@@ -166,6 +166,16 @@ export class ThreadPerConnection implements Executor {
     } catch {
       later(); // the system refuses another thread; a connection can still have one of its own when it comes
     }
+  }
+
+  /** Spares that are kept for connections that are expected. */
+  get #kept(): number {
+    if (!this.#isExpecting) return 0;
+    return this.#isUrgent ? keptInHaste : keptForOthers;
+  }
+
+  get #isUrgent(): boolean {
+    return now() > this.#urgentFrom;
   }
 
   get #starting(): number {

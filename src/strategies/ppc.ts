@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { BackOff } from '../back-off.js';
 import { shedder } from '../balance/shedder.js';
-import { keptForOthers, readiest } from '../balance/spare.js';
+import { keptForOthers, keptInHaste, readiest } from '../balance/spare.js';
 import { Turn, unhurriedShare } from '../balance/turn.js';
 import { now, within } from '../clock.js';
 import type { Config } from '../config/config.js';
@@ -238,7 +238,7 @@ class ProcessPerConnection implements Strategy {
    * seat only when a spare is ready, others take none that is kept for those.
    */
   #takeSpare(isCarried: boolean): WorkerHandle | undefined {
-    if (!isCarried && this.#expects && this.#spares.size <= keptForOthers) return undefined;
+    if (!isCarried && this.#spares.size <= this.#kept) return undefined;
     const spare = readiest(this.#spares, ({ stage }) => stage === 'ready');
     if (!spare) return undefined;
     this.#spares.delete(spare);
@@ -249,7 +249,7 @@ class ProcessPerConnection implements Strategy {
   /** Starts children before there are connections for them: --spares, and those for connections that are expected. */
   #refill(): void {
     const { spares } = this.#context.config;
-    const wanted = this.#expects ? Math.max(spares, keptForOthers) : spares;
+    const wanted = Math.max(spares, this.#kept);
     const isMissing = () => this.#acceptor && this.#drainMs === undefined && this.#spares.size < wanted;
     try {
       while (isMissing() && (this.#spares.size < spares || this.#turn.has(this.#starting, this.#isUrgent)))
@@ -291,6 +291,12 @@ class ProcessPerConnection implements Strategy {
   #next(): void {
     if (this.#expects) this.#refill();
     else this.#offerSpares();
+  }
+
+  /** Spares that are kept for those. */
+  get #kept(): number {
+    if (!this.#expects) return 0;
+    return this.#isUrgent ? keptInHaste : keptForOthers;
   }
 
   get #isUrgent(): boolean {
