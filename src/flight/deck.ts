@@ -25,9 +25,9 @@ export function openDeck(place: Place | undefined, onCleared: (fingerprint: Fing
 
 /** Where the regions of a box are. @returns for the number of a region, from 0, its place; undefined beyond the last */
 export function mapped({ fd, plan }: Box): (region: number) => Place | undefined {
-  const { buffer, at } = mapSharedMemory(fd, boxBytes(plan));
+  const buffer = mapSharedMemory(fd, boxBytes(plan));
   const bytes = regionBytes(plan);
-  return (region) => (region < plan.regions ? { buffer, at: at + region * bytes, bytes } : undefined);
+  return (region) => (region < plan.regions ? { buffer, at: region * bytes, bytes } : undefined);
 }
 
 /** The deck keeps its record in memory from now on: not before the first client can be served, as to map it takes time. */

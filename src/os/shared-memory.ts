@@ -10,8 +10,6 @@ const PROT_READ = 1;
 const PROT_WRITE = 2;
 const MAP_SHARED = 1;
 const MAP_FIXED = 0x10;
-/** The largest that a supported system has. */
-const page = 65_536;
 
 /**
  * A descriptor of `bytes` zeros, closed on exec, which belongs to the caller. What nobody writes takes no memory.
@@ -30,28 +28,20 @@ export function createSharedMemory(bytes: number): number {
 }
 
 /**
- * Makes it a part of this process, for good, as a buffer that its threads can share.
- * @returns the buffer, and where in it the memory begins
+ * Makes it a part of this process, as a buffer that its threads can share, for as long as there is the buffer.
  * @throws SystemCallError (ENOMEM, EBADF)
  */
-export function mapSharedMemory(
-  fd: number,
-  bytes: number,
-): { readonly buffer: SharedArrayBuffer; readonly at: number } {
+export function mapSharedMemory(fd: number, bytes: number): SharedArrayBuffer {
   const { address, mmap } = libc();
   // A buffer of V8's own, under which the pages are exchanged: one that is made from an address belongs to a thread.
-  // The kernel maps whole pages.
-  const buffer = new SharedArrayBuffer(Math.ceil(bytes / page) * page + page);
+  // One that could grow has pages to itself, which are unmapped at its end; any other is taken from the heap of the C
+  // library, which would go on with our pages as its own.
+  const buffer = new SharedArrayBuffer(bytes, { maxByteLength: bytes });
   const start = address(new Uint8Array(buffer));
-  const at = Number(-start & BigInt(page - 1));
-  const mapped = mmap(start + BigInt(at), bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
-  if (mapped !== start + BigInt(at)) throw new SystemCallError('ENOMEM', 'mmap');
-  kept.push(buffer);
-  return { buffer, at };
+  const mapped = mmap(start, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+  if (mapped !== start) throw new SystemCallError('ENOMEM', 'mmap');
+  return buffer;
 }
-
-/** Its pages are not V8's to reuse. */
-const kept: SharedArrayBuffer[] = [];
 
 function createNameless(): number {
   const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-'));
