@@ -74,7 +74,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['errors'],
   ['clock'],
   ['back-off'],
-  ['balance', 'clock'],
+  ['balance', 'back-off', 'clock'],
   ['config', 'errors', 'upkeep/scaler'],
   // When members of a pool are replaced, and how many there should be.
   ['upkeep', 'clock'],

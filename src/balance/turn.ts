@@ -1,10 +1,10 @@
 // Whose turn it is to start a process or a thread, each of which takes a processor for a while. Clients who wait for one of
 // their own go first. Who is served meanwhile, as his connection is about to change hands, can wait.
+import { availableParallelism } from 'node:os';
 import { now } from '../clock.js';
-import { keptForOthers } from './spare.js';
 
-/** It is urgent after this part of the time that they have. */
-export const unhurriedShare = 0.25;
+/** So many can start at once without taking the processors from all others. */
+export const atOnce = Math.max(1, Math.floor(availableParallelism() / 2));
 
 /** So long the first one waits at most (milliseconds). */
 const first = 100;
@@ -28,7 +28,7 @@ export class Turn {
   has(starting: number, isUrgent: boolean): boolean {
     const time = now();
     this.#since ??= time;
-    const isTurn = isUrgent || starting < keptForOthers || time - this.#since >= this.#tookMs;
+    const isTurn = isUrgent || starting < atOnce || time - this.#since >= this.#tookMs;
     if (isTurn) this.pass();
     else this.#waiting ??= setTimeout(() => this.#ask(), this.#tookMs).unref();
     return isTurn;

@@ -13,6 +13,7 @@ import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
 import { farewell, type Leave } from './farewell.js';
 import { type LoadMeter, loadMeter } from './load-meter.js';
 import { untilReady } from './readiness.js';
+import { warmUp } from './warm-up.js';
 
 /** Of the time to drain, in which connections are given away. In the rest those that cannot be are ended in order. */
 const carryShare = 0.75;
@@ -55,26 +56,26 @@ export class Inline implements Executor {
     this.#tell = tell;
   }
 
-  /** @param isRehearsed whether an app that was loaded the same way has been found to be ready before */
-  async start({ isRehearsed = false } = {}): Promise<void> {
-    this.#before = process.getActiveResourcesInfo();
+  async start(isHeir: boolean): Promise<void> {
     const { app: target, addresses, demoFaults, bootTimeout: timeout } = this.#settings;
-    const app = await loadApp({ target, addresses, demoFaults, timeout });
-    this.#app = app;
-    const { limits, limitsGiven, accessLog, readyPath } = this.#settings;
-    const pipeline = await createPipeline({
-      app,
+    const { limits, limitsGiven, accessLog, readyPath, isRehearsed, relay } = this.#settings;
+    const options = {
       limits,
       limitsGiven,
       accessLog,
       busy: this.#settings.measure === 'busy' ? this.#clock : undefined,
       flights: this.#deck,
-      relay: this.#settings.relay,
+      relay,
       countsAnswers: this.#settings.countsAnswers,
       identity: this.#identity,
       maxConnections: this.#maxConnections,
       tell: this.#tell,
-    });
+    };
+    if (isHeir && relay) await warmUp(options);
+    this.#before = process.getActiveResourcesInfo();
+    const app = await loadApp({ target, addresses, demoFaults, timeout });
+    this.#app = app;
+    const pipeline = await createPipeline({ ...options, app });
     if (readyPath !== undefined && !isRehearsed) await untilReady(pipeline, readyPath, timeout);
     this.#pipeline = pipeline;
     this.beware(this.#watched);

@@ -1,6 +1,7 @@
 // A thread for one connection, which may come later than the thread: started, given the connection, and ended with it.
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { ExitCode, StartupError } from '../errors.js';
 import type { Berth } from '../flight/berths.js';
 import type { Watched } from '../flight/watchlist.js';
 import { closeDescriptor } from '../os/descriptor.js';
@@ -9,6 +10,7 @@ import type { Tell } from './executor.js';
 import { Thread } from './thread.js';
 import {
   deathOf,
+  endedLoading,
   type Handed,
   heapLimit,
   isHello,
@@ -19,7 +21,7 @@ import {
 } from './thread-messages.js';
 import type { ThreadWatch } from './thread-watch.js';
 
-export const threadFile = fileURLToPath(new URL('../executor/thread-entry.cjs', import.meta.url));
+const threadFile = fileURLToPath(new URL('../executor/thread-entry.cjs', import.meta.url));
 
 /** How it is told to end. */
 export interface Farewell {
@@ -43,6 +45,8 @@ export class LoneThread {
   thread: Thread | undefined;
   /** It has loaded the app. */
   isReady = false;
+  /** Settles when it has; rejects with an error, mostly a `StartupError`, when it never will. */
+  readonly ready: Promise<void>;
   /** Settles when it has ended. Never rejects. */
   readonly ended: Promise<End>;
   readonly #counters = sharedCounters();
@@ -63,7 +67,6 @@ export class LoneThread {
     berth: Berth,
     watched: () => Watched,
     handed?: Handed,
-    onReady?: () => void,
   ) {
     this.#handed = handed;
     const { place } = berth;
@@ -82,6 +85,13 @@ export class LoneThread {
     const worker = this.#worker;
     const { threadId } = worker;
     let reason = 'its thread ended before it took the connection';
+    let onReady = (): void => {};
+    let onFailed = (_: Error): void => {};
+    this.ready = new Promise((ready, failed) => {
+      onReady = ready;
+      onFailed = failed;
+    });
+    this.ready.catch(() => {}); // also when nobody waits for it
     worker.on('message', (message: unknown) => {
       if (!isHello(message)) return;
       const thread = new Thread(message, tell);
@@ -94,16 +104,18 @@ export class LoneThread {
           if (this.#hasEnded) return;
           watch.watch(threadId, this.#counters, () => void worker.terminate());
           this.isReady = true;
-          onReady?.();
+          onReady();
         },
         (error: Error) => {
           reason = error.message;
+          onFailed(error);
           void worker.terminate();
         },
       );
     });
     worker.on('error', (error: NodeJS.ErrnoException) => {
       reason = deathOf(error); // and 'exit' follows
+      onFailed(error);
       // Of what else is uncaught it has told itself.
       if (error.code !== outOfMemory) return;
       tell({ event: 'thread-lost', tid: threadId, connections: 1, reason, replacedInMs: undefined });
@@ -117,6 +129,7 @@ export class LoneThread {
         this.thread?.close();
         const isTaken = Atomics.load(this.#counters, slot.taken) > 0;
         const left = isTaken ? undefined : this.#handed;
+        onFailed(new StartupError(ExitCode.app, endedLoading)); // unless it was ready
         ended({ served: this.thread?.served ?? 0, reason, ...(left && { left }) });
       });
     });

@@ -88,10 +88,10 @@ process.on('uncaughtExceptionMonitor', (error) => tell({ event: 'app-crashed', e
 setInterval(report, reportEvery).unref();
 if (settings.measure) setInterval(reportLoad, lookEvery).unref();
 parentPort?.postMessage({ mpserve: 'hello', threadId, port: port2 } satisfies Hello, [port2]);
-if (only) loading = load({ ...only, type: 'load', maxConnections: 1 });
+if (only) loading = load({ ...only, type: 'load', maxConnections: 1, isHeir: settings.isHeir });
 
 async function load(message: Extract<ToThread, { type: 'load' }>): Promise<void> {
-  const { maxConnections, taken: counter, place } = message;
+  const { maxConnections, isHeir, taken: counter, place } = message;
   taken = counter;
   if (settings.hangTimeout > 0) {
     beat(counter, slot.beats, settings.hangTimeout);
@@ -103,7 +103,7 @@ async function load(message: Extract<ToThread, { type: 'load' }>): Promise<void>
   share = maxConnections;
   inline.beware(watched);
   try {
-    await inline.start({ isRehearsed: only !== undefined });
+    await inline.start(isHeir);
   } catch (error) {
     const { message, stack = '' } = error as Error;
     say({ type: 'failed', exitCode: error instanceof StartupError ? error.exitCode : ExitCode.boot, message, stack });

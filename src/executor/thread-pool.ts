@@ -76,6 +76,8 @@ export class ThreadPool implements Executor, Renewable<Thread> {
   #delay = 0;
   #servedByTheDead = 0;
   #onBootFailure: ((error: Error) => void) | undefined;
+  /** Its first threads are to have connections of others. */
+  #isHeir = false;
   #draining = false;
   #carries = false;
   /** Connections are not given to others, not even by threads that are replaced. */
@@ -96,7 +98,8 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     });
   }
 
-  async start(): Promise<void> {
+  async start(isHeir: boolean): Promise<void> {
+    this.#isHeir = isHeir;
     const { threads, threadRange, maxThreadHeap } = this.#settings;
     const pool = new Piscina({
       filename: threadFile,
@@ -285,7 +288,9 @@ export class ThreadPool implements Executor, Renewable<Thread> {
       this.#berthOf.set(thread, berth);
       const { share: maxConnections, taken } = thread;
       thread.say({ type: 'beware', watched: this.#watched });
-      thread.say({ type: 'load', maxConnections, taken, place: berth.place });
+      // One that is started later is to have the connections of another, or a part of them.
+      const isHeir = this.#isHeir || !this.#onBootFailure;
+      thread.say({ type: 'load', maxConnections, isHeir, taken, place: berth.place });
       await thread.ready;
       if (this.#settings.measure) thread.expectLoad();
       this.#delay = 0; // the next one that dies says for how long again

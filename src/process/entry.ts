@@ -69,7 +69,7 @@ const handlers: {
   drain: ({ ms, carries }) => void drain(ms, 'told', carries),
   stay: () => executor?.stay(),
   share: ({ part }) => executor?.share(part),
-  expect: ({ isExpecting }) => (executor ?? starting)?.expect(isExpecting),
+  expect: ({ isExpecting }) => starting?.expect(isExpecting),
   'idle?': () => say({ type: 'idle', ms: executor === inline ? inline.idleFor() : -1 }),
   shed: () => executor?.shed(),
   beware: (message) => {
@@ -110,7 +110,7 @@ async function start(): Promise<void> {
     const made = await executors[settings.executor]();
     starting = made;
     made.beware(watched);
-    await made.start(settings);
+    await made.start(settings.isHeir);
     executor = made;
   } catch (error) {
     const { message, stack = '' } = error as Error;

@@ -11,8 +11,12 @@ import { askAgain } from './spawn.js';
 /** While a worker is on trial connections are shared anew this often (milliseconds). */
 const shareEvery = 250;
 
-/** Starts the worker of a place, which is 1 or more. @throws StartupError when the system refuses */
-export type Spawn = (place: number, generation: number) => WorkerHandle;
+/**
+ * Starts the worker of a place, which is 1 or more.
+ * @param isHeir it is to have connections of others as soon as it is ready
+ * @throws StartupError when the system refuses
+ */
+export type Spawn = (place: number, generation: number, isHeir: boolean) => WorkerHandle;
 
 interface Place {
   readonly id: number;
@@ -112,7 +116,7 @@ export class Pool implements Renewable<WorkerHandle> {
     if (this.#places.length === 0) this.#succeed(spawn, generation);
     for (const [replaced, place] of [...this.#places].entries()) {
       if (this.#ending) return;
-      const next = await this.#prove(() => spawn(place.id, generation));
+      const next = await this.#prove(() => spawn(place.id, generation, true));
       if (trial && replaced === 0) await this.#try(next, trial);
       if (this.#ending) return;
       this.#succeed(spawn, generation);
@@ -129,7 +133,7 @@ export class Pool implements Renewable<WorkerHandle> {
   async renew(worker: WorkerHandle): Promise<boolean> {
     const place = this.#places.find((one) => one.worker === worker);
     if (!place || this.#ending) return false;
-    const next = await this.#prove(() => this.#spawn(place.id, this.#generation));
+    const next = await this.#prove(() => this.#spawn(place.id, this.#generation, true));
     this.#others.delete(next);
     if (place.worker === worker && this.#places.includes(place) && !this.#ending) {
       this.#occupy(place, next);
@@ -192,7 +196,7 @@ export class Pool implements Renewable<WorkerHandle> {
   }
 
   async #add(id: number): Promise<void> {
-    const worker = await this.#prove(() => this.#spawn(id, this.#generation));
+    const worker = await this.#prove(() => this.#spawn(id, this.#generation, true));
     this.#others.delete(worker);
     if (this.#ending) return this.#retire(worker);
     const place = vacancy(id);
@@ -295,11 +299,16 @@ export class Pool implements Renewable<WorkerHandle> {
 
   /** Those who stay. */
   #tellHeirs(): void {
-    for (const worker of this.ready) worker.expect(this.#isExpecting || this.#leaving > 0);
+    for (const worker of this.ready) worker.expect(this.#isExpected);
+  }
+
+  /** Connections of others are about to come. */
+  get #isExpected(): boolean {
+    return this.#isExpecting || this.#leaving > 0;
   }
 
   #wake(): void {
-    if (this.#isExpecting || this.#leaving > 0) this.#tellHeirs();
+    this.#tellHeirs();
     if (this.#stays) this.stay();
     for (const ready of this.#waiting.splice(0)) ready();
   }
@@ -310,7 +319,7 @@ export class Pool implements Renewable<WorkerHandle> {
   }
 
   #start(place: Place): WorkerHandle {
-    const worker = this.#spawn(place.id, this.#generation);
+    const worker = this.#spawn(place.id, this.#generation, this.#isExpected);
     if (place.worker) this.#servedByTheDead += place.worker.served;
     place.worker = worker;
     worker.ready.then(

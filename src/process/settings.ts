@@ -45,6 +45,8 @@ export interface WorkerSettings {
   readonly once: boolean;
   /** An app that was loaded the same way has been found to be ready before. */
   readonly isRehearsed: boolean;
+  /** It is to have connections of others as soon as it is ready. */
+  readonly isHeir: boolean;
   /** This worker's share of `--max-connections`. */
   readonly maxConnections: number;
   /** Asked of the app until the answer is good; only then it is ready. */
@@ -74,6 +76,8 @@ export type ThreadSettings = Pick<
   | 'relay'
   | 'countsAnswers'
   | 'readyPath'
+  | 'isRehearsed'
+  | 'isHeir'
   | 'hangTimeout'
   | 'measure'
   | 'flights'

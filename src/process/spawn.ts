@@ -8,7 +8,7 @@ import type { Quarantine } from '../flight/quarantine.js';
 import type { Destination } from '../log/destination.js';
 import { createLeash, type Leash } from '../os/leash.js';
 import type { Relay } from '../os/relay.js';
-import { scheduleAsBatch } from '../os/scheduling.js';
+import { scheduleAsBatch, scheduleAsOther } from '../os/scheduling.js';
 import { WorkerHandle } from './handle.js';
 import { type LineReader, readLines } from './lines.js';
 import { settingsVariable, type WorkerSettings } from './settings.js';
@@ -22,7 +22,7 @@ export const askAgain = 500;
 export interface SpawnOptions {
   readonly settings: Omit<
     WorkerSettings,
-    'worker' | 'generation' | 'maxConnections' | 'listen' | 'accessLog' | 'flights' | 'relay'
+    'worker' | 'generation' | 'isHeir' | 'maxConnections' | 'listen' | 'accessLog' | 'flights' | 'relay'
   >;
   /** Which requests workers should beware of. */
   readonly quarantine: Quarantine;
@@ -53,8 +53,17 @@ const listenPlace = 9;
 /** Lines that come to us through a pipe of our own are whole at any size. */
 const wholeInOwnPipe = 65_536;
 
-/** @throws StartupError when the system refuses another process, or the descriptors for it. */
-export function spawn(options: SpawnOptions, worker: number, generation: number, maxConnections: number): WorkerHandle {
+/**
+ * @param isHeir it is to have connections of others as soon as it is ready
+ * @throws StartupError when the system refuses another process, or the descriptors for it.
+ */
+export function spawn(
+  options: SpawnOptions,
+  worker: number,
+  generation: number,
+  maxConnections: number,
+  isHeir: boolean,
+): WorkerHandle {
   const { accessLog, captureOutput, events, listen, quarantine, keepsRecord, relay } = options;
   const output = captureOutput ? 'pipe' : options.isDaemon ? 'ignore' : 'inherit';
   const leash = refusable(createLeash);
@@ -66,6 +75,7 @@ export function spawn(options: SpawnOptions, worker: number, generation: number,
     ...options.settings,
     worker,
     generation,
+    isHeir,
     maxConnections,
     listen: listen.map((_, i) => listenPlace + i),
     relay: relay && { ...relay, fd: relayPlace, seats: seatsPlace },
@@ -110,7 +120,7 @@ export function spawn(options: SpawnOptions, worker: number, generation: number,
   for (const stream of ['stdout', 'stderr'] as const) {
     if (child[stream]) readLines(child[stream], (text) => events.tell({ event: 'output', pid, stream, text }));
   }
-  return new WorkerHandle({
+  const handle = new WorkerHandle({
     id: worker,
     generation,
     pid,
@@ -123,6 +133,11 @@ export function spawn(options: SpawnOptions, worker: number, generation: number,
     hangMs,
     isMeasured,
   });
+  if (options.settings.once) {
+    const loaded = () => scheduleAsOther(pid); // it has no batch of connections, and those who start can wait for it
+    handle.ready.then(loaded, () => {});
+  }
+  return handle;
 }
 
 /** How many event loops of a worker can serve at the same time. */

@@ -203,7 +203,8 @@ export class Pooled implements Strategy {
     };
     const shares = divide(config.maxConnections, config.maxWorkers);
     // Those beyond what is configured, by an operator, have as much as the last.
-    return (id, generation) => spawn(options, id, generation, shares[Math.min(id, shares.length) - 1] ?? 1);
+    return (id, generation, isHeir) =>
+      spawn(options, id, generation, shares[Math.min(id, shares.length) - 1] ?? 1, isHeir);
   }
 
   /** Settles when the connection has ended, wherever it was placed. */

@@ -2,10 +2,8 @@
 // and exits. Where it comes from: the classic UNIX server, CERN httpd. Best isolation, dearest connection.
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { BackOff } from '../back-off.js';
 import { shedder } from '../balance/shedder.js';
-import { keptForOthers, keptInHaste, readiest } from '../balance/spare.js';
-import { Turn, unhurriedShare } from '../balance/turn.js';
+import { Spares, unhurriedShare } from '../balance/spares.js';
 import { now, within } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { Acceptor } from '../os/acceptor.js';
@@ -34,12 +32,10 @@ const tries = 3;
 class ProcessPerConnection implements Strategy {
   readonly #placementOf: (config: Config) => Placement;
   readonly #children = new Set<WorkerHandle>();
-  /** Those among them that have no connection yet: they have loaded the app, or are about to. */
-  readonly #spares = new Set<WorkerHandle>();
+  /** Those among them that have no connection yet. */
+  readonly #spares: Spares<WorkerHandle>;
   /** Those that have been relieved and give their connections away, and when that is urgent. */
   readonly #leaving = new Map<WorkerHandle, number>();
-  readonly #backOff = new BackOff();
-  readonly #turn = new Turn(() => this.#refill());
   #context: StrategyContext;
   #options: SpawnOptions;
   #generation: number;
@@ -59,12 +55,21 @@ class ProcessPerConnection implements Strategy {
     this.#placementOf = placementOf;
     this.#generation = context.generation;
     this.#options = this.#optionsOf(context);
+    this.#spares = new Spares({
+      start: (isHeir) => this.#fork(isHeir),
+      dismiss: (child) => child.drain(this.#context.config.gracefulTimeout),
+      isReady: ({ stage }) => stage === 'ready',
+      starting: () => [...this.#children].filter(({ stage }) => stage === 'starting').length,
+      onSeats: (count) => {
+        if (this.#acceptor) this.#acceptor.seats = count;
+      },
+    });
   }
 
   async start(): Promise<void> {
-    const first = await this.#rehearse(this.#options, this.#generation);
+    const first = await this.#rehearse(this.#options, this.#generation, this.#isExpecting);
     if (this.#drainMs !== undefined) return;
-    this.#spares.add(this.#watched(first));
+    this.#spares.add(first);
     this.#open();
   }
 
@@ -83,13 +88,13 @@ class ProcessPerConnection implements Strategy {
       byOffer: true,
     });
     this.#acceptor.start();
-    this.#refill();
+    this.#spares.keep(config.spares);
   }
 
   async drain(ms: number, carries = false): Promise<void> {
     this.#drainMs = ms;
     this.#carries = carries;
-    this.#spares.clear();
+    this.#spares.close();
     this.#acceptor?.close();
     for (const child of this.#children) child.drain(ms, carries);
     while (this.#children.size > 0) await Promise.all([...this.#children].map(({ exit }) => exit));
@@ -103,13 +108,13 @@ class ProcessPerConnection implements Strategy {
 
   expect(isExpecting: boolean): void {
     this.#isExpecting = isExpecting;
-    this.#refill();
+    this.#foresee();
   }
 
   kill(): void {
     this.#drainMs = 0;
     this.#carries = false;
-    this.#spares.clear();
+    this.#spares.close();
     this.#acceptor?.close();
     for (const child of this.#children) child.kill();
   }
@@ -118,16 +123,17 @@ class ProcessPerConnection implements Strategy {
     const options = this.#optionsOf(context);
     const before = { context: this.#context, options: this.#options, generation: this.#generation };
     const generation = before.generation + 1;
-    const first = await this.#rehearse(options, generation);
+    const first = await this.#rehearse(options, generation, true);
     if (this.#drainMs !== undefined) return;
-    for (const spare of this.#spares) this.#dismiss(spare);
+    this.#spares.dismiss();
     const old = [...this.#children].filter((child) => child !== first);
     this.#serveAs({ context, options, generation });
-    this.#spares.add(this.#watched(first));
+    this.#spares.add(first);
     if (trial && this.#acceptor) await this.#try(trial, old, before);
     if (this.#drainMs !== undefined) return;
     this.#relieve(old, context.config.gracefulTimeout);
-    if (!this.#acceptor) this.#open();
+    if (this.#acceptor) this.#spares.keep(context.config.spares);
+    else this.#open();
     await this.#settled(old, onProgress);
   }
 
@@ -156,7 +162,7 @@ class ProcessPerConnection implements Strategy {
       await trial();
     } catch (error) {
       const failed = [...this.#children].filter(({ generation }) => generation > before.generation);
-      this.#spares.clear();
+      this.#spares.dismiss();
       this.#serveAs(before);
       this.#relieve(failed, before.context.config.gracefulTimeout);
       throw error;
@@ -173,7 +179,7 @@ class ProcessPerConnection implements Strategy {
     }
     this.#acceptor?.close();
     this.#acceptor = undefined;
-    this.#spares.clear();
+    this.#spares.close();
     for (const child of this.#children) child.drain(this.#context.config.gracefulTimeout);
   }
 
@@ -196,10 +202,10 @@ class ProcessPerConnection implements Strategy {
    * A child that has loaded the app and found it ready: what cannot be loaded should be known before the first client
    * comes. @throws StartupError
    */
-  async #rehearse({ settings, ...options }: SpawnOptions, generation: number): Promise<WorkerHandle> {
+  async #rehearse({ settings, ...options }: SpawnOptions, generation: number, isHeir: boolean): Promise<WorkerHandle> {
     const first = { ...options, settings: { ...settings, isRehearsed: false } };
     const child = await boot(() => {
-      this.#rehearsal = this.#fork(first, generation);
+      this.#rehearsal = this.#fork(isHeir, first, generation);
       return this.#rehearsal;
     });
     this.#rehearsal = undefined;
@@ -212,7 +218,7 @@ class ProcessPerConnection implements Strategy {
     for (let tried = 0; tried < tries && this.#drainMs === undefined; ) {
       let child: WorkerHandle;
       try {
-        child = this.#takeSpare(isCarried(socket)) ?? this.#fork();
+        child = this.#spares.take(isCarried(socket)) ?? this.#fork();
       } catch (error) {
         reason = (error as Error).message;
         tried++;
@@ -233,46 +239,6 @@ class ProcessPerConnection implements Strategy {
     if (!isGiven) events.tell({ event: 'connection-lost', reason });
   }
 
-  /**
-   * One that is ready, or else the one that has been starting for longest. While connections are expected that have a
-   * seat only when a spare is ready, others take none that is kept for those.
-   */
-  #takeSpare(isCarried: boolean): WorkerHandle | undefined {
-    if (!isCarried && this.#spares.size <= this.#kept) return undefined;
-    const spare = readiest(this.#spares, ({ stage }) => stage === 'ready');
-    if (!spare) return undefined;
-    this.#spares.delete(spare);
-    setImmediate(() => this.#refill()); // to fork holds everything up, also the connection that is about to be given
-    return spare;
-  }
-
-  /** Starts children before there are connections for them: --spares, and those for connections that are expected. */
-  #refill(): void {
-    const { spares } = this.#context.config;
-    const wanted = Math.max(spares, this.#kept);
-    const isMissing = () => this.#acceptor && this.#drainMs === undefined && this.#spares.size < wanted;
-    try {
-      while (isMissing() && (this.#spares.size < spares || this.#turn.has(this.#starting, this.#isUrgent)))
-        this.#spares.add(this.#watched(this.#fork()));
-      if (!isMissing()) this.#turn.pass();
-      for (const spare of [...this.#spares].slice(wanted)) this.#dismiss(spare);
-    } catch {
-      setTimeout(() => this.#refill(), askAgain).unref();
-    }
-    this.#offerSpares();
-  }
-
-  /** Of a spare there is no connection to finish. */
-  #dismiss(spare: WorkerHandle): void {
-    this.#spares.delete(spare);
-    spare.drain(this.#context.config.gracefulTimeout);
-  }
-
-  /** Connections are about to come over the relay: of another strategy, or of children of another generation. */
-  get #expects(): boolean {
-    return this.#isExpecting || this.#leaving.size > 0;
-  }
-
   /** Has them give their connections to children of the generation that serves. */
   #relieve(children: readonly WorkerHandle[], ms: number): void {
     for (const child of children) {
@@ -281,65 +247,31 @@ class ProcessPerConnection implements Strategy {
       child.drain(ms, !this.#stays);
       void child.exit.then(() => {
         this.#leaving.delete(child);
-        this.#refill();
+        this.#foresee();
       });
     }
-    this.#refill();
+    this.#foresee();
   }
 
-  /** It may be the turn of a spare that is expected. Those of --spares have their own time, after deaths later and later. */
-  #next(): void {
-    if (this.#expects) this.#refill();
-    else this.#offerSpares();
+  /** Connections are about to come over the relay, or no longer: of another strategy, or of children that leave. */
+  #foresee(): void {
+    const isExpecting = this.#isExpecting || this.#leaving.size > 0;
+    this.#spares.expect(isExpecting ? Math.min(Number.POSITIVE_INFINITY, ...this.#leaving.values()) : undefined);
   }
 
-  /** Spares that are kept for those. */
-  get #kept(): number {
-    if (!this.#expects) return 0;
-    return this.#isUrgent ? keptInHaste : keptForOthers;
-  }
-
-  get #isUrgent(): boolean {
-    const time = now();
-    return [...this.#leaving.values()].some((urgentFrom) => time > urgentFrom);
-  }
-
-  get #starting(): number {
-    return [...this.#children].filter(({ stage }) => stage === 'starting').length;
-  }
-
-  /** For each of those connections a child that has loaded the app, so that its client does not wait for that. */
-  #offerSpares(): void {
-    if (!this.#acceptor) return;
-    const ready = [...this.#spares].filter(({ stage }) => stage === 'ready').length;
-    this.#acceptor.seats = this.#expects ? ready : 0;
-  }
-
-  /** One that dies without ever having had a connection is replaced, later and later. */
-  #watched(spare: WorkerHandle): WorkerHandle {
-    void spare.exit.then(({ livedMs }) => {
-      if (!this.#spares.delete(spare)) return;
-      setTimeout(() => this.#refill(), this.#backOff.died(livedMs)).unref();
-    });
-    return spare;
-  }
-
-  #fork(options = this.#options, generation = this.#generation): WorkerHandle {
+  #fork(isHeir = false, options = this.#options, generation = this.#generation): WorkerHandle {
     const { events } = this.#context;
     const since = now();
-    const child = spawn(options, ++this.#count, generation, 1);
+    const child = spawn(options, ++this.#count, generation, 1, isHeir);
     this.#children.add(child);
     child.ready.then(
-      () => {
-        this.#turn.took(now() - since);
-        this.#next();
-      },
+      () => this.#spares.started(now() - since),
       () => {},
     );
-    void child.exit.then(({ code, signal, wanted }) => {
+    void child.exit.then(({ code, signal, wanted, livedMs }) => {
       this.#children.delete(child);
       this.#served += child.served;
-      this.#next();
+      this.#spares.ended(child, livedMs);
       if (wanted || code === 0 || child === this.#rehearsal) return;
       const reason = signal === null ? `it exited with code ${code}` : `it was ended by ${signal}`;
       events.tell({ event: 'worker-died', worker: child.id, pid: child.pid, reason, replacedInMs: undefined });

@@ -184,6 +184,25 @@ test.concurrent.each(models)('%s: SIGWINCH drains and stays up, SIGHUP brings th
   expect((await site.ask('GET', '/status')).json).toMatchObject({ state: 'serving', generation: 2 });
 });
 
+const alone = [
+  ['prefork', '--workers'],
+  ['prethread', '--threads'],
+] as const;
+test.concurrent.each(alone)(
+  '%s: what a replacement tries before it is ready, nobody else sees',
+  async (model, count) => {
+    const log = path.join(folder, `tries-${model}`);
+    await using site = await Site.start(model, [count, '1', '--access-log', log]);
+    site.write('let seen = 0; module.exports = (req, res) => res.end("request " + ++seen);');
+    expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+    using wire = await connect(site.server.url);
+    expect((await wire.ask('GET /only')).body).toBe('request 1');
+    await site.server.stop();
+    const lines = readFileSync(log, 'utf8').trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line).url)).toEqual(['/only']);
+  },
+);
+
 test.concurrent.each(models)('%s: reopened under load, every line is in one of the two files', async (model) => {
   const own = path.join(folder, `reopen-${model}`);
   const [access, log] = [`${own}.access`, `${own}.log`];
