@@ -32,6 +32,12 @@ export interface RequestInFlight extends RequestFields {
 export interface LostRequest extends RequestInFlight {
   /** By which it is known again (`flight/fingerprint`). */
   readonly fingerprint: string;
+  /** Of its answer, which its client has; it has no access line yet. Absent where there was none, or not all of it. */
+  readonly answered?: {
+    readonly status: number;
+    /** The app was done with it, and something else ended the worker. */
+    readonly isOver: boolean;
+  };
 }
 
 /** The first answers of a new generation beside those of the old one; times in milliseconds. */
@@ -55,6 +61,8 @@ export type WorkerEvent =
   | ({ event: 'request-refused' } & RequestFields)
   /** It was being served by a worker or thread that has ended. */
   | ({ event: 'request-lost'; tid?: number } & LostRequest)
+  /** The same, but its client has the answer. */
+  | ({ event: 'request'; tid?: number; status: number; isSuspect: boolean } & LostRequest)
   /** One that was suspected to end workers has been answered. */
   /** What the answers since the last such event were like. */
   | ({ event: 'answers' } & AnswerCount)
@@ -168,6 +176,7 @@ export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => 
     () => 'a request was answered with 503, as it has ended workers; see mpserve ctl quarantine',
   ],
   'request-lost': ['error', (e) => `a request was lost after ${e.ageMs} ms, with the worker or thread that served it`],
+  request: ['silent', () => ''], // it has its line in the access log
   answers: ['trace', (e) => `${e.count} answer(s), ${e.failed} with a status of 500 or more`],
   'canary-passed': [
     'info',
@@ -221,6 +230,15 @@ export class Events extends EventEmitter<{ event: [ServerEvent] }> {
     this.emit('event', event);
   }
 }
+
+/** What to tell of a request that a worker or thread was at when it ended. @param isTimeOver it had been told to */
+export function endOf(request: LostRequest, isTimeOver: boolean): EndOfRequest {
+  const { answered, ...rest } = request;
+  if (!answered) return { event: isTimeOver ? 'request-cut' : 'request-lost', ...rest };
+  return { event: 'request', ...rest, status: answered.status, isSuspect: !isTimeOver && !answered.isOver };
+}
+
+type EndOfRequest = Extract<WorkerEvent, { event: 'request' | 'request-lost' | 'request-cut' }>;
 
 export function errorRecord(error: unknown): ErrorRecord {
   if (error instanceof Error) {

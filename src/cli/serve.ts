@@ -1,8 +1,10 @@
 // `mpserve [app]`: opens the logs and runs the supervisor. The log's library is loaded while the workers boot.
+import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import type { Loaded } from '../config/load.js';
 import { origin } from '../config/source.js';
 import { Events, type ServerEvent } from '../events.js';
+import { recoveredLine } from '../log/access-line.js';
 import { type Destination, openLogFile, standardOutput } from '../log/destination.js';
 import type { LineStream } from '../log/logger.js';
 import type { SpawnOptions } from '../process/spawn.js';
@@ -28,6 +30,7 @@ export async function serve(load: Call['load']): Promise<number> {
   const log = logFile === undefined ? output : openLogFile(logFile, origin(sources.logFile));
   const isPretty = ({ fd }: Destination) => (logFormat === undefined ? isatty(fd) : logFormat === 'pretty');
   const events = new Events();
+  events.on('event', (event) => event.event === 'request' && recover?.(event));
   const early = collect(events);
   for (const warning of warnings) events.tell({ event: 'warning', warning });
 
@@ -39,6 +42,8 @@ export async function serve(load: Call['load']): Promise<number> {
   else if (accessLog === '-') access = output;
   else if (accessLog !== undefined) access = openLogFile(accessLog, origin(sources.accessLog));
 
+  // What a worker did not come to write any more is written for it.
+  let recover: ((request: Answered) => void) | undefined;
   const logs = [log, access].filter((one) => typeof one === 'object');
   if (isDaemon) events.on('event', ({ event }) => event === 'ready' && announceDaemon());
   const supervisor = new Supervisor({ loaded, load: loadChecked, accessLog: access, logs, events, heritage });
@@ -47,8 +52,23 @@ export async function serve(load: Call['load']): Promise<number> {
   const onResumed = (lost: number) => events.tell({ event: 'log-resumed', lost });
   const stream = await openLines(log, isPretty(log), onResumed);
   accessStream = prettyAccess && log !== output ? await openLines(output, true, onResumed) : stream;
+  const isApart = access === output && log !== output;
+  recover = recoverLines(access, isApart ? await openLines(output, false, onResumed) : accessStream);
   await subscribe(events, stream, logLevel, early);
   return ended;
+}
+
+type Answered = Extract<ServerEvent, { event: 'request' }>;
+
+/** Into the file that the workers write to, or to where our own lines go. */
+function recoverLines(access: SpawnOptions['accessLog'], stream: LineStream): (request: Answered) => void {
+  const isFile = typeof access === 'object' && access.path !== undefined;
+  const write = isFile ? (line: string) => void writeSync(access.fd, line) : (line: string) => stream.write(line);
+  return (request) => {
+    try {
+      write(recoveredLine(request));
+    } catch {} // a full disk, of which the workers tell
+  };
 }
 
 async function openLines(

@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { ExitCode, StartupError } from '../errors.js';
+import { endOf } from '../events.js';
 import type { Berth } from '../flight/berths.js';
 import type { Watched } from '../flight/watchlist.js';
 import { closeDescriptor } from '../os/descriptor.js';
@@ -124,8 +125,8 @@ export class LoneThread {
       worker.on('exit', () => {
         this.#hasEnded = true;
         watch.forget(threadId);
-        const event = this.#drain === undefined ? 'request-lost' : 'request-cut';
-        for (const request of berth.leave()) tell({ event, tid: threadId, ...request });
+        const isTimeOver = this.#drain !== undefined;
+        for (const request of berth.leave()) tell({ tid: threadId, ...endOf(request, isTimeOver) });
         this.thread?.close();
         const isTaken = Atomics.load(this.#counters, slot.taken) > 0;
         const left = isTaken ? undefined : this.#handed;

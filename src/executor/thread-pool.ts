@@ -10,6 +10,7 @@ import { divide } from '../balance/divide.js';
 import { roundRobin } from '../balance/round-robin.js';
 import { within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
+import { endOf } from '../events.js';
 import { type Berth, Berths } from '../flight/berths.js';
 import { mapped } from '../flight/deck.js';
 import { nothingWatched, type Watched } from '../flight/watchlist.js';
@@ -397,8 +398,8 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     if (!thread.isLeaving) this.#shares.push(thread.share);
     this.#servedByTheDead += thread.served;
     const { id: tid } = thread;
-    const event = thread.isLeaving ? 'request-cut' : 'request-lost';
-    for (const request of this.#berthOf.get(thread)?.leave() ?? []) this.#tell({ event, tid, ...request });
+    const requests = this.#berthOf.get(thread)?.leave() ?? [];
+    for (const request of requests) this.#tell({ tid, ...endOf(request, thread.isLeaving) });
     this.#berthOf.delete(thread);
     if (thread.isLeaving || this.#draining) return;
     if (!thread.isReady) this.#unfit(thread, endedLoading);

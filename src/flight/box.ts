@@ -16,11 +16,24 @@ export interface BoxPlan {
 export const entryBytes = 512;
 
 /** What is where in an entry. The first byte is written last: until then the entry is free. */
-export const at = { stage: 0, method: 1, id: 2, url: 4, begun: 8, digest: 16, text: 16 + digestBytes } as const;
+export const at = {
+  stage: 0,
+  method: 1,
+  id: 2,
+  answered: 3,
+  url: 4,
+  status: 6,
+  begun: 8,
+  digest: 16,
+  text: 16 + digestBytes,
+} as const;
 export const textBytes = entryBytes - at.text;
 
 /** `stage`: what is known of the body. */
 export const stage = { free: 0, bodyUnknown: 1, bodyKnown: 2, noBody: 3 } as const;
+
+/** `answered`: whether its client has the answer; `over`: and the app is done with it. */
+export const answered = { no: 0, sent: 1, over: 2 } as const;
 
 /** In a whole box. A region is never so small that one connection could not have its requests on record. */
 const most = 4096;
@@ -72,15 +85,17 @@ const mostLost = 256;
  * and they are free for the next one. Where the memory cannot be read, nothing.
  */
 export function takeFlights(fd: number, plan: BoxPlan, first = 0, end = plan.regions): readonly LostRequest[] {
-  const start = first * regionBytes(plan);
-  const bytes = Buffer.alloc((end - first) * regionBytes(plan));
+  // In pieces: a buffer for a whole box, at each death, would make the supervisor's memory go up and down by as much.
+  const bytes = Buffer.allocUnsafe(least * entryBytes);
   const flights: LostRequest[] = [];
   try {
-    readSync(fd, bytes, 0, bytes.length, start);
-    for (let from = 0; from < bytes.length; from += entryBytes) {
-      if (bytes[from] === stage.free) continue;
-      flights.push(readEntry(bytes.subarray(from, from + entryBytes)));
-      writeSync(fd, Buffer.of(stage.free), 0, 1, start + from);
+    for (let start = first * regionBytes(plan); start < end * regionBytes(plan); start += bytes.length) {
+      readSync(fd, bytes, 0, bytes.length, start);
+      for (let from = 0; from < bytes.length; from += entryBytes) {
+        if (bytes[from] === stage.free) continue;
+        flights.push(readEntry(bytes.subarray(from, from + entryBytes)));
+        writeSync(fd, Buffer.of(stage.free), 0, 1, start + from);
+      }
     }
   } catch {} // it tells of a death that is told of anyway
   return flights.sort((a, b) => a.ageMs - b.ageMs).slice(0, mostLost);
@@ -101,5 +116,8 @@ function readEntry(entry: Buffer): LostRequest {
     url,
     ageMs: Math.max(0, Math.round(Date.now() - entry.readDoubleLE(at.begun))),
     fingerprint: fingerprintOf(subjectOf(method, url), body),
+    ...(entry[at.answered] !== answered.no && {
+      answered: { status: entry.readUInt16LE(at.status), isOver: entry[at.answered] === answered.over },
+    }),
   };
 }

@@ -51,7 +51,7 @@ export class Quarantine extends EventEmitter<{ change: [Watched] }> {
     this.hangMs = hangTimeout;
     this.#events = events;
     events.on('event', (event: ServerEvent) => {
-      if (event.event === 'request-lost') this.#implicate(event);
+      if (event.event === 'request-lost' || (event.event === 'request' && event.isSuspect)) this.#implicate(event);
       else if (event.event === 'suspect-cleared') this.#clear(event.fingerprint);
     });
   }

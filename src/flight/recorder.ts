@@ -1,6 +1,6 @@
 // Keeps the record of one event loop: a request that begins takes an entry of its region, and gives it back when it ends.
 import { writeSync } from 'node:fs';
-import { at, entryBytes, stage, textBytes } from './box.js';
+import { answered, at, entryBytes, stage, textBytes } from './box.js';
 import { digestBytes, shortened } from './fingerprint.js';
 
 /** Where a region is: mapped, or behind a descriptor where to map it would cost more than the few writes. */
@@ -14,6 +14,8 @@ export const unrecorded = -1;
 export class Recorder {
   #bytes: Buffer;
   readonly #free: number[] = [];
+  /** Those that have ended and have no access line yet. */
+  readonly #unsettled: number[] = [];
   #file: { readonly fd: number; readonly position: number } | undefined;
 
   constructor(region: Region) {
@@ -29,14 +31,16 @@ export class Recorder {
     this.#file = undefined;
   }
 
-  /** @returns what to call `seal` and `end` with */
+  /** @returns what to call the others with */
   begin(reqId: string, method: string, url: string, hasBody: boolean): number {
-    const from = this.#free.pop();
+    const from = this.#free.pop() ?? this.#unsettled.shift();
     if (from === undefined) return unrecorded;
     const bytes = this.#bytes;
     const shown = shortened(url);
     const text = reqId + method + shown;
     bytes[from + at.id] = reqId.length;
+    bytes[from + at.stage] = stage.free;
+    bytes[from + at.answered] = answered.no;
     bytes[from + at.method] = method.length;
     bytes[from + at.url] = shown.length & 0xff;
     bytes[from + at.url + 1] = shown.length >> 8;
@@ -55,11 +59,37 @@ export class Recorder {
     this.#wrote(from, at.text);
   }
 
+  /**
+   * Its answer is being handed to the system: should the worker end before it has written the access line, somebody else
+   * can. @param isAnswered false: not all of it could be handed over, which may take as long as its client takes
+   */
+  answer(from: number, status: number, isAnswered: boolean): void {
+    if (from === unrecorded) return;
+    this.#answer(from, status, isAnswered ? answered.sent : answered.no);
+  }
+
+  /** As `end`, when the lines of all that have ended so have been written (`settle`). */
+  endUnsettled(from: number, status: number): void {
+    if (from === unrecorded) return;
+    this.#answer(from, status, answered.over);
+    this.#unsettled.push(from);
+  }
+
+  settle(): void {
+    for (const from of this.#unsettled.splice(0)) this.end(from);
+  }
+
   end(from: number): void {
     if (from === unrecorded) return;
     this.#bytes[from + at.stage] = stage.free;
     this.#wrote(from, 1);
     this.#free.push(from);
+  }
+
+  #answer(from: number, status: number, how: number): void {
+    this.#bytes.writeUInt16LE(status, from + at.status);
+    this.#bytes[from + at.answered] = how;
+    this.#wrote(from, at.begun);
   }
 
   #wrote(from: number, length: number): void {

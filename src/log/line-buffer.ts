@@ -1,6 +1,6 @@
-// Lines of one turn of the event loop gathered into one write(2), for a worker: should that be killed, hardly more than
-// the lines of one turn are lost with it. It waits for a slow reader; what cannot be written (the reader is gone, the
-// disk is full) waits here up to what fits, and is tried again by the clock, not by the lines.
+// Lines of one turn of the event loop gathered into one write(2), for a worker, which keeps its requests on record until
+// then (`flight/recorder`), in case it is killed. It waits for a slow reader; what cannot be written (the reader is gone,
+// the disk is full) waits here up to what fits, and is tried again by the clock, not by the lines.
 import { writeSync } from 'node:fs';
 import type { Destination } from './destination.js';
 import { fitLine } from './line.js';
@@ -11,22 +11,24 @@ const retryEvery = 100;
 const again = 5;
 const clock = new Int32Array(new SharedArrayBuffer(4));
 
-/** Who is told that lines are being lost, once, and that they are written again. */
-export interface LossListener {
+/** Who is told that lines are being lost, once, and that they are written again; and each time that none waits. */
+export interface LineListener {
   failed(reason: string): void;
   resumed(lost: number): void;
+  /** All that there were are written. */
+  written(): void;
 }
 
 export class LineBuffer {
   readonly #fd: number;
   readonly #bytes: Buffer;
-  readonly #listener: LossListener;
+  readonly #listener: LineListener;
   #used = 0;
   #lost = 0;
   #failing = false;
   #isDue = false;
 
-  constructor({ fd, whole }: Destination, listener: LossListener) {
+  constructor({ fd, whole }: Destination, listener: LineListener) {
     this.#fd = fd;
     this.#bytes = Buffer.allocUnsafeSlow(whole);
     this.#listener = listener;
@@ -61,7 +63,9 @@ export class LineBuffer {
     }
     this.#bytes.copyWithin(0, written, this.#used); // the rest of a line that a full disk has cut comes first later
     this.#used -= written;
-    if (this.#failing && this.#used === 0) this.#resume();
+    if (this.#used > 0) return;
+    this.#listener.written();
+    if (this.#failing) this.#resume();
   }
 
   #fits(text: string): boolean {

@@ -18,7 +18,7 @@ const said = new Map<unknown, readonly string[]>(
     stopped: ['reason', 'requests'],
     output: ['stream'],
     request: ['reqId', 'method', 'url', 'status', 'bytes', 'durationMs', 'remote', 'truncated'],
-  } satisfies { readonly [N in ServerEvent['event'] | 'request']?: readonly string[] }),
+  } satisfies { readonly [N in ServerEvent['event']]?: readonly string[] }),
 );
 
 /** @param colorize for a terminal */
@@ -56,7 +56,7 @@ function parse(line: string): Fields {
 }
 
 function requestLine({ method, url, status, bytes, durationMs, remote, reqId }: Fields): string {
-  return `${method} ${url} ${status} ${bytes} B ${Number(durationMs).toFixed(1)} ms ${remote} (${reqId})`;
+  return `${method} ${url} ${status} ${bytes ?? '?'} B ${Number(durationMs).toFixed(1)} ms ${remote ?? '?'} (${reqId})`;
 }
 
 function escaped(value: unknown): unknown {

@@ -1,25 +1,30 @@
-// One line for each request, written by the worker that served it. The line has the shape of pino's but is put
-// together here: pino costs a worker 17 ms at its start, and three times as much CPU for each line
-// (docs/decisions/0004-access-lines.md). Lines are gathered and written whole; see `log/line-buffer.ts`.
+// One line for each request, written by the worker that served it. Lines are gathered and written whole; see
+// `log/line-buffer.ts`.
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { now } from '../clock.js';
 import type { WorkerEvent, WorkerIdentity } from '../events.js';
+import { accessLine, lineOrigin } from '../log/access-line.js';
 import type { Destination } from '../log/destination.js';
 import { LineBuffer } from '../log/line-buffer.js';
 import type { Stage } from './stage.js';
 
-const info = 30; // pino's level
-
 export class AccessLog {
   readonly #lines: LineBuffer;
-  readonly #worker: string;
+  readonly #origin: string;
 
-  constructor(destination: Destination, { pid, tid }: WorkerIdentity, tell: (event: WorkerEvent) => void) {
-    this.#worker = `"pid":${pid},"tid":${tid},"event":"request"`;
+  /** @param onWritten called when no line waits any more */
+  constructor(
+    destination: Destination,
+    identity: WorkerIdentity,
+    tell: (event: WorkerEvent) => void,
+    onWritten: () => void,
+  ) {
+    this.#origin = lineOrigin(identity);
     this.#lines = new LineBuffer(destination, {
       failed: (reason) => tell({ event: 'access-log-failed', reason }),
       resumed: (lost) => tell({ event: 'access-log-resumed', lost }),
+      written: onWritten,
     });
   }
 
@@ -52,10 +57,6 @@ export class AccessLog {
     remote: string | undefined,
   ): void {
     const took = Math.round((now() - started) * 1000) / 1000;
-    this.#lines.add(
-      `{"level":${info},"time":${Date.now()},${this.#worker},"reqId":"${reqId}","method":"${req.method}",` +
-        `"url":${JSON.stringify(req.url)},"status":${status},"bytes":${bytes},"durationMs":${took},` +
-        `"remote":"${remote ?? 'unix'}"}\n`,
-    );
+    this.#lines.add(accessLine(this.#origin, reqId, req.method, req.url, status, bytes, took, remote ?? 'unix'));
   }
 }

@@ -6,9 +6,15 @@ import type { FlightDeck } from '../flight/deck.js';
 import { type BodyDigest, digestBytes, longestBody, subjectOf } from '../flight/fingerprint.js';
 import { unrecorded } from '../flight/recorder.js';
 import { answerEarly, hasBody } from './failures.js';
+import type { NamedResponse } from './response.js';
 import type { Stage } from './stage.js';
 
-export function recordFlights({ recorder, watchlist }: FlightDeck, tell: (event: WorkerEvent) => void): Stage {
+/** @param isLogged each request gets an access line, until when it stays on record: `settle` says that they are written */
+export function recordFlights(
+  { recorder, watchlist }: FlightDeck,
+  tell: (event: WorkerEvent) => void,
+  isLogged: boolean,
+): Stage {
   const refuse = (req: IncomingMessage, res: ServerResponse, reqId: string): void => {
     const { method = '', url = '' } = req;
     tell({ event: 'request-refused', reqId, method, url });
@@ -23,8 +29,12 @@ export function recordFlights({ recorder, watchlist }: FlightDeck, tell: (event:
     if (!watchlist.isEmpty && watchlist.refuses(subjectOf(method, url), body)) return refuse(req, res, reqId);
 
     const entry = recorder?.begin(reqId, method, url, isBodied) ?? unrecorded;
-    res.once('close', () => {
-      recorder?.end(entry);
+    if (recorder && isLogged)
+      (res as NamedResponse).onSent = (isSent) => recorder.answer(entry, res.statusCode, isSent);
+    // Before its line is added, which may be written at once.
+    res.prependOnceListener('close', () => {
+      if (isLogged && res.writableFinished) recorder?.endUnsettled(entry, res.statusCode);
+      else recorder?.end(entry);
       // An answer that has begun is one: some, such as streams of events, end only when their clients go.
       if (!watchlist.isEmpty && res.headersSent) watchlist.answered(subjectOf(method, url), body);
     });

@@ -60,7 +60,8 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
   const { accessLog, identity, tell } = options;
   if (!accessLog) return new Pipeline(options, undefined);
   const module = await import('./access-log.js');
-  return new Pipeline(options, new module.AccessLog(accessLog, identity, tell));
+  const settle = () => options.flights?.recorder?.settle();
+  return new Pipeline(options, new module.AccessLog(accessLog, identity, tell, settle));
 }
 
 export class Pipeline {
@@ -92,7 +93,7 @@ export class Pipeline {
       answerFailures(tell),
       ...(limits.requestDeadline > 0 ? [limitTime(limits.requestDeadline, answerEarly, tell)] : []),
       ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize, answerEarly)] : []),
-      ...(options.flights ? [recordFlights(options.flights, tell)] : []),
+      ...(options.flights ? [recordFlights(options.flights, tell, accessLog !== undefined)] : []),
     ];
     this.#keepAlive = new KeepAlive(this.#connections, limits.keepAliveTimeout);
     this.#shedding = new Shedding(this.#connections, maxConnections);

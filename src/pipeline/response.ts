@@ -1,5 +1,5 @@
-// The response object of every request: Node's own, which carries its request's id and puts it into the headers as
-// they are written. To set it when the request begins would put all other headers on Node's slow path, which costs
+// The response object of every request: Node's own, which tells when its last bytes go to the system, carries its
+// request's id and puts it into the headers as they are written. To set it when the request begins would put all other headers on Node's slow path, which costs
 // a tenth of a small request.
 import { type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
@@ -10,12 +10,16 @@ type WriteHead = (this: NamedResponse, status: number, reason?: string | Headers
 
 export class NamedResponse extends ServerResponse {
   reqId: string;
+  /** Told just before the app's last bytes are handed to the system, and again when that did not take all of them. */
+  onSent: ((isSent: boolean) => void) | undefined;
 
   constructor(...args: ConstructorParameters<typeof ServerResponse>) {
     super(...args);
     this.reqId = '';
+    this.onSent = undefined;
     // Its own and not its prototype's: Express gives each response another prototype.
     (this as { writeHead: unknown }).writeHead = writeHead;
+    (this as { end: unknown }).end = end;
   }
 }
 
@@ -39,6 +43,19 @@ const writeHead: WriteHead = function (status, reason, headers) {
     ? nodeWriteHead.call(this, status, reason, flat)
     : nodeWriteHead.call(this, status, flat);
 };
+
+const nodeEnd = ServerResponse.prototype.end as (this: NamedResponse, ...args: unknown[]) => NamedResponse;
+
+/** What a client has got before its worker was killed it has got, whether the worker came to say so or not. */
+function end(this: NamedResponse, ...args: unknown[]): NamedResponse {
+  const { onSent, socket } = this;
+  // Without a socket it waits for the answers before it.
+  if (!onSent || !socket || this.writableEnded) return nodeEnd.apply(this, args);
+  onSent(true);
+  nodeEnd.apply(this, args);
+  if (socket.writableLength > 0) onSent(false);
+  return this;
+}
 
 const x = 'x'.charCodeAt(0);
 const lowerCase = 0x20;

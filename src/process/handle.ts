@@ -4,7 +4,7 @@ import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { now } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
-import { type Events, wording } from '../events.js';
+import { type Events, endOf, wording } from '../events.js';
 import type { FlightBox } from '../flight/box.js';
 import type { Quarantine } from '../flight/quarantine.js';
 import type { Watched } from '../flight/watchlist.js';
@@ -325,8 +325,7 @@ export class WorkerHandle {
     const requests = this.#box?.take() ?? [];
     this.#box?.close();
     const { pid } = this;
-    const event = wanted ? 'request-cut' : 'request-lost';
-    for (const request of requests) this.#events.tell({ event, pid, ...request });
+    for (const request of requests) this.#events.tell({ pid, ...endOf(request, wanted) });
   }
 
   /** Settles when it has exited and all that it said has been heard: its last words may come after its exit. */

@@ -31,11 +31,51 @@ test.each([
   const third = two.begin('id-3', 'PUT', '/c', true);
   two.seal(third, Buffer.alloc(32, 0xab));
   one.end(first);
-  expect(box.take()).toMatchObject([
+  // The youngest first, and two of the same millisecond in any order.
+  expect(box.take().toSorted((a, b) => a.reqId.localeCompare(b.reqId))).toMatchObject([
     { reqId: 'id-2', method: 'POST', url: '/b', fingerprint: 'POST /b unknown' },
     { reqId: 'id-3', method: 'PUT', url: '/c', fingerprint: `PUT /c ${'ab'.repeat(16)}` },
   ]);
   expect(box.take()).toEqual([]);
+});
+
+test.each([
+  ['mapped', mapped],
+  ['unmapped', unmapped],
+])('%s: what is answered and has no line yet is known, until it has one', (_, placesOf) => {
+  const recorder = recorderAt(placesOf(box)(1));
+  const [sent, partly, over, settled] = ['/1', '/2', '/3', '/4'].map((url) => recorder.begin('id', 'GET', url, false));
+  recorder.endUnsettled(settled as number, 200);
+  recorder.settle();
+  recorder.answer(sent as number, 201, true);
+  recorder.answer(partly as number, 202, true);
+  recorder.answer(partly as number, 202, false);
+  recorder.endUnsettled(over as number, 404);
+  const taken = box.take().map(({ url, answered }) => [url, answered]);
+  expect(Object.fromEntries(taken)).toEqual({
+    '/1': { status: 201, isOver: false },
+    '/2': undefined,
+    '/3': { status: 404, isOver: true },
+  });
+});
+
+test('an entry that is used again has nothing of the request before', () => {
+  const recorder = recorderAt(mapped(box)(0));
+  recorder.endUnsettled(recorder.begin('first', 'GET', '/', false), 500);
+  recorder.settle();
+  recorder.begin('second', 'GET', '/', false);
+  expect(box.take()).toMatchObject([{ reqId: 'second' }]);
+  expect(box.take()).toEqual([]);
+});
+
+test('when all that is free waits for its line, the oldest of these makes room', () => {
+  const recorder = recorderAt(mapped(box)(0));
+  const { entries } = box.plan;
+  for (let i = 0; i < entries; i++) recorder.endUnsettled(recorder.begin(`${i}`, 'GET', '/', false), 200);
+  recorder.begin('last', 'GET', '/', false);
+  const ids = box.take().map(({ reqId }) => reqId);
+  expect(ids).toContain('last');
+  expect(ids).not.toContain('0');
 });
 
 test('what has begun before it is mapped ends after it', () => {

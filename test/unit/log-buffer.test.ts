@@ -19,6 +19,7 @@ const listen = () => {
     told,
     failed: (reason: string) => void told.push(reason.slice(0, 5)),
     resumed: (lost: number) => void told.push(`resumed, lost ${lost}`),
+    written: () => void told.push('written'),
   };
 };
 
@@ -52,7 +53,7 @@ test('what cannot be written is kept up to a bound, told once, and the rest is c
   const kept = bytes.toString('latin1', 0, readSync(again, bytes)).trimEnd().split('\n');
   expect(kept.map((text) => JSON.parse(text).n)).toEqual(kept.map((_, n) => n));
   expect(kept.length).toBeLessThanOrEqual(10);
-  expect(listener.told).toEqual(['EPIPE', `resumed, lost ${50 - kept.length}`]);
+  expect(listener.told).toEqual(['EPIPE', 'written', `resumed, lost ${50 - kept.length}`]);
 });
 
 test('escaping leaves letters, tabs and what is to be kept', () => {

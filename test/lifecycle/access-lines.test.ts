@@ -1,0 +1,61 @@
+// The line of a request whose worker was killed between its answer and its line.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { eventually } from '../helpers/eventually.ts';
+import { placements } from '../helpers/placements.ts';
+import { fixture, startServer } from '../helpers/server.ts';
+import { connect } from '../helpers/wire.ts';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-lines-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test.concurrent.each(placements)(
+  '$name: who had an answer has a line, though its worker was killed',
+  async ({ name, model, accept, args = [] }) => {
+    const log = path.join(folder, name);
+    const placed = { model, ...(accept && { accept }), args: [...args, '--access-log', log] };
+    await using server = await startServer({ app: fixture('ends-after-answer.cjs'), ...placed });
+    using wire = await connect(server.url);
+    expect((await wire.ask('GET /')).body).toBe('answered');
+    expect((await wire.ask('GET /killed?"x"')).body).toBe('answered');
+    await server.waitFor('the death', ({ event }) => event === 'worker-died');
+    const lines = await eventually('both lines', () => {
+      const all = readFileSync(log, 'utf8').trim().split('\n');
+      return all.length === 2 && all.map((line) => JSON.parse(line));
+    });
+    expect(lines).toMatchObject([
+      { event: 'request', url: '/', status: 200, bytes: expect.any(Number) },
+      { event: 'request', url: '/killed?"x"', status: 200, bytes: null, remote: null, durationMs: expect.any(Number) },
+    ]);
+    expect(server.lines.filter(({ event }) => event === 'request-lost')).toEqual([]);
+  },
+);
+
+test.concurrent('who had a part of an answer has none: it is lost', async () => {
+  const log = path.join(folder, 'long');
+  await using server = await startServer({
+    app: fixture('ends-after-answer.cjs'),
+    model: 'prefork',
+    args: ['--access-log', log],
+  });
+  using wire = await connect(server.url);
+  await wire.request('GET /long');
+  await server.waitFor('it to be lost', ({ event, url }) => event === 'request-lost' && url === '/long');
+  expect(readFileSync(log, 'utf8')).toBe('');
+});
+
+test.concurrent('on standard output it is one of the lines there', async () => {
+  await using server = await startServer({
+    app: fixture('ends-after-answer.cjs'),
+    model: 'prefork',
+    args: ['--access-log', '-'],
+  });
+  using wire = await connect(server.url);
+  expect((await wire.ask('GET /killed')).body).toBe('answered');
+  await server.waitFor(
+    'its line',
+    ({ event, url, status }) => event === 'request' && url === '/killed' && status === 200,
+  );
+});
