@@ -276,7 +276,6 @@ describe('soak', () => {
         `descriptors ${before} and ${after}; memory in the last quarter of the last 60 s ${(growth * 100).toFixed(1)} % over the first; no process left`,
       'nothing but what was in flight on who was killed; as many lines as answers; descriptors equal, memory within 5 %, no orphan',
     );
-    // Of a worker that is killed the last turn of its event loop has no lines.
     const kills = done.kill ?? 0;
     expect(failed).toBeLessThanOrEqual(10 * kills);
     expect(Math.abs(answered - lines)).toBeLessThanOrEqual(10 * kills);

@@ -63,9 +63,9 @@ export type WorkerEvent =
   | ({ event: 'request-lost'; tid?: number } & LostRequest)
   /** The same, but its client has the answer. */
   | ({ event: 'request'; tid?: number; status: number; isSuspect: boolean } & LostRequest)
-  /** One that was suspected to end workers has been answered. */
   /** What the answers since the last such event were like. */
   | ({ event: 'answers' } & AnswerCount)
+  /** One that was suspected to end workers has been answered. */
   | { event: 'suspect-cleared'; fingerprint: string }
   | ({ event: 'request-cut'; tid?: number } & RequestInFlight)
   | { event: 'app-crashed'; err: ErrorRecord }

@@ -35,6 +35,8 @@ export class Spares<S> {
   readonly #turn = new Turn(() => this.refill());
   /** Those of --spares; undefined while none are wanted at all. */
   #standing: number | undefined;
+  /** Until then none is started, for others have died or the system has refused one. */
+  #waiting: NodeJS.Timeout | undefined;
   /** When it is urgent for connections that are about to be carried over; undefined while none are. */
   #urgentFrom: number | undefined;
 
@@ -53,6 +55,8 @@ export class Spares<S> {
     this.#standing = undefined;
     this.#all.clear();
     this.#turn.pass();
+    clearTimeout(this.#waiting);
+    this.#waiting = undefined;
   }
 
   /** @param urgentFrom when it is urgent for the connections that are about to be carried over (of `now`); undefined: there are none */
@@ -98,9 +102,10 @@ export class Spares<S> {
 
   /** Starts those that are missing, as far as it is their turn. */
   refill(): void {
-    const standing = this.#standing ?? 0;
-    const wanted = this.#standing === undefined ? 0 : Math.max(standing, this.#kept);
-    const isMissing = (): boolean => this.#all.size < wanted;
+    const standing = this.#standing;
+    if (standing === undefined) return;
+    const wanted = Math.max(standing, this.#kept);
+    const isMissing = (): boolean => this.#all.size < wanted && this.#waiting === undefined;
     try {
       while (isMissing() && (this.#all.size < standing || this.#turn.has(this.#kind.starting(), this.#isUrgent)))
         this.#all.add(this.#kind.start(this.#urgentFrom !== undefined));
@@ -112,14 +117,18 @@ export class Spares<S> {
     this.#offer();
   }
 
-  /** It may be the turn of one that is expected. Those of --spares have their own time, after deaths later and later. */
+  /** It may be the turn of one that is expected. */
   #next(): void {
     if (this.#urgentFrom === undefined) this.#offer();
     else this.refill();
   }
 
   #later(livedMs: number): void {
-    setTimeout(() => this.refill(), this.#backOff.died(livedMs)).unref();
+    clearTimeout(this.#waiting);
+    this.#waiting = setTimeout(() => {
+      this.#waiting = undefined;
+      this.refill();
+    }, this.#backOff.died(livedMs)).unref();
   }
 
   #dismiss(spare: S): void {

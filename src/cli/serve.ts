@@ -1,5 +1,5 @@
 // `mpserve [app]`: opens the logs and runs the supervisor. The log's library is loaded while the workers boot.
-import { writeSync } from 'node:fs';
+import { fstatSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import type { Loaded } from '../config/load.js';
 import { origin } from '../config/source.js';
@@ -30,7 +30,6 @@ export async function serve(load: Call['load']): Promise<number> {
   const log = logFile === undefined ? output : openLogFile(logFile, origin(sources.logFile));
   const isPretty = ({ fd }: Destination) => (logFormat === undefined ? isatty(fd) : logFormat === 'pretty');
   const events = new Events();
-  events.on('event', (event) => event.event === 'request' && recover?.(event));
   const early = collect(events);
   for (const warning of warnings) events.tell({ event: 'warning', warning });
 
@@ -42,8 +41,6 @@ export async function serve(load: Call['load']): Promise<number> {
   else if (accessLog === '-') access = output;
   else if (accessLog !== undefined) access = openLogFile(accessLog, origin(sources.accessLog));
 
-  // What a worker did not come to write any more is written for it.
-  let recover: ((request: Answered) => void) | undefined;
   const logs = [log, access].filter((one) => typeof one === 'object');
   if (isDaemon) events.on('event', ({ event }) => event === 'ready' && announceDaemon());
   const supervisor = new Supervisor({ loaded, load: loadChecked, accessLog: access, logs, events, heritage });
@@ -53,17 +50,21 @@ export async function serve(load: Call['load']): Promise<number> {
   const stream = await openLines(log, isPretty(log), onResumed);
   accessStream = prettyAccess && log !== output ? await openLines(output, true, onResumed) : stream;
   const isApart = access === output && log !== output;
-  recover = recoverLines(access, isApart ? await openLines(output, false, onResumed) : accessStream);
-  await subscribe(events, stream, logLevel, early);
+  const recover = access && recoverLines(access, isApart ? await openLines(output, false, onResumed) : accessStream);
+  await subscribe(events, stream, logLevel, early, recover);
   return ended;
 }
 
 type Answered = Extract<ServerEvent, { event: 'request' }>;
 
-/** Into the file that the workers write to, or to where our own lines go. */
-function recoverLines(access: SpawnOptions['accessLog'], stream: LineStream): (request: Answered) => void {
-  const isFile = typeof access === 'object' && access.path !== undefined;
-  const write = isFile ? (line: string) => void writeSync(access.fd, line) : (line: string) => stream.write(line);
+/**
+ * For what a worker did not come to write any more: into the file that they write to, or to where our own lines go.
+ * Whatever else it is may hold us up, and gets none.
+ */
+function recoverLines(access: NonNullable<SpawnOptions['accessLog']>, stream: LineStream): (request: Answered) => void {
+  const isOurs = typeof access === 'function' || access.path === undefined;
+  if (!isOurs && !fstatSync(access.fd).isFile()) return () => {};
+  const write = isOurs ? (line: string) => stream.write(line) : (line: string) => writeSync(access.fd, line);
   return (request) => {
     try {
       write(recoveredLine(request));
@@ -96,8 +97,14 @@ async function subscribe(
   stream: LineStream,
   level: Loaded['config']['logLevel'],
   early: () => readonly ServerEvent[],
+  recover: ((request: Answered) => void) | undefined,
 ): Promise<void> {
   const { subscribeLog } = await import('../log/logger.js');
   const log = subscribeLog(events, level, stream);
-  for (const event of early()) log(event);
+  const look = (event: ServerEvent): void => void (event.event === 'request' && recover?.(event));
+  events.on('event', look);
+  for (const event of early()) {
+    log(event);
+    look(event);
+  }
 }

@@ -133,14 +133,18 @@ export class ThreadPerConnection implements Executor {
     const thread = new LoneThread(settings, this.#tell, this.#watch, this.#berths.take(), () => this.#watched, handed);
     this.#threads.add(thread);
     if (this.#drain) thread.drain(this.#drain);
+    let readyAt = Number.POSITIVE_INFINITY;
     thread.ready.then(
-      () => this.#spares.started(now() - since),
+      () => {
+        readyAt = now();
+        this.#spares.started(readyAt - since);
+      },
       () => {},
     );
     void thread.ended.then(({ served }) => {
       this.#threads.delete(thread);
       this.#served += served;
-      this.#spares.ended(thread, 0);
+      this.#spares.ended(thread, Math.max(0, now() - readyAt));
     });
     return thread;
   }

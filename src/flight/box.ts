@@ -77,11 +77,12 @@ export class FlightBox {
   }
 }
 
-/** Of more than so many nobody reads the rest. */
+/** Lost ones: of more than so many nobody reads the rest. */
 const mostLost = 256;
 
 /**
- * Takes what is on record in the regions from `first` to before `end`, the youngest first: nobody writes there any more,
+ * Takes what is on record in the regions from `first` to before `end`, what was answered before what was not, of these the
+ * youngest first: nobody writes there any more,
  * and they are free for the next one. Where the memory cannot be read, nothing.
  */
 export function takeFlights(fd: number, plan: BoxPlan, first = 0, end = plan.regions): readonly LostRequest[] {
@@ -98,7 +99,9 @@ export function takeFlights(fd: number, plan: BoxPlan, first = 0, end = plan.reg
       }
     }
   } catch {} // it tells of a death that is told of anyway
-  return flights.sort((a, b) => a.ageMs - b.ageMs).slice(0, mostLost);
+  flights.sort((a, b) => a.ageMs - b.ageMs);
+  const lost = flights.filter(({ answered }) => !answered).slice(0, mostLost);
+  return [...flights.filter(({ answered }) => answered), ...lost];
 }
 
 function readEntry(entry: Buffer): LostRequest {

@@ -87,7 +87,7 @@ export class Recorder {
   }
 
   #answer(from: number, status: number, how: number): void {
-    this.#bytes.writeUInt16LE(status, from + at.status);
+    this.#bytes.writeUInt16LE(status & 0xffff, from + at.status); // an app can set any
     this.#bytes[from + at.answered] = how;
     this.#wrote(from, at.begun);
   }

@@ -33,6 +33,7 @@ export function recordFlights(
       (res as NamedResponse).onSent = (isSent) => recorder.answer(entry, res.statusCode, isSent);
     // Before its line is added, which may be written at once.
     res.prependOnceListener('close', () => {
+      (res as NamedResponse).onSent = undefined; // the entry may soon be another's
       if (isLogged && res.writableFinished) recorder?.endUnsettled(entry, res.statusCode);
       else recorder?.end(entry);
       // An answer that has begun is one: some, such as streams of events, end only when their clients go.

@@ -1,4 +1,4 @@
-// The response object of every request: Node's own, which tells when its last bytes go to the system, carries its
+// The response object of every request: Node's own, which tells when its last bytes go to the system, and carries its
 // request's id and puts it into the headers as they are written. To set it when the request begins would put all other headers on Node's slow path, which costs
 // a tenth of a small request.
 import { type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
@@ -44,17 +44,22 @@ const writeHead: WriteHead = function (status, reason, headers) {
     : nodeWriteHead.call(this, status, flat);
 };
 
-const nodeEnd = ServerResponse.prototype.end as (this: NamedResponse, ...args: unknown[]) => NamedResponse;
-
 /** What a client has got before its worker was killed it has got, whether the worker came to say so or not. */
 function end(this: NamedResponse, ...args: unknown[]): NamedResponse {
   const { onSent, socket } = this;
+  // Whatever the app has made of the prototype.
+  const inherited = Object.getPrototypeOf(this).end as (this: NamedResponse, ...args: unknown[]) => NamedResponse;
   // Without a socket it waits for the answers before it.
-  if (!onSent || !socket || this.writableEnded) return nodeEnd.apply(this, args);
+  if (!onSent || !socket || socket.destroyed || this.writableEnded) return inherited.apply(this, args);
   onSent(true);
-  nodeEnd.apply(this, args);
-  if (socket.writableLength > 0) onSent(false);
-  return this;
+  let isSent = false;
+  try {
+    const returned = inherited.apply(this, args);
+    isSent = this.writableEnded && socket.writableLength === 0;
+    return returned;
+  } finally {
+    if (!isSent) onSent(false);
+  }
 }
 
 const x = 'x'.charCodeAt(0);

@@ -46,6 +46,31 @@ test.concurrent('who had a part of an answer has none: it is lost', async () => 
   expect(readFileSync(log, 'utf8')).toBe('');
 });
 
+test.concurrent('who had none at all has none: Node refused it', async () => {
+  const log = path.join(folder, 'wrong');
+  const args = ['--access-log', log];
+  await using server = await startServer({ app: fixture('ends-after-answer.cjs'), model: 'prefork', args });
+  using wire = await connect(server.url);
+  await wire.request('GET /wrong');
+  await server.waitFor('it to be lost', ({ event, url }) => event === 'request-lost' && url === '/wrong');
+  expect(readFileSync(log, 'utf8')).toBe('');
+});
+
+test.concurrent('an answer to a client that has gone is none to the one that came next', async () => {
+  const log = path.join(folder, 'late');
+  const args = ['--workers', '1', '--access-log', log];
+  await using server = await startServer({ app: fixture('ends-after-answer.cjs'), model: 'prefork', args });
+  const first = await connect(server.url);
+  await first.request('GET /late');
+  await server.waitFor('it to wait', ({ seen }) => seen === 'waits');
+  first.close();
+  await server.waitFor('its client to have gone', ({ seen }) => seen === 'gone');
+  using second = await connect(server.url);
+  await second.request('GET /after-late');
+  await server.waitFor('it to be lost', ({ event, url }) => event === 'request-lost' && url === '/after-late');
+  expect(readFileSync(log, 'utf8')).not.toContain('/after-late');
+});
+
 test.concurrent('on standard output it is one of the lines there', async () => {
   await using server = await startServer({
     app: fixture('ends-after-answer.cjs'),

@@ -125,3 +125,15 @@ test('none any more are none: those that there are belong to whoever has closed 
   expect(dismissed).toHaveLength(0);
   expect(spares.take(true)).toBeUndefined();
 });
+
+test('those that keep dying wait longer and longer, also while connections are expected', async () => {
+  spares.keep(0);
+  spares.expect(never);
+  for (let deaths = 0; deaths < 3; deaths++) {
+    const count = started.length;
+    for (const spare of started.slice(-atOnce)) spares.ended(spare, 0);
+    spares.started(1);
+    expect(started).toHaveLength(count);
+    await eventually('others', () => started.length > count);
+  }
+});

@@ -68,6 +68,22 @@ test('an entry that is used again has nothing of the request before', () => {
   expect(box.take()).toEqual([]);
 });
 
+test('an app can answer with any status', () => {
+  const recorder = recorderAt(mapped(box)(0));
+  recorder.answer(recorder.begin('id', 'GET', '/', false), -1, true);
+  expect(box.take()).toMatchObject([{ reqId: 'id', answered: { isOver: false } }]);
+});
+
+test('all that are answered are there, however many are lost', () => {
+  const recorder = recorderAt(mapped(box)(0));
+  const answered = recorder.begin('answered', 'GET', '/', false);
+  for (let i = 0; i < 300; i++) recorder.begin(`${i}`, 'GET', '/', false);
+  recorder.endUnsettled(answered, 200);
+  const taken = box.take();
+  expect(taken).toHaveLength(257);
+  expect(taken[0]).toMatchObject({ reqId: 'answered' });
+});
+
 test('when all that is free waits for its line, the oldest of these makes room', () => {
   const recorder = recorderAt(mapped(box)(0));
   const { entries } = box.plan;
