@@ -6,7 +6,7 @@ import type { FlightDeck } from '../flight/deck.js';
 import { type BodyDigest, digestBytes, longestBody, subjectOf } from '../flight/fingerprint.js';
 import { unrecorded } from '../flight/recorder.js';
 import { answerEarly, hasBody } from './failures.js';
-import type { NamedResponse } from './response.js';
+import { type NamedResponse, tellEnd } from './response.js';
 import type { Stage } from './stage.js';
 
 /** @param isLogged each request gets an access line, until when it stays on record: `settle` says that they are written */
@@ -29,11 +29,10 @@ export function recordFlights(
     if (!watchlist.isEmpty && watchlist.refuses(subjectOf(method, url), body)) return refuse(req, res, reqId);
 
     const entry = recorder?.begin(reqId, method, url, isBodied) ?? unrecorded;
-    if (recorder && isLogged)
-      (res as NamedResponse).onSent = (isSent) => recorder.answer(entry, res.statusCode, isSent);
+    if (recorder && isLogged) tellEnd(res as NamedResponse, (isSent) => recorder.answer(entry, res.statusCode, isSent));
     // Before its line is added, which may be written at once.
     res.prependOnceListener('close', () => {
-      (res as NamedResponse).onSent = undefined; // the entry may soon be another's
+      if (isLogged) (res as NamedResponse).onSent = undefined; // the entry may soon be another's
       if (isLogged && res.writableFinished) recorder?.endUnsettled(entry, res.statusCode);
       else recorder?.end(entry);
       // An answer that has begun is one: some, such as streams of events, end only when their clients go.

@@ -10,16 +10,14 @@ type WriteHead = (this: NamedResponse, status: number, reason?: string | Headers
 
 export class NamedResponse extends ServerResponse {
   reqId: string;
-  /** Told just before the app's last bytes are handed to the system, and again when that did not take all of them. */
-  onSent: ((isSent: boolean) => void) | undefined;
+  /** Of `tellEnd`. */
+  declare onSent?: ((isSent: boolean) => void) | undefined;
 
   constructor(...args: ConstructorParameters<typeof ServerResponse>) {
     super(...args);
     this.reqId = '';
-    this.onSent = undefined;
     // Its own and not its prototype's: Express gives each response another prototype.
     (this as { writeHead: unknown }).writeHead = writeHead;
-    (this as { end: unknown }).end = end;
   }
 }
 
@@ -43,6 +41,12 @@ const writeHead: WriteHead = function (status, reason, headers) {
     ? nodeWriteHead.call(this, status, reason, flat)
     : nodeWriteHead.call(this, status, flat);
 };
+
+/** @param onSent told just before the last bytes are handed to the system, and again when that did not take all of them */
+export function tellEnd(response: NamedResponse, onSent: (isSent: boolean) => void): void {
+  response.onSent = onSent;
+  (response as { end: unknown }).end = end;
+}
 
 /** What a client has got before its worker was killed it has got, whether the worker came to say so or not. */
 function end(this: NamedResponse, ...args: unknown[]): NamedResponse {
