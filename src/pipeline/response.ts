@@ -1,6 +1,6 @@
 // The response object of every request: Node's own, which tells when its last bytes go to the system, and carries its
-// request's id and puts it into the headers as they are written. To set it when the request begins would put all other headers on Node's slow path, which costs
-// a tenth of a small request.
+// request's id and puts it into the headers as they are written. To set it when the request begins would put all other
+// headers on Node's slow path, which costs a tenth of a small request.
 import { type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
 export const idHeader = 'x-request-id';
