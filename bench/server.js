@@ -10,8 +10,10 @@ const hello = path.join(root, 'bench/baselines/hello.cjs');
 
 /** The command of a script in `baselines/`. */
 export const baseline = (name) => [path.join(root, `bench/baselines/${name}.cjs`)];
-/** The command of mpserve serving the same app. */
-export const mpserve = (...args) => [path.join(root, 'bin/mpserve.js'), hello, '--bind', '127.0.0.1:0', ...args];
+/** The command of mpserve serving `app`. */
+export const serving = (app, ...args) => [path.join(root, 'bin/mpserve.js'), app, '--bind', '127.0.0.1:0', ...args];
+/** The command of mpserve serving the same app as the baselines. */
+export const mpserve = (...args) => serving(hello, ...args);
 
 /** @returns `pid`, `port`, `bootMs` from spawn to ready, and `stop()`. */
 export async function start(command) {

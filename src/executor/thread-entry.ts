@@ -1,5 +1,6 @@
 // The inside of a thread: loads the app and runs connections inline, like a process of its own. In a pool it is
 // piscina's task file, and a task is a connection; alone it serves the one connection it was started for.
+import type { Socket } from 'node:net';
 import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads';
 import { now, until, within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
@@ -121,12 +122,19 @@ function accept(listen: readonly number[], relay: Relay | undefined): void {
     limit: share,
     isShared: true,
     handOver: false,
-    serve: (socket) => executor?.run(socket) ?? Promise.resolve(),
+    serve: runAccepted,
     onCrowded: () => executor?.shed(),
     relay,
   });
   if (draining) acceptor.close();
   else acceptor.start();
+}
+
+/** Counted where the process sees it: when the thread dies, the process logs how many connections it had. */
+async function runAccepted(socket: Socket): Promise<void> {
+  if (taken) Atomics.add(taken, slot.accepted, 1);
+  await executor?.run(socket);
+  if (taken) Atomics.sub(taken, slot.accepted, 1);
 }
 
 /** The one connection that this thread is for. */

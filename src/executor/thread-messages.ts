@@ -47,8 +47,11 @@ export interface Provisions {
   readonly place: Place | undefined;
 }
 
-/** What is where in the memory that a thread shares with its process: connections taken, and turns of its event loop. */
-export const slot = { taken: 0, beats: 1 } as const;
+/**
+ * What is where in the memory that a thread shares with its process: connections taken, turns of its event loop, and
+ * open connections that the thread has accepted itself.
+ */
+export const slot = { taken: 0, beats: 1, accepted: 2 } as const;
 
 export function sharedCounters(): Int32Array {
   return new Int32Array(new SharedArrayBuffer(4 * Object.keys(slot).length));

@@ -405,7 +405,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     if (!thread.isReady) this.#unfit(thread, endedLoading);
     else {
       this.#delay = this.#backOff.died(thread.livedMs);
-      const { active: connections, death: reason = 'it was ended' } = thread;
+      const { connections, death: reason = 'it was ended' } = thread;
       this.#tell({ event: 'thread-lost', tid, connections, reason, replacedInMs: this.#delay });
     }
   }

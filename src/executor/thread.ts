@@ -112,6 +112,11 @@ export class Thread {
     return now() - this.#seenAt > silence;
   }
 
+  /** Open connections of the thread, those that it has accepted itself included. */
+  get connections(): number {
+    return this.active + Atomics.load(this.taken, slot.accepted);
+  }
+
   /**
    * Counts a connection as posted.
    * @param onRevoked called when it was taken from it again

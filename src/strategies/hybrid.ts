@@ -1,6 +1,6 @@
-// hybrid: processes times threads. The host processes share one socket; within each, `dispatch` hands a connection
-// to a thread in turn, and with `shared` all threads of all hosts accept on the socket. It is prethread with a larger
-// number of hosts. Where it comes from: Apache worker.
+// hybrid: processes times threads. With `shared` all threads of all host processes accept on one socket; with
+// `dispatch` the host processes share the socket, and each hands a connection to one of its threads in turn. It is
+// prethread with a larger number of hosts. Where it comes from: Apache worker.
 import { prethread } from './prethread.js';
 import type { Model } from './strategy.js';
 

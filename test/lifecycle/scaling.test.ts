@@ -7,7 +7,7 @@ import { Clients } from '../helpers/clients.ts';
 import { ask } from '../helpers/control.ts';
 import { eventually, within } from '../helpers/eventually.ts';
 import { fixture, type Server, startServer } from '../helpers/server.ts';
-import { connect } from '../helpers/wire.ts';
+import { connect, type Wire } from '../helpers/wire.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -76,14 +76,18 @@ test.concurrent.each(['dispatch', 'shared'])('prethread %s: --max-requests repla
   expect(server.lines.filter(({ event }) => event === 'thread-lost')).toEqual([]);
 });
 
-test.concurrent.each(['prethread', 'tpc', 'hybrid'])('%s: a thread whose heap is full ends alone', async (model) => {
-  const size = model === 'tpc' ? [] : ['--threads', '2'];
-  const args = [...size, ...(model === 'hybrid' ? ['--workers', '1'] : []), '--max-thread-heap', '32M'];
+test.concurrent.each([
+  ['prethread', ['--threads', '2']],
+  ['prethread', ['--threads', '2', '--accept', 'dispatch']],
+  ['tpc', []],
+  ['hybrid', ['--workers', '1', '--threads', '2']],
+])('%s %j: a thread whose heap is full ends alone', async (model, size) => {
+  const args = [...size, '--max-thread-heap', '32M'];
   await using server = await startServer({ app: fixture('hoarding.cjs'), model, args });
   const [pid] = server.workers();
   using hoarder = await connect(server.url);
-  using other = await connect(server.url);
-  await Promise.all([hoarder.ask('GET /'), other.ask('GET /')]);
+  const { body: thread } = await hoarder.ask('GET /');
+  using other = await connectElsewhere(server.url, thread);
   await hoarder.request('GET /hoard');
   expect(await server.waitFor('its end', ({ event }) => event === 'thread-lost', 20_000)).toMatchObject({
     reason: 'its heap was full (--max-thread-heap)',
@@ -100,3 +104,13 @@ test.concurrent.each(['prethread', 'tpc', 'hybrid'])('%s: a thread whose heap is
   expect(server.workers()).toEqual([pid]);
   await server.waitFor('the request to be named', ({ event }) => event === 'request-lost');
 });
+
+/** A connection to another thread than the one that answers with `thread`. */
+async function connectElsewhere(url: string, thread: string): Promise<Wire> {
+  return eventually('another thread to accept', async () => {
+    const wire = await connect(url);
+    if ((await wire.ask('GET /')).body !== thread) return wire;
+    wire.close();
+    return undefined;
+  });
+}

@@ -62,7 +62,7 @@ describe.concurrent('a switch', () => {
     expect(await site.ask('POST', '/scale', '{"workers": "-1"}')).toMatchObject({ status: 200 });
     // What was said for one model says nothing about the next.
     expect((await site.ctl('switch', '--model', 'prethread')).code).toBe(0);
-    expect((await site.ask('GET', '/config')).json.config).toMatchObject({ model: 'prethread', accept: 'dispatch' });
+    expect((await site.ask('GET', '/config')).json.config).toMatchObject({ model: 'prethread', accept: 'shared' });
     expect((await site.ctl('switch', '--model', 'prethread')).stdout).toMatch(/serves so already/);
   });
 

@@ -1,0 +1,9 @@
+// Says which event loop has answered: the process and the thread in it.
+const { threadId } = require('node:worker_threads');
+
+const body = Buffer.from(`${process.pid}/${threadId}`);
+
+module.exports = (_req, res) => {
+  res.writeHead(200, { 'content-type': 'text/plain', 'content-length': body.length });
+  res.end(body);
+};
