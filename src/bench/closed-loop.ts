@@ -7,8 +7,12 @@ import type { Tally } from './tally.js';
 /** How often autocannon looks whether its time is over (milliseconds). */
 const lookEvery = 50;
 
-/** Settles when the time is over. @returns for how many seconds it ran */
-export async function closedLoop(job: Job, tally: Tally): Promise<number> {
+/**
+ * Settles when the time is over.
+ * @param end ends it before, by what has happened instead of by the clock
+ * @returns for how many seconds it ran
+ */
+export async function closedLoop(job: Job, tally: Tally, end?: AbortSignal): Promise<number> {
   const began = performance.now();
   await new Promise<void>((done, failed) => {
     const options: autocannon.Options & { sampleInt: number } = {
@@ -26,6 +30,7 @@ export async function closedLoop(job: Job, tally: Tally): Promise<number> {
       setupClient: (client) => countLost(client, tally),
     };
     const run = autocannon(options, (error) => (error ? failed(error) : done()));
+    end?.addEventListener('abort', () => run.stop());
     run.on('response', (_client, status, _bytes, milliseconds) => tally.answered(status, milliseconds));
     run.on('reqError', (error: Error) => tally.failed(/timed out/.test(error.message) ? 'timeout' : 'connection'));
   });

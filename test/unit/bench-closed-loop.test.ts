@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { closedLoop } from '../../src/bench/closed-loop.ts';
-import type { Request } from '../../src/bench/job.ts';
+import type { Job, Request } from '../../src/bench/job.ts';
 import { Tally } from '../../src/bench/tally.ts';
 
 class Adder extends Tally {
@@ -14,6 +14,12 @@ class Adder extends Tally {
     super.answered(status, milliseconds);
   }
 }
+
+/** So many requests a connection, and then those that come before the loop has noticed, are what each test is about. */
+const enough = 20;
+
+/** Long after all of them: what ends a test is that there were enough, however long that takes. */
+const durationMs = 50_000;
 
 const get: Request = { path: '/', method: 'GET', headers: {} };
 
@@ -26,17 +32,19 @@ async function load(
 ) {
   let asked = 0;
   let opened = 0;
-  const server = createServer((request, response) => answer(request, response, ++asked));
+  const end = new AbortController();
+  const server = createServer((request, response) => {
+    if (++asked > enough * connections) end.abort();
+    answer(request, response, asked);
+  });
   Object.assign(server, limits);
   server.on('connection', () => opened++).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const tally = new Adder();
   try {
     const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const seconds = await closedLoop(
-      { origin, connections, durationMs: 300, requests, load: { kind: 'closed' } },
-      tally,
-    );
+    const job: Job = { origin, connections, durationMs, requests, load: { kind: 'closed' } };
+    const seconds = await closedLoop(job, tally, end.signal);
     return { ...tally.report(seconds), milliseconds: tally.milliseconds, asked, opened };
   } finally {
     server.closeAllConnections();
