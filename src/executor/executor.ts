@@ -15,9 +15,10 @@ export interface Executor {
   run(socket: Socket): Promise<void>;
   /**
    * Ends all connections gracefully, and cuts what is left after `ms` milliseconds. Always settles soon after.
-   * @param carries connections are given to others, where they can
+   * @param carries connections are given to others, where they can, for as long as that goes on
+   * @param onMigrating called again and again when it takes longer than `ms` for that reason
    */
-  drain(ms: number, leave: Leave, carries: boolean): Promise<void>;
+  drain(ms: number, leave: Leave, carries: boolean, onMigrating: () => void): Promise<void>;
   /** From now on connections are not given to others, not even in a drain that does. */
   stay(): void;
   /** Gives that part of its connections to others, as they come to rest; which, is left to chance. @param part from 0 to 1 */

@@ -2,21 +2,19 @@
 import type { Socket } from 'node:net';
 import type { App } from '../app/app.js';
 import { loadApp } from '../app/load.js';
+import { now, until } from '../clock.js';
 import type { RequestInFlight, WorkerIdentity } from '../events.js';
 import type { FlightDeck } from '../flight/deck.js';
 import { nothingWatched, type Watched } from '../flight/watchlist.js';
 import { libc } from '../os/libc.js';
 import { BusyClock } from '../pipeline/busy.js';
-import { createPipeline, type Pipeline } from '../pipeline/pipeline.js';
+import { closingShare, createPipeline, type Pipeline } from '../pipeline/pipeline.js';
 import type { ThreadSettings } from '../process/settings.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
 import { farewell, type Leave } from './farewell.js';
 import { type LoadMeter, loadMeter } from './load-meter.js';
 import { untilReady } from './readiness.js';
 import { warmUp } from './warm-up.js';
-
-/** Of the time to drain, in which connections are given away. In the rest those that cannot be are ended in order. */
-const carryShare = 0.75;
 
 /**
  * A connection that lasts so long is kept by its client, and may have to be given away (milliseconds). What that needs is
@@ -86,10 +84,14 @@ export class Inline implements Executor {
     await this.#pipeline?.adopt(socket);
   }
 
-  async drain(ms: number, leave: Leave, carries: boolean): Promise<void> {
-    const deadline = AbortSignal.timeout(ms);
-    await this.#pipeline?.drain(deadline, carries ? ms * carryShare : 0);
-    await farewell(this.#app, leave, this.#before, deadline);
+  async drain(ms: number, leave: Leave, carries: boolean, onMigrating: () => void): Promise<void> {
+    const deadline = now() + ms;
+    // A seat may have to wait for somebody to start, who has --boot-timeout for it.
+    const stallMs = this.#settings.bootTimeout;
+    await this.#pipeline?.drain(ms, carries ? { stallMs, onMigrating } : undefined);
+    // What a long migration has taken is not taken from the app.
+    const left = Math.max(until(deadline), carries ? ms * closingShare : 0);
+    await farewell(this.#app, leave, this.#before, AbortSignal.timeout(left));
   }
 
   stay(): void {

@@ -30,6 +30,8 @@ export interface Farewell {
   readonly ms: number;
   /** Its connection is given to others, if it can be. */
   readonly carries: boolean;
+  /** Called again and again while it waits for that beyond its time. */
+  readonly onMigrating?: () => void;
 }
 
 export interface End {
@@ -99,7 +101,7 @@ export class LoneThread {
       this.thread = thread;
       if (!handed && this.#handed) thread.say({ type: 'serve', handed: this.#handed });
       thread.say({ type: 'beware', watched: watched() });
-      if (this.#drain) thread.say({ type: 'drain', ...this.#drain });
+      if (this.#drain) this.#pass(thread, this.#drain);
       thread.ready.then(
         () => {
           if (this.#hasEnded) return;
@@ -146,6 +148,10 @@ export class LoneThread {
 
   drain(farewell: Farewell): void {
     this.#drain = farewell;
-    this.thread?.say({ type: 'drain', ...farewell });
+    if (this.thread) this.#pass(this.thread, farewell);
+  }
+
+  #pass(thread: Thread, { ms, carries, onMigrating }: Farewell): void {
+    void thread.drain(ms, carries, onMigrating); // `ended` says more
   }
 }

@@ -149,7 +149,7 @@ async function drain(ms: number, leave: Leave, carries: boolean): Promise<void> 
   // The connection that this thread was started for is served, even if the app is still loading.
   const deadline = now() + ms;
   await within(ms, loading);
-  await executor?.drain(until(deadline), leave, carries);
+  await executor?.drain(until(deadline), leave, carries, () => say({ type: 'migrating' }));
   report();
   say({ type: 'drained' });
   if (only) process.exit();

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import { shedder } from '../balance/shedder.js';
 import { Spares, unhurriedShare } from '../balance/spares.js';
-import { now, within } from '../clock.js';
+import { MovingDeadline, migratingMs, now } from '../clock.js';
 import { Berths } from '../flight/berths.js';
 import { unmapped } from '../flight/deck.js';
 import { nothingWatched, type Watched } from '../flight/watchlist.js';
@@ -79,11 +79,16 @@ export class ThreadPerConnection implements Executor {
     }
   }
 
-  async drain(ms: number, _: Leave, carries: boolean): Promise<void> {
-    this.#drain = { ms, carries };
+  async drain(ms: number, _: Leave, carries: boolean, onMigrating: () => void): Promise<void> {
+    const deadline = new MovingDeadline(ms + lastWord);
+    const prolong = (): void => {
+      deadline.prolong(Math.max(migratingMs, ms) + lastWord);
+      onMigrating();
+    };
+    this.#drain = { ms, carries, onMigrating: prolong };
     for (const thread of this.#threads) thread.drain(this.#drain);
     this.#spares.close();
-    await within(ms + lastWord, Promise.all([...this.#threads].map(({ ended }) => ended)));
+    await deadline.within(Promise.all([...this.#threads].map(({ ended }) => ended)));
   }
 
   stay(): void {

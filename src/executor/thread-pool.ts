@@ -8,7 +8,6 @@ import { BackOff } from '../back-off.js';
 import { responsive } from '../balance/balancer.js';
 import { divide } from '../balance/divide.js';
 import { roundRobin } from '../balance/round-robin.js';
-import { within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { endOf } from '../events.js';
 import { type Berth, Berths } from '../flight/berths.js';
@@ -22,7 +21,7 @@ import { Recycler, type Renewable } from '../upkeep/recycler.js';
 import { lookEvery, Scaler } from '../upkeep/scaler.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
 import type { Leave } from './farewell.js';
-import { lastWord, Thread } from './thread.js';
+import { Thread } from './thread.js';
 import {
   deathOf,
   endedLoading,
@@ -157,16 +156,13 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     }
   }
 
-  async drain(ms: number, _: Leave, carries: boolean): Promise<void> {
+  async drain(ms: number, _: Leave, carries: boolean, onMigrating: () => void): Promise<void> {
     this.#draining = true;
     this.#carries = carries;
     this.#recycler.stop();
     clearInterval(this.#sweeping);
     clearInterval(this.#watching);
-    const threads = [...this.#threads.values()];
-    for (const thread of threads) thread.say({ type: 'drain', ms, carries });
-    // A thread that is stuck cannot say that it has given up.
-    await within(ms + lastWord, Promise.all(threads.map(({ drained }) => drained)));
+    await Promise.all([...this.#threads.values()].map((thread) => thread.drain(ms, carries, onMigrating)));
   }
 
   stay(): void {
@@ -268,8 +264,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     const { gracefulTimeout } = this.#settings;
     thread.isLeaving = true;
     this.#watch.forget(thread.id);
-    thread.say({ type: 'drain', ms: gracefulTimeout, carries: !this.#stays });
-    void within(gracefulTimeout + lastWord, thread.drained).then(() => this.#terminate(thread));
+    void thread.drain(gracefulTimeout, !this.#stays).then(() => this.#terminate(thread));
   }
 
   /** Before piscina hears of its end, which it tells us without the reason. */

@@ -1,7 +1,7 @@
 // A thread as the worker process sees it: the channel to it, what it said, and how many of the connections that
 // were posted to it it has taken.
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { now } from '../clock.js';
+import { MovingDeadline, migratingMs, now } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { HeardLoad } from '../upkeep/heard-load.js';
 import type { Tell } from './executor.js';
@@ -43,6 +43,7 @@ export class Thread {
   readonly #onEnd: () => void;
   readonly #load = new HeardLoad();
   #onIdle: ((ms: number) => void) | undefined;
+  #onMigrating = (): void => {};
 
   constructor({ threadId, port }: Hello, tell: Tell, share = 1) {
     this.id = threadId;
@@ -73,6 +74,7 @@ export class Thread {
       load: ({ load }) => {
         this.#load.heard(load);
       },
+      migrating: () => this.#onMigrating(),
       idle: ({ ms }) => this.#onIdle?.(ms),
       event: ({ event }) => tell(event),
       drained: () => onDrained(),
@@ -146,6 +148,23 @@ export class Thread {
     }
   }
 
+  /**
+   * Has it finish within `ms` milliseconds, or longer while its connections still change hands.
+   * @param onMigrating called again and again in that case
+   * @returns settles when it is drained, or has not said so in time: one that is stuck cannot
+   */
+  async drain(ms: number, carries: boolean, onMigrating = () => {}): Promise<void> {
+    const deadline = new MovingDeadline(ms + lastWord);
+    const before = this.#onMigrating;
+    this.#onMigrating = () => {
+      before();
+      deadline.prolong(Math.max(migratingMs, ms) + lastWord);
+      onMigrating();
+    };
+    this.say({ type: 'drain', ms, carries });
+    await deadline.within(this.drained);
+  }
+
   shed(): void {
     this.say({ type: 'shed' });
   }
@@ -180,4 +199,4 @@ export class Thread {
 const silence = 500;
 
 /** What a thread may take, after its deadline to end its connections, to say so (milliseconds). */
-export const lastWord = 200;
+export const lastWord = 1000;

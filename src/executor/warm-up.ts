@@ -21,5 +21,5 @@ export async function warmUp(options: Omit<PipelineOptions, 'app'>): Promise<voi
   client.end(request);
   await answered;
   await served;
-  await pipeline.drain(AbortSignal.timeout(0), 0);
+  await pipeline.drain(0);
 }

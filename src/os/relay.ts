@@ -2,7 +2,7 @@
 // (unix(7), "abstract"). Who gives a connection away connects to it and sends the descriptor (SCM_RIGHTS, cmsg(3)); who
 // takes connections accepts there, as at any other door. What is on its way waits in the kernel and dies with nobody.
 // A semaphore (eventfd(2)) counts how many are wanted: until there is a seat, the one who has a connection serves it on.
-import { readSync, writeSync } from 'node:fs';
+import { readFileSync, readSync, writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { arch, platform } from 'node:process';
 import { closeDescriptor, duplicate, isReadable } from './descriptor.js';
@@ -14,6 +14,8 @@ export interface Relay {
   /** Of the listening socket, for those who take connections. */
   readonly fd: number;
   readonly seats: number;
+  /** Counts the connections that have changed hands; absent where an older server opened the relay. */
+  readonly moves?: number;
   readonly name: string;
   /** Known to the workers of one server alone: other users of the machine can connect as well. */
   readonly secret: string;
@@ -31,7 +33,8 @@ const SHUT_RD = 0;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_DONTWAIT = 0x40;
 const MSG_CMSG_CLOEXEC = 0x40000000;
-const EFD_FLAGS = 1 | 0o2000000 | 0o4000; // EFD_SEMAPHORE, EFD_CLOEXEC, EFD_NONBLOCK
+const EFD_COUNTER = 0o2000000 | 0o4000; // EFD_CLOEXEC, EFD_NONBLOCK
+const EFD_SEMAPHORE = 1;
 
 /** Letters that may lie in front of the door; the seats keep them fewer. */
 export const relayBacklog = 128;
@@ -55,17 +58,19 @@ export function openRelay(): Relay {
     const address = addressOf(name);
     checked('bind', bind(fd, address, address.length));
     checked('listen', listen(fd, relayBacklog));
-    const seats = checked('eventfd', eventfd(0, EFD_FLAGS));
-    return { fd, seats, name, secret: randomBytes(secretBytes).toString('hex') };
+    const seats = checked('eventfd', eventfd(0, EFD_SEMAPHORE | EFD_COUNTER));
+    const moves = checked('eventfd', eventfd(0, EFD_COUNTER));
+    return { fd, seats, moves, name, secret: randomBytes(secretBytes).toString('hex') };
   } catch (error) {
     closeDescriptor(fd);
     throw error;
   }
 }
 
-export function closeRelay({ fd, seats }: Relay): void {
+export function closeRelay({ fd, seats, moves }: Relay): void {
   closeDescriptor(fd);
   closeDescriptor(seats);
+  if (moves !== undefined) closeDescriptor(moves);
 }
 
 /** Of connections that have come over a relay, the requests that were answered on them before. */
@@ -88,10 +93,28 @@ export function noteRequests(socket: Socket, requests: number): Socket {
 
 /** Says that so many connections more could be taken. */
 export function offerSeats({ seats }: Relay, count: number): void {
-  if (count <= 0) return;
+  if (count > 0) add(seats, count);
+}
+
+/** To the counter of an eventfd. */
+function add(eventfd: number, count: number): void {
   const value = Buffer.alloc(8);
   value.writeBigUInt64LE(BigInt(count));
-  writeSync(seats, value);
+  writeSync(eventfd, value);
+}
+
+/**
+ * Says how many connections have changed hands at this relay, whoever gave them and whoever took them, so that one who
+ * still waits for a seat can tell a slow migration from one that has stopped. undefined where that is not known.
+ */
+export function movesOf({ moves }: Relay): string | undefined {
+  if (moves === undefined) return undefined;
+  try {
+    // To read the eventfd itself would reset it for all (proc(5), "fdinfo").
+    return /^eventfd-count:\s*(\w+)/m.exec(readFileSync(`/proc/self/fdinfo/${moves}`, 'latin1'))?.[1];
+  } catch {
+    return undefined;
+  }
 }
 
 /** Takes one of the seats. @returns false when there is none */
@@ -120,7 +143,9 @@ export function post(relay: Relay, fd: number, requests: number): 'posted' | 'fu
     const address = addressOf(relay.name);
     checked('connect', connect(letter, address, address.length));
     // Whoever had accepted it and lost patience offers its seat anew.
-    return send(letter, relay, fd, requests) ? 'posted' : 'full';
+    if (!send(letter, relay, fd, requests)) return 'full';
+    if (relay.moves !== undefined) add(relay.moves, 1);
+    return 'posted';
   } catch (error) {
     if ((error as SystemCallError).code !== 'EAGAIN') return 'gone';
     offerSeats(relay, 1);

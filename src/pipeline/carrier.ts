@@ -1,7 +1,7 @@
 // Gives connections away, to whoever takes them at the relay: each at a moment at which nothing of it is here, neither
 // a byte of its next request nor one of its last answer. The client notices nothing.
 import { descriptorOf, restingIn } from '../os/node-socket.js';
-import { offerSeats, post, type Relay, seatMs, takeSeat } from '../os/relay.js';
+import { movesOf, offerSeats, post, type Relay, seatMs, takeSeat } from '../os/relay.js';
 import type { AdoptingServer } from './adopting-server.js';
 import type { Connection } from './connection.js';
 import type { NamedResponse } from './response.js';
@@ -38,6 +38,11 @@ export class Carrier {
   /** Nobody takes connections any more. */
   get isOff(): boolean {
     return this.#isOff;
+  }
+
+  /** Changes with each connection that anybody gives away at the relay. */
+  get moves(): string | undefined {
+    return movesOf(this.#relay);
   }
 
   /** Gives nothing away for so many milliseconds. */

@@ -1,13 +1,22 @@
 // Brings connections to their end here: requests in flight are finished, and the connections are given to others, where
 // there are any who take them. Otherwise, or when little time is left for that, those that are idle are closed when they
 // have been quiet for a while, so that a request on its way does not meet a closed socket.
-import { now } from '../clock.js';
+import { now, until } from '../clock.js';
 import type { WorkerEvent } from '../events.js';
 import type { Carrier } from './carrier.js';
 import type { Connection } from './connection.js';
 import type { NamedResponse } from './response.js';
 
 const interval = 100;
+
+/** Of the time to drain, the last part, in which connections are not given away any more but ended in order. */
+export const closingShare = 0.25;
+
+/** After this part of it a seat is kept until a connection comes to rest. */
+const keepSeatShare = (1 - closingShare) / 4;
+
+/** That a migration takes longer is said this often (milliseconds). */
+const tellEvery = 1000;
 
 /** Others that drain at the same time have shut their doors by then: what they took, they would have to give on. */
 const doorsMs = 30;
@@ -18,22 +27,39 @@ const turns = 10;
 /** On which nothing has ever come is given so much longer: its client has connected in order to ask. */
 const freshness = 5;
 
+/** Connections are given to others for as long as that goes on. */
+export interface Migration {
+  /** It is given up when no connection at all has gone over for so long (milliseconds), but not before `carryMs`. */
+  readonly stallMs: number;
+  /** Called again and again, for longer than the time to drain if need be. */
+  readonly onMigrating: () => void;
+}
+
 export interface DrainOptions {
   /** An idle connection is closed after so long without a byte (milliseconds). */
   readonly quiet: number;
+  /** For how long it may take (milliseconds), but for connections that wait for their turn to migrate. */
+  readonly ms: number;
   /** Gives them to others; undefined where there is nobody. */
   readonly carrier: Carrier | undefined;
-  /** For how long it may (milliseconds). */
-  readonly carryMs: number;
+  readonly migration: Migration | undefined;
   readonly tell: (event: WorkerEvent) => void;
 }
 
 export class Drain {
   readonly #connections: ReadonlySet<Connection>;
   readonly #options: DrainOptions;
-  readonly #carryBy: number;
+  readonly #stallMs: number;
   readonly #keepSeatFrom: number;
   #carrier: Carrier | undefined;
+  /** As far as it is known now, connections go over until then: later, if others still do. */
+  #carryBy: number;
+  /** What the relay said at the last look of how many have. */
+  #moves: string | undefined;
+  /** When it is told again that it takes longer. */
+  #tellFrom: number;
+  /** What is left then is cut. */
+  #endBy: number;
   /** Bytes read on each connection at the last look, and since when it has been so many. */
   readonly #seen = new WeakMap<Connection, { bytes: number; since: number }>();
 
@@ -41,24 +67,33 @@ export class Drain {
     this.#connections = connections;
     this.#options = options;
     this.#carrier = options.carrier;
-    this.#carryBy = now() + options.carryMs;
-    this.#keepSeatFrom = now() + options.carryMs / 4;
+    const began = now();
+    const { ms, migration } = options;
+    const carryMs = ms * (1 - closingShare);
+    this.#moves = this.#carrier?.moves;
+    this.#stallMs = this.#moves === undefined ? 0 : Math.max(carryMs, migration?.stallMs ?? 0);
+    this.#carryBy = began + Math.max(carryMs, this.#stallMs);
+    this.#tellFrom = began + carryMs;
+    this.#keepSeatFrom = began + ms * keepSeatShare;
+    this.#endBy = began + ms;
     this.#carrier?.holdFor(doorsMs);
     this.#expectEnds();
   }
 
   /** Settles when no connection is left. */
-  async finish(deadline: AbortSignal): Promise<void> {
+  async finish(): Promise<void> {
     await new Promise<void>((done) => {
       const look = () => {
-        if (!deadline.aborted) this.#look(now());
-        if (this.#connections.size > 0 && !deadline.aborted) return;
+        const time = now();
+        this.#look(time);
+        const isOver = time >= this.#endBy && !this.#carrier;
+        if (this.#connections.size > 0 && !isOver) return;
         clearInterval(timer);
-        deadline.removeEventListener('abort', look);
+        clearTimeout(end);
         done();
       };
       const timer = setInterval(look, interval);
-      deadline.addEventListener('abort', look);
+      const end = setTimeout(look, until(this.#endBy) + 1);
       look();
     });
     this.#carrier?.stop();
@@ -78,6 +113,8 @@ export class Drain {
     if (!this.#carrier) return;
     this.#carrier.stop();
     this.#carrier = undefined;
+    // What has waited for longer than it was to take has as much time as any to end in order.
+    if (now() > this.#tellFrom) this.#endBy = Math.max(this.#endBy, now() + this.#options.ms * closingShare);
     this.#expectEnds();
   }
 
@@ -91,22 +128,48 @@ export class Drain {
   }
 
   #look(time: number): void {
-    if (this.#carrier?.isOff || time > this.#carryBy) this.stay();
+    if (this.#carrier?.isOff || (time > this.#keepSeatFrom && !this.#isMoving(time))) this.stay();
+    if (time >= this.#endBy && this.#carrier) this.#cutOverdue(time);
     if (time > this.#keepSeatFrom) this.#carrier?.keepSeat();
     if (this.#carrier) this.#carrier.look();
     else this.#closeQuiet(time);
   }
 
+  /**
+   * A connection that could go and has no seat waits for this server, not for its client or the app: on a slow machine
+   * each takes a while. As long as some go over, or a start may still bring a seat, the others are not given up.
+   */
+  #isMoving(time: number): boolean {
+    const moves = this.#carrier?.moves;
+    if (moves !== this.#moves) this.#carryBy = Math.max(this.#carryBy, time + this.#stallMs);
+    this.#moves = moves;
+    if (time > this.#carryBy) return false;
+    if (this.#carrier && time >= this.#tellFrom) {
+      this.#tellFrom = time + tellEvery;
+      this.#options.migration?.onMigrating();
+    }
+    return true;
+  }
+
+  /** Requests that have had their time, though connections at rest still have some. */
+  #cutOverdue(time: number): void {
+    for (const connection of this.#connections) {
+      if ((connection.inFlight(time)?.ageMs ?? 0) >= this.#options.ms) this.#cutOne(connection, time);
+    }
+  }
+
   /** Settles when their ends have been heard of, so that nobody takes what is cut here for lost. */
   async #cut(time: number): Promise<void> {
-    for (const connection of this.#connections) {
-      const request = connection.inFlight(time);
-      if (request) this.#options.tell({ event: 'request-cut', ...request });
-      connection.socket.destroy();
-    }
+    for (const connection of this.#connections) this.#cutOne(connection, time);
     for (let turn = 0; turn < turns && this.#connections.size > 0; turn++) {
       await new Promise((next) => setImmediate(next));
     }
+  }
+
+  #cutOne(connection: Connection, time: number): void {
+    const request = connection.inFlight(time);
+    if (request) this.#options.tell({ event: 'request-cut', ...request });
+    connection.socket.destroy();
   }
 
   #closeQuiet(time: number): void {

@@ -18,7 +18,7 @@ import type { BusyClock } from './busy.js';
 import { Carrier } from './carrier.js';
 import { Connection } from './connection.js';
 import { limitTime } from './deadline.js';
-import { Drain } from './drain.js';
+import { Drain, type Migration } from './drain.js';
 import { answerEarly, answerFailures } from './failures.js';
 import { hasSaidContinue, recordFlights } from './flights.js';
 import { KeepAlive } from './keep-alive.js';
@@ -27,6 +27,8 @@ import { createRequestIds } from './request-id.js';
 import type { NamedResponse } from './response.js';
 import { Shedding } from './shedding.js';
 import { compose, type Handler, type Stage } from './stage.js';
+
+export { closingShare } from './drain.js';
 
 export interface PipelineOptions {
   readonly app: App;
@@ -153,19 +155,20 @@ export class Pipeline {
   }
 
   /**
-   * Finishes what is in flight. Connections are given to others, or end with the next answer. Aborting `deadline` cuts
-   * what is left.
-   * @param carryMs for how long they may be given away (milliseconds); 0 is not at all
+   * Finishes what is in flight. Connections are given to others, or end with the next answer. What is left after `ms`
+   * milliseconds is cut, but for connections at rest while others still go over.
+   * @param migration undefined: none is given away
    */
-  async drain(deadline: AbortSignal, carryMs: number): Promise<void> {
-    const relay = carryMs > 0 ? this.#relay : undefined;
+  async drain(ms: number, migration?: Migration): Promise<void> {
+    const relay = migration && this.#relay;
     this.#drain ??= new Drain(this.#connections, {
       quiet: this.#limits.drainQuiet,
       carrier: relay && new Carrier(relay, this.#server, this.#connections),
-      carryMs,
+      ms,
+      migration,
       tell: this.#tell,
     });
-    await this.#drain.finish(deadline);
+    await this.#drain.finish();
     this.#shedding.stop();
     this.#keepAlive.stop();
     retire(this.#server);

@@ -176,7 +176,7 @@ async function drain(ms: number, leave: Leave, carries: boolean): Promise<void> 
   const deadline = now() + ms;
   await within(ms, started);
   for (const { id, socket } of early.splice(0)) refuse(id, socket);
-  await executor?.drain(until(deadline), leave, carries);
+  await executor?.drain(until(deadline), leave, carries, () => say({ type: 'migrating' }));
   say({ type: 'served', count: unreported() }, () => process.exit(0));
 }
 

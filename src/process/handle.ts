@@ -2,7 +2,7 @@
 // can wait for `exit` and needs no timer of its own.
 import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { now } from '../clock.js';
+import { migratingMs, now } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { type Events, endOf, wording } from '../events.js';
 import type { FlightBox } from '../flight/box.js';
@@ -44,8 +44,10 @@ export interface ExitReason {
   readonly wanted: boolean;
 }
 
-/** After a deadline a worker gets this long to say so itself (milliseconds). */
-const lastWord = 500;
+/** After a deadline a worker gets this long to end by itself, also where it has to wait for a processor (milliseconds). */
+const lastWord = 2000;
+/** What it said before its exit is read within this time, unless somebody else holds its channel open (milliseconds). */
+const unreadMs = 500;
 /** One that has left a connection unanswered for this long is stuck, and gets no further ones (milliseconds). */
 const silence = 500;
 /** And while it boots this long: its own clock starts only when it begins to load the app. */
@@ -79,6 +81,8 @@ export class WorkerHandle {
   #killing: NodeJS.Timeout | undefined;
   /** Until when it may drain, on the clock of `clock.ts`. */
   #drainBy = Number.POSITIVE_INFINITY;
+  /** Milliseconds that it has for it; undefined while its connections do not go to others. */
+  #migrationMs: number | undefined;
   #onIdle: ((ms: number) => void) | undefined;
   #onReopened: ((failure?: string) => void) | undefined;
 
@@ -214,9 +218,13 @@ export class WorkerHandle {
     if (this.#stage === 'draining' && !carries) this.stay();
     else this.#say({ type: 'drain', ms, carries });
     this.#stage = 'draining';
-    const by = now() + ms;
-    if (by >= this.#drainBy) return; // it has been told to be quicker
-    this.#drainBy = by;
+    if (now() + ms >= this.#drainBy) return; // it has been told to be quicker
+    if (carries) this.#migrationMs = ms;
+    this.#killAfter(ms);
+  }
+
+  #killAfter(ms: number): void {
+    this.#drainBy = now() + ms;
     clearTimeout(this.#killing);
     this.#killing = setTimeout(() => {
       const reason = `it had not ended ${lastWord} ms after its ${ms} ms to drain`;
@@ -227,6 +235,7 @@ export class WorkerHandle {
 
   /** Tells it not to give connections to others. */
   stay(): void {
+    this.#migrationMs = undefined;
     this.#say({ type: 'stay' });
   }
 
@@ -271,6 +280,10 @@ export class WorkerHandle {
         },
         served: ({ count }) => {
           this.#served += count;
+        },
+        migrating: () => {
+          if (this.#stage === 'draining' && this.#migrationMs !== undefined)
+            this.#killAfter(Math.max(migratingMs, this.#migrationMs));
         },
         load: ({ load }) => {
           this.#load.heard(load);
@@ -336,7 +349,7 @@ export class WorkerHandle {
           clearTimeout(late);
           resolve({ code, signal });
         };
-        const late = setTimeout(heard, lastWord);
+        const late = setTimeout(() => setImmediate(heard), unreadMs); // what has come by then is read before
         if (this.#child.connected) this.#child.once('disconnect', heard);
         else heard();
       });

@@ -34,6 +34,8 @@ export type FromWorker =
   | { type: 'closed'; id: number }
   /** Requests served since the last such message. */
   | { type: 'served'; count: number }
+  /** Its time to drain is running out, but connections still change hands: it waits until they have. */
+  | { type: 'migrating' }
   /** How loaded it has been since the last such message, from 0 to 1. */
   | { type: 'load'; load: number }
   /** Milliseconds that the client has kept us waiting; -1 while it is the app's turn. */

@@ -48,7 +48,8 @@ const accessLogPlace = 4;
 const boxPlace = 6;
 const relayPlace = 7;
 const seatsPlace = 8;
-const listenPlace = 9;
+const movesPlace = 9;
+const listenPlace = 10;
 
 /** Lines that come to us through a pipe of our own are whole at any size. */
 const wholeInOwnPipe = 65_536;
@@ -78,7 +79,12 @@ export function spawn(
     isHeir,
     maxConnections,
     listen: listen.map((_, i) => listenPlace + i),
-    relay: relay && { ...relay, fd: relayPlace, seats: seatsPlace },
+    relay: relay && {
+      ...relay,
+      fd: relayPlace,
+      seats: seatsPlace,
+      ...(relay.moves !== undefined && { moves: movesPlace }),
+    },
     flights: box && { fd: boxPlace, plan: box.plan },
     accessLog: accessLog && { fd: accessLogPlace, whole: takesLines ? wholeInOwnPipe : accessLog.whole },
   };
@@ -100,6 +106,7 @@ export function spawn(
         box?.fd ?? 'ignore',
         relay?.fd ?? 'ignore',
         relay?.seats ?? 'ignore',
+        relay?.moves ?? 'ignore',
         ...listen,
       ],
     });

@@ -79,7 +79,12 @@ export async function bequeath(
     ...heritage,
     listeners: listeners.map((listener) => ({ ...listener, fd: place(listener.fd) })),
     control: control && { ...control, fd: place(control.fd) },
-    relay: relay && { ...relay, fd: place(relay.fd), seats: place(relay.seats) },
+    relay: relay && {
+      ...relay,
+      fd: place(relay.fd),
+      seats: place(relay.seats),
+      ...(relay.moves !== undefined && { moves: place(relay.moves) }),
+    },
   };
   // By the names that we were started by: they may stand for another Node and another mpserve now.
   const child = spawn(process.argv0, [...process.execArgv, ...process.argv.slice(1)], {
@@ -118,5 +123,5 @@ function lastWord(child: ChildProcess, deadlineMs: number, end: AbortSignal): Pr
 
 function descriptorsOf({ listeners, relay, control }: Heritage): number[] {
   const ours = [...listeners, ...(control ? [control] : [])].map(({ fd }) => fd);
-  return relay ? [...ours, relay.fd, relay.seats] : ours;
+  return relay ? [...ours, relay.fd, relay.seats, ...(relay.moves === undefined ? [] : [relay.moves])] : ours;
 }

@@ -1,4 +1,5 @@
 // Kept-alive connections whose clients never retry stay open, whatever is done to the workers behind them.
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
 import { eventually } from '../helpers/eventually.ts';
@@ -49,6 +50,45 @@ describe.each(placements)('$name', ({ model, accept, args = [] }) => {
     });
     await eventually('it to be there, too', async () => (await fresh.ask('GET /')).body === 'third');
     expect(told(site.server, 'request-cut')).toEqual([]);
+  });
+});
+
+describe.each(['ppc', 'tpc'])('%s, when each start takes longer than --graceful-timeout', (model) => {
+  const kept = ['--keep-alive-timeout', '60s'];
+  const limits = { gracefulTimeout: '300ms' };
+  const slowly = (code: string) => `for (const end = Date.now() + 400; Date.now() < end; );${code}`;
+
+  test('connections at rest go over one after the other, and a request in flight is cut all the same', async () => {
+    await using site = await Site.start(model, kept, limits);
+    site.write('module.exports = (req, res) => req.url === "/" && res.end("first");');
+    expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+    const wires = await Promise.all(Array.from({ length: 8 }, () => connect(site.server.url)));
+    using _ = disposing(wires);
+    for (const wire of wires) expect((await wire.ask('GET /')).body).toBe('first');
+    using busy = await connect(site.server.url);
+    expect((await busy.ask('GET /')).body).toBe('first');
+    await busy.request('GET /unanswered');
+    site.write(slowly(answering('second')));
+    expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+    for (const wire of wires) {
+      await eventually('the new release', async () => (await wire.ask('GET /')).body === 'second', 50_000);
+    }
+    expect(await busy.rest()).toHaveLength(0);
+    const cut = await site.server.waitFor('the cut', ({ event }) => event === 'request-cut');
+    expect(cut).toMatchObject({ url: '/unanswered' });
+    expect(told(site.server, 'worker-killed')).toEqual([]);
+  });
+
+  test('they are closed when no start succeeds within --boot-timeout', async () => {
+    await using site = await Site.start(model, [...kept, '--boot-timeout', '2s'], limits);
+    const wires = await Promise.all(Array.from({ length: 3 }, () => connect(site.server.url)));
+    using _ = disposing(wires);
+    for (const wire of wires) expect((await wire.ask('GET /')).body).toBe('first');
+    const tried = JSON.stringify(path.join(site.folder, 'tried'));
+    const once = `const fs = require('node:fs'); if (fs.existsSync(${tried})) throw new Error('no more'); fs.writeFileSync(${tried}, '');`;
+    site.write(once + answering('second'));
+    expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+    await eventually('the others to be closed', () => wires.filter(({ socket }) => socket.readableEnded).length >= 2);
   });
 });
 

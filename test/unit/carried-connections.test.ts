@@ -78,7 +78,7 @@ class House {
 
   async close(): Promise<void> {
     for (const acceptor of this.#acceptors) acceptor.close();
-    for (const pipeline of this.#pipelines) await pipeline.drain(AbortSignal.timeout(0), 0);
+    for (const pipeline of this.#pipelines) await pipeline.drain(0);
     closeRelay(this.#relay);
   }
 
