@@ -10,10 +10,13 @@ const hello = path.join(root, 'bench/baselines/hello.cjs');
 
 /** The command of a script in `baselines/`. */
 export const baseline = (name) => [path.join(root, `bench/baselines/${name}.cjs`)];
-/** The command of mpserve serving `app`. */
+/** The command of mpserve serving the app of a file. */
 export const serving = (app, ...args) => [path.join(root, 'bin/mpserve.js'), app, '--bind', '127.0.0.1:0', ...args];
-/** The command of mpserve serving the same app as the baselines. */
+/** The command of mpserve serving the app of the baselines. */
 export const mpserve = (...args) => serving(hello, ...args);
+
+/** Whether `url` is the file that was started. */
+export const isMain = (url) => process.argv[1] === fileURLToPath(url);
 
 /** @returns `pid`, `port`, `bootMs` from spawn to ready, and `stop()`. */
 export async function start(command) {

@@ -28,7 +28,7 @@ try {
   };
   await build({
     ...common,
-    entryPoints: ['process/entry.js', 'executor/thread-entry.js', 'executor/watchdog-entry.js', 'prove/lure.js'],
+    entryPoints: ['process/entry.js', 'executor/thread-entry.js', 'prove/lure.js'],
     outdir: '.',
     outExtension: { '.js': '.cjs' },
     format: 'cjs',

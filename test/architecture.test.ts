@@ -8,6 +8,7 @@ const src = path.join(import.meta.dirname, '../src');
 
 /** At the bottom: whoever likes may import them, and they import nothing but each other. */
 const leaves = [
+  'activity',
   'back-off',
   'balance',
   'clock',
@@ -15,6 +16,7 @@ const leaves = [
   'errors',
   'events',
   'flight',
+  'hang',
   'log',
   'os',
   'process/messages',
@@ -48,7 +50,8 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // What an operator and a server say to each other.
   ['control', ...leaves],
   ['strategies', 'process/boot', 'process/handle', 'process/pool', 'process/spawn', ...leaves],
-  ['process/handle', ...leaves],
+  ['process/handle', 'process/hang-watch', ...leaves],
+  ['process/hang-watch', 'hang', 'os/process-tree'],
   ['process/lines'],
   ['process/pool', 'process/boot', 'process/handle', 'process/spawn', ...leaves],
   ['process/boot', 'process/handle', 'errors'],
@@ -58,6 +61,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['executor', 'pipeline/pipeline', 'pipeline/busy', 'app/load', 'app/app', 'app/pending', ...leaves],
   [
     'pipeline',
+    'activity',
     'app/app',
     'balance/slowest',
     'clock',
@@ -72,6 +76,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['app', 'config/app-path', 'errors'],
   // Both sides.
   ['errors'],
+  ['activity'],
   ['clock'],
   ['back-off'],
   ['balance', 'back-off', 'clock'],
@@ -80,7 +85,9 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['upkeep', 'clock'],
   ['events', 'config/config', 'upkeep/answers'],
   // Requests on record, where it survives who serves them.
-  ['flight', 'config/config', 'events', 'os'],
+  ['flight', 'config/config', 'events', 'hang/heartbeat', 'os'],
+  // Whether event loops are blocked, and in what.
+  ['hang', 'activity'],
   ['log', 'config/config', 'errors', 'events', 'os/descriptor'],
   ['os', 'config/address', 'clock'],
   ['process/messages', 'errors', 'events', 'flight/watchlist'],
@@ -90,6 +97,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'config/model',
     'flight/berths',
     'flight/watchlist',
+    'hang/heartbeat',
     'log/destination',
     'os/relay',
     'upkeep',
@@ -216,15 +224,12 @@ test('the supervisor loads nothing of what runs an app', () => {
   ).toEqual([]);
 });
 
-test.each(['process/entry', 'executor/thread-entry', 'executor/watchdog-entry'])(
-  '%s loads nothing of the supervisor',
-  (root) => {
-    const loaded = [...reach(root)];
-    expect(
-      loaded.filter((file) => ['cli', 'supervisor', 'strategies', 'process/handle'].some((place) => isIn(place, file))),
-    ).toEqual([]);
-  },
-);
+test.each(['process/entry', 'executor/thread-entry'])('%s loads nothing of the supervisor', (root) => {
+  const loaded = [...reach(root)];
+  expect(
+    loaded.filter((file) => ['cli', 'supervisor', 'strategies', 'process/handle'].some((place) => isIn(place, file))),
+  ).toEqual([]);
+});
 
 test('nobody but the strategies asks which model it is', () => {
   const names = /'(ppc|prefork|tpc|prethread|hybrid)'/g;

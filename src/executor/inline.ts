@@ -1,5 +1,6 @@
 // Runs every connection on this very event loop. It is also what each thread of the other executors does inside.
 import type { Socket } from 'node:net';
+import type { Activity } from '../activity.js';
 import type { App } from '../app/app.js';
 import { loadApp } from '../app/load.js';
 import { now, until } from '../clock.js';
@@ -28,6 +29,7 @@ export class Inline implements Executor {
   readonly #maxConnections: number;
   readonly #tell: Tell;
   readonly #deck: FlightDeck | undefined;
+  readonly #activity: Activity;
   readonly #clock = new BusyClock();
   readonly #meter: LoadMeter | undefined;
   #watched = nothingWatched;
@@ -37,14 +39,19 @@ export class Inline implements Executor {
   #pipeline: Pipeline | undefined;
   #preparing: NodeJS.Timeout | undefined;
 
-  /** @param deck where it keeps record of the requests that it is at */
+  /**
+   * @param deck where it keeps record of the requests that it is at
+   * @param activity of this event loop, whose connections are those that it runs
+   */
   constructor(
     settings: ThreadSettings,
     identity: WorkerIdentity,
     maxConnections: number,
     tell: Tell,
     deck: FlightDeck | undefined,
+    activity: Activity,
   ) {
+    this.#activity = activity;
     this.#deck = deck;
     const { measure } = settings;
     this.#meter = measure && loadMeter(measure, this.#clock);
@@ -68,6 +75,7 @@ export class Inline implements Executor {
       identity: this.#identity,
       maxConnections: this.#maxConnections,
       tell: this.#tell,
+      activity: this.#activity,
     };
     if (isHeir && relay) await warmUp(options);
     this.#before = process.getActiveResourcesInfo();

@@ -29,11 +29,6 @@ const longestStack = 12;
 /** Code that has not paused by then is not JavaScript's (milliseconds). */
 const patience = 1000;
 
-/** At the breakpoints of a debugger a loop stands still on purpose. */
-export function isDebugged(): boolean {
-  return process.execArgv.some((arg) => arg.startsWith('--inspect'));
-}
-
 /** Leaves `confess` where `interrogate` finds it. */
 export function confessing(confess: Confession): void {
   Object.defineProperty(globalThis, Symbol.for(name), { value: confess, configurable: true });

@@ -2,18 +2,19 @@
 // piscina's task file, and a task is a connection; alone it serves the one connection it was started for.
 import type { Socket } from 'node:net';
 import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads';
+import { Activity } from '../activity.js';
 import { now, until, within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { errorRecord } from '../events.js';
 import { openDeck } from '../flight/deck.js';
 import { nothingWatched } from '../flight/watchlist.js';
+import { Heartbeat } from '../hang/heartbeat.js';
 import { Acceptor } from '../os/acceptor.js';
 import { socketOn } from '../os/node-socket.js';
 import { noteRequests, type Relay } from '../os/relay.js';
 import { lookEvery } from '../upkeep/scaler.js';
 import type { Tell } from './executor.js';
 import type { Leave } from './farewell.js';
-import { beat } from './heartbeat.js';
 import { Inline } from './inline.js';
 import { confessing } from './stuck.js';
 import {
@@ -37,6 +38,7 @@ const identity = { pid: process.pid, tid: threadId };
 const say = (message: FromThread): void => port.postMessage(message);
 const tell: Tell = (event) => say({ type: 'event', event: { ...identity, ...event } });
 
+const activity = new Activity();
 let executor: Inline | undefined;
 /** The same, before it can serve. */
 let starting: Inline | undefined;
@@ -86,7 +88,16 @@ const handlers: { readonly [T in ToThread['type']]: (message: Extract<ToThread, 
 };
 port.on('message', (message: ToThread) => handlers[message.type](message as never));
 process.on('uncaughtExceptionMonitor', (error) => tell({ event: 'app-crashed', err: errorRecord(error) }));
-setInterval(report, reportEvery).unref();
+let reporting: NodeJS.Timeout | undefined;
+activity.add({
+  start: () => {
+    reporting = setInterval(report, reportEvery).unref();
+  },
+  stop: () => {
+    clearInterval(reporting);
+    report();
+  },
+});
 if (settings.measure) setInterval(reportLoad, lookEvery).unref();
 parentPort?.postMessage({ mpserve: 'hello', threadId, port: port2 } satisfies Hello, [port2]);
 if (only) loading = load({ ...only, type: 'load', maxConnections: 1, isHeir: settings.isHeir });
@@ -95,11 +106,11 @@ async function load(message: Extract<ToThread, { type: 'load' }>): Promise<void>
   const { maxConnections, isHeir, taken: counter, place } = message;
   taken = counter;
   if (settings.hangTimeout > 0) {
-    beat(counter, slot.beats, settings.hangTimeout);
+    activity.add(new Heartbeat(settings.hangTimeout, (dueBy) => Atomics.store(counter, slot.dueBy, dueBy)));
     confessing((stack, stillMs) => tell({ event: 'hung', stack, stillMs, requests: executor?.inFlight() ?? [] }));
   }
   const deck = settings.flights && openDeck(place, (fingerprint) => tell({ event: 'suspect-cleared', fingerprint }));
-  const inline = new Inline(settings, identity, maxConnections, tell, deck);
+  const inline = new Inline(settings, identity, maxConnections, tell, deck, activity);
   starting = inline;
   share = maxConnections;
   inline.beware(watched);

@@ -48,10 +48,10 @@ export interface Provisions {
 }
 
 /**
- * What is where in the memory that a thread shares with its process: connections taken, turns of its event loop, and
+ * What is where in the memory that a thread shares with its process: connections taken, its heartbeat, and
  * open connections that the thread has accepted itself.
  */
-export const slot = { taken: 0, beats: 1, accepted: 2 } as const;
+export const slot = { taken: 0, dueBy: 1, accepted: 2 } as const;
 
 export function sharedCounters(): Int32Array {
   return new Int32Array(new SharedArrayBuffer(4 * Object.keys(slot).length));

@@ -1,47 +1,54 @@
 // Watches the event loops of threads from the process that they are in: one that stands still is made to tell in what,
 // and is ended alone.
 import { type InspectorNotification, Session } from 'node:inspector';
+import { isDebugged } from '../hang/heartbeat.js';
+import { watchLoop } from '../hang/observer.js';
 import type { WorkerSettings } from '../process/settings.js';
 import type { Tell } from './executor.js';
-import { Observer } from './heartbeat.js';
-import { interrogate, isDebugged, type Target, type TargetEvent } from './stuck.js';
+import { interrogate, type Target, type TargetEvent } from './stuck.js';
 import { slot } from './thread-messages.js';
 
 /** A session with each thread is there at once, or never will be (milliseconds). */
 const attachMs = 1000;
 
 export class ThreadWatch {
-  readonly #observer: Observer | undefined;
+  readonly #hangMs: number;
   readonly #onNative: (threadId: number, ms: number) => void;
+  /** By the ids of the threads: what ends the watching. */
+  readonly #watched = new Map<number, () => void>();
 
   /**
-   * @param hangMs a thread that has not turned for so long stands still; 0 watches nobody
-   * @param onNative told of one that could not be made to tell
+   * @param hangMs a thread that has not turned for so long is blocked; 0 watches none
+   * @param onNative told of one that could not report
    */
   constructor(hangMs: number, onNative: (threadId: number, ms: number) => void) {
-    this.#observer = hangMs > 0 ? new Observer(hangMs) : undefined;
+    this.#hangMs = hangMs;
     this.#onNative = onNative;
   }
 
   /** @param end ends the thread */
   watch(threadId: number, counters: Int32Array, end: () => void): void {
-    this.#observer?.watch(threadId, counters, slot.beats, (ms) => {
+    if (this.#hangMs === 0) return;
+    const onBlocked = (ms: number): void => {
       void questioned(threadId, ms)
         .catch(() => false)
         .then((hasTold) => {
           if (!hasTold) this.#onNative(threadId, ms);
           end();
         });
-    });
+    };
+    const dueBy = () => Atomics.load(counters, slot.dueBy);
+    this.#watched.set(threadId, watchLoop({ hangMs: this.#hangMs, dueBy, onBlocked }));
   }
 
   forget(threadId: number): void {
-    this.#observer?.forget(threadId);
+    this.#watched.get(threadId)?.();
+    this.#watched.delete(threadId);
   }
 }
 
 export function watchOf({ hangTimeout }: Pick<WorkerSettings, 'hangTimeout'>, tell: Tell): ThreadWatch {
-  return new ThreadWatch(isDebugged() ? 0 : hangTimeout, (tid, stillMs) =>
+  return new ThreadWatch(isDebugged(process.execArgv) ? 0 : hangTimeout, (tid, stillMs) =>
     tell({ event: 'hung', tid, stillMs, stack: [], requests: [] }),
   );
 }

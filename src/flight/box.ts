@@ -1,7 +1,9 @@
 // The black box of a worker: in memory that survives it stands which requests it is serving, so that its death can be
-// laid at their door. Entries of a fixed size, in regions of which each event loop of the worker has one.
+// laid at their door. Entries of a fixed size, in regions of which each event loop of the worker has one. Behind them is the
+// heartbeat of the process.
 import { readSync, writeSync } from 'node:fs';
 import type { LostRequest } from '../events.js';
+import { type HeartbeatPlace, heartbeatBytes } from '../hang/heartbeat.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { createSharedMemory } from '../os/shared-memory.js';
 import { digestBytes, fingerprintOf, subjectOf } from './fingerprint.js';
@@ -39,8 +41,9 @@ export const answered = { no: 0, sent: 1, over: 2 } as const;
 const most = 4096;
 const least = 8;
 
-/** @param loops event loops that can live in the worker at the same time */
+/** @param loops event loops that can live in the worker at the same time; 0 where none keeps a record */
 function planBox(loops: number): BoxPlan {
+  if (loops === 0) return { regions: 0, entries: 0 };
   const regions = Math.min(loops, most / least); // beyond that many, some keep no record
   // In steps of `least`, so that the regions of a mapping begin at whole pages.
   const entries = Math.max(least, Math.floor(most / regions / least) * least);
@@ -64,7 +67,12 @@ export class FlightBox {
   /** @param loops as of `planBox`. @throws SystemCallError (EMFILE), Error */
   constructor(loops: number) {
     this.plan = planBox(loops);
-    this.fd = createSharedMemory(boxBytes(this.plan));
+    this.fd = createSharedMemory(boxBytes(this.plan) + heartbeatBytes);
+  }
+
+  /** Where the worker has its heartbeat, behind `fd` in this process. */
+  get heartbeat(): HeartbeatPlace {
+    return { fd: this.fd, position: boxBytes(this.plan) };
   }
 
   /** What was on record when the worker ended. */

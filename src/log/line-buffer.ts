@@ -27,12 +27,12 @@ export class LineBuffer {
   #lost = 0;
   #failing = false;
   #isDue = false;
+  #retry: NodeJS.Timeout | undefined;
 
   constructor({ fd, whole }: Destination, listener: LineListener) {
     this.#fd = fd;
     this.#bytes = Buffer.allocUnsafeSlow(whole);
     this.#listener = listener;
-    setInterval(() => this.#failing && this.flush(), retryEvery).unref();
     process.once('exit', () => this.flush());
   }
 
@@ -60,6 +60,7 @@ export class LineBuffer {
     } catch (error) {
       if (!this.#failing) this.#listener.failed((error as Error).message);
       this.#failing = true;
+      this.#retry ??= setInterval(() => this.flush(), retryEvery).unref();
     }
     this.#bytes.copyWithin(0, written, this.#used); // the rest of a line that a full disk has cut comes first later
     this.#used -= written;
@@ -86,6 +87,8 @@ export class LineBuffer {
   #resume(): void {
     const lost = this.#lost;
     this.#failing = false;
+    clearInterval(this.#retry);
+    this.#retry = undefined;
     this.#lost = 0;
     this.#listener.resumed(lost);
   }

@@ -13,6 +13,8 @@ interface Process {
   readonly ticks: number;
   /** Its main thread computes, or would if it were given a processor. */
   readonly isRunning: boolean;
+  /** Somebody has stopped it, by a signal or as its debugger. */
+  readonly isStopped: boolean;
 }
 
 /** The process and all below it; empty when it is gone. */
@@ -35,6 +37,11 @@ export function ownCpuSeconds(pid: number): number {
   return (readProcess(pid)?.ticks ?? 0) / ticksPerSecond;
 }
 
+/** Somebody has stopped the process (SIGSTOP), or debugs it. */
+export function isStopped(pid: number): boolean {
+  return readProcess(pid)?.isStopped ?? false;
+}
+
 /** Proportional set size of one process in bytes: what several share counts in parts. 0 when it is gone. */
 export function proportionalMemory(pid: number): number {
   const kilobytes = /^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1];
@@ -54,11 +61,26 @@ export function memoryOfTree(root: number): number {
 
 /** Processor time in nanoseconds of each thread of `pid` so far, by its id; that of the main thread is `pid`. */
 export function cpuOfThreads(pid: number): ReadonlyMap<number, number> {
-  let ids: string[] = [];
+  return new Map(
+    threadsOf(pid).map((id) => [Number(id), Number(read(`/proc/${pid}/task/${id}/schedstat`).split(' ')[0])]),
+  );
+}
+
+/** Their ids; none when the process is gone. */
+function threadsOf(pid: number): readonly string[] {
   try {
-    ids = readdirSync(`/proc/${pid}/task`);
-  } catch {} // it is gone
-  return new Map(ids.map((id) => [Number(id), Number(read(`/proc/${pid}/task/${id}/schedstat`).split(' ')[0])]));
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
+}
+
+/** How often the threads of the process and of all below it have waited so far: after each wait comes a wake-up. */
+export function wakeUpsOfTree(root: number): number {
+  const waits = processTree(root).flatMap(({ pid }) =>
+    threadsOf(pid).map((id) => /^voluntary_ctxt_switches:\s+(\d+)/m.exec(read(`/proc/${pid}/task/${id}/status`))?.[1]),
+  );
+  return waits.reduce((sum, count) => sum + Number(count ?? 0), 0);
 }
 
 function readProcess(pid: number): Process | undefined {
@@ -67,7 +89,7 @@ function readProcess(pid: number): Process | undefined {
   // The name in parentheses may hold anything, so count from behind it: fields 3, 4 and 14 to 17.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
-  return { pid, parent: Number(fields[1]), ticks, isRunning: fields[0] === 'R' };
+  return { pid, parent: Number(fields[1]), ticks, isRunning: fields[0] === 'R', isStopped: /t/i.test(fields[0] ?? '') };
 }
 
 function read(file: string): string {

@@ -3,6 +3,7 @@
 // `closeIdleConnections()`) when it emits 'listening'. The conformance tests pin it on each version of Node.
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Chore } from '../activity.js';
 import type { Limits } from '../config/config.js';
 import { NamedResponse } from './response.js';
 
@@ -23,11 +24,18 @@ export function createAdoptingServer(limits: Limits): AdoptingServer {
     connectionsCheckingInterval: Math.max(shortestCheck, shortest / 4),
   });
   server.maxRequestsPerSocket = limits.maxRequestsPerConnection;
-  server.emit('listening');
   return server;
 }
 
 export type AdoptingServer = Server<typeof IncomingMessage, typeof NamedResponse>;
+
+/** Has Node watch the connections of `server` while there are any. Only between connections may it stop. */
+export function watching(server: AdoptingServer): Chore {
+  return {
+    start: () => void server.emit('listening'),
+    stop: () => void server.close(),
+  };
+}
 
 /** Starts to serve `socket`, which may have been accepted anywhere and may have bytes waiting. */
 export function adopt(server: AdoptingServer, socket: Socket): void {
@@ -58,9 +66,4 @@ export function adoptResting(server: AdoptingServer, socket: Socket, onBegin: ()
     } else leave(); // its client has gone
   };
   socket.on('readable', look).on('timeout', leave).on('error', leave);
-}
-
-/** Stops the watching. Node reports that the server was not listening, which is so. */
-export function retire(server: AdoptingServer): void {
-  server.close(() => {});
 }

@@ -2,6 +2,7 @@
 // ended and stops it when the next request begins, which costs a busy connection a twentieth of a small request.
 // Here both only write down a time, and one interval looks at all connections. It relies on Node doing so by
 // `socket.setTimeout()`; should that change, Node's own timers do the work.
+import type { Chore } from '../activity.js';
 import { now } from '../clock.js';
 import type { Connection } from './connection.js';
 
@@ -9,7 +10,7 @@ import type { Connection } from './connection.js';
 const most = 500;
 const least = 25;
 
-export class KeepAlive {
+export class KeepAlive implements Chore {
   readonly #connections: ReadonlySet<Connection>;
   readonly #interval: number;
   #timer: NodeJS.Timeout | undefined;
@@ -24,7 +25,6 @@ export class KeepAlive {
 
   watch(connection: Connection): void {
     if (this.#interval === 0) return;
-    this.#start();
     const { socket } = connection;
     const setTimeout = socket.setTimeout;
     let hasTimer = false;
@@ -44,11 +44,10 @@ export class KeepAlive {
 
   stop(): void {
     clearInterval(this.#timer);
-    this.#timer = undefined;
   }
 
-  #start(): void {
-    if (this.#timer) return;
+  start(): void {
+    if (this.#interval === 0) return;
     this.#time = now();
     this.#timer = setInterval(() => {
       this.#time = now();

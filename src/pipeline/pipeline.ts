@@ -3,6 +3,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { Activity } from '../activity.js';
 import type { App } from '../app/app.js';
 import { now } from '../clock.js';
 import type { Limits } from '../config/config.js';
@@ -11,7 +12,7 @@ import type { FlightDeck } from '../flight/deck.js';
 import type { Destination } from '../log/destination.js';
 import { type Relay, requestsBefore } from '../os/relay.js';
 import type { AccessLog } from './access-log.js';
-import { type AdoptingServer, adopt, adoptResting, createAdoptingServer, retire } from './adopting-server.js';
+import { type AdoptingServer, adopt, adoptResting, createAdoptingServer, watching } from './adopting-server.js';
 import { countAnswers } from './answer-count.js';
 import { appLimits } from './app-limits.js';
 import type { BusyClock } from './busy.js';
@@ -49,6 +50,8 @@ export interface PipelineOptions {
   /** For the access log. */
   readonly identity: WorkerIdentity;
   readonly tell: (event: WorkerEvent) => void;
+  /** Of this event loop. */
+  readonly activity: Activity;
 }
 
 /** Those that have not come to rest by then stay (milliseconds). */
@@ -74,6 +77,7 @@ export class Pipeline {
   readonly #connections = new Set<Connection>();
   readonly #keepAlive: KeepAlive;
   readonly #shedding: Shedding;
+  readonly #activity: Activity;
   readonly #tell: PipelineOptions['tell'];
   readonly #nameRequest = createRequestIds();
   readonly #limits: Limits;
@@ -103,6 +107,8 @@ export class Pipeline {
     this.#limits = limits;
     this.#relay = options.relay;
     this.#server = createAdoptingServer(limits);
+    this.#activity = options.activity;
+    for (const chore of [watching(this.#server), this.#keepAlive]) this.#activity.add(chore);
     this.#server.on(
       'request',
       this.#requests((req, res) => app.handle(req, res)),
@@ -122,9 +128,11 @@ export class Pipeline {
       if (socket.destroyed) return ended();
       const connection = new Connection(socket, requestsBefore(socket), now());
       this.#connections.add(connection);
+      this.#activity.enter();
       this.#keepAlive.watch(connection);
       socket.once('close', () => {
         this.#connections.delete(connection);
+        this.#activity.leave();
         // When Node has done the same for the one that had its turn.
         setImmediate(() => connection.end());
         ended();
@@ -170,8 +178,7 @@ export class Pipeline {
     });
     await this.#drain.finish();
     this.#shedding.stop();
-    this.#keepAlive.stop();
-    retire(this.#server);
+    this.#activity.end();
     this.#accessLog?.flush();
   }
 

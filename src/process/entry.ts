@@ -1,15 +1,17 @@
 // The inside of a worker process: makes the executor, then accepts connections or is given them, until it is told
 // to drain. The supervisor's view of it is `handle.ts`.
 import type { Socket } from 'node:net';
+import { Activity } from '../activity.js';
 import { now, until, within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { errorRecord } from '../events.js';
 import type { Executor, Tell } from '../executor/executor.js';
 import { deaf, type Leave } from '../executor/farewell.js';
 import { Inline } from '../executor/inline.js';
-import { confessing, isDebugged } from '../executor/stuck.js';
 import { mapDeck, openDeck, unmapped } from '../flight/deck.js';
 import { nothingWatched } from '../flight/watchlist.js';
+import { reportWhenBlocked } from '../hang/hang-report.js';
+import { Heartbeat, HeartbeatFile } from '../hang/heartbeat.js';
 import { Acceptor } from '../os/acceptor.js';
 import { reopen } from '../os/descriptor.js';
 import { noteRequests } from '../os/relay.js';
@@ -41,17 +43,12 @@ const executors: { readonly [E in WorkerSettings['executor']]: () => Promise<Exe
     new (await import('../executor/thread-per-connection.js')).ThreadPerConnection(settings, tell),
 };
 
-const isWatched = settings.hangTimeout > 0 && !isDebugged();
-const watch = once(() => {
-  confessing((stack, stillMs) => tell({ event: 'hung', stack, stillMs, requests: inline.inFlight() }));
-  // Only now: a child of ppc that is not watched need not load it.
-  void import('../executor/watchdog.js').then(({ startWatchdog }) => startWatchdog(settings.hangTimeout));
-});
-
 /** Of this event loop; what threads do, their executor keeps record of. */
 const place = settings.flights && settings.executor === 'inline' ? unmapped(settings.flights)(0) : undefined;
 const deck = settings.flights && openDeck(place, (fingerprint) => tell({ event: 'suspect-cleared', fingerprint }));
-const inline = new Inline(settings, identity, settings.maxConnections, tell, deck);
+/** Of this event loop. */
+const activity = new Activity();
+const inline = new Inline(settings, identity, settings.maxConnections, tell, deck, activity);
 let executor: Executor | undefined;
 /** The same, before it can serve. */
 let starting: Executor | undefined;
@@ -86,23 +83,20 @@ process.once('disconnect', () => process.exit(1)); // the supervisor is gone
 process.on('SIGTERM', deaf);
 process.on('SIGINT', deaf);
 process.on('uncaughtExceptionMonitor', (error) => tell({ event: 'app-crashed', err: errorRecord(error) }));
-setInterval(report, reportEvery).unref();
+reportServed();
 if (settings.measure) setInterval(reportLoad, lookEvery).unref();
 const started = start();
 
-/** `work`, the first time. */
-function once(work: () => void): () => void {
-  let isDone = false;
-  return () => {
-    if (!isDone) work();
-    isDone = true;
-  };
-}
-
-/** Runs a connection in `executor`. Where that is this event loop, it is watched from now on. */
-function run(executor: Executor, socket: Socket): Promise<void> {
-  if (isWatched && executor === inline) watch();
-  return executor.run(socket);
+/** From now on the supervisor sees whether this event loop is blocked, and is told in what. */
+function startHeartbeat(): void {
+  if (!settings.heartbeat) return;
+  const file = new HeartbeatFile(settings.heartbeat);
+  activity.add(
+    new Heartbeat(settings.hangTimeout, (dueBy) => {
+      file.dueBy = dueBy;
+    }),
+  );
+  reportWhenBlocked(file, (stack, stillMs) => tell({ event: 'hung', stack, stillMs, requests: inline.inFlight() }));
 }
 
 async function start(): Promise<void> {
@@ -118,6 +112,7 @@ async function start(): Promise<void> {
     say({ type: 'failed', exitCode, message, stack }, () => process.exit(exitCode));
     return;
   }
+  startHeartbeat();
   if (!draining) acceptor = listen(executor);
   say({ type: 'ready' });
   // A child of ppc does not live long enough for it.
@@ -136,7 +131,7 @@ function listen(executor: Executor): Acceptor | undefined {
     limit: settings.maxConnections,
     isShared: true,
     handOver: settings.executor !== 'inline',
-    serve: (socket) => run(executor, socket),
+    serve: (socket) => executor.run(socket),
     onCrowded: () => executor.shed(),
     relay: settings.relay,
     byOffer: settings.executor === 'thread-per-connection',
@@ -157,7 +152,7 @@ function take(id: number, socket: Socket): void {
 
 function serve(executor: Executor, id: number, socket: Socket): void {
   say({ type: 'accepted', id });
-  void run(executor, socket).then(() => {
+  void executor.run(socket).then(() => {
     say({ type: 'closed', id });
     if (settings.once) void drain(farewellMs, 'done', false);
   });
@@ -193,6 +188,20 @@ function reopenAccessLog(path: string): { readonly failure?: string } {
 function reportLoad(): void {
   const load = executor?.load();
   if (load !== undefined) say({ type: 'load', load: acceptor?.isFull ? 1 : load });
+}
+
+function reportServed(): void {
+  let timer: NodeJS.Timeout | undefined;
+  const start = (): void => {
+    timer = setInterval(report, reportEvery).unref();
+  };
+  const stop = (): void => {
+    clearInterval(timer);
+    report();
+  };
+  // Threads have their connections without this event loop.
+  if (settings.executor === 'inline') activity.add({ start, stop });
+  else start();
 }
 
 function report(): void {

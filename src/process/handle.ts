@@ -8,11 +8,13 @@ import { type Events, endOf, wording } from '../events.js';
 import type { FlightBox } from '../flight/box.js';
 import type { Quarantine } from '../flight/quarantine.js';
 import type { Watched } from '../flight/watchlist.js';
+import { HeartbeatFile } from '../hang/heartbeat.js';
 import type { Leash } from '../os/leash.js';
 import { residentMemory } from '../os/process-tree.js';
 import { requestsBefore } from '../os/relay.js';
 import { HeardLoad } from '../upkeep/heard-load.js';
-import { type FromWorker, stuckSignal, type ToWorker, tagged, untagged } from './messages.js';
+import { HangWatch } from './hang-watch.js';
+import { type FromWorker, type ToWorker, tagged, untagged } from './messages.js';
 
 export type Stage = 'starting' | 'ready' | 'draining' | 'gone';
 
@@ -29,7 +31,7 @@ export interface WorkerOptions {
   readonly events: Events;
   /** Milliseconds that it may take until it is ready. */
   readonly bootMs: number;
-  /** Milliseconds after which its watchdog ends it. */
+  /** Milliseconds for which its event loop may be blocked; 0 where it is not watched from here. */
   readonly hangMs: number;
   /** It tells how loaded it is. */
   readonly isMeasured: boolean;
@@ -65,7 +67,9 @@ export class WorkerHandle {
   readonly #leash: Leash | undefined;
   readonly #box: FlightBox | undefined;
   readonly #quarantine: Quarantine;
-  readonly #hangMs: number;
+  readonly #hang: HangWatch | undefined;
+  /** It has said itself in which code it is blocked. */
+  #hasReported = false;
   readonly #beware = (watched: Watched): void => this.#say({ type: 'beware', watched });
   readonly #events: Events;
   /** By the numbers of the connections that were given: who waits for an answer, and who for their ends. */
@@ -99,7 +103,10 @@ export class WorkerHandle {
     hangMs,
     isMeasured,
   }: WorkerOptions) {
-    this.#hangMs = hangMs;
+    this.#hang =
+      box && hangMs > 0
+        ? new HangWatch(pid, new HeartbeatFile(box.heartbeat), hangMs, () => child.kill('SIGKILL'))
+        : undefined;
     this.id = id;
     this.generation = generation;
     this.pid = pid;
@@ -112,7 +119,7 @@ export class WorkerHandle {
     this.ready = this.#becomesReady(bootMs, isMeasured);
     this.ready.catch(() => {}); // also when nobody waits for it
     this.exit = this.#ending();
-    if (box) {
+    if (box && box.plan.regions > 0) {
       const { watched } = quarantine;
       if (watched.suspects.length + watched.refused.length > 0) this.#beware(watched);
       quarantine.on('change', this.#beware);
@@ -266,6 +273,7 @@ export class WorkerHandle {
         ready: () => {
           clearTimeout(late);
           this.#readyAt = performance.now();
+          this.#hang?.begin();
           if (isMeasured) this.#load.expect();
           if (this.#stage === 'starting') this.#stage = 'ready';
           this.#events.tell({ event: 'worker-started', worker: this.id, pid: this.pid, generation: this.generation });
@@ -291,6 +299,7 @@ export class WorkerHandle {
         idle: ({ ms }) => this.#onIdle?.(ms),
         reopened: ({ failure }) => this.#onReopened?.(failure),
         event: ({ event }) => {
+          if (event?.event === 'hung' && event.tid === 0) this.#hasReported = true;
           if (Object.hasOwn(wording, event?.event)) this.#events.tell(event);
         },
       };
@@ -317,10 +326,7 @@ export class WorkerHandle {
         clearTimeout(this.#killing);
         this.#leash?.release();
         this.#quarantine.off('change', this.#beware);
-        if (signal === stuckSignal) {
-          const { pid } = this;
-          this.#events.tell({ event: 'hung', pid, stillMs: this.#hangMs, stack: [], requests: [] });
-        }
+        this.#tellOfHang();
         this.#tellOfRequests(wanted);
         // What it had not accepted is still ours to place; what it had is lost.
         const accepted = [...this.#ends].filter(([id]) => !this.#answers.has(id));
@@ -331,6 +337,15 @@ export class WorkerHandle {
       };
       void this.#gone.then(gone);
     });
+  }
+
+  /** Where it could not say itself that it was blocked. */
+  #tellOfHang(): void {
+    this.#hang?.end();
+    const { pid } = this;
+    const stillMs = this.#hang?.blockedMs;
+    if (stillMs === undefined || this.#hasReported) return;
+    this.#events.tell({ event: 'hung', pid, stillMs, stack: [], requests: [] });
   }
 
   /** Of those that it was at. */

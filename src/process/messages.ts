@@ -44,9 +44,6 @@ export type FromWorker =
   | { type: 'reopened'; failure?: string }
   | { type: 'event'; event: WorkerEvent & WorkerIdentity };
 
-/** By which a watchdog ends a process that is stuck where it cannot be asked. Nobody else sends it. */
-export const stuckSignal = 'SIGVTALRM';
-
 const tag = 'mpserve';
 
 export interface Tagged<M> {

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Limits } from '../config/config.js';
 import type { Accept } from '../config/model.js';
 import type { Box } from '../flight/berths.js';
+import type { HeartbeatPlace } from '../hang/heartbeat.js';
 import type { Destination } from '../log/destination.js';
 import type { Relay } from '../os/relay.js';
 import type { Wear } from '../upkeep/recycler.js';
@@ -53,6 +54,8 @@ export interface WorkerSettings {
   readonly readyPath: string | undefined;
   /** Where it keeps record of the requests that it is at; undefined for nowhere. */
   readonly flights: Box | undefined;
+  /** Where it has its heartbeat, if its supervisor watches its event loop. */
+  readonly heartbeat: HeartbeatPlace | undefined;
   /** An event loop that has not turned for so long is ended (milliseconds); 0 is never. */
   readonly hangTimeout: number;
   /** It tells what its answers are like. */

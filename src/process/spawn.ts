@@ -5,6 +5,7 @@ import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import { FlightBox } from '../flight/box.js';
 import type { Quarantine } from '../flight/quarantine.js';
+import { isDebugged } from '../hang/heartbeat.js';
 import type { Destination } from '../log/destination.js';
 import { createLeash, type Leash } from '../os/leash.js';
 import type { Relay } from '../os/relay.js';
@@ -22,7 +23,7 @@ export const askAgain = 500;
 export interface SpawnOptions {
   readonly settings: Omit<
     WorkerSettings,
-    'worker' | 'generation' | 'isHeir' | 'maxConnections' | 'listen' | 'accessLog' | 'flights' | 'relay'
+    'worker' | 'generation' | 'isHeir' | 'maxConnections' | 'listen' | 'accessLog' | 'flights' | 'heartbeat' | 'relay'
   >;
   /** Which requests workers should beware of. */
   readonly quarantine: Quarantine;
@@ -68,9 +69,12 @@ export function spawn(
   const { accessLog, captureOutput, events, listen, quarantine, keepsRecord, relay } = options;
   const output = captureOutput ? 'pipe' : options.isDaemon ? 'ignore' : 'inherit';
   const leash = refusable(createLeash);
-  const box = keepsRecord
-    ? refusable(() => new FlightBox(loopsOf(options.settings, maxConnections)), leash)
-    : undefined;
+  const execArgv = [...process.execArgv, ...options.nodeArg];
+  const { executor, hangTimeout: hangMs } = options.settings;
+  // Threads are watched by the process around them, which runs none of the app.
+  const isWatched = hangMs > 0 && executor === 'inline' && !isDebugged(execArgv);
+  const loops = keepsRecord ? loopsOf(options.settings, maxConnections) : 0;
+  const box = keepsRecord || isWatched ? refusable(() => new FlightBox(loops), leash) : undefined;
   const takesLines = typeof accessLog === 'function';
   const settings: WorkerSettings = {
     ...options.settings,
@@ -85,7 +89,8 @@ export function spawn(
       seats: seatsPlace,
       ...(relay.moves !== undefined && { moves: movesPlace }),
     },
-    flights: box && { fd: boxPlace, plan: box.plan },
+    flights: keepsRecord && box ? { fd: boxPlace, plan: box.plan } : undefined,
+    heartbeat: isWatched && box ? { ...box.heartbeat, fd: boxPlace } : undefined,
     accessLog: accessLog && { fd: accessLogPlace, whole: takesLines ? wholeInOwnPipe : accessLog.whole },
   };
   const start = () =>
@@ -93,7 +98,7 @@ export function spawn(
       // A group of its own: Ctrl-C on the terminal is for the supervisor, which then ends its workers in order.
       detached: true,
       ...options.owner,
-      execArgv: [...process.execArgv, ...options.nodeArg],
+      execArgv,
       // As other application servers do: without it Express, for one, shows stacks to clients.
       env: { NODE_ENV: 'production', ...process.env, [settingsVariable]: JSON.stringify(settings) },
       stdio: [
@@ -121,7 +126,7 @@ export function spawn(
   if (takesLines) readLines(child.stdio[accessLogPlace], accessLog);
   const { pid } = child;
   const isMeasured = options.settings.measure !== undefined;
-  const { bootTimeout, readyPath, hangTimeout: hangMs } = options.settings;
+  const { bootTimeout, readyPath } = options.settings;
   // To load, and then to be ready.
   const bootMs = readyPath === undefined ? bootTimeout : 2 * bootTimeout;
   for (const stream of ['stdout', 'stderr'] as const) {
@@ -137,7 +142,7 @@ export function spawn(
     quarantine,
     events,
     bootMs,
-    hangMs,
+    hangMs: isWatched ? hangMs : 0,
     isMeasured,
   });
   if (options.settings.once) {

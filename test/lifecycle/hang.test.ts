@@ -97,3 +97,61 @@ test.concurrent('who is busy, but turns, is left alone', async () => {
   for (let i = 0; i < 6; i++) expect((await wire.ask('GET /busy')).status).toBe(200);
   expect(server.lines.filter(({ event }) => event === 'hung')).toEqual([]);
 });
+
+test.concurrent('a regular expression that backtracks for ever is named, too', async () => {
+  await using server = await startServer({ app: fixture('hanging.cjs'), args: ['--workers', '1', ...args] });
+  using wire = await connect(server.url);
+  await wire.request('GET /regexp');
+  const { stack } = await server.waitFor('the hang to be found', ({ event }) => event === 'hung');
+  expect((stack as string[]).some((frame) => /^matchForEver \(\/.*hanging\.cjs:\d+:\d+\)$/.test(frame))).toBe(true);
+});
+
+test.concurrent('a worker that hangs without a connection is found', async () => {
+  await using server = await startServer({
+    app: fixture('hanging.cjs'),
+    env: { SPIN_WHEN_IDLE: '1' },
+    args: ['--workers', '1', ...args],
+  });
+  // Its supervisor is told that it is blocked by its heartbeat alone.
+  const { stack, requests } = await server.waitFor('the hang to be found', ({ event }) => event === 'hung');
+  expect((stack as string[])[0]).toMatch(/^spinForEver /);
+  expect(requests).toEqual([]);
+});
+
+test.concurrent('an app that handles SIGUSR1 itself is ended, without its stack', async () => {
+  const env = { HANDLE_SIGUSR1: '1' };
+  await using server = await startServer({ app: fixture('hanging.cjs'), env, args: ['--workers', '1', ...args] });
+  using wire = await connect(server.url);
+  await wire.request('GET /spin');
+  expect(await server.waitFor('the hang to be found', ({ event }) => event === 'hung')).toMatchObject({ stack: [] });
+  await server.waitFor('its end', ({ event }) => event === 'worker-died');
+});
+
+test.concurrent('a worker that an operator has stopped is not blocked', async () => {
+  await using server = await startServer({ app: fixture('hanging.cjs'), args: ['--workers', '2', ...args] });
+  const [stopped = 0, other] = server.workers();
+  process.kill(stopped, 'SIGSTOP');
+  try {
+    // By the time that one which hangs later has been found, this one would have been, too.
+    using wire = await connect(server.url);
+    await wire.request('GET /spin');
+    expect(await server.waitFor('the hang to be found', ({ event }) => event === 'hung')).toMatchObject({ pid: other });
+    await server.waitFor('its replacement', ({ event, pid }) => event === 'worker-died' && pid === other);
+    using again = await connect(server.url);
+    await again.request('GET /spin');
+    await eventually('another hang', () => server.lines.filter(({ event }) => event === 'hung').length === 2);
+    expect(server.lines.some(({ event, pid }) => event === 'hung' && pid === stopped)).toBe(false);
+  } finally {
+    process.kill(stopped, 'SIGCONT');
+  }
+});
+
+test.concurrent('a worker that an operator debugs may stand still', async () => {
+  await using server = await startServer({ app: fixture('hanging.cjs'), args: ['--workers', '1', ...args] });
+  const [worker = 0] = server.workers();
+  process.kill(worker, 'SIGUSR1');
+  await eventually('its inspector', () => server.stderr.includes('Debugger listening on ws://127.0.0.1:'));
+  using wire = await connect(server.url);
+  expect((await wire.ask(`GET /work?${4 * hangMs}`)).status).toBe(200);
+  expect(server.lines.filter(({ event }) => event === 'hung')).toEqual([]);
+});

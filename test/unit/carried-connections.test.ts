@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { Activity } from '../../src/activity.ts';
 import type { App } from '../../src/app/app.ts';
 import type { Limits } from '../../src/config/config.ts';
 import { Acceptor } from '../../src/os/acceptor.ts';
@@ -95,6 +96,7 @@ class House {
       relay: this.#relay,
       identity: { pid: process.pid, tid: 0 },
       tell: ({ event }) => void this.told.push(event),
+      activity: new Activity(),
     });
     this.#pipelines.push(pipeline);
     const acceptor = new Acceptor({

@@ -1,0 +1,42 @@
+// `node bench/idle.js`: how often an idle server wakes up, after it has served and come to rest. Counted over all threads
+// of the process tree; each wake-up keeps a processor from its deeper sleep.
+import { setTimeout as pause } from 'node:timers/promises';
+import { wakeUpsOfTree } from '../dist/os/process-tree.js';
+import { send } from './load.js';
+import { baseline, isMain, mpserve, start } from './server.js';
+
+/** By then V8 has tidied up after the load, in several steps. */
+const settleMs = 45_000;
+const seconds = 20;
+
+const row = (workers, asked) => ({
+  name: `idle-${workers}`,
+  title: `idle prefork, ${workers} workers`,
+  unit: 'wake-ups/s',
+  asked,
+  measure: () => wakeUpsWhenIdle(mpserve('--model', 'prefork', '--workers', `${workers}`)),
+});
+export const idleRows = [row(2, 1), row(8, 2)];
+
+/** @returns the wake-ups a second */
+async function wakeUpsWhenIdle(command) {
+  const server = await start(command);
+  try {
+    await send(server, 2000);
+    await pause(settleMs);
+    const before = wakeUpsOfTree(server.pid);
+    await pause(seconds * 1000);
+    return (wakeUpsOfTree(server.pid) - before) / seconds;
+  } finally {
+    await server.stop();
+  }
+}
+
+if (isMain(import.meta.url)) {
+  console.log(`bare node:http: ${(await wakeUpsWhenIdle(baseline('bare'))).toFixed(2)} wake-ups/s`);
+  for (const { title, unit, asked, measure } of idleRows) {
+    const count = await measure();
+    console.log(`${title}: ${count.toFixed(2)} ${unit}, asked: at most ${asked} (Node ${process.version})`);
+    if (count > asked) process.exitCode = 1;
+  }
+}

@@ -1,0 +1,54 @@
+// `node bench/memory.js`: the memory of eight Express workers after two seconds of load, beside that of node:cluster with
+// eight. Proportional set size (proc(5)) of the whole process tree, the supervisor included; each round starts both anew.
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import autocannon from 'autocannon';
+import { median } from '../dist/bench/summary.js';
+import { memoryOfTree } from '../dist/os/process-tree.js';
+import { baseline, isMain, serving, start } from './server.js';
+
+const seconds = 2;
+const app = path.join(path.dirname(fileURLToPath(import.meta.url)), 'apps/express.cjs');
+const sides = {
+  mpserve: serving(app, '--model', 'prefork', '--workers', '8'),
+  cluster: baseline('cluster-express'),
+};
+
+export const memoryRow = {
+  name: 'express-memory',
+  title: '8 Express workers after 2 s of load, proportional memory, beside node:cluster',
+  unit: 'MB',
+  asked: 1.1,
+  measure,
+};
+
+/** @returns the ratio of the medians, and the megabytes of each round by side */
+async function measure(rounds = 5) {
+  process.env.NODE_ENV = 'production'; // as mpserve has it
+  const figures = { mpserve: [], cluster: [] };
+  for (let round = 1; round <= rounds; round++) {
+    const names = Object.keys(sides);
+    for (const name of round % 2 ? names : names.reverse()) figures[name].push(await memoryAfterLoad(sides[name]));
+  }
+  return { ratio: median(figures.mpserve) / median(figures.cluster), figures };
+}
+
+async function memoryAfterLoad(command) {
+  const server = await start(command);
+  try {
+    const result = await autocannon({ url: `http://127.0.0.1:${server.port}/`, connections: 64, duration: seconds });
+    if (result.non2xx > 0 || result['2xx'] === 0) throw new Error(`answered wrongly: ${command.join(' ')}`);
+    return memoryOfTree(server.pid) / 1e6;
+  } finally {
+    await server.stop();
+  }
+}
+
+if (isMain(import.meta.url)) {
+  const { ratio, figures } = await measure();
+  for (const [name, values] of Object.entries(figures)) {
+    console.log(`${name}: ${median(values).toFixed(1)} MB (${values.map((value) => value.toFixed(1)).join(', ')})`);
+  }
+  console.log(`ratio ${ratio.toFixed(2)}, asked: at most ${memoryRow.asked} (Node ${process.version})`);
+  process.exitCode = ratio <= memoryRow.asked ? 0 : 1;
+}
