@@ -142,6 +142,8 @@ interface Import {
   readonly to: string;
   /** Nothing of it is left when the program runs. */
   readonly isType: boolean;
+  /** Loaded only when the program gets there. */
+  readonly isLater: boolean;
 }
 
 const statement = /^(?:import|export)\s+(type\s+)?(?:[\w$*{},\s]+?\sfrom\s+)?'([^']+)'/gm;
@@ -156,7 +158,7 @@ const imports: readonly Import[] = files.flatMap((from) => {
   return [statement, expression].flatMap((shape) =>
     [...text.matchAll(shape)].map(([, type, name = '']) => {
       const to = name.startsWith('.') ? path.join(path.dirname(from), name).replace(/\.js$/, '') : name;
-      return { from, to, isType: type !== undefined };
+      return { from, to, isType: type !== undefined, isLater: shape === expression };
     }),
   );
 });
@@ -172,6 +174,15 @@ function reach(root: string): Set<string> {
     for (const { from, to, isType } of inside) if (from === file && !isType) reached.add(to);
   }
   return reached;
+}
+
+/** All that is loaded before any of `roots` has done anything: files, packages and modules of Node. */
+function loadedBy(...roots: readonly string[]): string[] {
+  const loaded = new Set(roots);
+  for (const file of loaded) {
+    for (const { from, to, isType, isLater } of imports) if (from === file && !isType && !isLater) loaded.add(to);
+  }
+  return [...loaded];
 }
 
 describe('the parts of the server', () => {
@@ -222,6 +233,16 @@ test('the supervisor loads nothing of what runs an app', () => {
   expect(
     loaded.filter((file) => ['app', 'pipeline', 'executor', 'process/entry'].some((place) => isIn(place, file))),
   ).toEqual([]);
+});
+
+test('mpserve ctl loads nothing of the server, no package, and no HTTP', () => {
+  const loaded = loadedBy('cli/main', 'cli/ctl');
+  expect(loaded).toEqual(expect.arrayContaining(['control/client', 'config/load', 'strategies/prefork']));
+  const server = ['supervisor', 'strategies/create', 'strategies/pooled', 'strategies/ppc', 'process', 'log/logger'];
+  expect(loaded.filter((file) => server.some((place) => isIn(place, file)))).toEqual([]);
+  const packages = loaded.filter((name) => !files.includes(name) && !name.startsWith('node:'));
+  expect(packages).toEqual([]);
+  expect(loaded.filter((name) => /^node:(http|child_process|worker_threads|crypto)$/.test(name))).toEqual([]);
 });
 
 test.each(['process/entry', 'executor/thread-entry'])('%s loads nothing of the supervisor', (root) => {

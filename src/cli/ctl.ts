@@ -142,7 +142,7 @@ function statusText(status: Status): string {
       ? [['scaled', `${scaled.at}: from ${scaled.from} to ${scaled.to} ${scaled.unit}, ${scaled.reason}`]]
       : []),
     ['generation', String(generation)],
-    ['requests', requests.toLocaleString('en')],
+    ['requests', grouped(requests)],
     ['up', `${span(uptimeMs)}, pid ${pid}`],
     ...(last
       ? [
@@ -168,7 +168,7 @@ function workersText(workers: readonly WorkerStatus[]): string {
     String(generation),
     stage,
     readyMs === undefined ? '–' : span(readyMs),
-    requests.toLocaleString('en'),
+    grouped(requests),
     load === undefined ? '–' : `${Math.round(load * 100)} %`,
     memoryBytes === undefined ? '–' : `${Math.round(memoryBytes / 1e6)} MB`,
     cpuSeconds === undefined ? '–' : `${cpuSeconds.toFixed(1)} s`,
@@ -198,6 +198,11 @@ function aligned(rows: readonly (readonly string[])[]): string {
         .trimEnd(),
     )
     .join('\n');
+}
+
+/** `1,234,567`. By hand, because `toLocaleString` loads ICU's data for numbers, which takes 12 ms. */
+function grouped(count: number): string {
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
 /** `3 d 4 h`, `5 min 2 s`. */

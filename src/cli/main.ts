@@ -8,7 +8,6 @@ import { listOptions, optionTable } from '../config/options.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { allowance } from '../os/cgroup.js';
 import { models } from '../strategies/index.js';
-import { declineHeritage } from '../supervisor/heritage.js';
 import { type Command, commands } from './commands.js';
 import { complain } from './complain.js';
 
@@ -25,7 +24,8 @@ export async function main(argv: readonly string[] = process.argv.slice(2)): Pro
     process.exitCode = await run(argv);
   } catch (error) {
     if (!(error instanceof StartupError)) throw error;
-    declineHeritage(error.message);
+    // Loaded for this alone: a command that starts no server needs nothing of it.
+    (await import('../supervisor/heritage.js')).declineHeritage(error.message);
     complain(error.message, wantsStack(argv) ? error : undefined);
     process.exitCode = error.exitCode;
   }

@@ -1,5 +1,5 @@
 // Where to listen: `host:port`, `[v6]:port` or `unix:path`, as a value. Opens nothing and asks no name server.
-import { isIP, isIPv4, isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 as matchesIPv6 } from 'node:net';
 import type { Reading } from './kind.js';
 
 export type Address =
@@ -37,7 +37,12 @@ export function readAddress(text: string): Reading<Address> {
 /** As `readAddress` reads it: `127.0.0.1:80`, `[::1]:80`, `unix:/run/app.sock`. */
 export function formatAddress(address: Address): string {
   if (address.kind === 'unix') return `unix:${address.path}`;
-  return `${isIP(address.host) === 6 ? `[${address.host}]` : address.host}:${address.port}`;
+  return `${isIPv6(address.host) ? `[${address.host}]` : address.host}:${address.port}`;
+}
+
+/** As `isIPv6` of `node:net`, but compiles Node's regular expression, which takes 3 to 17 ms, only for what may match. */
+export function isIPv6(text: string): boolean {
+  return text.indexOf(':') !== text.lastIndexOf(':') && matchesIPv6(text);
 }
 
 /** A name of digits and dots alone is a mistyped IPv4 address. */

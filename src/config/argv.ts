@@ -1,9 +1,11 @@
-// The command line, taken apart by yargs-parser as the option table says. Checks which flags there are and that
-// they have values, never what the values are. (Importing yargs itself costs as much as starting Node does.)
-import parse from 'yargs-parser';
+// The command line, taken apart as the option table says: by `plain-argv.ts`, or where that is not enough by yargs-parser.
+// Checks which flags there are and that they have values, never what the values are. (Importing yargs itself costs as
+// much as starting Node does.)
+import type { Options } from 'yargs-parser';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Kind } from './kind.js';
 import { didYouMean } from './nearest.js';
+import { type Parsed, readPlain } from './plain-argv.js';
 
 /** A flag without a value that is no option of the server: `--help`. */
 export interface Switch {
@@ -49,22 +51,22 @@ export async function readArguments(
   const valued = flags.filter((option) => option.kind.metavar).map((option) => option.flag);
   const boolean = flags.filter((option) => !option.kind.metavar).map((option) => option.flag);
   const plain = switches.map(({ flag }) => flag);
+  const repeatable = flags.filter((option) => option.kind.repeatable).map((option) => option.flag);
   // A number is no flag, whatever stands before it: `ctl scale -1`. The value of a flag stays with its flag.
   const isNumber = (word: string, i: number): boolean =>
     /^-\d+$/.test(word) && !valued.includes((argv[i - 1] ?? '').replace(/^--/, ''));
-  const { argv: parsed, error } = parse.detailed(
-    argv.filter((word, i) => !isNumber(word, i)),
-    {
+  const rest = argv.filter((word, i) => !isNumber(word, i));
+  const sets = { valued: new Set(valued), repeatable: new Set(repeatable), boolean: new Set([...boolean, ...plain]) };
+  const parsed =
+    readPlain(rest, sets) ??
+    (await parseAny(rest, {
       string: valued,
       boolean: [...boolean, ...plain],
-      array: flags.filter((option) => option.kind.repeatable).map((option) => option.flag),
+      array: repeatable,
       narg: Object.fromEntries(valued.map((flag) => [flag, 1])),
       alias: Object.fromEntries(switches.map(({ flag, alias }) => [flag, alias ?? []])),
       configuration: parserConfiguration,
-    },
-  );
-  const missing = error && /: (.*)$/.exec(error.message)?.[1];
-  if (missing) throw wrong(`--${missing} needs a value; write --${missing}=VALUE`);
+    }));
   const known = new Set([...valued, ...boolean, ...plain, ...switches.map(({ alias }) => alias)]);
   for (const [name, value] of Object.entries(parsed)) {
     if (name === '_') continue;
@@ -84,8 +86,17 @@ export async function readArguments(
     }
     values[key] = value;
   }
-  const words = [...parsed._.map(String), ...argv.filter(isNumber)];
+  const words = [...parsed._, ...argv.filter(isNumber)];
   return { words, values, switches: new Set(plain.filter((flag) => parsed[flag] === true)) };
+}
+
+/** @throws StartupError for a flag that lacks its value */
+async function parseAny(argv: readonly string[], options: Options): Promise<Parsed> {
+  const { default: parse } = await import('yargs-parser');
+  const { argv: parsed, error } = parse.detailed([...argv], options);
+  const missing = error && /: (.*)$/.exec(error.message)?.[1];
+  if (missing) throw wrong(`--${missing} needs a value; write --${missing}=VALUE`);
+  return { ...parsed, _: parsed._.map(String) };
 }
 
 async function unknownFlag(name: string, negated: boolean, argv: readonly string[], known: Set<string | undefined>) {

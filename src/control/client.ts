@@ -1,5 +1,6 @@
-// The operator's side of the control socket. It prints nothing.
-import { request as send } from 'node:http';
+// The operator's side of the control socket. It prints nothing. It speaks HTTP/1.0 on a plain socket, because Node's
+// client costs half of what `mpserve ctl status` may take: an answer of HTTP/1.0 is a head, and all bytes up to the end.
+import { connect } from 'node:net';
 import { type Action, type Outcome, type Progress, type Request, streamType } from './protocol.js';
 
 /** Nobody answers on the control socket, or not as a server of ours. */
@@ -19,7 +20,7 @@ const patience = 5000;
 /** `GET /<what>`. @throws Unreachable */
 export async function ask<T>(socketPath: string, what: string): Promise<T> {
   const lines: string[] = [];
-  await talk(socketPath, { method: 'GET', path: `/${what}`, timeout: patience }, '', (line) => lines.push(line));
+  await talk(socketPath, `GET /${what}`, [], '', (line) => lines.push(line), patience);
   return parse(lines.join('\n')) as T;
 }
 
@@ -31,8 +32,7 @@ export async function act(
   onProgress: (words: string) => void,
 ): Promise<Outcome> {
   let outcome: Outcome | undefined;
-  const options = { method: 'POST', path: `/${action}`, headers: { accept: streamType } };
-  await talk(socketPath, options, JSON.stringify(request), (line) => {
+  await talk(socketPath, `POST /${action}`, [`accept: ${streamType}`], JSON.stringify(request), (line) => {
     const message = parse(line) as Progress | Outcome;
     if ('progress' in message) onProgress(message.progress);
     else outcome = message;
@@ -41,47 +41,77 @@ export async function act(
   return outcome;
 }
 
-interface Options {
-  readonly method: string;
-  readonly path: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly timeout?: number;
-}
-
+/**
+ * Sends a request, and calls `onLine` for each line of the body of its answer. Settles when the server has closed the
+ * connection. @param idleMs without a byte after which to give up; 0 is never
+ */
 function talk(
   socketPath: string,
-  { headers = {}, ...options }: Options,
+  target: string,
+  headers: readonly string[],
   body: string,
   onLine: (line: string) => void,
+  idleMs = 0,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const failed = (error: NodeJS.ErrnoException) => reject(new Unreachable(error.message, error.code));
-    // Without an agent: Node's own gives up on a connection that is quiet for five seconds, as a long reload is.
-    const request = send({ socketPath, agent: false, ...options, headers: { ...headers } }, (response) => {
-      let rest = '';
-      response.setEncoding('utf8');
-      response.on('data', (text: string) => {
-        const lines = (rest + text).split('\n');
-        rest = lines.pop() ?? '';
-        try {
-          for (const line of lines) onLine(line);
-        } catch (error) {
-          request.destroy(error as Error);
-        }
-      });
-      response.on('error', failed);
-      response.on('end', resolve);
+    const failed = ({ message, code }: NodeJS.ErrnoException) => reject(new Unreachable(message, code));
+    const answer = new Answer(onLine);
+    const socket = connect(socketPath);
+    socket.setEncoding('utf8').on('data', (text: string) => {
+      try {
+        answer.take(text);
+      } catch (error) {
+        socket.destroy(error as Error);
+      }
     });
-    request.on('timeout', () => request.destroy(new Error(`no answer within ${patience / 1000} s`)));
-    request.on('error', failed);
-    request.end(body);
+    socket.on('error', failed);
+    socket.on('end', () => (answer.hasBegun ? resolve() : failed(new Error('it closed the connection unanswered'))));
+    socket.setTimeout(idleMs, () => socket.destroy(new Error(`no answer within ${idleMs / 1000} s`)));
+    // Not `end`: a server of HTTP takes that for a client that has gone.
+    socket.write(
+      [`${target} HTTP/1.0`, `content-length: ${Buffer.byteLength(body)}`, ...headers, '', body].join('\r\n'),
+    );
   });
 }
+
+/** Of HTTP/1.0: a head, and a body that lasts until the connection is closed. */
+class Answer {
+  readonly #onLine: (line: string) => void;
+  #rest = '';
+  /** Its head is complete. */
+  hasBegun = false;
+
+  constructor(onLine: (line: string) => void) {
+    this.#onLine = onLine;
+  }
+
+  take(text: string): void {
+    this.#rest += text;
+    if (!this.hasBegun) {
+      if (!isStartOf(this.#rest)) throw new Error(foreign);
+      const end = this.#rest.indexOf('\r\n\r\n');
+      if (end < 0) return;
+      this.hasBegun = true;
+      this.#rest = this.#rest.slice(end + 4);
+    }
+    const lines = this.#rest.split('\n');
+    this.#rest = lines.pop() ?? '';
+    for (const line of lines) this.#onLine(line);
+  }
+}
+
+const protocol = 'HTTP/1.';
+
+function isStartOf(text: string): boolean {
+  return text.startsWith(protocol.slice(0, text.length));
+}
+
+const foreign = 'what answers is no control socket of mpserve';
 
 function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new Error('what answers is no control socket of mpserve');
+    throw new Unreachable(foreign, undefined);
   }
 }

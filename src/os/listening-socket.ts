@@ -1,9 +1,8 @@
 // A listening socket that Node does not poll: the kernel queues clients on it while nobody accepts, through
 // boots and crashes of the workers. Node's own `net.Server` would begin to accept at once (tcp(7), unix(7)).
 
-import { isIPv6 } from 'node:net';
 import { platform } from 'node:process';
-import type { Address } from '../config/address.js';
+import { type Address, isIPv6 } from '../config/address.js';
 import { closeDescriptor, closeOnExec } from './descriptor.js';
 import { checked, libc } from './libc.js';
 

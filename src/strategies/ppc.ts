@@ -13,7 +13,7 @@ import { boot } from '../process/boot.js';
 import { reopenAll, type WorkerHandle } from '../process/handle.js';
 import { askAgain, type SpawnOptions, spawn } from '../process/spawn.js';
 import { settleMs } from './settle.js';
-import type { Model, OnProgress, Placement, Strategy, StrategyContext, StrategySnapshot, Trial } from './strategy.js';
+import type { OnProgress, Placement, Strategy, StrategyContext, StrategySnapshot, Trial } from './strategy.js';
 
 /** While a generation is on trial, about so many connections move to it this often (milliseconds). */
 const some = 4;
@@ -29,7 +29,7 @@ interface Manner {
 /** A connection whose child could not be started, or died before it took it, is given to another; so often in all. */
 const tries = 3;
 
-class ProcessPerConnection implements Strategy {
+export class ProcessPerConnection implements Strategy {
   readonly #placementOf: (config: Config) => Placement;
   readonly #children = new Set<WorkerHandle>();
   /** Those among them that have no connection yet. */
@@ -279,19 +279,3 @@ class ProcessPerConnection implements Strategy {
     return child;
   }
 }
-
-export const ppc: Model = {
-  name: 'ppc',
-  summary: 'a process per connection: the best isolation, the dearest connection',
-  accept: [],
-  once: true,
-  spares: true,
-  maxConnections: 256,
-  placement: (_: Config): Placement => ({
-    acceptedBy: 'supervisor',
-    executor: 'inline',
-    threadAccept: 'dispatch',
-    threads: 1,
-  }),
-  strategy: ProcessPerConnection,
-};

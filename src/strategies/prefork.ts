@@ -1,6 +1,5 @@
 // prefork: a pool of processes on one socket. With `shared` all of them accept, with `dispatch` the supervisor
 // accepts and gives each connection to one in turn. Where it comes from: Apache prefork, gunicorn.
-import { Pooled } from './pooled.js';
 import type { Model } from './strategy.js';
 
 export const prefork: Model = {
@@ -15,5 +14,5 @@ export const prefork: Model = {
     threadAccept: 'dispatch',
     threads: 1,
   }),
-  strategy: Pooled,
+  strategy: 'pooled',
 };

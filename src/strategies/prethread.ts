@@ -1,6 +1,5 @@
 // prethread: a pool of threads in one host process. With `shared` the threads accept by themselves, with `dispatch`
 // the host accepts and hands each connection to a thread in turn. Where it comes from: the pre-threaded server.
-import { Pooled } from './pooled.js';
 import type { Model } from './strategy.js';
 
 export const prethread: Model = {
@@ -16,5 +15,5 @@ export const prethread: Model = {
     threadAccept: accept ?? 'shared',
     threads,
   }),
-  strategy: Pooled,
+  strategy: 'pooled',
 };

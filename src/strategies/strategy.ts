@@ -1,4 +1,4 @@
-// What a concurrency model is to the supervisor. Which classes and rows there are stands in `index.ts` alone.
+// What a concurrency model is to the supervisor. Which rows there are stands in `index.ts` alone, which classes in `create.ts`.
 import type { Config } from '../config/config.js';
 import type { ModelFacts } from '../config/model.js';
 import type { Events } from '../events.js';
@@ -78,5 +78,6 @@ export type Placement = Pick<WorkerSettings, 'executor' | 'threadAccept' | 'thre
 /** A row of the table of models. */
 export interface Model extends ModelFacts {
   placement(config: Config): Placement;
-  readonly strategy: new (context: StrategyContext, placementOf: (config: Config) => Placement) => Strategy;
+  /** The name of the class behind it, which `create.ts` knows: who only asks what models there are loads none. */
+  readonly strategy: 'ppc' | 'pooled';
 }

@@ -1,7 +1,7 @@
 // One strategy after the other: the one that serves, and those that it has relieved, which give their connections away
 // and finish what they cannot. To everybody else they are one.
 import { within } from '../clock.js';
-import { createStrategy } from './index.js';
+import { createStrategy } from './create.js';
 import { settleMs } from './settle.js';
 import type { OnProgress, Strategy, StrategyContext, StrategySnapshot, Trial, WorkerSnapshot } from './strategy.js';
 

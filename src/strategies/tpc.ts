@@ -1,6 +1,5 @@
 // tpc: a thread per connection. One host process accepts and starts a thread for each connection, which ends with
 // it. The host is a process of its own so that the supervisor never shares one with the app.
-import { Pooled } from './pooled.js';
 import type { Model } from './strategy.js';
 
 export const tpc: Model = {
@@ -16,5 +15,5 @@ export const tpc: Model = {
     threadAccept: 'dispatch',
     threads: 1,
   }),
-  strategy: Pooled,
+  strategy: 'pooled',
 };

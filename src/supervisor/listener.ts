@@ -1,9 +1,8 @@
 // The listening sockets: opens them for the addresses of the configuration, keeps them for as long as the server
 // lives, and clears away the files of those that have one. Accepts nothing.
-import { lookup } from 'node:dns/promises';
 import { chmodSync, lstatSync, statSync, unlinkSync } from 'node:fs';
-import { type AddressInfo, connect, isIP } from 'node:net';
-import { type Address, formatAddress } from '../config/address.js';
+import { type AddressInfo, connect, isIPv4 } from 'node:net';
+import { type Address, formatAddress, isIPv6 } from '../config/address.js';
 import type { Loaded } from '../config/load.js';
 import { origin } from '../config/source.js';
 import { ExitCode, StartupError } from '../errors.js';
@@ -72,16 +71,17 @@ function inheritedListeners(fds: readonly number[]): Listener[] {
     }
     if (address.kind === 'unix') return listener({ fd, url: formatAddress(address), address: address.path });
     const { host, port } = address;
-    const family = isIP(host) === 6 ? 'IPv6' : 'IPv4';
+    const family = isIPv6(host) ? 'IPv6' : 'IPv4';
     return listener({ fd, url: `http://${formatAddress(address)}`, address: { address: host, family, port } });
   });
 }
 
 async function open(address: Address, backlog: number, socketMode: number): Promise<Listener> {
   if (address.kind === 'unix') return openUnix(address, backlog, socketMode);
-  const host = isIP(address.host) ? address.host : (await lookup(address.host)).address;
+  const { host: name } = address;
+  const host = isIPv4(name) || isIPv6(name) ? name : (await (await import('node:dns/promises')).lookup(name)).address;
   const fd = openListeningSocket({ ...address, host }, backlog);
-  const family = isIP(host) === 6 ? 'IPv6' : 'IPv4';
+  const family = isIPv6(host) ? 'IPv6' : 'IPv4';
   const port = portOf(fd);
   return listener({
     fd,
