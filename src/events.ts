@@ -77,6 +77,8 @@ export type WorkerEvent =
   | { event: 'hung'; tid?: number; stillMs: number; stack: readonly string[]; requests: readonly RequestInFlight[] }
   | { event: 'connection-lost'; reason: string }
   | { event: 'connections-shed'; count: number }
+  /** Messages on the migration channel that no worker of ours sends, since the last such event; the last one's sender. */
+  | { event: 'migration-refused'; count: number; senderPid: number; senderUid: number }
   | { event: 'access-log-failed'; reason: string }
   | { event: 'access-log-resumed'; lost: number };
 
@@ -160,6 +162,11 @@ export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => 
   'connections-shed': [
     'warn',
     (e) => `--max-connections is reached and clients are waiting; closed the ${e.count} slowest idle connection(s)`,
+  ],
+  'migration-refused': [
+    'warn',
+    (e) =>
+      `closed ${e.count} malformed message(s) on the migration channel, the last from process ${e.senderPid} of user ${e.senderUid}`,
   ],
   'access-log-failed': ['error', (e) => `access lines are being lost, as they cannot be written: ${e.reason}`],
   'access-log-resumed': ['warn', (e) => `the access log is written again; ${e.lost} line(s) of it were lost`],

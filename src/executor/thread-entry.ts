@@ -134,6 +134,7 @@ function accept(listen: readonly number[], relay: Relay | undefined): void {
     isShared: true,
     handOver: false,
     serve: runAccepted,
+    onRefused: (count, { pid, uid }) => tell({ event: 'migration-refused', count, senderPid: pid, senderUid: uid }),
     onCrowded: () => executor?.shed(),
     relay,
   });

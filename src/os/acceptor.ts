@@ -3,7 +3,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { now } from '../clock.js';
 import { closeDescriptor, duplicate, isReadable } from './descriptor.js';
-import { offerSeats, type Relay, receive, relayBacklog, takeSeat } from './relay.js';
+import { offerSeats, type Received, type Relay, receive, relayBacklog, type Sender, takeSeat } from './relay.js';
 
 export interface AcceptorOptions {
   /** Descriptors of listening sockets; the acceptor owns them from now on. */
@@ -24,6 +24,8 @@ export interface AcceptorOptions {
   readonly relay?: Relay | undefined;
   /** Take of those only as many as `seats` says, at first none; otherwise any. */
   readonly byOffer?: boolean;
+  /** Told of messages at the relay that none of ours sends, how many since the last time, and of the last sender. */
+  readonly onRefused?: OnRefused;
 }
 
 /**
@@ -41,8 +43,15 @@ const ample = 16;
 /** Who has taken a seat comes until then, if ever (milliseconds): the last byte of its request may still be missing. */
 const lateMs = 3000;
 
+/** Messages that have been begun and not sent; of more the oldest are waited for no longer. */
+const maxUnread = 64;
+/** Messages that are none of ours are told of so often at most (milliseconds). */
+const refusedEveryMs = 60_000;
+
 /** How often a full house looks whether somebody waits outside (milliseconds). */
 const lookEvery = 100;
+
+export type OnRefused = (count: number, sender: Sender) => void;
 
 export class Acceptor {
   readonly #options: AcceptorOptions;
@@ -56,11 +65,11 @@ export class Acceptor {
   #looking: NodeJS.Timeout | undefined;
 
   constructor(options: AcceptorOptions) {
-    const { fds, backlog, handOver, relay, byOffer = false } = options;
+    const { fds, backlog, handOver, relay, onRefused, byOffer = false } = options;
     this.#options = options;
     this.#doors = fds.map((fd) => new Door(fd, backlog, handOver, this.#accept));
     if (!relay) return;
-    this.#reception = new Reception(relay, byOffer ? 0 : ample, handOver, this.#accept);
+    this.#reception = new Reception(relay, byOffer ? 0 : ample, handOver, this.#accept, onRefused);
   }
 
   /** So many connections that others give away could be served well now. Only with `byOffer`. */
@@ -195,11 +204,28 @@ class Reception {
   /** Letters in which there is nothing yet: each a function that waits no longer. */
   readonly #unread = new Set<() => void>();
 
+  readonly #onRefused: OnRefused | undefined;
+  /** Messages that none of ours sends, since they were last told of. */
+  #refused = 0;
+  #refusedToldAt = Number.NEGATIVE_INFINITY;
+
   /** @param standing seats that it always keeps offered; 0 where `seats` says how many */
-  constructor(relay: Relay, standing: number, isPaused: boolean, onConnection: (socket: Socket) => void) {
+  constructor(
+    relay: Relay,
+    standing: number,
+    isPaused: boolean,
+    onConnection: (socket: Socket) => void,
+    onRefused: OnRefused | undefined,
+  ) {
     this.#relay = relay;
     this.#wanted = standing;
-    const take = (socket: Socket | undefined): void => {
+    this.#onRefused = onRefused;
+    const take = (received: Received): void => {
+      if (received !== 'nothing' && 'refused' in received) {
+        this.#refuse(received.refused);
+        return;
+      }
+      const socket = received === 'nothing' ? undefined : received.socket;
       if (this.#late > 0) this.#late--;
       else this.#offered = Math.max(0, this.#offered - 1);
       // Whoever took a seat and could not send is still there, and so is what the seat was for.
@@ -208,10 +234,14 @@ class Reception {
       if (socket) onConnection(socket);
     };
     this.#door = new Door(relay.fd, relayBacklog, true, (letter) => {
-      const conclude = receive(relay, letter, isPaused, take);
+      const conclude = receive(letter, isPaused, take);
       if (letter.destroyed) return;
       this.#unread.add(conclude);
       letter.once('close', () => this.#unread.delete(conclude));
+      if (this.#unread.size <= maxUnread) return;
+      const [oldest] = this.#unread;
+      this.#unread.delete(oldest as () => void);
+      oldest?.();
     });
   }
 
@@ -251,6 +281,15 @@ class Reception {
       this.#offered += missing;
     }
     for (; this.#offered > wanted; this.#offered--) if (!takeSeat(this.#relay)) this.#expectLate();
+  }
+
+  /** No seat was taken for it. */
+  #refuse(sender: Sender): void {
+    this.#refused++;
+    if (now() - this.#refusedToldAt < refusedEveryMs) return;
+    this.#refusedToldAt = now();
+    this.#onRefused?.(this.#refused, sender);
+    this.#refused = 0;
   }
 
   #expectLate(): void {

@@ -6,6 +6,10 @@ import { checked, libc } from './libc.js';
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
+/** socket(7), as on Linux. */
+const SOL_SOCKET = 1;
+const SO_TYPE = 3;
+const SO_ACCEPTCONN = 30;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const POLLIN = 1;
@@ -68,6 +72,19 @@ export function unblocking(fd: number): number {
   } catch {
     return fd; // closed, or it belongs to another user
   }
+}
+
+/** Whether it is a stream socket that does not listen; only on Linux. */
+export function isConnection(fd: number): boolean {
+  return optionOf(fd, SO_TYPE) === SOCK_STREAM && optionOf(fd, SO_ACCEPTCONN) === 0;
+}
+
+/** undefined for what is no socket. */
+function optionOf(fd: number, option: number): number | undefined {
+  const value = Buffer.alloc(4);
+  const size = Buffer.alloc(4);
+  size.writeUInt32LE(value.length);
+  return libc().getsockopt(fd, SOL_SOCKET, option, value, size) < 0 ? undefined : value.readInt32LE();
 }
 
 export function closeOnExec(fd: number): void {

@@ -6,6 +6,7 @@ import { getSystemErrorName } from 'node:util';
 interface Libc {
   socket(domain: number, type: number, protocol: number): number;
   setsockopt(fd: number, level: number, option: number, value: Buffer, length: number): number;
+  getsockopt(fd: number, level: number, option: number, value: Buffer, length: Buffer): number;
   bind(fd: number, address: Buffer, length: number): number;
   listen(fd: number, backlog: number): number;
   connect(fd: number, address: Buffer, length: number): number;
@@ -64,6 +65,7 @@ function load(): Libc {
   return {
     socket: library.func('int socket(int, int, int)'),
     setsockopt: library.func('int setsockopt(int, int, int, const void*, uint32_t)'),
+    getsockopt: library.func('int getsockopt(int, int, int, void*, void*)'),
     bind: library.func('int bind(int, const void*, uint32_t)'),
     listen: library.func('int listen(int, int)'),
     connect: library.func('int connect(int, const void*, uint32_t)'),

@@ -1,11 +1,14 @@
-// Where connections change hands, between workers, threads and whole servers: a listening Unix socket without a file
-// (unix(7), "abstract"). Who gives a connection away connects to it and sends the descriptor (SCM_RIGHTS, cmsg(3)); who
-// takes connections accepts there, as at any other door. What is on its way waits in the kernel and dies with nobody.
+// Where connections change hands, between workers, threads and whole servers: a listening Unix socket that has no name
+// any more, so that only a process that has inherited its descriptors can connect to it. A worker that gives a connection
+// away connects and sends the descriptor (SCM_RIGHTS, cmsg(3)); a receiver accepts there, as at any other door. A message
+// waits in the kernel, and is not lost with the worker that sent it.
 // A semaphore (eventfd(2)) counts how many are wanted: until there is a seat, the one who has a connection serves it on.
-import { readFileSync, readSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { arch, platform } from 'node:process';
-import { closeDescriptor, duplicate, isReadable } from './descriptor.js';
+import { closeDescriptor, duplicate, isConnection, isReadable } from './descriptor.js';
 import { checked, libc, type SystemCallError } from './libc.js';
 import { descriptorOf, socketOn } from './node-socket.js';
 
@@ -16,9 +19,14 @@ export interface Relay {
   readonly seats: number;
   /** Counts the connections that have changed hands; absent where an older server opened the relay. */
   readonly moves?: number;
-  readonly name: string;
-  /** Known to the workers of one server alone: other users of the machine can connect as well. */
-  readonly secret: string;
+  /** Of the file that the socket had (O_PATH): a process that has this descriptor can connect, and no other. */
+  readonly entrance: number;
+}
+
+/** The process at the other end of a message (SO_PEERCRED, unix(7)). */
+export interface Sender {
+  readonly pid: number;
+  readonly uid: number;
 }
 
 /** Elsewhere connections are not carried over; the structures below are those of these systems. */
@@ -29,10 +37,13 @@ const AF_UNIX = 1;
 const SOCK_STREAM = 1 | 0o2000000 | 0o4000;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
+const SO_PEERCRED = 17;
 const SHUT_RD = 0;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_DONTWAIT = 0x40;
+const MSG_CTRUNC = 8;
 const MSG_CMSG_CLOEXEC = 0x40000000;
+const O_PATH = 0o10000000;
 const EFD_COUNTER = 0o2000000 | 0o4000; // EFD_CLOEXEC, EFD_NONBLOCK
 const EFD_SEMAPHORE = 1;
 
@@ -41,36 +52,65 @@ export const relayBacklog = 128;
 /** So often, and so many milliseconds apart, a letter is looked at in which there is nothing. */
 const mostLooks = 500;
 const lookMs = 2;
-/** Not imported: each child of ppc and thread of tpc would pay for it, and few of them ever need it. */
-const crypto = () => process.getBuiltinModule('node:crypto');
-const secretBytes = 16;
+/** The number of requests that were answered on the connection. */
+const bodyBytes = 4;
+/** Where there is no other place to write, as in a container of which the files cannot be changed, there is the first. */
+const folders = ['/dev/shm', tmpdir()];
 /** While there is no seat, it is asked for one again so much later (milliseconds). */
 export const seatMs = 2;
 
-/** @throws SystemCallError (EMFILE) */
+/**
+ * The socket gets a file in a folder that its owner alone may enter, and loses it before anybody else could connect.
+ * @throws SystemCallError (EMFILE), Error where there is no folder for it
+ */
 export function openRelay(): Relay {
-  const { socket, bind, listen, eventfd } = libc();
+  const { socket, listen, eventfd } = libc();
   if (!hasRelay || !eventfd) throw new Error('connections can be carried over on Linux only');
-  const { randomBytes } = crypto();
-  const name = `mpserve-${randomBytes(12).toString('hex')}`;
-  const fd = checked('socket', socket(AF_UNIX, SOCK_STREAM, 0));
+  const opened: number[] = [];
+  const keep = (fd: number): number => {
+    opened.push(fd);
+    return fd;
+  };
   try {
-    const address = addressOf(name);
-    checked('bind', bind(fd, address, address.length));
+    const fd = keep(checked('socket', socket(AF_UNIX, SOCK_STREAM, 0)));
+    const entrance = keep(bindNameless(fd));
     checked('listen', listen(fd, relayBacklog));
-    const seats = checked('eventfd', eventfd(0, EFD_SEMAPHORE | EFD_COUNTER));
+    const seats = keep(checked('eventfd', eventfd(0, EFD_SEMAPHORE | EFD_COUNTER)));
     const moves = checked('eventfd', eventfd(0, EFD_COUNTER));
-    return { fd, seats, moves, name, secret: randomBytes(secretBytes).toString('hex') };
+    return { fd, entrance, seats, moves };
   } catch (error) {
-    closeDescriptor(fd);
+    for (const fd of opened) closeDescriptor(fd);
     throw error;
   }
 }
 
-export function closeRelay({ fd, seats, moves }: Relay): void {
+/** @returns the descriptor by which it can be reached */
+function bindNameless(fd: number): number {
+  let failure: unknown;
+  for (const parent of folders) {
+    try {
+      const folder = mkdtempSync(path.join(parent, 'mpserve-')); // mode 0700
+      try {
+        const file = path.join(folder, 'relay');
+        const address = addressOf(file);
+        checked('bind', libc().bind(fd, address, address.length));
+        chmodSync(file, 0o666); // workers may have another user; to come here at all takes the descriptor
+        return openSync(file, O_PATH);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+export function closeRelay({ fd, seats, moves, entrance }: Relay): void {
   closeDescriptor(fd);
   closeDescriptor(seats);
   if (moves !== undefined) closeDescriptor(moves);
+  closeSync(entrance); // as it was opened
 }
 
 /** Of connections that have come over a relay, the requests that were answered on them before. */
@@ -100,7 +140,9 @@ export function offerSeats({ seats }: Relay, count: number): void {
 function add(eventfd: number, count: number): void {
   const value = Buffer.alloc(8);
   value.writeBigUInt64LE(BigInt(count));
-  writeSync(eventfd, value);
+  try {
+    writeSync(eventfd, value);
+  } catch {} // EAGAIN: a worker has written there what it should not, and it can count no further
 }
 
 /**
@@ -140,10 +182,10 @@ export function post(relay: Relay, fd: number, requests: number): 'posted' | 'fu
     return 'full'; // no descriptor is left; there may be one later
   }
   try {
-    const address = addressOf(relay.name);
+    const address = addressOf(`/proc/self/fd/${relay.entrance}`);
     checked('connect', connect(letter, address, address.length));
     // Whoever had accepted it and lost patience offers its seat anew.
-    if (!send(letter, relay, fd, requests)) return 'full';
+    if (!send(letter, fd, requests)) return 'full';
     if (relay.moves !== undefined) add(relay.moves, 1);
     return 'posted';
   } catch (error) {
@@ -156,11 +198,9 @@ export function post(relay: Relay, fd: number, requests: number): 'posted' | 'fu
 }
 
 /** Puts it into a letter that is on its way. @returns false when nobody reads that any more */
-export function send(letter: number, relay: Relay, fd: number, requests: number): boolean {
+export function send(letter: number, fd: number, requests: number): boolean {
   const envelope = new Envelope();
-  Buffer.from(relay.secret, 'hex').copy(envelope.body);
-  envelope.body.writeUInt32LE(requests, secretBytes);
-  envelope.enclose(fd);
+  envelope.enclose(fd, requests);
   return libc().sendmsg(letter, envelope.header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
@@ -190,18 +230,14 @@ export function doorOf(relay: Relay | undefined): Relay | undefined {
   return relay && { ...relay, fd: duplicate(relay.fd) };
 }
 
+/** What was in a letter: a connection, nothing at all, or what none of ours sends. */
+export type Received = { readonly socket: Socket } | 'nothing' | { readonly refused: Sender };
+
 /**
- * Opens a letter that has been accepted. Anybody on this machine may have sent it, also an empty one: nobody waits for
- * what is in it but a timer.
- * @param onConnection called with the connection; undefined when there is none that is from one of us
+ * Opens a letter that has been accepted. It may be empty, and stay so: no event loop waits for what is in it.
  * @returns a function that ends the waiting at once, for who is about to go: until then what is sent could be lost
  */
-export function receive(
-  relay: Relay,
-  letter: Socket,
-  isPaused: boolean,
-  onConnection: (socket: Socket | undefined) => void,
-): () => void {
+export function receive(letter: Socket, isPaused: boolean, onReceived: (received: Received) => void): () => void {
   const fd = descriptorOf(letter);
   let looks = 0;
   let later: NodeJS.Timeout | undefined;
@@ -210,9 +246,9 @@ export function receive(
     if (letter.destroyed) return;
     // From now on its sender's message fails, and he keeps what he has; what was sent before is still there.
     if (fd !== undefined) libc().shutdown(fd, SHUT_RD);
-    const socket = fd === undefined ? undefined : open(relay, fd, isPaused);
+    const received = fd === undefined ? 'nothing' : open(fd, isPaused);
     letter.destroy();
-    onConnection(socket);
+    onReceived(received);
   };
   const look = (): void => {
     // Its sender is between two calls to the system.
@@ -223,42 +259,64 @@ export function receive(
   return conclude;
 }
 
-function open(relay: Relay, letter: number, isPaused: boolean): Socket | undefined {
+/** Takes one descriptor and closes it unless it is a connection; of others the kernel lets go. */
+function open(letter: number, isPaused: boolean): Received {
   const envelope = new Envelope();
   const length = libc().recvmsg(letter, envelope.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  const enclosed = length < 0 ? undefined : envelope.enclosed();
-  if (enclosed === undefined) return undefined;
-  const isOurs =
-    length === envelope.body.length &&
-    crypto().timingSafeEqual(envelope.body.subarray(0, secretBytes), Buffer.from(relay.secret, 'hex'));
-  if (isOurs) return noteRequests(socketOn(enclosed, isPaused), envelope.body.readUInt32LE(secretBytes));
+  if (length <= 0) return 'nothing';
+  const enclosed = envelope.enclosed();
+  if (enclosed === undefined) return { refused: senderOf(letter) };
+  if (length === bodyBytes && !envelope.isCut && isConnection(enclosed)) {
+    return { socket: noteRequests(socketOn(enclosed, isPaused), envelope.requests) };
+  }
   closeDescriptor(enclosed);
-  return undefined;
+  return { refused: senderOf(letter) };
+}
+
+function senderOf(letter: number): Sender {
+  const credentials = Buffer.alloc(12); // struct ucred: pid, uid, gid
+  const size = Buffer.alloc(4);
+  size.writeUInt32LE(credentials.length);
+  libc().getsockopt(letter, SOL_SOCKET, SO_PEERCRED, credentials, size);
+  return { pid: credentials.readInt32LE(0), uid: credentials.readUInt32LE(4) };
 }
 
 /** struct msghdr and what it points to, for one descriptor. */
 class Envelope {
-  readonly body = Buffer.alloc(secretBytes + 4);
   readonly header = Buffer.alloc(56);
+  /** With room for a byte more, so that a longer message is known by it. */
+  readonly #body = Buffer.alloc(bodyBytes + 1);
   readonly #vector = Buffer.alloc(16);
-  /** struct cmsghdr: length, level, type; then the descriptor. */
-  readonly #control = Buffer.alloc(24);
+  /** struct cmsghdr (length, level, type), then the descriptor. In the four bytes up to its alignment there would be room
+   * for a second one. */
+  readonly #control = Buffer.alloc(20);
 
   constructor() {
     const { address } = libc();
-    this.#vector.writeBigUInt64LE(address(this.body), 0);
-    this.#vector.writeBigUInt64LE(BigInt(this.body.length), 8);
+    this.#vector.writeBigUInt64LE(address(this.#body), 0);
+    this.#vector.writeBigUInt64LE(BigInt(this.#body.length), 8);
     this.header.writeBigUInt64LE(address(this.#vector), 16);
     this.header.writeBigUInt64LE(1n, 24);
     this.header.writeBigUInt64LE(address(this.#control), 32);
     this.header.writeBigUInt64LE(BigInt(this.#control.length), 40);
   }
 
-  enclose(fd: number): void {
-    this.#control.writeBigUInt64LE(20n, 0);
+  enclose(fd: number, requests: number): void {
+    this.#body.writeUInt32LE(requests);
+    this.#vector.writeBigUInt64LE(BigInt(bodyBytes), 8);
+    this.#control.writeBigUInt64LE(BigInt(this.#control.length), 0);
     this.#control.writeInt32LE(SOL_SOCKET, 8);
     this.#control.writeInt32LE(SCM_RIGHTS, 12);
     this.#control.writeInt32LE(fd, 16);
+  }
+
+  get requests(): number {
+    return this.#body.readUInt32LE();
+  }
+
+  /** More descriptors were sent than there is room for. */
+  get isCut(): boolean {
+    return (this.header.readInt32LE(48) & MSG_CTRUNC) !== 0;
   }
 
   enclosed(): number | undefined {
@@ -266,10 +324,10 @@ class Envelope {
   }
 }
 
-/** struct sockaddr_un, whose path begins with a zero. */
-function addressOf(name: string): Buffer {
-  const address = Buffer.alloc(3 + name.length);
+/** struct sockaddr_un. */
+function addressOf(file: string): Buffer {
+  const address = Buffer.alloc(3 + Buffer.byteLength(file));
   address.writeUInt16LE(AF_UNIX);
-  address.write(name, 3);
+  address.write(file, 2);
   return address;
 }

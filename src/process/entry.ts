@@ -132,6 +132,7 @@ function listen(executor: Executor): Acceptor | undefined {
     isShared: true,
     handOver: settings.executor !== 'inline',
     serve: (socket) => executor.run(socket),
+    onRefused: (count, { pid, uid }) => tell({ event: 'migration-refused', count, senderPid: pid, senderUid: uid }),
     onCrowded: () => executor.shed(),
     relay: settings.relay,
     byOffer: settings.executor === 'thread-per-connection',

@@ -50,7 +50,8 @@ const boxPlace = 6;
 const relayPlace = 7;
 const seatsPlace = 8;
 const movesPlace = 9;
-const listenPlace = 10;
+const entrancePlace = 10;
+const listenPlace = 11;
 
 /** Lines that come to us through a pipe of our own are whole at any size. */
 const wholeInOwnPipe = 65_536;
@@ -87,6 +88,7 @@ export function spawn(
       ...relay,
       fd: relayPlace,
       seats: seatsPlace,
+      entrance: entrancePlace,
       ...(relay.moves !== undefined && { moves: movesPlace }),
     },
     flights: keepsRecord && box ? { fd: boxPlace, plan: box.plan } : undefined,
@@ -112,6 +114,7 @@ export function spawn(
         relay?.fd ?? 'ignore',
         relay?.seats ?? 'ignore',
         relay?.moves ?? 'ignore',
+        relay?.entrance ?? 'ignore',
         ...listen,
       ],
     });

@@ -14,6 +14,7 @@ import { Pool, type Spawn } from '../process/pool.js';
 import { type SpawnOptions, spawn } from '../process/spawn.js';
 import { Recycler } from '../upkeep/recycler.js';
 import { lookEvery, Scaler } from '../upkeep/scaler.js';
+import { refusedTo } from './refused.js';
 import { settleMs } from './settle.js';
 import type { OnProgress, Placement, Strategy, StrategyContext, StrategySnapshot, Trial } from './strategy.js';
 
@@ -67,7 +68,7 @@ export class Pooled implements Strategy {
 
   /** Where the workers do not accept themselves, somebody has to. */
   #open(): void {
-    const { config, listen, spawn } = this.#context;
+    const { config, events, listen, spawn } = this.#context;
     if (this.#acceptor || this.#placementOf(config).acceptedBy === 'workers') return;
     this.#acceptor = new Acceptor({
       fds: listen.map(duplicate),
@@ -80,6 +81,7 @@ export class Pooled implements Strategy {
         for (const worker of this.#pool.ready) worker.shed();
       },
       relay: doorOf(spawn.relay),
+      onRefused: refusedTo(events),
     });
     this.#acceptor.start();
   }

@@ -12,6 +12,7 @@ import { doorOf, giveAway, isCarried } from '../os/relay.js';
 import { boot } from '../process/boot.js';
 import { reopenAll, type WorkerHandle } from '../process/handle.js';
 import { askAgain, type SpawnOptions, spawn } from '../process/spawn.js';
+import { refusedTo } from './refused.js';
 import { settleMs } from './settle.js';
 import type { OnProgress, Placement, Strategy, StrategyContext, StrategySnapshot, Trial } from './strategy.js';
 
@@ -75,7 +76,7 @@ export class ProcessPerConnection implements Strategy {
 
   /** From now on connections are accepted. */
   #open(): void {
-    const { config, listen, spawn } = this.#context;
+    const { config, events, listen, spawn } = this.#context;
     this.#acceptor = new Acceptor({
       fds: listen.map(duplicate),
       backlog: config.backlog,
@@ -85,6 +86,7 @@ export class ProcessPerConnection implements Strategy {
       serve: (socket) => this.#serve(socket),
       onCrowded: shedder(() => this.#children),
       relay: doorOf(spawn.relay),
+      onRefused: refusedTo(events),
       byOffer: true,
     });
     this.#acceptor.start();

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Overrides } from '../config/load.js';
 import { ExitCode, StartupError } from '../errors.js';
-import { closeOnExec } from '../os/descriptor.js';
+import { closeDescriptor, closeOnExec } from '../os/descriptor.js';
 import type { Relay } from '../os/relay.js';
 import type { Listener } from './listener.js';
 
@@ -33,6 +33,17 @@ delete process.env[variable]; // it is not for the app
 export function inherit(): Heritage | undefined {
   if (!isHeir) return undefined;
   const heritage: Heritage = JSON.parse(written);
+  const { relay } = heritage;
+  if (relay && relay.entrance === undefined) {
+    // Of an older server, which sends other messages: its connections end in order, and we open a relay of our own.
+    for (const fd of [relay.fd, relay.seats, relay.moves]) if (fd !== undefined) closeDescriptor(fd);
+    return keptOpen({ ...heritage, relay: undefined });
+  }
+  return keptOpen(heritage);
+}
+
+/** Not for children, unless they are given them. */
+function keptOpen(heritage: Heritage): Heritage {
   for (const fd of descriptorsOf(heritage)) closeOnExec(fd);
   return heritage;
 }
@@ -83,6 +94,7 @@ export async function bequeath(
       ...relay,
       fd: place(relay.fd),
       seats: place(relay.seats),
+      entrance: place(relay.entrance),
       ...(relay.moves !== undefined && { moves: place(relay.moves) }),
     },
   };
@@ -123,5 +135,7 @@ function lastWord(child: ChildProcess, deadlineMs: number, end: AbortSignal): Pr
 
 function descriptorsOf({ listeners, relay, control }: Heritage): number[] {
   const ours = [...listeners, ...(control ? [control] : [])].map(({ fd }) => fd);
-  return relay ? [...ours, relay.fd, relay.seats, ...(relay.moves === undefined ? [] : [relay.moves])] : ours;
+  return relay
+    ? [...ours, relay.fd, relay.seats, relay.entrance, ...(relay.moves === undefined ? [] : [relay.moves])]
+    : ours;
 }

@@ -12,7 +12,7 @@ import { Quarantine, type Suspect } from '../flight/quarantine.js';
 import type { Destination } from '../log/destination.js';
 import { whatIsUnexpected } from '../os/node-socket.js';
 import { hasProc, ownCpuSeconds, proportionalMemory } from '../os/process-tree.js';
-import { closeRelay, hasRelay, openRelay } from '../os/relay.js';
+import { closeRelay, hasRelay, openRelay, type Relay } from '../os/relay.js';
 import { takeSystemd } from '../os/systemd.js';
 import type { SpawnOptions } from '../process/spawn.js';
 import type { Strategy } from '../strategies/strategy.js';
@@ -138,7 +138,7 @@ export class Supervisor implements SignalTarget, Controls {
       if (control !== undefined) this.#door = await openControl(control, origin(sources.control), this);
     }
     this.#urls = this.#listeners.map(({ url }) => url);
-    const relay = heritage ? heritage.relay : hasRelay ? openRelay() : undefined;
+    const relay = heritage?.relay ?? (hasRelay ? relayOrWarning(config, events) : undefined);
     release.push(() => relay && closeRelay(relay));
     return { listeners: this.#listeners, accessLog, quarantine: this.#quarantine, events, relay };
   }
@@ -322,6 +322,17 @@ export class Supervisor implements SignalTarget, Controls {
         if (error instanceof Refused) refuse(error.message); // what has failed, it has told itself
       });
     }
+  }
+}
+
+/** Without a place for its socket a server serves, and connections end when their worker does. */
+function relayOrWarning({ migrate }: Config, events: Events): Relay | undefined {
+  try {
+    return openRelay();
+  } catch (error) {
+    const warning = `connection migration is off: its socket could not be made (${(error as Error).message})`;
+    if (migrate) events.tell({ event: 'warning', warning });
+    return undefined;
   }
 }
 

@@ -1,10 +1,14 @@
 // Where connections change hands: who may give one away, and to whom it comes.
 import { once } from 'node:events';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Acceptor } from '../../src/os/acceptor.ts';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Acceptor, type AcceptorOptions } from '../../src/os/acceptor.ts';
+import { closeDescriptor, socketPair } from '../../src/os/descriptor.ts';
 import { libc } from '../../src/os/libc.ts';
+import { openListeningSocket } from '../../src/os/listening-socket.ts';
 import { descriptorOf, socketOn } from '../../src/os/node-socket.ts';
 import {
   closeRelay,
@@ -18,6 +22,17 @@ import {
   takeSeat,
 } from '../../src/os/relay.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { sendRights } from '../helpers/rights.ts';
+
+/** What stands behind a descriptor: `socket:[4711]`, or the path of a file. */
+const behind = (fd: string | number): string => {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return ''; // it was closed in the meantime
+  }
+};
+const opened = (): string[] => readdirSync('/proc/self/fd').map(behind);
 
 let relay: Relay;
 let acceptor: Acceptor | undefined;
@@ -40,19 +55,23 @@ afterEach(() => {
 });
 
 function open(byOffer: boolean): Acceptor {
-  acceptor = new Acceptor({
+  acceptor = acceptorOf({ byOffer });
+  acceptor.start();
+  return acceptor;
+}
+
+function acceptorOf(options: Pick<AcceptorOptions, 'byOffer' | 'onRefused'>): Acceptor {
+  return new Acceptor({
     fds: [],
     backlog: 16,
     limit: 100,
     isShared: false,
     handOver: false,
     relay: doorOf(relay),
-    byOffer,
+    ...options,
     onCrowded: () => {},
     serve: async (socket) => void taken.push(socket),
   });
-  acceptor.start();
-  return acceptor;
 }
 
 /** A connection of ours: the end of its client, and the descriptor of the one that has it. */
@@ -68,7 +87,7 @@ function stranger(): Socket {
   const { socket, connect: connectTo } = libc();
   const [unix, streamWithoutWaiting] = [1, 1 | 0o4000];
   const fd = socket(unix, streamWithoutWaiting, 0);
-  const address = Buffer.concat([Buffer.of(unix, 0, 0), Buffer.from(relay.name)]);
+  const address = Buffer.from(`\x01\0/proc/self/fd/${relay.entrance}\0`);
   expect(connectTo(fd, address, address.length)).toBe(0);
   return socketOn(fd).on('error', () => {});
 }
@@ -105,17 +124,9 @@ test('there are as many seats as are offered, and none when nobody is there', ()
   expect(takeSeat(relay)).toBe(false);
 });
 
-test('who knows the name alone gives nothing away, and holds nobody up', async () => {
+test('connections to the relay that send nothing hold no real one up', async () => {
   open(false);
-  const { client, socket, fd } = await connection();
-  const ended = once(client, 'close');
-  client.resume().on('end', () => client.end());
-  expect(post({ ...relay, secret: '00'.repeat(16) }, fd, 1)).toBe('posted');
-  socket.destroy();
-  await ended; // it was closed
-  const strangers = Array.from({ length: 20 }, stranger);
-  strangers[0]?.write('no letter');
-  await once((strangers[0] as Socket).resume(), 'end');
+  const strangers = Array.from({ length: 100 }, stranger);
   const other = await connection();
   expect(takeSeat(relay)).toBe(true);
   expect(post(relay, other.fd, 1)).toBe('posted');
@@ -123,17 +134,64 @@ test('who knows the name alone gives nothing away, and holds nobody up', async (
   for (const one of [...strangers, other.client, other.socket]) one.destroy();
 });
 
+test('the socket has no name that another process could connect to', () => {
+  const inode = /\d+/.exec(readlinkSync(`/proc/self/fd/${relay.fd}`))?.[0];
+  const line = readFileSync('/proc/net/unix', 'utf8')
+    .split('\n')
+    .find((one) => one.split(' ').includes(inode as string));
+  const [, name = ''] = /(\S+)$/.exec(line as string) as RegExpExecArray;
+  expect(name).toMatch(/^\/.*\/relay$/);
+  expect(existsSync(path.dirname(name))).toBe(false);
+});
+
+describe('a message that none of ours sends', () => {
+  const file = () => [openSync(import.meta.filename, 'r')];
+  const pair = () => [...socketPair()];
+  const listening = () => [openListeningSocket({ kind: 'tcp', host: '127.0.0.1', port: 0 }, 1)];
+  const four = Buffer.alloc(4);
+  test.each<[string, Buffer, readonly (() => number[])[]]>([
+    ['two connections', four, [pair]],
+    ['a connection and a file', four, [file, pair]],
+    ['two hundred files', four, Array(200).fill(file)],
+    ['a file', four, [file]],
+    ['a listening socket', four, [listening]],
+    ['a file and too few bytes', Buffer.alloc(3), [file]],
+    ['a listening socket and too many bytes', Buffer.alloc(5), [listening]],
+    ['bytes alone', four, []],
+  ])('%s: leaves no descriptor behind, and is told of once', async (_, body, kinds) => {
+    const refused: unknown[] = [];
+    acceptor = acceptorOf({ byOffer: false, onRefused: (...told) => void refused.push(told) });
+    acceptor.start();
+    const sent = new Set<string>();
+    const letters = Array.from({ length: 5 }, stranger);
+    for (const letter of letters) {
+      const fds = kinds.flatMap((kind) => kind());
+      sendRights(descriptorOf(letter) as number, body, fds);
+      for (const fd of fds) {
+        sent.add(behind(fd));
+        if (behind(fd).startsWith('socket')) closeDescriptor(fd);
+        else closeSync(fd);
+      }
+    }
+    await Promise.all(letters.map((letter) => once(letter.resume(), 'end'))); // they were read, and closed
+    for (const letter of letters) letter.destroy();
+    await eventually('no descriptor to be left', () => !opened().some((one) => sent.has(one)), 5000);
+    expect(refused).toEqual([[1, { pid: process.pid, uid: process.getuid?.() }]]);
+    expect(taken).toEqual([]);
+  });
+});
+
 test('who is about to go reads what has just come into a letter that was empty, and lets no more come', async () => {
   const leaving = open(false);
   const [first, second] = [stranger(), stranger()].map((one) => descriptorOf(one) as number) as [number, number];
   await pause(10); // it has looked into both
   const { client, socket, fd } = await connection();
-  expect(send(first, relay, fd, 1)).toBe(true);
+  expect(send(first, fd, 1)).toBe(true);
   socket.destroy();
   leaving.close();
   expect(taken).toHaveLength(1);
   const other = await connection();
-  expect(send(second, relay, other.fd, 1)).toBe(false);
+  expect(send(second, other.fd, 1)).toBe(false);
   for (const one of [client, other.client, other.socket]) one.destroy();
 });
 
@@ -147,6 +205,6 @@ test('a seat that was taken for a letter with nothing in it is offered again', a
 
 test('without a relay nobody takes anything any more', async () => {
   const { client, socket, fd } = await connection();
-  expect(post({ ...relay, name: `${relay.name}-gone` }, fd, 1)).toBe('gone');
+  expect(post({ ...relay, entrance: 100_000 }, fd, 1)).toBe('gone');
   for (const one of [client, socket]) one.destroy();
 });

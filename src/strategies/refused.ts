@@ -1,0 +1,8 @@
+// Where the supervisor accepts, it tells itself what came over the relay that none of ours sends.
+import type { Events } from '../events.js';
+import type { OnRefused } from '../os/acceptor.js';
+
+export function refusedTo(events: Events): OnRefused {
+  return (count, { pid: senderPid, uid: senderUid }) =>
+    events.tell({ event: 'migration-refused', pid: process.pid, tid: 0, count, senderPid, senderUid });
+}
