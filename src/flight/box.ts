@@ -99,7 +99,7 @@ export function takeFlights(fd: number, plan: BoxPlan, first = 0, end = plan.reg
   const flights: LostRequest[] = [];
   try {
     for (let start = first * regionBytes(plan); start < end * regionBytes(plan); start += bytes.length) {
-      readSync(fd, bytes, 0, bytes.length, start);
+      if (readSync(fd, bytes, 0, bytes.length, start) < bytes.length) break; // its worker has cut the file off
       for (let from = 0; from < bytes.length; from += entryBytes) {
         if (bytes[from] === stage.free) continue;
         flights.push(readEntry(bytes.subarray(from, from + entryBytes)));
@@ -125,10 +125,16 @@ function readEntry(entry: Buffer): LostRequest {
     reqId,
     method,
     url,
-    ageMs: Math.max(0, Math.round(Date.now() - entry.readDoubleLE(at.begun))),
+    ageMs: ageOf(entry.readDoubleLE(at.begun)),
     fingerprint: fingerprintOf(subjectOf(method, url), body),
     ...(entry[at.answered] !== answered.no && {
       answered: { status: entry.readUInt16LE(at.status), isOver: entry[at.answered] === answered.over },
     }),
   };
+}
+
+/** Milliseconds; 0 for a time that is none, as a worker can write there what it likes. */
+function ageOf(begun: number): number {
+  const now = Date.now();
+  return begun >= 0 && begun < now ? Math.round(now - begun) : 0;
 }

@@ -1,10 +1,10 @@
 // The record that survives who keeps it.
-import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Berths } from '../../src/flight/berths.ts';
-import { FlightBox, takeFlights } from '../../src/flight/box.ts';
+import { at, FlightBox, takeFlights } from '../../src/flight/box.ts';
 import { mapDeck, mapped, type Place, unmapped } from '../../src/flight/deck.ts';
 import { Recorder } from '../../src/flight/recorder.ts';
 import { Watchlist } from '../../src/flight/watchlist.ts';
@@ -145,4 +145,23 @@ test('what cannot be read says nothing', () => {
     closeSync(fd);
     rmSync(folder, { recursive: true });
   }
+});
+
+// The worker can write there what it likes, and the supervisor writes log lines of it.
+test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -1e308, 1e308])(
+  'a time of %d in the record makes no age that a log line could not hold',
+  (time) => {
+    const { position = 0 } = unmapped(box)(0) as { position?: number };
+    recorderAt(unmapped(box)(0)).begin('id-1', 'GET', '/', false);
+    const begun = Buffer.alloc(8);
+    begun.writeDoubleLE(time);
+    writeSync(box.fd, begun, 0, 8, position + at.begun);
+    expect(box.take()).toMatchObject([{ reqId: 'id-1', ageMs: 0 }]);
+  },
+);
+
+test('of a record that its worker has cut off nothing is read', () => {
+  recorderAt(unmapped(box)(0)).begin('id-1', 'GET', '/', false);
+  ftruncateSync(box.fd, 0);
+  expect(box.take()).toEqual([]);
 });
