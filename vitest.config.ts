@@ -5,10 +5,16 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     reporters: ['default', './test/helpers/closing-line.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 30_000,
+    // `npm test` leaves these out, `npm run test:all` runs them and nothing else.
+    tags: [
+      { name: 'long', description: 'worth running before a change lands, not at each change', timeout: 1_800_000 },
+    ],
+    // A test ends by what it waits for, which has a deadline of its own; these end what has none.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     pool: 'threads',
-    // They wait for most of the time; where nobody is in a hurry, fewer disturb each other less.
-    maxWorkers: Number(process.env.MPSERVE_TEST_WORKERS ?? 3),
+    // The tests of a file start servers and wait for them. More at the same time than the cores take do not end sooner.
+    maxWorkers: 3,
+    maxConcurrency: 4,
   },
 });
