@@ -21,20 +21,24 @@ afterAll(() => rmSync(folder, { recursive: true }));
 let files = 0;
 async function bench(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const file = path.join(folder, `${++files}.json`);
-  const run = await runCli(['bench', ...args, '--json', file], { env, ms: 110_000 });
+  const run = await runCli(['bench', ...args, '--json', file], { env, ms: 250_000 });
   const results = (): Results => JSON.parse(readFileSync(file, 'utf8'));
   const cell = (contender: string, scenario: string): Cell | undefined =>
     results().cells.find((one) => one.contender === contender && one.scenario === scenario);
   return { ...run, file, results, cell };
 }
 
-test('every scenario with the demo app: a table, and all figures as JSON', async () => {
-  const { code, stdout, stderr, left, results, cell } = await bench([...quick, '--models', 'hybrid']);
+const demoScenarios = ['hello', 'cpu', 'wait', 'mixed', 'stream', 'crash', 'short', 'idle'];
+test.concurrent('scenarios with the demo app: a table, and all figures as JSON', () =>
+  measures(['hello', 'wait', 'crash', 'idle'], ['--scenarios', 'hello,wait,crash,idle']));
+test.concurrent('every scenario with the demo app', { tags: 'long' }, () => measures(demoScenarios, []));
+
+async function measures(names: readonly string[], args: readonly string[]): Promise<void> {
+  const { code, stdout, stderr, left, results, cell } = await bench([...quick, '--models', 'hybrid', ...args]);
   expect({ code, stderr, left }).toEqual({ code: 0, stderr: '', left: [] });
   const { schema, contenders, scenarios, interrupted } = results();
   expect({ schema, interrupted }).toEqual({ schema: 'mpserve-bench/1', interrupted: false });
   expect(contenders).toMatchObject([{ name: 'hybrid', size: '2 × 2' }]);
-  const names = ['hello', 'cpu', 'wait', 'mixed', 'stream', 'crash', 'short', 'idle'];
   expect(scenarios.map(({ name }) => name)).toEqual(names);
   for (const name of names) expect(stdout).toContain(`\n${name}: `);
   for (const name of names) {
@@ -48,9 +52,9 @@ test('every scenario with the demo app: a table, and all figures as JSON', async
   // Node's timers never fire early.
   expect(cell('hybrid', 'wait')?.rounds[0]?.latencyMs?.p50).toBeGreaterThanOrEqual(19);
   expect(cell('hybrid', 'idle')?.rounds[0]?.connectionsHeld).toBeGreaterThan(1);
-}, 120_000);
+}
 
-test('a stall is in the percentiles of an open loop, and a closed one says that it cannot show it', async () => {
+test.concurrent('a stall is in the percentiles of an open loop, and a closed one says that it cannot show it', async () => {
   const args = ['--url', '/stall-once', '--models', 'prefork', '--workers', '1', '--scenarios', 'own'];
   const long = ['--rounds', '1', '--duration', '3s', '--connections', '1'];
   const [open, closed] = await Promise.all([
@@ -66,9 +70,9 @@ test('a stall is in the percentiles of an open loop, and a closed one says that 
 
   expect(closed.cell('prefork', 'own')?.rounds[0]?.latencyMs?.p99).toBeLessThan(late?.p90 ?? 0);
   expect(closed.stdout).toContain('a closed loop waits for each answer');
-}, 60_000);
+});
 
-test('a model under which the app fails is a line with its error, and the others go on', async () => {
+test.concurrent('a model under which the app fails is a line with its error, and the others go on', async () => {
   const args = [app, ...quick, '--models', 'prefork,prethread', '--scenarios', 'own'];
   const { code, stdout, results, cell } = await bench(args, { BENCH_APP: 'no-threads' });
   expect(code).toBe(0);
@@ -77,14 +81,14 @@ test('a model under which the app fails is a line with its error, and the others
   expect(cell('prefork', 'own')?.rounds[0]?.requests).toBeGreaterThan(0);
 });
 
-test('connections that are cut count as errors, and spoil no latency', async () => {
+test.concurrent('connections that are cut count as errors, and spoil no latency', async () => {
   const { cell } = await bench([app, ...quick, '--models', 'prefork', '--scenarios', 'own', '--url', '/cut']);
   const [round] = cell('prefork', 'own')?.rounds ?? [];
   expect(round?.errors.connection).toBeGreaterThan((round?.requests ?? 0) / 20);
   expect(round?.errors.connection).toBeLessThan((round?.requests ?? 0) / 5);
 });
 
-test('--compare prints ratios, and --fail-if exits 1', async () => {
+test.concurrent('--compare prints ratios, and --fail-if exits 1', async () => {
   const args = [app, ...quick, '--models', 'prefork', '--scenarios', 'own'];
   const first = await bench(args);
   const scaled = (by: number): string => {
@@ -128,14 +132,14 @@ const bad: readonly (readonly [string, readonly string[], number, RegExp])[] = [
     /cannot write \/gone\/x\.html \(from --html\): ENOENT/,
   ],
 ];
-test.each(bad)('bad input, before anything is measured: %s', async (_, args, code, message) => {
+test.concurrent.each(bad)('bad input, before anything is measured: %s', async (_, args, code, message) => {
   const run = await runCli(['bench', ...args]);
   expect({ code: run.code, stdout: run.stdout, left: run.left }).toEqual({ code, stdout: '', left: [] });
   expect(run.stderr.trim()).toMatch(message);
   expect(run.stderr.trim().split('\n')).toHaveLength(1);
 });
 
-test('a flag of bench is named as such elsewhere', async () => {
+test.concurrent('a flag of bench is named as such elsewhere', async () => {
   const { code, stderr } = await runCli(['--rounds', '3']);
   expect({ code, stderr }).toEqual({
     code: 2,
@@ -143,11 +147,23 @@ test('a flag of bench is named as such elsewhere', async () => {
   });
 });
 
-describe('a comparison that is', () => {
+describe.concurrent('a comparison that is', () => {
   const start = () => {
     const mark = `MPSERVE_TEST_MARK=${process.pid}.${performance.now()}`;
     const [name = '', value] = mark.split('=');
-    const args = ['bench', '--models', 'prefork', '--scenarios', 'hello', '--duration', '1h', '--rounds', '1'];
+    const args = [
+      'bench',
+      '--models',
+      'prefork',
+      '--workers',
+      '2',
+      '--scenarios',
+      'hello',
+      '--duration',
+      '1h',
+      '--rounds',
+      '1',
+    ];
     const child = spawn(process.execPath, [path.join(root, 'bin/mpserve.js'), ...args], {
       env: { ...process.env, [name]: value },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -156,7 +172,7 @@ describe('a comparison that is', () => {
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       stdout += text;
     });
-    const busy = () => eventually('servers and load', () => marked(mark).length >= 5, 15_000);
+    const busy = () => eventually('servers and load', () => marked(mark).length >= 5);
     return { child, busy, left: () => marked(mark), printed: () => stdout };
   };
 
@@ -166,22 +182,22 @@ describe('a comparison that is', () => {
     child.kill('SIGINT');
     expect(await once(child, 'close')).toEqual([130, null]);
     expect(printed()).toContain('It was stopped before it was through.');
-    await eventually('all its processes to end', () => left().length === 0, 2000);
+    await eventually('all its processes to end', () => left().length === 0);
   });
 
   test('killed leaves no process either', async () => {
     const { child, busy, left } = start();
     await busy();
     child.kill('SIGKILL');
-    await eventually('all its processes to end', () => left().length === 0, 2000);
+    await eventually('all its processes to end', () => left().length === 0);
   });
 });
 
-describe.concurrent('advise', { timeout: 90_000 }, () => {
+describe.concurrent('advise', () => {
   const short = ['--rounds', '2', '--duration', '500ms', '--connections', '4'];
 
   test('names a model and how to run it', async () => {
-    const { code, stdout, left } = await runCli(['advise', app, '--url', '/wait20', ...short], { ms: 80_000 });
+    const { code, stdout, left } = await runCli(['advise', app, '--url', '/wait20', ...short], { ms: 250_000 });
     expect({ code, left }).toEqual({ code: 0, left: [] });
     // Which one it is, is up to the machine in a run as short as this.
     const [, model] = /^(?:Stay with|Use) (prefork|prethread|hybrid)\b/.exec(stdout) ?? [];
@@ -191,8 +207,8 @@ describe.concurrent('advise', { timeout: 90_000 }, () => {
     expect(stdout).toContain(`mpserve.config.json  {"model":"${model}",`);
   });
 
-  test('isolates an app that ends its process all the time', async () => {
-    const { code, stdout } = await runCli(['advise', app, '--url', '/exit-often', ...short], { ms: 80_000 });
+  test('isolates an app that ends its process all the time', { tags: 'long' }, async () => {
+    const { code, stdout } = await runCli(['advise', app, '--url', '/exit-often', ...short], { ms: 250_000 });
     expect(code).toBe(0);
     expect(stdout).toMatch(/^Use (ppc|tpc)\./);
     expect(stdout).toMatch(/requests are lost, and it loses least of them: prefork [\d.]+ %/);

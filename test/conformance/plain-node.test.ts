@@ -4,6 +4,7 @@ import { conformance } from './suite.js';
 
 const none = 'Node has nothing like it.';
 conformance({
+  tags: ['long'],
   start: { script: path.join(import.meta.dirname, 'reference.cjs') },
   gaps: {
     'request ids': none,

@@ -55,9 +55,8 @@ export class SlowClient {
   }
 
   /** Resolves when the server has shown that it serves this client, or has closed it; at once where it cannot tell. */
-  async accepted(ms: number): Promise<void> {
-    if (this.mode.heard && !this.heard)
-      await within(`a server that meets a client with slow ${this.name}`, this.met, ms);
+  async accepted(): Promise<void> {
+    if (this.mode.heard && !this.heard) await within(`a server that meets a client with slow ${this.name}`, this.met);
   }
 
   dribble(): void {

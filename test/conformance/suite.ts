@@ -30,7 +30,8 @@ const tightFlags = [
 ];
 
 export function conformance(target: Target): void {
-  describe('with room', () => {
+  const { tags = [] } = target;
+  describe('with room', { tags }, () => {
     const { server, places } = served(target, roomy);
     let first: number[];
     test('it is ready', () => {
@@ -50,7 +51,7 @@ export function conformance(target: Target): void {
     }
   });
 
-  describe('with tight limits', () => {
+  describe('with tight limits', { tags }, () => {
     const { places } = served(target, tightFlags);
     for (const [i, place] of places.entries()) describe.concurrent(`over ${kinds[i]}`, () => limits(place, tight));
   });

@@ -15,6 +15,8 @@ export interface Target {
   /** Flags that give it more than one worker, where it can have them. */
   readonly args?: readonly string[];
   readonly gaps?: Partial<Record<Feature, string>>;
+  /** `long` where others go through the same code. */
+  readonly tags?: string[];
   /** Workers outlive connections. */
   readonly pooled?: boolean;
 }

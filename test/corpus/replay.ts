@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { patience } from '../helpers/eventually.js';
 import { connectOptions } from '../helpers/wire.js';
 
 export interface Sample {
@@ -28,8 +29,6 @@ export const corpus: readonly Sample[] = readFileSync(path.join(import.meta.dirn
 
 // A connection that is to stay open is looked at again after this time without a byte.
 const idleMs = 400;
-// What is expected and does not come is given up after this time.
-const patienceMs = 20_000;
 // After so many differences the rest is not tried: each may cost that time.
 const enough = 20;
 
@@ -38,11 +37,28 @@ export async function record(url: string, samples: readonly Sample[], jobs = 64)
   const outcomes: Outcome[] = [];
   await inParallel(jobs, samples, async ({ raw }, i) => {
     const exchange = new Exchange(url, raw);
-    while (!exchange.closed && (await exchange.stirs(idleMs))) {}
+    while (!exchange.closed && ((await exchange.stirs(idleMs)) || (await isLate(url, exchange)))) {}
     outcomes[i] = exchange.outcome();
     exchange.leave();
   });
   return outcomes;
+}
+
+/**
+ * Whether more came of it than before, because the server or we had not come to it. Whoever connects now is served after
+ * it, so when that has its answer, and a moment more has gone by, nothing else is to come.
+ */
+async function isLate(url: string, exchange: Exchange): Promise<boolean> {
+  const before = exchange.received;
+  await answered(url);
+  await pause(idleMs);
+  return exchange.closed || exchange.received > before;
+}
+
+async function answered(url: string): Promise<void> {
+  const last = new Exchange(url, Buffer.from('GET / HTTP/1.1\r\nhost: last\r\n\r\n'));
+  while (last.answers().length === 0 && !last.closed && (await last.stirs(patience))) {}
+  last.leave();
 }
 
 /** What differs, in words; empty when the server at `url` does with each sample as `expected` says. */
@@ -63,18 +79,16 @@ export async function differences(
     if (found.length >= enough) return;
     const wanted = expected[i];
     const exchange = new Exchange(url, raw);
-    const deadline = Date.now() + patienceMs;
+    const deadline = Date.now() + patience;
     const complete = () =>
       wanted?.end === 'open' && exchange.answers().length >= wanted.answers.length && !exchange.closed;
-    while (!exchange.closed && !complete() && Date.now() < deadline) await exchange.stirs(patienceMs);
+    while (!exchange.closed && !complete() && Date.now() < deadline) await exchange.stirs(patience);
     if (complete()) open.set(i, exchange);
     else compare(i, exchange);
   });
   // Those that must stay open have had as long as the others took. Whoever connects after them is served after
   // them, so once such a one has its answer, all of them have been read.
-  const last = new Exchange(url, Buffer.from('GET / HTTP/1.1\r\nhost: last\r\n\r\n'));
-  while (last.answers().length === 0 && !last.closed && (await last.stirs(patienceMs))) {}
-  last.leave();
+  await answered(url);
   await pause(idleMs);
   for (const [i, exchange] of open) compare(i, exchange);
   return found;
@@ -109,6 +123,10 @@ class Exchange {
 
   answers(): Outcome['answers'] {
     return answersIn(this.bytes.toString('latin1'));
+  }
+
+  get received(): number {
+    return this.bytes.length;
   }
 
   outcome(): Outcome {

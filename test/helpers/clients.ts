@@ -1,5 +1,6 @@
-// Clients that ask without a pause for as long as they are let, and count what becomes of it.
+// Clients that ask again and again for as long as they are let, and count what becomes of it.
 import net from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { connectOptions, type Response, Wire } from './wire.js';
 
 export interface Count {
@@ -17,6 +18,12 @@ export interface Count {
  * (RFC 9112, section 9.3.1).
  */
 export type Habit = 'one-each' | 'kept-alive';
+
+/**
+ * Some requests follow the answer at once, others come after a moment in which the connection idles: what a server must
+ * cope with is both, and clients that never pause would take the processor from it (milliseconds, at most).
+ */
+const longestPause = 20;
 
 export class Clients {
   private readonly failures: string[] = [];
@@ -62,6 +69,8 @@ export class Clients {
       } catch (error) {
         this.failures.push((error as Error).message);
       }
+      wire.close();
+      await this.think();
     }
   }
 
@@ -75,6 +84,7 @@ export class Clients {
         this.take(answer);
         isFresh = answer.headers.connection === 'close';
         if (isFresh) wire = this.reopen(wire); // it was announced
+        await this.think();
       } catch (error) {
         if (isFresh || wire.socket.bytesRead > before) this.failures.push((error as Error).message);
         else this.reconnects++;
@@ -83,6 +93,10 @@ export class Clients {
       }
     }
     wire.close();
+  }
+
+  private async think(): Promise<void> {
+    if (!this.isOver && Math.random() < 0.7) await pause(Math.random() * longestPause);
   }
 
   private open(): Wire {

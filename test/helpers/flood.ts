@@ -40,7 +40,7 @@ export async function flood(url: string, { connections, requests, depth, target 
       socket.destroy();
     }
   };
-  await within(`${requests} answers`, Promise.all(Array.from({ length: connections }, work)), 60_000);
+  await within(`${requests} answers`, Promise.all(Array.from({ length: connections }, work)));
 }
 
 function request(target: string): string {

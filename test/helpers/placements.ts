@@ -1,5 +1,6 @@
 // Every way in which a connection finds its worker: the models, each in its modes of accepting, with two of whatever
 // a model has several of.
+import { describe, test } from 'vitest';
 import type { ServerOptions } from './server.ts';
 
 export interface Placement extends Pick<ServerOptions, 'model' | 'accept' | 'args'> {
@@ -30,7 +31,28 @@ export const placements: readonly Placement[] = [
   { name: 'tpc', model: 'tpc', unit: 'thread', processes: 1 },
 ];
 
-/** One for each model, in its default mode. */
-export const models: readonly Placement[] = placements.filter(
-  ({ model }, i) => placements.findIndex((other) => other.model === model) === i,
-);
+/**
+ * These repeat what others go through, so `npm test` leaves them out. A connection is given to a process by the
+ * supervisor (prefork dispatch), to a thread by its process (hybrid dispatch), or is accepted by what serves it, a
+ * thread (prethread shared) or a process (all tests of prefork that name no mode).
+ */
+const repeated = ['prefork shared', 'prethread dispatch', 'hybrid shared'];
+
+/** The tests of `body` for each placement of `all`, at the same time. */
+export function forPlacements(body: (placement: Placement) => void, all = placements): void {
+  const [often, seldom] = split(all);
+  describe.concurrent.each(often)('$name', body);
+  describe.concurrent.each(seldom)('$name', { tags: 'long' }, body);
+}
+
+/** A test for each placement, at the same time. */
+export function testPlacements(title: string, body: (placement: Placement) => Promise<void>): void {
+  const [often, seldom] = split(placements);
+  test.concurrent.each(often)(`$name: ${title}`, body);
+  test.concurrent.each(seldom)(`$name: ${title}`, { tags: 'long' }, body);
+}
+
+function split(all: readonly Placement[]): [often: Placement[], seldom: Placement[]] {
+  const isRepeated = ({ name }: Placement): boolean => repeated.includes(name);
+  return [all.filter((one) => !isRepeated(one)), all.filter(isRepeated)];
+}

@@ -5,7 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { eventually, within } from './eventually.js';
+import { eventually, patience, within } from './eventually.js';
 import { childrenOf, descendants, marked } from './process-tree.js';
 
 export const root = path.join(import.meta.dirname, '../..');
@@ -28,18 +28,16 @@ export interface ServerOptions {
   readonly detached?: boolean;
   /** What that binary runs instead of `bin/mpserve.js`. */
   readonly script?: string;
-  /** How long it may take until the ready line, in milliseconds. */
-  readonly bootMs?: number;
 }
 
 /** A line of NDJSON: of the server's log, or printed by the app. */
 export type Line = Readonly<Record<string, unknown>>;
 
-/** Starts a server. Rejects, with what it printed, when it ends or `bootMs` pass before its ready line. */
+/** Starts a server. Rejects, with what it printed, when it ends before its ready line or never prints one. */
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
   const server = launchServer(options);
   try {
-    await server.waitFor('ready', (line) => line.event === 'ready', options.bootMs ?? 20_000);
+    await server.waitFor('ready', (line) => line.event === 'ready');
   } catch (error) {
     await server.kill();
     throw new Error(`the server did not start: ${(error as Error).message}`);
@@ -108,7 +106,7 @@ export class Server implements AsyncDisposable {
   }
 
   /** The first line, printed already or still to come, of which `is` holds. */
-  async waitFor(what: string, is: (line: Line) => boolean, ms = 10_000): Promise<Line> {
+  async waitFor(what: string, is: (line: Line) => boolean, ms = patience): Promise<Line> {
     let over = false;
     this.exit.then(() => {
       over = true;
@@ -124,13 +122,13 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Sends `signal`, waits for the end and asserts that it was an orderly one that left no process behind. What has
-   * not ended after `ms` milliseconds is killed, and the promise rejects; that is within vitest's time for hooks.
+   * Sends `signal`, waits for the end and asserts that it was an orderly one that left no process behind. What does
+   * not end is killed, and the promise rejects.
    */
-  async stop(signal: NodeJS.Signals = 'SIGTERM', ms = 25_000): Promise<void> {
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     try {
       this.child.kill(signal);
-      const { code } = await within('the server to stop', this.exit, ms);
+      const { code } = await within('the server to stop', this.exit);
       assert.equal(code, 0, `the server exited with ${code}\n${this.printed()}`);
       await this.noneLeft();
     } finally {
@@ -139,7 +137,7 @@ export class Server implements AsyncDisposable {
   }
 
   /** Resolves when no process that this server ever started is alive; rejects when one is, `ms` later. */
-  async noneLeft(ms = 5000): Promise<void> {
+  async noneLeft(ms = patience): Promise<void> {
     await eventually(
       `the processes ${marked(this.mark)} of the server to end`,
       () => marked(this.mark).length === 0,
@@ -180,11 +178,11 @@ export interface Finished {
   readonly signal: NodeJS.Signals | null;
   readonly stdout: string;
   readonly stderr: string;
-  /** Its processes that are alive two seconds later; none should be. */
+  /** Its processes that stay alive after it; none should. */
   readonly left: readonly number[];
 }
 
-/** Runs a command that ends by itself; killed, and so without a code, after `ms` milliseconds. */
+/** Runs a command that ends by itself. One that does not is killed, and so has no code. */
 export async function runCli(
   args: readonly string[],
   options: ServerOptions & { ms?: number } = {},
@@ -194,7 +192,7 @@ export async function runCli(
     cwd: options.cwd ?? root,
     env: marking(options.env, mark),
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: options.ms ?? 20_000,
+    timeout: options.ms ?? patience,
     killSignal: 'SIGKILL',
   });
   let stdout = '';
@@ -206,7 +204,7 @@ export async function runCli(
     stderr += text;
   });
   const [code, signal] = await once(child, 'close');
-  const gone = eventually('all its processes to end', () => marked(mark).length === 0, 2000);
+  const gone = eventually('all its processes to end', () => marked(mark).length === 0);
   await gone.catch(() => {}); // whoever cares looks at `left`
   return { code, signal, stdout, stderr, left: marked(mark) };
 }

@@ -34,7 +34,7 @@ export class Site implements AsyncDisposable {
     releases.write(answering('first'));
     const control = path.join(folder, 'ctl');
     const settings = path.join(folder, 'settings.json');
-    writeFileSync(settings, JSON.stringify({ gracefulTimeout: '5s', drainQuiet: '300ms', ...config }));
+    writeFileSync(settings, settingsWith(config));
     const app = path.join(folder, 'current/app.cjs');
     const own = args.map((word) =>
       word.replace('PID', path.join(folder, 'pid')).replace('SOCKET', path.join(folder, 'app')),
@@ -47,6 +47,11 @@ export class Site implements AsyncDisposable {
       ...(install && { script: install(folder) }),
     });
     return new Site(server, folder, control, settings, releases);
+  }
+
+  /** Makes `config` its configuration at the next reload. */
+  configure(config: object): void {
+    writeFileSync(this.settings, settingsWith(config));
   }
 
   /** Makes another release of the app the current one. */
@@ -69,7 +74,7 @@ export class Site implements AsyncDisposable {
   }
 
   ctl(...words: string[]): ReturnType<typeof runCli> {
-    return runCli(['ctl', ...words, '--control', this.control], { ms: 30_000 });
+    return runCli(['ctl', ...words, '--control', this.control]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -86,6 +91,11 @@ export class Site implements AsyncDisposable {
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
+
+// What lingers at a drain is closed soon; what is under way, or idles while a test does other things, has all the time
+// that it needs.
+const settingsWith = (config: object): string =>
+  JSON.stringify({ gracefulTimeout: '30s', keepAliveTimeout: '10m', drainQuiet: '300ms', ...config });
 
 /** As deployments do it: a link names the current one. */
 class Releases {

@@ -2,7 +2,7 @@
 // responses. It reads only when asked to, so a test that does not ask is a client that does not read.
 import { once } from 'node:events';
 import net from 'node:net';
-import { within } from './eventually.js';
+import { patience, within } from './eventually.js';
 
 export interface Head {
   readonly version: string;
@@ -157,7 +157,7 @@ export class Wire implements Disposable {
   }
 
   /** Adds what has arrived to `unread`, waiting for it if need be; false at the end. */
-  private async fill(ms = 15_000): Promise<boolean> {
+  private async fill(ms = patience): Promise<boolean> {
     for (;;) {
       const chunk = this.socket.read() as Buffer | null;
       if (chunk) {

@@ -4,15 +4,15 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
-import { placements } from '../helpers/placements.ts';
+import { testPlacements } from '../helpers/placements.ts';
 import { fixture, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-lines-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-test.concurrent.each(placements)(
-  '$name: who had an answer has a line, though its worker was killed',
+testPlacements(
+  'who had an answer has a line, though its worker was killed',
   async ({ name, model, accept, args = [] }) => {
     const log = path.join(folder, name);
     const placed = { model, ...(accept && { accept }), args: [...args, '--access-log', log] };

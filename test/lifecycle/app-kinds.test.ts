@@ -6,7 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { within } from '../helpers/eventually.ts';
-import { placements } from '../helpers/placements.ts';
+import { testPlacements } from '../helpers/placements.ts';
 import { fixture, runCli, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -43,7 +43,9 @@ async function serves(app: string | undefined, model: string, answer: string): P
 }
 
 describe.concurrent.each(['prefork', 'prethread'])('in %s', (model) => {
-  test.each(apps)('%s answers', (app, answer) => serves(fixture(app), model, answer));
+  // Each kind is loaded in a thread by test/unit/app-kinds.test.ts, too.
+  const tags = model === 'prethread' ? ['long'] : [];
+  test.each(apps)('%s answers', { tags }, (app, answer) => serves(fixture(app), model, answer));
   test('a directory is served', () => serves(folder, model, 'directory'));
   test('no app is the demo app', () => serves(undefined, model, 'Hello, World!'));
 });
@@ -77,7 +79,7 @@ test('TypeScript runs where Node strips types, and elsewhere an error says which
   expect(stderr).toContain('Node 22.18 or newer runs TypeScript as it is');
 });
 
-test.concurrent.each(placements)('$name: WebSocket messages come back', async ({ model, accept, args = [] }) => {
+testPlacements('WebSocket messages come back', async ({ model, accept, args = [] }) => {
   const app = fixture('ws.cjs');
   await using server = await startServer({ app, model, ...(accept && { accept }), args });
   const client = new WebSocket(server.url.replace('http', 'ws'));

@@ -16,7 +16,7 @@ function load(site: Site): Clients[] {
 
 const app = (body: string): string => `module.exports = (req, res) => { ${body} };`;
 
-describe.each(models)('%s', (model) => {
+describe.concurrent.each(models)('%s', (model) => {
   test('a generation that is no worse serves, and the log has the figures', async () => {
     await using site = await Site.start(model, ['--canary', '20']);
     const clients = load(site);
@@ -52,7 +52,7 @@ describe.each(models)('%s', (model) => {
   });
 });
 
-test('one that crashes is rolled back, and so is one that is slow', async () => {
+test.concurrent('one that crashes is rolled back, and so is one that is slow', async () => {
   await using site = await Site.start('prefork', ['--workers', '2', '--canary', '50']);
   const clients = new Clients(site.server.url, 4, 'one-each');
   site.write(app('setTimeout(() => { throw new Error("overboard"); }); res.end("x")'));

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { placements } from '../helpers/placements.ts';
+import { forPlacements } from '../helpers/placements.ts';
 import { fixture, type Server, startServer } from '../helpers/server.ts';
 import { answering, Site } from '../helpers/site.ts';
 import { connect } from '../helpers/wire.ts';
@@ -28,7 +28,7 @@ const disposing = (all: readonly Disposable[]): Disposable => ({
   },
 });
 
-describe.each(placements)('$name', ({ model, accept, args = [] }) => {
+forPlacements(({ model, accept, args = [] }) => {
   const flags = [...(accept ? ['--accept', accept] : []), ...args];
 
   test('a reload closes no connection, and the new release answers on all of them', async () => {

@@ -1,14 +1,14 @@
 // More clients than may be served at the same time, and as many as may: all of them are served in the end.
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
-import { placements } from '../helpers/placements.ts';
+import { forPlacements } from '../helpers/placements.ts';
 import { fixture, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
 const limit = 4;
 const late = 8;
 
-describe.concurrent.each(placements)('$name', ({ model, accept, args = [] }) => {
+forPlacements(({ model, accept, args = [] }) => {
   test('at --max-connections the next clients wait, and are served when others have gone', async () => {
     await using server = await startServer({
       app: fixture('life.cjs'),
@@ -36,26 +36,33 @@ describe.concurrent.each(placements)('$name', ({ model, accept, args = [] }) => 
   });
 });
 
-test('256 connections at the same time have 256 processes in ppc, which end with them', async () => {
-  const count = 256;
-  await using server = await startServer({
-    app: fixture('life.cjs'),
-    model: 'ppc',
-    args: ['--keep-alive-timeout', '60s'],
+const sizes: readonly (readonly [count: number, tags: string[]])[] = [
+  [64, []],
+  [256, ['long']],
+];
+for (const [count, tags] of sizes) {
+  test(`${count} connections at the same time have ${count} processes in ppc, which end with them`, {
+    tags,
+  }, async () => {
+    await using server = await startServer({
+      app: fixture('life.cjs'),
+      model: 'ppc',
+      args: ['--keep-alive-timeout', '10m'],
+    });
+    const wires = await Promise.all(Array.from({ length: count }, () => connect(server.url)));
+    try {
+      await Promise.all(wires.map((wire) => wire.request('GET /')));
+      await eventually('an answer to each', () => wires.every(({ socket }) => socket.bytesRead > 0));
+      const answers = await Promise.all(wires.map((wire) => wire.response()));
+      expect(answers.every(({ status }) => status === 200)).toBe(true);
+      expect(new Set(answers.map(({ body }) => body)).size).toBe(count);
+      expect(server.workers()).toHaveLength(count);
+    } finally {
+      for (const wire of wires) wire.close();
+    }
+    await eventually('the processes to end', () => server.workers().length === 0);
+    await server.stop();
+    expect(server.lines.at(-1)).toMatchObject({ event: 'stopped', requests: count });
+    expect(server.lines.filter(({ level, event }) => Number(level) > 30 && event !== 'warning')).toEqual([]);
   });
-  const wires = await Promise.all(Array.from({ length: count }, () => connect(server.url)));
-  try {
-    await Promise.all(wires.map((wire) => wire.request('GET /')));
-    await eventually('an answer to each', () => wires.every(({ socket }) => socket.bytesRead > 0), 60_000);
-    const answers = await Promise.all(wires.map((wire) => wire.response()));
-    expect(answers.every(({ status }) => status === 200)).toBe(true);
-    expect(new Set(answers.map(({ body }) => body)).size).toBe(count);
-    expect(server.workers()).toHaveLength(count);
-  } finally {
-    for (const wire of wires) wire.close();
-  }
-  await eventually('the processes to end', () => server.workers().length === 0, 30_000);
-  await server.stop();
-  expect(server.lines.at(-1)).toMatchObject({ event: 'stopped', requests: count });
-  expect(server.lines.filter(({ level, event }) => Number(level) > 30 && event !== 'warning')).toEqual([]);
-}, 90_000);
+}

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { mpserve } from '../cli/command.ts';
 import { fixture, root, runCli, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -16,12 +17,7 @@ const file = (name: string): string => path.join(folder, name);
 test.concurrent('it returns when ready, can be asked, and stopped', async () => {
   const pidFile = file('app.pid');
   const args = ['--daemon', '--pid-file', pidFile, '--log-file', file('app.log'), '--bind', '127.0.0.1:0'];
-  const started = await runCli([fixture('life.cjs'), ...args]);
-  expect({ code: started.code, stdout: started.stdout, stderr: started.stderr }).toEqual({
-    code: 0,
-    stdout: '',
-    stderr: '',
-  });
+  expect(await mpserve([fixture('life.cjs'), ...args])).toEqual({ code: 0, stdout: '', stderr: '' });
   const ctl = (...words: string[]) => runCli(['ctl', ...words, '--pid-file', pidFile]);
   const status = JSON.parse((await ctl('status', '--json')).stdout);
   expect(status).toMatchObject({ state: 'serving', pid: Number(readFileSync(pidFile, 'utf8')) });

@@ -1,22 +1,17 @@
 // How a server stops: what is in flight is finished, nobody new is served, and it ends in time whatever happens.
 import { connect as open } from 'node:net';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { eventually, within } from '../helpers/eventually.ts';
-import { type Placement, placements } from '../helpers/placements.ts';
-import { fixture, launchServer, type Server, startServer } from '../helpers/server.ts';
+import { HeldRequest } from '../helpers/held.ts';
+import { forPlacements, type Placement } from '../helpers/placements.ts';
+import { fixture, launchServer, startServer } from '../helpers/server.ts';
 import { connect, connectOptions, type Response, Wire } from '../helpers/wire.ts';
 
 const start = ({ model, accept, args = [] }: Partial<Placement>, more: readonly string[] = [], app = 'life.cjs') =>
   startServer({ app: fixture(app), ...(model && { model }), ...(accept && { accept }), args: [...args, ...more] });
 
-/** A connection whose request is in the app and stays there for `ms` milliseconds. */
-async function busy(server: Server, ms: number): Promise<Wire> {
-  const wire = await connect(server.url);
-  const target = `/wait?ms=${ms}&n=${performance.now()}`;
-  await wire.request(`GET ${target}`);
-  await server.waitFor('the request to arrive', ({ seen, url }) => seen === 'arrived' && url === target);
-  return wire;
-}
+/** So much that what ends before has ended by itself. */
+const unlimited = ['--graceful-timeout', '10m'];
 
 /** The signal takes a moment to become known everywhere: asks until the answer is the connection's last. */
 async function askUntilLast(wire: Wire): Promise<{ last: Response; asked: number }> {
@@ -26,12 +21,12 @@ async function askUntilLast(wire: Wire): Promise<{ last: Response; asked: number
   }
 }
 
-describe.concurrent.each(placements)('$name', (placement) => {
+forPlacements((placement) => {
   test('SIGTERM: what is in flight is finished, kept-alive connections get their last answer, new clients none', async () => {
-    await using server = await start(placement);
+    await using server = await start(placement, unlimited);
     using idle = await connect(server.url);
     await idle.ask('GET /');
-    using working = await busy(server, 700);
+    using working = await HeldRequest.begin(server);
 
     server.child.kill('SIGTERM');
     await server.waitFor('the stop to begin', ({ event }) => event === 'stopping');
@@ -41,11 +36,12 @@ describe.concurrent.each(placements)('$name', (placement) => {
     using late = new Wire(open(connectOptions(server.url)));
     await late.request('GET /');
 
-    const answer = await working.response();
+    working.release();
+    const answer = await working.wire.response();
     expect(answer.status).toBe(200);
     expect(answer.headers.connection).toBe('close');
-    expect(await working.rest()).toHaveLength(0);
-    const { code } = await within('the server to end', server.exit, 5000);
+    expect(await working.wire.rest()).toHaveLength(0);
+    const { code } = await within('the server to end', server.exit);
     expect(code).toBe(0);
     expect(await late.rest()).toHaveLength(0);
     expect(server.lines.find(({ event }) => event === 'stopped')).toMatchObject({
@@ -58,38 +54,36 @@ describe.concurrent.each(placements)('$name', (placement) => {
 
   test('--graceful-timeout cuts what is not finished by then', async () => {
     await using server = await start(placement, ['--graceful-timeout', '300ms']);
-    using working = await busy(server, 30_000);
-    const began = performance.now();
+    using working = await HeldRequest.begin(server);
     server.child.kill('SIGTERM');
-    expect(await working.rest()).toHaveLength(0);
-    expect((await within('the server to end', server.exit, 20_000)).code).toBe(0);
-    expect(performance.now() - began).toBeGreaterThan(290);
+    expect(await working.wire.rest()).toHaveLength(0);
+    expect((await within('the server to end', server.exit)).code).toBe(0);
     expect(server.lines.filter(({ event }) => event === 'request-cut')).toMatchObject([
-      { method: 'GET', url: expect.stringMatching(/^\/wait/), reqId: expect.any(String), ageMs: expect.any(Number) },
+      { method: 'GET', url: expect.stringMatching(/^\/held/), reqId: expect.any(String), ageMs: expect.any(Number) },
     ]);
   });
 });
 
-describe.concurrent.each(placements.filter(({ accept }) => accept !== 'dispatch'))('$name', (placement) => {
+forPlacements((placement) => {
   test('a worker that hangs is killed when its time to drain is over', async () => {
     await using server = await start(placement, ['--graceful-timeout', '300ms']);
     using wire = await connect(server.url);
     await wire.request('GET /hang');
     await server.waitFor('the app to hang', ({ url }) => url === '/hang');
     server.child.kill('SIGTERM');
-    expect((await within('the server to end', server.exit, 5000)).code).toBe(0);
+    expect((await within('the server to end', server.exit)).code).toBe(0);
     await server.noneLeft(0);
   });
 
   test('a second SIGINT kills at once', async () => {
-    const server = await start(placement);
+    const server = await start(placement, unlimited);
     try {
-      using working = await busy(server, 30_000);
+      using working = await HeldRequest.begin(server);
       server.child.kill('SIGINT');
       await server.waitFor('the stop to begin', ({ event }) => event === 'stopping');
       server.child.kill('SIGINT');
-      expect((await within('the server to end', server.exit, 20_000)).code).toBe(130);
-      expect(await working.rest()).toHaveLength(0);
+      expect((await within('the server to end', server.exit)).code).toBe(130);
+      expect(await working.wire.rest()).toHaveLength(0);
       expect(server.lines.at(-1)).toMatchObject({ event: 'stopped', reason: 'SIGINT, then killed' });
       await server.noneLeft(0);
     } finally {
@@ -98,20 +92,25 @@ describe.concurrent.each(placements.filter(({ accept }) => accept !== 'dispatch'
   });
 
   test('Ctrl-C, which goes to the whole process group, drains all the same', async () => {
-    await using server = await startServer({ ...placement, app: fixture('life.cjs'), detached: true });
-    using working = await busy(server, 500);
+    const args = [...(placement.args ?? []), ...unlimited];
+    await using server = await startServer({ ...placement, app: fixture('life.cjs'), args, detached: true });
+    using working = await HeldRequest.begin(server);
     process.kill(-server.pid, 'SIGINT');
-    expect((await working.response()).status).toBe(200);
-    expect((await within('the server to end', server.exit, 5000)).code).toBe(0);
+    await server.waitFor('the stop to begin', ({ event }) => event === 'stopping');
+    working.release();
+    expect((await working.wire.response()).status).toBe(200);
+    expect((await within('the server to end', server.exit)).code).toBe(0);
     expect(server.lines.filter(({ event }) => event === 'worker-died')).toEqual([]);
   });
 
   test('an app that handles SIGTERM gets it when its last request has been answered', async () => {
-    await using server = await start(placement, [], 'life-sigterm.cjs');
-    using working = await busy(server, 300);
+    await using server = await start(placement, unlimited, 'life-sigterm.cjs');
+    using working = await HeldRequest.begin(server);
     server.child.kill('SIGTERM');
-    expect((await working.response()).status).toBe(200);
-    expect((await within('the server to end', server.exit, 5000)).code).toBe(0);
+    await server.waitFor('the stop to begin', ({ event }) => event === 'stopping');
+    working.release();
+    expect((await working.wire.response()).status).toBe(200);
+    expect((await within('the server to end', server.exit)).code).toBe(0);
     const seen = server.lines.map((line) => line.seen);
     expect(seen.lastIndexOf('SIGTERM')).toBeGreaterThan(seen.indexOf('answered'));
   });
@@ -127,7 +126,7 @@ test.concurrent.each(['prefork', 'ppc', 'prethread'])(
     });
     await eventually('the workers to start', () => server.workers().length > 0);
     server.child.kill('SIGTERM');
-    expect((await within('the server to end', server.exit, 5000)).code).toBe(0);
+    expect((await within('the server to end', server.exit)).code).toBe(0);
     expect(server.ready).toEqual({});
     expect(server.stderr).toBe('');
   },

@@ -1,10 +1,10 @@
 // When the system refuses, when the app hangs or loads badly: what it costs, and that it costs no more.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
-import { placements } from '../helpers/placements.ts';
+import { forPlacements, placements, testPlacements } from '../helpers/placements.ts';
 import { fixture, type Server, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -19,8 +19,8 @@ async function ask(server: Server, target = '/'): Promise<number> {
   }
 }
 
-test.concurrent.each(placements)(
-  '$name: running out of descriptors costs connections, and nothing else',
+testPlacements(
+  'running out of descriptors costs connections, and nothing else',
   async ({ model, accept, args = [] }) => {
     await using server = await startServer({
       app: fixture('life.cjs'),
@@ -41,44 +41,58 @@ test.concurrent.each(placements)(
   },
 );
 
-describe.concurrent.each(placements.filter(({ accept }) => accept === 'dispatch'))('$name', (placement) => {
-  test('who hangs is given no further connections', async () => {
-    const { model, args = [] } = placement;
-    await using server = await startServer({
-      app: fixture('life.cjs'),
-      model,
-      accept: 'dispatch',
-      args: [...args, '--graceful-timeout', '300ms'],
+forPlacements(
+  (placement) => {
+    test('who hangs is given no further connections', async () => {
+      const { model, args = [] } = placement;
+      await using server = await startServer({
+        app: fixture('life.cjs'),
+        model,
+        accept: 'dispatch',
+        args: [...args, '--graceful-timeout', '300ms'],
+      });
+      using wire = await connect(server.url);
+      await wire.request('GET /hang');
+      await server.waitFor('the app to hang', ({ url }) => url === '/hang');
+      let attemptMs = 250;
+      await eventually('connections to go elsewhere', async () => {
+        attemptMs *= 2; // on a slow machine the answers need more
+
+        const wires = await Promise.all(Array.from({ length: 6 }, () => connect(server.url)));
+        try {
+          for (const wire of wires) await wire.request('GET /');
+          const all = () => wires.every(({ socket }) => socket.bytesRead > 0);
+          return await eventually('an answer to each', all, attemptMs).then(
+            () => true,
+            () => false,
+          );
+        } finally {
+          for (const wire of wires) wire.close();
+        }
+      });
     });
-    using wire = await connect(server.url);
-    await wire.request('GET /hang');
-    await server.waitFor('the app to hang', ({ url }) => url === '/hang');
-    await eventually('connections to go elsewhere', async () => {
-      const wires = await Promise.all(Array.from({ length: 6 }, () => connect(server.url)));
-      try {
-        for (const wire of wires) await wire.request('GET /');
-        const all = () => wires.every(({ socket }) => socket.bytesRead > 0);
-        return await eventually('an answer to each', all, 500).then(
-          () => true,
-          () => false,
-        );
-      } finally {
-        for (const wire of wires) wire.close();
-      }
-    });
-  });
-});
+  },
+  placements.filter(({ accept }) => accept === 'dispatch'),
+);
 
 test.concurrent.each(['ppc', 'tpc'])(
   '%s: SIGTERM while a connection waits for the app to load answers it',
   async (model) => {
-    await using server = await startServer({ app: fixture('life-slow-load.mjs'), model });
+    const held = path.join(tmpdir(), `mpserve-loading-${process.pid}-${model}`);
+    const env = { HELD: held };
+    await using server = await startServer({ app: fixture('life-slow-load.mjs'), model, env });
     const loading = () => server.lines.filter(({ seen }) => seen === 'loading').length;
     expect(loading()).toBe(1);
+    writeFileSync(held, '');
     using wire = await connect(server.url);
     await wire.request('GET /');
-    await eventually('the app to load', () => loading() === 2);
-    server.child.kill('SIGTERM');
+    try {
+      await eventually('the app to load', () => loading() === 2);
+      server.child.kill('SIGTERM');
+      await server.waitFor('the stop to begin', ({ event }) => event === 'stopping');
+    } finally {
+      rmSync(held);
+    }
     expect(await wire.response()).toMatchObject({ status: 200, body: 'loaded', headers: { connection: 'close' } });
     expect((await server.exit).code).toBe(0);
     expect(server.lines.filter(({ event }) => event === 'connection-lost')).toEqual([]);

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { placements } from '../helpers/placements.ts';
+import { testPlacements } from '../helpers/placements.ts';
 import { fixture, runCli, type Server, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -41,12 +41,12 @@ async function statusOf(server: Server, head: string, headers: Record<string, st
 
 const lost = (server: Server) => server.lines.filter(({ event }) => event === 'request-lost');
 
-test.concurrent.each(placements)('$name: what has ended two workers is refused', async (placement) => {
+testPlacements('what has ended two workers is refused', async (placement) => {
   await using server = await start(placement);
   expect(await statusOf(server, 'GET /die', { 'x-request-id': 'one' })).toBe('lost');
   await eventually('it to be named', () => lost(server).length > 0);
   expect(lost(server)).toMatchObject([{ reqId: 'one', method: 'GET', url: '/die', ageMs: expect.any(Number) }]);
-  await eventually('it to be refused', async () => (await statusOf(server, 'GET /die')) === 503, 20_000);
+  await eventually('it to be refused', async () => (await statusOf(server, 'GET /die')) === 503);
   expect(await server.waitFor('the quarantine', ({ event }) => event === 'quarantined')).toMatchObject({
     method: 'GET',
     url: '/die',
@@ -65,7 +65,7 @@ test.concurrent.each(['prefork', 'prethread', 'ppc'])(
     const large = `poison${'x'.repeat(100_000)}`;
     expect(await post('poison')).toBe('lost');
     for (const body of ['poison', large]) {
-      await eventually('it to be refused', async () => (await post(body)) === 503, 20_000);
+      await eventually('it to be refused', async () => (await post(body)) === 503);
     }
     expect(await post('poison')).toBe(503);
     expect(await post('nectar')).toBe(200);
@@ -94,7 +94,7 @@ test.concurrent('ctl quarantine lists and clears', async () => {
   await using server = await start({ model: 'prefork', args: ['--workers', '1'] });
   const ctl = (...words: string[]) => runCli(['ctl', 'quarantine', ...words, '--control', server.control]);
   expect(await ctl()).toMatchObject({ code: 0, stdout: 'no request has been in flight when a worker ended\n' });
-  await eventually('it to be refused', async () => (await statusOf(server, 'GET /die')) === 503, 20_000);
+  await eventually('it to be refused', async () => (await statusOf(server, 'GET /die')) === 503);
   expect((await ctl('list')).stdout).toMatch(/^refused +2 +\d{4}-.* +GET \/die +none$/m);
   expect(await ctl('clear')).toMatchObject({ code: 0, stdout: '1 request(s) let through again\n' });
   await eventually('it to be let through', async () => (await statusOf(server, 'GET /die')) === 'lost');

@@ -9,7 +9,7 @@ import { connect } from '../helpers/wire.ts';
 const walk = `prefork ppc prefork tpc prefork prethread prefork hybrid prethread hybrid ppc hybrid tpc hybrid prefork
   prethread ppc prethread tpc ppc tpc prethread`.split(/\s+/);
 
-test('from each model to each other, twenty switches close no connection', { timeout: 120_000 }, async () => {
+test.concurrent('from each model to each other, twenty switches close no connection', async () => {
   const pairs = new Set(walk.slice(1).map((to, i) => `${walk[i]} ${to}`));
   expect(pairs.size).toBe(20);
   await using site = await Site.start('prefork', ['--workers', '2']);
@@ -18,14 +18,10 @@ test('from each model to each other, twenty switches close no connection', { tim
     expect(await site.ask('POST', '/switch', JSON.stringify({ options: { model } }))).toMatchObject({ status: 200 });
     const { json } = await site.ask('GET', '/status');
     expect(json).toMatchObject({ state: 'serving', model });
-    await eventually(
-      'the model before to have gone',
-      async () => {
-        const { json: workers } = await site.ask('GET', '/workers');
-        return workers.every(({ generation }: { generation: number }) => generation === json.generation);
-      },
-      20_000,
-    );
+    await eventually('the model before to have gone', async () => {
+      const { json: workers } = await site.ask('GET', '/workers');
+      return workers.every(({ generation }: { generation: number }) => generation === json.generation);
+    });
     const since = clients.done;
     await eventually('further answers', () => clients.done > since + 10);
   }
@@ -83,7 +79,7 @@ describe.concurrent('a switch', () => {
   });
 
   test('that cannot be changes nothing, and says why', async () => {
-    await using site = await Site.start('prefork', ['--boot-timeout', '2s']);
+    await using site = await Site.start('prefork');
     using wire = await connect(site.server.url);
     await wire.ask('GET /');
     const options = (given: object) => site.ask('POST', '/switch', JSON.stringify({ options: given }));

@@ -4,6 +4,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { patience } from '../helpers/eventually.ts';
 import { fixture, root } from '../helpers/server.ts';
 
 const script = path.join(root, 'test/fixtures/host-app.js');
@@ -54,7 +55,7 @@ export interface Hosting {
 export async function host(app: string, { inThread = false, ...rest }: Hosting = {}): Promise<HostedApp> {
   const address = { address: '192.0.2.1', family: 'IPv4', port: 8080 };
   const target = path.isAbsolute(app) ? app : fixture(app);
-  const request = { target, addresses: [address], demoFaults: false, timeout: 10_000, ...rest };
+  const request = { target, addresses: [address], demoFaults: false, timeout: patience, ...rest };
   return inThread ? hostInThread(request) : hostInProcess(request);
 }
 
