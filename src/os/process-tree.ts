@@ -42,6 +42,15 @@ export function isStopped(pid: number): boolean {
   return readProcess(pid)?.isStopped ?? false;
 }
 
+/**
+ * Milliseconds in which the main thread of a process has wanted a processor so far, those in which it waited for one
+ * included. undefined where that is not known.
+ */
+export function wantedCpuMs(pid: number): number | undefined {
+  const [ran, waited] = read(`/proc/${pid}/schedstat`).split(' ').map(Number);
+  return ran !== undefined && waited !== undefined ? (ran + waited) / 1e6 : undefined;
+}
+
 /** Proportional set size of one process in bytes: what several share counts in parts. 0 when it is gone. */
 export function proportionalMemory(pid: number): number {
   const kilobytes = /^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1];

@@ -4,10 +4,12 @@ import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { shedder } from '../balance/shedder.js';
 import { Spares, unhurriedShare } from '../balance/spares.js';
+import { StartLimiter } from '../balance/start-limiter.js';
 import { now, within } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { Acceptor } from '../os/acceptor.js';
 import { duplicate } from '../os/descriptor.js';
+import { wantedCpuMs } from '../os/process-tree.js';
 import { doorOf, giveAway, isCarried } from '../os/relay.js';
 import { boot } from '../process/boot.js';
 import { reopenAll, type WorkerHandle } from '../process/handle.js';
@@ -35,6 +37,10 @@ export class ProcessPerConnection implements Strategy {
   readonly #children = new Set<WorkerHandle>();
   /** Those among them that have no connection yet. */
   readonly #spares: Spares<WorkerHandle>;
+  /** A promise for each connection that has been accepted and has not ended. */
+  readonly #serving = new Set<Promise<void>>();
+  /** Of those that start for a connection. */
+  readonly #starts = new StartLimiter();
   /** Those that have been relieved and give their connections away, and when that is urgent. */
   readonly #leaving = new Map<WorkerHandle, number>();
   #context: StrategyContext;
@@ -83,7 +89,11 @@ export class ProcessPerConnection implements Strategy {
       limit: config.maxConnections,
       isShared: false,
       handOver: true,
-      serve: (socket) => this.#serve(socket),
+      serve: (socket) => {
+        const served = this.#serve(socket);
+        this.#serving.add(served);
+        return served.finally(() => this.#serving.delete(served));
+      },
       onCrowded: shedder(() => this.#children),
       relay: doorOf(spawn.relay),
       onRefused: refusedTo(events),
@@ -96,10 +106,12 @@ export class ProcessPerConnection implements Strategy {
   async drain(ms: number, carries = false): Promise<void> {
     this.#drainMs = ms;
     this.#carries = carries;
+    this.#starts.close();
     this.#spares.close();
     this.#acceptor?.close();
     for (const child of this.#children) child.drain(ms, carries);
     while (this.#children.size > 0) await Promise.all([...this.#children].map(({ exit }) => exit));
+    await within(ms, Promise.all(this.#serving)); // those that have waited for a start are given away
   }
 
   stay(): void {
@@ -116,6 +128,7 @@ export class ProcessPerConnection implements Strategy {
   kill(): void {
     this.#drainMs = 0;
     this.#carries = false;
+    this.#starts.close();
     this.#spares.close();
     this.#acceptor?.close();
     for (const child of this.#children) child.kill();
@@ -218,9 +231,10 @@ export class ProcessPerConnection implements Strategy {
   async #serve(socket: Socket): Promise<void> {
     let reason = 'the server is stopping';
     for (let tried = 0; tried < tries && this.#drainMs === undefined; ) {
-      let child: WorkerHandle;
+      let child: WorkerHandle | undefined;
       try {
-        child = this.#spares.take(isCarried(socket)) ?? this.#fork();
+        child = this.#spares.take(isCarried(socket)) ?? (await this.#forkInTurn());
+        if (!child) break; // the server is stopping
       } catch (error) {
         reason = (error as Error).message;
         tried++;
@@ -239,6 +253,28 @@ export class ProcessPerConnection implements Strategy {
     const { events, spawn: options } = this.#context;
     const isGiven = await giveAway(socket, options.relay, () => this.#carries);
     if (!isGiven) events.tell({ event: 'connection-lost', reason });
+  }
+
+  /** @returns undefined when the server has begun to stop in the meantime. @throws StartupError */
+  async #forkInTurn(): Promise<WorkerHandle | undefined> {
+    await this.#starts.turn();
+    if (this.#drainMs !== undefined) {
+      this.#starts.ended();
+      return undefined;
+    }
+    const since = now();
+    try {
+      const child = this.#fork();
+      const ended = () => {
+        const wantedMs = wantedCpuMs(child.pid);
+        this.#starts.ended(wantedMs && wantedMs / (now() - since));
+      };
+      child.ready.then(ended, ended);
+      return child;
+    } catch (error) {
+      this.#starts.ended();
+      throw error;
+    }
   }
 
   /** Has them give their connections to children of the generation that serves. */

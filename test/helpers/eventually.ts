@@ -26,6 +26,18 @@ export async function eventually<T>(
   }
 }
 
+/**
+ * Settles when `count` has come to `enough`, however long that takes: what must not happen is that it stands still. For
+ * what consists of many steps, each of which takes as long as the machine is slow.
+ * @throws when it has not grown for `ms` milliseconds, naming `what` was waited for.
+ */
+export async function progress(what: string, count: () => number, enough: number, ms = 60_000): Promise<void> {
+  for (let seen = count(); seen < enough; ) {
+    const before = seen;
+    seen = await eventually(`${what}: ${seen} of ${enough}`, () => count() > before && count(), ms);
+  }
+}
+
 /** `promise`, or an error that names `what` was waited for when `ms` milliseconds have gone by. */
 export async function within<T>(what: string, promise: Promise<T>, ms = patience): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
