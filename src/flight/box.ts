@@ -2,11 +2,12 @@
 // laid at their door. Entries of a fixed size, in regions of which each event loop of the worker has one. Behind them is the
 // heartbeat of the process.
 import { readSync, writeSync } from 'node:fs';
+import { now } from '../clock.js';
 import type { LostRequest } from '../events.js';
 import { type HeartbeatPlace, heartbeatBytes } from '../hang/heartbeat.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { createSharedMemory } from '../os/shared-memory.js';
-import { digestBytes, fingerprintOf, subjectOf } from './fingerprint.js';
+import { type BodyDigest, digestBytes, digestOf, fingerprintOf, subjectOf } from './fingerprint.js';
 
 /** How a box is divided. */
 export interface BoxPlan {
@@ -15,9 +16,12 @@ export interface BoxPlan {
   readonly entries: number;
 }
 
-export const entryBytes = 512;
+export const entryBytes = 1024;
 
-/** What is where in an entry. The first byte is written last: until then the entry is free. */
+/**
+ * What is where in an entry. The first byte is written last: until then the entry is free. The text is the id, the method
+ * and the target; behind it is room for a short body, whose length stands where the digest of a longer one would.
+ */
 export const at = {
   stage: 0,
   method: 1,
@@ -27,12 +31,13 @@ export const at = {
   status: 6,
   begun: 8,
   digest: 16,
+  kept: 16,
   text: 16 + digestBytes,
 } as const;
 export const textBytes = entryBytes - at.text;
 
-/** `stage`: what is known of the body. */
-export const stage = { free: 0, bodyUnknown: 1, bodyKnown: 2, noBody: 3 } as const;
+/** `stage`: what is known of the body. `bodyKept`: it is in the entry, whole. */
+export const stage = { free: 0, bodyUnknown: 1, bodyKnown: 2, noBody: 3, bodyKept: 4 } as const;
 
 /** `answered`: whether its client has the answer; `over`: and the app is done with it. */
 export const answered = { no: 0, sent: 1, over: 2 } as const;
@@ -119,14 +124,12 @@ function readEntry(entry: Buffer): LostRequest {
     from += length;
     return entry.toString('latin1', from - length, Math.min(entryBytes, from));
   });
-  const digest = entry.toString('hex', at.digest, at.text);
-  const body = entry[at.stage] === stage.noBody ? 'none' : entry[at.stage] === stage.bodyKnown ? digest : 'unknown';
   return {
     reqId,
     method,
     url,
     ageMs: ageOf(entry.readDoubleLE(at.begun)),
-    fingerprint: fingerprintOf(subjectOf(method, url), body),
+    fingerprint: fingerprintOf(subjectOf(method, url), bodyOf(entry, from)),
     ...(entry[at.answered] !== answered.no && {
       answered: { status: entry.readUInt16LE(at.status), isOver: entry[at.answered] === answered.over },
     }),
@@ -135,6 +138,20 @@ function readEntry(entry: Buffer): LostRequest {
 
 /** Milliseconds; 0 for a time that is none, as a worker can write there what it likes. */
 function ageOf(begun: number): number {
-  const now = Date.now();
-  return begun >= 0 && begun < now ? Math.round(now - begun) : 0;
+  const time = now();
+  return begun >= 0 && begun < time ? Math.round(time - begun) : 0;
+}
+
+/** @param from where a body is that has been kept */
+function bodyOf(entry: Buffer, from: number): BodyDigest {
+  switch (entry[at.stage]) {
+    case stage.noBody:
+      return 'none';
+    case stage.bodyKnown:
+      return entry.toString('hex', at.digest, at.text);
+    case stage.bodyKept:
+      return digestOf(entry.subarray(from, from + entry.readUInt16LE(at.kept)));
+    default:
+      return 'unknown';
+  }
 }

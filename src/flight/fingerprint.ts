@@ -8,8 +8,15 @@ export const longestUrl = 320;
 /** More of a body is not looked at (bytes). */
 export const longestBody = 65_536;
 
-/** Of a digest so much is kept: enough that nobody finds another body with the same one. */
+/** How much of a SHA-256 is kept: enough that another body with the same one cannot be made. */
 export const digestBytes = 16;
+
+/** The digest of `body`, of which no more than `longestBody` is given: hexadecimal. */
+export function digestOf(body: Uint8Array): string {
+  // Loaded here: it takes 1.5 to 3 ms, and most workers never need it.
+  const { createHash } = process.getBuiltinModule('node:crypto');
+  return createHash('sha256').update(body).digest().toString('hex', 0, digestBytes);
+}
 
 /** `unknown`: it had not arrived yet. */
 export type BodyDigest = 'none' | 'unknown' | (string & {});

@@ -1,5 +1,6 @@
 // Keeps the record of one event loop: a request that begins takes an entry of its region, and gives it back when it ends.
 import { writeSync } from 'node:fs';
+import { now } from '../clock.js';
 import { answered, at, entryBytes, stage, textBytes } from './box.js';
 import { digestBytes, shortened } from './fingerprint.js';
 
@@ -31,8 +32,11 @@ export class Recorder {
     this.#file = undefined;
   }
 
-  /** @returns what to call the others with */
-  begin(reqId: string, method: string, url: string, hasBody: boolean): number {
+  /**
+   * @param begunAt on the clock of `clock.ts`
+   * @returns what to call the others with
+   */
+  begin(reqId: string, method: string, url: string, hasBody: boolean, begunAt = now()): number {
     const from = this.#free.pop() ?? this.#unsettled.shift();
     if (from === undefined) return unrecorded;
     const bytes = this.#bytes;
@@ -44,11 +48,40 @@ export class Recorder {
     bytes[from + at.method] = method.length;
     bytes[from + at.url] = shown.length & 0xff;
     bytes[from + at.url + 1] = shown.length >> 8;
-    bytes.writeDoubleLE(Date.now(), from + at.begun);
+    bytes.writeDoubleLE(begunAt, from + at.begun);
     bytes.write(text, from + at.text, textBytes, 'latin1');
     bytes[from + at.stage] = hasBody ? stage.bodyUnknown : stage.noBody;
     this.#wrote(from, at.text + text.length);
     return from;
+  }
+
+  /**
+   * Keeps a part of its body, as long as there is room. @param offset bytes of it that are kept already
+   * @returns false when there is none, and nothing was kept
+   */
+  keepBody(from: number, offset: number, chunk: Buffer): boolean {
+    if (from === unrecorded) return false;
+    const start = this.#bodyAt(from) + offset;
+    if (start + chunk.length > from + entryBytes) return false;
+    chunk.copy(this.#bytes, start);
+    this.#write(start, chunk.length);
+    return true;
+  }
+
+  /** What is kept of its body. @param length bytes; by default those of a body that is whole */
+  keptBody(from: number, length = this.#bytes.readUInt16LE(Math.max(0, from) + at.kept)): Buffer | undefined {
+    if (from === unrecorded) return undefined;
+    const start = this.#bodyAt(from);
+    return this.#bytes.subarray(start, start + length);
+  }
+
+  /** Its body has arrived, and all of it is kept. */
+  sealKept(from: number, length: number): void {
+    if (from === unrecorded) return;
+    this.#bytes[from + at.kept] = length & 0xff;
+    this.#bytes[from + at.kept + 1] = length >> 8;
+    this.#bytes[from + at.stage] = stage.bodyKept;
+    this.#wrote(from, at.text);
   }
 
   /** Its body has arrived, or as much of it as is looked at. */
@@ -92,9 +125,19 @@ export class Recorder {
     this.#wrote(from, at.begun);
   }
 
+  #bodyAt(from: number): number {
+    const bytes = this.#bytes;
+    const url = (bytes[from + at.url] as number) + ((bytes[from + at.url + 1] as number) << 8);
+    return from + at.text + (bytes[from + at.id] as number) + (bytes[from + at.method] as number) + url;
+  }
+
   #wrote(from: number, length: number): void {
+    this.#write(from, Math.min(length, entryBytes));
+  }
+
+  #write(start: number, length: number): void {
     if (!this.#file) return;
     const { fd, position } = this.#file;
-    writeSync(fd, this.#bytes, from, Math.min(length, entryBytes), position + from);
+    writeSync(fd, this.#bytes, start, length, position + start);
   }
 }

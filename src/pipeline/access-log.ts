@@ -7,7 +7,7 @@ import type { WorkerEvent, WorkerIdentity } from '../events.js';
 import { accessLine, lineOrigin } from '../log/access-line.js';
 import type { Destination } from '../log/destination.js';
 import { LineBuffer } from '../log/line-buffer.js';
-import type { Stage } from './stage.js';
+import type { OnClose, Stage } from './stage.js';
 
 export class AccessLog {
   readonly #lines: LineBuffer;
@@ -29,12 +29,15 @@ export class AccessLog {
   }
 
   readonly stage: Stage = (next) => (req, res, reqId) => {
-    const { socket } = req;
-    const started = now();
-    const before = socket.bytesWritten;
-    const remote = socket.remoteAddress; // asked for while it is known; Node keeps the answer
-    res.on('close', () => this.#line(req, res.statusCode, socket.bytesWritten - before, started, reqId, remote));
+    // Asked for while it is known.
+    const connection = res.clientConnection;
+    if (connection) connection.remote ??= req.socket.remoteAddress ?? 'unix';
     return next(req, res, reqId);
+  };
+
+  readonly onClose: OnClose = ({ req, clientConnection, statusCode, begunAt, reqId }) => {
+    const bytes = clientConnection?.takeBytesWritten() ?? 0;
+    this.#line(req, statusCode, bytes, begunAt, reqId, clientConnection?.remote);
   };
 
   /** The line of a request that became another protocol, once that has ended. */

@@ -2,11 +2,11 @@
 import { now } from '../clock.js';
 import type { WorkerEvent } from '../events.js';
 import { Answers } from '../upkeep/answers.js';
-import type { Stage } from './stage.js';
+import type { OnClose } from './stage.js';
 
 const tellEvery = 100;
 
-export function countAnswers(tell: (event: WorkerEvent) => void): Stage {
+export function countAnswers(tell: (event: WorkerEvent) => void): OnClose {
   const answers = new Answers();
   let isTelling = false;
   const report = (): void => {
@@ -14,15 +14,11 @@ export function countAnswers(tell: (event: WorkerEvent) => void): Stage {
     const count = answers.take();
     if (count) tell({ event: 'answers', ...count });
   };
-  return (next) => (req, res, reqId) => {
-    const begun = now();
-    res.once('close', () => {
-      // Of what its client did not wait for nothing can be said.
-      if (!res.writableFinished && res.statusCode < 500) return;
-      answers.add(res.statusCode, now() - begun);
-      if (!isTelling) setTimeout(report, tellEvery).unref();
-      isTelling = true;
-    });
-    return next(req, res, reqId);
+  return (res) => {
+    // Of what its client did not wait for nothing can be said.
+    if (!res.writableFinished && res.statusCode < 500) return;
+    answers.add(res.statusCode, now() - res.begunAt);
+    if (!isTelling) setTimeout(report, tellEvery).unref();
+    isTelling = true;
   };
 }

@@ -1,6 +1,6 @@
 // For how much of the time the app has had at least one request.
 import { now } from '../clock.js';
-import type { Stage } from './stage.js';
+import type { OnClose, Stage } from './stage.js';
 
 export class BusyClock {
   #count = 0;
@@ -11,11 +11,12 @@ export class BusyClock {
   #lookedAt = now();
 
   readonly stage: Stage = (next) => (req, res, reqId) => {
-    if (this.#count++ === 0) this.#since = now();
-    res.once('close', () => {
-      if (--this.#count === 0) this.#busyMs += now() - this.#since;
-    });
+    if (this.#count++ === 0) this.#since = res.begunAt;
     return next(req, res, reqId);
+  };
+
+  readonly onClose: OnClose = () => {
+    if (--this.#count === 0) this.#busyMs += now() - this.#since;
   };
 
   /** Since it was last asked, from 0 to 1. */

@@ -15,6 +15,8 @@ export class Connection {
   readonly socket: Socket;
   /** That have begun on it, here or where it was carried over from. */
   requests: number;
+  /** The address of its client, for the access log; undefined as long as nothing has been logged. */
+  remote: string | undefined;
   /** When it has been idle for too long, on the clock of `clock.ts`; `KeepAlive` sets it. */
   idleUntil = Number.POSITIVE_INFINITY;
   #request: IncomingMessage | undefined;
@@ -24,6 +26,7 @@ export class Connection {
   #queued: NamedResponse[] = [];
   #begunAt = 0;
   #upgraded = false;
+  #bytesTaken = 0;
   #moved = 0;
   #movedAt: number;
 
@@ -38,7 +41,7 @@ export class Connection {
     return (socket as Keyed)[key];
   }
 
-  begin(request: IncomingMessage, response: NamedResponse, now: number): void {
+  begin(request: IncomingMessage, response: NamedResponse): void {
     if (this.#response && !this.betweenRequests) {
       this.#queued = this.#queued.filter(({ closed }) => !closed);
       this.#queued.push(response);
@@ -47,7 +50,14 @@ export class Connection {
     this.#request = request;
     this.#reqId = response.reqId;
     this.#response = response;
-    this.#begunAt = now;
+    this.#begunAt = response.begunAt;
+  }
+
+  /** Bytes that have been written to it since this was last asked. */
+  takeBytesWritten(): number {
+    const before = this.#bytesTaken;
+    this.#bytesTaken = this.socket.bytesWritten;
+    return this.#bytesTaken - before;
   }
 
   /** The connection has ended. Node tells the answer that had its turn, and not those that waited for theirs. */

@@ -8,6 +8,9 @@ import type { Stage } from './stage.js';
 
 type Tell = (event: WorkerEvent) => void;
 
+const transferEncoding = 'transfer-encoding';
+const contentLength = 'content-length';
+
 export function answerFailures(tell: Tell): Stage {
   return (next) => (req, res, reqId) => {
     try {
@@ -45,8 +48,15 @@ export function answerFailure(
 }
 
 /** RFC 9112, section 6: a request has a body if one of these says so. */
-export function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+export function hasBody({ rawHeaders }: IncomingMessage): boolean {
+  // Not from `headers`, which Node makes only when they are asked for.
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    if (name.length === transferEncoding.length && name.toLowerCase() === transferEncoding) return true;
+    const isLength = name.length === contentLength.length && name.toLowerCase() === contentLength;
+    if (isLength && Number(rawHeaders[i + 1]) > 0) return true;
+  }
+  return false;
 }
 
 /** What the failure means for the operator; an `HttpError` that can be answered and blames the client, nothing. */

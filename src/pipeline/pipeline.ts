@@ -27,7 +27,7 @@ import { announcesMore, limitBody } from './limits.js';
 import { createRequestIds } from './request-id.js';
 import type { NamedResponse } from './response.js';
 import { Shedding } from './shedding.js';
-import { compose, type Handler, type Stage } from './stage.js';
+import { compose, type Handler, type OnClose, type Stage } from './stage.js';
 
 export { closingShare } from './drain.js';
 
@@ -73,6 +73,8 @@ export class Pipeline {
   readonly #app: App;
   readonly #accessLog: AccessLog | undefined;
   readonly #stages: readonly Stage[];
+  /** The listener for the end of each response: the record first, as the access log may write its lines at once. */
+  readonly #onClose: (this: NamedResponse) => void;
   readonly #server: AdoptingServer;
   readonly #connections = new Set<Connection>();
   readonly #keepAlive: KeepAlive;
@@ -90,17 +92,23 @@ export class Pipeline {
   constructor(options: PipelineOptions, accessLog: AccessLog | undefined) {
     const { app, limitsGiven, maxConnections, tell } = options;
     const limits = app.server ? appLimits(options.limits, limitsGiven, app.server) : options.limits;
+    const flights = options.flights && recordFlights(options.flights, tell, accessLog !== undefined);
     this.#app = app;
     this.#accessLog = accessLog;
     this.#stages = [
       ...(accessLog ? [accessLog.stage] : []),
-      ...(options.countsAnswers ? [countAnswers(tell)] : []),
       ...(options.busy ? [options.busy.stage] : []),
       answerFailures(tell),
       ...(limits.requestDeadline > 0 ? [limitTime(limits.requestDeadline, answerEarly, tell)] : []),
       ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize, answerEarly)] : []),
-      ...(options.flights ? [recordFlights(options.flights, tell, accessLog !== undefined)] : []),
+      ...(flights ? [flights.stage] : []),
     ];
+    this.#onClose = closeListener([
+      ...(flights ? [flights.onClose] : []),
+      ...(accessLog ? [accessLog.onClose] : []),
+      ...(options.countsAnswers ? [countAnswers(tell)] : []),
+      ...(options.busy ? [options.busy.onClose] : []),
+    ]);
     this.#keepAlive = new KeepAlive(this.#connections, limits.keepAliveTimeout);
     this.#shedding = new Shedding(this.#connections, maxConnections);
     this.#tell = tell;
@@ -217,8 +225,11 @@ export class Pipeline {
       this.#served++;
       const reqId = this.#nameRequest(req);
       res.reqId = reqId;
+      res.begunAt = now();
+      res.on('close', this.#onClose);
       const connection = Connection.of(req.socket);
-      connection?.begin(req, res, now());
+      res.clientConnection = connection;
+      connection?.begin(req, res);
       // Node counts those that it has seen; of a connection that was carried over it has not seen all.
       if (most > 0 && connection && connection.requests >= most) res.shouldKeepAlive = false;
       this.#drain?.expectEnd(res);
@@ -287,4 +298,12 @@ export class Pipeline {
       socket.destroy();
     };
   }
+}
+
+function closeListener(listeners: readonly OnClose[]): (this: NamedResponse) => void {
+  return function () {
+    if (this.isOver) return;
+    this.isOver = true;
+    for (const told of listeners) told(this);
+  };
 }

@@ -208,7 +208,7 @@ class Conversation {
     const target = to ?? (targets[Math.floor(this.#random() * targets.length)] as string);
     const text = `${method} ${target} ${body}`;
     const answer =
-      `HTTP/1.1 200 OK\r\ncontent-length: ${text.length}\r\nx-request-id: ${id}\r\n` +
+      `HTTP/1.1 200 OK\r\nx-request-id: ${id}\r\ncontent-length: ${text.length}\r\n` +
       `Connection: keep-alive\r\nKeep-Alive: timeout=60\r\n\r\n${method === 'HEAD' ? '' : text}`;
     this.#expected += answer;
     return { head: `${method} ${target} HTTP/1.1\r\nhost: x\r\nx-request-id: ${id}\r\n${fields}\r\n`, answer };

@@ -3,7 +3,10 @@ import type { IncomingMessage } from 'node:http';
 import { expect, test } from 'vitest';
 import { createRequestIds } from '../../src/pipeline/request-id.ts';
 
-const asked = (id?: string | string[]) => ({ headers: { 'x-request-id': id } }) as unknown as IncomingMessage;
+const asked = (...ids: string[]) => {
+  const rawHeaders = ['Host', 'localhost', ...ids.flatMap((id) => ['X-Request-Id', id]), 'Accept-Range', 'x'];
+  return { rawHeaders } as unknown as IncomingMessage;
+};
 
 test.each([
   'a',
@@ -15,6 +18,10 @@ test.each([
 
 test.each(['', 'a b', 'a"b', '<script>', 'a,b', 'é', 'a\nb', 'x'.repeat(129)])('replaces %j', (id) => {
   expect(createRequestIds()(asked(id))).toMatch(/^[\w-]{5,32}$/);
+});
+
+test('replaces two', () => {
+  expect(createRequestIds()(asked('a', 'b'))).toMatch(/^[\w-]{5,32}$/);
 });
 
 test('no two of two pipelines are the same', () => {
