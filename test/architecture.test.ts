@@ -85,7 +85,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['upkeep', 'clock'],
   ['events', 'config/config', 'upkeep/answers'],
   // Requests on record, where it survives who serves them.
-  ['flight', 'config/config', 'events', 'hang/heartbeat', 'os'],
+  ['flight', 'clock', 'config/config', 'events', 'hang/heartbeat', 'os'],
   // Whether event loops are blocked, and in what.
   ['hang', 'activity'],
   ['log', 'config/config', 'errors', 'events', 'os/descriptor'],
