@@ -1,5 +1,6 @@
 // `node bench/memory.js`: the memory of eight Express workers after two seconds of load, beside that of node:cluster with
 // eight. Proportional set size (proc(5)) of the whole process tree, the supervisor included; each round starts both anew.
+// V8's heap grows with each request, so mpserve is asked as often as node:cluster has answered in its two seconds.
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import autocannon from 'autocannon';
@@ -27,18 +28,20 @@ async function measure(rounds = 5) {
   process.env.NODE_ENV = 'production'; // as mpserve has it
   const figures = { mpserve: [], cluster: [] };
   for (let round = 1; round <= rounds; round++) {
-    const names = Object.keys(sides);
-    for (const name of round % 2 ? names : names.reverse()) figures[name].push(await memoryAfterLoad(sides[name]));
+    const theirs = await memoryAfterLoad(sides.cluster, { duration: seconds });
+    const ours = await memoryAfterLoad(sides.mpserve, { amount: theirs.requests });
+    figures.cluster.push(theirs.megabytes);
+    figures.mpserve.push(ours.megabytes);
   }
   return { ratio: median(figures.mpserve) / median(figures.cluster), figures };
 }
 
-async function memoryAfterLoad(command) {
+async function memoryAfterLoad(command, load) {
   const server = await start(command);
   try {
-    const result = await autocannon({ url: `http://127.0.0.1:${server.port}/`, connections: 64, duration: seconds });
+    const result = await autocannon({ url: `http://127.0.0.1:${server.port}/`, connections: 64, ...load });
     if (result.non2xx > 0 || result['2xx'] === 0) throw new Error(`answered wrongly: ${command.join(' ')}`);
-    return memoryOfTree(server.pid) / 1e6;
+    return { megabytes: memoryOfTree(server.pid) / 1e6, requests: result['2xx'] };
   } finally {
     await server.stop();
   }
