@@ -4,7 +4,7 @@ import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSyn
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Acceptor, type AcceptorOptions } from '../../src/os/acceptor.ts';
 import { closeDescriptor, socketPair } from '../../src/os/descriptor.ts';
 import { libc } from '../../src/os/libc.ts';
@@ -17,6 +17,7 @@ import {
   openRelay,
   post,
   type Relay,
+  relayBacklog,
   requestsBefore,
   send,
   takeSeat,
@@ -47,6 +48,7 @@ beforeEach(async () => {
   await once(door, 'listening');
 });
 afterEach(() => {
+  vi.useRealTimers();
   acceptor?.close();
   acceptor = undefined;
   for (const socket of taken) socket.destroy();
@@ -207,4 +209,102 @@ test('without a relay nobody takes anything any more', async () => {
   const { client, socket, fd } = await connection();
   expect(post({ ...relay, entrance: 100_000 }, fd, 1)).toBe('gone');
   for (const one of [client, socket]) one.destroy();
+});
+
+/**
+ * Calls `meanwhile` at a moment between system calls of `work`: 0 is before the first, 1 is after it, 2 is before the second.
+ * @returns whether there was such a moment
+ */
+function interrupting(at: number, work: () => void, meanwhile: () => void): boolean {
+  const calls = libc() as unknown as Record<string, (...args: unknown[]) => unknown>;
+  const real = { ...calls };
+  let moments = 0;
+  const moment = (): void => {
+    if (moments++ !== at) return;
+    Object.assign(calls, real);
+    meanwhile();
+  };
+  for (const [name, call] of Object.entries(real)) {
+    calls[name] = (...args) => {
+      moment();
+      const result = call(...args);
+      moment();
+      return result;
+    };
+  }
+  try {
+    work();
+  } finally {
+    Object.assign(calls, real);
+  }
+  return moments > at;
+}
+
+test('a receiver that is closing has a message whose sender was told that it was sent, whenever that was', async () => {
+  let isInterrupted = true;
+  for (let at = 0; isInterrupted; at++) {
+    const leaving = open(false);
+    const letter = descriptorOf(stranger()) as number;
+    const looked = vi.spyOn(libc(), 'poll');
+    await eventually('it to have looked', () => looked.mock.calls.length > 1);
+    looked.mockRestore();
+    const { client, socket, fd } = await connection();
+    let isSent = false;
+    const before = taken.length;
+    isInterrupted = interrupting(
+      at,
+      () => leaving.close(),
+      () => {
+        isSent = send(letter, relay, fd, 1);
+      },
+    );
+    expect({ at, arrived: taken.length - before }).toEqual({ at, arrived: isSent ? 1 : 0 });
+    for (const one of [client, socket]) one.destroy();
+  }
+});
+
+test('a sender that finds the queue full, or has no descriptor left, returns its credit', async () => {
+  const { client, socket, fd } = await connection();
+  const counted = open(true);
+  counted.seats = 1;
+  expect(takeSeat(relay)).toBe(true);
+  const noDescriptor = vi.spyOn(libc(), 'socket').mockReturnValue(-1);
+  expect(post(relay, fd, 1)).toBe('full');
+  noDescriptor.mockRestore();
+  expect(takeSeat(relay)).toBe(true);
+  // The event loop does not turn meanwhile, so nothing is accepted.
+  const senders = Array.from({ length: relayBacklog + 1 }, stranger);
+  expect(post(relay, fd, 1)).toBe('full');
+  expect(takeSeat(relay)).toBe(true);
+  for (const one of [...senders, client, socket]) one.destroy();
+});
+
+test('a credit that was taken before the number was lowered counts until its connection has come', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const counted = open(true);
+  counted.seats = 2;
+  expect(takeSeat(relay)).toBe(true);
+  counted.seats = 0;
+  counted.seats = 2;
+  expect([takeSeat(relay), takeSeat(relay)]).toEqual([true, false]);
+  const { client, socket, fd } = await connection();
+  expect(post(relay, fd, 1)).toBe('posted');
+  while (taken.length === 0) await new Promise(setImmediate);
+  vi.runOnlyPendingTimers(); // what is forgotten when a sender has died
+  expect(takeSeat(relay)).toBe(false);
+  counted.seats = 2;
+  expect([takeSeat(relay), takeSeat(relay)]).toEqual([true, false]);
+  for (const one of [client, socket]) one.destroy();
+});
+
+test('a credit whose sender has died is offered again', () => {
+  vi.useFakeTimers();
+  const counted = open(true);
+  counted.seats = 1;
+  expect(takeSeat(relay)).toBe(true);
+  counted.seats = 0;
+  counted.seats = 1;
+  expect(takeSeat(relay)).toBe(false);
+  vi.runOnlyPendingTimers();
+  expect(takeSeat(relay)).toBe(true);
 });
