@@ -141,9 +141,12 @@ export class Pipeline {
       socket.once('close', () => {
         this.#connections.delete(connection);
         this.#activity.leave();
-        // When Node has done the same for the one that had its turn.
-        setImmediate(() => connection.end());
-        ended();
+        // When Node has done the same for the one that had its turn. Until then its requests are in the journal, and a
+        // worker for one connection exits when that has ended.
+        setImmediate(() => {
+          connection.end();
+          ended();
+        });
       });
       this.#shedding.added();
       if (connection.requests === 0) adopt(this.#server, socket);
@@ -185,6 +188,7 @@ export class Pipeline {
       tell: this.#tell,
     });
     await this.#drain.finish();
+    await new Promise((next) => setImmediate(next)); // the last connection may only just have closed
     this.#shedding.stop();
     this.#activity.end();
     this.#accessLog?.flush();

@@ -138,3 +138,24 @@ test.concurrent('--quarantine-after 0 keeps no record', async () => {
   for (let i = 0; i < 4; i++) await eventually('death', async () => (await statusOf(server, 'GET /die')) === 'lost');
   expect(lost(server)).toEqual([]);
 });
+
+test.concurrent.each(['ppc', 'tpc'])(
+  '%s: a client that resets takes no request of its pipeline for lost',
+  async (model) => {
+    await using server = await start({ model });
+    for (let rounds = 1; rounds <= 3; rounds++) {
+      using wire = await connect(server.url);
+      await wire.write('GET /wait HTTP/1.1\r\nhost: a\r\n\r\nGET /wait?victim HTTP/1.1\r\nhost: a\r\n\r\n');
+      await eventually(
+        'both to be there',
+        () => server.lines.filter(({ seen }) => seen === 'wait').length === 2 * rounds,
+      );
+      wire.socket.resetAndDestroy();
+    }
+    // What ends their workers is over before these can end a worker, and name another.
+    expect(await statusOf(server, 'GET /wait?victim')).toBe(200);
+    expect(await statusOf(server, 'GET /die')).toBe('lost');
+    await eventually('the death', () => lost(server).some(({ url }) => url === '/die'));
+    expect(lost(server)).toMatchObject([{ url: '/die' }]);
+  },
+);
