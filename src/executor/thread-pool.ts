@@ -8,6 +8,7 @@ import { BackOff } from '../back-off.js';
 import { responsive } from '../balance/balancer.js';
 import { divide } from '../balance/divide.js';
 import { roundRobin } from '../balance/round-robin.js';
+import { within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { endOf } from '../events.js';
 import { type Berth, Berths } from '../flight/berths.js';
@@ -59,6 +60,8 @@ export class ThreadPool implements Executor, Renewable<Thread> {
   #watched = nothingWatched;
   /** Connections for which there is no thread at this moment. */
   readonly #waiting: (() => void)[] = [];
+  /** Migrations of connections that were waiting when the pool was drained. */
+  readonly #migrations = new Set<Promise<boolean>>();
   readonly #scaler: Scaler | undefined;
   readonly #recycler: Recycler<Thread>;
   /** Threads that there should be, besides those on their way out. */
@@ -162,7 +165,11 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     this.#recycler.stop();
     clearInterval(this.#sweeping);
     clearInterval(this.#watching);
-    await Promise.all([...this.#threads.values()].map((thread) => thread.drain(ms, carries, onMigrating)));
+    const drained = [...this.#threads.values()].map((thread) => thread.drain(ms, carries, onMigrating));
+    for (const wake of this.#waiting.splice(0)) wake();
+    await new Promise((next) => setImmediate(next)); // each has begun to migrate, or has been closed
+    await Promise.all([...drained, within(ms, Promise.all(this.#migrations))]);
+    this.#carries = false;
   }
 
   stay(): void {
@@ -355,8 +362,12 @@ export class ThreadPool implements Executor, Renewable<Thread> {
   /** There is no thread for it any more. */
   async #letGo({ fd, requests }: Handed): Promise<void> {
     const { relay } = this.#settings;
-    if (relay) await postWhen(() => this.#carries, relay, fd, requests);
+    const migration = relay ? postWhen(() => this.#carries, relay, fd, requests) : Promise.resolve(false);
+    this.#migrations.add(migration);
+    const isMigrated = await migration;
+    this.#migrations.delete(migration);
     closeDescriptor(fd);
+    if (!isMigrated) throw new Error('the server is stopping');
   }
 
   /** Tasks are taken in the order in which they were posted. */

@@ -214,3 +214,24 @@ test.concurrent('a Node that is not as expected: a warning, and connections are 
   expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
   expect(await wire.rest()).toHaveLength(0);
 });
+
+test.concurrent('prethread: connections that wait for a thread when their worker is replaced have one of the next', async () => {
+  const flags = ['--accept', 'dispatch', '--threads', '1', '--graceful-timeout', '5s'];
+  await using site = await Site.start('prethread', flags);
+  site.write(`require('node:http').createServer((req, res) => {
+    if (req.url === '/die') process.exit(7);
+    res.end('mortal');
+  }).listen(3000);`);
+  expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+  using mortal = await connect(site.server.url);
+  await eventually('the new release', async () => (await mortal.ask('GET /')).body === 'mortal');
+  site.breakRelease(); // whatever replaces the thread cannot load it
+  await mortal.request('GET /die');
+  await site.server.waitFor('a failed replacement', ({ event }) => event === 'thread-unfit');
+  using waiting = await connect(site.server.url);
+  await waiting.request('GET /');
+  site.write(answering('second'));
+  expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+  expect((await waiting.response()).body).toBe('second');
+  expect(told(site.server, 'connection-lost')).toEqual([]);
+});
