@@ -87,7 +87,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // Requests on record, where it survives who serves them.
   ['flight', 'clock', 'config/config', 'events', 'hang/heartbeat', 'os'],
   // Whether event loops are blocked, and in what.
-  ['hang', 'activity'],
+  ['hang', 'activity', 'clock'],
   ['log', 'config/config', 'errors', 'events', 'os/descriptor'],
   ['os', 'config/address', 'clock'],
   ['process/messages', 'errors', 'events', 'flight/watchlist'],

@@ -2,6 +2,7 @@
 // that. An idle event loop promises to be back later than one with connections, so that it is seldom woken.
 import { readSync, writeSync } from 'node:fs';
 import type { Chore } from '../activity.js';
+import { now } from '../clock.js';
 
 /** At the breakpoints of a debugger an event loop is blocked on purpose. @param execArgv of its process */
 export function isDebugged(execArgv: readonly string[]): boolean {
@@ -10,8 +11,7 @@ export function isDebugged(execArgv: readonly string[]): boolean {
 
 /** Milliseconds of a clock that all processes of the machine share; it wraps around after 49 days. */
 export function monotonicMs(): number {
-  const [seconds, nanoseconds] = process.hrtime();
-  return (seconds * 1000 + Math.floor(nanoseconds / 1e6)) | 0;
+  return now() | 0;
 }
 
 /** Milliseconds since `time`, a time of `monotonicMs`; negative when it is to come. */

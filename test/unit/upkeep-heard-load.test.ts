@@ -1,13 +1,10 @@
 // The load of a member as it was last heard of, on a made-up clock.
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { HeardLoad } from '../../src/upkeep/heard-load.ts';
 import { lookEvery } from '../../src/upkeep/scaler.ts';
 
 let ms = 0;
-beforeEach(() => {
-  vi.spyOn(process, 'uptime').mockImplementation(() => ms / 1000);
-});
-afterEach(() => vi.restoreAllMocks());
+vi.mock(import('../../src/clock.ts'), async (original) => ({ ...(await original()), now: () => ms }));
 
 /** What each of `count` looks finds, `apart` milliseconds from one another. */
 function looks(load: HeardLoad, count: number, apart = lookEvery): (number | undefined)[] {
