@@ -38,13 +38,28 @@ export function answerFailure(
   // The client must not take half an answer for a whole one.
   if (outcome === 'response-cut') req.socket.destroy();
   if (res.headersSent || req.socket.destroyed) return;
-  const status = error instanceof HttpError ? error.status : 500;
-  const body = `${status} ${STATUS_CODES[status] ?? 'Error'}\nrequest id: ${reqId}\n`;
   for (const name of res.getHeaderNames()) if (!survives(name, error)) res.removeHeader(name);
   // What is left of a body that nobody will read would be taken for the next request.
   if (!req.complete && hasBody(req)) res.shouldKeepAlive = false;
+  writeAnswer(error instanceof HttpError ? error.status : 500, res, reqId);
+}
+
+function writeAnswer(status: number, res: ServerResponse, reqId: string): void {
+  const body = `${status} ${STATUS_CODES[status] ?? 'Error'}\nrequest id: ${reqId}\n`;
   res.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(body) });
   res.end(body);
+}
+
+/**
+ * Answers a request that the app does not get, and ends the connection: at once, though the client may still be sending,
+ * or after the answers to the requests before it.
+ */
+export function answerUnserved(error: HttpError, req: IncomingMessage, res: ServerResponse, reqId: string): void {
+  if (res.socket === null && !res.headersSent && !req.socket.destroyed) {
+    res.shouldKeepAlive = false;
+    writeAnswer(error.status, res, reqId);
+  } else answerEarly(error, req, res, reqId);
+  req.resume();
 }
 
 /** RFC 9112, section 6: a request has a body if one of these says so. */

@@ -6,7 +6,7 @@ import type { FlightDeck } from '../flight/deck.js';
 import { subjectOf } from '../flight/fingerprint.js';
 import { RecordedBody } from '../flight/recorded-body.js';
 import { unrecorded } from '../flight/recorder.js';
-import { answerEarly, hasBody } from './failures.js';
+import { answerUnserved, hasBody } from './failures.js';
 import { type OnSent, tellEnd } from './response.js';
 import type { OnClose, Stage } from './stage.js';
 
@@ -19,8 +19,7 @@ export function recordFlights(
   const refuse = (req: IncomingMessage, res: ServerResponse, reqId: string): void => {
     const { method = '', url = '' } = req;
     tell({ event: 'request-refused', reqId, method, url });
-    answerEarly(new HttpError(503, 'it has ended workers (--quarantine-after)'), req, res, reqId);
-    req.resume();
+    answerUnserved(new HttpError(503, 'it has ended workers (--quarantine-after)'), req, res, reqId);
   };
   const onSent: OnSent = (res, isSent) => recorder?.answer(res.entry, res.statusCode, isSent);
 

@@ -1,21 +1,17 @@
 // The limit on a request's body: 413 before the app is called where its length is announced, and in the middle
 // where it is not (RFC 9110, section 15.5.14). The other limits are Node's own and set in `adopting-server.ts`.
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { HttpError } from '../errors.js';
+import { answerEarly, answerUnserved } from './failures.js';
 import type { Stage } from './stage.js';
 
-type AnswerEarly = (error: HttpError, req: IncomingMessage, res: ServerResponse, reqId: string) => void;
-
-/** @param most bytes; a request with a larger body is answered with 413 by `answer` and never comes to its end. */
-export function limitBody(most: number, answer: AnswerEarly): Stage {
+/** @param most bytes; a request with a larger body is answered with 413 and never comes to its end. */
+export function limitBody(most: number): Stage {
   return (next) => (req, res, reqId) => {
-    if (announcesMore(req, most)) {
-      answer(new HttpError(413, `the body is larger than ${most} bytes`), req, res, reqId);
-      req.resume();
-      return undefined;
-    }
+    const tooLarge = () => new HttpError(413, `the body is larger than ${most} bytes`);
+    if (announcesMore(req, most)) return answerUnserved(tooLarge(), req, res, reqId);
     if (req.headers['transfer-encoding'] !== undefined) {
-      countBody(req, most, () => answer(new HttpError(413, `the body is larger than ${most} bytes`), req, res, reqId));
+      countBody(req, most, () => answerEarly(tooLarge(), req, res, reqId));
     }
     return next(req, res, reqId);
   };

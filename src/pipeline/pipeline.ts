@@ -100,7 +100,7 @@ export class Pipeline {
       ...(options.busy ? [options.busy.stage] : []),
       answerFailures(tell),
       ...(limits.requestDeadline > 0 ? [limitTime(limits.requestDeadline, answerEarly, tell)] : []),
-      ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize, answerEarly)] : []),
+      ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize)] : []),
       ...(flights ? [flights.stage] : []),
     ];
     this.#onClose = closeListener([

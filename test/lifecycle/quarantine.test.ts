@@ -105,6 +105,33 @@ test.concurrent('ctl quarantine lists and clears', async () => {
   });
 });
 
+test.concurrent.each(['ppc', 'tpc', 'prefork'] as const)(
+  '%s: a request behind the last answer of its connection is neither lost nor suspected',
+  async (model) => {
+    await using server = await start({ model });
+    // Without a length the first answer ends with its connection, as it is for HTTP/1.0; the second waits for its turn.
+    const pipeline = 'GET /wait HTTP/1.0\r\nconnection: keep-alive\r\n\r\nGET /wait?victim HTTP/1.0\r\n\r\n';
+    for (let i = 0; i < 6; i++) {
+      using wire = await connect(server.url);
+      await wire.write(pipeline);
+      expect(await wire.response()).toMatchObject({ status: 200, body: 'waited' });
+    }
+    expect(await statusOf(server, 'GET /wait?victim')).toBe(200);
+    expect(await statusOf(server, 'GET /die')).toBe('lost');
+    await eventually('the death', () => lost(server).length > 0);
+    expect(lost(server)).toMatchObject([{ url: '/die' }]);
+  },
+);
+
+test.concurrent('a refused request leaves the answer before it in its pipeline as it is', async () => {
+  await using server = await start({ model: 'prefork' });
+  await eventually('it to be refused', async () => (await statusOf(server, 'GET /die')) === 503);
+  using wire = await connect(server.url);
+  await wire.write('GET /wait HTTP/1.1\r\nhost: a\r\n\r\nGET /die HTTP/1.1\r\nhost: a\r\n\r\n');
+  expect(await wire.response()).toMatchObject({ status: 200, body: 'waited' });
+  expect(await wire.response()).toMatchObject({ status: 503, headers: { connection: 'close' } });
+});
+
 test.concurrent('answers that wait in a pipeline when their client goes are off the record', async () => {
   await using server = await start({ model: 'prefork', args: ['--workers', '1'] });
   using wire = await connect(server.url);
