@@ -99,6 +99,8 @@ export type ServerEvent =
   | { event: 'worker-died'; worker: number; pid: number; reason: string; replacedInMs: number | undefined }
   | { event: 'worker-unfit'; worker: number; reason: string }
   | { event: 'worker-killed'; worker: number; pid: number; reason: string }
+  /** Messages of a worker that no code of ours sends, since the last such event; the type of the last one. */
+  | { event: 'worker-message-invalid'; worker: number; pid: number; count: number; type: string }
   | { event: 'worker-recycled'; worker: number; pid: number; reason: string }
   | { event: 'quarantined'; method: string; url: string; fingerprint: string; deaths: number }
   | { event: 'quarantine-cleared'; count: number; reason: string }
@@ -141,6 +143,10 @@ export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => 
   ],
   'worker-unfit': ['error', (e) => `a new worker ${e.worker} could not be started: ${e.reason}; trying again`],
   'worker-killed': ['warn', (e) => `killed worker ${e.worker} (pid ${e.pid}): ${e.reason}`],
+  'worker-message-invalid': [
+    'warn',
+    (e) => `ignored ${e.count} invalid message(s) of worker ${e.worker} (pid ${e.pid}); does the app send them?`,
+  ],
   'worker-recycled': ['info', (e) => `replaced worker ${e.worker} (pid ${e.pid}), as ${e.reason}`],
   'thread-lost': [
     'error',

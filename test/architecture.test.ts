@@ -50,7 +50,10 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // What an operator and a server say to each other.
   ['control', ...leaves],
   ['strategies', 'process/boot', 'process/handle', 'process/pool', 'process/spawn', ...leaves],
-  ['process/handle', 'process/hang-watch', ...leaves],
+  ['process/handle', 'process/hang-watch', 'process/invalid-messages', 'process/worker-messages', ...leaves],
+  ['process/worker-messages', 'process/fields', 'process/messages', 'errors', 'events'],
+  ['process/invalid-messages', 'clock'],
+  ['process/fields'],
   ['process/hang-watch', 'hang', 'os/process-tree'],
   ['process/lines'],
   ['process/pool', 'process/boot', 'process/handle', 'process/spawn', ...leaves],

@@ -6,7 +6,8 @@ import { endOf } from '../events.js';
 import type { Berth } from '../flight/berths.js';
 import type { Watched } from '../flight/watchlist.js';
 import { closeDescriptor } from '../os/descriptor.js';
-import type { WorkerSettings } from '../process/settings.js';
+import { newKey } from '../process/messages.js';
+import { threadSettings, type WorkerSettings } from '../process/settings.js';
 import type { Tell } from './executor.js';
 import { Thread } from './thread.js';
 import {
@@ -73,11 +74,12 @@ export class LoneThread {
   ) {
     this.#handed = handed;
     const { place } = berth;
+    const helloKey = newKey();
     const only = { ...(handed && { handed }), taken: this.#counters, place };
     try {
       const { maxThreadHeap } = settings;
       this.#worker = new Worker(threadFile, {
-        workerData: { settings, only } satisfies ThreadData,
+        workerData: { settings: threadSettings(settings), only, helloKey } satisfies ThreadData,
         ...(maxThreadHeap > 0 && { resourceLimits: heapLimit(maxThreadHeap) }),
       });
     } catch (error) {
@@ -96,7 +98,7 @@ export class LoneThread {
     });
     this.ready.catch(() => {}); // also when nobody waits for it
     worker.on('message', (message: unknown) => {
-      if (!isHello(message)) return;
+      if (this.thread || !isHello(message, helloKey)) return;
       const thread = new Thread(message, tell);
       this.thread = thread;
       if (!handed && this.#handed) thread.say({ type: 'serve', handed: this.#handed });

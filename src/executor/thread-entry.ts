@@ -32,7 +32,8 @@ const reportEvery = 1000;
 /** What a thread that has served its one connection leaves to the app to close (milliseconds). */
 const farewellMs = 5000;
 
-const { settings, only }: ThreadData = workerData;
+const { settings, only, helloKey = '' }: ThreadData = workerData;
+delete (workerData as ThreadData).helloKey;
 const { port1: port, port2 } = new MessageChannel();
 const identity = { pid: process.pid, tid: threadId };
 const say = (message: FromThread): void => port.postMessage(message);
@@ -99,7 +100,7 @@ activity.add({
   },
 });
 if (settings.measure) setInterval(reportLoad, lookEvery).unref();
-parentPort?.postMessage({ mpserve: 'hello', threadId, port: port2 } satisfies Hello, [port2]);
+parentPort?.postMessage({ mpserve: helloKey, threadId, port: port2 } satisfies Hello, [port2]);
 if (only) loading = load({ ...only, type: 'load', maxConnections: 1, isHeir: settings.isHeir });
 
 async function load(message: Extract<ToThread, { type: 'load' }>): Promise<void> {

@@ -1,5 +1,5 @@
 // What a worker process and one of its threads say to each other, on a channel of their own.
-import type { MessagePort, ResourceLimits } from 'node:worker_threads';
+import { MessagePort, type ResourceLimits } from 'node:worker_threads';
 import type { Place } from '../flight/deck.js';
 import type { Relay } from '../os/relay.js';
 import type { FromWorker, ToWorker } from '../process/messages.js';
@@ -28,13 +28,16 @@ export type FromThread =
 
 /** A thread's first word, over its parent port: here I am, and this is how to talk to me. */
 export interface Hello {
-  readonly mpserve: 'hello';
+  /** As in `ThreadData`. */
+  readonly mpserve: string;
   readonly threadId: number;
   readonly port: MessagePort;
 }
 
 export interface ThreadData {
   readonly settings: ThreadSettings;
+  /** Marks its first word. It is deleted before the app loads, which has this object and the parent port as well. */
+  helloKey?: string;
   /** Of a thread that is for one connection: that, if it is there already; absent in a pool. */
   readonly only?: { readonly handed?: Handed } & Provisions;
 }
@@ -75,6 +78,9 @@ export const nobody: Handed = { fd: -1, requests: 0 };
 /** What went wrong with a thread that is gone and was never ready. */
 export const endedLoading = 'the app ended its thread while it was loading (does it call process.exit?)';
 
-export function isHello(message: unknown): message is Hello {
-  return typeof message === 'object' && message !== null && (message as Partial<Hello>).mpserve === 'hello';
+/** Whether it is a thread's first word, and not a message of the app. */
+export function isHello(message: unknown, key: string): message is Hello {
+  if (typeof message !== 'object' || message === null) return false;
+  const { mpserve, threadId, port } = message as Partial<Hello>;
+  return mpserve === key && Number.isSafeInteger(threadId) && port instanceof MessagePort;
 }

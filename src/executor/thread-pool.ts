@@ -17,7 +17,8 @@ import { nothingWatched, type Watched } from '../flight/watchlist.js';
 import { closeDescriptor, duplicate } from '../os/descriptor.js';
 import { detach } from '../os/node-socket.js';
 import { doorOf, postWhen, requestsBefore } from '../os/relay.js';
-import type { WorkerSettings } from '../process/settings.js';
+import { newKey } from '../process/messages.js';
+import { threadSettings, type WorkerSettings } from '../process/settings.js';
 import { Recycler, type Renewable } from '../upkeep/recycler.js';
 import { lookEvery, Scaler } from '../upkeep/scaler.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
@@ -104,6 +105,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
   async start(isHeir: boolean): Promise<void> {
     this.#isHeir = isHeir;
     const { threads, threadRange, maxThreadHeap } = this.#settings;
+    const helloKey = newKey();
     const pool = new Piscina({
       filename: threadFile,
       minThreads: threads,
@@ -115,7 +117,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
       // With atomics an idle thread would sleep in Atomics.wait, and the app's sockets and timers with it.
       atomics: 'disabled',
       recordTiming: false,
-      workerData: { settings: this.#settings } satisfies ThreadData,
+      workerData: { settings: threadSettings(this.#settings), helloKey } satisfies ThreadData,
       loadBalancer: (_, workers) => workers.find(({ id }) => id === this.#chosen) ?? null,
     });
     this.#pool = pool;
@@ -129,7 +131,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     await new Promise<void>((ready, failed) => {
       this.#onBootFailure = failed;
       pool.on('message', (message: unknown) => {
-        if (!isHello(message)) return;
+        if (!isHello(message, helloKey) || this.#threads.has(message.threadId)) return;
         const thread = new Thread(message, this.#tell, this.#shares.pop());
         this.#threads.set(thread.id, thread);
         this.#hearDeath(thread);

@@ -1,5 +1,6 @@
 // The inside of a worker process: makes the executor, then accepts connections or is given them, until it is told
 // to drain. The supervisor's view of it is `handle.ts`.
+import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { Activity } from '../activity.js';
 import { now, until, within } from '../clock.js';
@@ -16,7 +17,7 @@ import { Acceptor } from '../os/acceptor.js';
 import { reopen } from '../os/descriptor.js';
 import { noteRequests } from '../os/relay.js';
 import { lookEvery } from '../upkeep/scaler.js';
-import { type FromWorker, type ToWorker, tagged, untagged } from './messages.js';
+import { type FromWorker, keyed, messageIn, type ToWorker } from './messages.js';
 import { settingsVariable, type WorkerSettings } from './settings.js';
 
 /** Served requests are reported this often while there are any (milliseconds). */
@@ -29,9 +30,11 @@ delete process.env[settingsVariable]; // the app sees the environment that the u
 
 if (settings.umask !== undefined) process.umask(settings.umask);
 
+/** Before the app can put another one in its place. */
+const send = process.send?.bind(process) as ((message: object, sent: () => void) => boolean) | undefined;
 const say = (message: FromWorker, said?: () => void): void => {
   // Without a channel there is no supervisor, and 'disconnect' has ended this process.
-  if (process.connected) process.send?.(tagged(message), () => said?.());
+  if (process.connected) send?.(keyed(settings.channelKey, message), () => said?.());
 };
 const identity = { pid: process.pid, tid: 0 };
 const tell: Tell = (event) => say({ type: 'event', event: { ...identity, ...event } });
@@ -75,10 +78,11 @@ const handlers: {
   },
   reopen: ({ path }) => say({ type: 'reopened', ...reopenAccessLog(path) }),
 };
-process.on('message', (raw: unknown, socket: unknown) => {
-  const message = untagged<ToWorker>(raw);
+(process as EventEmitter).on('internalMessage', (raw: unknown, socket: unknown) => {
+  const message = messageIn(raw);
   if (message) handlers[message.type](message as never, socket as Socket | undefined);
 });
+process.channel?.ref(); // also when the app removes the listeners that Node counts
 process.once('disconnect', () => process.exit(1)); // the supervisor is gone
 process.on('SIGTERM', deaf);
 process.on('SIGINT', deaf);

@@ -4,17 +4,20 @@ import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { migratingMs, now } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
-import { type Events, endOf, wording } from '../events.js';
+import { type Events, endOf } from '../events.js';
 import type { FlightBox } from '../flight/box.js';
 import type { Quarantine } from '../flight/quarantine.js';
 import type { Watched } from '../flight/watchlist.js';
 import { HeartbeatFile } from '../hang/heartbeat.js';
+import { guardChannel } from '../os/ipc-guard.js';
 import type { Leash } from '../os/leash.js';
 import { residentMemory } from '../os/process-tree.js';
 import { requestsBefore } from '../os/relay.js';
 import { HeardLoad } from '../upkeep/heard-load.js';
 import { HangWatch } from './hang-watch.js';
-import { type FromWorker, type ToWorker, tagged, untagged } from './messages.js';
+import { InvalidMessages } from './invalid-messages.js';
+import { commandOf, type FromWorker, type ToWorker, unkeyed } from './messages.js';
+import { checkMessage, describeMessage, type Sender } from './worker-messages.js';
 
 export type Stage = 'starting' | 'ready' | 'draining' | 'gone';
 
@@ -35,6 +38,10 @@ export interface WorkerOptions {
   readonly hangMs: number;
   /** It tells how loaded it is. */
   readonly isMeasured: boolean;
+  /** Marks its messages. */
+  readonly channelKey: string;
+  /** It runs the app in threads. */
+  readonly hasThreads: boolean;
 }
 
 /** How a worker ended. `livedMs` counts from when it was ready; 0 if it never was. */
@@ -72,6 +79,7 @@ export class WorkerHandle {
   #hasReported = false;
   readonly #beware = (watched: Watched): void => this.#say({ type: 'beware', watched });
   readonly #events: Events;
+  readonly #invalid: InvalidMessages;
   /** By the numbers of the connections that were given: who waits for an answer, and who for their ends. */
   readonly #answers = new Map<number, (answer: 'accepted' | 'refused') => void>();
   readonly #ends = new Map<number, () => void>();
@@ -102,6 +110,8 @@ export class WorkerHandle {
     bootMs,
     hangMs,
     isMeasured,
+    channelKey,
+    hasThreads,
   }: WorkerOptions) {
     this.#hang =
       box && hangMs > 0
@@ -116,7 +126,14 @@ export class WorkerHandle {
     this.#quarantine = quarantine;
     this.#events = events;
     this.#gone = this.#leaving();
-    this.ready = this.#becomesReady(bootMs, isMeasured);
+    this.#invalid = new InvalidMessages((count, type) => {
+      events.tell({ event: 'worker-message-invalid', worker: id, pid, count, type });
+    });
+    guardChannel(child, (reason) => {
+      events.tell({ event: 'worker-killed', worker: id, pid, reason });
+      child.kill('SIGKILL'); // and is replaced, as what dies by itself
+    });
+    this.ready = this.#becomesReady(bootMs, isMeasured, channelKey, { pid, hasThreads });
     this.ready.catch(() => {}); // also when nobody waits for it
     this.exit = this.#ending();
     if (box && box.plan.regions > 0) {
@@ -171,7 +188,7 @@ export class WorkerHandle {
       this.#answers.set(id, answered);
       // An error means that it is gone; `exit` answers for it then.
       const message = { type: 'connection', id, requests: requestsBefore(socket) } as const;
-      this.#child.send(tagged<ToWorker>(message), socket, { keepOpen: true }, () => {});
+      this.#child.send(commandOf(message), socket, { keepOpen: true }, () => {});
     });
     if (answer === 'refused') this.#ends.delete(id);
     else socket.destroy(); // our copy: closes a descriptor and sends nothing
@@ -262,15 +279,18 @@ export class WorkerHandle {
     this.#child.kill('SIGKILL');
   }
 
-  #becomesReady(bootMs: number, isMeasured: boolean): Promise<void> {
+  #becomesReady(bootMs: number, isMeasured: boolean, key: string, sender: Sender): Promise<void> {
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => {
         const message = `the app did not load within ${bootMs} ms (--boot-timeout): it blocks the event loop of its worker`;
         reject(new StartupError(ExitCode.app, message));
         this.kill();
       }, bootMs + lastBootWord);
+      let isSettled = false;
       const handlers: { readonly [T in FromWorker['type']]: (message: Extract<FromWorker, { type: T }>) => void } = {
         ready: () => {
+          if (isSettled) return;
+          isSettled = true;
           clearTimeout(late);
           this.#readyAt = performance.now();
           this.#hang?.begin();
@@ -279,10 +299,14 @@ export class WorkerHandle {
           this.#events.tell({ event: 'worker-started', worker: this.id, pid: this.pid, generation: this.generation });
           resolve();
         },
-        failed: ({ exitCode, message, stack }) => reject(Object.assign(new StartupError(exitCode, message), { stack })),
+        failed: ({ exitCode, message, stack }) => {
+          isSettled = true;
+          reject(Object.assign(new StartupError(exitCode, message), { stack }));
+        },
         accepted: ({ id }) => this.#answer(id, 'accepted'),
         refused: ({ id }) => this.#answer(id, 'refused'),
         closed: ({ id }) => {
+          if (this.#answers.has(id)) return; // it has not been accepted
           this.#ends.get(id)?.();
           this.#ends.delete(id);
         },
@@ -294,19 +318,21 @@ export class WorkerHandle {
             this.#killAfter(Math.max(migratingMs, this.#migrationMs));
         },
         load: ({ load }) => {
-          this.#load.heard(load);
+          if (isMeasured) this.#load.heard(load);
         },
         idle: ({ ms }) => this.#onIdle?.(ms),
         reopened: ({ failure }) => this.#onReopened?.(failure),
         event: ({ event }) => {
-          if (event?.event === 'hung' && event.tid === 0) this.#hasReported = true;
-          if (Object.hasOwn(wording, event?.event)) this.#events.tell(event);
+          if (event.event === 'hung' && event.tid === 0) this.#hasReported = true;
+          this.#events.tell(event);
         },
       };
       this.#child.on('message', (raw) => {
-        const message = untagged<FromWorker>(raw);
-        // An app can send what looks like ours.
-        if (message && Object.hasOwn(handlers, message.type)) handlers[message.type](message as never);
+        const sent = unkeyed(key, raw);
+        if (sent === undefined) return; // the app's
+        const message = checkMessage(sent, sender);
+        if (message) handlers[message.type](message as never);
+        else this.#invalid.add(describeMessage(sent));
       });
       this.#child.once('error', (error) => {
         reject(new StartupError(ExitCode.boot, `cannot start a worker process: ${error.message}`, { cause: error }));
@@ -326,6 +352,7 @@ export class WorkerHandle {
         clearTimeout(this.#killing);
         this.#leash?.release();
         this.#quarantine.off('change', this.#beware);
+        this.#invalid.flush();
         this.#tellOfHang();
         this.#tellOfRequests(wanted);
         // What it had not accepted is still ours to place; what it had is lost.
@@ -372,13 +399,15 @@ export class WorkerHandle {
   }
 
   #answer(id: number, answer: 'accepted' | 'refused'): void {
-    this.#answers.get(id)?.(answer);
+    const answered = this.#answers.get(id);
+    if (!answered) return;
+    answered(answer);
     this.#answers.delete(id);
     this.#unansweredSince = now(); // it lives
   }
 
   #say(message: ToWorker): void {
-    if (this.#child.connected) this.#child.send(tagged(message), () => {}); // an error: it is gone, and `exit` says so
+    if (this.#child.connected) this.#child.send(commandOf(message), () => {}); // an error: it is gone, and `exit` says so
   }
 }
 

@@ -1,5 +1,6 @@
-// What a supervisor and a worker say to each other, on a channel that the app may use as well
-// (`process.send`): ours carry a tag, and what does not is the app's and passes by untouched.
+// What a supervisor and a worker say to each other, on a channel that the app may use as well (`process.send`). Those to a
+// worker are commands that the app's listeners do not hear; those of a worker carry a key that the app is not given, and
+// the supervisor checks them (`worker-messages`).
 
 import type { ExitCode } from '../errors.js';
 import type { WorkerEvent, WorkerIdentity } from '../events.js';
@@ -44,17 +45,36 @@ export type FromWorker =
   | { type: 'reopened'; failure?: string }
   | { type: 'event'; event: WorkerEvent & WorkerIdentity };
 
-const tag = 'mpserve';
+/** Node delivers what has such a `cmd` as 'internalMessage', which node:cluster uses, too: no listener of the app hears it. */
+const command = 'NODE_MPSERVE';
 
-export interface Tagged<M> {
-  readonly [tag]: M;
+/** `message` as it is sent to a worker. */
+export function commandOf(message: ToWorker): { readonly cmd: string; readonly message: ToWorker } {
+  return { cmd: command, message };
 }
 
-export function tagged<M extends ToWorker | FromWorker>(message: M): Tagged<M> {
-  return { [tag]: message };
+/** The supervisor's message in what has come on the channel; undefined for a command of Node's own. */
+export function messageIn(raw: unknown): ToWorker | undefined {
+  const { cmd, message } = raw as Partial<ReturnType<typeof commandOf>>;
+  return cmd === command ? message : undefined;
 }
 
-/** Our message in `raw`, or undefined when it is the app's. */
-export function untagged<M extends ToWorker | FromWorker>(raw: unknown): M | undefined {
-  return typeof raw === 'object' && raw !== null ? ((raw as Partial<Tagged<M>>)[tag] ?? undefined) : undefined;
+/** `message` as a worker sends it, with the key from its settings. */
+export function keyed(key: string, message: FromWorker): object {
+  return { mpserve: key, message };
+}
+
+/** What came with the key, still to be checked; undefined for a message of the app. */
+export function unkeyed(key: string, raw: unknown): unknown {
+  if (typeof raw !== 'object' || raw === null) return undefined;
+  const { mpserve, message } = raw as { readonly mpserve?: unknown; readonly message?: unknown };
+  return mpserve === key ? (message ?? null) : undefined;
+}
+
+/**
+ * Sets our messages apart from those of the app. No protection: a process can read its first environment. Unlikely to
+ * meet again, and node:crypto takes 1.5 to 3 ms to load.
+ */
+export function newKey(): string {
+  return `${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}`;
 }

@@ -13,6 +13,8 @@ import type { Measure, Range } from '../upkeep/scaler.js';
 export interface WorkerSettings {
   readonly worker: number;
   readonly generation: number;
+  /** Marks its messages to the supervisor. */
+  readonly channelKey: string;
   /** The app as an absolute path (with its `#export`), or undefined for the demo app. */
   readonly app: string | undefined;
   /** What an app that asks its own server for its address is told. */
@@ -88,5 +90,10 @@ export type ThreadSettings = Pick<
   | 'accessLog'
   | 'backlog'
 >;
+
+/** For a thread, which the app can read: all but what is the process's own. */
+export function threadSettings({ channelKey: _, ...settings }: WorkerSettings): ThreadSettings {
+  return settings;
+}
 
 export const settingsVariable = 'MPSERVE_WORKER_SETTINGS';

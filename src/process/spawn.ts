@@ -12,6 +12,7 @@ import type { Relay } from '../os/relay.js';
 import { scheduleAsBatch, scheduleAsOther } from '../os/scheduling.js';
 import { WorkerHandle } from './handle.js';
 import { type LineReader, readLines } from './lines.js';
+import { newKey } from './messages.js';
 import { settingsVariable, type WorkerSettings } from './settings.js';
 
 const entry = fileURLToPath(new URL('../process/entry.cjs', import.meta.url));
@@ -23,7 +24,16 @@ export const askAgain = 500;
 export interface SpawnOptions {
   readonly settings: Omit<
     WorkerSettings,
-    'worker' | 'generation' | 'isHeir' | 'maxConnections' | 'listen' | 'accessLog' | 'flights' | 'heartbeat' | 'relay'
+    | 'worker'
+    | 'generation'
+    | 'channelKey'
+    | 'isHeir'
+    | 'maxConnections'
+    | 'listen'
+    | 'accessLog'
+    | 'flights'
+    | 'heartbeat'
+    | 'relay'
   >;
   /** Which requests workers should beware of. */
   readonly quarantine: Quarantine;
@@ -81,6 +91,7 @@ export function spawn(
     ...options.settings,
     worker,
     generation,
+    channelKey: newKey(),
     isHeir,
     maxConnections,
     listen: listen.map((_, i) => listenPlace + i),
@@ -147,6 +158,8 @@ export function spawn(
     bootMs,
     hangMs: isWatched ? hangMs : 0,
     isMeasured,
+    channelKey: settings.channelKey,
+    hasThreads: executor !== 'inline',
   });
   if (options.settings.once) {
     const loaded = () => scheduleAsOther(pid); // it has no batch of connections, and those who start can wait for it

@@ -1,0 +1,83 @@
+// What an app sends to the process around it: nothing of it ends the supervisor or another worker, or is taken for mpserve's
+// own; and the app hears nothing that mpserve's processes say to each other.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ask } from '../helpers/control.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { fixture, type Server, startServer } from '../helpers/server.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'mpserve-forged-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** The answer to a request; asks again while workers are being replaced. */
+function get(server: Server, target: string): Promise<string> {
+  return eventually(`an answer to ${target}`, async () => {
+    if (server.child.exitCode !== null) throw new Error(`the supervisor has ended: ${server.stderr}`);
+    try {
+      const response = await fetch(`${server.url}${target}`, { headers: { connection: 'close' } });
+      return response.ok && (await response.text());
+    } catch {
+      return undefined;
+    }
+  });
+}
+
+test.each([
+  ['prefork', ['--workers', '2']],
+  ['prethread', ['--threads', '2']],
+])('under %s no message of the app ends the supervisor or accuses a request', async (model, size) => {
+  const control = path.join(folder, `${model}.ctl`);
+  await using server = await startServer({
+    app: fixture('forging.cjs'),
+    model,
+    args: [...size, '--control', control, '--quarantine-after', '1', '--log-level', 'debug'],
+  });
+  const { forge, end } = JSON.parse(await get(server, '/'));
+  expect(forge).toBeGreaterThan(140);
+  for (let which = 0; which < forge; which++) expect(await get(server, `/forge/${which}`)).toBe('sent');
+  for (let more = 0; more < 10; more++) await get(server, '/');
+  if (model === 'prefork') await server.waitFor('a report', ({ event }) => event === 'worker-message-invalid');
+  expect(server.lines.filter(({ event }) => event === 'worker-died')).toEqual([]);
+  expect((await ask(control, 'GET', '/quarantine')).json).toEqual([]);
+  expect(server.plain).toEqual([]);
+  for (const name of ['canary-passed', 'scaled', 'quarantined', 'request-lost', 'thread-lost', undefined]) {
+    expect(server.lines.filter(({ event }) => event === name)).toEqual([]);
+  }
+  for (const line of server.lines) expect(JSON.stringify(line).length).toBeLessThan(200_000);
+  // Whoever ends its worker is rightly suspected, but nobody else.
+  for (let which = 0; which < end; which++) expect(await get(server, `/end/${which}`)).toBe('sent');
+  for (let more = 0; more < 10; more++) await get(server, '/');
+  const { json } = await ask(control, 'GET', '/quarantine');
+  expect(json.filter(({ url }: { url: string }) => !url.startsWith('/end/'))).toEqual([]);
+  expect(server.plain).toEqual([]);
+});
+
+test.each(['shared', 'dispatch'])(
+  'under --accept %s the app hears nothing of ours, and cannot make its worker deaf',
+  async (accept) => {
+    await using server = await startServer({
+      app: fixture('forging.cjs'),
+      model: 'prefork',
+      accept,
+      args: ['--workers', '1', '--quarantine-after', '1'],
+    });
+    await get(server, '/');
+    server.child.kill('SIGHUP');
+    await server.waitFor('the reload', ({ event }) => event === 'reloaded');
+    expect(JSON.parse(await get(server, '/')).heard).toEqual([]);
+    const { pid, environment } = JSON.parse(await get(server, '/deafen'));
+    expect(Object.keys(environment).filter((name) => name.startsWith('MPSERVE_WORKER'))).toEqual([]);
+    expect(JSON.parse(await get(server, '/'))).toMatchObject({ pid, heard: [] });
+  },
+);
+
+test('a thread does not see the key of its first message', async () => {
+  await using server = await startServer({ app: fixture('forging.cjs'), model: 'prethread', args: ['--threads', '1'] });
+  const { keys } = JSON.parse(await get(server, '/'));
+  expect(keys).toEqual(['settings']);
+});

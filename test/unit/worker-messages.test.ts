@@ -1,0 +1,185 @@
+// Every message and event of a worker, with each of its fields replaced by each of a set of wrong values: the check refuses
+// it, or returns it in a form that can be logged and acted on.
+import { Writable } from 'node:stream';
+import { describe, expect, test } from 'vitest';
+import { Events, type WorkerEvent, wording } from '../../src/events.ts';
+import { subscribeLog } from '../../src/log/logger.ts';
+import type { FromWorker } from '../../src/process/messages.ts';
+import { checkMessage, describeMessage } from '../../src/process/worker-messages.ts';
+import { Answers } from '../../src/upkeep/answers.ts';
+
+const host = { pid: 42, hasThreads: true };
+const single = { pid: 42, hasThreads: false };
+const request = { reqId: 'r', method: 'GET', url: '/' };
+const lost = { ...request, ageMs: 1, fingerprint: 'GET / none', answered: { status: 200, isOver: true } };
+const err = { type: 'Error', message: 'no', stack: 'no' };
+type Body<M, Besides extends string> = M extends unknown ? Omit<M, Besides> : never;
+
+const events: { readonly [N in WorkerEvent['event']]: Body<Extract<WorkerEvent, { event: N }>, 'event' | 'tid'> } = {
+  'request-failed': { ...request, err },
+  'response-cut': { ...request, err },
+  'client-gone': { ...request, err },
+  'request-overdue': { ...request, err },
+  'request-refused': request,
+  'request-lost': lost,
+  request: { ...lost, status: 200, isSuspect: true },
+  'request-cut': { ...request, ageMs: 1 },
+  answers: { count: 1, failed: 0, times: [0, 1] },
+  'suspect-cleared': { fingerprint: 'GET / none' },
+  'app-crashed': { err },
+  'thread-lost': { connections: 1, reason: 'x', replacedInMs: 5 },
+  'thread-recycled': { reason: 'x' },
+  'threads-scaled': { from: 1, to: 2, reason: 'x' },
+  'thread-unfit': { reason: 'x', retryInMs: 1 },
+  hung: { stillMs: 1, stack: ['at x'], requests: [{ ...request, ageMs: 1 }] },
+  'connection-lost': { reason: 'x' },
+  'connections-shed': { count: 1 },
+  'migration-refused': { count: 1, senderPid: 1, senderUid: -1 },
+  'access-log-failed': { reason: 'x' },
+  'access-log-resumed': { lost: 1 },
+};
+
+const messages: {
+  readonly [T in Exclude<FromWorker['type'], 'event'>]: Body<Extract<FromWorker, { type: T }>, 'type'>;
+} = {
+  ready: {},
+  failed: { exitCode: 4, message: 'x', stack: 'x' },
+  accepted: { id: 1 },
+  refused: { id: 1 },
+  closed: { id: 1 },
+  served: { count: 1 },
+  migrating: {},
+  load: { load: 0.5 },
+  idle: { ms: -1 },
+  reopened: { failure: 'x' },
+};
+
+const wrong: readonly unknown[] = [
+  undefined,
+  null,
+  true,
+  -2,
+  1.5,
+  1e300,
+  Number.NaN,
+  Number.POSITIVE_INFINITY,
+  '',
+  'x'.repeat(1024 ** 2),
+  '\u0000\n\ud800"',
+  [],
+  [null],
+  new Array(100_000).fill({}),
+  {},
+  { length: 3 },
+  JSON.parse('{"__proto__":{"message":1}}'),
+  { toString: null, valueOf: null },
+  () => 1,
+  Symbol('x'),
+  1n,
+];
+
+/** `value` with each of its fields, and theirs, replaced by `other`, one at a time. */
+function* spoilt(value: object, other: unknown): Generator<object> {
+  for (const [name, field] of Object.entries(value)) {
+    yield { ...value, [name]: other };
+    if (Array.isArray(field)) for (const inner of field) yield { ...value, [name]: [inner, other] };
+    if (typeof field !== 'object' || field === null) continue;
+    for (const inner of spoilt(field, other))
+      yield { ...value, [name]: Array.isArray(field) ? Object.values(inner) : inner };
+  }
+}
+
+/** Logs it as the supervisor does. @returns the line */
+function logged(event: Extract<FromWorker, { type: 'event' }>['event']): string {
+  let line = '';
+  const stream = new Writable({
+    write: (chunk, _, done) => {
+      line += chunk;
+      done();
+    },
+  });
+  const bus = new Events();
+  subscribeLog(bus, 'trace', stream);
+  bus.tell(event);
+  return line;
+}
+
+describe.each(Object.entries(events))('the event %s', (name, body) => {
+  const message = { type: 'event', event: { event: name, pid: 7, tid: 3, ...body } };
+
+  test('is passed on as it is, with the pid of its worker', () => {
+    expect(checkMessage({ ...message, more: 1, event: { ...message.event, more: 1 } }, host)).toEqual({
+      type: 'event',
+      event: { ...message.event, pid: 42 },
+    });
+  });
+
+  test('harms nobody with wrong fields', () => {
+    for (const other of wrong) {
+      for (const event of spoilt(message.event, other)) {
+        const checked = checkMessage({ type: 'event', event }, host);
+        if (checked?.type !== 'event') continue;
+        expect(checked.event.pid).toBe(42);
+        expect(Number.isSafeInteger(checked.event.tid)).toBe(true);
+        const line = logged(checked.event);
+        if (wording[checked.event.event][0] !== 'silent') expect(JSON.parse(line).event).toBe(name);
+        expect(line.length).toBeLessThan(1e6);
+        if (checked.event.event === 'answers') new Answers().merge(checked.event);
+      }
+    }
+  });
+});
+
+describe.each(Object.entries(messages))('the message %s', (type, body) => {
+  test('is passed on as it is', () => {
+    expect(checkMessage({ type, ...body, more: 1 }, single)).toEqual({ type, ...body });
+  });
+
+  test('is refused with fields of another type, or beyond their range', () => {
+    for (const other of wrong) {
+      for (const fields of spoilt(body, other)) {
+        const checked = checkMessage({ type, ...fields }, single);
+        if (!checked) continue;
+        const field = Object.values(checked)
+          .slice(1)
+          .find((value) => !Object.values(body).includes(value as never));
+        if (field === undefined) continue;
+        if (typeof field === 'string') expect(field.length).toBeLessThanOrEqual(65_536);
+        else expect({ type, field }).toEqual({ type: 'idle', field: 1.5 });
+      }
+    }
+  });
+});
+
+test('what is no message is refused, and described in few characters', () => {
+  for (const raw of [
+    ...wrong,
+    ...wrong.map((type) => ({ type })),
+    ...wrong.map((event) => ({ type: 'event', event: { event } })),
+  ]) {
+    expect(checkMessage(raw, host)).toBeUndefined();
+    expect(describeMessage(raw).length).toBeLessThan(150);
+  }
+});
+
+test('a worker cannot send events of the supervisor', () => {
+  for (const event of Object.keys(wording)) {
+    const checked = checkMessage(
+      { type: 'event', event: { event, tid: 0, reason: 'x', ...request, err, count: 1 } },
+      host,
+    );
+    if (checked) expect(Object.keys(events)).toContain(event);
+  }
+});
+
+test('a worker without threads reports the end of none, and accuses no request', () => {
+  for (const event of ['request-lost', 'request', 'request-cut', 'thread-lost', 'thread-recycled'] as const) {
+    expect(checkMessage({ type: 'event', event: { event, tid: 0, ...events[event] } }, single)).toBeUndefined();
+  }
+});
+
+test('fields of a prototype do not count', () => {
+  const inherited = Object.create({ type: 'served', count: 1 });
+  expect(checkMessage(inherited, single)).toBeUndefined();
+  expect(checkMessage(Object.assign(Object.create({ count: 1 }), { type: 'served' }), single)).toBeUndefined();
+});
