@@ -4,25 +4,33 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { median } from '../dist/bench/summary.js';
-import { mpserve, start } from './server.js';
+import { isMain, mpserve, start } from './server.js';
 
 const [bin] = mpserve();
 const env = { ...process.env, NODE_EXTRA_CA_CERTS: undefined }; // reading certificates is no part of either
 
-/** @returns of each round the milliseconds of `node -e 0`, and of `mpserve ctl status` */
-export async function measure(rounds = 9) {
+export const controlRow = {
+  name: 'ctl-status',
+  title: '`mpserve ctl status`, the whole command, beside `node -e 0`',
+  unit: 'ms',
+  asked: 2,
+  measure,
+};
+
+/** @returns the milliseconds of each side in each round */
+async function measure(rounds = 9) {
   const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-control-'));
   const socket = path.join(folder, 'control');
-  const sides = { bare: ['-e', '0'], command: [bin, 'ctl', 'status', '--control', socket] };
+  const sides = { theirs: ['-e', '0'], ours: [bin, 'ctl', 'status', '--control', socket] };
+  const figures = { ours: [], theirs: [] };
   const server = await start(mpserve('--control', socket));
   try {
-    return Array.from({ length: rounds }, (_, round) => {
+    for (let round = 0; round < rounds; round++) {
       const names = Object.keys(sides);
-      const order = round % 2 ? names : names.reverse();
-      return Object.fromEntries(order.map((name) => [name, timeOf(sides[name])]));
-    });
+      for (const name of round % 2 ? names : names.reverse()) figures[name].push(timeOf(sides[name]));
+    }
+    return figures;
   } finally {
     await server.stop();
     rmSync(folder, { recursive: true });
@@ -36,10 +44,9 @@ function timeOf(args) {
   return performance.now() - began;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const rounds = await measure();
-  const words = (figures) => median(figures).toFixed(2);
-  console.log(`node -e 0: ${words(rounds.map(({ bare }) => bare))} ms`);
-  console.log(`mpserve ctl status: ${words(rounds.map(({ command }) => command))} ms`);
-  console.log(`ratio: ${words(rounds.map(({ bare, command }) => command / bare))}`);
+if (isMain(import.meta.url)) {
+  const { ours, theirs } = await measure();
+  console.log(`node -e 0: ${median(theirs).toFixed(2)} ms`);
+  console.log(`mpserve ctl status: ${median(ours).toFixed(2)} ms`);
+  console.log(`ratio: ${median(ours.map((mine, round) => mine / theirs[round])).toFixed(2)}`);
 }

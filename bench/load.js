@@ -8,13 +8,17 @@ import { cpuSeconds, processTree } from '../dist/os/process-tree.js';
 const connections = 64;
 
 /**
- * Loads a server for `seconds` over 64 connections; with `oneRequestEach` the server closes each after its answer.
+ * Loads a server for `seconds` over 64 connections; with `oneRequestEach` the server closes each after its answer, with
+ * `body` each request is a POST of it.
  * @returns CPU microseconds of the server's process tree for each request that was answered
  */
-export async function cpuPerRequest({ pid, port }, seconds, { oneRequestEach = false } = {}) {
+export async function cpuPerRequest({ pid, port }, seconds, { oneRequestEach = false, body } = {}) {
   const before = cpuSeconds(pid);
-  const headers = oneRequestEach ? { connection: 'close' } : {};
-  const result = await autocannon({ url: `http://127.0.0.1:${port}/`, connections, duration: seconds, headers });
+  const load = {
+    headers: oneRequestEach ? { connection: 'close' } : {},
+    ...(body && { method: 'POST', body }),
+  };
+  const result = await autocannon({ url: `http://127.0.0.1:${port}/`, connections, duration: seconds, ...load });
   if (result.non2xx > 0 || result['2xx'] === 0)
     throw new Error(`answered wrongly: ${JSON.stringify(result.statusCodeStats)}`);
   return ((cpuSeconds(pid) - before) / result['2xx']) * 1e6;

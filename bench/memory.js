@@ -23,17 +23,17 @@ export const memoryRow = {
   measure,
 };
 
-/** @returns the ratio of the medians, and the megabytes of each round by side */
+/** @returns the megabytes of each side in each round */
 async function measure(rounds = 5) {
   process.env.NODE_ENV = 'production'; // as mpserve has it
-  const figures = { mpserve: [], cluster: [] };
+  const figures = { ours: [], theirs: [] };
   for (let round = 1; round <= rounds; round++) {
     const theirs = await memoryAfterLoad(sides.cluster, { duration: seconds });
     const ours = await memoryAfterLoad(sides.mpserve, { amount: theirs.requests });
-    figures.cluster.push(theirs.megabytes);
-    figures.mpserve.push(ours.megabytes);
+    figures.theirs.push(theirs.megabytes);
+    figures.ours.push(ours.megabytes);
   }
-  return { ratio: median(figures.mpserve) / median(figures.cluster), figures };
+  return figures;
 }
 
 async function memoryAfterLoad(command, load) {
@@ -48,7 +48,8 @@ async function memoryAfterLoad(command, load) {
 }
 
 if (isMain(import.meta.url)) {
-  const { ratio, figures } = await measure();
+  const figures = await measure();
+  const ratio = median(figures.ours.map((mine, round) => mine / figures.theirs[round]));
   for (const [name, values] of Object.entries(figures)) {
     console.log(`${name}: ${median(values).toFixed(1)} MB (${values.map((value) => value.toFixed(1)).join(', ')})`);
   }
