@@ -28,9 +28,15 @@ export function accessLine(
 ): string {
   return (
     `{"level":${info},"time":${Date.now()},${origin},"reqId":"${reqId}","method":"${method}",` +
-    `"url":${JSON.stringify(url)},"status":${status},"bytes":${bytes},"durationMs":${took},` +
+    `"url":${JSON.stringify(url)},"status":${status},"bytes":${bytes},"durationMs":${milliseconds(took)},` +
     `"remote":${remote === null ? null : `"${remote}"`}}\n`
   );
+}
+
+/** With three digits, which takes V8 a third of the time that the shortest form of a fraction does. */
+function milliseconds(took: number): string {
+  const microseconds = Math.round(took * 1000);
+  return `${Math.floor(microseconds / 1000)}.${String(1000 + (microseconds % 1000)).slice(1)}`;
 }
 
 /** Of a request whose worker was ended when the client had its answer, but the log no line. */

@@ -59,7 +59,7 @@ export class AccessLog {
     reqId: string,
     remote: string | undefined,
   ): void {
-    const took = Math.round((now() - started) * 1000) / 1000;
+    const took = now() - started;
     this.#lines.add(accessLine(this.#origin, reqId, req.method, req.url, status, bytes, took, remote ?? 'unix'));
   }
 }
