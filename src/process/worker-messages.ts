@@ -74,7 +74,6 @@ const events: { readonly [N in EventName]: FieldsOf<Extract<WorkerEvent, { event
 const onlyWithThreads = new Set<EventName>([
   'request-lost',
   'request',
-  'request-cut',
   'thread-lost',
   'thread-recycled',
   'threads-scaled',

@@ -49,7 +49,7 @@ test.each([
     expect(server.lines.filter(({ event }) => event === name)).toEqual([]);
   }
   for (const line of server.lines) expect(JSON.stringify(line).length).toBeLessThan(200_000);
-  // Whoever ends its worker is rightly suspected, but nobody else.
+  // A request that ends its worker is rightly suspected, and no other one is.
   for (let which = 0; which < end; which++) expect(await get(server, `/end/${which}`)).toBe('sent');
   for (let more = 0; more < 10; more++) await get(server, '/');
   const { json } = await ask(control, 'GET', '/quarantine');

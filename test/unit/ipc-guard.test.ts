@@ -3,6 +3,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -56,15 +57,23 @@ test.each([
   });
 });
 
-test('a handle is closed and acknowledged', async () => {
+test('a handle is closed here and acknowledged', async () => {
   await withChild(async (child, heard, broken) => {
-    child.send({
-      code: "const s = net.createServer().listen(0, '127.0.0.1', () => process.send('a server', s, () => process.send({ port: s.address()?.port })))",
-    });
-    child.send({ code: "process.send('after')" });
-    await eventually('what follows', () => heard.includes('after'));
+    const code = `const server = net.createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      process.send('a server', server, () => server.close(() => process.send({ port })));
+    })`;
+    child.send({ code });
+    const sent = await eventually(
+      'what follows',
+      () => heard.find((one) => typeof one === 'object') as { port: number },
+    );
     expect(heard).not.toContain('a server');
     expect(broken).toEqual([]);
+    // The child has closed its own: if one were open here, the system would accept.
+    const client = connect(sent.port, '127.0.0.1');
+    const [error] = await within('an answer', once(client, 'error'));
+    expect(error).toMatchObject({ code: 'ECONNREFUSED' });
   });
 });
 

@@ -173,7 +173,7 @@ test('a worker cannot send events of the supervisor', () => {
 });
 
 test('a worker without threads reports the end of none, and accuses no request', () => {
-  for (const event of ['request-lost', 'request', 'request-cut', 'thread-lost', 'thread-recycled'] as const) {
+  for (const event of ['request-lost', 'request', 'thread-lost', 'thread-recycled'] as const) {
     expect(checkMessage({ type: 'event', event: { event, tid: 0, ...events[event] } }, single)).toBeUndefined();
   }
 });
