@@ -207,8 +207,10 @@ describe.concurrent('advise', () => {
     expect(stdout).toContain(`mpserve.config.json  {"model":"${model}",`);
   });
 
-  test('isolates an app that ends its process all the time', { tags: 'long' }, async () => {
-    const { code, stdout } = await runCli(['advise', app, '--url', '/exit-often', ...short], { ms: 250_000 });
+  test('isolates an app that ends its process all the time', { tags: 'long', timeout: 600_000 }, async () => {
+    // A process or thread for each connection must have answered some within a round, also on a slow machine.
+    const rounds = ['--rounds', '2', '--duration', '6s', '--connections', '4'];
+    const { code, stdout } = await runCli(['advise', app, '--url', '/exit-often', ...rounds], { ms: 500_000 });
     expect(code).toBe(0);
     expect(stdout).toMatch(/^Use (ppc|tpc)\./);
     expect(stdout).toMatch(/requests are lost, and it loses least of them: prefork [\d.]+ %/);
