@@ -61,9 +61,9 @@ const memory = { unit: 'MB', warmUp: 10_000, of: (server) => proportionalMemory(
 
 const pairs = [
   ['single-get', 'prefork, 1 worker, kept-alive GET', single, bare, cpuKeptAlive, 1.08],
-  ['single-post', 'the same, a POST of 100 bytes', single, bare, cpuOfPost, 1.12],
+  ['single-post', 'prefork, 1 worker, kept-alive POST of 100 bytes', single, bare, cpuOfPost, 1.12],
   ['record', 'the record of requests beside none, GET', single, unrecorded, cpuKeptAlive, 1.05],
-  ['record-post', 'the same, a POST of 100 bytes', single, unrecorded, cpuOfPost, 1.05],
+  ['record-post', 'the record of requests beside none, POST of 100 bytes', single, unrecorded, cpuOfPost, 1.05],
   ['access-log', 'access log to a file beside none, prefork, 1 worker', logging, single, cpuKeptAlive, 1.2],
   ['prefork-kept-alive', 'prefork, 2 workers, kept-alive', prefork, bare, cpuKeptAlive, 1.15],
   ['prefork-one-each', 'prefork, one request a connection', prefork, cluster, cpuOneEach, 0.5],
