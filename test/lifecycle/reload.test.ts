@@ -189,7 +189,8 @@ testModels('SIGWINCH drains and stays up, SIGHUP brings the workers back', ['hyb
   using wire = await connect(site.server.url); // by the kernel's queue
   const answer = wire.ask('GET /');
   site.server.child.kill('SIGHUP');
-  expect((await answer).body).toBe('first');
+  expect((await answer).body).toBe('first'); // by the first worker that is back
+  await site.server.waitFor('all to be back', ({ event }) => event === 'reloaded');
   expect((await site.ask('GET', '/status')).json).toMatchObject({ state: 'serving', generation: 2 });
 });
 
