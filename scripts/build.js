@@ -1,68 +1,60 @@
-// Builds `dist/`: tsc for every module and its types, then the roots once more with all that they load: those that run
-// inside workers as one CommonJS file each, the command line as one and one more for each part of it that is loaded when
-// it is needed. Every module costs its loader a third of a millisecond at each start
+// Builds `dist/`: tsc for every module and its types, then the roots once more, those that run inside workers and the
+// command line: each as one CommonJS file with all that it loads at its start, and files beside it for what is loaded
+// when it is needed. Every file costs its loader a third of a millisecond at each start
 // (docs/decisions/0002-bundled-worker-entries.md has the figures).
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, transform } from 'esbuild';
+import { build } from 'rolldown';
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
 const require = createRequire(import.meta.url);
-/** What an ES module knows of its own place, in CommonJS. */
-const define = { 'import.meta.url': '__bundleUrl' };
-const banner = "const __bundleUrl = require('node:url').pathToFileURL(__filename).href;";
 const tsc = path.join(path.dirname(require.resolve('typescript/package.json')), 'bin/tsc');
+const { dependencies } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+/** Each server loads pino, which has thirty files. */
+const loadedAsTheyAre = Object.keys(dependencies).filter((name) => name !== 'pino');
+const isLoadedAsItIs = (id) => loadedAsTheyAre.some((name) => id === name || id.startsWith(`${name}/`));
 
 // Built aside and put in place at the end: a server that runs from here starts its workers from a whole `dist/`.
 const fresh = mkdtempSync(path.join(root, '.dist-'));
 try {
   execFileSync(process.execPath, [tsc, '-p', root, '--outDir', fresh], { stdio: 'inherit' });
-  const common = {
-    absWorkingDir: fresh,
-    outbase: '.',
-    bundle: true,
-    packages: 'external',
+  // At its own place: what a module finds by that, it must find from there, too.
+  const bundle = (name, groups = []) => ({
+    cwd: fresh,
+    input: { [path.basename(name)]: path.join(fresh, `${name}.js`) },
     platform: 'node',
-    target: 'node20',
-    logLevel: 'warning',
-  };
-  await build({
-    ...common,
-    entryPoints: ['process/entry.js', 'executor/thread-entry.js', 'prove/lure.js'],
-    outdir: '.',
-    outExtension: { '.js': '.cjs' },
-    format: 'cjs',
-    define,
-    banner: { js: banner },
+    external: isLoadedAsItIs,
+    transform: { target: 'node20.19' },
+    output: {
+      dir: path.join(fresh, path.dirname(name)),
+      format: 'cjs',
+      entryFileNames: '[name].cjs',
+      chunkFileNames: '[name]-[hash].cjs',
+      comments: { jsdoc: false },
+      codeSplitting: { groups },
+    },
   });
-  // Beside `cli/main.js`: what it finds by its own place, it must find from there, too. esbuild splits ES modules alone,
-  // so each part is turned into CommonJS afterwards.
-  const { outputFiles: parts } = await build({
-    ...common,
-    entryPoints: ['cli/main.js'],
-    outdir: '.',
-    outExtension: { '.js': '.cjs' },
-    chunkNames: 'cli/[name]-[hash]',
-    format: 'esm',
-    splitting: true,
-    write: false,
-  });
-  for (const { path: file, text } of parts) {
-    const { code } = await transform(text, { format: 'cjs', platform: 'node', target: 'node20', define });
-    const required = code.replace(/\bimport\(("\.\.?\/[^"]+\.cjs")\)/g, 'Promise.resolve().then(() => require($1))');
-    writeFileSync(file, required.includes('__bundleUrl') ? `${banner}\n${required}` : required);
-  }
+  // The first what all commands need; then a file for each of these, less what those before it load.
+  const commands = ['main', 'ctl', 'serve'].map((name, i, { length }) => ({
+    name,
+    test: (id) => id === path.join(fresh, `cli/${name}.js`),
+    priority: length - i,
+  }));
+  const workers = ['process/entry', 'executor/thread-entry', 'prove/lure'];
+  await build([...workers.map((name) => bundle(name)), bundle('cli/main', commands)]);
   // What the page of a comparison is made from: not compiled, but shipped.
   for (const file of ['browser.js', 'style.css'])
     copyFileSync(path.join(root, 'src/bench/page', file), path.join(fresh, 'bench/page', file));
   chmodSync(fresh, 0o755); // for whoever runs it, not only for who built it
   rmSync(path.join(root, 'dist'), { recursive: true, force: true });
   renameSync(fresh, path.join(root, 'dist'));
-} catch {
-  process.exitCode = 1; // tsc or esbuild has printed why
+} catch (error) {
+  // tsc has printed why.
+  if (error.status === undefined) console.error(error.message);
+  process.exitCode = 1;
 } finally {
   rmSync(fresh, { recursive: true, force: true });
 }

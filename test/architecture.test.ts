@@ -91,7 +91,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['flight', 'clock', 'config/config', 'events', 'hang/heartbeat', 'os'],
   // Whether event loops are blocked, and in what.
   ['hang', 'activity', 'clock'],
-  ['log', 'config/config', 'errors', 'events', 'os/descriptor'],
+  ['log', 'clock', 'config/config', 'errors', 'events', 'os/descriptor'],
   ['os', 'config/address', 'clock'],
   ['process/messages', 'errors', 'events', 'flight/watchlist'],
   [

@@ -14,11 +14,8 @@ const keptInHaste = 2 * atOnce;
 
 /** What they are made of. */
 export interface SpareKind<S> {
-  /**
-   * @param isHeir it is mostly for a connection that is carried over
-   * @throws when the system refuses another one
-   */
-  readonly start: (isHeir: boolean) => S;
+  /** Has time to warm up. @throws when the system refuses another one */
+  readonly start: () => S;
   /** Ends one that has no connection and will have none. */
   readonly dismiss: (spare: S) => void;
   readonly isReady: (spare: S) => boolean;
@@ -108,7 +105,7 @@ export class Spares<S> {
     const isMissing = (): boolean => this.#all.size < wanted && this.#waiting === undefined;
     try {
       while (isMissing() && (this.#all.size < standing || this.#turn.has(this.#kind.starting(), this.#isUrgent)))
-        this.#all.add(this.#kind.start(this.#urgentFrom !== undefined));
+        this.#all.add(this.#kind.start());
       if (!isMissing()) this.#turn.pass();
     } catch {
       this.#later(0); // a connection can still have one of its own when it comes

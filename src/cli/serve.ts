@@ -46,6 +46,7 @@ export async function serve(load: Call['load']): Promise<number> {
   const supervisor = new Supervisor({ loaded, load: loadChecked, accessLog: access, logs, events, heritage });
   const ended = supervisor.run();
   ended.catch(() => {}); // it may fail before the log is there, and is awaited below
+  await Promise.race([supervisor.spawned, ended.catch(() => {})]); // before the log's library is loaded
   const onResumed = (lost: number) => events.tell({ event: 'log-resumed', lost });
   const stream = await openLines(log, isPretty(log), onResumed);
   accessStream = prettyAccess && log !== output ? await openLines(output, true, onResumed) : stream;

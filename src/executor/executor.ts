@@ -7,10 +7,10 @@ import type { Leave } from './farewell.js';
 export interface Executor {
   /**
    * Loads the app. Settles when a connection could be served.
-   * @param isHeir as soon as it can, connections of others will come, whose clients should not notice that it is new
+   * @param warmsUp clients that come as soon as it is ready should not notice that it is new
    * @throws StartupError
    */
-  start(isHeir: boolean): Promise<void>;
+  start(warmsUp: boolean): Promise<void>;
   /** Serves a connection. Settles when it has ended; never rejects, whatever the client or the app does. */
   run(socket: Socket): Promise<void>;
   /**

@@ -61,7 +61,7 @@ export class Inline implements Executor {
     this.#tell = tell;
   }
 
-  async start(isHeir: boolean): Promise<void> {
+  async start(warmsUp: boolean): Promise<void> {
     const { app: target, addresses, demoFaults, bootTimeout: timeout } = this.#settings;
     const { limits, limitsGiven, accessLog, readyPath, isRehearsed, relay } = this.#settings;
     const options = {
@@ -77,7 +77,7 @@ export class Inline implements Executor {
       tell: this.#tell,
       activity: this.#activity,
     };
-    if (isHeir && relay) await warmUp(options);
+    if (warmsUp) await warmUp(options);
     this.#before = process.getActiveResourcesInfo();
     const app = await loadApp({ target, addresses, demoFaults, timeout });
     this.#app = app;

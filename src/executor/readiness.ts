@@ -1,7 +1,9 @@
 // Whether the app is ready (--ready-path): asks its own pipeline, over a connection that nobody else sees, until the
 // answer is a good one. So "ready" means what the app means by it, and not only that it has loaded.
+
 import { request } from 'node:http';
 import { Socket } from 'node:net';
+import { now } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { socketPair } from '../os/descriptor.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
@@ -11,11 +13,11 @@ const pause = 100;
 
 /** Settles when `GET path` is answered with 2xx or 3xx. @throws StartupError when it is not, within `ms` milliseconds */
 export async function untilReady(pipeline: Pipeline, path: string, ms: number): Promise<void> {
-  const deadline = performance.now() + ms;
+  const deadline = now() + ms;
   for (;;) {
-    const outcome = await ask(pipeline, path, Math.max(1, deadline - performance.now()));
+    const outcome = await ask(pipeline, path, Math.max(1, deadline - now()));
     if (typeof outcome === 'number' && outcome >= 200 && outcome < 400) return;
-    if (performance.now() + pause >= deadline) {
+    if (now() + pause >= deadline) {
       const words = typeof outcome === 'number' ? `is answered with ${outcome}` : `is not answered: ${outcome}`;
       throw new StartupError(ExitCode.app, `GET ${path} (--ready-path) ${words}, ${ms} ms after the app had loaded`);
     }

@@ -101,10 +101,10 @@ activity.add({
 });
 if (settings.measure) setInterval(reportLoad, lookEvery).unref();
 parentPort?.postMessage({ mpserve: helloKey, threadId, port: port2 } satisfies Hello, [port2]);
-if (only) loading = load({ ...only, type: 'load', maxConnections: 1, isHeir: settings.isHeir });
+if (only) loading = load({ ...only, type: 'load', maxConnections: 1, warmsUp: settings.warmsUp });
 
 async function load(message: Extract<ToThread, { type: 'load' }>): Promise<void> {
-  const { maxConnections, isHeir, taken: counter, place } = message;
+  const { maxConnections, warmsUp, taken: counter, place } = message;
   taken = counter;
   if (settings.hangTimeout > 0) {
     activity.add(new Heartbeat(settings.hangTimeout, (dueBy) => Atomics.store(counter, slot.dueBy, dueBy)));
@@ -116,7 +116,7 @@ async function load(message: Extract<ToThread, { type: 'load' }>): Promise<void>
   share = maxConnections;
   inline.beware(watched);
   try {
-    await inline.start(isHeir);
+    await inline.start(warmsUp);
   } catch (error) {
     const { message, stack = '' } = error as Error;
     say({ type: 'failed', exitCode: error instanceof StartupError ? error.exitCode : ExitCode.boot, message, stack });

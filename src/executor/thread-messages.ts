@@ -6,8 +6,8 @@ import type { FromWorker, ToWorker } from '../process/messages.js';
 import type { ThreadSettings } from '../process/settings.js';
 
 export type ToThread =
-  /** Load the app. `isHeir` as in `Executor.start`. */
-  | ({ type: 'load'; maxConnections: number; isHeir: boolean } & Provisions)
+  /** Load the app. `warmsUp` as in `Executor.start`. */
+  | ({ type: 'load'; maxConnections: number; warmsUp: boolean } & Provisions)
   /** Now that you are ready, accept on these descriptors, which belong to you until you drain. */
   | { type: 'accept'; listen: readonly number[]; relay: Relay | undefined }
   /** Serve this connection, which now belongs to you, and end with it. */

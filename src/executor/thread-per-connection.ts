@@ -37,12 +37,12 @@ export class ThreadPerConnection implements Executor {
 
   constructor(settings: WorkerSettings, tell: Tell) {
     this.#settings = settings;
-    this.#rehearsed = { ...settings, isRehearsed: true, isHeir: false };
+    this.#rehearsed = { ...settings, isRehearsed: true, warmsUp: false };
     this.#tell = tell;
     this.#watch = watchOf(settings, tell);
     this.#berths = new Berths(settings.flights, unmapped); // a thread is not worth a mapping
     this.#spares = new Spares({
-      start: (isHeir) => this.#start(undefined, { ...this.#rehearsed, isHeir }),
+      start: () => this.#start(undefined, { ...this.#rehearsed, warmsUp: true }),
       dismiss: (thread) => thread.drain({ ms: settings.gracefulTimeout, carries: false }),
       isReady: ({ isReady }) => isReady,
       starting: () => [...this.#threads].filter(({ isReady }) => !isReady).length,
@@ -51,8 +51,8 @@ export class ThreadPerConnection implements Executor {
   }
 
   /** One thread loads the app at once: what cannot be loaded should be known before the first client comes. */
-  async start(isHeir: boolean): Promise<void> {
-    if (isHeir) this.expect(true); // so that the thread that has tried the app waits for one
+  async start(warmsUp: boolean): Promise<void> {
+    if (warmsUp) this.expect(true); // so that the thread that has tried the app waits for one
     const first = this.#start(undefined, this.#settings);
     await first.ready;
     if (this.#drain) return;

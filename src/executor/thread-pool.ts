@@ -8,7 +8,7 @@ import { BackOff } from '../back-off.js';
 import { responsive } from '../balance/balancer.js';
 import { divide } from '../balance/divide.js';
 import { roundRobin } from '../balance/round-robin.js';
-import { within } from '../clock.js';
+import { now, within } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { endOf } from '../events.js';
 import { type Berth, Berths } from '../flight/berths.js';
@@ -81,7 +81,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
   #servedByTheDead = 0;
   #onBootFailure: ((error: Error) => void) | undefined;
   /** Its first threads are to have connections of others. */
-  #isHeir = false;
+  #warmsUp = false;
   #draining = false;
   #carries = false;
   /** Connections are not given to others, not even by threads that are replaced. */
@@ -102,8 +102,8 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     });
   }
 
-  async start(isHeir: boolean): Promise<void> {
-    this.#isHeir = isHeir;
+  async start(warmsUp: boolean): Promise<void> {
+    this.#warmsUp = warmsUp;
     const { threads, threadRange, maxThreadHeap } = this.#settings;
     const helloKey = newKey();
     const pool = new Piscina({
@@ -234,7 +234,7 @@ export class ThreadPool implements Executor, Renewable<Thread> {
 
   #look(): void {
     const from = this.#wanted;
-    const decision = this.#draining ? undefined : this.#scaler?.decide(this.ready, from, performance.now());
+    const decision = this.#draining ? undefined : this.#scaler?.decide(this.ready, from, now());
     if (!decision) return;
     this.#wanted = decision.size;
     if (decision.size > from) this.#grownFrom ||= from;
@@ -294,8 +294,8 @@ export class ThreadPool implements Executor, Renewable<Thread> {
       const { share: maxConnections, taken } = thread;
       thread.say({ type: 'beware', watched: this.#watched });
       // One that is started later is to have the connections of another, or a part of them.
-      const isHeir = this.#isHeir || !this.#onBootFailure;
-      thread.say({ type: 'load', maxConnections, isHeir, taken, place: berth.place });
+      const warmsUp = this.#warmsUp || !this.#onBootFailure;
+      thread.say({ type: 'load', maxConnections, warmsUp, taken, place: berth.place });
       await thread.ready;
       if (this.#settings.measure) thread.expectLoad();
       this.#delay = 0; // the next one that dies says for how long again

@@ -1,6 +1,8 @@
 // Which requests kill workers. One that was in flight at a death is a suspect; so were, most of the time, many others,
 // which are answered elsewhere soon and thereby cleared. One that is in flight at death after death is refused.
+
 import { EventEmitter } from 'node:events';
+import { now } from '../clock.js';
 import type { Config } from '../config/config.js';
 import type { Events, LostRequest, ServerEvent } from '../events.js';
 import type { Fingerprint } from './fingerprint.js';
@@ -81,25 +83,25 @@ export class Quarantine extends EventEmitter<{ change: [Watched] }> {
   /** It was in flight at a death. */
   #implicate({ fingerprint, method, url, ageMs }: LostRequest): void {
     if (this.after === 0 || ageMs >= longServed + 2 * this.hangMs) return;
-    const now = performance.now();
+    const time = now();
     const known = this.#suspects.get(fingerprint);
-    if (known && now - known.countedAt < spacing) return;
+    if (known && time - known.countedAt < spacing) return;
     const deaths = (known?.deaths ?? 0) + 1;
     const isRefused = deaths >= this.after;
     const at = new Date().toISOString();
     this.#suspects.delete(fingerprint);
-    this.#suspects.set(fingerprint, { fingerprint, method, url, deaths, at, isRefused, countedAt: now });
+    this.#suspects.set(fingerprint, { fingerprint, method, url, deaths, at, isRefused, countedAt: time });
     if (deaths === this.after) this.#events.tell({ event: 'quarantined', method, url, fingerprint, deaths });
-    this.#forget(now);
+    this.#forget(time);
     this.#announce();
   }
 
   /** Those that have been here for longest are first. */
-  #forget(now: number): void {
+  #forget(time: number): void {
     for (const [fingerprint, { countedAt, isRefused }] of this.#suspects) {
-      const isOld = !isRefused && now - countedAt > forgotten;
+      const isOld = !isRefused && time - countedAt > forgotten;
       if (isOld || this.#suspects.size > most) this.#suspects.delete(fingerprint);
-      else if (now - countedAt <= forgotten) break;
+      else if (time - countedAt <= forgotten) break;
     }
   }
 

@@ -1,4 +1,5 @@
 // Looks at the heartbeats of the event loops that this process watches: one timer for all of them, and none without any.
+import { now } from '../clock.js';
 import { beatEvery, msSince } from './heartbeat.js';
 
 /** An event loop that is watched. */
@@ -13,7 +14,7 @@ export interface Subject {
   onBlocked(ms: number): void;
 }
 
-/** Of each: since when it could have been found blocked, on the clock of `performance.now()`. */
+/** Of each: since when it could have been found blocked, on the clock of `clock.ts`. */
 const watchedSince = new Map<Subject, number>();
 let timer: NodeJS.Timeout | undefined;
 let interval = Number.POSITIVE_INFINITY;
@@ -21,7 +22,7 @@ let lookedAt = 0;
 
 /** Watches `subject` until the function that is returned is called. */
 export function watchLoop(subject: Subject): () => void {
-  watchedSince.set(subject, performance.now());
+  watchedSince.set(subject, now());
   const wanted = lookEvery(subject.hangMs);
   if (wanted < interval) schedule(wanted);
   return () => forget(subject);
@@ -35,7 +36,7 @@ function lookEvery(hangMs: number): number {
 function schedule(ms: number): void {
   clearInterval(timer);
   interval = ms;
-  lookedAt = performance.now();
+  lookedAt = now();
   timer = setInterval(look, ms);
   timer.unref();
 }
@@ -48,7 +49,7 @@ function forget(subject: Subject): void {
 }
 
 function look(): void {
-  const time = performance.now();
+  const time = now();
   const pause = time - lookedAt;
   lookedAt = time;
   for (const [subject, since] of watchedSince) {

@@ -1,6 +1,8 @@
 // Lines on their way to whoever reads the supervisor's log. It never waits for the reader, or a terminal that is held
 // would hold the server, signals included: what is not taken waits in order, up to a bound, and is tried again.
+
 import { writeSync } from 'node:fs';
+import { now } from '../clock.js';
 import { isWritable, unblocking } from '../os/descriptor.js';
 import { wholeInPipe } from './line.js';
 
@@ -45,16 +47,16 @@ export class LineQueue {
 
   /** Writes what is taken, waiting for the reader up to `ms` milliseconds in all. */
   #write(ms: number): void {
-    const deadline = performance.now() + ms;
+    const deadline = now() + ms;
     for (let line = this.#lines[0]; line; line = this.#lines[0]) {
-      if (!isWritable(this.#fd, Math.max(0, Math.ceil(deadline - performance.now())))) return;
+      if (!isWritable(this.#fd, Math.max(0, Math.ceil(deadline - now())))) return;
       let taken = 0;
       try {
         // A pipe with room takes so much at once, even one that could not be made non-blocking.
         taken = writeSync(this.#fd, line, 0, Math.min(line.length, wholeInPipe));
       } catch (error) {
         // EPIPE, ENOSPC: as with a reader that does not read, but waiting for it is of no use.
-        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || performance.now() >= deadline) return;
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || now() >= deadline) return;
       }
       this.#bytes -= taken;
       if (taken < line.length) this.#lines[0] = line.subarray(taken);

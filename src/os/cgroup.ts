@@ -1,6 +1,6 @@
 // How much of the machine this process may use: less than all of it in a container, whose limits are those of its control
 // groups (cgroups(7)). Node 20 looks at the processors of the machine alone.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 
@@ -11,39 +11,29 @@ export interface Allowance {
   readonly memory: number;
 }
 
-/** Where a limit of the second and of the first version stands, below the folder of the group. */
-const files = {
-  v2: { cpu: 'cpu.max', memory: 'memory.max' },
-  v1: { quota: 'cpu.cfs_quota_us', period: 'cpu.cfs_period_us', memory: 'memory.limit_in_bytes' },
-} as const;
-
 /** The first version writes "no limit" as a number near 2 ** 63. */
 const unlimited = 2 ** 60;
 
 /** @param root of the file system, which is another one in tests */
 export function allowance(root = '/', cores = availableParallelism()): Allowance {
-  const groups = groupsOf(root);
-  const cpu = Math.min(...groups.map((folder) => cpuLimit(folder)));
-  const memory = Math.min(...groups.map((folder) => memoryLimit(folder)));
+  const mount = path.join(root, 'sys/fs/cgroup');
+  let cpu = Number.POSITIVE_INFINITY;
+  let memory = Number.POSITIVE_INFINITY;
+  for (const line of (read(path.join(root, 'proc/self/cgroup')) ?? '').split('\n')) {
+    const [, controllers, group = '/'] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    if (controllers === undefined) continue;
+    const held = controllers.split(',');
+    // In the second version there is one tree, in the first one for each set of controllers. `cpu,cpuacct` is found as
+    // `cpu`, too. Most trees hold no limit that matters here, and are not looked at: each start pays for it.
+    const trees = [...new Set([controllers, held[0] as string])].map((name) => path.join(mount, name));
+    const folders = trees.flatMap((tree) => upwards(tree, group));
+    const least = (limit: (folder: string) => number) => Math.min(...folders.map(limit));
+    if (controllers === '') [cpu, memory] = [Math.min(cpu, least(cpuLimit)), Math.min(memory, least(memoryLimit))];
+    if (held.includes('cpu')) cpu = Math.min(cpu, least(oldCpuLimit));
+    if (held.includes('memory')) memory = Math.min(memory, least(oldMemoryLimit));
+  }
   // Half a processor more than a whole one keeps two workers busy for some of the time.
   return { cores: Math.max(1, Math.min(cores, Math.ceil(cpu))), memory };
-}
-
-/** The folders of the groups that this process is in, up to the uppermost that can be seen. */
-function groupsOf(root: string): readonly string[] {
-  const mount = path.join(root, 'sys/fs/cgroup');
-  const lines = (read(path.join(root, 'proc/self/cgroup')) ?? '').split('\n').filter((line) => line !== '');
-  return lines.flatMap((line) => {
-    const [, controllers = '', group = '/'] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
-    // In the first version each controller has a tree of its own.
-    const trees = controllers === '' ? [mount] : [path.join(mount, controllers), path.join(mount, lastOf(controllers))];
-    return trees.flatMap((tree) => upwards(tree, group));
-  });
-}
-
-/** `cpu,cpuacct` is found as `cpu`, too. */
-function lastOf(controllers: string): string {
-  return controllers.split(',')[0] ?? '';
 }
 
 /** In a container the tree may begin at the group itself, so that its name leads nowhere: then the root tells. */
@@ -56,23 +46,35 @@ function upwards(tree: string, group: string): readonly string[] {
 }
 
 function cpuLimit(folder: string): number {
-  const [quota, period] = (read(path.join(folder, files.v2.cpu)) ?? 'max').split(' ').map(Number);
-  if (quota && period) return quota / period;
-  const old = ['quota', 'period'] as const;
-  const [oldQuota = -1, oldPeriod = 0] = old.map((name) => Number(read(path.join(folder, files.v1[name])) ?? -1));
-  return oldQuota > 0 && oldPeriod > 0 ? oldQuota / oldPeriod : Number.POSITIVE_INFINITY;
+  const [quota, period] = (read(path.join(folder, 'cpu.max')) ?? 'max').split(' ').map(Number);
+  return quota && period ? quota / period : Number.POSITIVE_INFINITY;
+}
+
+function oldCpuLimit(folder: string): number {
+  const quota = Number(read(path.join(folder, 'cpu.cfs_quota_us')) ?? -1);
+  const period = quota > 0 ? Number(read(path.join(folder, 'cpu.cfs_period_us')) ?? 0) : 0;
+  return period > 0 ? quota / period : Number.POSITIVE_INFINITY;
 }
 
 function memoryLimit(folder: string): number {
-  const text = read(path.join(folder, files.v2.memory)) ?? read(path.join(folder, files.v1.memory));
-  const bytes = Number(text ?? Number.NaN);
-  return bytes > 0 && bytes < unlimited ? bytes : Number.POSITIVE_INFINITY;
+  return bytes(read(path.join(folder, 'memory.max')));
 }
 
+function oldMemoryLimit(folder: string): number {
+  return bytes(read(path.join(folder, 'memory.limit_in_bytes')));
+}
+
+function bytes(text: string | undefined): number {
+  const count = Number(text ?? Number.NaN);
+  return count > 0 && count < unlimited ? count : Number.POSITIVE_INFINITY;
+}
+
+/** undefined where there is no such group, or none of Linux. */
 function read(file: string): string | undefined {
   try {
-    return readFileSync(file, 'utf8').trim();
+    // An error costs ten times as much as this look.
+    return existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined;
   } catch {
-    return undefined; // no such group, or none of Linux
+    return undefined;
   }
 }

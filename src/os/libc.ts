@@ -62,34 +62,46 @@ function load(): Libc {
   const { createRequire } = process.getBuiltinModule('node:module');
   const koffi = loadKoffi(createRequire(import.meta.url));
   const library = koffi.load(null); // the symbols of this process: libc on Linux, libSystem on macOS
-  return {
-    socket: library.func('int socket(int, int, int)'),
-    setsockopt: library.func('int setsockopt(int, int, int, const void*, uint32_t)'),
-    getsockopt: library.func('int getsockopt(int, int, int, void*, void*)'),
-    bind: library.func('int bind(int, const void*, uint32_t)'),
-    listen: library.func('int listen(int, int)'),
-    connect: library.func('int connect(int, const void*, uint32_t)'),
-    shutdown: library.func('int shutdown(int, int)'),
-    sendmsg: library.func('long sendmsg(int, const void*, int)'),
-    recvmsg: library.func('long recvmsg(int, void*, int)'),
-    getsockname: library.func('int getsockname(int, void*, void*)'),
-    sendto: library.func('long sendto(int, const void*, unsigned long, int, const void*, uint32_t)'),
-    fcntl: library.func('int fcntl(int, int, ...)'),
-    dup2: library.func('int dup2(int, int)'),
-    socketpair: library.func('int socketpair(int, int, int, void*)'),
-    poll: library.func('int poll(void*, unsigned long, int)'),
-    ...(platform === 'linux' && {
-      sched_setscheduler: library.func('int sched_setscheduler(int, int, const void*)'),
-      memfd_create: library.func('int memfd_create(const char*, uint32_t)'),
-      eventfd: library.func('int eventfd(uint32_t, int)'),
-    }),
-    mmap: library.func('void* mmap(void*, unsigned long, int, int, int, long)'),
-    umask: library.func('int umask(int)'),
-    close: library.func('int close(int)'),
-    errno: () => koffi.errno(),
-    address: (view) => koffi.address(view),
-  };
+  const calls = { errno: () => koffi.errno(), address: (view: Uint8Array) => koffi.address(view) };
+  // Each is looked up when it is called for the first time; most processes call few of them.
+  for (const [name, prototype] of Object.entries(prototypes)) {
+    Object.defineProperty(calls, name, {
+      configurable: true,
+      get() {
+        const value = library.func(prototype);
+        Object.defineProperty(calls, name, { value });
+        return value;
+      },
+    });
+  }
+  return calls as unknown as Libc;
 }
+
+const prototypes: { readonly [Name in keyof Omit<Libc, 'errno' | 'address'>]: string } = {
+  socket: 'int socket(int, int, int)',
+  setsockopt: 'int setsockopt(int, int, int, const void*, uint32_t)',
+  getsockopt: 'int getsockopt(int, int, int, void*, void*)',
+  bind: 'int bind(int, const void*, uint32_t)',
+  listen: 'int listen(int, int)',
+  connect: 'int connect(int, const void*, uint32_t)',
+  shutdown: 'int shutdown(int, int)',
+  sendmsg: 'long sendmsg(int, const void*, int)',
+  recvmsg: 'long recvmsg(int, void*, int)',
+  getsockname: 'int getsockname(int, void*, void*)',
+  sendto: 'long sendto(int, const void*, unsigned long, int, const void*, uint32_t)',
+  fcntl: 'int fcntl(int, int, ...)',
+  dup2: 'int dup2(int, int)',
+  socketpair: 'int socketpair(int, int, int, void*)',
+  poll: 'int poll(void*, unsigned long, int)',
+  ...(platform === 'linux' && {
+    sched_setscheduler: 'int sched_setscheduler(int, int, const void*)',
+    memfd_create: 'int memfd_create(const char*, uint32_t)',
+    eventfd: 'int eventfd(uint32_t, int)',
+  }),
+  mmap: 'void* mmap(void*, unsigned long, int, int, int, long)',
+  umask: 'int umask(int)',
+  close: 'int close(int)',
+};
 
 function loadKoffi(require: NodeJS.Require): typeof import('koffi') {
   try {

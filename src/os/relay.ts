@@ -3,7 +3,18 @@
 // away connects and sends the descriptor (SCM_RIGHTS, cmsg(3)); a receiver accepts there, as at any other door. A message
 // waits in the kernel, and is not lost with the worker that sent it.
 // A semaphore (eventfd(2)) counts how many are wanted: until there is a seat, the one who has a connection serves it on.
-import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmdirSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -90,14 +101,15 @@ function bindNameless(fd: number): number {
   for (const parent of folders) {
     try {
       const folder = mkdtempSync(path.join(parent, 'mpserve-')); // mode 0700
+      const file = path.join(folder, 'relay');
       try {
-        const file = path.join(folder, 'relay');
         const address = addressOf(file);
         checked('bind', libc().bind(fd, address, address.length));
         chmodSync(file, 0o666); // workers may have another user; to come here at all takes the descriptor
         return openSync(file, O_PATH);
       } finally {
-        rmSync(folder, { recursive: true });
+        if (existsSync(file)) unlinkSync(file);
+        rmdirSync(folder);
       }
     } catch (error) {
       failure = error;

@@ -25,6 +25,9 @@ const reportEvery = 1000;
 /** What a worker that has served its one connection leaves to the app to close (milliseconds). */
 const farewellMs = 5000;
 
+/** By then others that have started with this one are ready, too (milliseconds). Until then a record is a write(2). */
+const mapAfter = 100;
+
 const settings = JSON.parse(process.env[settingsVariable] ?? 'null') as WorkerSettings;
 delete process.env[settingsVariable]; // the app sees the environment that the user gave it
 
@@ -108,7 +111,7 @@ async function start(): Promise<void> {
     const made = await executors[settings.executor]();
     starting = made;
     made.beware(watched);
-    await made.start(settings.isHeir);
+    await made.start(settings.warmsUp);
     executor = made;
   } catch (error) {
     const { message, stack = '' } = error as Error;
@@ -121,7 +124,7 @@ async function start(): Promise<void> {
   say({ type: 'ready' });
   // A child of ppc does not live long enough for it.
   const { flights, once } = settings;
-  if (deck && flights && !once) setImmediate(() => mapDeck(deck, flights));
+  if (deck && flights && !once) setTimeout(() => mapDeck(deck, flights), mapAfter).unref();
   for (const { id, socket } of early.splice(0)) serve(executor, id, socket);
 }
 

@@ -172,7 +172,7 @@ export class WorkerHandle {
 
   /** For how long it has been able to serve (milliseconds); undefined if it never was. */
   get readyMs(): number | undefined {
-    return this.#readyAt === undefined ? undefined : performance.now() - this.#readyAt;
+    return this.#readyAt === undefined ? undefined : now() - this.#readyAt;
   }
 
   /**
@@ -292,7 +292,7 @@ export class WorkerHandle {
           if (isSettled) return;
           isSettled = true;
           clearTimeout(late);
-          this.#readyAt = performance.now();
+          this.#readyAt = now();
           this.#hang?.begin();
           if (isMeasured) this.#load.expect();
           if (this.#stage === 'starting') this.#stage = 'ready';

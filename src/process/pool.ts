@@ -13,10 +13,10 @@ const shareEvery = 250;
 
 /**
  * Starts the worker of a place, which is 1 or more.
- * @param isHeir it is to have connections of others as soon as it is ready
+ * @param warmsUp it is to have connections of others as soon as it is ready
  * @throws StartupError when the system refuses
  */
-export type Spawn = (place: number, generation: number, isHeir: boolean) => WorkerHandle;
+export type Spawn = (place: number, generation: number, warmsUp: boolean) => WorkerHandle;
 
 interface Place {
   readonly id: number;

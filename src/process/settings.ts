@@ -48,8 +48,8 @@ export interface WorkerSettings {
   readonly once: boolean;
   /** An app that was loaded the same way has been found to be ready before. */
   readonly isRehearsed: boolean;
-  /** It is to have connections of others as soon as it is ready. */
-  readonly isHeir: boolean;
+  /** Before it loads the app: clients that come as soon as it is ready should not notice that it is new. */
+  readonly warmsUp: boolean;
   /** This worker's share of `--max-connections`. */
   readonly maxConnections: number;
   /** Asked of the app until the answer is good; only then it is ready. */
@@ -82,7 +82,7 @@ export type ThreadSettings = Pick<
   | 'countsAnswers'
   | 'readyPath'
   | 'isRehearsed'
-  | 'isHeir'
+  | 'warmsUp'
   | 'hangTimeout'
   | 'measure'
   | 'flights'

@@ -27,7 +27,7 @@ export interface SpawnOptions {
     | 'worker'
     | 'generation'
     | 'channelKey'
-    | 'isHeir'
+    | 'warmsUp'
     | 'maxConnections'
     | 'listen'
     | 'accessLog'
@@ -67,7 +67,8 @@ const listenPlace = 11;
 const wholeInOwnPipe = 65_536;
 
 /**
- * @param isHeir it is to have connections of others as soon as it is ready
+ * @param warmsUp it answers a request of its own first (`executor/warm-up`): clients that come when it is ready should
+ *   not notice that it is new
  * @throws StartupError when the system refuses another process, or the descriptors for it.
  */
 export function spawn(
@@ -75,7 +76,7 @@ export function spawn(
   worker: number,
   generation: number,
   maxConnections: number,
-  isHeir: boolean,
+  warmsUp: boolean,
 ): WorkerHandle {
   const { accessLog, captureOutput, events, listen, quarantine, keepsRecord, relay } = options;
   const output = captureOutput ? 'pipe' : options.isDaemon ? 'ignore' : 'inherit';
@@ -92,7 +93,7 @@ export function spawn(
     worker,
     generation,
     channelKey: newKey(),
-    isHeir,
+    warmsUp,
     maxConnections,
     listen: listen.map((_, i) => listenPlace + i),
     relay: relay && {

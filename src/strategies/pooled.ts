@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { responsive } from '../balance/balancer.js';
 import { divide } from '../balance/divide.js';
 import { roundRobin } from '../balance/round-robin.js';
-import { within } from '../clock.js';
+import { now, within } from '../clock.js';
 import { type Config, rangeOf } from '../config/config.js';
 import { Acceptor } from '../os/acceptor.js';
 import { duplicate } from '../os/descriptor.js';
@@ -158,15 +158,15 @@ export class Pooled implements Strategy {
   }
 
   #look(): void {
-    if (this.#changes > 0 || this.#pool.ending || performance.now() < this.#notBefore) return;
+    if (this.#changes > 0 || this.#pool.ending || now() < this.#notBefore) return;
     const from = this.#pool.size;
-    const decision = this.#scaler?.decide(this.#pool.ready, from, performance.now());
+    const decision = this.#scaler?.decide(this.#pool.ready, from, now());
     if (!decision) return;
     const { size: to, reason } = decision;
     const { events } = this.#context;
     const grown = this.#alone(() => this.#pool.resize(to)).catch(({ message }: Error) => {
       if (this.#pool.ending) return;
-      this.#notBefore = performance.now() + askAgain;
+      this.#notBefore = now() + askAgain;
       events.tell({ event: 'operation-failed', action: 'scale', reason: message });
     });
     void grown.then(() => {
@@ -205,8 +205,8 @@ export class Pooled implements Strategy {
     };
     const shares = divide(config.maxConnections, config.maxWorkers);
     // Those beyond what is configured, by an operator, have as much as the last.
-    return (id, generation, isHeir) =>
-      spawn(options, id, generation, shares[Math.min(id, shares.length) - 1] ?? 1, isHeir);
+    return (id, generation, warmsUp) =>
+      spawn(options, id, generation, shares[Math.min(id, shares.length) - 1] ?? 1, warmsUp);
   }
 
   /** Settles when the connection has ended, wherever it was placed. */

@@ -63,7 +63,7 @@ export class ProcessPerConnection implements Strategy {
     this.#generation = context.generation;
     this.#options = this.#optionsOf(context);
     this.#spares = new Spares({
-      start: (isHeir) => this.#fork(isHeir),
+      start: () => this.#fork(true),
       dismiss: (child) => child.drain(this.#context.config.gracefulTimeout),
       isReady: ({ stage }) => stage === 'ready',
       starting: () => [...this.#children].filter(({ stage }) => stage === 'starting').length,
@@ -217,10 +217,10 @@ export class ProcessPerConnection implements Strategy {
    * A child that has loaded the app and found it ready: what cannot be loaded should be known before the first client
    * comes. @throws StartupError
    */
-  async #rehearse({ settings, ...options }: SpawnOptions, generation: number, isHeir: boolean): Promise<WorkerHandle> {
+  async #rehearse({ settings, ...options }: SpawnOptions, generation: number, warmsUp: boolean): Promise<WorkerHandle> {
     const first = { ...options, settings: { ...settings, isRehearsed: false } };
     const child = await boot(() => {
-      this.#rehearsal = this.#fork(isHeir, first, generation);
+      this.#rehearsal = this.#fork(warmsUp, first, generation);
       return this.#rehearsal;
     });
     this.#rehearsal = undefined;
@@ -297,10 +297,10 @@ export class ProcessPerConnection implements Strategy {
     this.#spares.expect(isExpecting ? Math.min(Number.POSITIVE_INFINITY, ...this.#leaving.values()) : undefined);
   }
 
-  #fork(isHeir = false, options = this.#options, generation = this.#generation): WorkerHandle {
+  #fork(warmsUp = false, options = this.#options, generation = this.#generation): WorkerHandle {
     const { events } = this.#context;
     const since = now();
-    const child = spawn(options, ++this.#count, generation, 1, isHeir);
+    const child = spawn(options, ++this.#count, generation, 1, warmsUp);
     this.#children.add(child);
     child.ready.then(
       () => this.#spares.started(now() - since),

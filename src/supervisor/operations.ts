@@ -3,6 +3,7 @@
 
 import { fchownSync, fstatSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
+import { now } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { oneOf } from '../config/kind.js';
 import type { Loaded, Overrides, Sources } from '../config/load.js';
@@ -89,7 +90,7 @@ export class Operations {
     return this.#alone('reload', async () => {
       const { strategy, premises, load } = this.#options;
       const { quarantine, events } = premises;
-      const began = performance.now();
+      const began = now();
       events.tell({ event: 'reloading', reason });
       const loaded = await load(this.#overrides);
       for (const warning of loaded.warnings) events.tell({ event: 'warning', warning });
@@ -123,7 +124,7 @@ export class Operations {
       quarantine.hangMs = config.hangTimeout;
       quarantine.release(); // what killed the old generation may be mended in the new one
       const { generation, size } = strategy.snapshot();
-      const ms = Math.round(performance.now() - began);
+      const ms = Math.round(now() - began);
       events.tell({ event: 'reloaded', generation, workers: size, ms });
       return `generation ${generation} serves, after ${ms} ms`;
     });
@@ -132,11 +133,11 @@ export class Operations {
   /** The server that is installed now serves in the place of this one, which ends when its connections have gone. */
   upgrade(reason: string, onProgress: (words: string) => void): Promise<string> {
     return this.#alone('upgrade', async () => {
-      const began = performance.now();
+      const began = now();
       onProgress('the new server starts');
       const heir = await this.#options.bequeath(this.#overrides);
       const { pid, version } = heir;
-      const ms = Math.round(performance.now() - began);
+      const ms = Math.round(now() - began);
       this.#events.tell({ event: 'upgraded', pid, version, ms, reason });
       this.#options.leaveTo(heir);
       return `process ${pid} serves (Node ${version}), after ${ms} ms`;
@@ -155,7 +156,7 @@ export class Operations {
       const foreign = keys.find((key) => !(switchable as readonly string[]).includes(key));
       if (foreign !== undefined) throw new Refused(`'${foreign}' cannot be switched; ${oneOf(switchable, 'and')} can`);
       if (keys.length === 0) throw new Refused('say what to switch to, such as --model prethread');
-      const began = performance.now();
+      const began = now();
       // What was told for one model says nothing about another.
       const overrides = options.model === undefined ? { ...this.#overrides, ...options } : options;
       const next = switched(this.config, await load(overrides));
@@ -171,7 +172,7 @@ export class Operations {
       this.#overrides = overrides;
       this.#config = next.config;
       this.#sources = next.sources;
-      const ms = Math.round(performance.now() - began);
+      const ms = Math.round(now() - began);
       this.#events.tell({ event: 'switched', from, model, workers, threads, ms, reason });
       onProgress(`${model} serves; connections go over to it`);
       await settled;

@@ -1,6 +1,7 @@
 // The parent process: opens the sockets, starts the strategy, does what operators ask, and ends all in order. It loads
 // none of the user's code, and the only HTTP that it speaks is that of its control socket, so that nothing an app or a
 // client does can reach it.
+import { now } from '../clock.js';
 import { type Config, isElastic } from '../config/config.js';
 import type { Loaded, Overrides } from '../config/load.js';
 import { origin } from '../config/source.js';
@@ -18,7 +19,7 @@ import type { SpawnOptions } from '../process/spawn.js';
 import type { Strategy } from '../strategies/strategy.js';
 import { Succession } from '../strategies/succession.js';
 import { type Premises, strategyContext } from './context.js';
-import { type ControlDoor, controlDoor, openControl } from './control-door.js';
+import type { ControlDoor } from './control-door.js';
 import { announceHeir, bequeath, type Heir, type Heritage } from './heritage.js';
 import { type Listener, listener, listenersFor } from './listener.js';
 import { blamed, Operations } from './operations.js';
@@ -55,7 +56,7 @@ interface Stop {
 export class Supervisor implements SignalTarget, Controls {
   readonly #options: SupervisorOptions;
   readonly #quarantine: Quarantine;
-  readonly #began = performance.now();
+  readonly #began = now();
   readonly #stop: Promise<Stop>;
   /** Settles when all workers have ended. */
   readonly #ended: Promise<void>;
@@ -67,6 +68,8 @@ export class Supervisor implements SignalTarget, Controls {
   #heir: Heir | undefined;
   #pidFile: PidFile | undefined;
   #door: ControlDoor | undefined;
+  /** Loaded where there is a control socket: an HTTP server takes 2 ms of a start. */
+  #doors: typeof import('./control-door.js') | undefined;
   #requestStop = (_: Stop): void => {};
   #end = (): void => {};
   #state: Status['state'] = 'starting';
@@ -75,6 +78,11 @@ export class Supervisor implements SignalTarget, Controls {
   #operations: Operations | undefined;
   #scaled: Status['scaled'];
   #killed = false;
+  #tellSpawned = (): void => {};
+  /** Settles when the first workers have been started, and load the app. */
+  readonly spawned = new Promise<void>((resolve) => {
+    this.#tellSpawned = resolve;
+  });
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -109,7 +117,9 @@ export class Supervisor implements SignalTarget, Controls {
       const strategy = new Succession(context);
       this.#strategy = strategy;
       if (heritage) strategy.expect(true);
-      const started = strategy.start().then(
+      const starting = strategy.start();
+      this.#tellSpawned();
+      const started = starting.then(
         () => this.#serve(strategy, premises, context.spawn),
         (error) => {
           throw blamed(error, loaded);
@@ -130,12 +140,13 @@ export class Supervisor implements SignalTarget, Controls {
   async #open(release: (() => void)[]): Promise<Premises> {
     const { loaded, events, accessLog, heritage } = this.#options;
     const { config, sources } = loaded;
+    const { control } = config;
+    if (control !== undefined || heritage?.control) this.#doors = await import('./control-door.js');
     if (heritage) this.#listeners.push(...heritage.listeners.map(listener));
     else {
       if (config.pidFile !== undefined) this.#pidFile = PidFile.write(config.pidFile, origin(sources.pidFile));
       this.#listeners.push(...(await listenersFor(loaded, this.#systemd)));
-      const { control } = config;
-      if (control !== undefined) this.#door = await openControl(control, origin(sources.control), this);
+      if (control !== undefined) this.#door = await this.#doors?.openControl(control, origin(sources.control), this);
     }
     this.#urls = this.#listeners.map(({ url }) => url);
     const relay = heritage?.relay ?? (hasRelay ? relayOrWarning(config, events) : undefined);
@@ -202,7 +213,7 @@ export class Supervisor implements SignalTarget, Controls {
       state: this.#state === 'serving' && wanted === 0 ? 'drained' : this.#state,
       ...(doing && { doing }),
       pid: process.pid,
-      uptimeMs: Math.round(performance.now() - this.#began),
+      uptimeMs: Math.round(now() - this.#began),
       app: app ?? 'the built-in demo app',
       model,
       urls: this.#urls,
@@ -268,7 +279,6 @@ export class Supervisor implements SignalTarget, Controls {
   #serve(strategy: Succession, premises: Premises, { owner, settings }: SpawnOptions): void {
     if (this.#state === 'stopping') return; // it was told to in the meantime
     const { loaded, load, logs, events, heritage } = this.#options;
-    if (premises.relay && loaded.config.migrate) void stayUnlessExpected(strategy, events);
     const { model, workers, threads } = loaded.config;
     this.#state = 'serving';
     this.#operations = new Operations({
@@ -288,15 +298,16 @@ export class Supervisor implements SignalTarget, Controls {
     });
     if (heritage) this.#takeOver(heritage, strategy);
     const [url = ''] = this.#urls;
-    const bootMs = Math.round(performance.now()); // since this process began
+    const bootMs = Math.round(process.uptime() * 1000); // since this process began
     events.tell({ event: 'ready', url, urls: this.#urls, model, workers, threads, pid: process.pid, bootMs });
+    if (premises.relay && loaded.config.migrate) void stayUnlessExpected(strategy, events);
   }
 
   /** As the heir of another server: from now on its pid file and its control socket are ours. */
   #takeOver({ control }: Heritage, strategy: Strategy): void {
     const { config } = this.#options.loaded;
     if (config.pidFile !== undefined) this.#pidFile = PidFile.takeOver(config.pidFile);
-    if (control) this.#door = controlDoor(listener(control), this);
+    if (control) this.#door = this.#doors?.controlDoor(listener(control), this);
     announceHeir(() => strategy.expect(false));
   }
 

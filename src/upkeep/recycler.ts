@@ -1,5 +1,6 @@
 // Replaces members of a pool, processes or threads, that have had enough: of requests, of memory, of time. A replacement
 // is ready before the old one drains, so nobody notices.
+import { now } from '../clock.js';
 
 /** When a member has had enough; 0 is never. */
 export interface Wear {
@@ -68,18 +69,18 @@ export class Recycler<M extends Worn> {
 
   /** One at a time: a replacement needs memory and processor time, too. */
   async #look(): Promise<void> {
-    if (this.#isBusy || performance.now() < this.#notBefore) return;
+    if (this.#isBusy || now() < this.#notBefore) return;
     for (const member of this.#pool.ready) {
       const reason = this.#reason(member);
       if (reason === undefined) continue;
       this.#isBusy = true;
       try {
         // One that has had enough as soon as it is there has more than it should, and the next will, too.
-        if ((member.readyMs ?? 0) < young) this.#notBefore = performance.now() + askAgain;
+        if ((member.readyMs ?? 0) < young) this.#notBefore = now() + askAgain;
         if (await this.#pool.renew(member)) this.#report.recycled(member, reason);
       } catch (error) {
         if (this.#pool.ending) return;
-        this.#notBefore = performance.now() + askAgain;
+        this.#notBefore = now() + askAgain;
         this.#report.failed(member, (error as Error).message);
       } finally {
         this.#isBusy = false;

@@ -12,17 +12,20 @@ export class HeldRequest implements Disposable {
     /** On which its answer comes. */
     readonly wire: Wire,
     private readonly file: string,
+    /** Which worker has it, as `life.cjs` answers. */
+    readonly worker: string,
   ) {}
 
   /** Settles when the request has come to the app. */
   static async begin(server: Server): Promise<HeldRequest> {
     const file = path.join(tmpdir(), `mpserve-held-${process.pid}-${performance.now()}-${count++}`);
     writeFileSync(file, '');
-    const held = new HeldRequest(await connect(server.url), file);
     const target = `/held?by=${file}`;
-    await held.wire.request(`GET ${target}`);
-    await server.waitFor('the request to arrive', ({ seen, url }) => seen === 'arrived' && url === target);
-    return held;
+    const wire = await connect(server.url);
+    await wire.request(`GET ${target}`);
+    const isArrival = ({ seen, url }: Record<string, unknown>) => seen === 'arrived' && url === target;
+    const { worker } = await server.waitFor('the request to arrive', isArrival);
+    return new HeldRequest(wire, file, String(worker));
   }
 
   /** Has the app answer it. */

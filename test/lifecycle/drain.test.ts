@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { eventually, within } from '../helpers/eventually.ts';
 import { HeldRequest } from '../helpers/held.ts';
 import { forPlacements, type Placement } from '../helpers/placements.ts';
-import { fixture, launchServer, startServer } from '../helpers/server.ts';
+import { fixture, launchServer, type Server, startServer } from '../helpers/server.ts';
 import { connect, connectOptions, type Response, Wire } from '../helpers/wire.ts';
 
 const start = ({ model, accept, args = [] }: Partial<Placement>, more: readonly string[] = [], app = 'life.cjs') =>
@@ -12,6 +12,17 @@ const start = ({ model, accept, args = [] }: Partial<Placement>, more: readonly 
 
 /** So much that what ends before has ended by itself. */
 const unlimited = ['--graceful-timeout', '10m'];
+
+/** Connections at rest: one, and where workers have several, one on the same worker as the held request. */
+async function connectBeside(held: HeldRequest, server: Server, { model }: Placement): Promise<Wire[]> {
+  const idle: Wire[] = [];
+  for (const most = model === 'ppc' || model === 'tpc' ? 1 : 12; idle.length < most; ) {
+    const wire = await connect(server.url);
+    idle.unshift(wire);
+    if ((await wire.ask('GET /')).body === held.worker) break;
+  }
+  return idle;
+}
 
 /** The signal takes a moment to become known everywhere: asks until the answer is the connection's last. */
 async function askUntilLast(wire: Wire): Promise<{ last: Response; asked: number }> {
@@ -24,13 +35,13 @@ async function askUntilLast(wire: Wire): Promise<{ last: Response; asked: number
 forPlacements((placement) => {
   test('SIGTERM: what is in flight is finished, kept-alive connections get their last answer, new clients none', async () => {
     await using server = await start(placement, unlimited);
-    using idle = await connect(server.url);
-    await idle.ask('GET /');
     using working = await HeldRequest.begin(server);
+    const [idle, ...others] = await connectBeside(working, server, placement);
+    for (const other of others) other.close();
 
     server.child.kill('SIGTERM');
     await server.waitFor('the stop to begin', ({ event }) => event === 'stopping');
-    const { last, asked } = await askUntilLast(idle);
+    const { last, asked } = await askUntilLast(idle as Wire);
     expect(last.status).toBe(200);
     // The kernel may still queue it until the sockets are closed, but nobody answers.
     using late = new Wire(open(connectOptions(server.url)));
@@ -39,14 +50,17 @@ forPlacements((placement) => {
     working.release();
     const answer = await working.wire.response();
     expect(answer.status).toBe(200);
-    expect(answer.headers.connection).toBe('close');
+    // A worker of its own may hear of the signal only after its answer has begun.
+    const hasHeard = last.body === answer.body || answer.headers.connection === 'close';
+    const more = hasHeard ? 0 : (await askUntilLast(working.wire)).asked;
+    if (hasHeard) expect(answer.headers.connection).toBe('close');
     expect(await working.wire.rest()).toHaveLength(0);
     const { code } = await within('the server to end', server.exit);
     expect(code).toBe(0);
     expect(await late.rest()).toHaveLength(0);
     expect(server.lines.find(({ event }) => event === 'stopped')).toMatchObject({
       reason: 'SIGTERM',
-      requests: 2 + asked,
+      requests: 2 + others.length + asked + more,
     });
     await expect(connect(server.url)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     expect(server.stderr).toBe('');

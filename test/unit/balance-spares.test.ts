@@ -6,7 +6,6 @@ import { now } from '../../src/clock.ts';
 import { eventually } from '../helpers/eventually.ts';
 
 interface Spare {
-  readonly isHeir: boolean;
   isReady: boolean;
 }
 
@@ -23,9 +22,9 @@ beforeEach(() => {
   seats = undefined;
   refuses = false;
   spares = new Spares<Spare>({
-    start(isHeir) {
+    start() {
       if (refuses) throw new Error('the system refuses');
-      const spare = { isHeir, isReady: false };
+      const spare = { isReady: false };
       own.push(spare);
       return spare;
     },
@@ -50,7 +49,6 @@ test('so many are kept, whoever takes one', async () => {
   expect(started).toHaveLength(2);
   expect(spares.take(false)).toBe(started[0]);
   await eventually('another one', () => started.length === 3);
-  expect(started.some(({ isHeir }) => isHeir)).toBe(false);
 });
 
 test('one that is ready goes first, then the one that has been starting for longest', () => {
@@ -66,7 +64,6 @@ test('those for connections that are carried over are for nobody else, and are o
   expect(started).toHaveLength(0);
   spares.expect(never);
   expect(started).toHaveLength(atOnce);
-  expect(started.every(({ isHeir }) => isHeir)).toBe(true);
   expect(seats).toBe(0);
   finish();
   expect(seats).toBe(atOnce);
@@ -90,7 +87,7 @@ test('what is too much goes when nothing is expected any more, and nothing is of
 });
 
 test('one that was started otherwise counts', () => {
-  const tried = { isHeir: false, isReady: true };
+  const tried = { isReady: true };
   spares.add(tried);
   spares.keep(1);
   expect(started).toHaveLength(0);

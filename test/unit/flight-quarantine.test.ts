@@ -10,7 +10,7 @@ let now: number;
 beforeEach(() => {
   events = new Events();
   now = 0;
-  vi.spyOn(performance, 'now').mockImplementation(() => now);
+  vi.spyOn(process, 'hrtime').mockImplementation(() => [now / 1000, 0]);
   return () => vi.restoreAllMocks();
 });
 
