@@ -53,6 +53,16 @@ export class Connection {
     this.#begunAt = response.begunAt;
   }
 
+  /**
+   * An answer is over. What it and its request hold is let go of: with 64 connections that keep their last ones, so much
+   * outlives each collection that V8 doubles its young generation sooner.
+   */
+  finish(response: NamedResponse): void {
+    if (this.#response !== response) return;
+    this.#response = undefined;
+    this.#request = undefined;
+  }
+
   /** Bytes that have been written to it since this was last asked. */
   takeBytesWritten(): number {
     const before = this.#bytesTaken;

@@ -309,5 +309,6 @@ function closeListener(listeners: readonly OnClose[]): (this: NamedResponse) => 
     if (this.isOver) return;
     this.isOver = true;
     for (const told of listeners) told(this);
+    this.clientConnection?.finish(this);
   };
 }
