@@ -1,27 +1,20 @@
 // As plain Node does: every model, hosting the mirror, answers the corpus exactly as `node:http` on this Node.
 // A process, or a thread, for each of 2,275 connections takes longer than all other tests together, so these models
-// get a share of the requests with `npm test`, and the others with `npm run test:all`.
+// get a share of the requests with `npm test`, and the others with `npm run test:all`. So do the placements in which a
+// connection is served by what others serve it by, too (`helpers/placements`).
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { corpus, differences, type Outcome, record } from '../corpus/replay.js';
-import { root, startServer } from '../helpers/server.js';
+import { isRepeated, placements } from '../helpers/placements.ts';
+import { root, type ServerOptions, startServer } from '../helpers/server.js';
 
 const app = path.join(root, 'test/corpus/mirror.cjs');
 /** One request in so many is the share of a model that gets one. */
-const share = 12;
+const share = 48;
 // Time decides nothing here: those that stay open do so until all others are through.
 const args = ['header', 'request', 'keep-alive'].map((name) => `--${name}-timeout=300s`);
 
 const reference = { script: path.join(import.meta.dirname, 'reference.cjs') };
-const targets = [
-  { name: 'plain node:http, once more', start: reference },
-  { name: 'ppc', start: { model: 'ppc' }, isSlow: true },
-  { name: 'tpc', start: { model: 'tpc' }, isSlow: true },
-  ...['prefork', 'prethread', 'hybrid'].flatMap((model) =>
-    ['shared', 'dispatch'].map((accept) => ({ name: `${model} --accept ${accept}`, start: { model, accept } })),
-  ),
-];
-
 describe('the corpus', () => {
   let expected: Outcome[];
   beforeAll(async () => {
@@ -37,16 +30,21 @@ describe('the corpus', () => {
     );
   });
 
-  const compare = async (start: object, isChosen: (i: number) => boolean) => {
+  const compare = async (start: ServerOptions, isChosen: (i: number) => boolean) => {
     const chosen = (_: unknown, i: number) => isChosen(i);
-    await using server = await startServer({ ...start, app, args });
+    await using server = await startServer({ ...start, app, args: [...args, ...(start.args ?? [])] });
     expect(await differences(server.url, corpus.filter(chosen), expected.filter(chosen))).toEqual([]);
   };
+  const all = () => true;
 
-  for (const { name, start, isSlow = false } of targets as { name: string; start: object; isSlow?: boolean }[]) {
-    if (isSlow) {
+  test('plain node:http, once more: no difference', () => compare(reference, all));
+
+  for (const placement of placements) {
+    const { name, model, accept, args = [] } = placement;
+    const start = { model, args, ...(accept && { accept }) };
+    if (model === 'ppc' || model === 'tpc') {
       test(`${name}: no difference, one request in ${share}`, () => compare(start, (i) => i % share === 0));
       test(`${name}: no difference, all others`, { tags: 'long' }, () => compare(start, (i) => i % share !== 0));
-    } else test(`${name}: no difference`, () => compare(start, () => true));
+    } else test(`${name}: no difference`, { tags: isRepeated(placement) ? ['long'] : [] }, () => compare(start, all));
   }
 });

@@ -36,7 +36,9 @@ export const placements: readonly Placement[] = [
  * supervisor (prefork dispatch), to a thread by its process (hybrid dispatch), or is accepted by what serves it, a
  * thread (prethread shared) or a process (all tests of prefork that name no mode).
  */
-const repeated = ['prefork shared', 'prethread dispatch', 'hybrid shared'];
+const repeats = ['prefork shared', 'prethread dispatch', 'hybrid shared'];
+
+export const isRepeated = ({ name }: Placement): boolean => repeats.includes(name);
 
 /** The tests of `body` for each placement of `all`, at the same time. */
 export function forPlacements(body: (placement: Placement) => void, all = placements): void {
@@ -53,6 +55,5 @@ export function testPlacements(title: string, body: (placement: Placement) => Pr
 }
 
 function split(all: readonly Placement[]): [often: Placement[], seldom: Placement[]] {
-  const isRepeated = ({ name }: Placement): boolean => repeated.includes(name);
   return [all.filter((one) => !isRepeated(one)), all.filter(isRepeated)];
 }
