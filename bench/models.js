@@ -8,14 +8,16 @@ import { mpserve, start } from './server.js';
 
 const rounds = 3;
 const seconds = 3;
-const two = { prefork: ['--workers', '2'], prethread: ['--threads', '2'] };
+const two = {
+  prefork: ['--workers', '2'],
+  prethread: ['--threads', '2'],
+  hybrid: ['--workers', '2', '--threads', '2'],
+};
 
 const models = [
-  ['prefork shared', '--model', 'prefork', ...two.prefork],
-  ['prefork dispatch', '--model', 'prefork', ...two.prefork, '--accept', 'dispatch'],
-  ['prethread dispatch', '--model', 'prethread', ...two.prethread],
-  ['prethread shared', '--model', 'prethread', ...two.prethread, '--accept', 'shared'],
-  ['hybrid dispatch', '--model', 'hybrid', ...two.prefork, ...two.prethread],
+  ...['prefork', 'prethread', 'hybrid'].flatMap((model) =>
+    ['shared', 'dispatch'].map((accept) => [`${model} ${accept}`, '--model', model, ...two[model], '--accept', accept]),
+  ),
   ['tpc', '--model', 'tpc'],
   ['ppc', '--model', 'ppc'],
 ].map(([name, ...args]) => ({ name, command: mpserve(...args), isPerConnection: name === 'tpc' || name === 'ppc' }));

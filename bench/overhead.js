@@ -12,6 +12,7 @@ import { idleRows } from './idle.js';
 import { cpuPerRequest, send, timesToFirstByte } from './load.js';
 import { memoryRow } from './memory.js';
 import { baseline, mpserve, start } from './server.js';
+import { startRow } from './start.js';
 
 const rounds = Math.max(5, Number(process.env.ROUNDS) || 9);
 const seconds = 1;
@@ -51,11 +52,6 @@ const firstByteSlowly = {
   unit: 'ms',
   warmUp: 16,
   of: async (server) => median(await timesToFirstByte(server, 9, 200)),
-};
-const boot = {
-  unit: 'ms',
-  warmUp: 1,
-  of: async (_, command) => median([await bootOnce(command), await bootOnce(command)]),
 };
 const memory = { unit: 'MB', warmUp: 10_000, of: (server) => proportionalMemory(server.pid) / 1e6 };
 
@@ -103,12 +99,11 @@ const pairs = [
     cpuKeptAlive,
     1.05,
   ],
-  ['prefork-boot', 'prefork, 2 workers, start to ready', prefork, cluster, boot, 1.5],
   ['supervisor-memory', 'supervisor, proportional memory', prefork, bare, memory, 1.2],
 ].map(([name, title, ours, theirs, measure, asked]) => {
   return { name, title, unit: measure.unit, asked, measure: () => compare(ours, theirs, measure) };
 });
-const rows = [...pairs, controlRow, memoryRow, ...idleRows];
+const rows = [...pairs, startRow, controlRow, memoryRow, ...idleRows];
 
 const chosen = process.argv.slice(2);
 const selected = rows.filter(({ name }) => chosen.length === 0 || chosen.includes(name));
@@ -157,12 +152,6 @@ function report({ title, unit, asked }, { ours, theirs }) {
   const ratio = theirs ? words(judged, 2) : '';
   console.log(`| ${title} | ${mine} | ${other} | ${ratio} | ${asked} | ${met ? 'met' : 'MISSED'} |`);
   return met;
-}
-
-async function bootOnce(command) {
-  const server = await start(command);
-  await server.stop();
-  return server.bootMs;
 }
 
 /** The median and the range of the rounds. */
