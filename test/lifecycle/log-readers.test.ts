@@ -1,5 +1,6 @@
 // Readers of the logs that are slow, that go away and come back, and disks that are full.
-import { execFileSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -55,18 +56,40 @@ class Reader implements Disposable {
   }
 }
 
+/**
+ * Reads all the time, in a process of its own. It can go away at a certain time, which a `Reader` cannot: processes that
+ * other tests start in that moment have its end of the pipe, too, until they run their program.
+ */
+class OtherReader {
+  private readonly child: ChildProcess;
+  text = '';
+
+  constructor(fifo: string) {
+    this.child = spawn('cat', [fifo], { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.child.stdout?.setEncoding('latin1').on('data', (text: string) => {
+      this.text += text;
+    });
+  }
+
+  async end(): Promise<void> {
+    const ended = once(this.child, 'exit');
+    this.child.kill();
+    await ended;
+  }
+}
+
 const named = (server: Server, name: string) => server.lines.filter(({ event }) => event === name);
 
 describe.each(['prefork', 'prethread'])('an access log that cannot be written, in %s,', (model) => {
   test('is told of once, and is written again when its reader is back', async () => {
     const fifo = makeFifo(`access-${model}`);
-    const reader = new Reader(fifo);
+    const reader = new OtherReader(fifo);
     const args = ['--workers', '1', '--access-log', fifo, ...(model === 'prethread' ? ['--threads', '1'] : [])];
     await using server = await startServer({ app: fixture('listener.cjs'), model, args });
     using wire = await connect(server.url);
     await wire.ask('GET /read');
-    await eventually('the first line', () => reader.lines().some(({ url }) => url === '/read'));
-    reader[Symbol.dispose]();
+    await eventually('the first line', () => reader.text.includes('"url":"/read"'));
+    await reader.end();
 
     await wire.ask('GET /unread');
     const failed = await server.waitFor('the loss', ({ event }) => event === 'access-log-failed');
