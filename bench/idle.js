@@ -5,8 +5,8 @@ import { wakeUpsOfTree } from '../dist/os/process-tree.js';
 import { send } from './load.js';
 import { baseline, isMain, mpserve, start } from './server.js';
 
-/** By then V8 has tidied up after the load, in several steps. */
-const settleMs = 45_000;
+/** By then V8 has tidied up after the load: in each process several steps, eight seconds apart. */
+const settleMs = 100_000;
 const seconds = 20;
 
 const row = (workers, asked) => ({
