@@ -72,7 +72,7 @@ function bytes(text: string | undefined): number {
 /** undefined where there is no such group, or none of Linux. */
 function read(file: string): string | undefined {
   try {
-    // An error costs ten times as much as this look.
+    // Most are not there, and to make an error takes longer than to look.
     return existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined;
   } catch {
     return undefined;
