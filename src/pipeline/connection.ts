@@ -54,8 +54,8 @@ export class Connection {
   }
 
   /**
-   * An answer is over. What it and its request hold is let go of: with 64 connections that keep their last ones, so much
-   * outlives each collection that V8 doubles its young generation sooner.
+   * Drops the references to a response that is over and to its request. Kept until the next request, they would survive
+   * garbage collections, and V8 would enlarge its young generation sooner.
    */
   finish(response: NamedResponse): void {
     if (this.#response !== response) return;

@@ -7,7 +7,7 @@ import { atRest, type Stage, type Trial } from '../trial.js';
 
 /** So long a loop may stand still (milliseconds). */
 const hangMs = 2000;
-/** Until it is ended, it is looked at so often what it has (milliseconds). */
+/** Between two counts of the connections on the hung process, until it is ended (milliseconds). */
 const lookEvery = 100;
 /** Once it is found, it is ended in this time (milliseconds). */
 const endMs = 30_000;
@@ -26,7 +26,7 @@ export const hang: Trial = {
     const { port, closed } = await standStill(stage);
     const isFound = server.heard('hung').then(() => true as const);
     isFound.catch(() => {}); // it is awaited below, if nothing else fails before
-    // On a slow machine a look takes long: the loop may not stand still yet at the first, and be gone after the last.
+    // On a slow machine one count may come before the process hangs, and the next after it has been ended.
     let onProcess = 0;
     do onProcess = Math.max(onProcess, await brokenWith(stage, port));
     while (!(await Promise.race([isFound, pause(lookEvery)])));
