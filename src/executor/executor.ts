@@ -19,6 +19,8 @@ export interface Executor {
    * @param onMigrating called again and again when it takes longer than `ms` for that reason
    */
   drain(ms: number, leave: Leave, carries: boolean, onMigrating: () => void): Promise<void>;
+  /** Settles when its threads accept no connection any more, in a drain. Absent where they never do. */
+  acceptNoMore?(): Promise<unknown>;
   /** From now on connections are not given to others, not even in a drain that does. */
   stay(): void;
   /** Gives that part of its connections to others, as they come to rest; which, is left to chance. @param part from 0 to 1 */

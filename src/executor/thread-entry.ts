@@ -159,6 +159,7 @@ async function drain(ms: number, leave: Leave, carries: boolean): Promise<void> 
   if (draining) return;
   draining = true;
   acceptor?.close();
+  say({ type: 'draining' });
   // The connection that this thread was started for is served, even if the app is still loading.
   const deadline = now() + ms;
   await within(ms, loading);

@@ -22,7 +22,7 @@ export interface Handed {
 }
 
 export type FromThread =
-  | Extract<FromWorker, { type: 'ready' | 'failed' | 'served' | 'migrating' | 'load' | 'idle' | 'event' }>
+  | Extract<FromWorker, { type: 'ready' | 'failed' | 'served' | 'draining' | 'migrating' | 'load' | 'idle' | 'event' }>
   /** All connections have ended; the thread may be ended, too. */
   | { type: 'drained' };
 

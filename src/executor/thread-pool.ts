@@ -174,6 +174,10 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     this.#carries = false;
   }
 
+  acceptNoMore(): Promise<unknown> {
+    return Promise.all([...this.#threads.values()].map(({ acceptsNoMore }) => acceptsNoMore));
+  }
+
   stay(): void {
     this.#carries = false;
     this.#stays = true;

@@ -11,6 +11,8 @@ export class Thread {
   readonly id: number;
   /** Settles when its app has loaded; rejects with a `StartupError`. */
   readonly ready: Promise<void>;
+  /** Settles when it accepts no connection any more, as it drains or has ended. */
+  readonly acceptsNoMore: Promise<void>;
   /** Settles when its connections have ended after `drain`, or it has ended itself. */
   readonly drained: Promise<void>;
   /** Connections that it has taken, counted by itself in memory that both sides see. */
@@ -51,6 +53,7 @@ export class Thread {
     this.#port = port;
     let onReady = (): void => {};
     let onFailed = (_: StartupError): void => {};
+    let onDraining = (): void => {};
     let onDrained = (): void => {};
     this.ready = new Promise((resolve, reject) => {
       onReady = resolve;
@@ -58,6 +61,9 @@ export class Thread {
     });
     this.#onEnd = () => onFailed(new StartupError(ExitCode.app, endedLoading)); // unless it was ready
     this.ready.catch(() => {}); // also when nobody waits for it
+    this.acceptsNoMore = new Promise((resolve) => {
+      onDraining = resolve;
+    });
     this.drained = new Promise((resolve) => {
       onDrained = resolve;
     });
@@ -74,6 +80,7 @@ export class Thread {
       load: ({ load }) => {
         this.#load.heard(load);
       },
+      draining: () => onDraining(),
       migrating: () => this.#onMigrating(),
       idle: ({ ms }) => this.#onIdle?.(ms),
       event: ({ event }) => tell(event),
@@ -81,7 +88,11 @@ export class Thread {
     };
     this.#hear = (message) => handlers[message.type](message as never);
     port.on('message', this.#hear);
-    port.once('close', onDrained); // it has ended, drained or not
+    port.once('close', () => {
+      // It has ended, drained or not.
+      onDraining();
+      onDrained();
+    });
   }
 
   /** It is ready, and its load is measured. */

@@ -179,7 +179,10 @@ async function drain(ms: number, leave: Leave, carries: boolean): Promise<void> 
   const deadline = now() + ms;
   await within(ms, started);
   for (const { id, socket } of early.splice(0)) refuse(id, socket);
-  await executor?.drain(until(deadline), leave, carries, () => say({ type: 'migrating' }));
+  const drained = executor?.drain(until(deadline), leave, carries, () => say({ type: 'migrating' }));
+  await executor?.acceptNoMore?.();
+  say({ type: 'draining' });
+  await drained;
   say({ type: 'served', count: unreported() }, () => process.exit(0));
 }
 

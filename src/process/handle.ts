@@ -69,6 +69,8 @@ export class WorkerHandle {
   /** Settles when it can serve; rejects with a `StartupError`, also when it dies before. */
   readonly ready: Promise<void>;
   readonly exit: Promise<ExitReason>;
+  /** Settles when it accepts no connection any more, as it drains or has ended. */
+  readonly acceptsNoMore: Promise<void>;
   readonly #child: ChildProcess;
   readonly #gone: Promise<Pick<ExitReason, 'code' | 'signal'>>;
   readonly #leash: Leash | undefined;
@@ -95,6 +97,7 @@ export class WorkerHandle {
   #drainBy = Number.POSITIVE_INFINITY;
   /** Milliseconds that it has for it; undefined while its connections do not go to others. */
   #migrationMs: number | undefined;
+  #onDraining = (): void => {};
   #onIdle: ((ms: number) => void) | undefined;
   #onReopened: ((failure?: string) => void) | undefined;
 
@@ -136,6 +139,10 @@ export class WorkerHandle {
     this.ready = this.#becomesReady(bootMs, isMeasured, channelKey, { pid, hasThreads });
     this.ready.catch(() => {}); // also when nobody waits for it
     this.exit = this.#ending();
+    this.acceptsNoMore = new Promise((resolve) => {
+      this.#onDraining = resolve;
+    });
+    void this.exit.then(this.#onDraining);
     if (box && box.plan.regions > 0) {
       const { watched } = quarantine;
       if (watched.suspects.length + watched.refused.length > 0) this.#beware(watched);
@@ -313,6 +320,7 @@ export class WorkerHandle {
         served: ({ count }) => {
           this.#served += count;
         },
+        draining: () => this.#onDraining(),
         migrating: () => {
           if (this.#stage === 'draining' && this.#migrationMs !== undefined)
             this.#killAfter(Math.max(migratingMs, this.#migrationMs));

@@ -9,7 +9,10 @@ import type { Watched } from '../flight/watchlist.js';
 export type ToWorker =
   /** Comes with a socket, on which so many requests have been answered; answered by `accepted` or `refused`. */
   | { type: 'connection'; id: number; requests: number }
-  /** Finish what is in flight, then exit; after `ms` cut it. Connections are given to others, or end. */
+  /**
+   * Accept no more, which is answered by `draining`. Finish what is in flight, then exit; after `ms` cut it. Connections
+   * are given to others, or end.
+   */
   | { type: 'drain'; ms: number; carries: boolean }
   /** From now on your connections are not given to others, not even if you drain. */
   | { type: 'stay' }
@@ -35,6 +38,8 @@ export type FromWorker =
   | { type: 'closed'; id: number }
   /** Requests served since the last such message. */
   | { type: 'served'; count: number }
+  /** It has been told to drain, and accepts no connection any more. */
+  | { type: 'draining' }
   /** Its time to drain is running out, but connections still change hands: it waits until they have. */
   | { type: 'migrating' }
   /** How loaded it has been since the last such message, from 0 to 1. */

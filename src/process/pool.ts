@@ -286,9 +286,18 @@ export class Pool implements Renewable<WorkerHandle> {
     });
   }
 
-  /** Settles when all who have been replaced have gone. */
+  /** Settles when all who leave have gone. */
   async settled(): Promise<void> {
-    await Promise.all([...this.#others].map(({ exit }) => exit));
+    await Promise.all(this.#leavers.map(({ exit }) => exit));
+  }
+
+  /** Settles when none of those who leave accepts a connection any more. */
+  async acceptNoMore(): Promise<void> {
+    await Promise.all(this.#leavers.map(({ acceptsNoMore }) => acceptsNoMore));
+  }
+
+  get #leavers(): WorkerHandle[] {
+    return [...this.#others].filter(({ stage }) => stage === 'draining');
   }
 
   /** From now on connections are not given to others. */

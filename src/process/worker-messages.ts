@@ -91,6 +91,7 @@ const messages: { readonly [T in Exclude<Type, 'event'>]: FieldsOf<Extract<FromW
   refused: { id: integer(1, Number.MAX_SAFE_INTEGER) },
   closed: { id: integer(1, Number.MAX_SAFE_INTEGER) },
   served: { count },
+  draining: {},
   migrating: {},
   load: { load: number(0, 1) },
   idle: { ms: number(-1, 1e13) },

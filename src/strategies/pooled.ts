@@ -140,13 +140,14 @@ export class Pooled implements Strategy {
     });
   }
 
-  /** Whatever comes of it, those that are there are kept up. */
+  /** Whatever comes of it, those that are there are kept up. A client that comes afterwards meets none that leave. */
   async #resize(workers: number): Promise<void> {
     try {
       await this.#pool.resize(workers);
     } finally {
       if (this.#pool.size > 0 && !this.#pool.ending) this.#keepUp();
     }
+    await within(settleMs, this.#pool.acceptNoMore());
   }
 
   /** Changes the pool while nobody else does. */

@@ -213,6 +213,34 @@ test.concurrent.each(alone)(
   },
 );
 
+const blocking = `module.exports = (req, res) => {
+  if (req.url !== '/block') return res.end();
+  const { appendFileSync } = require('node:fs');
+  appendFileSync(process.env.NOTES, 'blocked ');
+  for (const end = Date.now() + 2000; Date.now() < end; );
+  appendFileSync(process.env.NOTES, 'free ');
+  res.end();
+};`;
+const changes = alone.flatMap((one) => [[...one, 'a reload'] as const, [...one, 'SIGWINCH'] as const]);
+test.concurrent.each(changes)('%s, %s 1: who comes after %s meets no worker that leaves', async (model, count, how) => {
+  const notes = path.join(folder, `notes-${model}-${how}`);
+  const noted = (): string => (existsSync(notes) ? readFileSync(notes, 'utf8') : '');
+  await using site = await Site.start(model, [count, '1'], {}, { NOTES: notes });
+  site.write(blocking);
+  await site.ask('POST', '/reload');
+  using wire = await connect(site.server.url);
+  const answer = wire.ask('GET /block');
+  await eventually('the worker to be blocked', () => noted() === 'blocked ');
+  // As long as it is, it does not know that it is to leave, and would accept who comes when it no longer is.
+  if (how === 'a reload') await site.ask('POST', '/reload');
+  else {
+    site.server.child.kill('SIGWINCH');
+    await site.server.waitFor('the drain', ({ event }) => event === 'drained');
+  }
+  expect(noted()).toBe('blocked free ');
+  expect((await answer).status).toBe(200);
+});
+
 testModels('reopened under load, every line is in one of the two files', ['hybrid'], async (model) => {
   const own = path.join(folder, `reopen-${model}`);
   const [access, log] = [`${own}.access`, `${own}.log`];

@@ -34,6 +34,24 @@ test.concurrent.each(['ppc', 'tpc'])('%s: spares that die are replaced, and cost
   expect((await wire.ask('GET /')).status).toBe(200);
 });
 
+test.concurrent.each(['ppc', 'tpc'])(
+  '%s: a spare has answered a request of its own before its client comes',
+  async (model) => {
+    const app = fixture('counts-requests.cjs');
+    const early = `--node-arg=--require=${app}`;
+    for (const [spares, body] of [
+      ['1', 'request 2'],
+      ['0', 'request 1'],
+    ] as const) {
+      await using server = await startServer({ app, model, args: [early, '--spares', spares] });
+      using first = await connect(server.url); // may be who has tried the app
+      await first.ask('GET /');
+      using wire = await connect(server.url);
+      expect((await wire.ask('GET /')).body).toBe(body);
+    }
+  },
+);
+
 test.concurrent('where there is nothing to wait with, a warning says so', async () => {
   await using server = await startServer({ args: ['--spares', '1'] });
   const warnings = server.lines.filter(({ event }) => event === 'warning').map(({ warning }) => warning);

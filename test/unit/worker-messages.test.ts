@@ -48,6 +48,7 @@ const messages: {
   refused: { id: 1 },
   closed: { id: 1 },
   served: { count: 1 },
+  draining: {},
   migrating: {},
   load: { load: 0.5 },
   idle: { ms: -1 },
