@@ -12,7 +12,7 @@ const app = path.join(root, 'test/corpus/mirror.cjs');
 /** One request in so many is the share of a model that gets one. */
 const share = 48;
 // Time decides nothing here: those that stay open do so until all others are through.
-const args = ['header', 'request', 'keep-alive'].map((name) => `--${name}-timeout=2h`);
+const args = ['header', 'request', 'keep-alive'].map((name) => `--${name}-timeout=7200s`);
 
 const reference = { script: path.join(import.meta.dirname, 'reference.cjs') };
 describe('the corpus', () => {

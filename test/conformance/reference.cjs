@@ -1,10 +1,14 @@
 // Plain `node:http` with the command line of the server under test, as far as Node itself has such an option:
 // what the suite expects of every model has to hold of this, too.
+const assert = require('node:assert');
 const http = require('node:http');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
 
-const milliseconds = (text) => Number.parseFloat(text) * (text.endsWith('ms') ? 1 : 1000);
+const milliseconds = (text) => {
+  const [, number, unit] = /^([\d.]+)(ms|s)$/.exec(text) ?? assert.fail(`${text} is not in ms or s`);
+  return Number(number) * (unit === 'ms' ? 1 : 1000);
+};
 const { values, positionals } = parseArgs({
   strict: false,
   allowPositionals: true,
