@@ -10,15 +10,21 @@ import type { Pipeline } from '../pipeline/pipeline.js';
 
 /** Between two questions (milliseconds). */
 const pause = 100;
+/** The time left for an answer in which none may come, on a slow machine (milliseconds). */
+const tooLate = 1000;
 
 /** Settles when `GET path` is answered with 2xx or 3xx. @throws StartupError when it is not, within `ms` milliseconds */
 export async function untilReady(pipeline: Pipeline, path: string, ms: number): Promise<void> {
   const deadline = now() + ms;
+  let last: number | string | undefined;
   for (;;) {
-    const outcome = await ask(pipeline, path, Math.max(1, deadline - now()));
+    const left = Math.max(1, deadline - now());
+    const outcome = await ask(pipeline, path, left);
     if (typeof outcome === 'number' && outcome >= 200 && outcome < 400) return;
+    // No answer to a question that came too late for one says nothing.
+    if (typeof outcome === 'number' || last === undefined || left > tooLate) last = outcome;
     if (now() + pause >= deadline) {
-      const words = typeof outcome === 'number' ? `is answered with ${outcome}` : `is not answered: ${outcome}`;
+      const words = typeof last === 'number' ? `is answered with ${last}` : `is not answered: ${last}`;
       throw new StartupError(ExitCode.app, `GET ${path} (--ready-path) ${words}, ${ms} ms after the app had loaded`);
     }
     await new Promise((later) => setTimeout(later, pause));
