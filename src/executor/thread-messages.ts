@@ -1,7 +1,7 @@
 // What a worker process and one of its threads say to each other, on a channel of their own.
 import { MessagePort, type ResourceLimits } from 'node:worker_threads';
 import type { Place } from '../flight/deck.js';
-import type { Relay } from '../os/relay.js';
+import type { Relay } from '../migration/channel.js';
 import type { FromWorker, ToWorker } from '../process/messages.js';
 import type { ThreadSettings } from '../process/settings.js';
 

@@ -8,7 +8,7 @@ import { unmapped } from '../flight/deck.js';
 import { nothingWatched, type Watched } from '../flight/watchlist.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { detach } from '../os/node-socket.js';
-import { isCarried, requestsBefore } from '../os/relay.js';
+import { isCarried, requestsBefore } from '../migration/channel.js';
 import type { WorkerSettings } from '../process/settings.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
 import type { Leave } from './farewell.js';

@@ -16,7 +16,7 @@ import { mapped } from '../flight/deck.js';
 import { nothingWatched, type Watched } from '../flight/watchlist.js';
 import { closeDescriptor, duplicate } from '../os/descriptor.js';
 import { detach } from '../os/node-socket.js';
-import { doorOf, postWhen, requestsBefore } from '../os/relay.js';
+import { doorOf, postWhen, requestsBefore } from '../migration/channel.js';
 import { newKey } from '../process/messages.js';
 import { threadSettings, type WorkerSettings } from '../process/settings.js';
 import { Recycler, type Renewable } from '../upkeep/recycler.js';

@@ -3,7 +3,7 @@
 // have been quiet for a while, so that a request on its way does not meet a closed socket.
 import { now, until } from '../clock.js';
 import type { WorkerEvent } from '../events.js';
-import type { Carrier } from './carrier.js';
+import type { Carrier } from '../migration/sender.js';
 import type { Connection } from './connection.js';
 import type { NamedResponse } from './response.js';
 

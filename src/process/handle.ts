@@ -12,7 +12,7 @@ import { HeartbeatFile } from '../hang/heartbeat.js';
 import { guardChannel } from '../os/ipc-guard.js';
 import type { Leash } from '../os/leash.js';
 import { residentMemory } from '../os/process-tree.js';
-import { requestsBefore } from '../os/relay.js';
+import { requestsBefore } from '../migration/channel.js';
 import { HeardLoad } from '../upkeep/heard-load.js';
 import { HangWatch } from './hang-watch.js';
 import { InvalidMessages } from './invalid-messages.js';

@@ -6,7 +6,7 @@ import type { Accept } from '../config/model.js';
 import type { Box } from '../flight/berths.js';
 import type { HeartbeatPlace } from '../hang/heartbeat.js';
 import type { Destination } from '../log/destination.js';
-import type { Relay } from '../os/relay.js';
+import type { Relay } from '../migration/channel.js';
 import type { Wear } from '../upkeep/recycler.js';
 import type { Measure, Range } from '../upkeep/scaler.js';
 

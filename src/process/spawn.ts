@@ -8,7 +8,7 @@ import type { Quarantine } from '../flight/quarantine.js';
 import { isDebugged } from '../hang/heartbeat.js';
 import type { Destination } from '../log/destination.js';
 import { createLeash, type Leash } from '../os/leash.js';
-import type { Relay } from '../os/relay.js';
+import type { Relay } from '../migration/channel.js';
 import { scheduleAsBatch, scheduleAsOther } from '../os/scheduling.js';
 import { WorkerHandle } from './handle.js';
 import { type LineReader, readLines } from './lines.js';

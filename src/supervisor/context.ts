@@ -5,7 +5,7 @@ import type { Loaded } from '../config/load.js';
 import { findOwner } from '../config/user.js';
 import type { Events } from '../events.js';
 import type { Quarantine } from '../flight/quarantine.js';
-import type { Relay } from '../os/relay.js';
+import type { Relay } from '../migration/channel.js';
 import type { SpawnOptions } from '../process/spawn.js';
 import type { StrategyContext } from '../strategies/strategy.js';
 import type { Listener } from './listener.js';

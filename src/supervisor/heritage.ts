@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Overrides } from '../config/load.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { closeDescriptor, closeOnExec } from '../os/descriptor.js';
-import type { Relay } from '../os/relay.js';
+import type { Relay } from '../migration/channel.js';
 import type { Listener } from './listener.js';
 
 /** Plain data; the descriptors belong to whoever has it. */

@@ -13,7 +13,7 @@ import { Quarantine, type Suspect } from '../flight/quarantine.js';
 import type { Destination } from '../log/destination.js';
 import { whatIsUnexpected } from '../os/node-socket.js';
 import { hasProc, ownCpuSeconds, proportionalMemory } from '../os/process-tree.js';
-import { closeRelay, hasRelay, openRelay, type Relay } from '../os/relay.js';
+import { closeRelay, hasRelay, openRelay, type Relay } from '../migration/channel.js';
 import { takeSystemd } from '../os/systemd.js';
 import type { SpawnOptions } from '../process/spawn.js';
 import type { Strategy } from '../strategies/strategy.js';

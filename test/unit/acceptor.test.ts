@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
-import { Acceptor } from '../../src/os/acceptor.ts';
+import { Acceptor } from '../../src/connection/acceptor.ts';
 import { libc } from '../../src/os/libc.ts';
 import { openListeningSocket, portOf } from '../../src/os/listening-socket.ts';
 import { eventually } from '../helpers/eventually.ts';

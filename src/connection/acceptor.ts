@@ -2,8 +2,8 @@
 // kernel's backlog then queues the clients and nobody is turned away. The supervisor, workers and threads use it.
 import { createServer, type Server, type Socket } from 'node:net';
 import { now } from '../clock.js';
-import { closeDescriptor, duplicate, isReadable } from './descriptor.js';
-import { offerSeats, type Received, type Relay, receive, relayBacklog, type Sender, takeSeat } from './relay.js';
+import { closeDescriptor, duplicate, isReadable } from '../os/descriptor.js';
+import { offerSeats, type Received, type Relay, receive, relayBacklog, type Sender, takeSeat } from '../migration/channel.js';
 
 export interface AcceptorOptions {
   /** Descriptors of listening sockets; the acceptor owns them from now on. */

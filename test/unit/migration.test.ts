@@ -7,9 +7,9 @@ import { expect, test } from 'vitest';
 import { Activity } from '../../src/activity.ts';
 import type { App } from '../../src/app/app.ts';
 import type { Limits } from '../../src/config/config.ts';
-import { Acceptor } from '../../src/os/acceptor.ts';
+import { Acceptor } from '../../src/connection/acceptor.ts';
 import { openListeningSocket, portOf } from '../../src/os/listening-socket.ts';
-import { closeRelay, doorOf, openRelay, type Relay, requestsBefore } from '../../src/os/relay.ts';
+import { closeRelay, doorOf, openRelay, type Relay, requestsBefore } from '../../src/migration/channel.ts';
 import { createPipeline, type Pipeline } from '../../src/pipeline/pipeline.ts';
 
 const targets = ['/', '/late', '/parts', '/late/parts'];

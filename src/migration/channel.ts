@@ -19,9 +19,9 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { arch, platform } from 'node:process';
-import { closeDescriptor, duplicate, isConnection, isReadable } from './descriptor.js';
-import { checked, libc, type SystemCallError } from './libc.js';
-import { descriptorOf, socketOn } from './node-socket.js';
+import { closeDescriptor, duplicate, isConnection, isReadable } from '../os/descriptor.js';
+import { checked, libc, type SystemCallError } from '../os/libc.js';
+import { descriptorOf, socketOn } from '../os/node-socket.js';
 
 /** How to get there, as plain data. */
 export interface Relay {

@@ -4,7 +4,7 @@ import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSyn
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { Acceptor, type AcceptorOptions } from '../../src/os/acceptor.ts';
+import { Acceptor, type AcceptorOptions } from '../../src/connection/acceptor.ts';
 import { closeDescriptor, socketPair } from '../../src/os/descriptor.ts';
 import { libc } from '../../src/os/libc.ts';
 import { openListeningSocket } from '../../src/os/listening-socket.ts';
@@ -20,7 +20,7 @@ import {
   requestsBefore,
   send,
   takeSeat,
-} from '../../src/os/relay.ts';
+} from '../../src/migration/channel.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { sendRights } from '../helpers/rights.ts';
 

@@ -1,10 +1,10 @@
 // Gives connections away, to whoever takes them at the relay: each at a moment at which nothing of it is here, neither
 // a byte of its next request nor one of its last answer. The client notices nothing.
 import { descriptorOf, restingIn } from '../os/node-socket.js';
-import { movesOf, offerSeats, post, type Relay, seatMs, takeSeat } from '../os/relay.js';
-import type { AdoptingServer } from './adopting-server.js';
-import type { Connection } from './connection.js';
-import type { NamedResponse } from './response.js';
+import { movesOf, offerSeats, post, type Relay, seatMs, takeSeat } from './channel.js';
+import type { AdoptingServer } from '../pipeline/adopting-server.js';
+import type { Connection } from '../pipeline/connection.js';
+import type { NamedResponse } from '../pipeline/response.js';
 
 /** As long as there is no seat they are asked for less and less often, at last every so many milliseconds. */
 const seldom = 32;
