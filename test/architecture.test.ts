@@ -13,19 +13,18 @@ const leaves = [
   'balance',
   'clock',
   'config',
+  'connection',
   'errors',
   'events',
   'flight',
   'hang',
   'log',
+  'migration',
   'os',
   'process/messages',
   'process/settings',
   'upkeep',
 ];
-
-/** How connections change hands. */
-const carrying = ['os/node-socket', 'os/relay'];
 
 /** A place (a file without `.ts`, or a folder), and what it may import besides itself. The first row that fits. */
 const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
@@ -73,7 +72,9 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'events',
     'flight',
     'log',
-    ...carrying,
+    'connection/incoming',
+    'migration',
+    'os/node-socket',
     'upkeep/answers',
   ],
   ['app', 'config/app-path', 'errors'],
@@ -93,7 +94,10 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['hang', 'activity', 'clock'],
   ['log', 'clock', 'config/config', 'errors', 'events', 'os/descriptor'],
   ['os', 'config/address', 'clock'],
-  ['process/messages', 'errors', 'events', 'flight/watchlist'],
+  // Connections until they are served, and how they migrate.
+  ['connection', 'clock', 'migration/channel', 'migration/receiver', 'os'],
+  ['migration', 'clock', 'connection/incoming', 'connection/listening-socket', 'os'],
+  ['process/messages', 'connection/incoming', 'errors', 'events', 'flight/watchlist'],
   [
     'process/settings',
     'config/config',
@@ -102,7 +106,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'flight/watchlist',
     'hang/heartbeat',
     'log/destination',
-    'os/relay',
+    'migration/channel',
     'upkeep',
   ],
 ];

@@ -1,5 +1,5 @@
 // Runs connections inside a worker. Three ways: inline, on a thread of its own each, on a pool of threads.
-import type { Socket } from 'node:net';
+import type { IncomingConnection } from '../connection/incoming.js';
 import type { WorkerEvent } from '../events.js';
 import type { Watched } from '../flight/watchlist.js';
 import type { Leave } from './farewell.js';
@@ -12,7 +12,7 @@ export interface Executor {
    */
   start(warmsUp: boolean): Promise<void>;
   /** Serves a connection. Settles when it has ended; never rejects, whatever the client or the app does. */
-  run(socket: Socket): Promise<void>;
+  run(connection: IncomingConnection): Promise<void>;
   /**
    * Ends all connections gracefully, and cuts what is left after `ms` milliseconds. Always settles soon after.
    * @param carries connections are given to others, where they can, for as long as that goes on

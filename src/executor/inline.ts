@@ -1,9 +1,9 @@
 // Runs every connection on this very event loop. It is also what each thread of the other executors does inside.
-import type { Socket } from 'node:net';
 import type { Activity } from '../activity.js';
 import type { App } from '../app/app.js';
 import { loadApp } from '../app/load.js';
 import { now, until } from '../clock.js';
+import type { IncomingConnection } from '../connection/incoming.js';
 import type { RequestInFlight, WorkerIdentity } from '../events.js';
 import type { FlightDeck } from '../flight/deck.js';
 import { nothingWatched, type Watched } from '../flight/watchlist.js';
@@ -63,14 +63,14 @@ export class Inline implements Executor {
 
   async start(warmsUp: boolean): Promise<void> {
     const { app: target, addresses, demoFaults, bootTimeout: timeout } = this.#settings;
-    const { limits, limitsGiven, accessLog, readyPath, isRehearsed, relay } = this.#settings;
+    const { limits, limitsGiven, accessLog, readyPath, isRehearsed, migrationChannel } = this.#settings;
     const options = {
       limits,
       limitsGiven,
       accessLog,
       busy: this.#settings.measure === 'busy' ? this.#clock : undefined,
       flights: this.#deck,
-      relay,
+      migrationChannel,
       countsAnswers: this.#settings.countsAnswers,
       identity: this.#identity,
       maxConnections: this.#maxConnections,
@@ -87,14 +87,14 @@ export class Inline implements Executor {
     this.beware(this.#watched);
   }
 
-  async run(socket: Socket): Promise<void> {
-    this.#preparing ??= this.#settings.relay && setTimeout(libc, keptAfter).unref();
-    await this.#pipeline?.adopt(socket);
+  async run(connection: IncomingConnection): Promise<void> {
+    this.#preparing ??= this.#settings.migrationChannel && setTimeout(libc, keptAfter).unref();
+    await this.#pipeline?.adopt(connection);
   }
 
   async drain(ms: number, leave: Leave, carries: boolean, onMigrating: () => void): Promise<void> {
     const deadline = now() + ms;
-    // A seat may have to wait for somebody to start, who has --boot-timeout for it.
+    // A credit may have to wait until a worker has started, within --boot-timeout.
     const stallMs = this.#settings.bootTimeout;
     await this.#pipeline?.drain(ms, carries ? { stallMs, onMigrating } : undefined);
     // What a long migration has taken is not taken from the app.

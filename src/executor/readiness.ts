@@ -2,10 +2,11 @@
 // answer is a good one. So "ready" means what the app means by it, and not only that it has loaded.
 
 import { request } from 'node:http';
-import { Socket } from 'node:net';
 import { now } from '../clock.js';
+import { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { socketPair } from '../os/descriptor.js';
+import { socketOn } from '../os/node-socket.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
 
 /** Between two questions (milliseconds). */
@@ -34,13 +35,12 @@ export async function untilReady(pipeline: Pipeline, path: string, ms: number): 
 /** @returns the status, or why there is none */
 function ask(pipeline: Pipeline, path: string, ms: number): Promise<number | string> {
   const [ours, theirs] = socketPair();
-  const open = (fd: number) => new Socket({ fd, readable: true, writable: true, allowHalfOpen: true });
-  void pipeline.adopt(open(theirs));
+  void pipeline.adopt(IncomingConnection.ofDescriptor(theirs));
   return new Promise((resolve) => {
     const sent = request({
       path,
       headers: { host: 'localhost', connection: 'close' },
-      createConnection: () => open(ours),
+      createConnection: () => socketOn(ours),
     });
     const late = setTimeout(() => sent.destroy(new Error('no answer in time')), ms);
     sent.once('response', (response) => {

@@ -1,17 +1,16 @@
 // The inside of a thread: loads the app and runs connections inline, like a process of its own. In a pool it is
 // piscina's task file, and a task is a connection; alone it serves the one connection it was started for.
-import type { Socket } from 'node:net';
 import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads';
 import { Activity } from '../activity.js';
 import { now, until, within } from '../clock.js';
+import { Acceptor } from '../connection/acceptor.js';
+import { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { errorRecord } from '../events.js';
 import { openDeck } from '../flight/deck.js';
 import { nothingWatched } from '../flight/watchlist.js';
 import { Heartbeat } from '../hang/heartbeat.js';
-import { Acceptor } from '../connection/acceptor.js';
-import { socketOn } from '../os/node-socket.js';
-import { noteRequests, type Relay } from '../migration/channel.js';
+import type { MigrationChannel } from '../migration/channel.js';
 import { lookEvery } from '../upkeep/scaler.js';
 import type { Tell } from './executor.js';
 import type { Leave } from './farewell.js';
@@ -55,10 +54,10 @@ let draining = false;
 let loading: Promise<void> = Promise.resolve();
 
 /** A descriptor that was dup'ed for this thread and now belongs to it. */
-const serve = ({ fd, requests }: Handed): Promise<void> => {
+const serve = ({ fd, ...facts }: Handed): Promise<void> => {
   if (fd === nobody.fd) return Promise.resolve();
   if (!take()) return Promise.resolve();
-  return executor?.run(noteRequests(socketOn(fd), requests)) ?? Promise.resolve();
+  return executor?.run(IncomingConnection.ofDescriptor(fd, facts)) ?? Promise.resolve();
 };
 
 /** False if whoever handed it over has lost patience and given it to somebody else: then it is not ours. */
@@ -81,7 +80,7 @@ const handlers: { readonly [T in ToThread['type']]: (message: Extract<ToThread, 
   share: ({ part }) => executor?.share(part),
   'idle?': () => say({ type: 'idle', ms: executor?.idleFor() ?? -1 }),
   shed: () => executor?.shed(),
-  accept: ({ listen, relay }) => accept(listen, relay),
+  accept: ({ listen, migrationChannel }) => accept(listen, migrationChannel),
   beware: (message) => {
     watched = message.watched;
     starting?.beware(watched);
@@ -127,26 +126,26 @@ async function load(message: Extract<ToThread, { type: 'load' }>): Promise<void>
   say({ type: 'ready' });
 }
 
-function accept(listen: readonly number[], relay: Relay | undefined): void {
+function accept(listen: readonly number[], migrationChannel: MigrationChannel | undefined): void {
   acceptor = new Acceptor({
     fds: listen,
     backlog: settings.backlog,
     limit: share,
     isShared: true,
-    handOver: false,
+    handsOver: false,
     serve: runAccepted,
     onRefused: (count, { pid, uid }) => tell({ event: 'migration-refused', count, senderPid: pid, senderUid: uid }),
     onCrowded: () => executor?.shed(),
-    relay,
+    migrationChannel,
   });
   if (draining) acceptor.close();
   else acceptor.start();
 }
 
 /** Counted where the process sees it: when the thread dies, the process logs how many connections it had. */
-async function runAccepted(socket: Socket): Promise<void> {
+async function runAccepted(connection: IncomingConnection): Promise<void> {
   if (taken) Atomics.add(taken, slot.accepted, 1);
-  await executor?.run(socket);
+  await executor?.run(connection);
   if (taken) Atomics.sub(taken, slot.accepted, 1);
 }
 

@@ -1,7 +1,8 @@
 // What a worker process and one of its threads say to each other, on a channel of their own.
 import { MessagePort, type ResourceLimits } from 'node:worker_threads';
+import type { ConnectionFacts } from '../connection/incoming.js';
 import type { Place } from '../flight/deck.js';
-import type { Relay } from '../migration/channel.js';
+import type { MigrationChannel } from '../migration/channel.js';
 import type { FromWorker, ToWorker } from '../process/messages.js';
 import type { ThreadSettings } from '../process/settings.js';
 
@@ -9,16 +10,14 @@ export type ToThread =
   /** Load the app. `warmsUp` as in `Executor.start`. */
   | ({ type: 'load'; maxConnections: number; warmsUp: boolean } & Provisions)
   /** Now that you are ready, accept on these descriptors, which belong to you until you drain. */
-  | { type: 'accept'; listen: readonly number[]; relay: Relay | undefined }
+  | { type: 'accept'; listen: readonly number[]; migrationChannel: MigrationChannel | undefined }
   /** Serve this connection, which now belongs to you, and end with it. */
   | { type: 'serve'; handed: Handed }
   | Extract<ToWorker, { type: 'drain' | 'stay' | 'share' | 'idle?' | 'shed' | 'beware' }>;
 
 /** A connection, as the task of a thread. */
-export interface Handed {
+export interface Handed extends ConnectionFacts {
   readonly fd: number;
-  /** Requests that have been answered on it. */
-  readonly requests: number;
 }
 
 export type FromThread =
@@ -73,7 +72,7 @@ export function deathOf({ code, message }: NodeJS.ErrnoException): string {
 export const outOfMemory = 'ERR_WORKER_OUT_OF_MEMORY';
 
 /** A task that is none. */
-export const nobody: Handed = { fd: -1, requests: 0 };
+export const nobody: Handed = { fd: -1, requests: 0, isMigrated: false };
 
 /** What went wrong with a thread that is gone and was never ready. */
 export const endedLoading = 'the app ended its thread while it was loading (does it call process.exit?)';

@@ -1,14 +1,11 @@
 // Runs each connection on a thread of its own, which is started for it and ends with it.
-import type { Socket } from 'node:net';
 import { shedder } from '../balance/shedder.js';
 import { Spares, unhurriedShare } from '../balance/spares.js';
 import { MovingDeadline, migratingMs, now } from '../clock.js';
+import type { IncomingConnection } from '../connection/incoming.js';
 import { Berths } from '../flight/berths.js';
 import { unmapped } from '../flight/deck.js';
 import { nothingWatched, type Watched } from '../flight/watchlist.js';
-import { closeDescriptor } from '../os/descriptor.js';
-import { detach } from '../os/node-socket.js';
-import { isCarried, requestsBefore } from '../migration/channel.js';
 import type { WorkerSettings } from '../process/settings.js';
 import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
 import type { Leave } from './farewell.js';
@@ -71,9 +68,9 @@ export class ThreadPerConnection implements Executor {
     this.#spares.expect(this.#urgentFrom);
   }
 
-  async run(socket: Socket): Promise<void> {
+  async run(connection: IncomingConnection): Promise<void> {
     try {
-      await this.#serve(socket);
+      await this.#serve(connection);
     } catch (error) {
       this.#tell({ event: 'connection-lost', reason: (error as Error).message });
     }
@@ -115,16 +112,16 @@ export class ThreadPerConnection implements Executor {
   readonly shed = shedder(() => this.#channels());
 
   /** Settles when the connection has ended. */
-  async #serve(socket: Socket): Promise<void> {
-    const fd = detach(socket);
+  async #serve(connection: IncomingConnection): Promise<void> {
+    const fd = connection.detach();
     if (fd === undefined) return;
-    const handed = { fd, requests: requestsBefore(socket) };
-    const spare = this.#spares.take(isCarried(socket));
+    const handed = { fd, ...connection.facts };
+    const spare = this.#spares.take(connection.isMigrated);
     let end = await this.#given(spare, handed);
     // A spare that died before it took the connection has cost its client nothing: it gets a thread of its own.
     if (spare && end.left && !this.#drain) end = await this.#given(undefined, end.left);
-    if (!end.left) return;
-    closeDescriptor(end.left.fd);
+    if (!end.left) return connection.release();
+    connection.close();
     this.#tell({ event: 'connection-lost', reason: end.reason });
   }
 

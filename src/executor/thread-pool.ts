@@ -1,7 +1,6 @@
 // Runs connections on a pool of threads (piscina). Where the process accepts, a connection is one task of the pool
 // and goes to a thread as a copy of its descriptor; where the threads accept by themselves, the pool only keeps
 // them alive.
-import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { BackOff } from '../back-off.js';
@@ -9,14 +8,15 @@ import { responsive } from '../balance/balancer.js';
 import { divide } from '../balance/divide.js';
 import { roundRobin } from '../balance/round-robin.js';
 import { now, within } from '../clock.js';
+import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { endOf } from '../events.js';
 import { type Berth, Berths } from '../flight/berths.js';
 import { mapped } from '../flight/deck.js';
 import { nothingWatched, type Watched } from '../flight/watchlist.js';
-import { closeDescriptor, duplicate } from '../os/descriptor.js';
-import { detach } from '../os/node-socket.js';
-import { doorOf, postWhen, requestsBefore } from '../migration/channel.js';
+import { duplicateChannel } from '../migration/channel.js';
+import { migrateUnserved } from '../migration/sender.js';
+import { duplicate } from '../os/descriptor.js';
 import { newKey } from '../process/messages.js';
 import { threadSettings, type WorkerSettings } from '../process/settings.js';
 import { Recycler, type Renewable } from '../upkeep/recycler.js';
@@ -152,10 +152,10 @@ export class ThreadPool implements Executor, Renewable<Thread> {
     if (this.#scaler) this.#watching = setInterval(() => this.#look(), lookEvery);
   }
 
-  async run(socket: Socket): Promise<void> {
+  async run(connection: IncomingConnection): Promise<void> {
     try {
-      const fd = detach(socket);
-      if (fd !== undefined) await this.#give({ fd, requests: requestsBefore(socket) });
+      const fd = connection.detach();
+      if (fd !== undefined) await this.#give(connection, { fd, ...connection.facts });
     } catch (error) {
       this.#tell({ event: 'connection-lost', reason: (error as Error).message });
     }
@@ -307,8 +307,12 @@ export class ThreadPool implements Executor, Renewable<Thread> {
       this.#watch.watch(thread.id, thread.taken, () => this.#terminate(thread));
       if (this.#settings.threadAccept === 'shared') {
         // Node closes them when the thread ends, however it does.
-        const { listen, relay } = this.#settings;
-        thread.say({ type: 'accept', listen: listen.map(duplicate), relay: doorOf(relay) });
+        const { listen, migrationChannel } = this.#settings;
+        thread.say({
+          type: 'accept',
+          listen: listen.map(duplicate),
+          migrationChannel: duplicateChannel(migrationChannel),
+        });
       }
       for (const serve of this.#waiting.splice(0)) serve();
       this.#shareOut();
@@ -341,12 +345,12 @@ export class ThreadPool implements Executor, Renewable<Thread> {
   }
 
   /** Gives the connection to a thread, or to another one if that dies before it took it. */
-  async #give(handed: Handed): Promise<void> {
+  async #give(connection: IncomingConnection, handed: Handed): Promise<void> {
     const thread = this.#balance(responsive(this.ready));
     if (!thread) {
-      if (this.#draining) return this.#letGo(handed);
+      if (this.#draining) return this.#letGo(connection);
       await new Promise<void>((served) => this.#waiting.push(served));
-      return this.#give(handed);
+      return this.#give(connection, handed);
     }
     let revoke = (): void => {};
     const revoked = new Promise<void>((taken) => {
@@ -362,17 +366,16 @@ export class ThreadPool implements Executor, Renewable<Thread> {
         thread.active--;
       });
     const outcome = await Promise.race([ended, revoked]);
-    if (outcome !== 'ended') return this.#give(handed);
+    if (outcome !== 'ended') return this.#give(connection, handed);
+    connection.release();
   }
 
   /** There is no thread for it any more. */
-  async #letGo({ fd, requests }: Handed): Promise<void> {
-    const { relay } = this.#settings;
-    const migration = relay ? postWhen(() => this.#carries, relay, fd, requests) : Promise.resolve(false);
+  async #letGo(connection: IncomingConnection): Promise<void> {
+    const migration = migrateUnserved(connection, this.#settings.migrationChannel, () => this.#carries);
     this.#migrations.add(migration);
     const isMigrated = await migration;
     this.#migrations.delete(migration);
-    closeDescriptor(fd);
     if (!isMigrated) throw new Error('the server is stopping');
   }
 

@@ -4,6 +4,7 @@
 import { once } from 'node:events';
 import { Activity } from '../activity.js';
 import type { App } from '../app/app.js';
+import { IncomingConnection } from '../connection/incoming.js';
 import { socketPair } from '../os/descriptor.js';
 import { socketOn } from '../os/node-socket.js';
 import { createPipeline, type PipelineOptions } from '../pipeline/pipeline.js';
@@ -13,12 +14,18 @@ const request = 'GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n'
 
 /** @param options of the pipeline that is to be warm */
 export async function warmUp(options: Omit<PipelineOptions, 'app'>): Promise<void> {
-  const quiet = { accessLog: undefined, busy: undefined, relay: undefined, tell: () => {}, activity: new Activity() };
+  const quiet = {
+    accessLog: undefined,
+    busy: undefined,
+    migrationChannel: undefined,
+    tell: () => {},
+    activity: new Activity(),
+  };
   const pipeline = await createPipeline({ ...options, ...quiet, app });
   const [ours, theirs] = socketPair();
   const client = socketOn(ours);
   const answered = once(client.resume(), 'close');
-  const served = pipeline.adopt(socketOn(theirs));
+  const served = pipeline.adopt(IncomingConnection.ofDescriptor(theirs));
   client.end(request);
   await answered;
   await served;

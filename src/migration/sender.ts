@@ -1,51 +1,67 @@
-// Gives connections away, to whoever takes them at the relay: each at a moment at which nothing of it is here, neither
-// a byte of its next request nor one of its last answer. The client notices nothing.
+// Sends the connections of an event loop over the migration channel, each at a moment when nothing of it is here: neither
+// a byte of its next request nor one of its last response. Its client notices nothing.
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { IncomingConnection } from '../connection/incoming.js';
 import { descriptorOf, restingIn } from '../os/node-socket.js';
-import { movesOf, offerSeats, post, type Relay, seatMs, takeSeat } from './channel.js';
-import type { AdoptingServer } from '../pipeline/adopting-server.js';
-import type { Connection } from '../pipeline/connection.js';
-import type { NamedResponse } from '../pipeline/response.js';
+import { type MigrationChannel, sendConnection } from './channel.js';
+import { creditRetryMs, migratedCount, offerCredits, takeCredit } from './credits.js';
 
-/** As long as there is no seat they are asked for less and less often, at last every so many milliseconds. */
-const seldom = 32;
+/** Without a credit the sender asks again after twice the time, up to this many milliseconds. */
+const maxRetryMs = 32;
 
-export class Carrier {
-  readonly #relay: Relay;
-  readonly #server: AdoptingServer;
-  readonly #connections: ReadonlySet<Connection>;
-  readonly #isChosen: (connection: Connection) => boolean;
-  #later: NodeJS.Timeout | undefined;
-  #laterMs = seatMs;
-  #soon: NodeJS.Immediate | undefined;
-  #isOff = false;
+/** A connection that is served here, as the sender needs to know it. */
+export interface Migratable {
+  readonly socket: Socket;
+  /** Requests that have been answered on it. */
+  readonly requests: number;
+  /** It speaks HTTP, so it comes to rest between two requests. */
+  readonly mayRest: boolean;
+  /** It is at rest, as far as is known without asking the parser. */
+  readonly canRest: boolean;
+}
+
+export class MigrationSender<C extends Migratable> {
+  readonly #channel: MigrationChannel;
+  readonly #server: Pick<Server, 'closeIdleConnections'>;
+  readonly #connections: ReadonlySet<C>;
+  readonly #isChosen: (connection: C) => boolean;
+  #retry: NodeJS.Timeout | undefined;
+  #retryMs = creditRetryMs;
+  #looking: NodeJS.Immediate | undefined;
+  #hasStopped = false;
   #isHeld = false;
-  #hasSeat = false;
-  #keeps = false;
+  #hasCredit = false;
+  #keepsCredit = false;
 
-  /** @param connections all those of `server`. @param isChosen which of them are to be given away */
+  /**
+   * @param server whose parsers know which connections are between two requests
+   * @param connections all those of `server`
+   * @param isChosen which of them migrate
+   */
   constructor(
-    relay: Relay,
-    server: AdoptingServer,
-    connections: ReadonlySet<Connection>,
-    isChosen: (connection: Connection) => boolean = () => true,
+    channel: MigrationChannel,
+    server: Pick<Server, 'closeIdleConnections'>,
+    connections: ReadonlySet<C>,
+    isChosen: (connection: C) => boolean = () => true,
   ) {
-    this.#relay = relay;
+    this.#channel = channel;
     this.#server = server;
     this.#connections = connections;
     this.#isChosen = isChosen;
   }
 
-  /** Nobody takes connections any more. */
-  get isOff(): boolean {
-    return this.#isOff;
+  /** It was stopped, or the channel has no receiver any more. */
+  get hasStopped(): boolean {
+    return this.#hasStopped;
   }
 
-  /** Changes with each connection that anybody gives away at the relay. */
-  get moves(): string | undefined {
-    return movesOf(this.#relay);
+  /** Changes with each connection that any worker sends. */
+  get migratedCount(): string | undefined {
+    return migratedCount(this.#channel);
   }
 
-  /** Gives nothing away for so many milliseconds. */
+  /** Sends nothing for this many milliseconds. */
   holdFor(ms: number): void {
     this.#isHeld = true;
     setTimeout(() => {
@@ -54,77 +70,100 @@ export class Carrier {
     }, ms).unref();
   }
 
-  /** Looks, at the end of this turn of the event loop, which connections can go. */
+  /** Looks, at the end of this turn of the event loop, which connections can be sent. */
   look(): void {
-    if (this.#isOff || this.#isHeld) return;
-    this.#soon ??= setImmediate(() => {
-      this.#soon = undefined;
-      this.#giveAway();
+    if (this.#hasStopped || this.#isHeld) return;
+    this.#looking ??= setImmediate(() => {
+      this.#looking = undefined;
+      this.#send();
     });
   }
 
-  /** With this answer a connection, if it is one of those, may come to rest. */
-  expectEnd(response: NamedResponse, connection: Connection | undefined): void {
-    if (this.#isOff || !connection || !this.#isChosen(connection)) return;
+  /** With the end of this response a chosen connection may come to rest. */
+  expectEnd(response: NodeJS.EventEmitter, connection: C | undefined): void {
+    if (this.#hasStopped || !connection || !this.#isChosen(connection)) return;
     response.once('close', () => this.look());
   }
 
-  /** From now on a seat is kept until a connection comes to rest: who seldom does would never meet one. */
-  keepSeat(): void {
-    if (this.#keeps || this.#isOff) return;
-    this.#keeps = true;
-    this.#giveAway();
+  /** From now on a credit is held until a connection comes to rest: a busy connection would otherwise never meet one. */
+  keepCredit(): void {
+    if (this.#keepsCredit || this.#hasStopped) return;
+    this.#keepsCredit = true;
+    this.#send();
   }
 
   stop(): void {
-    this.#isOff = true;
-    clearTimeout(this.#later);
-    this.#giveBack();
+    this.#hasStopped = true;
+    clearTimeout(this.#retry);
+    this.#returnCredit();
   }
 
-  #giveAway(): void {
-    clearTimeout(this.#later);
-    if (this.#isOff) return;
+  #send(): void {
+    clearTimeout(this.#retry);
+    if (this.#hasStopped) return;
     const chosen = [...this.#connections].filter((one) => one.mayRest && this.#isChosen(one));
     const candidates = chosen.filter(({ canRest }) => canRest);
-    const isWanted = candidates.length > 0 || (this.#keeps && chosen.length > 0);
-    if (!isWanted) this.#giveBack();
-    else if (!this.#takeSeat()) this.#tryLater();
-    else if (candidates.length > 0) this.#fillSeats(candidates);
+    const isWanted = candidates.length > 0 || (this.#keepsCredit && chosen.length > 0);
+    if (!isWanted) this.#returnCredit();
+    else if (!this.#takeCredit()) this.#tryLater();
+    else if (candidates.length > 0) this.#sendSome(candidates);
   }
 
-  /** For the first of them there is a seat. */
-  #fillSeats(candidates: readonly Connection[]): void {
+  /** As many as there are credits; one has been taken. */
+  #sendSome(candidates: readonly C[]): void {
     const resting = restingIn(this.#server);
     const ready = candidates.filter(({ socket }) => socket.bytesRead === 0 || resting.has(socket));
     for (const { socket, requests } of ready) {
       const fd = descriptorOf(socket) as number; // it is open
-      const outcome = this.#takeSeat() ? post(this.#relay, fd, requests) : 'full';
-      this.#hasSeat = false;
-      if (outcome === 'gone') this.stop();
-      if (outcome !== 'posted') break;
-      socket.destroy(); // our copy: closes a descriptor and sends nothing
+      const outcome = this.#takeCredit() ? sendConnection(this.#channel, fd, requests) : 'full';
+      this.#hasCredit = false;
+      if (outcome === 'closed') this.stop();
+      if (outcome !== 'sent') break;
+      socket.destroy(); // closes our copy of the descriptor and sends nothing
     }
-    if (!this.#keeps) this.#giveBack();
+    if (!this.#keepsCredit) this.#returnCredit();
     if (ready.some(({ socket }) => !socket.destroyed)) this.#tryLater();
   }
 
-  #takeSeat(): boolean {
-    this.#hasSeat ||= takeSeat(this.#relay);
-    if (this.#hasSeat) this.#laterMs = seatMs;
-    return this.#hasSeat;
+  #takeCredit(): boolean {
+    this.#hasCredit ||= takeCredit(this.#channel);
+    if (this.#hasCredit) this.#retryMs = creditRetryMs;
+    return this.#hasCredit;
   }
 
-  #giveBack(): void {
-    if (this.#hasSeat) offerSeats(this.#relay, 1);
-    this.#hasSeat = false;
+  #returnCredit(): void {
+    if (this.#hasCredit) offerCredits(this.#channel, 1);
+    this.#hasCredit = false;
   }
 
   #tryLater(): void {
-    if (this.#isOff) return;
-    this.#later = setTimeout(() => {
-      this.#laterMs = Math.min(seldom, 2 * this.#laterMs);
-      this.#giveAway();
-    }, this.#laterMs);
+    if (this.#hasStopped) return;
+    this.#retry = setTimeout(() => {
+      this.#retryMs = Math.min(maxRetryMs, 2 * this.#retryMs);
+      this.#send();
+    }, this.#retryMs);
+  }
+}
+
+/**
+ * Sends a connection of which nothing has been read, as soon as there is a credit and for as long as `isWanted`; closes
+ * it in any case. @returns whether it has been sent
+ */
+export async function migrateUnserved(
+  connection: IncomingConnection,
+  channel: MigrationChannel | undefined,
+  isWanted: () => boolean,
+): Promise<boolean> {
+  try {
+    while (channel && isWanted()) {
+      const { descriptor, requests } = connection;
+      if (descriptor === undefined) return false;
+      const outcome = takeCredit(channel) ? sendConnection(channel, descriptor, requests) : 'full';
+      if (outcome !== 'full') return outcome === 'sent';
+      await new Promise((later) => setTimeout(later, creditRetryMs));
+    }
+    return false;
+  } finally {
+    connection.close();
   }
 }

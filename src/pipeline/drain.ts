@@ -3,7 +3,7 @@
 // have been quiet for a while, so that a request on its way does not meet a closed socket.
 import { now, until } from '../clock.js';
 import type { WorkerEvent } from '../events.js';
-import type { Carrier } from '../migration/sender.js';
+import type { MigrationSender } from '../migration/sender.js';
 import type { Connection } from './connection.js';
 import type { NamedResponse } from './response.js';
 
@@ -12,8 +12,8 @@ const interval = 100;
 /** Of the time to drain, the last part, in which connections are not given away any more but ended in order. */
 export const closingShare = 0.25;
 
-/** After this part of it a seat is kept until a connection comes to rest. */
-const keepSeatShare = (1 - closingShare) / 4;
+/** After this part of it a credit is kept until a connection comes to rest. */
+const keepCreditShare = (1 - closingShare) / 4;
 
 /** That a migration takes longer is said this often (milliseconds). */
 const tellEvery = 1000;
@@ -41,7 +41,7 @@ export interface DrainOptions {
   /** For how long it may take (milliseconds), but for connections that wait for their turn to migrate. */
   readonly ms: number;
   /** Gives them to others; undefined where there is nobody. */
-  readonly carrier: Carrier | undefined;
+  readonly sender: MigrationSender<Connection> | undefined;
   readonly migration: Migration | undefined;
   readonly tell: (event: WorkerEvent) => void;
 }
@@ -50,12 +50,12 @@ export class Drain {
   readonly #connections: ReadonlySet<Connection>;
   readonly #options: DrainOptions;
   readonly #stallMs: number;
-  readonly #keepSeatFrom: number;
-  #carrier: Carrier | undefined;
+  readonly #keepCreditFrom: number;
+  #sender: MigrationSender<Connection> | undefined;
   /** As far as it is known now, connections go over until then: later, if others still do. */
   #carryBy: number;
-  /** What the relay said at the last look of how many have. */
-  #moves: string | undefined;
+  /** The counter of all migrated connections at the last look. */
+  #migratedCount: string | undefined;
   /** When it is told again that it takes longer. */
   #tellFrom: number;
   /** What is left then is cut. */
@@ -66,17 +66,17 @@ export class Drain {
   constructor(connections: ReadonlySet<Connection>, options: DrainOptions) {
     this.#connections = connections;
     this.#options = options;
-    this.#carrier = options.carrier;
+    this.#sender = options.sender;
     const began = now();
     const { ms, migration } = options;
     const carryMs = ms * (1 - closingShare);
-    this.#moves = this.#carrier?.moves;
-    this.#stallMs = this.#moves === undefined ? 0 : Math.max(carryMs, migration?.stallMs ?? 0);
+    this.#migratedCount = this.#sender?.migratedCount;
+    this.#stallMs = this.#migratedCount === undefined ? 0 : Math.max(carryMs, migration?.stallMs ?? 0);
     this.#carryBy = began + Math.max(carryMs, this.#stallMs);
     this.#tellFrom = began + carryMs;
-    this.#keepSeatFrom = began + ms * keepSeatShare;
+    this.#keepCreditFrom = began + ms * keepCreditShare;
     this.#endBy = began + ms;
-    this.#carrier?.holdFor(doorsMs);
+    this.#sender?.holdFor(doorsMs);
     this.#expectEnds();
   }
 
@@ -86,7 +86,7 @@ export class Drain {
       const look = () => {
         const time = now();
         this.#look(time);
-        const isOver = time >= this.#endBy && !this.#carrier;
+        const isOver = time >= this.#endBy && !this.#sender;
         if (this.#connections.size > 0 && !isOver) return;
         clearInterval(timer);
         clearTimeout(end);
@@ -96,23 +96,23 @@ export class Drain {
       const end = setTimeout(look, until(this.#endBy) + 1);
       look();
     });
-    this.#carrier?.stop();
+    this.#sender?.stop();
     await this.#cut(now());
   }
 
   /** A request has come meanwhile: with its answer the connection ends, or can go. */
   expectEnd(response: NamedResponse): void {
-    const carrier = this.#carrier;
-    if (carrier) response.once('close', () => carrier.look());
+    const sender = this.#sender;
+    if (sender) response.once('close', () => sender.look());
     // An answer that has not begun can still say that it is the connection's last.
     else if (!response.headersSent) response.shouldKeepAlive = false;
   }
 
   /** Nobody takes connections any more. */
   stay(): void {
-    if (!this.#carrier) return;
-    this.#carrier.stop();
-    this.#carrier = undefined;
+    if (!this.#sender) return;
+    this.#sender.stop();
+    this.#sender = undefined;
     // What has waited for longer than it was to take has as much time as any to end in order.
     if (now() > this.#tellFrom) this.#endBy = Math.max(this.#endBy, now() + this.#options.ms * closingShare);
     this.#expectEnds();
@@ -124,27 +124,27 @@ export class Drain {
 
   /** A connection has come meanwhile. */
   look(): void {
-    this.#carrier?.look();
+    this.#sender?.look();
   }
 
   #look(time: number): void {
-    if (this.#carrier?.isOff || (time > this.#keepSeatFrom && !this.#isMoving(time))) this.stay();
-    if (time >= this.#endBy && this.#carrier) this.#cutOverdue(time);
-    if (time > this.#keepSeatFrom) this.#carrier?.keepSeat();
-    if (this.#carrier) this.#carrier.look();
+    if (this.#sender?.hasStopped || (time > this.#keepCreditFrom && !this.#isMoving(time))) this.stay();
+    if (time >= this.#endBy && this.#sender) this.#cutOverdue(time);
+    if (time > this.#keepCreditFrom) this.#sender?.keepCredit();
+    if (this.#sender) this.#sender.look();
     else this.#closeQuiet(time);
   }
 
   /**
-   * A connection that could go and has no seat waits for this server, not for its client or the app: on a slow machine
-   * each takes a while. As long as some go over, or a start may still bring a seat, the others are not given up.
+   * A connection that could go and has no credit waits for this server, not for its client or the app: on a slow machine
+   * each takes a while. As long as some go over, or a start may still bring a credit, the others are not given up.
    */
   #isMoving(time: number): boolean {
-    const moves = this.#carrier?.moves;
-    if (moves !== this.#moves) this.#carryBy = Math.max(this.#carryBy, time + this.#stallMs);
-    this.#moves = moves;
+    const count = this.#sender?.migratedCount;
+    if (count !== this.#migratedCount) this.#carryBy = Math.max(this.#carryBy, time + this.#stallMs);
+    this.#migratedCount = count;
     if (time > this.#carryBy) return false;
-    if (this.#carrier && time >= this.#tellFrom) {
+    if (this.#sender && time >= this.#tellFrom) {
       this.#tellFrom = time + tellEvery;
       this.#options.migration?.onMigrating();
     }

@@ -7,16 +7,17 @@ import type { Activity } from '../activity.js';
 import type { App } from '../app/app.js';
 import { now } from '../clock.js';
 import type { Limits } from '../config/config.js';
+import type { IncomingConnection } from '../connection/incoming.js';
 import { errorRecord, type RequestInFlight, type WorkerEvent, type WorkerIdentity } from '../events.js';
 import type { FlightDeck } from '../flight/deck.js';
 import type { Destination } from '../log/destination.js';
-import { type Relay, requestsBefore } from '../migration/channel.js';
+import type { MigrationChannel } from '../migration/channel.js';
+import { MigrationSender } from '../migration/sender.js';
 import type { AccessLog } from './access-log.js';
 import { type AdoptingServer, adopt, adoptResting, createAdoptingServer, watching } from './adopting-server.js';
 import { countAnswers } from './answer-count.js';
 import { appLimits } from './app-limits.js';
 import type { BusyClock } from './busy.js';
-import { Carrier } from '../migration/sender.js';
 import { Connection } from './connection.js';
 import { limitTime } from './deadline.js';
 import { Drain, type Migration } from './drain.js';
@@ -46,7 +47,7 @@ export interface PipelineOptions {
   /** Whether to tell what the answers are like. */
   readonly countsAnswers: boolean;
   /** Where connections go when this pipeline is drained; undefined where they cannot. */
-  readonly relay: Relay | undefined;
+  readonly migrationChannel: MigrationChannel | undefined;
   /** For the access log. */
   readonly identity: WorkerIdentity;
   readonly tell: (event: WorkerEvent) => void;
@@ -83,10 +84,10 @@ export class Pipeline {
   readonly #tell: PipelineOptions['tell'];
   readonly #nameRequest = createRequestIds();
   readonly #limits: Limits;
-  #relay: Relay | undefined;
+  #migrationChannel: MigrationChannel | undefined;
   #drain: Drain | undefined;
   /** Gives a part of the connections away. */
-  #share: Carrier | undefined;
+  #share: MigrationSender<Connection> | undefined;
   #served = 0;
 
   constructor(options: PipelineOptions, accessLog: AccessLog | undefined) {
@@ -113,7 +114,7 @@ export class Pipeline {
     this.#shedding = new Shedding(this.#connections, maxConnections);
     this.#tell = tell;
     this.#limits = limits;
-    this.#relay = options.relay;
+    this.#migrationChannel = options.migrationChannel;
     this.#server = createAdoptingServer(limits);
     this.#activity = options.activity;
     for (const chore of [watching(this.#server), this.#keepAlive]) this.#activity.add(chore);
@@ -131,10 +132,11 @@ export class Pipeline {
   }
 
   /** Serves a connection that somebody else accepted. Settles when it has ended; never rejects. */
-  adopt(socket: Socket): Promise<void> {
+  adopt(incoming: IncomingConnection): Promise<void> {
     return new Promise((ended) => {
+      const { socket, requests } = incoming;
       if (socket.destroyed) return ended();
-      const connection = new Connection(socket, requestsBefore(socket), now());
+      const connection = new Connection(socket, requests, now());
       this.#connections.add(connection);
       this.#activity.enter();
       this.#keepAlive.watch(connection);
@@ -179,10 +181,10 @@ export class Pipeline {
    * @param migration undefined: none is given away
    */
   async drain(ms: number, migration?: Migration): Promise<void> {
-    const relay = migration && this.#relay;
+    const channel = migration && this.#migrationChannel;
     this.#drain ??= new Drain(this.#connections, {
       quiet: this.#limits.drainQuiet,
-      carrier: relay && new Carrier(relay, this.#server, this.#connections),
+      sender: channel && new MigrationSender(channel, this.#server, this.#connections),
       ms,
       migration,
       tell: this.#tell,
@@ -196,10 +198,12 @@ export class Pipeline {
 
   /** Gives that part of the connections, from 0 to 1, to others, as they come to rest; which, is left to chance. */
   share(part: number): void {
-    if (!this.#relay || this.#drain) return;
+    if (!this.#migrationChannel || this.#drain) return;
     const chosen = new Set([...this.#connections].filter(() => Math.random() < part));
     this.#share?.stop();
-    const share = new Carrier(this.#relay, this.#server, this.#connections, (one) => chosen.has(one));
+    const share = new MigrationSender(this.#migrationChannel, this.#server, this.#connections, (one) =>
+      chosen.has(one),
+    );
     this.#share = share;
     setTimeout(() => share.stop(), shareMs).unref();
     share.look();
@@ -207,7 +211,7 @@ export class Pipeline {
 
   /** From now on connections are not given to others, not even in a drain that does. */
   stay(): void {
-    this.#relay = undefined;
+    this.#migrationChannel = undefined;
     this.#share?.stop();
     this.#drain?.stay();
   }

@@ -4,6 +4,8 @@ import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { Activity } from '../activity.js';
 import { now, until, within } from '../clock.js';
+import { Acceptor } from '../connection/acceptor.js';
+import { type ConnectionFacts, IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { errorRecord } from '../events.js';
 import type { Executor, Tell } from '../executor/executor.js';
@@ -13,9 +15,7 @@ import { mapDeck, openDeck, unmapped } from '../flight/deck.js';
 import { nothingWatched } from '../flight/watchlist.js';
 import { reportWhenBlocked } from '../hang/hang-report.js';
 import { Heartbeat, HeartbeatFile } from '../hang/heartbeat.js';
-import { Acceptor } from '../connection/acceptor.js';
 import { reopen } from '../os/descriptor.js';
-import { noteRequests } from '../migration/channel.js';
 import { lookEvery } from '../upkeep/scaler.js';
 import { type FromWorker, keyed, messageIn, type ToWorker } from './messages.js';
 import { settingsVariable, type WorkerSettings } from './settings.js';
@@ -61,14 +61,14 @@ let starting: Executor | undefined;
 let watched = nothingWatched;
 let acceptor: Acceptor | undefined;
 /** Connections that were given before the app was loaded. */
-const early: { id: number; socket: Socket }[] = [];
+const early: { id: number; connection: IncomingConnection }[] = [];
 let draining = false;
 let reported = 0;
 
 const handlers: {
   readonly [T in ToWorker['type']]: (message: Extract<ToWorker, { type: T }>, socket?: Socket) => void;
 } = {
-  connection: ({ id, requests }, socket) => socket && take(id, noteRequests(socket, requests)),
+  connection: ({ id, ...facts }, socket) => socket && take(id, socket, facts),
   drain: ({ ms, carries }) => void drain(ms, 'told', carries),
   stay: () => executor?.stay(),
   share: ({ part }) => executor?.share(part),
@@ -125,7 +125,7 @@ async function start(): Promise<void> {
   // A child of ppc does not live long enough for it.
   const { flights, once } = settings;
   if (deck && flights && !once) setTimeout(() => mapDeck(deck, flights), mapAfter).unref();
-  for (const { id, socket } of early.splice(0)) serve(executor, id, socket);
+  for (const { id, connection } of early.splice(0)) serve(executor, id, connection);
 }
 
 /** Accepts on the sockets that this process inherited, unless its threads do. */
@@ -137,38 +137,39 @@ function listen(executor: Executor): Acceptor | undefined {
     backlog: settings.backlog,
     limit: settings.maxConnections,
     isShared: true,
-    handOver: settings.executor !== 'inline',
-    serve: (socket) => executor.run(socket),
+    handsOver: settings.executor !== 'inline',
+    serve: (connection) => executor.run(connection),
     onRefused: (count, { pid, uid }) => tell({ event: 'migration-refused', count, senderPid: pid, senderUid: uid }),
     onCrowded: () => executor.shed(),
-    relay: settings.relay,
-    byOffer: settings.executor === 'thread-per-connection',
+    migrationChannel: settings.migrationChannel,
+    usesCredits: settings.executor === 'thread-per-connection',
   });
   executor.onSpares?.((count) => {
-    acceptor.seats = count;
+    acceptor.credits = count;
   });
   acceptor.start();
   return acceptor;
 }
 
-function take(id: number, socket: Socket): void {
+function take(id: number, socket: Socket, facts: ConnectionFacts): void {
   socket.on('error', () => {}); // until it is adopted nobody else listens, and its client may reset it
-  if (draining) refuse(id, socket);
-  else if (executor) serve(executor, id, socket);
-  else early.push({ id, socket });
+  const connection = IncomingConnection.of(socket, facts);
+  if (draining) refuse(id, connection);
+  else if (executor) serve(executor, id, connection);
+  else early.push({ id, connection });
 }
 
-function serve(executor: Executor, id: number, socket: Socket): void {
+function serve(executor: Executor, id: number, connection: IncomingConnection): void {
   say({ type: 'accepted', id });
-  void executor.run(socket).then(() => {
+  void executor.run(connection).then(() => {
     say({ type: 'closed', id });
     if (settings.once) void drain(farewellMs, 'done', false);
   });
 }
 
-function refuse(id: number, socket: Socket): void {
+function refuse(id: number, connection: IncomingConnection): void {
   say({ type: 'refused', id });
-  socket.destroy(); // our copy; the supervisor has kept its own
+  connection.close(); // our copy; the supervisor has kept its own
 }
 
 async function drain(ms: number, leave: Leave, carries: boolean): Promise<void> {
@@ -178,7 +179,7 @@ async function drain(ms: number, leave: Leave, carries: boolean): Promise<void> 
   // What was given while the app was still loading is served, too.
   const deadline = now() + ms;
   await within(ms, started);
-  for (const { id, socket } of early.splice(0)) refuse(id, socket);
+  for (const { id, connection } of early.splice(0)) refuse(id, connection);
   const drained = executor?.drain(until(deadline), leave, carries, () => say({ type: 'migrating' }));
   await executor?.acceptNoMore?.();
   say({ type: 'draining' });

@@ -1,8 +1,8 @@
 // A worker process as the supervisor sees it. `drain` escalates to SIGKILL by itself, so whoever drains a worker
 // can wait for `exit` and needs no timer of its own.
 import type { ChildProcess } from 'node:child_process';
-import type { Socket } from 'node:net';
 import { migratingMs, now } from '../clock.js';
+import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { type Events, endOf } from '../events.js';
 import type { FlightBox } from '../flight/box.js';
@@ -12,7 +12,6 @@ import { HeartbeatFile } from '../hang/heartbeat.js';
 import { guardChannel } from '../os/ipc-guard.js';
 import type { Leash } from '../os/leash.js';
 import { residentMemory } from '../os/process-tree.js';
-import { requestsBefore } from '../migration/channel.js';
 import { HeardLoad } from '../upkeep/heard-load.js';
 import { HangWatch } from './hang-watch.js';
 import { InvalidMessages } from './invalid-messages.js';
@@ -183,10 +182,10 @@ export class WorkerHandle {
   }
 
   /**
-   * Gives it a connection. The socket stays open here until it has answered; a refused one is the caller's again.
+   * Gives it a connection. The connection stays open here until it has answered; a refused one is the caller's again.
    * @param ended called when an accepted connection has ended, if only because the worker has
    */
-  async give(socket: Socket, ended: () => void): Promise<'accepted' | 'refused'> {
+  async give(connection: IncomingConnection, ended: () => void): Promise<'accepted' | 'refused'> {
     if (this.#stage === 'draining' || this.#stage === 'gone') return 'refused';
     const id = ++this.#given;
     this.#ends.set(id, ended);
@@ -194,11 +193,11 @@ export class WorkerHandle {
       if (this.#answers.size === 0) this.#unansweredSince = now();
       this.#answers.set(id, answered);
       // An error means that it is gone; `exit` answers for it then.
-      const message = { type: 'connection', id, requests: requestsBefore(socket) } as const;
-      this.#child.send(commandOf(message), socket, { keepOpen: true }, () => {});
+      const message = { type: 'connection', id, ...connection.facts } as const;
+      this.#child.send(commandOf(message), connection.unreadSocket, { keepOpen: true }, () => {});
     });
     if (answer === 'refused') this.#ends.delete(id);
-    else socket.destroy(); // our copy: closes a descriptor and sends nothing
+    else connection.close(); // our copy
     return answer;
   }
 

@@ -2,13 +2,14 @@
 // worker are commands that the app's listeners do not hear; those of a worker carry a key that the app is not given, and
 // the supervisor checks them (`worker-messages`).
 
+import type { ConnectionFacts } from '../connection/incoming.js';
 import type { ExitCode } from '../errors.js';
 import type { WorkerEvent, WorkerIdentity } from '../events.js';
 import type { Watched } from '../flight/watchlist.js';
 
 export type ToWorker =
-  /** Comes with a socket, on which so many requests have been answered; answered by `accepted` or `refused`. */
-  | { type: 'connection'; id: number; requests: number }
+  /** Comes with its socket; answered by `accepted` or `refused`. */
+  | ({ type: 'connection'; id: number } & ConnectionFacts)
   /**
    * Accept no more, which is answered by `draining`. Finish what is in flight, then exit; after `ms` cut it. Connections
    * are given to others, or end.

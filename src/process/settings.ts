@@ -6,7 +6,7 @@ import type { Accept } from '../config/model.js';
 import type { Box } from '../flight/berths.js';
 import type { HeartbeatPlace } from '../hang/heartbeat.js';
 import type { Destination } from '../log/destination.js';
-import type { Relay } from '../migration/channel.js';
+import type { MigrationChannel } from '../migration/channel.js';
 import type { Wear } from '../upkeep/recycler.js';
 import type { Measure, Range } from '../upkeep/scaler.js';
 
@@ -63,7 +63,7 @@ export interface WorkerSettings {
   /** It tells what its answers are like. */
   readonly countsAnswers: boolean;
   /** Where connections go and come from that are carried over; undefined where they are not. */
-  readonly relay: Relay | undefined;
+  readonly migrationChannel: MigrationChannel | undefined;
   readonly limits: Limits;
   /** Those that the user chose; the app may change the others on its own server. */
   readonly limitsGiven: readonly (keyof Limits)[];
@@ -78,7 +78,7 @@ export type ThreadSettings = Pick<
   | 'demoFaults'
   | 'bootTimeout'
   | 'limits'
-  | 'relay'
+  | 'migrationChannel'
   | 'countsAnswers'
   | 'readyPath'
   | 'isRehearsed'

@@ -7,8 +7,8 @@ import { FlightBox } from '../flight/box.js';
 import type { Quarantine } from '../flight/quarantine.js';
 import { isDebugged } from '../hang/heartbeat.js';
 import type { Destination } from '../log/destination.js';
+import type { MigrationChannel } from '../migration/channel.js';
 import { createLeash, type Leash } from '../os/leash.js';
-import type { Relay } from '../migration/channel.js';
 import { scheduleAsBatch, scheduleAsOther } from '../os/scheduling.js';
 import { WorkerHandle } from './handle.js';
 import { type LineReader, readLines } from './lines.js';
@@ -33,7 +33,7 @@ export interface SpawnOptions {
     | 'accessLog'
     | 'flights'
     | 'heartbeat'
-    | 'relay'
+    | 'migrationChannel'
   >;
   /** Which requests workers should beware of. */
   readonly quarantine: Quarantine;
@@ -50,17 +50,17 @@ export interface SpawnOptions {
   /** Where workers write access lines themselves, or who takes them from a pipe, or neither. */
   readonly accessLog: Destination | LineReader | undefined;
   /** Where connections are carried over; undefined where they are not. */
-  readonly relay: Relay | undefined;
+  readonly migrationChannel: MigrationChannel | undefined;
   readonly events: Events;
 }
 
 // Places in a worker's table of descriptors: the leash is between them, the listening sockets follow.
 const accessLogPlace = 4;
 const boxPlace = 6;
-const relayPlace = 7;
-const seatsPlace = 8;
-const movesPlace = 9;
-const entrancePlace = 10;
+const channelPlace = 7;
+const creditsPlace = 8;
+const migratedPlace = 9;
+const channelPathPlace = 10;
 const listenPlace = 11;
 
 /** Lines that come to us through a pipe of our own are whole at any size. */
@@ -78,7 +78,7 @@ export function spawn(
   maxConnections: number,
   warmsUp: boolean,
 ): WorkerHandle {
-  const { accessLog, captureOutput, events, listen, quarantine, keepsRecord, relay } = options;
+  const { accessLog, captureOutput, events, listen, quarantine, keepsRecord, migrationChannel } = options;
   const output = captureOutput ? 'pipe' : options.isDaemon ? 'ignore' : 'inherit';
   const leash = refusable(createLeash);
   const execArgv = [...process.execArgv, ...options.nodeArg];
@@ -96,12 +96,12 @@ export function spawn(
     warmsUp,
     maxConnections,
     listen: listen.map((_, i) => listenPlace + i),
-    relay: relay && {
-      ...relay,
-      fd: relayPlace,
-      seats: seatsPlace,
-      entrance: entrancePlace,
-      ...(relay.moves !== undefined && { moves: movesPlace }),
+    migrationChannel: migrationChannel && {
+      ...migrationChannel,
+      fd: channelPlace,
+      credits: creditsPlace,
+      path: channelPathPlace,
+      ...(migrationChannel.migrated !== undefined && { migrated: migratedPlace }),
     },
     flights: keepsRecord && box ? { fd: boxPlace, plan: box.plan } : undefined,
     heartbeat: isWatched && box ? { ...box.heartbeat, fd: boxPlace } : undefined,
@@ -123,10 +123,10 @@ export function spawn(
         takesLines ? 'pipe' : (accessLog?.fd ?? 'ignore'),
         leash?.fd ?? 'ignore',
         box?.fd ?? 'ignore',
-        relay?.fd ?? 'ignore',
-        relay?.seats ?? 'ignore',
-        relay?.moves ?? 'ignore',
-        relay?.entrance ?? 'ignore',
+        migrationChannel?.fd ?? 'ignore',
+        migrationChannel?.credits ?? 'ignore',
+        migrationChannel?.migrated ?? 'ignore',
+        migrationChannel?.path ?? 'ignore',
         ...listen,
       ],
     });

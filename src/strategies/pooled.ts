@@ -1,14 +1,15 @@
 // A pool of worker processes that are made ahead: what prefork, tpc, prethread and hybrid have in common, and all
 // but their placement. The workers accept, or the supervisor accepts and gives each connection to one in turn.
-import type { Socket } from 'node:net';
 import { responsive } from '../balance/balancer.js';
 import { divide } from '../balance/divide.js';
 import { roundRobin } from '../balance/round-robin.js';
 import { now, within } from '../clock.js';
 import { type Config, rangeOf } from '../config/config.js';
 import { Acceptor } from '../connection/acceptor.js';
+import type { IncomingConnection } from '../connection/incoming.js';
+import { duplicateChannel } from '../migration/channel.js';
+import { migrateUnserved } from '../migration/sender.js';
 import { duplicate } from '../os/descriptor.js';
-import { doorOf, giveAway } from '../migration/channel.js';
 import { reopenAll, type WorkerHandle } from '../process/handle.js';
 import { Pool, type Spawn } from '../process/pool.js';
 import { type SpawnOptions, spawn } from '../process/spawn.js';
@@ -75,12 +76,12 @@ export class Pooled implements Strategy {
       backlog: config.backlog,
       limit: config.maxConnections,
       isShared: false,
-      handOver: true,
-      serve: (socket) => this.#place(socket),
+      handsOver: true,
+      serve: (connection) => this.#place(connection),
       onCrowded: () => {
         for (const worker of this.#pool.ready) worker.shed();
       },
-      relay: doorOf(spawn.relay),
+      migrationChannel: duplicateChannel(spawn.migrationChannel),
       onRefused: refusedTo(events),
     });
     this.#acceptor.start();
@@ -211,7 +212,7 @@ export class Pooled implements Strategy {
   }
 
   /** Settles when the connection has ended, wherever it was placed. */
-  async #place(socket: Socket): Promise<void> {
+  async #place(connection: IncomingConnection): Promise<void> {
     while (!this.#pool.ending) {
       const worker = this.#balance(responsive(this.#pool.ready));
       if (!worker) {
@@ -222,9 +223,9 @@ export class Pooled implements Strategy {
       const end = new Promise<void>((resolve) => {
         ended = resolve;
       });
-      if ((await worker.give(socket, ended)) === 'accepted') return end;
+      if ((await worker.give(connection, ended)) === 'accepted') return end;
     }
-    await giveAway(socket, this.#context.spawn.relay, () => this.#carries);
+    await migrateUnserved(connection, this.#context.spawn.migrationChannel, () => this.#carries);
   }
 }
 

@@ -1,6 +1,5 @@
 // ppc: a process per connection. The supervisor accepts, forks, and passes the connection on; the child serves it
 // and exits. Where it comes from: the classic UNIX server, CERN httpd. Best isolation, dearest connection.
-import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { shedder } from '../balance/shedder.js';
 import { Spares, unhurriedShare } from '../balance/spares.js';
@@ -8,9 +7,11 @@ import { StartLimiter } from '../balance/start-limiter.js';
 import { now, within } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { Acceptor } from '../connection/acceptor.js';
+import type { IncomingConnection } from '../connection/incoming.js';
+import { duplicateChannel } from '../migration/channel.js';
+import { migrateUnserved } from '../migration/sender.js';
 import { duplicate } from '../os/descriptor.js';
 import { wantedCpuMs } from '../os/process-tree.js';
-import { doorOf, giveAway, isCarried } from '../migration/channel.js';
 import { boot } from '../process/boot.js';
 import { reopenAll, type WorkerHandle } from '../process/handle.js';
 import { askAgain, type SpawnOptions, spawn } from '../process/spawn.js';
@@ -68,7 +69,7 @@ export class ProcessPerConnection implements Strategy {
       isReady: ({ stage }) => stage === 'ready',
       starting: () => [...this.#children].filter(({ stage }) => stage === 'starting').length,
       onSeats: (count) => {
-        if (this.#acceptor) this.#acceptor.seats = count;
+        if (this.#acceptor) this.#acceptor.credits = count;
       },
     });
   }
@@ -88,16 +89,16 @@ export class ProcessPerConnection implements Strategy {
       backlog: config.backlog,
       limit: config.maxConnections,
       isShared: false,
-      handOver: true,
-      serve: (socket) => {
-        const served = this.#serve(socket);
+      handsOver: true,
+      serve: (connection) => {
+        const served = this.#serve(connection);
         this.#serving.add(served);
         return served.finally(() => this.#serving.delete(served));
       },
       onCrowded: shedder(() => this.#children),
-      relay: doorOf(spawn.relay),
+      migrationChannel: duplicateChannel(spawn.migrationChannel),
       onRefused: refusedTo(events),
-      byOffer: true,
+      usesCredits: true,
     });
     this.#acceptor.start();
     this.#spares.keep(config.spares);
@@ -228,12 +229,12 @@ export class ProcessPerConnection implements Strategy {
   }
 
   /** Settles when the child that served the connection has exited. Never rejects. */
-  async #serve(socket: Socket): Promise<void> {
+  async #serve(connection: IncomingConnection): Promise<void> {
     let reason = 'the server is stopping';
     for (let tried = 0; tried < tries && this.#drainMs === undefined; ) {
       let child: WorkerHandle | undefined;
       try {
-        child = this.#spares.take(isCarried(socket)) ?? (await this.#forkInTurn());
+        child = this.#spares.take(connection.isMigrated) ?? (await this.#forkInTurn());
         if (!child) break; // the server is stopping
       } catch (error) {
         reason = (error as Error).message;
@@ -241,7 +242,7 @@ export class ProcessPerConnection implements Strategy {
         await pause(askAgain);
         continue;
       }
-      const answer = await child.give(socket, () => {});
+      const answer = await child.give(connection, () => {});
       const { wanted } = await child.exit;
       if (answer === 'accepted') return;
       if (!wanted) tried++; // otherwise a reload has relieved it before it had the connection
@@ -251,7 +252,7 @@ export class ProcessPerConnection implements Strategy {
       );
     }
     const { events, spawn: options } = this.#context;
-    const isGiven = await giveAway(socket, options.relay, () => this.#carries);
+    const isGiven = await migrateUnserved(connection, options.migrationChannel, () => this.#carries);
     if (!isGiven) events.tell({ event: 'connection-lost', reason });
   }
 
@@ -291,7 +292,7 @@ export class ProcessPerConnection implements Strategy {
     this.#foresee();
   }
 
-  /** Connections are about to come over the relay, or no longer: of another strategy, or of children that leave. */
+  /** Connections are about to come over the migration channel, or no longer: of another strategy, or of children that leave. */
   #foresee(): void {
     const isExpecting = this.#isExpecting || this.#leaving.size > 0;
     this.#spares.expect(isExpecting ? Math.min(Number.POSITIVE_INFINITY, ...this.#leaving.values()) : undefined);

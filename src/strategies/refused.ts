@@ -1,6 +1,6 @@
-// Where the supervisor accepts, it tells itself what came over the relay that none of ours sends.
+// Where the supervisor accepts, it tells itself what came over the migration channel that none of ours sends.
 import type { Events } from '../events.js';
-import type { OnRefused } from '../connection/acceptor.js';
+import type { OnRefused } from '../migration/receiver.js';
 
 export function refusedTo(events: Events): OnRefused {
   return (count, { pid: senderPid, uid: senderUid }) =>

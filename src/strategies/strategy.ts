@@ -11,12 +11,12 @@ export interface Strategy {
   start(): Promise<void>;
   /**
    * Stops accepting, finishes what is in flight, and ends it by force after `ms` milliseconds. Always settles.
-   * @param carries its connections go over the relay to another; told a second time without, those that it has stay
+   * @param carries its connections go over the migration channel to another; told a second time without, those that it has stay
    */
   drain(ms: number, carries?: boolean): Promise<void>;
   /** From now on connections are not given to others, be it another strategy or another worker of this one. */
   stay(): void;
-  /** Connections of another are about to come over the relay, or no longer. */
+  /** Connections of another are about to come over the migration channel, or no longer. */
   expect(isExpecting: boolean): void;
   /** Ends everything now; a `drain` under way then settles. */
   kill(): void;

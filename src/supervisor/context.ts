@@ -5,7 +5,7 @@ import type { Loaded } from '../config/load.js';
 import { findOwner } from '../config/user.js';
 import type { Events } from '../events.js';
 import type { Quarantine } from '../flight/quarantine.js';
-import type { Relay } from '../migration/channel.js';
+import type { MigrationChannel } from '../migration/channel.js';
 import type { SpawnOptions } from '../process/spawn.js';
 import type { StrategyContext } from '../strategies/strategy.js';
 import type { Listener } from './listener.js';
@@ -17,13 +17,13 @@ export interface Premises {
   readonly quarantine: Quarantine;
   readonly events: Events;
   /** undefined where connections cannot be carried over. */
-  readonly relay: Relay | undefined;
+  readonly migrationChannel: MigrationChannel | undefined;
 }
 
 /** @param release the app, at the place that its links stand for; default: that of now */
 export function strategyContext(
   { config, sources }: Settings,
-  { listeners, accessLog, quarantine, events, relay }: Premises,
+  { listeners, accessLog, quarantine, events, migrationChannel }: Premises,
   release = releaseNow(config),
 ): StrategyContext {
   const { demoFaults, bootTimeout, readyPath, hangTimeout, threads, backlog } = config;
@@ -79,7 +79,7 @@ export function strategyContext(
     accessLog,
     quarantine,
     keepsRecord: config.quarantineAfter > 0,
-    relay: config.migrate ? relay : undefined,
+    migrationChannel: config.migrate ? migrationChannel : undefined,
     events,
   };
   return { config, events, listen, spawn, generation: 1 };

@@ -3,14 +3,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Overrides } from '../config/load.js';
 import { ExitCode, StartupError } from '../errors.js';
+import type { MigrationChannel } from '../migration/channel.js';
 import { closeDescriptor, closeOnExec } from '../os/descriptor.js';
-import type { Relay } from '../migration/channel.js';
 import type { Listener } from './listener.js';
 
 /** Plain data; the descriptors belong to whoever has it. */
 export interface Heritage {
   readonly listeners: readonly Pick<Listener, 'fd' | 'url' | 'address' | 'path'>[];
-  readonly relay: Relay | undefined;
+  readonly migrationChannel: MigrationChannel | undefined;
   readonly control: Pick<Listener, 'fd' | 'url' | 'address' | 'path'> | undefined;
   readonly operator: Overrides;
   /** Of the workers that serve now. */
@@ -32,13 +32,9 @@ delete process.env[variable]; // it is not for the app
 /** Takes what was left to this process; undefined for one that was not started by another server. */
 export function inherit(): Heritage | undefined {
   if (!isHeir) return undefined;
-  const heritage: Heritage = JSON.parse(written);
-  const { relay } = heritage;
-  if (relay && relay.entrance === undefined) {
-    // Of an older server, which sends other messages: its connections end in order, and we open a relay of our own.
-    for (const fd of [relay.fd, relay.seats, relay.moves]) if (fd !== undefined) closeDescriptor(fd);
-    return keptOpen({ ...heritage, relay: undefined });
-  }
+  // An older server calls its channel a relay, and sends other messages: its connections end in order.
+  const { relay, ...heritage }: Heritage & { relay?: Record<string, number> } = JSON.parse(written);
+  for (const fd of Object.values(relay ?? {})) closeDescriptor(fd);
   return keptOpen(heritage);
 }
 
@@ -85,18 +81,16 @@ export async function bequeath(
 ): Promise<Heir> {
   const fds = descriptorsOf(heritage);
   const place = (fd: number): number => firstPlace + fds.indexOf(fd);
-  const { listeners, control, relay } = heritage;
+  const { listeners, control, migrationChannel } = heritage;
   const left: Heritage = {
     ...heritage,
     listeners: listeners.map((listener) => ({ ...listener, fd: place(listener.fd) })),
     control: control && { ...control, fd: place(control.fd) },
-    relay: relay && {
-      ...relay,
-      fd: place(relay.fd),
-      seats: place(relay.seats),
-      entrance: place(relay.entrance),
-      ...(relay.moves !== undefined && { moves: place(relay.moves) }),
-    },
+    migrationChannel:
+      migrationChannel &&
+      (Object.fromEntries(
+        Object.entries(migrationChannel).map(([name, fd]) => [name, place(fd)]),
+      ) as unknown as MigrationChannel),
   };
   // By the names that we were started by: they may stand for another Node and another mpserve now.
   const child = spawn(process.argv0, [...process.execArgv, ...process.argv.slice(1)], {
@@ -133,9 +127,7 @@ function lastWord(child: ChildProcess, deadlineMs: number, end: AbortSignal): Pr
   });
 }
 
-function descriptorsOf({ listeners, relay, control }: Heritage): number[] {
-  const ours = [...listeners, ...(control ? [control] : [])].map(({ fd }) => fd);
-  return relay
-    ? [...ours, relay.fd, relay.seats, relay.entrance, ...(relay.moves === undefined ? [] : [relay.moves])]
-    : ours;
+function descriptorsOf({ listeners, migrationChannel, control }: Heritage): number[] {
+  const listening = [...listeners, ...(control ? [control] : [])].map(({ fd }) => fd);
+  return [...listening, ...Object.values<number>({ ...migrationChannel })];
 }

@@ -11,9 +11,14 @@ import type { Controls } from '../control/server.js';
 import type { Events } from '../events.js';
 import { Quarantine, type Suspect } from '../flight/quarantine.js';
 import type { Destination } from '../log/destination.js';
+import {
+  closeMigrationChannel,
+  hasMigration,
+  type MigrationChannel,
+  openMigrationChannel,
+} from '../migration/channel.js';
 import { whatIsUnexpected } from '../os/node-socket.js';
 import { hasProc, ownCpuSeconds, proportionalMemory } from '../os/process-tree.js';
-import { closeRelay, hasRelay, openRelay, type Relay } from '../migration/channel.js';
 import { takeSystemd } from '../os/systemd.js';
 import type { SpawnOptions } from '../process/spawn.js';
 import type { Strategy } from '../strategies/strategy.js';
@@ -149,9 +154,10 @@ export class Supervisor implements SignalTarget, Controls {
       if (control !== undefined) this.#door = await this.#doors?.openControl(control, origin(sources.control), this);
     }
     this.#urls = this.#listeners.map(({ url }) => url);
-    const relay = heritage?.relay ?? (hasRelay ? relayOrWarning(config, events) : undefined);
-    release.push(() => relay && closeRelay(relay));
-    return { listeners: this.#listeners, accessLog, quarantine: this.#quarantine, events, relay };
+    const migrationChannel =
+      heritage?.migrationChannel ?? (hasMigration ? channelOrWarning(config, events) : undefined);
+    release.push(() => migrationChannel && closeMigrationChannel(migrationChannel));
+    return { listeners: this.#listeners, accessLog, quarantine: this.#quarantine, events, migrationChannel };
   }
 
   /** Ends what serves, and gives to the heir what is its own. */
@@ -300,7 +306,7 @@ export class Supervisor implements SignalTarget, Controls {
     const [url = ''] = this.#urls;
     const bootMs = Math.round(process.uptime() * 1000); // since this process began
     events.tell({ event: 'ready', url, urls: this.#urls, model, workers, threads, pid: process.pid, bootMs });
-    if (premises.relay && loaded.config.migrate) void stayUnlessExpected(strategy, events);
+    if (premises.migrationChannel && loaded.config.migrate) void stayUnlessExpected(strategy, events);
   }
 
   /** As the heir of another server: from now on its pid file and its control socket are ours. */
@@ -312,13 +318,13 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   /** Has the server that is installed now take our place. @throws StartupError, Refused */
-  async #bequeath({ listeners, relay }: Premises, operator: Overrides): Promise<Heir> {
+  async #bequeath({ listeners, migrationChannel }: Premises, operator: Overrides): Promise<Heir> {
     if (process.pid === 1) {
       throw new Refused('it is the first process of its container, which ends with it; replace the container instead');
     }
     const { bootTimeout } = this.settings().config;
     const generation = this.#strategy?.snapshot().generation ?? 0;
-    const heritage: Heritage = { listeners, relay, control: this.#door?.listener, operator, generation };
+    const heritage: Heritage = { listeners, migrationChannel, control: this.#door?.listener, operator, generation };
     const env = { ...process.env, ...this.#systemd };
     return bequeath(heritage, env, 2 * bootTimeout + heirMs, this.#ending.signal);
   }
@@ -337,9 +343,9 @@ export class Supervisor implements SignalTarget, Controls {
 }
 
 /** Without a place for its socket a server serves, and connections end when their worker does. */
-function relayOrWarning({ migrate }: Config, events: Events): Relay | undefined {
+function channelOrWarning({ migrate }: Config, events: Events): MigrationChannel | undefined {
   try {
-    return openRelay();
+    return openMigrationChannel();
   } catch (error) {
     const warning = `connection migration is off: its socket could not be made (${(error as Error).message})`;
     if (migrate) events.tell({ event: 'warning', warning });

@@ -27,8 +27,8 @@ function accepting(limit: number, doors = 1, isShared = false) {
     backlog: 64,
     limit,
     isShared,
-    handOver: false,
-    serve: async (socket) => {
+    handsOver: false,
+    serve: async ({ socket }) => {
       seen.most = Math.max(seen.most, acceptor.active);
       socket
         .on('error', () => {})
@@ -136,9 +136,9 @@ test('the length of the queue in the kernel is the one that was asked for', asyn
     backlog: 1,
     limit: 100,
     isShared: false,
-    handOver: true,
+    handsOver: true,
     onCrowded: () => {},
-    serve: async (socket) => void socket.destroy(),
+    serve: async (connection) => connection.close(),
   });
   acceptor.start();
   // All before this event loop turns and accepts: with a queue for one, the kernel takes two.

@@ -1,26 +1,25 @@
-// Where connections change hands: who may give one away, and to whom it comes.
+// The channel over which connections migrate: who can send one, and who receives it.
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Acceptor, type AcceptorOptions } from '../../src/connection/acceptor.ts';
+import type { IncomingConnection } from '../../src/connection/incoming.ts';
+import {
+  channelBacklog,
+  closeMigrationChannel,
+  duplicateChannel,
+  type MigrationChannel,
+  openMigrationChannel,
+  sendConnection,
+} from '../../src/migration/channel.ts';
+import { takeCredit } from '../../src/migration/credits.ts';
+import { sendMessage } from '../../src/migration/message.ts';
 import { closeDescriptor, socketPair } from '../../src/os/descriptor.ts';
 import { libc } from '../../src/os/libc.ts';
 import { openListeningSocket } from '../../src/os/listening-socket.ts';
 import { descriptorOf, socketOn } from '../../src/os/node-socket.ts';
-import {
-  closeRelay,
-  doorOf,
-  isCarried,
-  openRelay,
-  post,
-  type Relay,
-  relayBacklog,
-  requestsBefore,
-  send,
-  takeSeat,
-} from '../../src/migration/channel.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { sendRights } from '../helpers/rights.ts';
 
@@ -34,15 +33,15 @@ const behind = (fd: string | number): string => {
 };
 const opened = (): string[] => readdirSync('/proc/self/fd').map(behind);
 
-let relay: Relay;
+let channel: MigrationChannel;
 let acceptor: Acceptor | undefined;
-/** What has been carried over. */
-let taken: Socket[];
-/** Where connections come from that are given away. */
+/** Connections that have migrated. */
+let received: IncomingConnection[];
+/** Accepts the connections that are sent. */
 let door: Server;
 beforeEach(async () => {
-  relay = openRelay();
-  taken = [];
+  channel = openMigrationChannel();
+  received = [];
   door = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
   await once(door, 'listening');
 });
@@ -50,28 +49,28 @@ afterEach(() => {
   vi.useRealTimers();
   acceptor?.close();
   acceptor = undefined;
-  for (const socket of taken) socket.destroy();
+  for (const connection of received) connection.close();
   door.close();
-  closeRelay(relay);
+  closeMigrationChannel(channel);
 });
 
-function open(byOffer: boolean): Acceptor {
-  acceptor = acceptorOf({ byOffer });
+function open(usesCredits: boolean): Acceptor {
+  acceptor = acceptorOf({ usesCredits });
   acceptor.start();
   return acceptor;
 }
 
-function acceptorOf(options: Pick<AcceptorOptions, 'byOffer' | 'onRefused'>): Acceptor {
+function acceptorOf(options: Pick<AcceptorOptions, 'usesCredits' | 'onRefused'>): Acceptor {
   return new Acceptor({
     fds: [],
     backlog: 16,
     limit: 100,
     isShared: false,
-    handOver: false,
-    relay: doorOf(relay),
+    handsOver: false,
+    migrationChannel: duplicateChannel(channel),
     ...options,
     onCrowded: () => {},
-    serve: async (socket) => void taken.push(socket),
+    serve: async (connection) => void received.push(connection),
   });
 }
 
@@ -88,60 +87,57 @@ function stranger(): Socket {
   const { socket, connect: connectTo } = libc();
   const [unix, streamWithoutWaiting] = [1, 1 | 0o4000];
   const fd = socket(unix, streamWithoutWaiting, 0);
-  const address = Buffer.from(`\x01\0/proc/self/fd/${relay.entrance}\0`);
+  const address = Buffer.from(`\x01\0/proc/self/fd/${channel.path}\0`);
   expect(connectTo(fd, address, address.length)).toBe(0);
   return socketOn(fd).on('error', () => {});
 }
 
-test('a connection goes over with the number of its requests, and its client notices nothing', async () => {
+test('a connection migrates with the number of its requests, and its client notices nothing', async () => {
   open(false);
   const { client, socket, fd } = await connection();
   client.write('unread');
-  expect(takeSeat(relay)).toBe(true);
-  expect(post(relay, fd, 7)).toBe('posted');
+  expect(takeCredit(channel)).toBe(true);
+  expect(sendConnection(channel, fd, 7)).toBe('sent');
   socket.destroy();
-  await eventually('it to arrive', () => taken.length === 1);
-  const [carried] = taken as [Socket];
-  expect({ isCarried: isCarried(carried), requests: requestsBefore(carried) }).toEqual({
-    isCarried: true,
-    requests: 7,
-  });
-  carried.setEncoding('utf8');
-  expect(await once(carried, 'data')).toEqual(['unread']);
-  carried.write('hello');
+  await eventually('it to arrive', () => received.length === 1);
+  const [connectionThere] = received as [IncomingConnection];
+  expect(connectionThere.facts).toEqual({ isMigrated: true, requests: 7 });
+  const there = connectionThere.socket.setEncoding('utf8');
+  expect(await once(there, 'data')).toEqual(['unread']);
+  there.write('hello');
   expect(await once(client, 'data')).toEqual(['hello']);
   client.destroy();
 });
 
-test('there are as many seats as are offered, and none when nobody is there', () => {
-  expect(takeSeat(relay)).toBe(false);
-  const counted = open(true);
-  expect(takeSeat(relay)).toBe(false);
-  counted.seats = 2;
-  expect([takeSeat(relay), takeSeat(relay), takeSeat(relay)]).toEqual([true, true, false]);
-  counted.seats = 0;
-  counted.seats = 3;
-  counted.close();
-  expect(takeSeat(relay)).toBe(false);
+test('there are as many credits as are offered, and none without a receiver', () => {
+  expect(takeCredit(channel)).toBe(false);
+  const counting = open(true);
+  expect(takeCredit(channel)).toBe(false);
+  counting.credits = 2;
+  expect([takeCredit(channel), takeCredit(channel), takeCredit(channel)]).toEqual([true, true, false]);
+  counting.credits = 0;
+  counting.credits = 3;
+  counting.close();
+  expect(takeCredit(channel)).toBe(false);
 });
 
-test('connections to the relay that send nothing hold no real one up', async () => {
+test('connections to the channel that send nothing delay no real one', async () => {
   open(false);
   const strangers = Array.from({ length: 100 }, stranger);
   const other = await connection();
-  expect(takeSeat(relay)).toBe(true);
-  expect(post(relay, other.fd, 1)).toBe('posted');
-  await eventually('a real one to arrive meanwhile', () => taken.length === 1);
+  expect(takeCredit(channel)).toBe(true);
+  expect(sendConnection(channel, other.fd, 1)).toBe('sent');
+  await eventually('a real one to arrive meanwhile', () => received.length === 1);
   for (const one of [...strangers, other.client, other.socket]) one.destroy();
 });
 
 test('the socket has no name that another process could connect to', () => {
-  const inode = /\d+/.exec(readlinkSync(`/proc/self/fd/${relay.fd}`))?.[0];
+  const inode = /\d+/.exec(readlinkSync(`/proc/self/fd/${channel.fd}`))?.[0];
   const line = readFileSync('/proc/net/unix', 'utf8')
     .split('\n')
     .find((one) => one.split(' ').includes(inode as string));
   const [, name = ''] = /(\S+)$/.exec(line as string) as RegExpExecArray;
-  expect(name).toMatch(/^\/.*\/relay$/);
+  expect(name).toMatch(/^\/.*\/migration$/);
   expect(existsSync(path.dirname(name))).toBe(false);
 });
 
@@ -161,28 +157,28 @@ describe('a message that none of ours sends', () => {
     ['bytes alone', four, []],
   ])('%s: leaves no descriptor behind, and is told of once', async (_, body, kinds) => {
     const refused: unknown[] = [];
-    acceptor = acceptorOf({ byOffer: false, onRefused: (...told) => void refused.push(told) });
+    acceptor = acceptorOf({ usesCredits: false, onRefused: (...told) => void refused.push(told) });
     acceptor.start();
     const sent = new Set<string>();
-    const letters = Array.from({ length: 5 }, stranger);
-    for (const letter of letters) {
+    const messages = Array.from({ length: 5 }, stranger);
+    for (const message of messages) {
       const fds = kinds.flatMap((kind) => kind());
-      sendRights(descriptorOf(letter) as number, body, fds);
+      sendRights(descriptorOf(message) as number, body, fds);
       for (const fd of fds) {
         sent.add(behind(fd));
         if (behind(fd).startsWith('socket')) closeDescriptor(fd);
         else closeSync(fd);
       }
     }
-    await Promise.all(letters.map((letter) => once(letter.resume(), 'end'))); // they were read, and closed
-    for (const letter of letters) letter.destroy();
+    await Promise.all(messages.map((message) => once(message.resume(), 'end'))); // they were read, and closed
+    for (const message of messages) message.destroy();
     await eventually('no descriptor to be left', () => !opened().some((one) => sent.has(one)), 5000);
     expect(refused).toEqual([[1, { pid: process.pid, uid: process.getuid?.() }]]);
-    expect(taken).toEqual([]);
+    expect(received).toEqual([]);
   });
 });
 
-test('who is about to go reads what has just come into a letter that was empty, and lets no more come', async () => {
+test('a receiver that closes reads what has just come into an empty message, and lets nothing more come', async () => {
   const leaving = open(false);
   const looked = vi.spyOn(libc(), 'poll');
   const [first, second] = [stranger(), stranger()].map((one) => descriptorOf(one) as number) as [number, number];
@@ -190,26 +186,26 @@ test('who is about to go reads what has just come into a letter that was empty, 
   await eventually('it to have looked into both', () => lookedInto().size >= 2);
   looked.mockRestore();
   const { client, socket, fd } = await connection();
-  expect(send(first, fd, 1)).toBe(true);
+  expect(sendMessage(first, fd, 1)).toBe(true);
   socket.destroy();
   leaving.close();
-  expect(taken).toHaveLength(1);
+  expect(received).toHaveLength(1);
   const other = await connection();
-  expect(send(second, other.fd, 1)).toBe(false);
+  expect(sendMessage(second, other.fd, 1)).toBe(false);
   for (const one of [client, other.client, other.socket]) one.destroy();
 });
 
-test('a seat that was taken for a letter with nothing in it is offered again', async () => {
-  const counted = open(true);
-  counted.seats = 1;
-  expect(takeSeat(relay)).toBe(true);
+test('a credit that was taken for an empty message is offered again', async () => {
+  const counting = open(true);
+  counting.credits = 1;
+  expect(takeCredit(channel)).toBe(true);
   stranger().destroy();
-  await eventually('the seat to be there again', () => takeSeat(relay));
+  await eventually('the credit to be there again', () => takeCredit(channel));
 });
 
-test('without a relay nobody takes anything any more', async () => {
+test('without a listening socket nothing can be sent any more', async () => {
   const { client, socket, fd } = await connection();
-  expect(post({ ...relay, entrance: 100_000 }, fd, 1)).toBe('gone');
+  expect(sendConnection({ ...channel, path: 100_000 }, fd, 1)).toBe('closed');
   for (const one of [client, socket]) one.destroy();
 });
 
@@ -246,67 +242,67 @@ test('a receiver that is closing has a message whose sender was told that it was
   let isInterrupted = true;
   for (let at = 0; isInterrupted; at++) {
     const leaving = open(false);
-    const letter = descriptorOf(stranger()) as number;
+    const message = descriptorOf(stranger()) as number;
     const looked = vi.spyOn(libc(), 'poll');
     await eventually('it to have looked', () => looked.mock.calls.length > 1);
     looked.mockRestore();
     const { client, socket, fd } = await connection();
     let isSent = false;
-    const before = taken.length;
+    const before = received.length;
     isInterrupted = interrupting(
       at,
       () => leaving.close(),
       () => {
-        isSent = send(letter, fd, 1);
+        isSent = sendMessage(message, fd, 1);
       },
     );
-    expect({ at, arrived: taken.length - before }).toEqual({ at, arrived: isSent ? 1 : 0 });
+    expect({ at, arrived: received.length - before }).toEqual({ at, arrived: isSent ? 1 : 0 });
     for (const one of [client, socket]) one.destroy();
   }
 });
 
 test('a sender that finds the queue full, or has no descriptor left, returns its credit', async () => {
   const { client, socket, fd } = await connection();
-  const counted = open(true);
-  counted.seats = 1;
-  expect(takeSeat(relay)).toBe(true);
+  const counting = open(true);
+  counting.credits = 1;
+  expect(takeCredit(channel)).toBe(true);
   const noDescriptor = vi.spyOn(libc(), 'socket').mockReturnValue(-1);
-  expect(post(relay, fd, 1)).toBe('full');
+  expect(sendConnection(channel, fd, 1)).toBe('full');
   noDescriptor.mockRestore();
-  expect(takeSeat(relay)).toBe(true);
+  expect(takeCredit(channel)).toBe(true);
   // The event loop does not turn meanwhile, so nothing is accepted.
-  const senders = Array.from({ length: relayBacklog + 1 }, stranger);
-  expect(post(relay, fd, 1)).toBe('full');
-  expect(takeSeat(relay)).toBe(true);
+  const senders = Array.from({ length: channelBacklog + 1 }, stranger);
+  expect(sendConnection(channel, fd, 1)).toBe('full');
+  expect(takeCredit(channel)).toBe(true);
   for (const one of [...senders, client, socket]) one.destroy();
 });
 
 test('a credit that was taken before the number was lowered counts until its connection has come', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-  const counted = open(true);
-  counted.seats = 2;
-  expect(takeSeat(relay)).toBe(true);
-  counted.seats = 0;
-  counted.seats = 2;
-  expect([takeSeat(relay), takeSeat(relay)]).toEqual([true, false]);
+  const counting = open(true);
+  counting.credits = 2;
+  expect(takeCredit(channel)).toBe(true);
+  counting.credits = 0;
+  counting.credits = 2;
+  expect([takeCredit(channel), takeCredit(channel)]).toEqual([true, false]);
   const { client, socket, fd } = await connection();
-  expect(post(relay, fd, 1)).toBe('posted');
-  while (taken.length === 0) await new Promise(setImmediate);
+  expect(sendConnection(channel, fd, 1)).toBe('sent');
+  while (received.length === 0) await new Promise(setImmediate);
   vi.runOnlyPendingTimers(); // what is forgotten when a sender has died
-  expect(takeSeat(relay)).toBe(false);
-  counted.seats = 2;
-  expect([takeSeat(relay), takeSeat(relay)]).toEqual([true, false]);
+  expect(takeCredit(channel)).toBe(false);
+  counting.credits = 2;
+  expect([takeCredit(channel), takeCredit(channel)]).toEqual([true, false]);
   for (const one of [client, socket]) one.destroy();
 });
 
 test('a credit whose sender has died is offered again', () => {
   vi.useFakeTimers();
-  const counted = open(true);
-  counted.seats = 1;
-  expect(takeSeat(relay)).toBe(true);
-  counted.seats = 0;
-  counted.seats = 1;
-  expect(takeSeat(relay)).toBe(false);
+  const counting = open(true);
+  counting.credits = 1;
+  expect(takeCredit(channel)).toBe(true);
+  counting.credits = 0;
+  counting.credits = 1;
+  expect(takeCredit(channel)).toBe(false);
   vi.runOnlyPendingTimers();
-  expect(takeSeat(relay)).toBe(true);
+  expect(takeCredit(channel)).toBe(true);
 });

@@ -8,8 +8,13 @@ import { Activity } from '../../src/activity.ts';
 import type { App } from '../../src/app/app.ts';
 import type { Limits } from '../../src/config/config.ts';
 import { Acceptor } from '../../src/connection/acceptor.ts';
+import {
+  closeMigrationChannel,
+  duplicateChannel,
+  type MigrationChannel,
+  openMigrationChannel,
+} from '../../src/migration/channel.ts';
 import { openListeningSocket, portOf } from '../../src/os/listening-socket.ts';
-import { closeRelay, doorOf, openRelay, type Relay, requestsBefore } from '../../src/migration/channel.ts';
 import { createPipeline, type Pipeline } from '../../src/pipeline/pipeline.ts';
 
 const targets = ['/', '/late', '/parts', '/late/parts'];
@@ -63,7 +68,7 @@ class House {
   readonly #pipelines: Pipeline[] = [];
   readonly #fd = openListeningSocket({ kind: 'tcp', host: '127.0.0.1', port: 0 }, 128);
   readonly port = portOf(this.#fd);
-  readonly #relay: Relay = openRelay();
+  readonly #channel: MigrationChannel = openMigrationChannel();
 
   static async open(): Promise<House> {
     const house = new House();
@@ -79,7 +84,7 @@ class House {
   async close(): Promise<void> {
     for (const acceptor of this.#acceptors) acceptor.close();
     for (const pipeline of this.#pipelines) await pipeline.drain(0);
-    closeRelay(this.#relay);
+    closeMigrationChannel(this.#channel);
   }
 
   async #serve(fds: readonly number[]): Promise<Acceptor> {
@@ -92,7 +97,7 @@ class House {
       busy: undefined,
       flights: undefined,
       countsAnswers: false,
-      relay: this.#relay,
+      migrationChannel: this.#channel,
       identity: { pid: process.pid, tid: 0 },
       tell: ({ event }) => void this.told.push(event),
       activity: new Activity(),
@@ -103,12 +108,12 @@ class House {
       backlog: 128,
       limit: 1000,
       isShared: false,
-      handOver: false,
-      relay: doorOf(this.#relay),
+      handsOver: false,
+      migrationChannel: duplicateChannel(this.#channel),
       onCrowded: () => {},
-      serve: (socket) => {
-        if (requestsBefore(socket) > 0) this.moves++;
-        return pipeline.adopt(socket);
+      serve: (connection) => {
+        if (connection.requests > 0) this.moves++;
+        return pipeline.adopt(connection);
       },
     });
     acceptor.start();
