@@ -7,9 +7,9 @@ import { Events, type ServerEvent } from '../events.js';
 import { recoveredLine } from '../log/access-line.js';
 import { type Destination, openLogFile, standardOutput } from '../log/destination.js';
 import type { LineStream } from '../log/logger.js';
-import type { SpawnOptions } from '../process/spawn.js';
 import { inherit } from '../supervisor/heritage.js';
 import { Supervisor } from '../supervisor/supervisor.js';
+import type { SpawnOptions } from '../worker/process-runtime.js';
 import type { Call } from './commands.js';
 import { announceDaemon, isDaemon, startDaemon } from './daemon.js';
 

@@ -2,8 +2,8 @@
 import type { Config } from '../config/config.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { models } from './index.js';
+import { ProcessPerConnection } from './per-connection.js';
 import { Pooled } from './pooled.js';
-import { ProcessPerConnection } from './ppc.js';
 import type { Model, Placement, Strategy, StrategyContext } from './strategy.js';
 
 type StrategyClass = new (context: StrategyContext, placementOf: (config: Config) => Placement) => Strategy;

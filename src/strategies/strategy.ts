@@ -2,9 +2,9 @@
 import type { Config } from '../config/config.js';
 import type { ModelFacts } from '../config/model.js';
 import type { Events } from '../events.js';
-import type { WorkerHandle } from '../process/handle.js';
-import type { WorkerSettings } from '../process/settings.js';
-import type { SpawnOptions } from '../process/spawn.js';
+import type { SpawnOptions } from '../worker/process-runtime.js';
+import type { WorkerSettings } from '../worker/settings.js';
+import type { WorkerHandle } from '../worker/worker.js';
 
 export interface Strategy {
   /** Settles when a request can be served. @throws StartupError; nothing is left running then. */

@@ -6,8 +6,8 @@ import { findOwner } from '../config/user.js';
 import type { Events } from '../events.js';
 import type { Quarantine } from '../flight/quarantine.js';
 import type { MigrationChannel } from '../migration/channel.js';
-import type { SpawnOptions } from '../process/spawn.js';
 import type { StrategyContext } from '../strategies/strategy.js';
+import type { SpawnOptions } from '../worker/process-runtime.js';
 import type { Listener } from './listener.js';
 
 /** What a server has for as long as it lives, and all its strategies with it. */

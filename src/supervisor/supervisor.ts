@@ -20,9 +20,9 @@ import {
 import { whatIsUnexpected } from '../os/node-socket.js';
 import { hasProc, ownCpuSeconds, proportionalMemory } from '../os/process-tree.js';
 import { takeSystemd } from '../os/systemd.js';
-import type { SpawnOptions } from '../process/spawn.js';
+import { Succession } from '../strategies/model-switch.js';
 import type { Strategy } from '../strategies/strategy.js';
-import { Succession } from '../strategies/succession.js';
+import type { SpawnOptions } from '../worker/process-runtime.js';
 import { type Premises, strategyContext } from './context.js';
 import type { ControlDoor } from './control-door.js';
 import { announceHeir, bequeath, type Heir, type Heritage } from './heritage.js';

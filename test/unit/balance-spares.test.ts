@@ -1,8 +1,8 @@
 // How many wait with the app loaded, who gets them, and what is offered to those who carry connections over.
 import { beforeEach, expect, test } from 'vitest';
-import { Spares } from '../../src/balance/spares.ts';
-import { atOnce } from '../../src/balance/turn.ts';
 import { now } from '../../src/clock.ts';
+import { Spares } from '../../src/strategies/spares.ts';
+import { atOnce } from '../../src/strategies/start-turn.ts';
 import { eventually } from '../helpers/eventually.ts';
 
 interface Spare {

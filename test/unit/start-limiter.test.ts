@@ -1,6 +1,6 @@
 // How many starts there are at the same time.
 import { expect, test } from 'vitest';
-import { StartLimiter } from '../../src/balance/start-limiter.ts';
+import { StartLimiter } from '../../src/strategies/start-limiter.ts';
 
 /** Asks for `count` turns. @returns the numbers of those that have had theirs, in order */
 function ask(limiter: StartLimiter, count: number): number[] {

@@ -4,9 +4,9 @@ import { Writable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { Events, type WorkerEvent, wording } from '../../src/events.ts';
 import { subscribeLog } from '../../src/log/logger.ts';
-import type { FromWorker } from '../../src/process/messages.ts';
-import { checkMessage, describeMessage } from '../../src/process/worker-messages.ts';
 import { Answers } from '../../src/upkeep/answers.ts';
+import { checkMessage, describeMessage } from '../../src/worker/checked-messages.ts';
+import type { FromWorker } from '../../src/worker/messages.ts';
 
 const host = { pid: 42, hasThreads: true };
 const single = { pid: 42, hasThreads: false };

@@ -2,8 +2,6 @@
 // and exits. Where it comes from: the classic UNIX server, CERN httpd. Best isolation, dearest connection.
 import { setTimeout as pause } from 'node:timers/promises';
 import { shedder } from '../balance/shedder.js';
-import { Spares, unhurriedShare } from '../balance/spares.js';
-import { StartLimiter } from '../balance/start-limiter.js';
 import { now, within } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { Acceptor } from '../connection/acceptor.js';
@@ -12,11 +10,13 @@ import { duplicateChannel } from '../migration/channel.js';
 import { migrateUnserved } from '../migration/sender.js';
 import { duplicate } from '../os/descriptor.js';
 import { wantedCpuMs } from '../os/process-tree.js';
-import { boot } from '../process/boot.js';
-import { reopenAll, type WorkerHandle } from '../process/handle.js';
-import { askAgain, type SpawnOptions, spawn } from '../process/spawn.js';
+import { askAgain, type SpawnOptions, spawn } from '../worker/process-runtime.js';
+import { reopenAll, type WorkerHandle } from '../worker/worker.js';
+import { boot } from './boot.js';
 import { refusedTo } from './refused.js';
 import { settleMs } from './settle.js';
+import { Spares, unhurriedShare } from './spares.js';
+import { StartLimiter } from './start-limiter.js';
 import type { OnProgress, Placement, Strategy, StrategyContext, StrategySnapshot, Trial } from './strategy.js';
 
 /** While a generation is on trial, about so many connections move to it this often (milliseconds). */

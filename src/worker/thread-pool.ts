@@ -14,15 +14,16 @@ import { endOf } from '../events.js';
 import { type Berth, Berths } from '../flight/berths.js';
 import { mapped } from '../flight/deck.js';
 import { nothingWatched, type Watched } from '../flight/watchlist.js';
+import { type ThreadWatch, watchOf } from '../hang/thread-watch.js';
 import { duplicateChannel } from '../migration/channel.js';
 import { migrateUnserved } from '../migration/sender.js';
 import { duplicate } from '../os/descriptor.js';
-import { newKey } from '../process/messages.js';
-import { threadSettings, type WorkerSettings } from '../process/settings.js';
 import { Recycler, type Renewable } from '../upkeep/recycler.js';
 import { lookEvery, Scaler } from '../upkeep/scaler.js';
-import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
-import type { Leave } from './farewell.js';
+import type { Leave } from './close-app.js';
+import { newKey } from './messages.js';
+import type { Executor, ExecutorSnapshot, Tell } from './service.js';
+import { threadSettings, type WorkerSettings } from './settings.js';
 import { Thread } from './thread.js';
 import {
   deathOf,
@@ -34,9 +35,8 @@ import {
   slot,
   type ThreadData,
 } from './thread-messages.js';
-import { type ThreadWatch, watchOf } from './thread-watch.js';
 
-const threadFile = fileURLToPath(new URL('../executor/thread-entry.cjs', import.meta.url));
+const threadFile = fileURLToPath(new URL('../worker/thread-main.cjs', import.meta.url));
 
 /** Between two looks for threads that are stuck (milliseconds). */
 const sweepEvery = 250;

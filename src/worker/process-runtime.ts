@@ -10,12 +10,12 @@ import type { Destination } from '../log/destination.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { createLeash, type Leash } from '../os/leash.js';
 import { scheduleAsBatch, scheduleAsOther } from '../os/scheduling.js';
-import { WorkerHandle } from './handle.js';
 import { type LineReader, readLines } from './lines.js';
 import { newKey } from './messages.js';
 import { settingsVariable, type WorkerSettings } from './settings.js';
+import { WorkerHandle } from './worker.js';
 
-const entry = fileURLToPath(new URL('../process/entry.cjs', import.meta.url));
+const entry = fileURLToPath(new URL('../worker/process-main.cjs', import.meta.url));
 
 /** After the system refused a process it is asked again so much later (milliseconds). */
 export const askAgain = 500;

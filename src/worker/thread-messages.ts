@@ -3,8 +3,8 @@ import { MessagePort, type ResourceLimits } from 'node:worker_threads';
 import type { ConnectionFacts } from '../connection/incoming.js';
 import type { Place } from '../flight/deck.js';
 import type { MigrationChannel } from '../migration/channel.js';
-import type { FromWorker, ToWorker } from '../process/messages.js';
-import type { ThreadSettings } from '../process/settings.js';
+import type { FromWorker, ToWorker } from './messages.js';
+import type { ThreadSettings } from './settings.js';
 
 export type ToThread =
   /** Load the app. `warmsUp` as in `Executor.start`. */

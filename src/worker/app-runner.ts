@@ -10,11 +10,11 @@ import { nothingWatched, type Watched } from '../flight/watchlist.js';
 import { libc } from '../os/libc.js';
 import { BusyClock } from '../pipeline/busy.js';
 import { closingShare, createPipeline, type Pipeline } from '../pipeline/pipeline.js';
-import type { ThreadSettings } from '../process/settings.js';
-import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
-import { farewell, type Leave } from './farewell.js';
-import { type LoadMeter, loadMeter } from './load-meter.js';
+import { type LoadMeter, loadMeter } from '../upkeep/load-meter.js';
+import { farewell, type Leave } from './close-app.js';
 import { untilReady } from './readiness.js';
+import type { Executor, ExecutorSnapshot, Tell } from './service.js';
+import type { ThreadSettings } from './settings.js';
 import { warmUp } from './warm-up.js';
 
 /**

@@ -2,7 +2,7 @@
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { WorkerEvent } from '../events.js';
 import type { Watched } from '../flight/watchlist.js';
-import type { Leave } from './farewell.js';
+import type { Leave } from './close-app.js';
 
 export interface Executor {
   /**

@@ -1,8 +1,9 @@
 // Watches the event loop of a worker process from the supervisor. One that is blocked is asked in which code, which it
 // may be unable to say, and ended in any case.
-import { type HeartbeatFile, monotonicMs, msSince } from '../hang/heartbeat.js';
-import { watchLoop } from '../hang/observer.js';
+
 import { isStopped } from '../os/process-tree.js';
+import { type HeartbeatFile, monotonicMs, msSince } from './heartbeat.js';
+import { watchLoop } from './observer.js';
 
 /** A worker that has not reported by then is blocked in native code, or handles SIGUSR1 itself (milliseconds). */
 const reportMs = 1000;

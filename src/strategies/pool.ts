@@ -4,9 +4,9 @@
 import { BackOff } from '../back-off.js';
 import type { Events } from '../events.js';
 import type { Renewable } from '../upkeep/recycler.js';
+import { askAgain } from '../worker/process-runtime.js';
+import { DiedYoung, type ExitReason, type WorkerHandle } from '../worker/worker.js';
 import { boot, endedLoading } from './boot.js';
-import { DiedYoung, type ExitReason, type WorkerHandle } from './handle.js';
-import { askAgain } from './spawn.js';
 
 /** While a worker is on trial connections are shared anew this often (milliseconds). */
 const shareEvery = 250;

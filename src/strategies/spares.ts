@@ -3,7 +3,7 @@
 // spare is ready, so that their clients do not wait for a start.
 import { BackOff } from '../back-off.js';
 import { now } from '../clock.js';
-import { atOnce, Turn } from './turn.js';
+import { atOnce, Turn } from './start-turn.js';
 
 /** It is urgent after this part of the time in which connections are to be carried over. */
 export const unhurriedShare = 0.25;

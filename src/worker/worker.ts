@@ -9,14 +9,14 @@ import type { FlightBox } from '../flight/box.js';
 import type { Quarantine } from '../flight/quarantine.js';
 import type { Watched } from '../flight/watchlist.js';
 import { HeartbeatFile } from '../hang/heartbeat.js';
+import { HangWatch } from '../hang/process-watch.js';
 import { guardChannel } from '../os/ipc-guard.js';
 import type { Leash } from '../os/leash.js';
 import { residentMemory } from '../os/process-tree.js';
 import { HeardLoad } from '../upkeep/heard-load.js';
-import { HangWatch } from './hang-watch.js';
+import { checkMessage, describeMessage, type Sender } from './checked-messages.js';
 import { InvalidMessages } from './invalid-messages.js';
 import { commandOf, type FromWorker, type ToWorker, unkeyed } from './messages.js';
-import { checkMessage, describeMessage, type Sender } from './worker-messages.js';
 
 export type Stage = 'starting' | 'ready' | 'draining' | 'gone';
 

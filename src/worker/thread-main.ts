@@ -10,12 +10,12 @@ import { errorRecord } from '../events.js';
 import { openDeck } from '../flight/deck.js';
 import { nothingWatched } from '../flight/watchlist.js';
 import { Heartbeat } from '../hang/heartbeat.js';
+import { confessing } from '../hang/stack-capture.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { lookEvery } from '../upkeep/scaler.js';
-import type { Tell } from './executor.js';
-import type { Leave } from './farewell.js';
-import { Inline } from './inline.js';
-import { confessing } from './stuck.js';
+import { Inline } from './app-runner.js';
+import type { Leave } from './close-app.js';
+import type { Tell } from './service.js';
 import {
   type FromThread,
   type Handed,

@@ -1,6 +1,6 @@
 // How loaded this event loop is, by the measure that the pool is sized by.
 import type { BusyClock } from '../pipeline/busy.js';
-import { longestLag, type Measure } from '../upkeep/scaler.js';
+import { longestLag, type Measure } from './scaler.js';
 
 // Loaded when it is needed: a child that serves one connection would pay for it on every connection.
 const hooks = () => process.getBuiltinModule('node:perf_hooks');

@@ -4,7 +4,7 @@ import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { MovingDeadline, migratingMs, now } from '../clock.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { HeardLoad } from '../upkeep/heard-load.js';
-import type { Tell } from './executor.js';
+import type { Tell } from './service.js';
 import { endedLoading, type FromThread, type Hello, sharedCounters, slot, type ToThread } from './thread-messages.js';
 
 export class Thread {

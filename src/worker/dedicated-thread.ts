@@ -5,10 +5,11 @@ import { ExitCode, StartupError } from '../errors.js';
 import { endOf } from '../events.js';
 import type { Berth } from '../flight/berths.js';
 import type { Watched } from '../flight/watchlist.js';
+import type { ThreadWatch } from '../hang/thread-watch.js';
 import { closeDescriptor } from '../os/descriptor.js';
-import { newKey } from '../process/messages.js';
-import { threadSettings, type WorkerSettings } from '../process/settings.js';
-import type { Tell } from './executor.js';
+import { newKey } from './messages.js';
+import type { Tell } from './service.js';
+import { threadSettings, type WorkerSettings } from './settings.js';
 import { Thread } from './thread.js';
 import {
   deathOf,
@@ -21,9 +22,8 @@ import {
   slot,
   type ThreadData,
 } from './thread-messages.js';
-import type { ThreadWatch } from './thread-watch.js';
 
-const threadFile = fileURLToPath(new URL('../executor/thread-entry.cjs', import.meta.url));
+const threadFile = fileURLToPath(new URL('../worker/thread-main.cjs', import.meta.url));
 
 /** How it is told to end. */
 export interface Farewell {

@@ -1,12 +1,12 @@
 // Watches the event loops of threads from the process that they are in: one that stands still is made to tell in what,
 // and is ended alone.
 import { type InspectorNotification, Session } from 'node:inspector';
-import { isDebugged } from '../hang/heartbeat.js';
-import { watchLoop } from '../hang/observer.js';
-import type { WorkerSettings } from '../process/settings.js';
-import type { Tell } from './executor.js';
-import { interrogate, type Target, type TargetEvent } from './stuck.js';
-import { slot } from './thread-messages.js';
+import type { Tell } from '../worker/service.js';
+import type { WorkerSettings } from '../worker/settings.js';
+import { slot } from '../worker/thread-messages.js';
+import { isDebugged } from './heartbeat.js';
+import { watchLoop } from './observer.js';
+import { interrogate, type Target, type TargetEvent } from './stack-capture.js';
 
 /** A session with each thread is there at once, or never will be (milliseconds). */
 const attachMs = 1000;

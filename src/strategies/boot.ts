@@ -1,6 +1,6 @@
 // A worker's start, at the end of which it can serve, or it is known why it cannot.
 import { ExitCode, StartupError } from '../errors.js';
-import { DiedYoung, type WorkerHandle } from './handle.js';
+import { DiedYoung, type WorkerHandle } from '../worker/worker.js';
 
 /** One that the system ends with a signal is started again, so often in all. */
 const tries = 3;

@@ -1,18 +1,18 @@
 // Runs each connection on a thread of its own, which is started for it and ends with it.
 import { shedder } from '../balance/shedder.js';
-import { Spares, unhurriedShare } from '../balance/spares.js';
 import { MovingDeadline, migratingMs, now } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { Berths } from '../flight/berths.js';
 import { unmapped } from '../flight/deck.js';
 import { nothingWatched, type Watched } from '../flight/watchlist.js';
-import type { WorkerSettings } from '../process/settings.js';
-import type { Executor, ExecutorSnapshot, Tell } from './executor.js';
-import type { Leave } from './farewell.js';
-import { type End, type Farewell, LoneThread } from './lone-thread.js';
+import { type ThreadWatch, watchOf } from '../hang/thread-watch.js';
+import { Spares, unhurriedShare } from '../strategies/spares.js';
+import type { Leave } from './close-app.js';
+import { type End, type Farewell, LoneThread } from './dedicated-thread.js';
+import type { Executor, ExecutorSnapshot, Tell } from './service.js';
+import type { WorkerSettings } from './settings.js';
 import { lastWord, type Thread } from './thread.js';
 import type { Handed } from './thread-messages.js';
-import { type ThreadWatch, watchOf } from './thread-watch.js';
 
 export class ThreadPerConnection implements Executor {
   readonly #settings: WorkerSettings;

@@ -8,16 +8,16 @@ import { Acceptor } from '../connection/acceptor.js';
 import { type ConnectionFacts, IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { errorRecord } from '../events.js';
-import type { Executor, Tell } from '../executor/executor.js';
-import { deaf, type Leave } from '../executor/farewell.js';
-import { Inline } from '../executor/inline.js';
 import { mapDeck, openDeck, unmapped } from '../flight/deck.js';
 import { nothingWatched } from '../flight/watchlist.js';
 import { reportWhenBlocked } from '../hang/hang-report.js';
 import { Heartbeat, HeartbeatFile } from '../hang/heartbeat.js';
 import { reopen } from '../os/descriptor.js';
 import { lookEvery } from '../upkeep/scaler.js';
+import { Inline } from './app-runner.js';
+import { deaf, type Leave } from './close-app.js';
 import { type FromWorker, keyed, messageIn, type ToWorker } from './messages.js';
+import type { Executor, Tell } from './service.js';
 import { settingsVariable, type WorkerSettings } from './settings.js';
 
 /** Served requests are reported this often while there are any (milliseconds). */
@@ -44,9 +44,9 @@ const tell: Tell = (event) => say({ type: 'event', event: { ...identity, ...even
 
 const executors: { readonly [E in WorkerSettings['executor']]: () => Promise<Executor> } = {
   inline: async () => inline,
-  'thread-pool': async () => new (await import('../executor/thread-pool.js')).ThreadPool(settings, tell),
+  'thread-pool': async () => new (await import('./thread-pool.js')).ThreadPool(settings, tell),
   'thread-per-connection': async () =>
-    new (await import('../executor/thread-per-connection.js')).ThreadPerConnection(settings, tell),
+    new (await import('./thread-per-connection.js')).ThreadPerConnection(settings, tell),
 };
 
 /** Of this event loop; what threads do, their executor keeps record of. */
