@@ -16,32 +16,6 @@ export function until(deadline: number): number {
 /** One that has said that its connections still migrate says so again long before so many milliseconds. */
 export const migratingMs = 10_000;
 
-/** A deadline that moves on for as long as somebody says that it should. */
-export class MovingDeadline {
-  #by: number;
-
-  /** @param ms from now on */
-  constructor(ms: number) {
-    this.#by = now() + ms;
-  }
-
-  /** It is not before `ms` milliseconds from now. */
-  prolong(ms: number): void {
-    this.#by = Math.max(this.#by, now() + ms);
-  }
-
-  /** Settles when `promise` does, or at the deadline. Never rejects. */
-  async within(promise: Promise<unknown>): Promise<void> {
-    let isSettled = false;
-    const settled = promise
-      .catch(() => {})
-      .then(() => {
-        isSettled = true;
-      });
-    while (!isSettled && now() < this.#by) await within(until(this.#by), settled);
-  }
-}
-
 /** Settles when `promise` does, or after `ms` milliseconds. Never rejects. */
 export async function within(ms: number, promise: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 
 const src = path.join(import.meta.dirname, '../src');
 
-/** At the bottom: whoever likes may import them, and they import nothing but each other. */
+/** At the bottom: any file may import them, and they import nothing but each other. */
 const leaves = [
   'activity',
   'back-off',
@@ -21,9 +21,18 @@ const leaves = [
   'log',
   'migration',
   'os',
-  'process/messages',
-  'process/settings',
   'upkeep',
+];
+
+/** A worker as its host sees it. */
+const outside = [
+  'worker/checked-messages',
+  'worker/invalid-messages',
+  'worker/lines',
+  'worker/messages',
+  'worker/runtime',
+  'worker/settings',
+  'worker/worker',
 ];
 
 /** A place (a file without `.ts`, or a folder), and what it may import besides itself. The first row that fits. */
@@ -34,8 +43,8 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'cli',
     'supervisor/heritage',
     'supervisor/supervisor',
-    'strategies/index',
-    'process/spawn',
+    'strategies/models',
+    'worker/process-runtime',
     'control',
     'bench',
     'prove',
@@ -43,24 +52,30 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ],
   // Starts servers as a user would, and knows nothing of their insides.
   ['bench', ...leaves],
-  // Does so, too, and tells them what operators tell them.
+  // Does so, too, and sends them the commands of operators.
   ['prove', 'control', ...leaves],
-  ['supervisor', 'strategies', 'process/spawn', 'control', ...leaves],
-  // What an operator and a server say to each other.
+  ['supervisor', 'strategies', 'worker/process-runtime', 'control', ...outside, ...leaves],
+  // The messages between an operator and a server.
   ['control', ...leaves],
-  ['strategies', 'process/boot', 'process/handle', 'process/pool', 'process/spawn', ...leaves],
-  ['process/handle', 'process/hang-watch', 'process/invalid-messages', 'process/worker-messages', ...leaves],
-  ['process/worker-messages', 'process/fields', 'process/messages', 'errors', 'events'],
-  ['process/invalid-messages', 'clock'],
-  ['process/fields'],
-  ['process/hang-watch', 'hang', 'os/process-tree'],
-  ['process/lines'],
-  ['process/pool', 'process/boot', 'process/handle', 'process/spawn', ...leaves],
-  ['process/boot', 'process/handle', 'errors'],
-  ['process/spawn', 'process/handle', 'process/lines', ...leaves],
-  // The worker's side.
-  ['process/entry', 'executor', ...leaves],
-  ['executor', 'pipeline/pipeline', 'pipeline/busy', 'app/load', 'app/app', 'app/pending', ...leaves],
+  // Both classes serve in the supervisor and in a process of threads.
+  ['strategies', ...outside, ...leaves],
+  // A worker as its host sees it.
+  ['worker/fields'],
+  ['worker/invalid-messages', 'clock'],
+  ['worker/lines'],
+  ['worker/messages', 'connection/incoming', 'errors', 'events', 'flight/watchlist', 'migration'],
+  ['worker/checked-messages', 'worker/fields', 'worker/messages', 'errors', 'events'],
+  ['worker/runtime', 'worker/messages', 'connection/incoming', 'events'],
+  ['worker/settings', ...leaves],
+  ['worker/worker', ...outside, ...leaves],
+  ['worker/process-runtime', ...outside, ...leaves],
+  ['worker/thread-runtime', 'worker/service', 'worker/thread-counters', 'worker/thread-hello', ...outside, ...leaves],
+  ['worker/thread-counters'],
+  ['worker/thread-hello'],
+  // The inside of a worker.
+  ['worker/thread-host', 'strategies', 'worker/thread-runtime', 'worker/service', ...outside, ...leaves],
+  ['worker/process-main', 'worker', ...leaves],
+  ['worker', 'pipeline/pipeline', 'pipeline/busy', 'app/load', 'app/app', 'app/pending', ...leaves],
   [
     'pipeline',
     'activity',
@@ -68,11 +83,11 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'balance/slowest',
     'clock',
     'config',
+    'connection/incoming',
     'errors',
     'events',
     'flight',
     'log',
-    'connection/incoming',
     'migration',
     'os/node-socket',
     'upkeep/answers',
@@ -83,32 +98,21 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['activity'],
   ['clock'],
   ['back-off'],
-  ['balance', 'back-off', 'clock'],
+  ['balance', 'clock'],
   ['config', 'errors', 'upkeep/scaler'],
-  // When members of a pool are replaced, and how many there should be.
+  // When members of a pool are replaced, how many there should be, and how loaded they are.
+  ['upkeep/load-meter', 'upkeep', 'pipeline/busy'],
   ['upkeep', 'clock'],
   ['events', 'config/config', 'upkeep/answers'],
-  // Requests on record, where it survives who serves them.
+  // Requests on record, in memory that survives the process that serves them.
   ['flight', 'clock', 'config/config', 'events', 'hang/heartbeat', 'os'],
   // Whether event loops are blocked, and in what.
-  ['hang', 'activity', 'clock'],
+  ['hang', 'activity', 'clock', 'events', 'os/process-tree'],
   ['log', 'clock', 'config/config', 'errors', 'events', 'os/descriptor'],
   ['os', 'config/address', 'clock'],
   // Connections until they are served, and how they migrate.
   ['connection', 'clock', 'migration/channel', 'migration/receiver', 'os'],
   ['migration', 'clock', 'connection/incoming', 'connection/listening-socket', 'os'],
-  ['process/messages', 'connection/incoming', 'errors', 'events', 'flight/watchlist'],
-  [
-    'process/settings',
-    'config/config',
-    'config/model',
-    'flight/berths',
-    'flight/watchlist',
-    'hang/heartbeat',
-    'log/destination',
-    'migration/channel',
-    'upkeep',
-  ],
 ];
 
 /** Where each package is used, and the modules of Node that tell processes and threads. */
@@ -118,7 +122,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   leven: ['config/nearest', 'app/exported'],
   pino: ['log/logger'],
   'pino-pretty': ['log/pretty'],
-  piscina: ['executor/thread-pool'],
+  piscina: ['worker/thread-runtime'],
   send: ['app/directory'],
   srvx: ['app/fetch'],
   uplot: ['bench/page'],
@@ -127,8 +131,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   'node:cluster': [],
   // A file that did not load is linked once more in a child, to find the line of its error; what node takes, it says.
   'node:child_process': [
-    'process/spawn',
-    'process/handle',
+    'worker/process-runtime',
     'supervisor/heritage',
     'app/load-failure',
     'config/fault',
@@ -140,7 +143,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
     'prove/crowd',
     'cli/daemon',
   ],
-  'node:worker_threads': ['executor'],
+  'node:worker_threads': ['worker/thread-runtime', 'worker/thread-main', 'worker/thread-hello'],
 };
 
 interface Import {
@@ -238,31 +241,36 @@ describe('the parts of the server', () => {
 test('the supervisor loads nothing of what runs an app', () => {
   const loaded = [...reach('cli/main')];
   expect(
-    loaded.filter((file) => ['app', 'pipeline', 'executor', 'process/entry'].some((place) => isIn(place, file))),
+    loaded.filter((file) =>
+      ['app', 'pipeline', 'worker/main', 'worker/process-main'].some((place) => isIn(place, file)),
+    ),
   ).toEqual([]);
 });
 
 test('mpserve ctl loads nothing of the server, no package, and no HTTP', () => {
   const loaded = loadedBy('cli/main', 'cli/ctl');
-  expect(loaded).toEqual(expect.arrayContaining(['control/client', 'config/load', 'strategies/prefork']));
-  const server = ['supervisor', 'strategies/create', 'strategies/pooled', 'strategies/ppc', 'process', 'log/logger'];
+  expect(loaded).toEqual(expect.arrayContaining(['control/client', 'config/load', 'strategies/models']));
+  const server = ['supervisor', 'strategies/create', 'strategies/pool', 'worker', 'log/logger'];
   expect(loaded.filter((file) => server.some((place) => isIn(place, file)))).toEqual([]);
   const packages = loaded.filter((name) => !files.includes(name) && !name.startsWith('node:'));
   expect(packages).toEqual([]);
   expect(loaded.filter((name) => /^node:(http|child_process|worker_threads|crypto)$/.test(name))).toEqual([]);
 });
 
-test.each(['process/entry', 'executor/thread-entry'])('%s loads nothing of the supervisor', (root) => {
+test.each(['worker/process-main', 'worker/thread-main'])('%s loads nothing of the supervisor', (root) => {
   const loaded = [...reach(root)];
-  expect(
-    loaded.filter((file) => ['cli', 'supervisor', 'strategies', 'process/handle'].some((place) => isIn(place, file))),
-  ).toEqual([]);
+  expect(loaded.filter((file) => ['cli', 'supervisor'].some((place) => isIn(place, file)))).toEqual([]);
 });
 
-test('nobody but the strategies asks which model it is', () => {
+test('a worker that hosts no threads loads no strategy', () => {
+  const loaded = loadedBy('worker/process-main', 'worker/thread-main');
+  expect(loaded.filter((file) => ['strategies', 'worker/worker'].some((place) => isIn(place, file)))).toEqual([]);
+});
+
+test('only the table of models knows their names', () => {
   const names = /'(ppc|prefork|tpc|prethread|hybrid)'/g;
   const asking = files
-    .filter((file) => !isIn('strategies', file))
+    .filter((file) => !isIn('strategies/models', file))
     .flatMap((file) => {
       const found = readFileSync(path.join(src, `${file}.ts`), 'utf8').match(names) ?? [];
       return found.map((name) => `${file} names ${name}`);

@@ -7,7 +7,7 @@ import { loadConfig, type Overrides } from '../config/load.js';
 import { listOptions, optionTable } from '../config/options.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { allowance } from '../os/cgroup.js';
-import { models } from '../strategies/index.js';
+import { models } from '../strategies/models.js';
 import { type Command, commands } from './commands.js';
 import { complain } from './complain.js';
 

@@ -9,7 +9,7 @@ import { type Destination, openLogFile, standardOutput } from '../log/destinatio
 import type { LineStream } from '../log/logger.js';
 import { inherit } from '../supervisor/heritage.js';
 import { Supervisor } from '../supervisor/supervisor.js';
-import type { SpawnOptions } from '../worker/process-runtime.js';
+import type { ProcessOptions } from '../worker/process-runtime.js';
 import type { Call } from './commands.js';
 import { announceDaemon, isDaemon, startDaemon } from './daemon.js';
 
@@ -36,7 +36,7 @@ export async function serve(load: Call['load']): Promise<number> {
   // Workers write JSON by themselves; what is to be made pretty comes by here, line by line.
   const prettyAccess = accessLog === '-' && isPretty(output);
   let accessStream: LineStream | undefined;
-  let access: SpawnOptions['accessLog'];
+  let access: ProcessOptions['accessLog'];
   if (prettyAccess) access = (line) => void accessStream?.write(`${line}\n`);
   else if (accessLog === '-') access = output;
   else if (accessLog !== undefined) access = openLogFile(accessLog, origin(sources.accessLog));
@@ -62,7 +62,10 @@ type Answered = Extract<ServerEvent, { event: 'request' }>;
  * For what a worker did not come to write any more: into the file that they write to, or to where our own lines go.
  * Whatever else it is may hold us up, and gets none.
  */
-function recoverLines(access: NonNullable<SpawnOptions['accessLog']>, stream: LineStream): (request: Answered) => void {
+function recoverLines(
+  access: NonNullable<ProcessOptions['accessLog']>,
+  stream: LineStream,
+): (request: Answered) => void {
   const isOurs = typeof access === 'function' || access.path === undefined;
   if (!isOurs && !fstatSync(access.fd).isFile()) return () => {};
   const write = isOurs ? (line: string) => stream.write(line) : (line: string) => writeSync(access.fd, line);

@@ -1,8 +1,7 @@
-// What an event loop that stands still can still do: be asked. An inspector session from another thread pauses the
-// JavaScript that it is stuck in and reads its stack, and calls, in that pause, a function that was left behind for the
-// purpose, which tells of the requests that it was serving. (decision 10)
+// Captures the stack of a blocked event loop. An inspector session from another thread pauses its JavaScript and reads the
+// stack, and calls, in that pause, a hook of the event loop that reports the stack with its requests in flight. (decision 10)
 
-/** A session of the inspector with an event loop that stands still (Chrome DevTools Protocol). */
+/** A session of the inspector with a blocked event loop (Chrome DevTools Protocol). */
 export interface Target {
   post(method: string, params?: object): Promise<unknown>;
   /** Told of each event of the session. */
@@ -22,20 +21,20 @@ interface Frame {
 }
 
 /** Called in the pause. */
-type Confession = (stack: readonly string[], stillMs: number) => void;
+type HangReport = (stack: readonly string[], stillMs: number) => void;
 
-const name = 'mpserve.stuck';
-const longestStack = 12;
+const name = 'mpserve.hangReport';
+const maxFrames = 12;
 /** Code that has not paused by then is not JavaScript's (milliseconds). */
-const patience = 1000;
+const pauseMs = 1000;
 
-/** Leaves `confess` where `interrogate` finds it. */
-export function confessing(confess: Confession): void {
-  Object.defineProperty(globalThis, Symbol.for(name), { value: confess, configurable: true });
+/** Installs the hook that `captureStack` calls. */
+export function onHangReport(report: HangReport): void {
+  Object.defineProperty(globalThis, Symbol.for(name), { value: report, configurable: true });
 }
 
-/** @returns whether it could be paused and has told; if not, it is stuck in native code */
-export async function interrogate(target: Target, stillMs: number): Promise<boolean> {
+/** @returns whether it could be paused and has reported; if not, it is blocked in native code */
+export async function captureStack(target: Target, stillMs: number): Promise<boolean> {
   // A frame has the number of its script; the name may be missing.
   const urls = new Map<string, string>();
   const paused = new Promise<readonly Frame[]>((pause) => {
@@ -50,11 +49,11 @@ export async function interrogate(target: Target, stillMs: number): Promise<bool
   target.post('Debugger.pause').catch(() => {});
   const frames = await inTime(paused);
   if (!frames) return false;
-  const stack = JSON.stringify(frames.slice(0, longestStack).map((frame) => written(frame, urls)));
+  const stack = JSON.stringify(frames.slice(0, maxFrames).map((frame) => written(frame, urls)));
   const expression = `globalThis[Symbol.for('${name}')]?.(${stack}, ${Math.round(stillMs)})`;
   // A promise that is not kept when the loop goes on by itself.
   const told = await inTime(target.post('Runtime.evaluate', { expression }));
-  // A thread that stands in a pause cannot be ended.
+  // A paused thread cannot be ended.
   await inTime(target.post('Debugger.resume'));
   return told !== undefined;
 }
@@ -69,7 +68,7 @@ function written({ functionName, location }: Frame, urls: ReadonlyMap<string, st
 async function inTime<T>(promise: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, patience, undefined);
+    timer = setTimeout(resolve, pauseMs, undefined);
   });
   const first = await Promise.race([promise, late]).catch(() => undefined);
   clearTimeout(timer);

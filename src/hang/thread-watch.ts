@@ -1,14 +1,12 @@
-// Watches the event loops of threads from the process that they are in: one that stands still is made to tell in what,
-// and is ended alone.
+// Watches the event loops of threads from the process that they are in: a blocked one is made to report its stack, and is
+// ended alone.
 import { type InspectorNotification, Session } from 'node:inspector';
-import type { Tell } from '../worker/service.js';
-import type { WorkerSettings } from '../worker/settings.js';
-import { slot } from '../worker/thread-messages.js';
+import type { WorkerEvent } from '../events.js';
 import { isDebugged } from './heartbeat.js';
 import { watchLoop } from './observer.js';
-import { interrogate, type Target, type TargetEvent } from './stack-capture.js';
+import { captureStack, type Target, type TargetEvent } from './stack-capture.js';
 
-/** A session with each thread is there at once, or never will be (milliseconds). */
+/** A session with a thread is there at once, or never will be (milliseconds). */
 const attachMs = 1000;
 
 export class ThreadWatch {
@@ -18,26 +16,25 @@ export class ThreadWatch {
   readonly #watched = new Map<number, () => void>();
 
   /**
-   * @param hangMs a thread that has not turned for so long is blocked; 0 watches none
-   * @param onNative told of one that could not report
+   * @param hangMs an event loop that has not turned for so long is blocked; 0 watches none
+   * @param onNative called for a thread that could not report, as it is blocked in native code
    */
   constructor(hangMs: number, onNative: (threadId: number, ms: number) => void) {
     this.#hangMs = hangMs;
     this.#onNative = onNative;
   }
 
-  /** @param end ends the thread */
-  watch(threadId: number, counters: Int32Array, end: () => void): void {
+  /** @param dueBy when its next heartbeat is due. @param end ends the thread */
+  watch(threadId: number, dueBy: () => number, end: () => void): void {
     if (this.#hangMs === 0) return;
     const onBlocked = (ms: number): void => {
-      void questioned(threadId, ms)
+      void reportStack(threadId, ms)
         .catch(() => false)
-        .then((hasTold) => {
-          if (!hasTold) this.#onNative(threadId, ms);
+        .then((hasReported) => {
+          if (!hasReported) this.#onNative(threadId, ms);
           end();
         });
     };
-    const dueBy = () => Atomics.load(counters, slot.dueBy);
     this.#watched.set(threadId, watchLoop({ hangMs: this.#hangMs, dueBy, onBlocked }));
   }
 
@@ -47,19 +44,20 @@ export class ThreadWatch {
   }
 }
 
-export function watchOf({ hangTimeout }: Pick<WorkerSettings, 'hangTimeout'>, tell: Tell): ThreadWatch {
-  return new ThreadWatch(isDebugged(process.execArgv) ? 0 : hangTimeout, (tid, stillMs) =>
+/** A watch that tells of each blocked thread, unless this process is being debugged. */
+export function watchThreads(hangMs: number, tell: (event: WorkerEvent) => void): ThreadWatch {
+  return new ThreadWatch(isDebugged(process.execArgv) ? 0 : hangMs, (tid, stillMs) =>
     tell({ event: 'hung', tid, stillMs, stack: [], requests: [] }),
   );
 }
 
 /** Through the inspector of this process, which has a session with each of its threads (domain NodeWorker). */
-async function questioned(threadId: number, stillMs: number): Promise<boolean> {
+async function reportStack(threadId: number, stillMs: number): Promise<boolean> {
   const session = new Session();
   session.connect();
   try {
     const target = await attach(session, threadId);
-    return await interrogate(target, stillMs);
+    return await captureStack(target, stillMs);
   } finally {
     session.disconnect();
   }

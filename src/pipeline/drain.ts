@@ -108,8 +108,8 @@ export class Drain {
     else if (!response.headersSent) response.shouldKeepAlive = false;
   }
 
-  /** Nobody takes connections any more. */
-  stay(): void {
+  /** No connection migrates any more. */
+  stopMigration(): void {
     if (!this.#sender) return;
     this.#sender.stop();
     this.#sender = undefined;
@@ -128,7 +128,7 @@ export class Drain {
   }
 
   #look(time: number): void {
-    if (this.#sender?.hasStopped || (time > this.#keepCreditFrom && !this.#isMoving(time))) this.stay();
+    if (this.#sender?.hasStopped || (time > this.#keepCreditFrom && !this.#isMoving(time))) this.stopMigration();
     if (time >= this.#endBy && this.#sender) this.#cutOverdue(time);
     if (time > this.#keepCreditFrom) this.#sender?.keepCredit();
     if (this.#sender) this.#sender.look();

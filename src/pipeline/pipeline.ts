@@ -55,8 +55,8 @@ export interface PipelineOptions {
   readonly activity: Activity;
 }
 
-/** Those that have not come to rest by then stay (milliseconds). */
-const shareMs = 1000;
+/** Connections that have not come to rest by then stay (milliseconds). */
+const rebalanceMs = 1000;
 
 /** So many requests are named at once: whoever hears of them may have to take them in one piece. */
 const mostNamed = 64;
@@ -86,9 +86,9 @@ export class Pipeline {
   readonly #limits: Limits;
   #migrationChannel: MigrationChannel | undefined;
   #drain: Drain | undefined;
-  /** Gives a part of the connections away. */
-  #share: MigrationSender<Connection> | undefined;
-  #served = 0;
+  /** Sends a part of the connections. */
+  #rebalancing: MigrationSender<Connection> | undefined;
+  #answered = 0;
 
   constructor(options: PipelineOptions, accessLog: AccessLog | undefined) {
     const { app, limitsGiven, maxConnections, tell } = options;
@@ -105,6 +105,7 @@ export class Pipeline {
       ...(flights ? [flights.stage] : []),
     ];
     this.#onClose = closeListener([
+      () => this.#answered++,
       ...(flights ? [flights.onClose] : []),
       ...(accessLog ? [accessLog.onClose] : []),
       ...(options.countsAnswers ? [countAnswers(tell)] : []),
@@ -126,9 +127,9 @@ export class Pipeline {
     if (app.server) this.#honour(app.server);
   }
 
-  /** Requests that have begun so far. */
-  get served(): number {
-    return this.#served;
+  /** Requests answered so far. */
+  get answered(): number {
+    return this.#answered;
   }
 
   /** Serves a connection that somebody else accepted. Settles when it has ended; never rejects. */
@@ -196,24 +197,24 @@ export class Pipeline {
     this.#accessLog?.flush();
   }
 
-  /** Gives that part of the connections, from 0 to 1, to others, as they come to rest; which, is left to chance. */
-  share(part: number): void {
+  /** Has a random part of the connections, from 0 to 1, migrate as they come to rest. */
+  rebalance(part: number): void {
     if (!this.#migrationChannel || this.#drain) return;
     const chosen = new Set([...this.#connections].filter(() => Math.random() < part));
-    this.#share?.stop();
-    const share = new MigrationSender(this.#migrationChannel, this.#server, this.#connections, (one) =>
+    this.#rebalancing?.stop();
+    const sender = new MigrationSender(this.#migrationChannel, this.#server, this.#connections, (one) =>
       chosen.has(one),
     );
-    this.#share = share;
-    setTimeout(() => share.stop(), shareMs).unref();
-    share.look();
+    this.#rebalancing = sender;
+    setTimeout(() => sender.stop(), rebalanceMs).unref();
+    sender.look();
   }
 
-  /** From now on connections are not given to others, not even in a drain that does. */
-  stay(): void {
+  /** From now on no connection migrates, not even in a drain. */
+  stopMigration(): void {
     this.#migrationChannel = undefined;
-    this.#share?.stop();
-    this.#drain?.stay();
+    this.#rebalancing?.stop();
+    this.#drain?.stopMigration();
   }
 
   /** It was carried over between two requests. */
@@ -230,7 +231,6 @@ export class Pipeline {
     const handle = compose(this.#stages, app);
     const { maxRequestsPerConnection: most } = this.#limits;
     return (req, res) => {
-      this.#served++;
       const reqId = this.#nameRequest(req);
       res.reqId = reqId;
       res.begunAt = now();
@@ -241,7 +241,7 @@ export class Pipeline {
       // Node counts those that it has seen; of a connection that was carried over it has not seen all.
       if (most > 0 && connection && connection.requests >= most) res.shouldKeepAlive = false;
       this.#drain?.expectEnd(res);
-      this.#share?.expectEnd(res, connection);
+      this.#rebalancing?.expectEnd(res, connection);
       handle(req, res, reqId);
     };
   }
@@ -270,7 +270,7 @@ export class Pipeline {
     };
     const exchange = (name: string) => this.#requests((req, res) => call(name, req, res));
     const handOff = (name: string) => (req: IncomingMessage, socket: Duplex, head: Buffer) => {
-      this.#served++;
+      this.#answered++; // by the app, in another protocol
       const reqId = this.#nameRequest(req);
       Connection.of(req.socket)?.upgrade(req, reqId, now());
       this.#accessLog?.upgraded(req, socket, reqId);

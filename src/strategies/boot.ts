@@ -1,36 +1,29 @@
-// A worker's start, at the end of which it can serve, or it is known why it cannot.
+// Starts a worker and waits until it can serve, or it is known why it cannot.
 import { ExitCode, StartupError } from '../errors.js';
-import { DiedYoung, type WorkerHandle } from '../worker/worker.js';
+import { DiedYoung, type Worker } from '../worker/worker.js';
 
-/** One that the system ends with a signal is started again, so often in all. */
-const tries = 3;
+/** A worker that the system ends with a signal is started again, up to so many times in all. */
+const maxTries = 3;
 
 /** @throws StartupError when it cannot be ready; it has ended then */
-export async function boot(start: () => WorkerHandle): Promise<WorkerHandle> {
+export async function boot(start: () => Worker): Promise<Worker> {
   for (let tried = 1; ; tried++) {
     const worker = start();
     try {
       await worker.ready;
       return worker;
     } catch (error) {
-      const { wanted, signal } = await worker.exit;
-      if (wanted || !(error instanceof DiedYoung)) throw error;
+      if (!(error instanceof DiedYoung)) worker.kill(); // it may still live
+      const { isWanted } = await worker.exit;
       // An exit of its own accord is the app's doing and would happen again; a signal may not.
-      if (signal === null) throw endedLoading(error);
-      if (tried === tries) {
+      if (!(error instanceof DiedYoung) || isWanted || error.signal === null) throw error;
+      if (tried === maxTries) {
         throw new StartupError(
           ExitCode.crashLoop,
-          `worker ${worker.id} died ${tried} times before it was ready: ${error.message}; ` +
+          `worker ${worker.id} died ${tried} times before it was ready: ${error.reason}; ` +
             'look at the memory limit and at native add-ons of the app',
         );
       }
     }
   }
-}
-
-export function endedLoading({ message }: DiedYoung): StartupError {
-  return new StartupError(
-    ExitCode.app,
-    `the app ended the worker while it was loading: ${message} (does it call process.exit?)`,
-  );
 }

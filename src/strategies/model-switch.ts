@@ -1,44 +1,56 @@
-// One strategy after the other: the one that serves, and those that it has relieved, which give their connections away
-// and finish what they cannot. To everybody else they are one.
+// The strategy of a server whose model can be switched: the strategy that serves, and those that it has replaced, whose
+// connections migrate or end. To everything else they are one.
 import { within } from '../clock.js';
+import type { IncomingConnection } from '../connection/incoming.js';
+import type { MigrationPolicy } from '../migration/policy.js';
+import type { Group } from '../worker/settings.js';
 import { createStrategy } from './create.js';
-import { settleMs } from './settle.js';
-import type { OnProgress, Strategy, StrategyContext, StrategySnapshot, Trial, WorkerSnapshot } from './strategy.js';
+import {
+  type Hosting,
+  type OnProgress,
+  type Strategy,
+  type StrategySnapshot,
+  settleMs,
+  type Trial,
+} from './strategy.js';
 
-export interface Relief {
-  /** Settles when the one before has gone, or after some seconds. */
+export interface Replacement {
+  /** Settles when the strategy before has ended, or after some seconds. */
   readonly settled: Promise<void>;
 }
 
-export class Succession implements Strategy {
+export class ModelSwitch implements Strategy {
   #current: Strategy;
-  /** The one that is to relieve it, while it starts. */
+  /** The strategy that is to replace it, while that starts. */
   #next: Strategy | undefined;
-  readonly #relieved = new Set<Strategy>();
-  #servedByTheRelieved = 0;
-  /** Connections of a whole other server are about to come. */
-  #isExpecting = false;
+  readonly #replaced = new Set<Strategy>();
+  #answeredByTheReplaced = 0;
+  #policy: MigrationPolicy = { send: 'drain', receives: false };
   #isEnding = false;
-  #stays = false;
 
-  constructor(context: StrategyContext) {
-    this.#current = createStrategy(context);
+  /** @param generation of the first workers */
+  constructor(group: Group, hosting: Hosting, generation: number) {
+    this.#current = createStrategy(group, hosting, generation);
   }
 
   start(): Promise<void> {
     return this.#current.start();
   }
 
+  give(connection: IncomingConnection): Promise<void> {
+    return this.#current.give(connection);
+  }
+
   /**
-   * Has another strategy serve from now on: it starts beside the one that there is, and takes over its connections.
-   * @param ms that the one before has for what it cannot give away
+   * Has another strategy serve from now on: it starts beside the one that there is, and receives its connections.
+   * @param ms that the strategy before has for connections that cannot migrate
    * @throws StartupError when it cannot start; nothing has changed then
    */
-  async relieve(context: Omit<StrategyContext, 'generation'>, ms: number): Promise<Relief> {
+  async replace(group: Group, hosting: Hosting, ms: number): Promise<Replacement> {
     const old = this.#current;
-    const next = createStrategy({ ...context, generation: old.snapshot().generation + 1 });
+    const next = createStrategy(group, hosting, old.snapshot().generation + 1);
     this.#next = next;
-    next.expect(true);
+    next.setMigration({ receives: true });
     try {
       await next.start();
     } finally {
@@ -46,29 +58,35 @@ export class Succession implements Strategy {
     }
     if (this.#isEnding) return { settled: Promise.resolve() };
     this.#current = next;
-    this.#relieved.add(old);
-    if (this.#stays) next.stay();
-    const gone = old.drain(ms, !this.#stays).then(() => {
-      this.#relieved.delete(old);
-      this.#servedByTheRelieved += old.snapshot().served;
-      if (this.#relieved.size === 0) this.#current.expect(this.#isExpecting);
+    this.#replaced.add(old);
+    const { send } = this.#policy;
+    next.setMigration({ send });
+    const gone = old.drain(ms, send !== 'off').then(() => {
+      this.#replaced.delete(old);
+      this.#answeredByTheReplaced += old.snapshot().answered;
+      this.#tellCurrent();
     });
     return { settled: within(settleMs, gone) };
   }
 
-  async drain(ms: number, carries = false): Promise<void> {
+  async drain(ms: number, migrates = false): Promise<void> {
     this.#isEnding = true;
-    await Promise.all(this.#all.map((strategy) => strategy.drain(ms, carries)));
+    await Promise.all(this.#all.map((strategy) => strategy.drain(ms, migrates)));
   }
 
-  stay(): void {
-    this.#stays = true;
-    for (const strategy of this.#all) strategy.stay();
+  shed(): void {
+    this.#current.shed();
   }
 
-  expect(isExpecting: boolean): void {
-    this.#isExpecting = isExpecting;
-    this.#current.expect(isExpecting || this.#relieved.size > 0);
+  async acceptNoMore(): Promise<void> {
+    await Promise.all(this.#all.map((strategy) => strategy.acceptNoMore()));
+  }
+
+  setMigration(change: Partial<MigrationPolicy>): void {
+    this.#policy = { ...this.#policy, ...change };
+    const { send } = this.#policy;
+    for (const strategy of this.#all) strategy.setMigration({ send });
+    this.#tellCurrent();
   }
 
   kill(): void {
@@ -76,27 +94,30 @@ export class Succession implements Strategy {
     for (const strategy of this.#all) strategy.kill();
   }
 
-  reload(context: StrategyContext, onProgress: OnProgress, trial?: Trial): Promise<void> {
-    return this.#current.reload(context, onProgress, trial);
+  replaceAll(next: Hosting, onProgress: OnProgress, trial?: Trial): Promise<void> {
+    return this.#current.replaceAll(next, onProgress, trial);
   }
 
-  scale(workers: number): Promise<void> {
-    return this.#current.scale(workers);
-  }
-
-  async reopen(path: string): Promise<void> {
-    await Promise.all(this.#all.map((strategy) => strategy.reopen(path)));
+  resize(workers: number): Promise<void> {
+    return this.#current.resize(workers);
   }
 
   snapshot(): StrategySnapshot {
     const [current, ...others] = this.#all.map((strategy) => strategy.snapshot()) as [StrategySnapshot];
-    const served = others.reduce((sum, { served }) => sum + served, current.served + this.#servedByTheRelieved);
-    const workers: readonly WorkerSnapshot[] = [current, ...others].flatMap((one) => one.workers);
-    return { ...current, served, workers };
+    const answered = others.reduce(
+      (sum, { answered }) => sum + answered,
+      current.answered + this.#answeredByTheReplaced,
+    );
+    const workers = [current, ...others].flatMap((one) => one.workers);
+    return { ...current, answered, workers };
+  }
+
+  #tellCurrent(): void {
+    this.#current.setMigration({ receives: this.#policy.receives || this.#replaced.size > 0 });
   }
 
   /** The one that serves first. */
   get #all(): readonly Strategy[] {
-    return [this.#current, ...(this.#next ? [this.#next] : []), ...this.#relieved];
+    return [this.#current, ...(this.#next ? [this.#next] : []), ...this.#replaced];
   }
 }

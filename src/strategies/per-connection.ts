@@ -1,320 +1,330 @@
-// ppc: a process per connection. The supervisor accepts, forks, and passes the connection on; the child serves it
-// and exits. Where it comes from: the classic UNIX server, CERN httpd. Best isolation, dearest connection.
+// A worker for each connection: the host accepts, starts a worker or takes a spare one, and hands the connection over; the
+// worker serves it and exits. Where it comes from: the classic UNIX server, CERN httpd. Best isolation, dearest connection.
 import { setTimeout as pause } from 'node:timers/promises';
 import { shedder } from '../balance/shedder.js';
 import { now, within } from '../clock.js';
-import type { Config } from '../config/config.js';
-import { Acceptor } from '../connection/acceptor.js';
+import type { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
-import { duplicateChannel } from '../migration/channel.js';
+import type { MigrationPolicy } from '../migration/policy.js';
 import { migrateUnserved } from '../migration/sender.js';
-import { duplicate } from '../os/descriptor.js';
-import { wantedCpuMs } from '../os/process-tree.js';
-import { askAgain, type SpawnOptions, spawn } from '../worker/process-runtime.js';
-import { reopenAll, type WorkerHandle } from '../worker/worker.js';
+import type { Worker } from '../worker/worker.js';
 import { boot } from './boot.js';
-import { refusedTo } from './refused.js';
-import { settleMs } from './settle.js';
 import { Spares, unhurriedShare } from './spares.js';
 import { StartLimiter } from './start-limiter.js';
-import type { OnProgress, Placement, Strategy, StrategyContext, StrategySnapshot, Trial } from './strategy.js';
+import {
+  type Hosting,
+  type OnProgress,
+  type Strategy,
+  type StrategySnapshot,
+  settleMs,
+  type Trial,
+} from './strategy.js';
 
-/** While a generation is on trial, about so many connections move to it this often (milliseconds). */
-const some = 4;
-const shareEvery = 500;
+/** While a generation is on trial, about this many connections move to it, this often (milliseconds). */
+const rebalanceCount = 4;
+const rebalanceEveryMs = 500;
 
-/** How children are started. */
-interface Manner {
-  readonly context: StrategyContext;
-  readonly options: SpawnOptions;
-  readonly generation: number;
+/** A connection whose worker could not be started, or died before it took it, goes to another; this often in all. */
+const maxTries = 3;
+/** After the system refused a worker (milliseconds). */
+const refusedRetryMs = 500;
+
+interface Generation {
+  readonly number: number;
+  readonly hosting: Hosting;
 }
 
-/** A connection whose child could not be started, or died before it took it, is given to another; so often in all. */
-const tries = 3;
-
-export class ProcessPerConnection implements Strategy {
-  readonly #placementOf: (config: Config) => Placement;
-  readonly #children = new Set<WorkerHandle>();
-  /** Those among them that have no connection yet. */
-  readonly #spares: Spares<WorkerHandle>;
-  /** A promise for each connection that has been accepted and has not ended. */
+export class PerConnection implements Strategy {
+  #current: Generation;
+  readonly #workers = new Set<Worker>();
+  /** Workers that have no connection yet. */
+  readonly #spares: Spares<Worker>;
+  /** A promise for each connection that was accepted and has not ended. */
   readonly #serving = new Set<Promise<void>>();
-  /** Of those that start for a connection. */
   readonly #starts = new StartLimiter();
-  /** Those that have been relieved and give their connections away, and when that is urgent. */
-  readonly #leaving = new Map<WorkerHandle, number>();
-  #context: StrategyContext;
-  #options: SpawnOptions;
-  #generation: number;
-  /** Connections of another strategy are about to come. */
-  #isExpecting = false;
-  #rehearsal: WorkerHandle | undefined;
+  /** Workers that have been replaced and whose connections migrate, and from when that is urgent. */
+  readonly #leaving = new Map<Worker, number>();
+  #policy: MigrationPolicy = { send: 'drain', receives: false };
+  /** Connections are about to migrate here; from then on that is urgent. */
+  #receivesUrgentlyFrom: number | undefined;
+  /** Loads the app to see whether it can be: not a worker for a connection yet. */
+  #rehearsal: Worker | undefined;
   #acceptor: Acceptor | undefined;
+  /** Serves clients, or will when it has started. */
+  #isOpen = false;
+  #tellCredits = (_: number): void => {};
   #count = 0;
-  #served = 0;
+  #answeredByTheGone = 0;
   #drainMs: number | undefined;
-  #carries = false;
-  /** Connections are not given to others. */
-  #stays = false;
+  /** It drains, and connections without a worker migrate. */
+  #migrates = false;
 
-  constructor(context: StrategyContext, placementOf: (config: Config) => Placement) {
-    this.#context = context;
-    this.#placementOf = placementOf;
-    this.#generation = context.generation;
-    this.#options = this.#optionsOf(context);
+  /** @param generation of the first workers */
+  constructor(hosting: Hosting, generation: number) {
+    this.#current = { number: generation, hosting };
     this.#spares = new Spares({
-      start: () => this.#fork(true),
-      dismiss: (child) => child.drain(this.#context.config.gracefulTimeout),
+      start: () => this.#start(this.#current, { warmsUp: true }),
+      dismiss: (worker) => worker.drain(this.#current.hosting.drainMs),
       isReady: ({ stage }) => stage === 'ready',
-      starting: () => [...this.#children].filter(({ stage }) => stage === 'starting').length,
-      onSeats: (count) => {
-        if (this.#acceptor) this.#acceptor.credits = count;
-      },
+      starting: () => [...this.#workers].filter(({ stage }) => stage === 'starting').length,
+      onCredits: (count) => this.#tellCredits(count),
     });
   }
 
   async start(): Promise<void> {
-    const first = await this.#rehearse(this.#options, this.#generation, this.#isExpecting);
-    if (this.#drainMs !== undefined) return;
+    const first = await this.#rehearse(this.#current, this.#policy.receives);
+    if (this.#isEnding) return;
     this.#spares.add(first);
     this.#open();
   }
 
-  /** From now on connections are accepted. */
-  #open(): void {
-    const { config, events, listen, spawn } = this.#context;
-    this.#acceptor = new Acceptor({
-      fds: listen.map(duplicate),
-      backlog: config.backlog,
-      limit: config.maxConnections,
-      isShared: false,
-      handsOver: true,
-      serve: (connection) => {
-        const served = this.#serve(connection);
-        this.#serving.add(served);
-        return served.finally(() => this.#serving.delete(served));
-      },
-      onCrowded: shedder(() => this.#children),
-      migrationChannel: duplicateChannel(spawn.migrationChannel),
-      onRefused: refusedTo(events),
-      usesCredits: true,
-    });
-    this.#acceptor.start();
-    this.#spares.keep(config.spares);
+  /** Calls `told` with the number of migrated connections that could be served at once. */
+  onCredits(told: (count: number) => void): void {
+    this.#tellCredits = told;
+    this.#spares.refill();
   }
 
-  async drain(ms: number, carries = false): Promise<void> {
+  /** Closes the connections of the slowest clients. */
+  readonly shed = shedder(() => this.#workers);
+
+  give(connection: IncomingConnection): Promise<void> {
+    const served = this.#serve(connection).finally(() => this.#serving.delete(served));
+    this.#serving.add(served);
+    return served;
+  }
+
+  async drain(ms: number, migrates = false): Promise<void> {
     this.#drainMs = ms;
-    this.#carries = carries;
+    this.#migrates = migrates && this.#policy.send !== 'off';
     this.#starts.close();
     this.#spares.close();
-    this.#acceptor?.close();
-    for (const child of this.#children) child.drain(ms, carries);
-    while (this.#children.size > 0) await Promise.all([...this.#children].map(({ exit }) => exit));
-    await within(ms, Promise.all(this.#serving)); // those that have waited for a start are given away
+    this.#close();
+    for (const worker of this.#workers) worker.drain(ms, migrates);
+    while (this.#workers.size > 0) await Promise.all([...this.#workers].map(({ exit }) => exit));
+    await within(ms, Promise.all(this.#serving)); // those that have waited for a start migrate
   }
 
-  stay(): void {
-    this.#carries = false;
-    this.#stays = true;
-    for (const child of this.#children) child.stay();
-  }
+  /** The host accepts. */
+  async acceptNoMore(): Promise<void> {}
 
-  expect(isExpecting: boolean): void {
-    this.#isExpecting = isExpecting;
-    this.#foresee();
+  setMigration(change: Partial<MigrationPolicy>): void {
+    if (typeof change.send === 'object') {
+      for (const worker of this.#workers) worker.setMigration(change);
+      return;
+    }
+    this.#policy = { ...this.#policy, ...change };
+    if (this.#policy.send === 'off') {
+      this.#migrates = false;
+      for (const worker of this.#workers) worker.setMigration({ send: 'off' });
+    }
+    this.#expect();
   }
 
   kill(): void {
     this.#drainMs = 0;
-    this.#carries = false;
+    this.#migrates = false;
     this.#starts.close();
     this.#spares.close();
-    this.#acceptor?.close();
-    for (const child of this.#children) child.kill();
+    this.#close();
+    for (const worker of this.#workers) worker.kill();
   }
 
-  async reload(context: StrategyContext, onProgress: OnProgress, trial?: Trial): Promise<void> {
-    const options = this.#optionsOf(context);
-    const before = { context: this.#context, options: this.#options, generation: this.#generation };
-    const generation = before.generation + 1;
-    const first = await this.#rehearse(options, generation, true);
-    if (this.#drainMs !== undefined) return;
+  async replaceAll(hosting: Hosting, onProgress: OnProgress, trial?: Trial): Promise<void> {
+    const before = this.#current;
+    const next = { number: before.number + 1, hosting };
+    const first = await this.#rehearse(next, true);
+    if (this.#isEnding) return;
     this.#spares.dismiss();
-    const old = [...this.#children].filter((child) => child !== first);
-    this.#serveAs({ context, options, generation });
+    const old = [...this.#workers].filter((worker) => worker !== first);
+    this.#current = next;
     this.#spares.add(first);
-    if (trial && this.#acceptor) await this.#try(trial, old, before);
-    if (this.#drainMs !== undefined) return;
-    this.#relieve(old, context.config.gracefulTimeout);
-    if (this.#acceptor) this.#spares.keep(context.config.spares);
+    if (trial && this.#isOpen) await this.#try(trial, old, before);
+    if (this.#isEnding) return;
+    this.#retire(old, hosting.drainMs);
+    if (this.#isOpen) this.#spares.keep(hosting.spares);
     else this.#open();
-    await this.#settled(old, onProgress);
-  }
-
-  /** Each connection has a child that is started for it, so the next reload should leave them the time for that. */
-  async #settled(old: readonly WorkerHandle[], onProgress: OnProgress): Promise<void> {
+    // Each connection has a worker that is started for it, so the next reload should leave them the time for that.
     let gone = 0;
-    const ends = old.map(({ exit }) => exit.then(() => onProgress(++gone, old.length)));
-    await within(settleMs, Promise.all(ends));
+    const exits = old.map(({ exit }) => exit.then(() => onProgress(++gone, old.length)));
+    await within(settleMs, Promise.all(exits));
   }
 
-  /** Children that start from now on are such ones. */
-  #serveAs({ context, options, generation }: Manner): void {
-    this.#context = context;
-    this.#options = options;
-    this.#generation = generation;
-  }
-
-  /** New connections, and some of those that are kept, have children of the new generation while `trial` lasts. */
-  async #try(trial: Trial, old: readonly WorkerHandle[], before: Manner): Promise<void> {
-    const isExpecting = this.#isExpecting;
-    this.expect(true);
-    const sharing = setInterval(() => {
-      for (const child of old) child.share(Math.min(1, some / old.length));
-    }, shareEvery);
-    try {
-      await trial();
-    } catch (error) {
-      const failed = [...this.#children].filter(({ generation }) => generation > before.generation);
-      this.#spares.dismiss();
-      this.#serveAs(before);
-      this.#relieve(failed, before.context.config.gracefulTimeout);
-      throw error;
-    } finally {
-      clearInterval(sharing);
-      this.expect(isExpecting);
-    }
-  }
-
-  async scale(workers: number): Promise<void> {
+  async resize(workers: number): Promise<void> {
     if (workers > 0) {
-      if (!this.#acceptor) this.#open();
+      if (!this.#isOpen) this.#open();
       return;
     }
-    this.#acceptor?.close();
-    this.#acceptor = undefined;
+    this.#close();
     this.#spares.close();
-    for (const child of this.#children) child.drain(this.#context.config.gracefulTimeout);
-  }
-
-  reopen(path: string): Promise<void> {
-    return reopenAll([...this.#children], path);
+    for (const worker of this.#workers) worker.drain(this.#current.hosting.drainMs);
   }
 
   snapshot(): StrategySnapshot {
-    const workers = [...this.#children];
-    const served = workers.reduce((sum, child) => sum + child.served, this.#served);
-    return { served, generation: this.#generation, size: this.#acceptor ? 1 : 0, workers };
+    const workers = [...this.#workers];
+    const answered = workers.reduce((sum, { answered }) => sum + answered, this.#answeredByTheGone);
+    return { answered, generation: this.#current.number, size: this.#isOpen ? 1 : 0, workers };
   }
 
-  #optionsOf({ config, spawn }: StrategyContext): SpawnOptions {
-    const { acceptedBy: _, ...work } = this.#placementOf(config);
-    return { ...spawn, settings: { ...spawn.settings, ...work, once: true, isRehearsed: true }, listen: [] };
+  get #isEnding(): boolean {
+    return this.#drainMs !== undefined;
+  }
+
+  /** From now on connections are accepted, and spares are kept. */
+  #open(): void {
+    const { accept, spares } = this.#current.hosting;
+    this.#isOpen = true;
+    const acceptor = accept?.({
+      serve: (connection) => this.give(connection),
+      onCrowded: this.shed,
+      usesCredits: true,
+    });
+    this.#acceptor = acceptor;
+    if (acceptor) {
+      this.#tellCredits = (count) => {
+        acceptor.credits = count;
+      };
+      acceptor.start();
+    }
+    this.#spares.keep(spares);
+  }
+
+  #close(): void {
+    this.#isOpen = false;
+    this.#acceptor?.close();
+    this.#acceptor = undefined;
   }
 
   /**
-   * A child that has loaded the app and found it ready: what cannot be loaded should be known before the first client
+   * A worker that has loaded the app and found it ready: what cannot be loaded should be known before the first client
    * comes. @throws StartupError
    */
-  async #rehearse({ settings, ...options }: SpawnOptions, generation: number, warmsUp: boolean): Promise<WorkerHandle> {
-    const first = { ...options, settings: { ...settings, isRehearsed: false } };
-    const child = await boot(() => {
-      this.#rehearsal = this.#fork(warmsUp, first, generation);
+  async #rehearse(generation: Generation, warmsUp: boolean): Promise<Worker> {
+    const worker = await boot(() => {
+      this.#rehearsal = this.#start(generation, { warmsUp, isRehearsed: false });
       return this.#rehearsal;
     });
     this.#rehearsal = undefined;
-    return child;
+    return worker;
   }
 
-  /** Settles when the child that served the connection has exited. Never rejects. */
+  /** Settles when the worker that has served the connection has exited. Never rejects. */
   async #serve(connection: IncomingConnection): Promise<void> {
+    const { reports, migrationChannel } = this.#current.hosting;
     let reason = 'the server is stopping';
-    for (let tried = 0; tried < tries && this.#drainMs === undefined; ) {
-      let child: WorkerHandle | undefined;
-      try {
-        child = this.#spares.take(connection.isMigrated) ?? (await this.#forkInTurn());
-        if (!child) break; // the server is stopping
-      } catch (error) {
-        reason = (error as Error).message;
-        tried++;
-        await pause(askAgain);
-        continue;
+    try {
+      for (let tried = 0; tried < maxTries && !this.#isEnding; ) {
+        let worker: Worker | undefined;
+        try {
+          worker = this.#spares.take(connection.isMigrated) ?? (await this.#startInTurn());
+          if (!worker) break; // the server is stopping
+        } catch (error) {
+          reason = (error as Error).message;
+          tried++;
+          await pause(refusedRetryMs);
+          continue;
+        }
+        const given = await worker.give(connection);
+        if (given !== 'refused') connection.close(); // our copy
+        const { isWanted } = await worker.exit;
+        if (given !== 'refused') return;
+        if (!isWanted) tried++; // otherwise a reload has replaced it before it had the connection
+        reason = await worker.ready.then(
+          () => 'its worker ended before it took the connection',
+          (error: Error) => error.message,
+        );
       }
-      const answer = await child.give(connection, () => {});
-      const { wanted } = await child.exit;
-      if (answer === 'accepted') return;
-      if (!wanted) tried++; // otherwise a reload has relieved it before it had the connection
-      reason = await child.ready.then(
-        () => 'its process ended before it took the connection',
-        (error: Error) => error.message,
-      );
+      if (await migrateUnserved(connection, migrationChannel, () => this.#migrates)) return;
+    } catch (error) {
+      connection.close();
+      reason = (error as Error).message;
     }
-    const { events, spawn: options } = this.#context;
-    const isGiven = await migrateUnserved(connection, options.migrationChannel, () => this.#carries);
-    if (!isGiven) events.tell({ event: 'connection-lost', reason });
+    reports.connectionLost(reason);
   }
 
-  /** @returns undefined when the server has begun to stop in the meantime. @throws StartupError */
-  async #forkInTurn(): Promise<WorkerHandle | undefined> {
+  /** @returns undefined when the server has begun to stop meanwhile. @throws StartupError */
+  async #startInTurn(): Promise<Worker | undefined> {
+    if (!this.#current.hosting.limitsStarts) return this.#start(this.#current);
     await this.#starts.turn();
-    if (this.#drainMs !== undefined) {
+    if (this.#isEnding) {
       this.#starts.ended();
       return undefined;
     }
     const since = now();
     try {
-      const child = this.#fork();
+      const worker = this.#start(this.#current);
       const ended = () => {
-        const wantedMs = wantedCpuMs(child.pid);
-        this.#starts.ended(wantedMs && wantedMs / (now() - since));
+        const { wantedCpuMs } = worker;
+        this.#starts.ended(wantedCpuMs && wantedCpuMs / (now() - since));
       };
-      child.ready.then(ended, ended);
-      return child;
+      worker.ready.then(ended, ended);
+      return worker;
     } catch (error) {
       this.#starts.ended();
       throw error;
     }
   }
 
-  /** Has them give their connections to children of the generation that serves. */
-  #relieve(children: readonly WorkerHandle[], ms: number): void {
-    for (const child of children) {
-      if (child.stage === 'gone') continue;
-      if (!this.#leaving.has(child)) this.#leaving.set(child, now() + ms * unhurriedShare);
-      child.drain(ms, !this.#stays);
-      void child.exit.then(() => {
-        this.#leaving.delete(child);
-        this.#foresee();
+  /** New connections, and some of the kept-alive ones, have workers of the new generation while `trial` lasts. */
+  async #try(trial: Trial, old: readonly Worker[], before: Generation): Promise<void> {
+    const { receives } = this.#policy;
+    this.setMigration({ receives: true });
+    const rebalancing = setInterval(() => {
+      const rebalance = Math.min(1, rebalanceCount / old.length);
+      for (const worker of old) worker.setMigration({ send: { rebalance } });
+    }, rebalanceEveryMs);
+    try {
+      await trial();
+    } catch (error) {
+      const failed = [...this.#workers].filter(({ generation }) => generation > before.number);
+      this.#spares.dismiss();
+      this.#current = before;
+      this.#retire(failed, before.hosting.drainMs);
+      throw error;
+    } finally {
+      clearInterval(rebalancing);
+      this.setMigration({ receives });
+    }
+  }
+
+  /** Their connections migrate to workers of the generation that serves. */
+  #retire(workers: readonly Worker[], ms: number): void {
+    for (const worker of workers) {
+      if (worker.stage === 'gone') continue;
+      if (!this.#leaving.has(worker)) this.#leaving.set(worker, now() + ms * unhurriedShare);
+      worker.drain(ms, this.#policy.send !== 'off');
+      void worker.exit.then(() => {
+        this.#leaving.delete(worker);
+        this.#expect();
       });
     }
-    this.#foresee();
+    this.#expect();
   }
 
-  /** Connections are about to come over the migration channel, or no longer: of another strategy, or of children that leave. */
-  #foresee(): void {
-    const isExpecting = this.#isExpecting || this.#leaving.size > 0;
-    this.#spares.expect(isExpecting ? Math.min(Number.POSITIVE_INFINITY, ...this.#leaving.values()) : undefined);
+  /** Has spares ready for the connections that are about to migrate here: of workers that leave, or from elsewhere. */
+  #expect(): void {
+    const { drainMs } = this.#current.hosting;
+    const from = this.#receivesUrgentlyFrom ?? now() + drainMs * unhurriedShare;
+    this.#receivesUrgentlyFrom = this.#policy.receives ? from : undefined;
+    const urgent = [...(this.#policy.receives ? [from] : []), ...this.#leaving.values()];
+    this.#spares.expect(urgent.length > 0 ? Math.min(...urgent) : undefined);
   }
 
-  #fork(warmsUp = false, options = this.#options, generation = this.#generation): WorkerHandle {
-    const { events } = this.#context;
+  #start({ number: generation, hosting }: Generation, { warmsUp = false, isRehearsed = true } = {}): Worker {
     const since = now();
-    const child = spawn(options, ++this.#count, generation, 1, warmsUp);
-    this.#children.add(child);
-    child.ready.then(
+    const worker = hosting.startWorker({ id: ++this.#count, generation, warmsUp, isRehearsed });
+    this.#workers.add(worker);
+    if (this.#policy.send === 'off') worker.setMigration({ send: 'off' });
+    worker.ready.then(
       () => this.#spares.started(now() - since),
       () => {},
     );
-    void child.exit.then(({ code, signal, wanted, livedMs }) => {
-      this.#children.delete(child);
-      this.#served += child.served;
-      this.#spares.ended(child, livedMs);
-      if (wanted || code === 0 || child === this.#rehearsal) return;
-      const reason = signal === null ? `it exited with code ${code}` : `it was ended by ${signal}`;
-      events.tell({ event: 'worker-died', worker: child.id, pid: child.pid, reason, replacedInMs: undefined });
+    void worker.exit.then((exit) => {
+      this.#workers.delete(worker);
+      this.#answeredByTheGone += worker.answered;
+      this.#spares.ended(worker, exit.livedMs);
+      if (exit.isWanted || exit.code === 0 || worker === this.#rehearsal) return;
+      hosting.reports.died(worker, exit, undefined);
     });
-    return child;
+    return worker;
   }
 }

@@ -1,383 +1,552 @@
-// A number of worker processes, kept alive: compares those that are wanted with those that are, and starts the
-// missing ones, at once or later when they keep dying. A place in the pool outlives its workers; a reload puts a
-// worker of the next generation into each, one after the other.
+// A pool of workers that are started ahead. One function compares the workers that are wanted with those that there are,
+// and starts, replaces and ends them accordingly: after a crash, a reload, a scaling or a recycling.
 import { BackOff } from '../back-off.js';
-import type { Events } from '../events.js';
-import type { Renewable } from '../upkeep/recycler.js';
-import { askAgain } from '../worker/process-runtime.js';
-import { DiedYoung, type ExitReason, type WorkerHandle } from '../worker/worker.js';
-import { boot, endedLoading } from './boot.js';
+import { responsive } from '../balance/balancer.js';
+import { roundRobin } from '../balance/round-robin.js';
+import { now, within } from '../clock.js';
+import type { Acceptor } from '../connection/acceptor.js';
+import type { IncomingConnection } from '../connection/incoming.js';
+import type { MigrationPolicy } from '../migration/policy.js';
+import { migrateUnserved } from '../migration/sender.js';
+import { Recycler } from '../upkeep/recycler.js';
+import { lookEvery, Scaler } from '../upkeep/scaler.js';
+import type { Exit, Worker } from '../worker/worker.js';
+import { boot } from './boot.js';
+import {
+  type Hosting,
+  type OnProgress,
+  type Strategy,
+  type StrategySnapshot,
+  settleMs,
+  type Trial,
+} from './strategy.js';
 
-/** While a worker is on trial connections are shared anew this often (milliseconds). */
-const shareEvery = 250;
+/** After the system refused a worker (milliseconds). */
+const refusedRetryMs = 500;
+/** After the pool could not grow (milliseconds). */
+const growRetryMs = 10_000;
+/** Between two looks for workers that do not come to their connections (milliseconds). */
+const revokeEveryMs = 250;
+/** While a worker is on trial connections are rebalanced this often (milliseconds). */
+const rebalanceEveryMs = 250;
 
-/**
- * Starts the worker of a place, which is 1 or more.
- * @param warmsUp it is to have connections of others as soon as it is ready
- * @throws StartupError when the system refuses
- */
-export type Spawn = (place: number, generation: number, warmsUp: boolean) => WorkerHandle;
-
+/** A place outlives its workers. */
 interface Place {
   readonly id: number;
   backOff: BackOff;
-  worker: WorkerHandle | undefined;
+  /** The worker that serves. */
+  worker: Worker | undefined;
+  /** The worker that starts, to take the place. */
+  next: Worker | undefined;
+  /** Until a worker may be started here again. */
   retry: NodeJS.Timeout | undefined;
+  /** An operation that wants a new worker here, and waits for it. */
+  change: Change | undefined;
 }
 
-export class Pool implements Renewable<WorkerHandle> {
-  /** Milliseconds that a worker which is replaced has to finish what is in flight. */
-  drainMs: number;
-  readonly #places: Place[];
-  readonly #events: Events;
-  /** Those that have no place: on their way in, or out. */
-  readonly #others = new Set<WorkerHandle>();
-  /** Of the next generation, beside the others. */
-  #onTrial: WorkerHandle | undefined;
-  #spawn: Spawn;
+interface Change {
+  readonly start: () => Worker;
+  /** Called when the new worker is ready, before it takes the place. @throws Error when it must not */
+  readonly approve: (worker: Worker) => Promise<void>;
+  /** @param isDone false when the place was given up meanwhile */
+  readonly settle: (isDone: boolean) => void;
+  readonly fail: (error: Error) => void;
+}
+
+export class Pool implements Strategy {
+  #hosting: Hosting;
   #generation: number;
-  /** Workers that leave, and may have connections to give away. */
-  #leaving = 0;
-  #isExpecting = false;
-  /** Connections are not given to others. */
-  #stays = false;
+  readonly #places: Place[] = [];
+  #wanted: number;
+  /** Workers without a place, on their way out. */
+  readonly #leaving = new Set<Worker>();
+  /** A worker of the next generation that serves beside the others. */
+  #onTrial: Worker | undefined;
+  #policy: MigrationPolicy = { send: 'drain', receives: false };
+  readonly #balance = roundRobin();
+  #acceptor: Acceptor | undefined;
+  #recycler: Recycler<Worker>;
+  #scaler: Scaler | undefined;
+  readonly #timers: NodeJS.Timeout[] = [];
   /** Those who wait for a worker to be ready. */
   readonly #waiting: (() => void)[] = [];
-  #servedByTheDead = 0;
-  #ending = false;
+  /** Connections that have no worker yet. */
+  readonly #unplaced = new Set<Promise<unknown>>();
+  /** Settles when nothing is being changed. */
+  #changing: Promise<unknown> = Promise.resolve();
+  #changes = 0;
+  /** When it may grow again, after it could not. */
+  #growFrom = 0;
+  #answeredByTheGone = 0;
+  #isEnding = false;
+  /** It drains, and connections without a worker migrate. */
+  #migrates = false;
 
   /** @param generation of the first workers */
-  constructor(size: number, spawn: Spawn, drainMs: number, events: Events, generation = 1) {
-    this.drainMs = drainMs;
+  constructor(hosting: Hosting, generation: number) {
+    this.#hosting = hosting;
     this.#generation = generation;
-    this.#places = Array.from({ length: size }, (_, i) => vacancy(i + 1));
-    this.#spawn = spawn;
-    this.#events = events;
+    this.#wanted = hosting.workers;
+    for (let id = 1; id <= hosting.workers; id++) this.#places.push(vacancy(id));
+    this.#recycler = this.#makeRecycler();
+    this.#scaler = hosting.range && new Scaler(hosting.range);
   }
 
-  /** Settles when all are ready. @throws StartupError when one cannot be; the others are then ended. */
   async start(): Promise<void> {
-    const booting = this.#places.map((place) => this.#boot(place));
+    const booting = this.#places.map(async (place) => {
+      const start = () => this.#startFor(place, this.#policy.receives);
+      const worker = await boot(() => {
+        place.next = start();
+        return place.next;
+      });
+      await this.#occupy(place, worker);
+    });
     try {
       await Promise.all(booting);
     } catch (error) {
-      this.#ending = true;
+      this.#isEnding = true;
       this.kill();
       await Promise.allSettled(booting);
       throw error;
     }
+    if (!this.#isEnding) this.#keepUp();
+  }
+
+  async give(connection: IncomingConnection): Promise<void> {
+    let isPlaced = (): void => {};
+    const unplaced = new Promise<void>((placed) => {
+      isPlaced = placed;
+    });
+    this.#unplaced.add(unplaced);
+    try {
+      for (;;) {
+        const worker = this.#balance(responsive(this.ready));
+        if (worker) {
+          const given = await worker.give(connection);
+          if (given === 'refused') continue;
+          connection.close(); // our copy
+          isPlaced();
+          return await given.ended;
+        }
+        if (this.#isEnding) break;
+        await new Promise<void>((ready) => this.#waiting.push(ready));
+      }
+      const hasMigrated = await migrateUnserved(connection, this.#hosting.migrationChannel, () => this.#migrates);
+      if (!hasMigrated) this.#hosting.reports.connectionLost('the server is stopping');
+    } catch (error) {
+      connection.close();
+      this.#hosting.reports.connectionLost((error as Error).message);
+    } finally {
+      isPlaced();
+      this.#unplaced.delete(unplaced);
+    }
   }
 
   /** Workers that can serve, in the order of their places. */
-  get ready(): WorkerHandle[] {
+  get ready(): Worker[] {
     const all = [...this.#places.map(({ worker }) => worker), this.#onTrial];
     return all.flatMap((worker) => (worker?.stage === 'ready' ? [worker] : []));
   }
 
-  /** Settles when another worker is ready, or none will be any more. */
-  nextReady(): Promise<void> {
-    return new Promise((ready) => {
-      if (this.#ending) ready();
-      else this.#waiting.push(ready);
+  /** For the recycler. */
+  get ending(): boolean {
+    return this.#isEnding;
+  }
+
+  replaceAll(next: Hosting, onProgress: OnProgress, trial?: Trial): Promise<void> {
+    return this.#alone(async () => {
+      const generation = this.#generation + 1;
+      const before = this.#hosting;
+      const all = this.#places.length;
+      let isAdopted = false;
+      /** From now on whoever dies is replaced by a worker of the new generation. */
+      const adopt = (): void => {
+        if (isAdopted) return;
+        isAdopted = true;
+        this.#hosting = next;
+        this.#generation = generation;
+      };
+      for (const [replaced, place] of [...this.#places].entries()) {
+        if (this.#isEnding) return;
+        const start = () => next.startWorker({ id: place.id, generation, warmsUp: true, isRehearsed: false });
+        await this.#change(place, start, async (worker) => {
+          if (trial && replaced === 0) await this.#try(worker, trial);
+          adopt();
+        });
+        onProgress(replaced + 1, all);
+      }
+      adopt();
+      if (next.awaitsExits) await within(settleMs, Promise.all([...this.#leaving].map(({ exit }) => exit)));
+      this.#letBe();
+      this.#recycler = this.#makeRecycler();
+      this.#scaler = next.range && new Scaler(next.range);
+      // A number that an operator has set since the start stays, unless another one is configured now.
+      const isOther = next.workers !== before.workers || all === 0;
+      const size = isOther ? next.workers : this.#wanted;
+      const { min, max } = next.range ?? { min: size, max: size };
+      await this.#resize(Math.min(max, Math.max(min, size)));
     });
   }
 
-  get ending(): boolean {
-    return this.#ending;
+  resize(workers: number): Promise<void> {
+    return this.#alone(async () => {
+      if (workers === 0) {
+        this.#letBe();
+        this.#acceptor?.close(); // from now on the kernel queues clients
+        this.#acceptor = undefined;
+      }
+      await this.#resize(workers);
+    });
   }
 
-  get served(): number {
-    return this.workers.reduce((sum, { served }) => sum + served, this.#servedByTheDead);
-  }
-
-  get size(): number {
-    return this.#places.length;
-  }
-
-  get generation(): number {
-    return this.#generation;
-  }
-
-  /** All that live: those with a place in its order, then those on their way in or out. */
-  get workers(): WorkerHandle[] {
-    return [...this.#places.flatMap(({ worker }) => worker ?? []), ...this.#others];
-  }
-
-  /**
-   * Replaces all workers by those that `spawn` starts, one after the other: a new one is ready before an old one is
-   * drained, so that there are never fewer than before.
-   * @param onProgress told how many have been replaced
-   * @param trial of the first new one, which serves beside all old ones for so long
-   * @throws StartupError when one of the new ones cannot be ready, or what the trial has thrown. If it is the first,
-   * nothing has changed
-   */
-  async reload(spawn: Spawn, onProgress: (replaced: number) => void, trial?: () => Promise<void>): Promise<void> {
-    const generation = this.#generation + 1;
-    if (this.#places.length === 0) this.#succeed(spawn, generation);
-    for (const [replaced, place] of [...this.#places].entries()) {
-      if (this.#ending) return;
-      const next = await this.#prove(() => spawn(place.id, generation, true));
-      if (trial && replaced === 0) await this.#try(next, trial);
-      if (this.#ending) return;
-      this.#succeed(spawn, generation);
-      this.#others.delete(next);
-      this.#occupy(place, next);
-      onProgress(replaced + 1);
-    }
-  }
-
-  /**
-   * Replaces one worker by a new one of this generation, which is ready before the old one is drained.
-   * @returns false when it has no place any more. @throws StartupError when the new one cannot be ready
-   */
-  async renew(worker: WorkerHandle): Promise<boolean> {
+  /** For the recycler: replaces a worker by one of the same generation. @returns false when its place has been given up */
+  async renew(worker: Worker): Promise<boolean> {
     const place = this.#places.find((one) => one.worker === worker);
-    if (!place || this.#ending) return false;
-    const next = await this.#prove(() => this.#spawn(place.id, this.#generation, true));
-    this.#others.delete(next);
-    if (place.worker === worker && this.#places.includes(place) && !this.#ending) {
-      this.#occupy(place, next);
-      return true;
-    }
-    this.#retire(next); // a reload or a scaling was faster
-    return false;
+    if (!place || place.change || this.#isEnding) return false;
+    return this.#change(place, () => this.#startFor(place, true));
   }
 
-  /**
-   * Makes it `size` places; of those that are too many the least loaded go.
-   * @throws StartupError when an added one cannot be ready; the others stay
-   */
-  async resize(size: number): Promise<void> {
-    if (this.#ending) return;
-    // With the same load, as where nobody measures it, those that came last.
-    const byLoad = [...this.#places].sort((a, b) => loadOf(b) - loadOf(a) || a.id - b.id);
-    for (const place of byLoad.slice(size)) {
-      this.#places.splice(this.#places.indexOf(place), 1);
-      clearTimeout(place.retry);
-      const { worker } = place;
-      place.worker = undefined;
-      if (worker) this.#retire(worker);
-    }
-    const missing = this.#freeIds(size - this.#places.length);
-    const { ready } = this;
-    const outcomes = await Promise.allSettled(missing.map((id) => this.#add(id)));
-    // Connections that are kept would otherwise stay with those who had the work of all.
-    if (missing.length > 0) for (const worker of ready) worker.share(missing.length / size);
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-  }
-
-  /** Connections of others are about to come, or no longer. */
-  expect(isExpecting: boolean): void {
-    this.#isExpecting = isExpecting;
-    this.#tellHeirs();
-  }
-
-  /**
-   * Ends all, gracefully within `ms` milliseconds. Always settles; nothing is replaced any more.
-   * @param carries their connections are given to others
-   */
-  async drain(ms: number, carries = false): Promise<void> {
-    this.#ending = true;
+  async drain(ms: number, migrates = false): Promise<void> {
+    this.#isEnding = true;
+    this.#migrates = migrates && this.#policy.send !== 'off';
+    this.#letBe();
+    this.#acceptor?.close();
+    for (const place of this.#places) clearTimeout(place.retry);
+    const { workers } = this;
+    for (const worker of workers) worker.drain(ms, migrates);
     this.#wake();
-    for (const { retry } of this.#places) clearTimeout(retry);
-    await Promise.all(
-      this.workers.map(async (worker) => {
-        worker.drain(ms, carries);
-        await worker.exit;
-      }),
-    );
+    await Promise.all([...workers.map(({ exit }) => exit), within(ms, Promise.all(this.#unplaced))]);
+    this.#migrates = false;
+  }
+
+  shed(): void {
+    for (const worker of this.ready) worker.shed();
+  }
+
+  async acceptNoMore(): Promise<void> {
+    const leaving = this.workers.filter(({ stage }) => stage === 'draining');
+    await Promise.all(leaving.map(({ acceptsNoMore }) => acceptsNoMore));
+  }
+
+  setMigration(change: Partial<MigrationPolicy>): void {
+    if (typeof change.send === 'object') {
+      for (const worker of this.ready) worker.setMigration(change);
+      return;
+    }
+    this.#policy = { ...this.#policy, ...change };
+    if (this.#policy.send === 'off') {
+      this.#migrates = false;
+      for (const worker of this.workers) worker.setMigration({ send: 'off' });
+    }
+    this.#tellReceivers();
   }
 
   kill(): void {
-    this.#ending = true;
-    this.#wake();
-    for (const { retry } of this.#places) clearTimeout(retry);
+    this.#isEnding = true;
+    this.#migrates = false;
+    this.#letBe();
+    this.#acceptor?.close();
+    for (const place of this.#places) clearTimeout(place.retry);
     for (const worker of this.workers) worker.kill();
+    this.#wake();
   }
 
-  async #add(id: number): Promise<void> {
-    const worker = await this.#prove(() => this.#spawn(id, this.#generation, true));
-    this.#others.delete(worker);
-    if (this.#ending) return this.#retire(worker);
-    const place = vacancy(id);
-    this.#places.push(place);
+  /** All that live: those with a place in its order, then those that start or leave. */
+  get workers(): Worker[] {
+    const serving = this.#places.flatMap(({ worker }) => worker ?? []);
+    const starting = this.#places.flatMap(({ next }) => next ?? []);
+    return [...serving, ...starting, ...this.#leaving];
+  }
+
+  snapshot(): StrategySnapshot {
+    const { workers } = this;
+    const answered = workers.reduce((sum, { answered }) => sum + answered, this.#answeredByTheGone);
+    return { answered, generation: this.#generation, size: this.#wanted, workers };
+  }
+
+  /**
+   * Compares what is wanted with what there is: gives up places that are too many, adds those that are missing, and
+   * starts a worker in each place that has none, or from which an operation wants another.
+   */
+  #reconcile(): void {
+    if (this.#isEnding) return;
+    // With the same load, as where nobody measures it, those that came last go.
+    const byLoad = [...this.#places].sort((a, b) => loadOf(b) - loadOf(a) || a.id - b.id);
+    for (const place of byLoad.slice(this.#wanted)) this.#giveUp(place);
+    while (this.#places.length < this.#wanted) this.#places.push(vacancy(this.#freeId));
     this.#places.sort((a, b) => a.id - b.id);
-    this.#occupy(place, worker);
-  }
-
-  /** The lowest numbers that no place has. */
-  #freeIds(count: number): number[] {
-    const taken = new Set(this.#places.map(({ id }) => id));
-    const ids: number[] = [];
-    for (let id = 1; ids.length < count; id++) if (!taken.has(id)) ids.push(id);
-    return ids;
-  }
-
-  /** The new generation can be started: whoever dies from now on is replaced by one of it. */
-  #succeed(spawn: Spawn, generation: number): void {
-    this.#spawn = spawn;
-    this.#generation = generation;
-  }
-
-  /** Starts a worker beside the others. @throws StartupError when it cannot be ready; it has ended then. */
-  async #prove(start: () => WorkerHandle): Promise<WorkerHandle> {
-    const worker = start();
-    this.#others.add(worker);
-    try {
-      await worker.ready;
-      return worker;
-    } catch (error) {
-      worker.kill();
-      await worker.exit;
-      this.#others.delete(worker);
-      throw error instanceof DiedYoung ? endedLoading(error) : error;
+    for (const place of this.#places) {
+      const isWanted = !place.worker || place.change !== undefined;
+      if (isWanted && !place.next && !place.retry) this.#startNext(place);
     }
   }
 
-  /** Has it serve beside the others while `trial` lasts. @throws what that throws; then it is on its way out */
-  async #try(worker: WorkerHandle, trial: () => Promise<void>): Promise<void> {
-    this.#onTrial = worker;
+  /** Its worker is ended gracefully, and one that starts is not waited for. */
+  #giveUp(place: Place): void {
+    if (!this.#places.includes(place)) return;
+    this.#places.splice(this.#places.indexOf(place), 1);
+    clearTimeout(place.retry);
+    const { worker, next, change } = place;
+    place.worker = undefined;
+    place.next = undefined;
+    place.change = undefined;
+    for (const one of [worker, next]) if (one) this.#retire(one);
+    change?.settle(false);
+  }
+
+  #startNext(place: Place): void {
+    const { change } = place;
+    try {
+      const next = change ? change.start() : this.#startFor(place, this.#receives);
+      place.next = next;
+      next.ready.then(
+        () => this.#occupy(place, next),
+        (error: Error) => this.#failed(place, next, error),
+      );
+    } catch (error) {
+      const delay = change ? 0 : Math.max(refusedRetryMs, place.backOff.died(0));
+      this.#unfit(place, undefined, error as Error, delay);
+    }
+  }
+
+  /** `next` is ready: it takes the place, and the worker that had it leaves. */
+  async #occupy(place: Place, next: Worker): Promise<void> {
+    const { change } = place;
+    if (place.next !== next) return; // the place was given up
+    try {
+      await change?.approve(next);
+    } catch (error) {
+      if (place.next === next) place.next = undefined;
+      place.change = undefined;
+      this.#retire(next);
+      return change?.fail(error as Error);
+    }
+    if (place.next !== next) return;
+    const old = place.worker;
+    place.next = undefined;
+    place.worker = next;
+    if (change) {
+      place.change = undefined;
+      place.backOff = new BackOff();
+    }
+    void next.exit.then((exit) => this.#ended(place, next, exit));
+    if (old) this.#retire(old);
+    this.#wake();
+    change?.settle(true);
+  }
+
+  /** `next` cannot be ready. */
+  async #failed(place: Place, next: Worker, error: Error): Promise<void> {
+    next.kill(); // unless it has ended
+    await next.exit;
+    this.#answeredByTheGone += next.answered;
+    if (place.next !== next) return;
+    place.next = undefined;
+    if (this.#isEnding) return place.change?.fail(error);
+    this.#unfit(place, next, error, place.change ? 0 : place.backOff.died(0));
+  }
+
+  #unfit(place: Place, worker: Worker | undefined, error: Error, delay: number): void {
+    const { change } = place;
+    place.change = undefined;
+    if (change) {
+      change.fail(error);
+      this.#reconcile(); // its worker may have died meanwhile
+      return;
+    }
+    this.#hosting.reports.unfit(place.id, worker, error, delay);
+    this.#retryIn(place, delay);
+  }
+
+  /** The worker of a place has ended. */
+  #ended(place: Place, worker: Worker, exit: Exit): void {
+    if (place.worker !== worker) return; // it has been replaced
+    place.worker = undefined;
+    this.#answeredByTheGone += worker.answered;
+    if (this.#isEnding) {
+      if (!exit.isWanted) this.#hosting.reports.died(worker, exit, undefined);
+      return;
+    }
+    const delay = place.backOff.died(exit.livedMs);
+    this.#hosting.reports.died(worker, exit, delay);
+    this.#retryIn(place, delay);
+  }
+
+  #retryIn(place: Place, ms: number): void {
+    if (!this.#places.includes(place)) return;
+    clearTimeout(place.retry);
+    place.retry = setTimeout(() => {
+      place.retry = undefined;
+      this.#reconcile();
+    }, ms);
+  }
+
+  /** Its connections go to the others, or are finished. */
+  #retire(worker: Worker): void {
+    if (worker.stage === 'gone') return;
+    this.#leaving.add(worker);
+    worker.drain(this.#hosting.drainMs, this.#wanted > 0 && this.#policy.send !== 'off');
+    this.#tellReceivers();
+    void worker.exit.then(() => {
+      this.#leaving.delete(worker);
+      this.#answeredByTheGone += worker.answered;
+      this.#tellReceivers();
+    });
+  }
+
+  /** Starts a new worker in the place. @returns false when the place was given up meanwhile. @throws Error */
+  #change(place: Place, start: () => Worker, approve = async (_: Worker) => {}): Promise<boolean> {
+    clearTimeout(place.retry);
+    place.retry = undefined;
+    if (place.next) this.#retire(place.next); // of an older generation, after a crash
+    place.next = undefined;
+    return new Promise((settle, fail) => {
+      place.change = { start, approve, settle, fail };
+      this.#reconcile();
+    });
+  }
+
+  /** Whatever comes of it, the workers that there are are kept up. */
+  async #resize(workers: number): Promise<void> {
     const { ready } = this;
-    for (const one of ready) one.expect(true);
-    const sharing = setInterval(() => this.#share(), shareEvery);
+    const before = this.#places.length;
+    this.#wanted = workers;
+    const added: Promise<boolean>[] = [];
+    while (this.#places.length < workers) {
+      const place = vacancy(this.#freeId);
+      this.#places.push(place);
+      added.push(
+        this.#change(place, () => this.#startFor(place, true)).catch((error) => {
+          this.#wanted--;
+          this.#giveUp(place);
+          throw error;
+        }),
+      );
+    }
+    this.#reconcile();
+    try {
+      const outcomes = await Promise.allSettled(added);
+      // Kept-alive connections would otherwise stay with the workers that had them all.
+      if (added.length > 0) for (const one of ready) one.setMigration({ send: { rebalance: 1 - before / workers } });
+      for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    } finally {
+      if (this.#wanted > 0 && !this.#isEnding) this.#keepUp();
+    }
+    // A client that comes afterwards meets no worker that leaves.
+    await within(settleMs, this.acceptNoMore());
+  }
+
+  /** Has it serve beside the others while `trial` lasts. @throws what that throws */
+  async #try(worker: Worker, trial: Trial): Promise<void> {
+    this.#onTrial = worker;
+    this.#tellReceivers();
+    const rebalancing = setInterval(() => {
+      // Those who have kept-alive connections send a part of them: else the worker on trial would have none.
+      const { ready } = this;
+      for (const one of ready) one.setMigration({ send: { rebalance: 1 / (ready.length + 1) } });
+    }, rebalanceEveryMs);
     try {
       const died = worker.exit.then(({ code, signal }) => {
         throw new Error(`the new generation was worse, and is rolled back: its worker ended (${signal ?? code})`);
       });
       await Promise.race([trial(), died]);
-    } catch (error) {
-      this.#retire(worker);
-      throw error;
     } finally {
       this.#onTrial = undefined;
-      clearInterval(sharing);
-      this.#tellHeirs();
+      clearInterval(rebalancing);
+      this.#tellReceivers();
     }
   }
 
-  /** Those who have connections that are kept give a part of them to all: else the one on trial would have none. */
-  #share(): void {
-    const { ready } = this;
-    for (const worker of ready) worker.share(1 / (ready.length + 1));
+  #startFor({ id }: Place, warmsUp: boolean): Worker {
+    const generation = this.#generation;
+    return this.#hosting.startWorker({ id, generation, warmsUp, isRehearsed: false });
   }
 
-  /** Puts a worker that is ready in the place of the one that is there. */
-  #occupy(place: Place, worker: WorkerHandle): void {
-    const old = place.worker;
-    clearTimeout(place.retry);
-    place.worker = worker;
-    place.backOff = new BackOff();
-    void worker.exit.then((reason) => this.#replace(place, worker, reason));
-    if (old) this.#retire(old);
-    this.#wake();
+  /** Connections are about to migrate to its workers. */
+  get #receives(): boolean {
+    return this.#policy.receives || this.#leaving.size > 0 || this.#onTrial !== undefined;
   }
 
-  /** Its connections are given to the others, or finished; it has no place any more. */
-  #retire(worker: WorkerHandle): void {
-    this.#others.add(worker);
-    this.#leaving++;
-    this.#tellHeirs();
-    worker.drain(this.drainMs, this.#places.length > 0 && !this.#stays);
-    void worker.exit.then(() => {
-      this.#others.delete(worker);
-      this.#servedByTheDead += worker.served;
-      this.#leaving--;
-      this.#tellHeirs();
-    });
+  #tellReceivers(): void {
+    for (const worker of this.ready) worker.setMigration({ receives: this.#receives, send: this.#policy.send });
   }
 
-  /** Settles when all who leave have gone. */
-  async settled(): Promise<void> {
-    await Promise.all(this.#leavers.map(({ exit }) => exit));
-  }
-
-  /** Settles when none of those who leave accepts a connection any more. */
-  async acceptNoMore(): Promise<void> {
-    await Promise.all(this.#leavers.map(({ acceptsNoMore }) => acceptsNoMore));
-  }
-
-  get #leavers(): WorkerHandle[] {
-    return [...this.#others].filter(({ stage }) => stage === 'draining');
-  }
-
-  /** From now on connections are not given to others. */
-  stay(): void {
-    this.#stays = true;
-    for (const worker of this.workers) worker.stay();
-  }
-
-  /** Those who stay. */
-  #tellHeirs(): void {
-    for (const worker of this.ready) worker.expect(this.#isExpected);
-  }
-
-  /** Connections of others are about to come. */
-  get #isExpected(): boolean {
-    return this.#isExpecting || this.#leaving > 0;
-  }
-
+  /** A worker is ready, or none will be any more. */
   #wake(): void {
-    this.#tellHeirs();
-    if (this.#stays) this.stay();
+    this.#tellReceivers();
     for (const ready of this.#waiting.splice(0)) ready();
   }
 
-  async #boot(place: Place): Promise<void> {
-    const worker = await boot(() => this.#start(place));
-    void worker.exit.then((reason) => this.#replace(place, worker, reason));
-  }
-
-  #start(place: Place): WorkerHandle {
-    const worker = this.#spawn(place.id, this.#generation, this.#isExpected);
-    if (place.worker) this.#servedByTheDead += place.worker.served;
-    place.worker = worker;
-    worker.ready.then(
-      () => this.#wake(),
-      () => {},
-    );
-    return worker;
-  }
-
-  /** `worker` has ended after it was ready, or a replacement has ended before it was. */
-  #replace(place: Place, worker: WorkerHandle, { code, signal, livedMs, wanted }: ExitReason): void {
-    if (place.worker !== worker) return; // it has been retired
-    const reason = signal === null ? `it exited with code ${code}` : `it was ended by ${signal}`;
-    if (this.#ending) {
-      if (!wanted) this.#died(worker, reason, undefined);
-      return;
+  /** From now on it serves, and sees to it that it can. */
+  #keepUp(): void {
+    this.#letBe();
+    this.#recycler.start();
+    const { accept } = this.#hosting;
+    if (accept && !this.#acceptor) {
+      this.#acceptor = accept({ serve: (connection) => this.give(connection), onCrowded: () => this.shed() });
+      this.#acceptor.start();
     }
-    const delay = place.backOff.died(livedMs);
-    this.#died(worker, reason, delay);
-    this.#retry(place, delay);
+    if (this.#scaler) this.#timers.push(setInterval(() => this.#scale(), lookEvery));
+    if (this.#hosting.revokes) this.#timers.push(setInterval(() => this.#revoke(), revokeEveryMs));
   }
 
-  #retry(place: Place, delay: number): void {
-    if (this.#ending) return;
-    place.retry = setTimeout(() => {
-      try {
-        const next = this.#start(place);
-        next.ready.catch((error: Error) => {
-          if (!(error instanceof DiedYoung)) this.#unfit(place, error);
-        });
-        void next.exit.then((end) => this.#replace(place, next, end));
-      } catch (error) {
-        this.#unfit(place, error as Error);
-        this.#retry(place, Math.max(askAgain, place.backOff.died(0)));
-      }
-    }, delay);
+  #letBe(): void {
+    this.#recycler.stop();
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
   }
 
-  #unfit({ id }: Place, { message: reason }: Error): void {
-    this.#events.tell({ event: 'worker-unfit', worker: id, reason });
+  /** Has the load decide how many workers there are. */
+  #scale(): void {
+    if (this.#changes > 0 || this.#isEnding || now() < this.#growFrom) return;
+    const from = this.#wanted;
+    const decision = this.#scaler?.decide(this.ready, from, now());
+    if (!decision) return;
+    const { size, reason } = decision;
+    const { reports } = this.#hosting;
+    const scaled = this.#alone(() => this.#resize(size)).catch(({ message }: Error) => {
+      if (this.#isEnding) return;
+      this.#growFrom = now() + growRetryMs;
+      reports.scaleFailed(message);
+    });
+    void scaled.then(() => {
+      if (this.#wanted !== from && !this.#isEnding) reports.scaled(from, this.#wanted, reason);
+    });
   }
 
-  #died({ id, pid }: WorkerHandle, reason: string, replacedInMs: number | undefined): void {
-    this.#events.tell({ event: 'worker-died', worker: id, pid, reason, replacedInMs });
+  /** Connections that a worker does not come to go to others, if there are any that do. */
+  #revoke(): void {
+    const { ready } = this;
+    if (ready.every(({ isSilent }) => isSilent)) return;
+    for (const worker of ready) if (worker.isSilent) worker.revoke();
+  }
+
+  /** Changes the pool while nothing else does. */
+  #alone<T>(change: () => Promise<T>): Promise<T> {
+    this.#changes++;
+    const outcome = this.#changing.then(change).finally(() => this.#changes--);
+    this.#changing = outcome.catch(() => {}); // its caller is told
+    return outcome;
+  }
+
+  #makeRecycler(): Recycler<Worker> {
+    const { reports, recycle } = this.#hosting;
+    return new Recycler(this, recycle, {
+      recycled: (worker, reason) => reports.recycled(worker, reason),
+      failed: (worker, reason) => reports.recycleFailed(worker, reason),
+    });
+  }
+
+  /** The lowest number that no place has. */
+  get #freeId(): number {
+    const taken = new Set(this.#places.map(({ id }) => id));
+    let id = 1;
+    while (taken.has(id)) id++;
+    return id;
   }
 }
 
 function vacancy(id: number): Place {
-  return { id, backOff: new BackOff(), worker: undefined, retry: undefined };
+  return { id, backOff: new BackOff(), worker: undefined, next: undefined, retry: undefined, change: undefined };
 }
 
 function loadOf({ worker }: Place): number {

@@ -22,7 +22,7 @@ export interface SpareKind<S> {
   /** How many are starting, those for which a client waits included. */
   readonly starting: () => number;
   /** Told how many connections that are carried over could be taken at once. */
-  readonly onSeats: (count: number) => void;
+  readonly onCredits: (count: number) => void;
 }
 
 export class Spares<S> {
@@ -136,7 +136,7 @@ export class Spares<S> {
   #offer(): void {
     if (this.#standing === undefined) return;
     const isExpecting = this.#urgentFrom !== undefined;
-    this.#kind.onSeats(isExpecting ? [...this.#all].filter(this.#kind.isReady).length : 0);
+    this.#kind.onCredits(isExpecting ? [...this.#all].filter(this.#kind.isReady).length : 0);
   }
 
   get #kept(): number {

@@ -1,83 +1,102 @@
-// What a concurrency model is to the supervisor. Which rows there are stands in `index.ts` alone, which classes in `create.ts`.
-import type { Config } from '../config/config.js';
-import type { ModelFacts } from '../config/model.js';
-import type { Events } from '../events.js';
-import type { SpawnOptions } from '../worker/process-runtime.js';
-import type { WorkerSettings } from '../worker/settings.js';
-import type { WorkerHandle } from '../worker/worker.js';
+// What a concurrency model is to its host, the supervisor or a process of threads. There are two classes: `Pool` and
+// `PerConnection`. Both keep workers of which they do not know whether they are processes or threads.
+import type { Acceptor, AcceptorOptions } from '../connection/acceptor.js';
+import type { IncomingConnection } from '../connection/incoming.js';
+import type { MigrationChannel } from '../migration/channel.js';
+import type { MigrationPolicy } from '../migration/policy.js';
+import type { RecycleLimits } from '../upkeep/recycler.js';
+import type { Range } from '../upkeep/scaler.js';
+import type { StartOptions } from '../worker/runtime.js';
+import type { Exit, Worker } from '../worker/worker.js';
 
 export interface Strategy {
-  /** Settles when a request can be served. @throws StartupError; nothing is left running then. */
+  /** Settles when a request can be served. @throws StartupError; nothing is left running then */
   start(): Promise<void>;
+  /** Has a worker serve the connection. Settles when it has ended, wherever it was served; never rejects. */
+  give(connection: IncomingConnection): Promise<void>;
+  /**
+   * Replaces all workers by those that `next` starts: a new generation is ready before the old one drains, so there is
+   * never less than before. One call at a time, together with `resize`.
+   * @param trial of the first new workers, while they serve beside the old ones
+   * @throws StartupError when the new generation cannot be ready, or what the trial has thrown; unless some of it has
+   * already replaced the old one, nothing has changed
+   */
+  replaceAll(next: Hosting, onProgress: OnProgress, trial?: Trial): Promise<void>;
+  /**
+   * Changes the number of workers, 0 or more; with 0 clients wait in the kernel. Where workers are not counted, 0 stops
+   * serving and 1 resumes it. @throws StartupError when an added worker cannot be ready
+   */
+  resize(workers: number): Promise<void>;
   /**
    * Stops accepting, finishes what is in flight, and ends it by force after `ms` milliseconds. Always settles.
-   * @param carries its connections go over the migration channel to another; told a second time without, those that it has stay
+   * @param migrates connections go to another strategy or server; told a second time without, those that are left stay
    */
-  drain(ms: number, carries?: boolean): Promise<void>;
-  /** From now on connections are not given to others, be it another strategy or another worker of this one. */
-  stay(): void;
-  /** Connections of another are about to come over the migration channel, or no longer. */
-  expect(isExpecting: boolean): void;
+  drain(ms: number, migrates?: boolean): Promise<void>;
+  /** Calls `told` with the number of migrated connections that could be served at once. Absent where any number could. */
+  onCredits?(told: (count: number) => void): void;
+  /** Closes the connections of the slowest clients: others wait. */
+  shed(): void;
+  /** Settles, in a drain, when no worker accepts connections any more. */
+  acceptNoMore(): Promise<void>;
+  setMigration(change: Partial<MigrationPolicy>): void;
   /** Ends everything now; a `drain` under way then settles. */
   kill(): void;
-  /**
-   * Serves as `context` says from now on: a new generation is ready before the old one is drained, so that there is
-   * never less than before. One call at a time, together with `scale`.
-   * @param trial of the new generation, while it serves beside the old one
-   * @throws StartupError when the new generation cannot be ready, or what the trial has thrown; unless some of it was
-   * in the place of the old one, nothing has changed
-   */
-  reload(context: StrategyContext, onProgress: OnProgress, trial?: Trial): Promise<void>;
-  /**
-   * Makes it so many worker processes, 0 or more; with 0 connections wait in the kernel. A model whose workers are
-   * not counted can only be told 0 (nobody is served) and 1 (all are). @throws StartupError when one cannot be ready
-   */
-  scale(workers: number): Promise<void>;
-  /**
-   * Has the workers open the file of their access log anew. Settles when all have been asked and have answered, or have
-   * ended. @throws Error of the first that could not; the others have
-   */
-  reopen(path: string): Promise<void>;
   snapshot(): StrategySnapshot;
 }
 
-/** Settles when a new generation has passed it. @throws Error that says why it has not */
+/** Settles when a new generation has passed. @throws Error that says why it has not */
 export type Trial = () => Promise<void>;
 
-/** How far a reload is: so many of so many workers have been replaced. */
+/** Called with how many of how many workers have been replaced. */
 export type OnProgress = (done: number, all: number) => void;
 
 export interface StrategySnapshot {
-  /** Requests served so far; what a worker served in the second before it was killed may be missing. */
-  readonly served: number;
+  /** Requests answered so far; the last second of a worker that was killed may be missing. */
+  readonly answered: number;
   readonly generation: number;
-  /** How many workers are kept; 0 when it is drained, 1 where they are not counted. */
+  /** How many workers are wanted; where they are not counted 1, and 0 while none serves. */
   readonly size: number;
-  /** All that live. */
-  readonly workers: readonly WorkerSnapshot[];
+  /** All that live, those that serve first. */
+  readonly workers: readonly Worker[];
 }
 
-export type WorkerSnapshot = Pick<WorkerHandle, 'id' | 'pid' | 'generation' | 'stage' | 'served' | 'readyMs' | 'load'>;
-
-export interface StrategyContext {
-  readonly config: Config;
-  readonly events: Events;
-  /** Descriptors of the listening sockets, which stay open for as long as the supervisor lives. */
-  readonly listen: readonly number[];
-  readonly spawn: SpawnOptions;
-  /** Of its first workers. */
-  readonly generation: number;
+/** What a strategy is given by its host, at the start and at each reload. */
+export interface Hosting {
+  /** @throws StartupError when the system refuses another worker */
+  readonly startWorker: (options: StartOptions) => Worker;
+  /** How many are wanted; ignored where each connection has its own. */
+  readonly workers: number;
+  /** The numbers between which the load decides; undefined where it does not. */
+  readonly range: Range | undefined;
+  readonly recycle: RecycleLimits;
+  /** Workers that wait for a connection each, where each connection has its own. */
+  readonly spares: number;
+  /** How many start at the same time for waiting clients is limited by what starting takes. */
+  readonly limitsStarts: boolean;
+  /** Milliseconds that a worker which is replaced has for what is in flight. */
+  readonly drainMs: number;
+  /** A reload is over when the replaced workers have gone, or after some seconds: connections take a while to move. */
+  readonly awaitsExits: boolean;
+  /** Connections can be taken back from workers that do not come to them. */
+  readonly revokes: boolean;
+  /** Makes the acceptor of the host; undefined where the workers accept, or the host calls `give` itself. */
+  readonly accept: ((options: Pick<AcceptorOptions, 'serve' | 'onCrowded' | 'usesCredits'>) => Acceptor) | undefined;
+  readonly migrationChannel: MigrationChannel | undefined;
+  readonly reports: HostReports;
 }
 
-/** Where connections are placed: who accepts them, and what a worker process does with one. Data, not code. */
-export type Placement = Pick<WorkerSettings, 'executor' | 'threadAccept' | 'threads'> & {
-  /** Who accepts: the worker processes themselves, or the supervisor, which gives each connection to one of them. */
-  readonly acceptedBy: 'workers' | 'supervisor';
-};
-
-/** A row of the table of models. */
-export interface Model extends ModelFacts {
-  placement(config: Config): Placement;
-  /** The name of the class behind it, which `create.ts` knows: who only asks what models there are loads none. */
-  readonly strategy: 'ppc' | 'pooled';
+/** What the strategy tells its host about its workers. */
+export interface HostReports {
+  /** @param replacedInMs undefined when it is not replaced */
+  died(worker: Worker, exit: Exit, replacedInMs: number | undefined): void;
+  /** A replacement could not be started. @param worker undefined where the system refused it */
+  unfit(id: number, worker: Worker | undefined, error: Error, retryInMs: number): void;
+  recycled(worker: Worker, reason: string): void;
+  recycleFailed(worker: Worker, reason: string): void;
+  scaled(from: number, to: number, reason: string): void;
+  scaleFailed(reason: string): void;
+  connectionLost(reason: string): void;
 }
+
+/** The longest that a reload or a switch waits until its connections have migrated (milliseconds): longer ones go on. */
+export const settleMs = 8000;

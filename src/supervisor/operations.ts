@@ -13,18 +13,19 @@ import { Refused } from '../control/refused.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import { type Destination, reopenLog } from '../log/destination.js';
-import { models } from '../strategies/index.js';
-import type { Succession } from '../strategies/model-switch.js';
-import type { SpawnOptions } from '../worker/process-runtime.js';
+import type { ModelSwitch } from '../strategies/model-switch.js';
+import { models } from '../strategies/models.js';
+import type { ProcessOptions } from '../worker/process-runtime.js';
+import { reopenAll } from '../worker/worker.js';
 import { Canary } from './canary.js';
 import { type Premises, releaseNow, reloaded, strategyContext, switchable, switched } from './context.js';
 import type { Heir } from './heritage.js';
 
 export interface OperationsOptions {
-  readonly strategy: Succession;
+  readonly strategy: ModelSwitch;
   readonly loaded: Pick<Loaded, 'config' | 'sources'>;
   readonly premises: Premises;
-  readonly owner: SpawnOptions['owner'];
+  readonly owner: ProcessOptions['owner'];
   /** The app, at the place that its links stood for. */
   readonly release: string | undefined;
   /** What an operator has told the server whose heir this one is. */
@@ -47,7 +48,7 @@ export class Operations {
   #config: Config;
   #sources: Sources;
   /** Who the workers are. */
-  #owner: SpawnOptions['owner'];
+  #owner: ProcessOptions['owner'];
   #release: string | undefined;
   /** What an operator has told since the start, in place of what is configured. */
   #overrides: Overrides;
@@ -109,7 +110,7 @@ export class Operations {
         ? async () => events.tell({ event: 'canary-passed', ...(await canary.judge(onProgress)) })
         : undefined;
       try {
-        await strategy.reload(context, replaced, trial);
+        await strategy.replaceAll(context.hosting, replaced, trial);
       } catch (error) {
         throw blamed(error, { config, sources });
       } finally {
@@ -119,7 +120,7 @@ export class Operations {
       this.#config = config;
       this.#sources = sources;
       this.#release = release;
-      this.#owner = context.spawn.owner;
+      this.#owner = context.owner;
       quarantine.after = config.quarantineAfter;
       quarantine.hangMs = config.hangTimeout;
       quarantine.release(); // what killed the old generation may be mended in the new one
@@ -165,7 +166,8 @@ export class Operations {
       if (isDeepStrictEqual(next.config, this.#config)) return `${model} serves so already`;
       onProgress(`${model} starts beside ${from}`);
       const context = strategyContext(next, premises, this.#release);
-      const { settled } = await strategy.relieve(context, this.#config.gracefulTimeout).catch((error) => {
+      const { group, hosting } = context;
+      const { settled } = await strategy.replace(group, hosting, this.#config.gracefulTimeout).catch((error) => {
         throw blamed(error, next);
       });
       if (this.#isClosed) throw new Refused('the server is stopping');
@@ -196,7 +198,7 @@ export class Operations {
         throw new Refused(`${to} workers are out of range, ${low} to ${high}; there are ${from}`);
       }
       if (to === from) return `there are ${to} workers already`;
-      await strategy.scale(to);
+      await strategy.resize(to);
       this.#events.tell({ event: 'scaled', unit: 'workers', from, to, reason });
       return `${to} workers, instead of ${from}`;
     });
@@ -205,7 +207,7 @@ export class Operations {
   /** Nobody is served any more, until a reload or `scale`; clients wait in the kernel. */
   drain(reason: string): Promise<string> {
     return this.#alone('drain', async () => {
-      await this.#options.strategy.scale(0);
+      await this.#options.strategy.resize(0);
       this.#events.tell({ event: 'drained', reason });
       return 'no worker takes connections any more; they wait until there is a reload';
     });
@@ -232,7 +234,7 @@ export class Operations {
       if (typeof accessLog === 'object' && accessLog.path !== undefined) {
         const { uid, gid } = this.#owner;
         if (uid !== undefined || gid !== undefined) handOver(accessLog.fd, uid, gid);
-        await strategy.reopen(accessLog.path);
+        await reopenAll(strategy.snapshot().workers, accessLog.path);
       }
       this.#events.tell({ event: 'logs-reopened', reason, files });
       return `opened ${files.join(' and ')} anew`;

@@ -20,10 +20,10 @@ import {
 import { whatIsUnexpected } from '../os/node-socket.js';
 import { hasProc, ownCpuSeconds, proportionalMemory } from '../os/process-tree.js';
 import { takeSystemd } from '../os/systemd.js';
-import { Succession } from '../strategies/model-switch.js';
+import { ModelSwitch } from '../strategies/model-switch.js';
 import type { Strategy } from '../strategies/strategy.js';
-import type { SpawnOptions } from '../worker/process-runtime.js';
-import { type Premises, strategyContext } from './context.js';
+import type { ProcessOptions } from '../worker/process-runtime.js';
+import { type Premises, type StrategyContext, strategyContext } from './context.js';
 import type { ControlDoor } from './control-door.js';
 import { announceHeir, bequeath, type Heir, type Heritage } from './heritage.js';
 import { type Listener, listener, listenersFor } from './listener.js';
@@ -36,7 +36,7 @@ export interface SupervisorOptions {
   readonly loaded: Loaded;
   /** Reads the configuration anew, with what an operator has told since the start. @throws StartupError */
   readonly load: (operator: Overrides) => Promise<Loaded>;
-  readonly accessLog: SpawnOptions['accessLog'];
+  readonly accessLog: ProcessOptions['accessLog'];
   /** Those logs that are files. */
   readonly logs: readonly Destination[];
   readonly events: Events;
@@ -79,7 +79,7 @@ export class Supervisor implements SignalTarget, Controls {
   #end = (): void => {};
   #state: Status['state'] = 'starting';
   #urls: readonly string[] = [];
-  #strategy: Succession | undefined;
+  #strategy: ModelSwitch | undefined;
   #operations: Operations | undefined;
   #scaled: Status['scaled'];
   #killed = false;
@@ -118,14 +118,14 @@ export class Supervisor implements SignalTarget, Controls {
       const premises = await this.#open(release);
       warnAboutRoot(config, events);
       const { generation } = heritage ?? { generation: 0 };
-      const context = { ...strategyContext(loaded, premises), generation: generation + 1 };
-      const strategy = new Succession(context);
+      const context = strategyContext(loaded, premises);
+      const strategy = new ModelSwitch(context.group, context.hosting, generation + 1);
       this.#strategy = strategy;
-      if (heritage) strategy.expect(true);
+      if (heritage) strategy.setMigration({ receives: true });
       const starting = strategy.start();
       this.#tellSpawned();
       const started = starting.then(
-        () => this.#serve(strategy, premises, context.spawn),
+        () => this.#serve(strategy, premises, context),
         (error) => {
           throw blamed(error, loaded);
         },
@@ -176,7 +176,7 @@ export class Supervisor implements SignalTarget, Controls {
     await drained;
     await left;
     const why = this.#killed ? `${reason}, then killed` : reason;
-    events.tell({ event: 'stopped', reason: why, requests: strategy.snapshot().served });
+    events.tell({ event: 'stopped', reason: why, requests: strategy.snapshot().answered });
     return this.#killed ? killedExit : 0;
   }
 
@@ -213,7 +213,7 @@ export class Supervisor implements SignalTarget, Controls {
   status(): Status {
     const { config } = this.settings();
     const { app, model, threads, minWorkers, maxWorkers, minThreads, maxThreads } = config;
-    const { generation = 1, size: wanted = 0, workers = [], served: requests = 0 } = this.#strategy?.snapshot() ?? {};
+    const { generation = 1, size: wanted = 0, workers = [], answered: requests = 0 } = this.#strategy?.snapshot() ?? {};
     const { doing, last } = this.#operations ?? {};
     return {
       state: this.#state === 'serving' && wanted === 0 ? 'drained' : this.#state,
@@ -235,7 +235,7 @@ export class Supervisor implements SignalTarget, Controls {
 
   workers(): readonly WorkerStatus[] {
     const { workers = [] } = this.#strategy?.snapshot() ?? {};
-    return workers.map(({ id: worker, pid, generation, stage, served: requests, readyMs, load }) => ({
+    return workers.map(({ id: worker, pid, generation, stage, answered: requests, readyMs, load }) => ({
       worker,
       pid,
       generation,
@@ -282,7 +282,7 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   /** It can serve. */
-  #serve(strategy: Succession, premises: Premises, { owner, settings }: SpawnOptions): void {
+  #serve(strategy: ModelSwitch, premises: Premises, { owner, release }: StrategyContext): void {
     if (this.#state === 'stopping') return; // it was told to in the meantime
     const { loaded, load, logs, events, heritage } = this.#options;
     const { model, workers, threads } = loaded.config;
@@ -293,7 +293,7 @@ export class Supervisor implements SignalTarget, Controls {
       load,
       premises,
       owner,
-      release: settings.app,
+      release,
       logs,
       operator: heritage?.operator ?? {},
       bequeath: (operator) => this.#bequeath(premises, operator),
@@ -314,7 +314,7 @@ export class Supervisor implements SignalTarget, Controls {
     const { config } = this.#options.loaded;
     if (config.pidFile !== undefined) this.#pidFile = PidFile.takeOver(config.pidFile);
     if (control) this.#door = this.#doors?.controlDoor(listener(control), this);
-    announceHeir(() => strategy.expect(false));
+    announceHeir(() => strategy.setMigration({ receives: false }));
   }
 
   /** Has the server that is installed now take our place. @throws StartupError, Refused */
@@ -363,7 +363,7 @@ function warnAboutRoot({ user }: Config, events: Events): void {
 async function stayUnlessExpected(strategy: Strategy, events: Events): Promise<void> {
   const reason = await whatIsUnexpected();
   if (reason === undefined) return;
-  strategy.stay();
+  strategy.setMigration({ send: 'off' });
   const warning = `connections are not carried over to new workers but closed, as this Node (${process.version}) is not as expected: ${reason}`;
   events.tell({ event: 'warning', warning });
 }

@@ -3,7 +3,7 @@
 import { now } from '../clock.js';
 
 /** When a member has had enough; 0 is never. */
-export interface Wear {
+export interface RecycleLimits {
   readonly maxRequests: number;
   /** Up to so many more requests, by chance, so that members which began together do not end together. */
   readonly maxRequestsJitter: number;
@@ -13,7 +13,7 @@ export interface Wear {
   readonly maxAge: number;
 }
 
-export interface Renewable<M> {
+export interface Recyclable<M> {
   /** Those that can serve. */
   readonly ready: readonly M[];
   /** Nothing is replaced any more. */
@@ -22,8 +22,9 @@ export interface Renewable<M> {
   renew(member: M): Promise<boolean>;
 }
 
-export interface Worn {
-  readonly served: number;
+export interface Usage {
+  /** Requests. */
+  readonly answered: number;
   /** Milliseconds since it was ready; undefined if it never was. */
   readonly readyMs: number | undefined;
   /** Bytes; 0 where that is not known. */
@@ -40,26 +41,26 @@ const lookEvery = 250;
 /** A life so short is none (milliseconds). */
 const young = 300;
 /** After a replacement could not be started, or had to be replaced at once (milliseconds). */
-const askAgain = 10_000;
+export const retryMs = 10_000;
 
-export class Recycler<M extends Worn> {
-  readonly #pool: Renewable<M>;
+export class Recycler<M extends Usage> {
+  readonly #pool: Recyclable<M>;
   readonly #report: Report<M>;
-  readonly #wear: Wear;
+  readonly #limits: RecycleLimits;
   /** Requests that each may serve. */
   readonly #allowed = new WeakMap<M, number>();
   #timer: NodeJS.Timeout | undefined;
   #notBefore = 0;
   #isBusy = false;
 
-  constructor(pool: Renewable<M>, wear: Wear, report: Report<M>) {
+  constructor(pool: Recyclable<M>, limits: RecycleLimits, report: Report<M>) {
     this.#pool = pool;
-    this.#wear = wear;
+    this.#limits = limits;
     this.#report = report;
   }
 
   start(): void {
-    const { maxRequests, maxMemory, maxAge } = this.#wear;
+    const { maxRequests, maxMemory, maxAge } = this.#limits;
     if (maxRequests + maxMemory + maxAge > 0) this.#timer = setInterval(() => void this.#look(), lookEvery);
   }
 
@@ -76,11 +77,11 @@ export class Recycler<M extends Worn> {
       this.#isBusy = true;
       try {
         // One that has had enough as soon as it is there has more than it should, and the next will, too.
-        if ((member.readyMs ?? 0) < young) this.#notBefore = now() + askAgain;
+        if ((member.readyMs ?? 0) < young) this.#notBefore = now() + retryMs;
         if (await this.#pool.renew(member)) this.#report.recycled(member, reason);
       } catch (error) {
         if (this.#pool.ending) return;
-        this.#notBefore = now() + askAgain;
+        this.#notBefore = now() + retryMs;
         this.#report.failed(member, (error as Error).message);
       } finally {
         this.#isBusy = false;
@@ -90,9 +91,9 @@ export class Recycler<M extends Worn> {
   }
 
   #reason(member: M): string | undefined {
-    const { maxRequests, maxMemory, maxAge } = this.#wear;
-    const { served, readyMs = 0 } = member;
-    if (maxRequests > 0 && served >= this.#allowance(member)) return `it has served ${served} requests`;
+    const { maxRequests, maxMemory, maxAge } = this.#limits;
+    const { answered, readyMs = 0 } = member;
+    if (maxRequests > 0 && answered >= this.#allowance(member)) return `it has answered ${answered} requests`;
     if (maxAge > 0 && readyMs >= maxAge) return `it is ${Math.round(readyMs / 1000)} s old`;
     const memory = maxMemory > 0 ? member.memory : 0;
     if (memory > maxMemory) return `it has ${Math.round(memory / 1024 ** 2)} MiB of memory`;
@@ -100,7 +101,7 @@ export class Recycler<M extends Worn> {
   }
 
   #allowance(member: M): number {
-    const { maxRequests, maxRequestsJitter } = this.#wear;
+    const { maxRequests, maxRequestsJitter } = this.#limits;
     let allowed = this.#allowed.get(member);
     if (allowed === undefined) {
       allowed = maxRequests + Math.round(Math.random() * maxRequestsJitter);

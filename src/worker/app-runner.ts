@@ -1,4 +1,4 @@
-// Runs every connection on this very event loop. It is also what each thread of the other executors does inside.
+// Loads the app and serves connections with it on this event loop: what a worker does that hosts no threads.
 import type { Activity } from '../activity.js';
 import type { App } from '../app/app.js';
 import { loadApp } from '../app/load.js';
@@ -7,136 +7,123 @@ import type { IncomingConnection } from '../connection/incoming.js';
 import type { RequestInFlight, WorkerIdentity } from '../events.js';
 import type { FlightDeck } from '../flight/deck.js';
 import { nothingWatched, type Watched } from '../flight/watchlist.js';
+import type { MigrationPolicy } from '../migration/policy.js';
 import { libc } from '../os/libc.js';
 import { BusyClock } from '../pipeline/busy.js';
 import { closingShare, createPipeline, type Pipeline } from '../pipeline/pipeline.js';
 import { type LoadMeter, loadMeter } from '../upkeep/load-meter.js';
-import { farewell, type Leave } from './close-app.js';
+import { closeApp } from './close-app.js';
 import { untilReady } from './readiness.js';
-import type { Executor, ExecutorSnapshot, Tell } from './service.js';
+import type { DrainOrder, Service, Tell } from './service.js';
 import type { ThreadSettings } from './settings.js';
 import { warmUp } from './warm-up.js';
 
 /**
- * A connection that lasts so long is kept by its client, and may have to be given away (milliseconds). What that needs is
- * loaded now, not when all have to at once.
+ * A connection that lasts this long is kept by its client, and may have to migrate (milliseconds): what that needs is
+ * loaded now, not when all connections have to migrate at once.
  */
-const keptAfter = 1000;
+const prepareAfterMs = 1000;
 
-export class Inline implements Executor {
-  readonly #settings: ThreadSettings;
-  readonly #identity: WorkerIdentity;
-  readonly #maxConnections: number;
-  readonly #tell: Tell;
-  readonly #deck: FlightDeck | undefined;
-  readonly #activity: Activity;
+export interface RunnerOptions {
+  readonly settings: ThreadSettings;
+  readonly identity: WorkerIdentity;
+  readonly maxConnections: number;
+  readonly tell: Tell;
+  /** Where the requests in flight are recorded. */
+  readonly deck: FlightDeck | undefined;
+  /** Of this event loop. */
+  readonly activity: Activity;
+}
+
+export class AppRunner implements Service {
+  readonly #options: RunnerOptions;
   readonly #clock = new BusyClock();
   readonly #meter: LoadMeter | undefined;
   #watched = nothingWatched;
+  #isMigrationOff = false;
   #app: App | undefined;
   /** What was pending before the app was loaded. */
   #before: string[] = [];
   #pipeline: Pipeline | undefined;
   #preparing: NodeJS.Timeout | undefined;
 
-  /**
-   * @param deck where it keeps record of the requests that it is at
-   * @param activity of this event loop, whose connections are those that it runs
-   */
-  constructor(
-    settings: ThreadSettings,
-    identity: WorkerIdentity,
-    maxConnections: number,
-    tell: Tell,
-    deck: FlightDeck | undefined,
-    activity: Activity,
-  ) {
-    this.#activity = activity;
-    this.#deck = deck;
-    const { measure } = settings;
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+    const { measure } = options.settings;
     this.#meter = measure && loadMeter(measure, this.#clock);
-    this.#identity = identity;
-    this.#settings = settings;
-    this.#maxConnections = maxConnections;
-    this.#tell = tell;
   }
 
-  async start(warmsUp: boolean): Promise<void> {
-    const { app: target, addresses, demoFaults, bootTimeout: timeout } = this.#settings;
-    const { limits, limitsGiven, accessLog, readyPath, isRehearsed, migrationChannel } = this.#settings;
+  async start(): Promise<void> {
+    const { settings, identity, maxConnections, tell, deck, activity } = this.#options;
+    const { app: target, addresses, demoFaults, bootTimeout: timeout, readyPath, measure } = settings;
+    const { limits, limitsGiven, accessLog, migrationChannel, countsAnswers } = settings;
     const options = {
       limits,
       limitsGiven,
       accessLog,
-      busy: this.#settings.measure === 'busy' ? this.#clock : undefined,
-      flights: this.#deck,
+      busy: measure === 'busy' ? this.#clock : undefined,
+      flights: deck,
       migrationChannel,
-      countsAnswers: this.#settings.countsAnswers,
-      identity: this.#identity,
-      maxConnections: this.#maxConnections,
-      tell: this.#tell,
-      activity: this.#activity,
+      countsAnswers,
+      identity,
+      maxConnections,
+      tell,
+      activity,
     };
-    if (warmsUp) await warmUp(options);
+    if (settings.warmsUp) await warmUp(options);
     this.#before = process.getActiveResourcesInfo();
     const app = await loadApp({ target, addresses, demoFaults, timeout });
     this.#app = app;
     const pipeline = await createPipeline({ ...options, app });
-    if (readyPath !== undefined && !isRehearsed) await untilReady(pipeline, readyPath, timeout);
+    if (readyPath !== undefined && !settings.isRehearsed) await untilReady(pipeline, readyPath, timeout);
     this.#pipeline = pipeline;
-    this.beware(this.#watched);
+    if (this.#isMigrationOff) pipeline.stopMigration();
+    this.setDenylist(this.#watched);
   }
 
-  async run(connection: IncomingConnection): Promise<void> {
-    this.#preparing ??= this.#settings.migrationChannel && setTimeout(libc, keptAfter).unref();
+  async serve(connection: IncomingConnection): Promise<void> {
+    this.#preparing ??= this.#options.settings.migrationChannel && setTimeout(libc, prepareAfterMs).unref();
     await this.#pipeline?.adopt(connection);
   }
 
-  async drain(ms: number, leave: Leave, carries: boolean, onMigrating: () => void): Promise<void> {
+  async drain({ ms, reason, migrates, onMigrating }: DrainOrder): Promise<void> {
     const deadline = now() + ms;
     // A credit may have to wait until a worker has started, within --boot-timeout.
-    const stallMs = this.#settings.bootTimeout;
-    await this.#pipeline?.drain(ms, carries ? { stallMs, onMigrating } : undefined);
-    // What a long migration has taken is not taken from the app.
-    const left = Math.max(until(deadline), carries ? ms * closingShare : 0);
-    await farewell(this.#app, leave, this.#before, AbortSignal.timeout(left));
+    const stallMs = this.#options.settings.bootTimeout;
+    await this.#pipeline?.drain(ms, migrates ? { stallMs, onMigrating } : undefined);
+    // A long migration does not shorten the time that the app has to close.
+    const left = Math.max(until(deadline), migrates ? ms * closingShare : 0);
+    await closeApp(this.#app, reason, this.#before, AbortSignal.timeout(left));
   }
 
-  stay(): void {
-    this.#pipeline?.stay();
+  setMigration({ send }: MigrationPolicy): void {
+    this.#isMigrationOff = send === 'off';
+    if (this.#isMigrationOff) this.#pipeline?.stopMigration();
+    else if (typeof send === 'object') this.#pipeline?.rebalance(send.rebalance);
   }
 
-  /** There is always room for them. */
-  expect(): void {}
-
-  share(part: number): void {
-    this.#pipeline?.share(part);
-  }
-
-  snapshot(): ExecutorSnapshot {
-    return { served: this.#pipeline?.served ?? 0 };
+  get answered(): number {
+    return this.#pipeline?.answered ?? 0;
   }
 
   load(): number | undefined {
     return this.#meter?.();
   }
 
-  /** The requests that are being served. */
   inFlight(): readonly RequestInFlight[] {
     return this.#pipeline?.inFlight() ?? [];
   }
 
-  beware(watched: Watched): void {
+  setDenylist(watched: Watched): void {
     this.#watched = watched;
-    // Nothing is refused until it is ready: whether it is, is asked of the app itself.
-    if (this.#pipeline) this.#deck?.watchlist.set(watched);
+    // No request is refused before the worker is ready: the app itself is asked whether it is.
+    if (this.#pipeline) this.#options.deck?.watchlist.set(watched);
   }
 
   shed(): void {
     this.#pipeline?.shed();
   }
 
-  /** Milliseconds for which the slowest client has kept us waiting; -1 while all wait for the app. */
   idleFor(): number {
     return this.#pipeline?.idleFor() ?? -1;
   }

@@ -87,15 +87,14 @@ const checks: ReadonlyMap<unknown, Check<object>> = new Map(
 const messages: { readonly [T in Exclude<Type, 'event'>]: FieldsOf<Extract<FromWorker, { type: T }>, 'type'> } = {
   ready: {},
   failed: { exitCode: oneOf(...Object.values(ExitCode)), message: long, stack: long },
-  accepted: { id: integer(1, Number.MAX_SAFE_INTEGER) },
+  taken: { id: integer(1, Number.MAX_SAFE_INTEGER) },
   refused: { id: integer(1, Number.MAX_SAFE_INTEGER) },
-  closed: { id: integer(1, Number.MAX_SAFE_INTEGER) },
-  served: { count },
+  ended: { id: integer(1, Number.MAX_SAFE_INTEGER) },
+  answered: { count },
   draining: {},
   migrating: {},
   load: { load: number(0, 1) },
-  idle: { ms: number(-1, 1e13) },
-  reopened: { failure: optional(long) },
+  answer: { id: integer(1, Number.MAX_SAFE_INTEGER), ms: optional(number(-1, 1e13)), failure: optional(long) },
 };
 
 const bodies: ReadonlyMap<unknown, Check<object>> = new Map(

@@ -1,71 +1,71 @@
-// What a supervisor and a worker say to each other, on a channel that the app may use as well (`process.send`). Those to a
-// worker are commands that the app's listeners do not hear; those of a worker carry a key that the app is not given, and
-// the supervisor checks them (`worker-messages`).
+// The one protocol between a host (the supervisor, or a process of threads) and its workers (processes or threads).
 
 import type { ConnectionFacts } from '../connection/incoming.js';
 import type { ExitCode } from '../errors.js';
 import type { WorkerEvent, WorkerIdentity } from '../events.js';
 import type { Watched } from '../flight/watchlist.js';
+import type { MigrationChannel } from '../migration/channel.js';
+import type { MigrationPolicy } from '../migration/policy.js';
+
+/** A connection as it is handed over. For a thread with its descriptor, for a process with the socket beside it. */
+export type Handed = ConnectionFacts & { readonly id: number; readonly fd?: number };
+
+/** A question, by its subject, and its answer. */
+export interface Questions {
+  /** For how long has the slowest client kept the worker waiting (milliseconds)? -1 while it is the app's turn. */
+  idle: { readonly ask: object; readonly answer: { readonly ms: number } };
+  /** The access log has been renamed: go on in a new file of this path. A failure says why the old one goes on. */
+  reopen: { readonly ask: { readonly path: string }; readonly answer: { readonly failure?: string } };
+}
+export type Subject = keyof Questions;
 
 export type ToWorker =
-  /** Comes with its socket; answered by `accepted` or `refused`. */
-  | ({ type: 'connection'; id: number } & ConnectionFacts)
-  /**
-   * Accept no more, which is answered by `draining`. Finish what is in flight, then exit; after `ms` cut it. Connections
-   * are given to others, or end.
-   */
-  | { type: 'drain'; ms: number; carries: boolean }
-  /** From now on your connections are not given to others, not even if you drain. */
-  | { type: 'stay' }
-  /** Give that part of your connections, from 0 to 1, to others. */
-  | { type: 'share'; part: number }
-  /** Connections of others are about to come, or no longer. */
-  | { type: 'expect'; isExpecting: boolean }
-  /** For how long has your one connection been idle? Answered by `idle`. */
-  | { type: 'idle?' }
-  /** Requests that have been in flight when workers died. */
-  | { type: 'beware'; watched: Watched }
-  /** It is crowded: close the slowest of your idle connections, if there are any. */
+  /** Answered by `taken` or `refused`, then `ended`. A thread says `taken` in shared memory. */
+  | ({ type: 'connection' } & Handed)
+  /** Accept connections on these descriptors, which belong to you. Only for threads: a process inherits its own. */
+  | { type: 'accept'; listen: readonly number[]; migrationChannel: MigrationChannel | undefined }
+  /** Accept no more, which is answered by `draining`; finish what is in flight, then exit; after `ms` cut it. */
+  | { type: 'drain'; ms: number; migrates: boolean }
+  | { type: 'migration'; policy: MigrationPolicy }
+  /** Requests that were in flight when workers died. */
+  | { type: 'denylist'; watched: Watched }
+  /** The server is at its limit and clients wait: close the slowest of your idle connections. */
   | { type: 'shed' }
-  /** The file of your access log has been renamed: go on in a new one of this path. Answered by `reopened`. */
-  | { type: 'reopen'; path: string };
+  | { [S in Subject]: { type: 'ask'; id: number; about: S } & Questions[S]['ask'] }[Subject];
 
 export type FromWorker =
   | { type: 'ready' }
   | { type: 'failed'; exitCode: ExitCode; message: string; stack: string }
-  | { type: 'accepted'; id: number }
+  | { type: 'taken'; id: number }
   | { type: 'refused'; id: number }
-  /** A connection that was given has ended. */
-  | { type: 'closed'; id: number }
-  /** Requests served since the last such message. */
-  | { type: 'served'; count: number }
-  /** It has been told to drain, and accepts no connection any more. */
+  /** A connection that was handed over has ended. */
+  | { type: 'ended'; id: number }
+  /** The worker has been told to drain, and accepts no connection any more. */
   | { type: 'draining' }
-  /** Its time to drain is running out, but connections still change hands: it waits until they have. */
+  /** The time to drain is running out, but connections still migrate: the worker waits until they have. */
   | { type: 'migrating' }
-  /** How loaded it has been since the last such message, from 0 to 1. */
+  /** Requests answered since the last such message. */
+  | { type: 'answered'; count: number }
+  /** The load since the last such message, from 0 to 1. */
   | { type: 'load'; load: number }
-  /** Milliseconds that the client has kept us waiting; -1 while it is the app's turn. */
-  | { type: 'idle'; ms: number }
-  /** The access log has been opened anew, or it goes on in the old file, for this reason. */
-  | { type: 'reopened'; failure?: string }
+  | { type: 'answer'; id: number; ms?: number; failure?: string }
   | { type: 'event'; event: WorkerEvent & WorkerIdentity };
 
-/** Node delivers what has such a `cmd` as 'internalMessage', which node:cluster uses, too: no listener of the app hears it. */
+/** Node delivers a message with such a `cmd` as 'internalMessage', as it does for node:cluster: the app does not hear it. */
 const command = 'NODE_MPSERVE';
 
-/** `message` as it is sent to a worker. */
+/** `message` as it is sent to a process. */
 export function commandOf(message: ToWorker): { readonly cmd: string; readonly message: ToWorker } {
   return { cmd: command, message };
 }
 
-/** The supervisor's message in what has come on the channel; undefined for a command of Node's own. */
+/** The host's message in what has come on the channel of a process; undefined for a command of Node's own. */
 export function messageIn(raw: unknown): ToWorker | undefined {
   const { cmd, message } = raw as Partial<ReturnType<typeof commandOf>>;
   return cmd === command ? message : undefined;
 }
 
-/** `message` as a worker sends it, with the key from its settings. */
+/** `message` as a process sends it, with the key from its settings. */
 export function keyed(key: string, message: FromWorker): object {
   return { mpserve: key, message };
 }
@@ -78,8 +78,8 @@ export function unkeyed(key: string, raw: unknown): unknown {
 }
 
 /**
- * Sets our messages apart from those of the app. No protection: a process can read its first environment. Unlikely to
- * meet again, and node:crypto takes 1.5 to 3 ms to load.
+ * Tells our messages from those of the app. No protection: a process can read its first environment. It is unlikely to
+ * collide, and node:crypto takes 1.5 to 3 ms to load.
  */
 export function newKey(): string {
   return `${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}`;

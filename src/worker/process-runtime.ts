@@ -1,115 +1,109 @@
-// Starts a worker process: its descriptors, its environment, its leash.
-import { fork } from 'node:child_process';
+// Starts worker processes and hands connections to them over IPC. Everything that a worker inherits is made here: its
+// settings, its descriptors, the leash that ends it with the supervisor, and the memory of its in-flight journal.
+import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import { FlightBox } from '../flight/box.js';
 import type { Quarantine } from '../flight/quarantine.js';
-import { isDebugged } from '../hang/heartbeat.js';
+import { HeartbeatFile, isDebugged } from '../hang/heartbeat.js';
+import { HangWatch } from '../hang/process-watch.js';
 import type { Destination } from '../log/destination.js';
 import type { MigrationChannel } from '../migration/channel.js';
+import { guardChannel } from '../os/ipc-guard.js';
 import { createLeash, type Leash } from '../os/leash.js';
+import { residentMemory, wantedCpuMs } from '../os/process-tree.js';
 import { scheduleAsBatch, scheduleAsOther } from '../os/scheduling.js';
+import { checkMessage, describeMessage } from './checked-messages.js';
+import { InvalidMessages } from './invalid-messages.js';
 import { type LineReader, readLines } from './lines.js';
-import { newKey } from './messages.js';
-import { settingsVariable, type WorkerSettings } from './settings.js';
-import { WorkerHandle } from './worker.js';
+import { commandOf, type FromWorker, newKey, type ToWorker, unkeyed } from './messages.js';
+import type { StartOptions, Unit, UnitExit } from './runtime.js';
+import { type AppSettings, settingsVariable, type ThreadGroup, type WorkerSettings } from './settings.js';
 
 const entry = fileURLToPath(new URL('../worker/process-main.cjs', import.meta.url));
 
-/** After the system refused a process it is asked again so much later (milliseconds). */
-export const askAgain = 500;
-
-/** What is the same for all workers of a server. */
-export interface SpawnOptions {
-  readonly settings: Omit<
-    WorkerSettings,
-    | 'worker'
-    | 'generation'
-    | 'channelKey'
-    | 'warmsUp'
-    | 'maxConnections'
-    | 'listen'
-    | 'accessLog'
-    | 'flights'
-    | 'heartbeat'
-    | 'migrationChannel'
-  >;
-  /** Which requests workers should beware of. */
+/** What is the same for all worker processes of a server. */
+export interface ProcessOptions {
+  readonly app: AppSettings;
+  readonly umask: number | undefined;
+  /** Each process serves one connection, then exits. */
+  readonly once: boolean;
+  readonly threads: ThreadGroup | undefined;
   readonly quarantine: Quarantine;
-  /** Whether they keep record of what they are at. */
+  /** The requests in flight are recorded. */
   readonly keepsRecord: boolean;
   readonly nodeArg: readonly string[];
   readonly captureOutput: boolean;
-  /** Nobody hears what the app prints: the command that started the server has gone. */
+  /** The output of the app goes nowhere: the command that started the server has gone. */
   readonly isDaemon: boolean;
-  /** Who they are; absent where that is who we are. */
+  /** The user and group of the workers; absent where they are the supervisor's. */
   readonly owner: { readonly uid?: number; readonly gid?: number };
   /** Our descriptors of the listening sockets on which workers accept. */
   readonly listen: readonly number[];
-  /** Where workers write access lines themselves, or who takes them from a pipe, or neither. */
+  /** Where workers write access lines themselves, or what reads them from a pipe, or neither. */
   readonly accessLog: Destination | LineReader | undefined;
-  /** Where connections are carried over; undefined where they are not. */
+  /** Where connections migrate; undefined where they do not. */
   readonly migrationChannel: MigrationChannel | undefined;
   readonly events: Events;
 }
 
-// Places in a worker's table of descriptors: the leash is between them, the listening sockets follow.
-const accessLogPlace = 4;
-const boxPlace = 6;
-const channelPlace = 7;
-const creditsPlace = 8;
-const migratedPlace = 9;
-const channelPathPlace = 10;
-const listenPlace = 11;
+/** The descriptors of a worker beyond the standard ones; the listening sockets come last. */
+const descriptors = {
+  ipc: 3,
+  accessLog: 4,
+  leash: 5,
+  journal: 6,
+  channel: 7,
+  credits: 8,
+  migrated: 9,
+  path: 10,
+  listen: 11,
+};
 
-/** Lines that come to us through a pipe of our own are whole at any size. */
+/** How long a process may take to exit by itself, also where it has to wait for a processor (milliseconds). */
+const exitGraceMs = 2000;
+/** Messages that a process sent before its exit are read within this time, unless its channel is held open (milliseconds). */
+const unreadMs = 500;
+/** Lines that come to us through a pipe of our own are whole up to this size (bytes). */
 const wholeInOwnPipe = 65_536;
 
-/**
- * @param warmsUp it answers a request of its own first (`executor/warm-up`): clients that come when it is ready should
- *   not notice that it is new
- * @throws StartupError when the system refuses another process, or the descriptors for it.
- */
-export function spawn(
-  options: SpawnOptions,
-  worker: number,
-  generation: number,
-  maxConnections: number,
-  warmsUp: boolean,
-): WorkerHandle {
-  const { accessLog, captureOutput, events, listen, quarantine, keepsRecord, migrationChannel } = options;
+/** @throws StartupError when the system refuses another process, or the descriptors for it */
+export function startProcess(options: ProcessOptions, start: StartOptions, maxConnections: number): Unit {
+  const { accessLog, app, captureOutput, listen, keepsRecord, migrationChannel: channel, threads } = options;
   const output = captureOutput ? 'pipe' : options.isDaemon ? 'ignore' : 'inherit';
-  const leash = refusable(createLeash);
+  const leash = orRefused(createLeash);
   const execArgv = [...process.execArgv, ...options.nodeArg];
-  const { executor, hangTimeout: hangMs } = options.settings;
   // Threads are watched by the process around them, which runs none of the app.
-  const isWatched = hangMs > 0 && executor === 'inline' && !isDebugged(execArgv);
-  const loops = keepsRecord ? loopsOf(options.settings, maxConnections) : 0;
-  const box = keepsRecord || isWatched ? refusable(() => new FlightBox(loops), leash) : undefined;
+  const isWatched = app.hangTimeout > 0 && !threads && !isDebugged(execArgv);
+  const loops = keepsRecord ? eventLoops(threads, maxConnections) : 0;
+  const box = keepsRecord || isWatched ? orRefused(() => new FlightBox(loops), leash) : undefined;
   const takesLines = typeof accessLog === 'function';
   const settings: WorkerSettings = {
-    ...options.settings,
-    worker,
-    generation,
+    ...app,
+    worker: start.id,
+    umask: options.umask,
     channelKey: newKey(),
-    warmsUp,
+    warmsUp: start.warmsUp,
+    isRehearsed: start.isRehearsed,
+    once: options.once,
+    threads,
     maxConnections,
-    listen: listen.map((_, i) => listenPlace + i),
-    migrationChannel: migrationChannel && {
-      ...migrationChannel,
-      fd: channelPlace,
-      credits: creditsPlace,
-      path: channelPathPlace,
-      ...(migrationChannel.migrated !== undefined && { migrated: migratedPlace }),
+    listen: listen.map((_, i) => descriptors.listen + i),
+    migrationChannel: channel && {
+      fd: descriptors.channel,
+      credits: descriptors.credits,
+      path: descriptors.path,
+      ...(channel.migrated !== undefined && { migrated: descriptors.migrated }),
     },
-    flights: keepsRecord && box ? { fd: boxPlace, plan: box.plan } : undefined,
-    heartbeat: isWatched && box ? { ...box.heartbeat, fd: boxPlace } : undefined,
-    accessLog: accessLog && { fd: accessLogPlace, whole: takesLines ? wholeInOwnPipe : accessLog.whole },
+    flights: keepsRecord && box ? { fd: descriptors.journal, plan: box.plan } : undefined,
+    heartbeat: isWatched && box ? { ...box.heartbeat, fd: descriptors.journal } : undefined,
+    accessLog: accessLog && { fd: descriptors.accessLog, whole: takesLines ? wholeInOwnPipe : accessLog.whole },
   };
-  const start = () =>
+  const run = () =>
     fork(entry, [], {
-      // A group of its own: Ctrl-C on the terminal is for the supervisor, which then ends its workers in order.
+      // A process group of its own: Ctrl-C on the terminal is for the supervisor, which then ends its workers in order.
       detached: true,
       ...options.owner,
       execArgv,
@@ -123,70 +117,177 @@ export function spawn(
         takesLines ? 'pipe' : (accessLog?.fd ?? 'ignore'),
         leash?.fd ?? 'ignore',
         box?.fd ?? 'ignore',
-        migrationChannel?.fd ?? 'ignore',
-        migrationChannel?.credits ?? 'ignore',
-        migrationChannel?.migrated ?? 'ignore',
-        migrationChannel?.path ?? 'ignore',
+        channel?.fd ?? 'ignore',
+        channel?.credits ?? 'ignore',
+        channel?.migrated ?? 'ignore',
+        channel?.path ?? 'ignore',
         ...listen,
       ],
     });
-  const child = refusable(start, leash, box);
-  if (child.pid === undefined) {
+  const child = orRefused(run, leash, box);
+  const { pid } = child;
+  if (pid === undefined) {
     child.once('error', () => {}); // it comes later, and says no more than this
-    letGo(leash, box);
+    release(leash, box);
     throw refused();
   }
-  leash?.tie(child.pid);
-  scheduleAsBatch(child.pid);
-  if (takesLines) readLines(child.stdio[accessLogPlace], accessLog);
-  const { pid } = child;
-  const isMeasured = options.settings.measure !== undefined;
-  const { bootTimeout, readyPath } = options.settings;
-  // To load, and then to be ready.
-  const bootMs = readyPath === undefined ? bootTimeout : 2 * bootTimeout;
+  leash?.tie(pid);
+  scheduleAsBatch(pid);
+  if (takesLines) readLines(child.stdio[descriptors.accessLog], accessLog);
   for (const stream of ['stdout', 'stderr'] as const) {
-    if (child[stream]) readLines(child[stream], (text) => events.tell({ event: 'output', pid, stream, text }));
+    if (child[stream]) readLines(child[stream], (text) => options.events.tell({ event: 'output', pid, stream, text }));
   }
-  const handle = new WorkerHandle({
-    id: worker,
-    generation,
-    pid,
-    child,
-    leash,
-    box,
-    quarantine,
-    events,
-    bootMs,
-    hangMs: isWatched ? hangMs : 0,
-    isMeasured,
-    channelKey: settings.channelKey,
-    hasThreads: executor !== 'inline',
+  return new ProcessUnit(child, pid, options, start.id, settings.channelKey, leash, box, isWatched);
+}
+
+class ProcessUnit implements Unit {
+  readonly tid = 0;
+  readonly exitGraceMs = exitGraceMs;
+  readonly accepted = 0;
+  readonly exited: Promise<UnitExit>;
+  readonly pid: number;
+  readonly #child: ChildProcess;
+  readonly #options: ProcessOptions;
+  readonly #key: string;
+  readonly #hang: HangWatch | undefined;
+  readonly #invalid: InvalidMessages;
+  /** Each connection is answered by `taken` or `refused`, in turn. */
+  #handled = 0;
+  /** It has reported itself in which code it is blocked. */
+  #hasReportedHang = false;
+
+  constructor(
+    child: ChildProcess,
+    pid: number,
+    options: ProcessOptions,
+    worker: number,
+    key: string,
+    leash: Leash | undefined,
+    box: FlightBox | undefined,
+    isWatched: boolean,
+  ) {
+    const { events, quarantine, keepsRecord, app } = options;
+    this.pid = pid;
+    this.#child = child;
+    this.#options = options;
+    this.#key = key;
+    this.#hang =
+      isWatched && box
+        ? new HangWatch(pid, new HeartbeatFile(box.heartbeat), app.hangTimeout, () => child.kill('SIGKILL'))
+        : undefined;
+    this.#invalid = new InvalidMessages((count, type) => {
+      events.tell({ event: 'worker-message-invalid', worker, pid, count, type });
+    });
+    guardChannel(child, (reason) => {
+      events.tell({ event: 'worker-killed', worker, pid, reason });
+      child.kill('SIGKILL'); // and is replaced, as a worker that dies by itself
+    });
+    const updateDenylist = (): void => this.send({ type: 'denylist', watched: quarantine.watched });
+    if (keepsRecord) {
+      const { suspects, refused } = quarantine.watched;
+      if (suspects.length + refused.length > 0) updateDenylist();
+      quarantine.on('change', updateDenylist);
+    }
+    this.exited = exitOf(child).then(({ code, signal }) => {
+      leash?.release();
+      quarantine.off('change', updateDenylist);
+      this.#invalid.flush();
+      this.#reportHang();
+      const requests = box?.take() ?? [];
+      box?.close();
+      const reason = signal === null ? `it exited with code ${code}` : `it was ended by ${signal}`;
+      return { code, signal, reason, requests };
+    });
+  }
+
+  get memory(): number {
+    return residentMemory(this.pid);
+  }
+
+  get wantedCpuMs(): number | undefined {
+    return wantedCpuMs(this.pid);
+  }
+
+  get handled(): number {
+    return this.#handled;
+  }
+
+  listen(listener: (message: FromWorker) => void): void {
+    const sender = { pid: this.pid, hasThreads: this.#options.threads !== undefined };
+    this.#child.on('message', (raw) => {
+      const sent = unkeyed(this.#key, raw);
+      if (sent === undefined) return; // the app's
+      const message = checkMessage(sent, sender);
+      if (!message) return this.#invalid.add(describeMessage(sent));
+      if (message.type === 'taken' || message.type === 'refused') this.#handled++;
+      if (message.type === 'event' && message.event.event === 'hung' && message.event.tid === 0)
+        this.#hasReportedHang = true;
+      listener(message);
+    });
+  }
+
+  send(message: ToWorker): void {
+    if (this.#child.connected) this.#child.send(commandOf(message), () => {}); // an error: it has ended, and `exited` says so
+  }
+
+  hand(connection: IncomingConnection, id: number): void {
+    const message = { type: 'connection', id, ...connection.facts } as const;
+    this.#child.send(commandOf(message), connection.unreadSocket, { keepOpen: true }, () => {});
+  }
+
+  watch(): void {
+    this.#hang?.begin();
+    // It has no pool of connections to compete for, and workers that start can wait for it.
+    if (this.#options.once) scheduleAsOther(this.pid);
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  /** Where the worker could not report itself that it was blocked. */
+  #reportHang(): void {
+    this.#hang?.end();
+    const stillMs = this.#hang?.blockedMs;
+    if (stillMs === undefined || this.#hasReportedHang) return;
+    this.#options.events.tell({ event: 'hung', pid: this.pid, stillMs, stack: [], requests: [] });
+  }
+}
+
+/** Settles when it has exited and all that it had sent has been read: its last messages may come after its exit. */
+function exitOf(child: ChildProcess): Promise<Pick<UnitExit, 'code' | 'signal'>> {
+  return new Promise((resolve) => {
+    child.once('error', () => {}); // 'exit' follows, or has come
+    child.once('exit', (code, signal) => {
+      const heard = (): void => {
+        clearTimeout(late);
+        resolve({ code, signal });
+      };
+      const late = setTimeout(() => setImmediate(heard), unreadMs); // what has come by then is read before
+      if (child.connected) child.once('disconnect', heard);
+      else heard();
+    });
   });
-  if (options.settings.once) {
-    const loaded = () => scheduleAsOther(pid); // it has no batch of connections, and those who start can wait for it
-    handle.ready.then(loaded, () => {});
-  }
-  return handle;
 }
 
 /** How many event loops of a worker can serve at the same time. */
-function loopsOf({ executor, threadRange, spares }: SpawnOptions['settings'], maxConnections: number): number {
-  // A thread that is on its way out may still serve while another takes its place.
-  const loops = { inline: 1, 'thread-pool': 2 * threadRange.max, 'thread-per-connection': maxConnections + spares };
-  return loops[executor];
+function eventLoops(threads: ThreadGroup | undefined, maxConnections: number): number {
+  if (!threads) return 1;
+  // A thread that drains may still serve while another takes its place.
+  return threads.isPerConnection ? maxConnections + threads.spares : 2 * threads.range.max;
 }
 
-function refusable<T>(call: () => T, leash?: Leash, box?: FlightBox): T {
+function orRefused<T>(call: () => T, leash?: Leash, box?: FlightBox): T {
   try {
     return call();
   } catch (error) {
-    letGo(leash, box);
+    release(leash, box);
     throw refused(error);
   }
 }
 
-/** What was for a worker that there is not. */
-function letGo(leash: Leash | undefined, box: FlightBox | undefined): void {
+/** What was made for a worker that could not be started. */
+function release(leash: Leash | undefined, box: FlightBox | undefined): void {
   leash?.tie(undefined);
   leash?.release();
   box?.close();

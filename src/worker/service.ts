@@ -1,49 +1,43 @@
-// Runs connections inside a worker. Three ways: inline, on a thread of its own each, on a pool of threads.
+// What serves connections inside a worker: the app on the worker's own event loop, or threads that the worker hosts.
 import type { IncomingConnection } from '../connection/incoming.js';
-import type { WorkerEvent } from '../events.js';
+import type { RequestInFlight, WorkerEvent } from '../events.js';
 import type { Watched } from '../flight/watchlist.js';
-import type { Leave } from './close-app.js';
-
-export interface Executor {
-  /**
-   * Loads the app. Settles when a connection could be served.
-   * @param warmsUp clients that come as soon as it is ready should not notice that it is new
-   * @throws StartupError
-   */
-  start(warmsUp: boolean): Promise<void>;
-  /** Serves a connection. Settles when it has ended; never rejects, whatever the client or the app does. */
-  run(connection: IncomingConnection): Promise<void>;
-  /**
-   * Ends all connections gracefully, and cuts what is left after `ms` milliseconds. Always settles soon after.
-   * @param carries connections are given to others, where they can, for as long as that goes on
-   * @param onMigrating called again and again when it takes longer than `ms` for that reason
-   */
-  drain(ms: number, leave: Leave, carries: boolean, onMigrating: () => void): Promise<void>;
-  /** Settles when its threads accept no connection any more, in a drain. Absent where they never do. */
-  acceptNoMore?(): Promise<unknown>;
-  /** From now on connections are not given to others, not even in a drain that does. */
-  stay(): void;
-  /** Gives that part of its connections to others, as they come to rest; which, is left to chance. @param part from 0 to 1 */
-  share(part: number): void;
-  /** Connections of others are about to come, or no longer. */
-  expect(isExpecting: boolean): void;
-  snapshot(): ExecutorSnapshot;
-  /** How loaded it has been since it was last asked, from 0 to 1; undefined where nobody wants to know. */
-  load(): number | undefined;
-  /** Requests that have been in flight when workers died. */
-  beware(watched: Watched): void;
-  /**
-   * Calls `told` with the number of threads that are ready for connections of others, whenever it changes. Absent where
-   * there is always room.
-   */
-  onSpares?(told: (count: number) => void): void;
-  /** It is crowded and clients are waiting: closes the slowest idle connections, if any. */
-  shed(): void;
-}
-
-export interface ExecutorSnapshot {
-  /** Requests served so far. */
-  readonly served: number;
-}
+import type { MigrationPolicy } from '../migration/policy.js';
+import type { StopReason } from './close-app.js';
 
 export type Tell = (event: WorkerEvent) => void;
+
+export interface DrainOrder {
+  /** Milliseconds after which what is left is cut. */
+  readonly ms: number;
+  readonly reason: StopReason;
+  /** Connections migrate, as far as others take them. */
+  readonly migrates: boolean;
+  /** Called again and again when migration takes longer than `ms`. */
+  readonly onMigrating: () => void;
+}
+
+export interface Service {
+  /** Requests answered so far. */
+  readonly answered: number;
+  /** Loads the app. Settles when a connection could be served. @throws StartupError */
+  start(): Promise<void>;
+  /** Serves a connection. Settles when it has ended; never rejects, whatever the client or the app does. */
+  serve(connection: IncomingConnection): Promise<void>;
+  /** Settles soon after the time that the order gives, at the latest. */
+  drain(order: DrainOrder): Promise<void>;
+  /** Settles when its threads accept no connection any more, in a drain. Absent where it has none. */
+  acceptNoMore?(): Promise<void>;
+  setMigration(policy: MigrationPolicy): void;
+  /** The load since the last call, from 0 to 1; undefined where it is not measured. */
+  load(): number | undefined;
+  setDenylist(watched: Watched): void;
+  /** Calls `told` with the number of migrated connections that could be served well now. Absent where any number could. */
+  onCredits?(told: (count: number) => void): void;
+  /** Closes the slowest idle connections, if any: clients wait. */
+  shed(): void;
+  /** Milliseconds for which the slowest client has kept it waiting; -1 while it is the app's turn. */
+  idleFor(): number;
+  /** The requests that are being served on this event loop. */
+  inFlight(): readonly RequestInFlight[];
+}

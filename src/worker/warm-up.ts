@@ -1,6 +1,6 @@
-// A worker that takes the place of another has its connections at once, and their clients would wait for all that runs for
-// the first time in it. So, before it loads the app, it loads what it takes to receive them, and answers a request of its
-// own. Of the app nothing runs twice: what a request does there, nobody knows but the app.
+// Warms a replacement worker up: it receives migrated connections at once, and their clients would wait for all that runs
+// for the first time. So, before it loads the app, it loads what receiving takes and answers a request of its own. The app
+// is not asked: only the app knows what a request does there.
 import { once } from 'node:events';
 import { Activity } from '../activity.js';
 import type { App } from '../app/app.js';

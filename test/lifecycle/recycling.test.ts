@@ -21,7 +21,7 @@ test.concurrent.each(['prefork', 'tpc'])('%s: --max-requests, under load', { tim
   expect(failures).toEqual([]);
   expect(recycled(server)[0]).toMatchObject({
     worker: expect.any(Number),
-    reason: expect.stringMatching(/served \d+ requests/),
+    reason: expect.stringMatching(/answered \d+ requests/),
   });
   expect(server.lines.filter(({ event }) => event === 'worker-died')).toEqual([]);
 });

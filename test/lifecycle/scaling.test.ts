@@ -73,7 +73,7 @@ test.concurrent.each(['dispatch', 'shared'])('prethread %s: --max-requests repla
   const recycled = () => server.lines.filter(({ event }) => event === 'thread-recycled');
   await progress('some replacements', () => recycled().length, 4);
   for (const one of clients) expect((await one.stop()).failures).toEqual([]);
-  expect(recycled()[0]).toMatchObject({ pid, reason: expect.stringMatching(/^it has served \d+ requests$/) });
+  expect(recycled()[0]).toMatchObject({ pid, reason: expect.stringMatching(/^it has answered \d+ requests$/) });
   expect(server.workers()).toEqual([pid]);
   expect(server.lines.filter(({ event }) => event === 'thread-lost')).toEqual([]);
 });

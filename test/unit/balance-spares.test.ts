@@ -31,7 +31,7 @@ beforeEach(() => {
     dismiss: (spare) => void dismissed.push(spare),
     isReady: ({ isReady }) => isReady,
     starting: () => started.filter(({ isReady }) => !isReady).length,
-    onSeats: (count) => {
+    onCredits: (count) => {
       seats = count;
     },
   });

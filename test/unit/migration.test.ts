@@ -78,7 +78,7 @@ class House {
 
   /** Has one of the two give a part of its connections away. */
   move(one: number, part: number): void {
-    this.#pipelines[one]?.share(part);
+    this.#pipelines[one]?.rebalance(part);
   }
 
   async close(): Promise<void> {

@@ -44,15 +44,14 @@ const messages: {
 } = {
   ready: {},
   failed: { exitCode: 4, message: 'x', stack: 'x' },
-  accepted: { id: 1 },
+  taken: { id: 1 },
   refused: { id: 1 },
-  closed: { id: 1 },
-  served: { count: 1 },
+  ended: { id: 1 },
+  answered: { count: 1 },
   draining: {},
   migrating: {},
   load: { load: 0.5 },
-  idle: { ms: -1 },
-  reopened: { failure: 'x' },
+  answer: { id: 1, ms: -1, failure: 'x' },
 };
 
 const wrong: readonly unknown[] = [
@@ -146,7 +145,7 @@ describe.each(Object.entries(messages))('the message %s', (type, body) => {
           .find((value) => !Object.values(body).includes(value as never));
         if (field === undefined) continue;
         if (typeof field === 'string') expect(field.length).toBeLessThanOrEqual(65_536);
-        else expect({ type, field }).toEqual({ type: 'idle', field: 1.5 });
+        else expect({ type, field }).toEqual({ type: 'answer', field: 1.5 });
       }
     }
   });

@@ -1,0 +1,72 @@
+// The concurrency models: the only list of them. No other code asks which model it runs; it asks a row of this table.
+import type { Accept, ModelFacts } from '../config/model.js';
+import type { Group } from '../worker/settings.js';
+
+/** How a model places connections: on worker processes, and within each on threads or on its own event loop. */
+export interface Placement {
+  readonly processes: Group;
+  readonly threads: Group | undefined;
+}
+
+export interface Model extends ModelFacts {
+  /** @param accept what the user has chosen; undefined for the model's default */
+  placement(accept: Accept | undefined): Placement;
+}
+
+const pool: Group = { isPerConnection: false, hostAccepts: false };
+const dispatched: Group = { isPerConnection: false, hostAccepts: true };
+const perConnection: Group = { isPerConnection: true, hostAccepts: true };
+
+/** A process for each connection, as in the classic UNIX server and in CERN httpd. */
+const ppc: Model = {
+  name: 'ppc',
+  summary: 'a process per connection: the best isolation, the most expensive connection',
+  accept: [],
+  once: true,
+  spares: true,
+  maxConnections: 256,
+  placement: () => ({ processes: perConnection, threads: undefined }),
+};
+
+/** A pool of processes on one socket, as in Apache prefork. */
+const prefork: Model = {
+  name: 'prefork',
+  summary: 'a pool of processes on one socket: the default',
+  accept: ['shared', 'dispatch'],
+  workers: (cores) => cores,
+  maxConnections: 10_000,
+  placement: (accept) => ({ processes: accept === 'dispatch' ? dispatched : pool, threads: undefined }),
+};
+
+/** A thread for each connection. Threads live in a process of their own: the supervisor never shares one with the app. */
+const tpc: Model = {
+  name: 'tpc',
+  summary: 'a thread per connection: isolation at half the cost of a process',
+  accept: [],
+  spares: true,
+  threaded: true,
+  maxConnections: 256,
+  placement: () => ({ processes: pool, threads: perConnection }),
+};
+
+/** A pool of threads in one process, the pre-threaded server. */
+const prethread: Model = {
+  name: 'prethread',
+  summary: 'a pool of threads in one process: restarts fastest after a crash',
+  accept: ['shared', 'dispatch'],
+  threads: (cores) => cores,
+  threaded: true,
+  maxConnections: 10_000,
+  placement: (accept) => ({ processes: pool, threads: accept === 'dispatch' ? dispatched : pool }),
+};
+
+/** Processes times threads, as in Apache worker: prethread with more processes. */
+const hybrid: Model = {
+  ...prethread,
+  name: 'hybrid',
+  summary: 'processes times threads: a crash of native code takes one process and its threads',
+  workers: (cores) => Math.max(2, Math.ceil(cores / 2)),
+  threads: () => 2,
+};
+
+export const models: Readonly<Record<string, Model>> = { ppc, prefork, tpc, prethread, hybrid };

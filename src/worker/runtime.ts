@@ -1,0 +1,57 @@
+// How a worker is started and reached: as a process or as a thread. To everything above, both are the same.
+import type { IncomingConnection } from '../connection/incoming.js';
+import type { LostRequest } from '../events.js';
+import type { FromWorker, ToWorker } from './messages.js';
+
+/** How a process or thread has ended. */
+export interface UnitExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** In words, such as `it exited with code 1`. */
+  readonly reason: string;
+  /** The requests that were in flight. */
+  readonly requests: readonly LostRequest[];
+}
+
+/** A process or a thread. */
+export interface Unit {
+  readonly pid: number;
+  /** 0 for a process. */
+  readonly tid: number;
+  /** How long it may take to exit by itself after it was to have drained (milliseconds). */
+  readonly exitGraceMs: number;
+  /** Settles when it has ended, and all messages that it had sent have been delivered. */
+  readonly exited: Promise<UnitExit>;
+  /** Bytes of its own; 0 where that is not known. */
+  readonly memory: number;
+  /** Processor time that it has wanted since it was started (milliseconds); undefined where that is not known. */
+  readonly wantedCpuMs: number | undefined;
+  /** Connections that it has taken or refused, of those handed over, which it comes to in their order. */
+  readonly handled: number;
+  /** Open connections that it has accepted itself, where that is known. */
+  readonly accepted: number;
+
+  /** @param listener called for each message of the worker, already checked */
+  listen(listener: (message: FromWorker) => void): void;
+  send(message: ToWorker): void;
+  /** Hands the connection over. It stays the host's until it is taken. */
+  hand(connection: IncomingConnection, id: number): void;
+  /** The worker is ready: from now on its event loop is watched. */
+  watch(): void;
+  kill(): void;
+  /**
+   * Takes back the connections that it has not come to, as its event loop is blocked. Absent where that is impossible.
+   * @returns false when it has just come to one
+   */
+  revoke?(handed: number): boolean;
+}
+
+/** What a new worker is to know besides what all of its group know. */
+export interface StartOptions {
+  readonly id: number;
+  readonly generation: number;
+  /** It receives the connections of others as soon as it is ready: it warms up before. */
+  readonly warmsUp: boolean;
+  /** Another worker has found this app to be ready: it need not be asked again. */
+  readonly isRehearsed: boolean;
+}

@@ -1,0 +1,149 @@
+// A worker process that hosts threads: the same strategies as in the supervisor, with threads as workers.
+import { divide } from '../balance/divide.js';
+import type { IncomingConnection } from '../connection/incoming.js';
+import { endOf, type RequestInFlight } from '../events.js';
+import type { Watched } from '../flight/watchlist.js';
+import type { MigrationPolicy } from '../migration/policy.js';
+import { createStrategy } from '../strategies/create.js';
+import type { Hosting, Strategy } from '../strategies/strategy.js';
+import { retryMs } from '../upkeep/recycler.js';
+import type { StartOptions } from './runtime.js';
+import type { DrainOrder, Service, Tell } from './service.js';
+import type { ThreadGroup, WorkerSettings } from './settings.js';
+import { ThreadRuntime } from './thread-runtime.js';
+import { Worker } from './worker.js';
+
+/** A thread that was to be ended and is not by then is blocked in native code: it ends with its process (milliseconds). */
+const nativeMs = 500;
+
+export class ThreadHost implements Service {
+  readonly #settings: WorkerSettings;
+  readonly #runtime: ThreadRuntime;
+  readonly #strategy: Strategy;
+  readonly #tell: Tell;
+  #onMigrating = (): void => {};
+  /** Told in a drain when a thread cannot be ended. */
+  #onStuck = (): void => {};
+
+  constructor(settings: WorkerSettings, group: ThreadGroup, tell: Tell) {
+    this.#settings = settings;
+    this.#tell = tell;
+    this.#runtime = new ThreadRuntime(settings, group, tell);
+    this.#strategy = createStrategy(group, this.#hosting(group), 1);
+  }
+
+  async start(): Promise<void> {
+    if (this.#settings.warmsUp) this.#strategy.setMigration({ receives: true });
+    await this.#strategy.start();
+  }
+
+  serve(connection: IncomingConnection): Promise<void> {
+    return this.#strategy.give(connection);
+  }
+
+  async drain({ ms, migrates, onMigrating }: DrainOrder): Promise<void> {
+    this.#onMigrating = onMigrating;
+    const stuck = new Promise<void>((resolve) => {
+      this.#onStuck = resolve;
+    });
+    await Promise.race([this.#strategy.drain(ms, migrates), stuck]);
+  }
+
+  acceptNoMore(): Promise<void> {
+    return this.#strategy.acceptNoMore();
+  }
+
+  setMigration(policy: MigrationPolicy): void {
+    this.#strategy.setMigration(policy);
+  }
+
+  get answered(): number {
+    return this.#strategy.snapshot().answered;
+  }
+
+  /** The mean of its threads. */
+  load(): number | undefined {
+    const loads = this.#threads.flatMap(({ stage, load }) => (stage === 'ready' && load !== undefined ? [load] : []));
+    return loads.length > 0 ? loads.reduce((sum, load) => sum + load, 0) / loads.length : undefined;
+  }
+
+  setDenylist(watched: Watched): void {
+    this.#runtime.watched = watched;
+    for (const thread of this.#threads) thread.setDenylist(watched);
+  }
+
+  onCredits(told: (count: number) => void): void {
+    this.#strategy.onCredits?.(told);
+  }
+
+  shed(): void {
+    this.#strategy.shed();
+  }
+
+  /** Its threads are asked themselves. */
+  idleFor(): number {
+    return -1;
+  }
+
+  /** Its own event loop serves none. */
+  inFlight(): readonly RequestInFlight[] {
+    return [];
+  }
+
+  get #threads(): readonly Worker[] {
+    return this.#strategy.snapshot().workers;
+  }
+
+  #hosting(group: ThreadGroup): Hosting {
+    const { gracefulTimeout, migrationChannel, maxConnections } = this.#settings;
+    const tell = this.#tell;
+    const isElastic = group.range.min < group.range.max;
+    const shares = group.isPerConnection ? [1] : divide(maxConnections, group.range.max);
+    return {
+      startWorker: (options) => this.#start(options, shares[Math.min(options.id, shares.length) - 1] ?? 1),
+      workers: group.count,
+      range: isElastic ? group.range : undefined,
+      recycle: group.recycle,
+      spares: group.spares,
+      limitsStarts: false,
+      drainMs: gracefulTimeout,
+      awaitsExits: false,
+      revokes: group.hostAccepts,
+      accept: undefined,
+      migrationChannel,
+      reports: {
+        died: ({ tid, readyMs }, { reason, connections }, replacedInMs) => {
+          // Otherwise the connection that it was started for is reported as lost.
+          if (readyMs !== undefined) tell({ event: 'thread-lost', tid, connections, reason, replacedInMs });
+        },
+        unfit: (_, thread, { message: reason }, retryInMs) =>
+          tell({ event: 'thread-unfit', tid: thread?.tid ?? 0, reason, retryInMs }),
+        recycled: ({ tid }, reason) => tell({ event: 'thread-recycled', tid, reason }),
+        recycleFailed: ({ tid }, reason) => tell({ event: 'thread-unfit', tid, reason, retryInMs: retryMs }),
+        scaled: (from, to, reason) => tell({ event: 'threads-scaled', from, to, reason }),
+        scaleFailed: () => {}, // it is tried again, and each thread that cannot start is reported
+        connectionLost: (reason) => tell({ event: 'connection-lost', reason }),
+      },
+    };
+  }
+
+  #start(options: StartOptions, maxConnections: number): Worker {
+    const { bootTimeout, readyPath, measure } = this.#settings;
+    return new Worker({
+      ...options,
+      unit: this.#runtime.start(options, maxConnections),
+      // To load, and then to be ready.
+      bootMs: readyPath === undefined ? bootTimeout : 2 * bootTimeout,
+      isMeasured: measure !== undefined,
+      reports: {
+        ready: () => {},
+        killed: () => void setTimeout(() => this.#onStuck(), nativeMs),
+        migrating: () => this.#onMigrating(),
+        event: (event) => this.#tell(event),
+        lost: ({ tid }, requests, isWanted) => {
+          for (const request of requests) this.#tell({ tid, ...endOf(request, isWanted) });
+        },
+      },
+    });
+  }
+}

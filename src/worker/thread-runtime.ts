@@ -1,0 +1,283 @@
+// Starts worker threads and hands connections to them, as copies of their descriptors. A thread that serves one connection
+// is started directly; the threads of a pool are piscina's. What is odd about a task pool that only keeps threads alive is
+// in `PiscinaThreads`.
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { type MessagePort, Worker as NodeThread, receiveMessageOnPort } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import type { IncomingConnection } from '../connection/incoming.js';
+import { ExitCode, StartupError } from '../errors.js';
+import { type Berth, Berths } from '../flight/berths.js';
+import { mapped, unmapped } from '../flight/deck.js';
+import { nothingWatched, type Watched } from '../flight/watchlist.js';
+import { type ThreadWatch, watchThreads } from '../hang/thread-watch.js';
+import { duplicateChannel } from '../migration/channel.js';
+import { duplicate } from '../os/descriptor.js';
+import { type FromWorker, type Handed, newKey, type ToWorker } from './messages.js';
+import type { StartOptions, Unit, UnitExit } from './runtime.js';
+import type { Tell } from './service.js';
+import {
+  type ThreadData,
+  type ThreadGroup,
+  type ThreadSettings,
+  threadSettings,
+  type WorkerSettings,
+} from './settings.js';
+import { counter, createCounters } from './thread-counters.js';
+import { isHello, noConnection } from './thread-hello.js';
+
+const threadFile = fileURLToPath(new URL('../worker/thread-main.cjs', import.meta.url));
+
+/** What a thread may take to say that it has drained (milliseconds). */
+const exitGraceMs = 1000;
+const outOfMemory = 'ERR_WORKER_OUT_OF_MEMORY';
+
+/** What starts threads. */
+interface Threads {
+  /** @throws Error when the system refuses another thread */
+  start(data: ThreadData): NodeThread;
+  /** Hands over a connection; settles when it has ended, rejects when the thread has. Absent: by a message. */
+  submit?(thread: NodeThread, connection: Handed): Promise<void>;
+}
+
+export class ThreadRuntime {
+  readonly #settings: WorkerSettings;
+  readonly #group: ThreadGroup;
+  readonly #threads: Threads;
+  readonly #watch: ThreadWatch;
+  readonly #berths: Berths;
+  #watched = nothingWatched;
+
+  constructor(settings: WorkerSettings, group: ThreadGroup, tell: Tell) {
+    this.#settings = settings;
+    this.#group = group;
+    const { isPerConnection } = group;
+    this.#threads = isPerConnection ? new DedicatedThreads(group) : new PiscinaThreads(group, settings.maxConnections);
+    this.#watch = watchThreads(settings.hangTimeout, tell);
+    this.#berths = new Berths(settings.flights, isPerConnection ? unmapped : mapped); // mapping costs more than a thread
+  }
+
+  /** Of the threads that are started from now on. */
+  set watched(watched: Watched) {
+    this.#watched = watched;
+  }
+
+  /** @throws Error when the system refuses another thread */
+  start({ warmsUp, isRehearsed }: StartOptions, maxConnections: number): Unit {
+    const { isPerConnection: once, hostAccepts } = this.#group;
+    const { flights, listen, migrationChannel } = this.#settings;
+    const settings: ThreadSettings = {
+      ...threadSettings(this.#settings),
+      warmsUp,
+      isRehearsed,
+      once,
+      maxConnections,
+    };
+    const berth = this.#berths.take();
+    const unit = new ThreadUnit(this.#threads, this.#watch, berth, settings, flights !== undefined, () => {
+      // Node closes these descriptors when the thread ends, however it does.
+      if (hostAccepts) return;
+      unit.send({
+        type: 'accept',
+        listen: listen.map(duplicate),
+        migrationChannel: duplicateChannel(migrationChannel),
+      });
+    });
+    unit.send({ type: 'denylist', watched: this.#watched });
+    return unit;
+  }
+}
+
+class ThreadUnit implements Unit {
+  readonly pid = process.pid;
+  readonly tid: number;
+  readonly exitGraceMs = exitGraceMs;
+  readonly exited: Promise<UnitExit>;
+  /** Its memory is that of its process, and so is its processor time. */
+  readonly memory = 0;
+  readonly wantedCpuMs = undefined;
+  readonly #threads: Threads;
+  readonly #thread: NodeThread;
+  readonly #watch: ThreadWatch;
+  readonly #onReady: () => void;
+  readonly #counters = createCounters();
+  #port: MessagePort | undefined;
+  /** Messages until there is a port. */
+  readonly #unsent: ToWorker[] = [];
+  #hear = (_: FromWorker): void => {};
+  #reason: string | undefined;
+  /** It has taken the descriptors of these, or still may. */
+  readonly #handedOver = new Map<number, IncomingConnection>();
+
+  /** @param records it keeps a record of its requests in flight. @param onReady called when it is ready */
+  constructor(
+    threads: Threads,
+    watch: ThreadWatch,
+    berth: Berth,
+    settings: ThreadSettings,
+    records: boolean,
+    onReady: () => void,
+  ) {
+    this.#threads = threads;
+    this.#watch = watch;
+    this.#onReady = onReady;
+    const helloKey = newKey();
+    const journal = records ? { place: berth.place } : undefined;
+    try {
+      this.#thread = threads.start({ settings, helloKey, counters: this.#counters, journal });
+    } catch (error) {
+      berth.leave();
+      throw error;
+    }
+    const thread = this.#thread;
+    this.tid = thread.threadId; // Node forgets it when the thread has ended
+    thread.on('message', (message: unknown) => {
+      if (this.#port || !isHello(message, helloKey)) return;
+      this.#port = message.port;
+      this.#port.on('message', (message: FromWorker) => this.#hear(message));
+      for (const unsent of this.#unsent.splice(0)) this.#port.postMessage(unsent);
+    });
+    // Before piscina, which hears of both, too.
+    thread.prependListener('error', ({ code, message }: NodeJS.ErrnoException) => {
+      this.#reason = code === outOfMemory ? 'its heap was full (--max-thread-heap)' : message;
+    });
+    this.exited = new Promise((exited) => {
+      thread.prependListener('exit', (code) => {
+        watch.forget(this.tid);
+        this.#hearLastMessages();
+        exited({ code, signal: null, reason: this.#reason ?? `it exited with code ${code}`, requests: berth.leave() });
+      });
+    });
+  }
+
+  get handled(): number {
+    return counter.taken(this.#counters);
+  }
+
+  get accepted(): number {
+    return counter.accepted(this.#counters);
+  }
+
+  listen(listener: (message: FromWorker) => void): void {
+    this.#hear = (message) => {
+      if (message.type === 'ended') this.#ended(message.id);
+      listener(message);
+    };
+  }
+
+  send(message: ToWorker): void {
+    if (this.#port) this.#port.postMessage(message);
+    else this.#unsent.push(message);
+  }
+
+  hand(connection: IncomingConnection, id: number): void {
+    const fd = connection.detach();
+    this.#handedOver.set(id, connection);
+    const handed = { id, ...(fd !== undefined && { fd }), ...connection.facts };
+    const ended = this.#threads.submit?.(this.#thread, handed);
+    if (ended)
+      ended.then(() => this.#hear({ type: 'ended', id })).catch(() => {}); // with its thread: that is told elsewhere
+    else this.send({ type: 'connection', ...handed });
+  }
+
+  /** In one step: the thread takes a connection by the same counter. */
+  revoke(handed: number): boolean {
+    const { handled } = this;
+    if (handled === handed || !counter.take(this.#counters, handled, handed)) return false;
+    for (const id of this.#handedOver.keys()) if (id > handled) this.#handedOver.delete(id);
+    return true;
+  }
+
+  watch(): void {
+    this.#watch.watch(
+      this.tid,
+      () => counter.dueBy(this.#counters),
+      () => this.kill(),
+    );
+    this.#onReady();
+  }
+
+  kill(): void {
+    void this.#thread.terminate();
+  }
+
+  /** What the thread has taken was its own, and it has closed that. */
+  #ended(id: number): void {
+    if (id <= this.handled) this.#handedOver.get(id)?.release();
+    this.#handedOver.delete(id);
+  }
+
+  /** They may still be in the channel. */
+  #hearLastMessages(): void {
+    const port = this.#port;
+    if (!port) return;
+    for (let last = receiveMessageOnPort(port); last; last = receiveMessageOnPort(port)) this.#hear(last.message);
+    port.close();
+    for (const id of [...this.#handedOver.keys()]) this.#ended(id);
+  }
+}
+
+class DedicatedThreads implements Threads {
+  readonly #group: ThreadGroup;
+
+  constructor(group: ThreadGroup) {
+    this.#group = group;
+  }
+
+  start(data: ThreadData): NodeThread {
+    return new NodeThread(threadFile, { workerData: data, ...heapLimit(this.#group) });
+  }
+}
+
+/** A pool of which each thread is asked for, and each task is a connection for a certain thread. */
+class PiscinaThreads implements Threads {
+  readonly #pool: Piscina;
+  /** The thread for the task that is being submitted. */
+  #chosen: number | undefined;
+  /** The threads that piscina gives tasks to, by their ids. */
+  readonly #known = new Set<number>();
+
+  constructor(group: ThreadGroup, maxConnections: number) {
+    this.#pool = new Piscina({
+      filename: threadFile,
+      minThreads: 0, // piscina replaces no thread by itself
+      maxThreads: 2 * group.range.max, // each may be replaced while it finishes what it has
+      idleTimeout: Number.POSITIVE_INFINITY,
+      ...heapLimit(group),
+      concurrentTasksPerWorker: maxConnections,
+      // With atomics an idle thread would sleep in Atomics.wait, and the app's sockets and timers with it.
+      atomics: 'disabled',
+      recordTiming: false,
+      loadBalancer: (_, threads) => threads.find(({ id }) => id === this.#chosen) ?? null,
+    });
+    this.#pool.on('workerCreate', ({ id }: { id: number }) => this.#known.add(id));
+    this.#pool.on('error', () => {}); // of a thread without a connection; each `ThreadUnit` hears of its own
+  }
+
+  /** Piscina starts a thread for a task that none of its threads takes. */
+  start(data: ThreadData): NodeThread {
+    const pool = this.#pool;
+    const before = new Set(pool.threads);
+    const never = new AbortController();
+    this.#chosen = undefined;
+    (pool.options as { workerData: ThreadData }).workerData = data;
+    pool.run({ fd: noConnection }, { signal: never.signal }).catch(() => {});
+    never.abort();
+    const thread = pool.threads.find((one) => !before.has(one));
+    if (!thread) throw new StartupError(ExitCode.boot, 'the pool of threads has no room for another one');
+    return thread;
+  }
+
+  async submit({ threadId }: NodeThread, connection: Handed): Promise<void> {
+    // The thread may say that it is ready before piscina has heard of it: it would start another thread for the task.
+    while (!this.#known.has(threadId)) await once(this.#pool, 'workerCreate');
+    this.#chosen = threadId;
+    return this.#pool.run(connection);
+  }
+}
+
+function heapLimit({ maxHeap }: ThreadGroup): { resourceLimits?: { maxOldGenerationSizeMb: number } } {
+  return maxHeap > 0
+    ? { resourceLimits: { maxOldGenerationSizeMb: Math.max(1, Math.round(maxHeap / 1024 ** 2)) } }
+    : {};
+}
