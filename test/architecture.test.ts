@@ -134,7 +134,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
     'worker/process-runtime',
     'supervisor/heritage',
     'app/load-failure',
-    'config/fault',
+    'config/error-location',
     'config/node-arg',
     'config/user',
     'bench/rival',

@@ -45,8 +45,8 @@ async function parseJson(file: string, text: string): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch (error) {
-    const { whereInJson } = await import('./fault.js');
-    throw wrong(`${whereInJson(error, file, text)}: ${(error as Error).message}`, error);
+    const { locateJsonError } = await import('./error-location.js');
+    throw wrong(`${locateJsonError(error, file, text)}: ${(error as Error).message}`, error);
   }
 }
 
@@ -55,8 +55,8 @@ async function load(file: string): Promise<unknown> {
     const { default: exported } = (await import(asNew(file))) as { default?: unknown };
     return typeof exported === 'function' ? await exported() : exported;
   } catch (error) {
-    const { whereInModule } = await import('./fault.js');
-    throw wrong(`${whereInModule(error, file)}: ${error instanceof Error ? error : `threw ${error}`}`, error);
+    const { locateModuleError } = await import('./error-location.js');
+    throw wrong(`${locateModuleError(error, file)}: ${error instanceof Error ? error : `threw ${error}`}`, error);
   }
 }
 

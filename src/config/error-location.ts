@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 
 /** `FILE:LINE` where `error`, thrown while `file` was loaded, says or shows the line; else `FILE`. */
-export function whereInModule(error: unknown, file: string): string {
+export function locateModuleError(error: unknown, file: string): string {
   // Node keeps the place of an ES module's SyntaxError to itself, but prints it when it checks the file.
   const shown =
     lineIn(error instanceof Error ? error.stack : undefined, file) ??
@@ -14,7 +14,7 @@ export function whereInModule(error: unknown, file: string): string {
 }
 
 /** The same for a text that `JSON.parse` refused with `error`. */
-export function whereInJson(error: unknown, file: string, text: string): string {
+export function locateJsonError(error: unknown, file: string, text: string): string {
   const said = error instanceof Error ? /at position (\d+)/.exec(error.message)?.[1] : undefined;
   const position = said === undefined ? firstUnexpected(text) : Number(said);
   return `${file}:${text.slice(0, position).split('\n').length}`;
