@@ -1,26 +1,26 @@
-// Where the app is that a user named: a file, `file#export` or a directory. Loads nothing and decides nothing about
-// its kind: that is for whoever runs it.
+// Finds the app that the user named: a file, `file#export` or a directory. Does not load the app, and does not decide
+// what kind of app it is: src/app does.
 import { realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 
-/** What may be left off the name of a file, as with `node FILE`. */
+/** Extensions that the user may omit, as with `node FILE`. */
 export const appExtensions = ['.js', '.mjs', '.cjs', '.ts'] as const;
 
-export interface AppPlace {
-  /** As it was named, with the extension that was left off. */
+export interface AppLocation {
+  /** The path as the user gave it, with its extension added if it was omitted. */
   readonly file: string;
-  /** After the `#`. */
+  /** The name after the `#`. */
   readonly exported: string | undefined;
   readonly isDirectory: boolean;
 }
 
-/** undefined if `app`, relative to `cwd`, is not there. Throws where the file system does not let us look. */
-export function locateApp(app: string, cwd: string): AppPlace | undefined {
+/** Looks for `app` relative to `cwd`; undefined if it does not exist. Throws the error of stat(2) if the path is not accessible. */
+export function locateApp(app: string, cwd: string): AppLocation | undefined {
   const hash = app.lastIndexOf('#');
-  // A whole name comes first: `#` is allowed in file names.
-  const readings: (readonly [name: string, exported?: string])[] = [[app]];
-  if (hash > 0) readings.push([app.slice(0, hash), app.slice(hash + 1)]);
-  for (const [name, exported] of readings) {
+  // The whole text comes first, because file names may contain `#`.
+  const candidates: (readonly [name: string, exported?: string])[] = [[app]];
+  if (hash > 0) candidates.push([app.slice(0, hash), app.slice(hash + 1)]);
+  for (const [name, exported] of candidates) {
     for (const extension of ['', ...appExtensions]) {
       const file = name + extension;
       const found = statSync(path.resolve(cwd, file), { throwIfNoEntry: false });
@@ -33,19 +33,19 @@ export function locateApp(app: string, cwd: string): AppPlace | undefined {
 }
 
 /**
- * `app` as an absolute path of which no part is a link: whoever loads it later, after a link was set to another
- * release, still gets this one. A directory of static files stays as it was named. Throws where the file system does not
- * let us look.
+ * Resolves `app` to an absolute path without symbolic links, so that a worker that loads it later, after a link was
+ * changed to another release, still loads this release. The path of a directory of static files keeps its links. Throws
+ * if the path is not accessible.
  */
 export function releaseOf(app: string, cwd: string): string {
-  const place = locateApp(app, cwd);
-  if (!place || place.isDirectory) return path.resolve(cwd, app);
-  const file = realpathSync(path.resolve(cwd, place.file));
-  return place.exported === undefined ? file : `${file}#${place.exported}`;
+  const location = locateApp(app, cwd);
+  if (!location || location.isDirectory) return path.resolve(cwd, app);
+  const file = realpathSync(path.resolve(cwd, location.file));
+  return location.exported === undefined ? file : `${file}#${location.exported}`;
 }
 
-/** `app` with the extension that was left off; undefined if it is not there. Throws as `locateApp` does. */
+/** `app` with its extension; undefined if it does not exist. Throws like `locateApp`. */
 export function findApp(app: string, cwd: string): string | undefined {
-  const place = locateApp(app, cwd);
-  return place && (place.exported === undefined ? place.file : `${place.file}#${place.exported}`);
+  const location = locateApp(app, cwd);
+  return location && (location.exported === undefined ? location.file : `${location.file}#${location.exported}`);
 }

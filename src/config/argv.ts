@@ -1,20 +1,20 @@
-// The command line, taken apart as the option table says: by `plain-argv.ts`, or where that is not enough by yargs-parser.
-// Checks which flags there are and that they have values, never what the values are. (Importing yargs itself costs as
-// much as starting Node does.)
+// Parses the command line with the option table: with `plain-argv.ts` if that can read it, with yargs-parser if not.
+// Checks that the flags exist and have values; never checks the values. (Importing yargs itself takes as long as starting
+// Node.)
 import type { Options } from 'yargs-parser';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Kind } from './kind.js';
 import { didYouMean } from './nearest.js';
 import { type Parsed, readPlain } from './plain-argv.js';
 
-/** A flag without a value that is no option of the server: `--help`. */
+/** A flag that takes no value and is not an option of the server: `--help`. */
 export interface Switch {
   readonly flag: string;
   readonly alias?: string;
   readonly description: string;
 }
 
-/** A flag with a value, or one that is on or off. */
+/** A flag that takes a value, or that is on or off. */
 export interface Flag {
   readonly key: string;
   readonly flag: string;
@@ -23,15 +23,15 @@ export interface Flag {
 }
 
 export interface Arguments {
-  /** What the user gave without a flag, in order. */
+  /** The positional arguments, in order. */
   readonly words: readonly string[];
-  /** By the key of their option: strings, lists of strings of the repeatable ones, booleans. */
+  /** Values by option key: a string, a list of strings for a repeatable flag, or a boolean. */
   readonly values: Readonly<Record<string, unknown>>;
   /** The switches that are on. */
   readonly switches: ReadonlySet<string>;
 }
 
-/** How yargs-parser and yargs read a command line; `--help` and completion are made with the same. */
+/** Settings for yargs-parser, and for yargs when it prints help and completions. */
 export const parserConfiguration = {
   'camel-case-expansion': false,
   'dot-notation': false,
@@ -41,7 +41,7 @@ export const parserConfiguration = {
   'short-option-groups': false,
 } as const;
 
-/** Throws a `StartupError` for a flag that is unknown, lacks its value, or is given twice without being repeatable. */
+/** Throws a `StartupError` for a flag that is unknown, has no value, or is given twice and is not repeatable. */
 export async function readArguments(
   argv: readonly string[],
   options: readonly Flag[],
@@ -52,7 +52,7 @@ export async function readArguments(
   const boolean = flags.filter((option) => !option.kind.metavar).map((option) => option.flag);
   const plain = switches.map(({ flag }) => flag);
   const repeatable = flags.filter((option) => option.kind.repeatable).map((option) => option.flag);
-  // A number is no flag, whatever stands before it: `ctl scale -1`. The value of a flag stays with its flag.
+  // A negative number is an argument, not a flag (`ctl scale -1`), unless it follows a flag that takes a value.
   const isNumber = (word: string, i: number): boolean =>
     /^-\d+$/.test(word) && !valued.includes((argv[i - 1] ?? '').replace(/^--/, ''));
   const rest = argv.filter((word, i) => !isNumber(word, i));
@@ -74,15 +74,16 @@ export async function readArguments(
     if (!known.has(name) || (negated && valued.includes(name))) throw await unknownFlag(name, negated, argv, known);
   }
   for (const flag of [...boolean, ...plain]) {
-    const odd = argv.find((word) => word.startsWith(`--${flag}=`) && !/=(true|false)$/.test(word));
-    if (odd !== undefined) throw wrong(`--${flag} takes no value: write --${flag} or --no-${flag}, not ${odd}`);
+    const misused = argv.find((word) => word.startsWith(`--${flag}=`) && !/=(true|false)$/.test(word));
+    if (misused !== undefined)
+      throw configError(`--${flag} takes no value: write --${flag} or --no-${flag}, not ${misused}`);
   }
   const values: Record<string, unknown> = {};
   for (const { flag, key, kind } of flags) {
     const value: unknown = parsed[flag];
     if (value === undefined) continue;
     if (Array.isArray(value) && !kind.repeatable) {
-      throw wrong(`--${flag} is given ${value.length} times (${value.join(', ')}); give it once`);
+      throw configError(`--${flag} is given ${value.length} times (${value.join(', ')}); give it once`);
     }
     values[key] = value;
   }
@@ -90,24 +91,24 @@ export async function readArguments(
   return { words, values, switches: new Set(plain.filter((flag) => parsed[flag] === true)) };
 }
 
-/** @throws StartupError for a flag that lacks its value */
+/** @throws StartupError for a flag without its value */
 async function parseAny(argv: readonly string[], options: Options): Promise<Parsed> {
   const { default: parse } = await import('yargs-parser');
   const { argv: parsed, error } = parse.detailed([...argv], options);
   const missing = error && /: (.*)$/.exec(error.message)?.[1];
-  if (missing) throw wrong(`--${missing} needs a value; write --${missing}=VALUE`);
+  if (missing) throw configError(`--${missing} needs a value; write --${missing}=VALUE`);
   return { ...parsed, _: parsed._.map(String) };
 }
 
 async function unknownFlag(name: string, negated: boolean, argv: readonly string[], known: Set<string | undefined>) {
   const negation = negated ? 'no-' : '';
   const written = argv.find((word) => word.startsWith(`-${name}`)) ? `-${name}` : `--${negation}${name}`;
-  const kebab = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replaceAll('_', '-');
+  const kebab = name.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`).replaceAll('_', '-');
   const long = [...known].filter((flag) => flag !== undefined && flag.length > 1) as string[];
   const hint = (negated ? '' : await didYouMean(kebab, long, '--')) || '; mpserve --help lists the flags';
-  return wrong(`unknown flag ${written}${hint}`);
+  return configError(`unknown flag ${written}${hint}`);
 }
 
-function wrong(message: string): StartupError {
+function configError(message: string): StartupError {
   return new StartupError(ExitCode.config, message);
 }

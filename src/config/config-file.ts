@@ -1,4 +1,4 @@
-// The user's configuration file: finds it, loads it, and makes sure that it is an object. Judges no key or value.
+// Finds and loads the user's configuration file, and checks that it holds an object. Does not check keys or values.
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -7,36 +7,37 @@ import { ExitCode, StartupError } from '../errors.js';
 
 const extensions = ['.js', '.mjs', '.cjs', '.json'];
 
-/** `mpserve.config.*` in a directory, if there is one. Throws a `StartupError` if there are several. */
+/** The `mpserve.config.*` of a directory, if it has one. Throws a `StartupError` if it has several. */
 export function findConfigFile(directory: string): string | undefined {
   const found = extensions
     .map((extension) => path.join(directory, `mpserve.config${extension}`))
     .filter((file) => existsSync(file));
-  if (found.length > 1) throw wrong(`there are several configuration files: ${found.join(', ')}; choose with --config`);
+  if (found.length > 1)
+    throw configError(`found several configuration files: ${found.join(', ')}; choose one with --config`);
   return found[0];
 }
 
 /**
- * The object that the file holds, exports, or exports a function for. `origin` says who named the file.
- * Throws a `StartupError` that names the file, and the line of an error in it.
+ * The object in a JSON file, or the default export of a module: an object or a function that returns one. `origin` says
+ * which setting named the file, for error messages. Throws a `StartupError` that names the file and the line of the error.
  */
 export async function readConfigFile(file: string, origin: string): Promise<Readonly<Record<string, unknown>>> {
   const extension = path.extname(file);
   if (!extensions.includes(extension)) {
-    throw wrong(`the configuration file ${file} (${origin}) must end in ${extensions.join(', ')}`);
+    throw configError(`the configuration file ${file} (${origin}) must end in ${extensions.join(', ')}`);
   }
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
     const reason = (error as Error).message.replace(/, \w+( '.*')?$/s, '');
-    throw wrong(`cannot read the configuration file ${file} (${origin}): ${reason}`, error);
+    throw configError(`cannot read the configuration file ${file} (${origin}): ${reason}`, error);
   }
   const content = await (extension === '.json' ? parseJson(file, text) : load(file));
   if (typeof content !== 'object' || content === null || Array.isArray(content)) {
     const must =
       extension === '.json' ? 'hold an object' : 'export an object, or a function that returns one, as default';
-    throw wrong(`${file} must ${must}, not ${describe(content)}`);
+    throw configError(`${file} must ${must}, not ${describe(content)}`);
   }
   return content as Record<string, unknown>;
 }
@@ -46,31 +47,31 @@ async function parseJson(file: string, text: string): Promise<unknown> {
     return JSON.parse(text);
   } catch (error) {
     const { locateJsonError } = await import('./error-location.js');
-    throw wrong(`${locateJsonError(error, file, text)}: ${(error as Error).message}`, error);
+    throw configError(`${locateJsonError(error, file, text)}: ${(error as Error).message}`, error);
   }
 }
 
 async function load(file: string): Promise<unknown> {
   try {
-    const { default: exported } = (await import(asNew(file))) as { default?: unknown };
+    const { default: exported } = (await import(freshUrl(file))) as { default?: unknown };
     return typeof exported === 'function' ? await exported() : exported;
   } catch (error) {
     const { locateModuleError } = await import('./error-location.js');
-    throw wrong(`${locateModuleError(error, file)}: ${error instanceof Error ? error : `threw ${error}`}`, error);
+    throw configError(`${locateModuleError(error, file)}: ${error instanceof Error ? error : `threw ${error}`}`, error);
   }
 }
 
-/** How often each file has been loaded. */
-const loads = new Map<string, number>();
+/** How often this process has loaded each file. */
+const loadCounts = new Map<string, number>();
 
-/** What to import so that a file which has been loaded before is read again. */
-function asNew(file: string): string {
-  const nth = loads.get(file) ?? 0;
-  loads.set(file, nth + 1);
+/** A URL whose import reads the file again, even if this process has loaded it before. */
+function freshUrl(file: string): string {
+  const nth = loadCounts.get(file) ?? 0;
+  loadCounts.set(file, nth + 1);
   const url = pathToFileURL(file);
   if (nth === 0) return url.href;
-  delete createRequire(url).cache[realpathSync(file)]; // of CommonJS, which goes by the name of the file
-  url.search = `?load=${nth}`; // of ES modules
+  delete createRequire(url).cache[realpathSync(file)]; // the cache of CommonJS modules, whose keys are file names
+  url.search = `?load=${nth}`; // the cache of ES modules, whose keys are URLs
   return url.href;
 }
 
@@ -79,6 +80,6 @@ function describe(content: unknown): string {
   return Array.isArray(content) ? 'a list' : String(content === null ? 'null' : typeof content);
 }
 
-function wrong(message: string, cause?: unknown): StartupError {
+function configError(message: string, cause?: unknown): StartupError {
   return new StartupError(ExitCode.config, message, { cause });
 }

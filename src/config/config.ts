@@ -1,4 +1,4 @@
-// The configuration as the rest of the program sees it: resolved, checked, frozen. Made by `load.ts` only.
+// The resolved configuration, as the rest of the program reads it: checked and frozen. Only `load.ts` creates it.
 import type { Measure, Range } from '../upkeep/scaler.js';
 import type { Address } from './address.js';
 import type { Accept } from './model.js';
@@ -6,94 +6,95 @@ import type { Accept } from './model.js';
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
 export interface Config {
-  /** `file`, `file#export` or a directory as the user gave it, with the extension that was left off; undefined runs the demo app. */
+  /** `file`, `file#export` or a directory as the user gave it, with the file's extension; undefined runs the demo app. */
   readonly app: string | undefined;
   readonly model: string;
   readonly bind: readonly Address[];
-  /** Worker processes, at least 1; what `auto` came to. 1 where the model has no choice. */
+  /** Number of worker processes, at least 1, with `auto` resolved. 1 in models that do not let the user choose. */
   readonly workers: number;
-  /** Threads in each worker process, at least 1; 1 where the model has none. */
+  /** Number of threads in each worker process, at least 1; 1 in models without threads. */
   readonly threads: number;
-  /** Between which the number of workers, and of threads in each, follows the load; both the same where it does not. */
+  /** Bounds between which the number of workers, and of threads in each worker, scales with the load; equal if it is fixed. */
   readonly minWorkers: number;
   readonly maxWorkers: number;
   readonly minThreads: number;
   readonly maxThreads: number;
-  /** Idle ones that such a pool keeps, at least and at most. */
+  /** Minimum and maximum number of idle workers (or threads) in a pool that scales. */
   readonly spareMin: number;
   readonly spareMax: number;
-  /** For how long there must be more, before they go. */
+  /** Milliseconds for which more than `spareMax` must be idle before the pool shrinks. */
   readonly idleTimeout: number;
   readonly scaleOn: Measure;
-  /** Bytes of JavaScript objects in each thread; 0 is what V8 makes of the machine. */
+  /** Maximum JavaScript heap of each thread in bytes; 0 uses V8's default. */
   readonly maxThreadHeap: number;
-  /** undefined where the model has no choice. */
+  /** undefined in models that do not let the user choose. */
   readonly accept: Accept | undefined;
   readonly maxConnections: number;
   readonly backlog: number;
-  /** All times in milliseconds. 0 turns a timeout off. */
+  /** All timeouts are in milliseconds; 0 turns a timeout off. */
   readonly headerTimeout: number;
   readonly requestTimeout: number;
   readonly keepAliveTimeout: number;
   readonly gracefulTimeout: number;
   readonly bootTimeout: number;
-  /** An event loop that stands still for so long is ended. */
+  /** A worker or thread whose event loop is blocked for this long is replaced. */
   readonly hangTimeout: number;
-  /** Deaths of workers at which a request has been in flight, until it is refused; 0 is never. */
+  /** A request that was in flight at this many worker deaths is refused; 0 turns this off. */
   readonly quarantineAfter: number;
-  /** From the head of a request until its answer is whole. */
+  /** Time from the request headers to the end of the response. */
   readonly requestDeadline: number;
   /** Sizes in bytes. `maxBodySize` 0 is no limit. */
   readonly maxHeaderSize: number;
   readonly maxBodySize: number;
   /** 0 is no limit. */
   readonly maxRequestsPerConnection: number;
-  /** Asked of each worker until the answer is good, before it counts as ready. */
+  /** A worker is ready when `GET readyPath` returns 2xx or 3xx; undefined: when it has loaded the app. */
   readonly readyPath: string | undefined;
-  /** When draining, an idle connection is closed after so long without a byte. */
+  /** While draining, an idle connection is closed after this many milliseconds without a byte. */
   readonly drainQuiet: number;
-  /** Kept-alive connections are carried over to other workers. */
+  /** Whether keep-alive connections of a worker that is replaced migrate to other workers. */
   readonly migrate: boolean;
-  /** Requests of a new generation that are compared with the old one's at a reload; 0 is none. */
+  /** Number of requests of a new generation that a reload compares with those of the old generation; 0 turns this off. */
   readonly canary: number;
-  /** Processes or threads that wait, with the app loaded, for a connection each. */
+  /** Number of processes or threads that are kept ready with the app loaded; each then serves one connection. */
   readonly spares: number;
-  /** When a worker is replaced: requests that it has served and up to so many more, bytes of memory, milliseconds. 0 is never. */
+  /** Recycle limits: requests served, a random addition to that limit, bytes of resident memory, age in milliseconds. 0 is no limit. */
   readonly maxRequests: number;
   readonly maxRequestsJitter: number;
   readonly maxMemory: number;
   readonly maxAge: number;
-  /** Whom the workers are, by name or number; undefined is whoever has started the server. */
+  /** User and group of the workers, by name or number; undefined keeps those of the supervisor. */
   readonly user: string | undefined;
   readonly group: string | undefined;
-  /** Of the workers (umask(2)); undefined is as it was. */
+  /** File mode creation mask of the workers (umask(2)); undefined inherits it. */
   readonly umask: number | undefined;
-  /** Of the Unix sockets among `bind`, as in chmod(2). */
+  /** Mode of the Unix sockets in `bind`, as in chmod(2). */
   readonly socketMode: number;
-  /** Go on in a process of its own; undefined means no such file. */
+  /** Run in the background. */
   readonly daemon: boolean;
+  /** undefined writes no pid file. */
   readonly pidFile: string | undefined;
-  /** Path of the control socket; undefined for none. */
+  /** Path of the control socket; undefined opens none. */
   readonly control: string | undefined;
   readonly logFile: string | undefined;
   readonly logLevel: LogLevel;
   /** undefined: pretty on a terminal, JSON elsewhere. */
   readonly logFormat: 'json' | 'pretty' | undefined;
-  /** A path, `-` for standard output, or undefined for none (`off`). */
+  /** A path, `-` for standard output, or undefined for no access log (`off`). */
   readonly accessLog: string | undefined;
   readonly captureOutput: boolean;
-  /** Arguments for the `node` of the workers, such as `--max-old-space-size=512`. */
+  /** Options for the `node` process of each worker, such as `--max-old-space-size=512`. */
   readonly nodeArg: readonly string[];
-  /** Lets the demo app answer `/crash` and `/hang`. */
+  /** Enables `/crash` and `/hang` in the demo app. */
   readonly demoFaults: boolean;
 }
 
-/** Whether the load moves the number of workers or of threads. */
+/** Whether the number of workers or of threads scales with the load. */
 export function isElastic({ minWorkers, maxWorkers, minThreads, maxThreads }: Config): boolean {
   return minWorkers < maxWorkers || minThreads < maxThreads;
 }
 
-/** What a pool that follows the load is told. */
+/** The bounds and thresholds of a pool that scales with the load. */
 export function rangeOf(
   { spareMin, spareMax, idleTimeout, scaleOn }: Pick<Config, 'spareMin' | 'spareMax' | 'idleTimeout' | 'scaleOn'>,
   min: number,
@@ -102,7 +103,7 @@ export function rangeOf(
   return { min, max, spareMin, spareMax, idleMs: idleTimeout, measure: scaleOn };
 }
 
-/** What bounds one connection and its requests; the pipeline's part of the configuration. */
+/** The limits on one connection and its requests: the part of the configuration that the pipeline reads. */
 export type Limits = Pick<
   Config,
   | 'headerTimeout'

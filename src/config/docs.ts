@@ -1,32 +1,34 @@
-// The reference page of the options, docs/options.md, as a function of the option table. Writes no file.
+// Renders the option table as the reference page docs/options.md. Writes no file.
 
 import { oneOf } from './kind.js';
 import type { ModelFacts } from './model.js';
 import { defaultWords, type Group, type Option } from './options.js';
 
-const columns = ['Flag', 'Variable', 'Key', 'Values', 'Default', 'What it does'];
+const columns = ['Flag', 'Variable', 'Key', 'Values', 'Default', 'Description'];
 
-/** Markdown; the same for the same table. */
+/** The page as Markdown. */
 export function optionsPage(options: readonly Option[], models: readonly ModelFacts[]): string {
   const groups = [...new Set(options.map((option) => option.group))];
   const sections = groups.map((group) => section(group, options, models));
-  return `${opening(models)}\n${sections.join('\n')}`;
+  return `${introduction(models)}\n${sections.join('\n')}`;
 }
 
-function opening(models: readonly ModelFacts[]): string {
+function introduction(models: readonly ModelFacts[]): string {
   return `# Options
 
 <!-- Generated from src/config/options.ts by "npm run docs". Change that file, not this page. -->
 
-Every option is a flag, an environment variable and a key of \`mpserve.config.{js,mjs,cjs,json}\`. A flag wins over the
-variable, the variable over the file, the file over the default; \`mpserve config\` prints each value and where it came
-from. A time is \`500ms\`, \`20s\`, \`5m\` or \`1h\`, and a bare number is seconds. A size is \`16k\`, \`64M\` or \`1G\`, in powers
-of 1024, and a bare number is bytes. A repeatable flag is a list in the file, and separated by white space in the
-variable. A switch is turned off with \`--no-\` before its name. Relative paths start at the current directory, those in
-the file at the directory of the file.
+Each option can be set with a flag, an environment variable or a key in \`mpserve.config.{js,mjs,cjs,json}\`. Precedence,
+highest first: flag, variable, file, default. \`mpserve config\` prints each value and its source.
+
+- A time is \`500ms\`, \`20s\`, \`5m\` or \`1h\`; a bare number is seconds.
+- A size is \`16k\`, \`64M\` or \`1G\`, in powers of 1024; a bare number is bytes.
+- A repeatable option is a list in the file, and separated by white space in the variable.
+- \`--no-\` before the name of a switch turns it off.
+- A relative path is resolved against the current directory; in the file, against the directory of the file.
 
 ${tableOf(
-  ['Model', 'What it is'],
+  ['Model', 'Description'],
   models.map(({ name, summary }) => [`\`${name}\``, summary]),
 )}`;
 }
@@ -40,7 +42,7 @@ function section(group: Group, options: readonly Option[], models: readonly Mode
       option.inFile === false ? 'none' : `\`${option.key}\``,
       allowed(option),
       defaultWords(option),
-      `${option.description}${idleWords(option, models)}`,
+      `${option.description}${noEffectNote(option, models)}`,
     ]);
   return `## ${group}\n\n${tableOf(columns, rows)}`;
 }
@@ -50,9 +52,9 @@ function allowed({ kind }: Option): string {
   return kind.range ?? (kind.metavar || 'true, false');
 }
 
-function idleWords(option: Option, models: readonly ModelFacts[]): string {
-  const idle = models.filter((facts) => option.idle?.(facts, undefined) !== undefined).map((facts) => facts.name);
-  return idle.length > 0 ? `. Does nothing in ${oneOf(idle, 'and')}` : '';
+function noEffectNote(option: Option, models: readonly ModelFacts[]): string {
+  const names = models.filter((facts) => option.noEffect?.(facts, undefined) !== undefined).map((facts) => facts.name);
+  return names.length > 0 ? `. Does nothing in ${oneOf(names, 'and')}` : '';
 }
 
 function tableOf(head: readonly string[], rows: readonly (readonly string[])[]): string {

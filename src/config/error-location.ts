@@ -1,22 +1,21 @@
-// Where in the user's own file something is wrong: the line of an error in a module or in JSON. Slow, because it
-// runs only when a start has failed.
+// Finds the line of an error in the user's file, a module or JSON. May be slow: it runs only after a start has failed.
 import { spawnSync } from 'node:child_process';
 
-/** `FILE:LINE` where `error`, thrown while `file` was loaded, says or shows the line; else `FILE`. */
+/** `FILE:LINE` of an `error` that was thrown while `file` was loaded; `FILE` if the line is unknown. */
 export function locateModuleError(error: unknown, file: string): string {
-  // Node keeps the place of an ES module's SyntaxError to itself, but prints it when it checks the file.
-  const shown =
+  // A SyntaxError in an ES module does not have its location, but `node --check` prints it.
+  const line =
     lineIn(error instanceof Error ? error.stack : undefined, file) ??
     (error instanceof SyntaxError
       ? lineIn(spawnSync(process.execPath, ['--check', file], { encoding: 'utf8', timeout: 5_000 }).stderr, file)
       : undefined);
-  return shown === undefined ? file : `${file}:${shown}`;
+  return line === undefined ? file : `${file}:${line}`;
 }
 
-/** The same for a text that `JSON.parse` refused with `error`. */
+/** `FILE:LINE` of an `error` that `JSON.parse` threw for `text`. */
 export function locateJsonError(error: unknown, file: string, text: string): string {
-  const said = error instanceof Error ? /at position (\d+)/.exec(error.message)?.[1] : undefined;
-  const position = said === undefined ? firstUnexpected(text) : Number(said);
+  const reported = error instanceof Error ? /at position (\d+)/.exec(error.message)?.[1] : undefined;
+  const position = reported === undefined ? firstUnexpected(text) : Number(reported);
   return `${file}:${text.slice(0, position).split('\n').length}`;
 }
 
@@ -26,8 +25,8 @@ function lineIn(text: string | undefined, file: string): string | undefined {
 }
 
 /**
- * Some of V8's messages lack the position. Any text that reaches as far as the token that nobody expected fails with
- * the same message, any shorter one with another, so the token is found by halving.
+ * Some of V8's messages have no position. A prefix of the text that includes the unexpected token fails with the same
+ * message, a shorter prefix with another one; so a binary search finds the token.
  */
 function firstUnexpected(text: string): number {
   let good = 0;

@@ -1,23 +1,23 @@
-// The option table as yargs wants it, for `--help` and shell completion. Imported for these alone: yargs is slow to
-// load, so a server that starts never does.
+// Converts the option table to yargs options, for `--help` and shell completion. Only these import it: yargs is slow to
+// load, so a server never loads it.
 import yargs, { type Argv, type Options } from 'yargs';
 import { parserConfiguration, type Switch } from './argv.js';
 import type { ModelFacts } from './model.js';
 import { type CommandOption, defaultWords, type Option } from './options.js';
 
-/** A command as help and completion show it. */
+/** A command, as help and completion describe it. */
 export interface CommandFacts {
   readonly name: string;
-  /** What may follow it: `[app]`. */
+  /** Its positional arguments in the usage line: `[app]`. */
   readonly takes: string;
-  /** So many words; 1 where nothing is said. */
+  /** Maximum number of positional arguments; 1 by default. */
   readonly most?: number;
   /** One line. */
   readonly summary: string;
-  /** Run when no command is named. */
+  /** Runs when the user names no command. */
   readonly default?: true;
   readonly switches: readonly Switch[];
-  /** Flags with a value that it alone takes. */
+  /** Options that only this command takes. */
   readonly options?: readonly CommandOption[];
 }
 
@@ -25,7 +25,7 @@ export interface CommandLine {
   readonly options: readonly Option[];
   readonly models: readonly ModelFacts[];
   readonly commands: readonly CommandFacts[];
-  /** The switches that every command has. */
+  /** Switches that every command takes. */
   readonly switches: readonly Switch[];
 }
 
@@ -43,27 +43,27 @@ export function helpText(line: CommandLine, command: CommandFacts, width: number
         ...(command.options ?? []).map((option) => [option.flag, yargsOption(option, `mpserve ${command.name}`)]),
       ]),
     )
-    .epilogue(['Models:', ...models, '', ...elsewhere].join('\n'))
+    .epilogue(['Models:', ...models, '', ...precedenceNote].join('\n'))
     .wrap(width)
     .getHelp();
 }
 
-const elsewhere = [
-  'An option can also stand in mpserve.config.{js,mjs,cjs,json} (maxConnections) or in the environment',
-  '(MPSERVE_MAX_CONNECTIONS). Flags win over the environment, and that over the file.',
+const precedenceNote = [
+  'Options can also be set in mpserve.config.{js,mjs,cjs,json} (maxConnections) or in the environment',
+  '(MPSERVE_MAX_CONNECTIONS). A flag overrides the environment, and the environment overrides the file.',
 ];
 
-/** Completions of the last of `words`, which begin with the name of the program, as the shell's script wants them. */
+/** Completions of the last of `words`, in the format that the completion script reads. `words[0]` is the program. */
 export async function completions(line: CommandLine, words: readonly string[]): Promise<readonly string[]> {
-  const own = line.commands.flatMap(({ switches, options = [] }) => [...switches, ...options]);
-  // Without aliases, which yargs would offer as `--h`.
-  const switches = [...line.switches, ...own].map(({ flag, description }) => ({ flag, description }));
+  const ofCommands = line.commands.flatMap(({ switches, options = [] }) => [...switches, ...options]);
+  // Without aliases, because yargs would complete `-h` as `--h`.
+  const switches = [...line.switches, ...ofCommands].map(({ flag, description }) => ({ flag, description }));
   return describe({ ...line, switches }).getCompletion([...words]);
 }
 
-/** Prints the script for `shell`; undefined is the shell that SHELL names. */
+/** Prints the completion script for `shell`; undefined uses the shell in the variable SHELL. */
 export function printCompletionScript(line: CommandLine, shell: string | undefined): void {
-  // yargs knows no other way of being told.
+  // yargs reads the shell from SHELL only.
   if (shell !== undefined) process.env.SHELL = shell;
   describe(line).showCompletionScript();
 }

@@ -1,24 +1,24 @@
-// The kinds of value that an option can have: how each is read from text or from a configuration file, what it
-// refuses, and how it is written back. Knows no option by name.
+// The types of option values: how each is parsed from text or from a configuration file, what it refuses, and how it is
+// formatted. Knows no option by name.
 import path from 'node:path';
 import { type Address, formatAddress, readAddress } from './address.js';
 
-/** `refused` completes "… must"; `offender` is the part of a list that is to blame. */
+/** A parsed value, or the reason of a refusal: `refused` completes "… must"; `offender` is the item of a list that is wrong. */
 export type Reading<T> = { readonly value: T } | { readonly refused: string; readonly offender?: unknown };
 
 export interface Kind<T> {
-  /** Stands for the value in `--help`. */
+  /** Placeholder for the value in `--help`. */
   readonly metavar: string;
   readonly choices?: readonly string[];
-  /** What is allowed, in words, where `choices` does not say it. */
+  /** The allowed values in words, if `choices` does not list them. */
   readonly range?: string;
-  /** The flag may be repeated; a variable separates by white space. */
+  /** The flag may be repeated; white space separates the items in a variable. */
   readonly repeatable?: true;
-  /** Takes a string from the command line or a variable, and whatever stands in a configuration file. */
+  /** Parses a string from the command line or a variable, or any value from a configuration file. */
   read(raw: unknown): Reading<T>;
-  /** As a configuration file would have it; `read` takes it back. */
+  /** Formats the value as a configuration file holds it; `read` parses the result to the same value. */
   write(value: T): string | number | boolean | readonly string[];
-  /** Makes a relative path, which was meant from `base`, one that works from `cwd`. */
+  /** Converts a path that is relative to `base` to one that is valid in `cwd`. */
   rebase?(value: T, base: string, cwd: string): T;
 }
 
@@ -37,7 +37,7 @@ export function count(min: number, max: number): Kind<number> {
   };
 }
 
-/** `auto` is left as it is: what it comes to depends on other options. */
+/** Keeps `auto` as it is: its value depends on other options. */
 export function countOrAuto(min: number, max: number): Kind<number | 'auto'> {
   const number = count(min, max);
   return {
@@ -84,7 +84,7 @@ export const file: Kind<string> = {
   rebase: (value, base, cwd) => (base === cwd ? value : path.resolve(base, value)),
 };
 
-/** Of a user or a group. */
+/** The name or number of a user or a group. */
 export const name: Kind<string> = {
   metavar: 'NAME',
   read: (raw) =>
@@ -92,31 +92,31 @@ export const name: Kind<string> = {
   write: (value) => value,
 };
 
-/** Permissions in octal, as of chmod(1). */
+/** Permissions in octal, as in chmod(1). */
 export const mode: Kind<number> = {
   metavar: 'MODE',
   range: '000 to 777',
   read: (raw) =>
     typeof raw === 'string' && /^0?[0-7]{1,3}$/.test(raw)
       ? { value: Number.parseInt(String(raw), 8) }
-      : { refused: "be text with a mode in octal, as in '660'" },
+      : { refused: "be a string with a mode in octal, as in '660'" },
   write: (value) => value.toString(8).padStart(3, '0'),
 };
 
-/** The target of a request (RFC 9112, section 3.2.1). */
+/** A request target in origin form (RFC 9112, section 3.2.1). */
 export const target: Kind<string> = {
   metavar: 'PATH',
   read(raw) {
     const text = String(raw);
     return /^\/[\x21-\x7e]*$/.test(text)
       ? { value: text }
-      : { refused: 'be a path on the server, with its query if it has one, such as /search?q=x' };
+      : { refused: 'be a path on the server, with an optional query, such as /search?q=x' };
   },
   write: (value) => value,
 };
 
-/** A file, `-` for standard output, or `off`, which reads as undefined. */
-export const outlet: Kind<string | undefined> = {
+/** A log destination: a file, `-` for standard output, or `off`, which is parsed to undefined. */
+export const logDestination: Kind<string | undefined> = {
   metavar: 'PATH|-|off',
   read: (raw) => {
     if (raw === 'off' || raw === false) return { value: undefined };
@@ -144,7 +144,7 @@ export const nodeArguments: Kind<readonly string[]> = list(
   (item) => item,
 );
 
-/** Refuses a list with the first refusal among its items. */
+/** A list of items, each parsed by `readItem`; refused with the reason of the first item that is refused. */
 function list<T>(
   metavar: string,
   readItem: (item: string | number) => Reading<T>,
@@ -158,7 +158,7 @@ function list<T>(
       const value: T[] = [];
       for (const item of items) {
         if (typeof item !== 'string' && typeof item !== 'number') {
-          return { refused: 'be text, or a list of texts', offender: item };
+          return { refused: 'be a string or a list of strings', offender: item };
         }
         const reading = readItem(item);
         if ('refused' in reading) return { refused: reading.refused, offender: item };
@@ -170,7 +170,7 @@ function list<T>(
   };
 }
 
-/** Items between commas, each read by `readItem`; at least one, none twice. */
+/** Comma-separated items, each parsed by `readItem`; at least one, without duplicates. */
 export function commaList<T extends string | number>(
   metavar: string,
   readItem: (text: string) => Reading<T>,
@@ -182,7 +182,7 @@ export function commaList<T extends string | number>(
       for (const text of String(raw).split(',')) {
         const reading = readItem(text.trim());
         if ('refused' in reading) return { refused: reading.refused, offender: text };
-        if (value.includes(reading.value)) return { refused: 'name nothing twice', offender: text };
+        if (value.includes(reading.value)) return { refused: 'name each item once', offender: text };
         value.push(reading.value);
       }
       return { value };
@@ -191,9 +191,9 @@ export function commaList<T extends string | number>(
   };
 }
 
-/** One of a list of names, which whoever asks for them checks. */
+/** An item of a comma-separated list of names. The command that has the option checks that the name exists. */
 export const word = (text: string): Reading<string> =>
-  /^[\w-]+$/.test(text) ? { value: text } : { refused: 'be names with commas between them' };
+  /^[\w-]+$/.test(text) ? { value: text } : { refused: 'be names separated by commas' };
 
 /** `a, b or c`. */
 export function oneOf(words: readonly string[], conjunction: 'or' | 'and' = 'or'): string {

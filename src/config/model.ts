@@ -1,24 +1,24 @@
-// What configuration needs to know of a concurrency model: its name, its defaults and which options it reads.
-// The rows themselves stand in `strategies/`, one beside each strategy.
+// What the configuration knows about a concurrency model: its name, its defaults, and which options have an effect in it.
+// Each strategy in `strategies/` declares the facts of its models.
 
 export type Accept = 'shared' | 'dispatch';
 
 export interface ModelFacts {
   readonly name: string;
-  /** One line for `--help`. */
+  /** One line, for `--help`. */
   readonly summary: string;
-  /** The modes of accepting that it offers, its default first; empty where there is no choice (ppc, tpc). */
+  /** The accept modes that the model offers, its default first; empty if there is no choice (ppc, tpc). */
   readonly accept: readonly Accept[];
-  /** Worker processes for `--workers auto`; undefined where `--workers` does nothing. */
+  /** Number of worker processes for `--workers auto`; undefined if `--workers` has no effect. */
   readonly workers?: (cores: number) => number;
-  /** Threads in each worker process for `--threads auto`; undefined where `--threads` does nothing. */
+  /** Number of threads in each worker process for `--threads auto`; undefined if `--threads` has no effect. */
   readonly threads?: (cores: number) => number;
-  /** Connections are served by threads. */
+  /** Threads serve the connections. */
   readonly threaded?: true;
-  /** A worker lives for one connection and no longer. */
+  /** A worker serves one connection and then exits. */
   readonly once?: true;
-  /** Workers or threads can be started before there are connections for them. */
+  /** Workers or threads can be started before a connection needs them. */
   readonly spares?: true;
-  /** Default of `--max-connections`. */
+  /** Default value of `--max-connections`. */
   readonly maxConnections: number;
 }

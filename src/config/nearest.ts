@@ -1,11 +1,11 @@
-// "Did you mean …?" for a mistyped name. Loaded with its library only when something was mistyped.
+// "Did you mean …?" for a mistyped name. Loads its library only when it is called.
 
-/** `; did you mean NAME?`, or nothing when no candidate is near. Case does not count. */
+/** `; did you mean NAME?`, or an empty string if no candidate is similar. Ignores case. */
 export async function didYouMean(word: string, candidates: readonly string[], prefix = ''): Promise<string> {
   const { closestMatch } = await import('leven');
-  const spelled = new Map(candidates.map((candidate) => [candidate.toLowerCase(), candidate]));
-  // Two for letters that changed places; more in a long word, fewer in one so short that anything would be near it.
+  const byLowerCase = new Map(candidates.map((candidate) => [candidate.toLowerCase(), candidate]));
+  // Two edits allow for swapped characters; a long word may have three, and a short word only one, or all words would match.
   const maxDistance = word.length < 4 ? 1 : word.length < 9 ? 2 : 3;
-  const match = closestMatch(word.toLowerCase(), [...spelled.keys()], { maxDistance });
-  return match === undefined ? '' : `; did you mean ${prefix}${spelled.get(match)}?`;
+  const match = closestMatch(word.toLowerCase(), [...byLowerCase.keys()], { maxDistance });
+  return match === undefined ? '' : `; did you mean ${prefix}${byLowerCase.get(match)}?`;
 }

@@ -1,5 +1,5 @@
-// THE option table. The parser of flags, the environment, the configuration file, `--help`, shell completion and
-// docs/options.md are all made from it; nothing else lists options. The models are given to it.
+// The option table: the only list of options. Flags, environment variables, the configuration file, `--help`, shell
+// completion and docs/options.md are all derived from it. The caller passes the models.
 import type { Measure } from '../upkeep/scaler.js';
 import type { Config, LogLevel } from './config.js';
 import {
@@ -10,19 +10,19 @@ import {
   countOrAuto,
   file,
   type Kind,
+  logDestination,
   mode,
   name,
   nodeArguments,
   oneOf,
-  outlet,
   target,
 } from './kind.js';
 import type { Accept, ModelFacts } from './model.js';
 import { duration, size } from './quantity.js';
 
-/** The values as they are read: before `auto` is worked out and the model has had its say. */
+/** The parsed values, before `auto` and the options that depend on the model are resolved. */
 export type Settings = Omit<Config, Ranged | 'workers' | 'threads' | 'accept'> & {
-  /** undefined: as the number itself. */
+  /** undefined: the same as `workers` or `threads`. */
   readonly [K in Ranged]: number | undefined;
 } & {
   readonly workers: number | 'auto';
@@ -33,9 +33,9 @@ export type Settings = Omit<Config, Ranged | 'workers' | 'threads' | 'accept'> &
 
 type Ranged = 'minWorkers' | 'maxWorkers' | 'minThreads' | 'maxThreads';
 
-export type Group = 'App and model' | 'Size' | 'Listening' | 'Limits and timeouts' | 'Life' | 'Logging';
+export type Group = 'App and model' | 'Pool size' | 'Listening' | 'Limits and timeouts' | 'Lifecycle' | 'Logging';
 
-/** What a command of its own, and no other, takes with a value. */
+/** An option that only one command takes. */
 export interface CommandOption<T = unknown> {
   readonly key: string;
   readonly flag: string;
@@ -48,23 +48,23 @@ export interface CommandOption<T = unknown> {
 interface Row<T> {
   readonly group: Group;
   readonly kind: Kind<T>;
-  /** For `--help` and the reference page: one sentence or two, without a final stop. */
+  /** For `--help` and the reference page: one or two sentences, without a final full stop. */
   readonly description: string;
   readonly default?: T | ((facts: ModelFacts) => T);
-  /** The default in words, where it is no value that a user could write or is not the same in every model. */
+  /** The default in words, if it is not a value that a user can write, or differs between models. */
   readonly defaultWords?: string;
-  /** Given without a flag, as the argument of the command. */
+  /** The positional argument of the command, given without a flag. */
   readonly positional?: true;
-  /** Where the configuration file is cannot stand in that file. */
+  /** Not a key of the configuration file: the path of that file cannot be set in it. */
   readonly inFile?: false;
-  /** Why it does nothing with this model and app, completing "does nothing …"; undefined where it does something. */
-  idle?(facts: ModelFacts, app: string | undefined): string | undefined;
+  /** Completes "does nothing …" if the option has no effect with this model and app; undefined if it has one. */
+  noEffect?(facts: ModelFacts, app: string | undefined): string | undefined;
 }
 
 export interface Option<T = unknown> extends Row<T> {
-  /** Of the configuration, and in its file: `maxConnections`. */
+  /** The key in `Config` and in the configuration file: `maxConnections`. */
   readonly key: keyof Settings;
-  /** Without its dashes: `max-connections`. */
+  /** Without dashes: `max-connections`. */
   readonly flag: string;
   /** `MPSERVE_MAX_CONNECTIONS`. */
   readonly env: string;
@@ -76,19 +76,19 @@ const second = 1_000;
 const day = 86_400 * second;
 const mega = 1024 ** 2;
 
-/** Workers, threads, and threads in all workers together. */
+/** Maximum number of workers, of threads in a worker, and of threads in all workers together. */
 export const maxUnits = 1024;
 
-/** In the order in which they are listed. */
+/** The table, in the order of `--help` and the reference page. */
 export function optionTable(models: readonly ModelFacts[]): OptionTable {
   const accepts = [...new Set(models.flatMap((facts) => facts.accept))];
-  const sizeless = (facts: ModelFacts) => (facts.workers || facts.threads ? undefined : withModel(facts));
-  const lasting = (facts: ModelFacts) => (facts.once ? withModel(facts) : undefined);
+  const withoutPoolSize = (facts: ModelFacts) => (facts.workers || facts.threads ? undefined : withModel(facts));
+  const withoutRecycling = (facts: ModelFacts) => (facts.once ? withModel(facts) : undefined);
   const rows: { readonly [K in keyof Settings]: Row<Settings[K]> } = {
     app: {
       group: 'App and model',
       kind: { ...file, metavar: 'APP' },
-      description: 'A file, FILE#EXPORT, or a directory of static files',
+      description: 'The app: a file, FILE#EXPORT, or a directory of static files',
       defaultWords: 'the built-in demo app',
       positional: true,
     },
@@ -105,25 +105,25 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
       group: 'App and model',
       kind: choice(accepts, 'MODE'),
       description:
-        'Who accepts connections: shared, all workers on one socket, or dispatch, one acceptor that places each connection',
+        'Accept mode: shared (every worker or thread accepts on one listening socket) or dispatch (one acceptor passes connections to workers or threads in turn)',
       default: (facts) => facts.accept[0] ?? 'shared',
       defaultWords: byModel(models, (facts) => facts.accept[0]),
-      idle: (facts) => (facts.accept.length > 0 ? undefined : withModel(facts)),
+      noEffect: (facts) => (facts.accept.length > 0 ? undefined : withModel(facts)),
     },
     nodeArg: {
       group: 'App and model',
       kind: nodeArguments,
       description:
-        'An option for the node that runs the workers, as in --node-arg=--max-old-space-size=512; repeatable',
+        'Pass an option to the node process of each worker, as in --node-arg=--max-old-space-size=512; repeatable',
       default: [],
       defaultWords: 'none',
     },
     demoFaults: {
       group: 'App and model',
       kind: boolean,
-      description: 'Let the demo app answer /crash and /hang, which do what they say',
+      description: 'Enable /crash (exits the worker) and /hang (blocks its event loop) in the demo app',
       default: false,
-      idle: (_facts, app) => (app === undefined ? undefined : 'when an app is given'),
+      noEffect: (_facts, app) => (app === undefined ? undefined : 'when an app is given'),
     },
     config: {
       group: 'App and model',
@@ -134,109 +134,113 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
     },
 
     workers: {
-      group: 'Size',
+      group: 'Pool size',
       kind: countOrAuto(1, maxUnits),
-      description: 'Worker processes; auto is what the model makes of the number of processors',
+      description: 'Number of worker processes; auto derives it from the number of processors',
       default: 'auto',
-      idle: (facts) => (facts.workers ? undefined : withModel(facts)),
+      noEffect: (facts) => (facts.workers ? undefined : withModel(facts)),
     },
     minWorkers: {
-      group: 'Size',
+      group: 'Pool size',
       kind: count(1, maxUnits),
-      description: 'With --max-workers above it, the number of worker processes follows the load',
-      defaultWords: 'as --workers',
-      idle: (facts) => (facts.workers ? undefined : withModel(facts)),
+      description: 'Minimum number of worker processes; if --max-workers is higher, the number scales with the load',
+      defaultWords: 'same as --workers',
+      noEffect: (facts) => (facts.workers ? undefined : withModel(facts)),
     },
     maxWorkers: {
-      group: 'Size',
+      group: 'Pool size',
       kind: count(1, maxUnits),
-      description: 'The most worker processes that the load may call for',
-      defaultWords: 'as --workers',
-      idle: (facts) => (facts.workers ? undefined : withModel(facts)),
+      description: 'Maximum number of worker processes; if --min-workers is lower, the number scales with the load',
+      defaultWords: 'same as --workers',
+      noEffect: (facts) => (facts.workers ? undefined : withModel(facts)),
     },
     threads: {
-      group: 'Size',
+      group: 'Pool size',
       kind: countOrAuto(1, maxUnits),
-      description: `Threads in each worker process, at most ${maxUnits} in all; auto is what the model makes of the number of processors`,
+      description: `Number of threads in each worker process, at most ${maxUnits} in all workers together; auto derives it from the number of processors`,
       default: 'auto',
-      idle: (facts) => (facts.threads ? undefined : withModel(facts)),
+      noEffect: (facts) => (facts.threads ? undefined : withModel(facts)),
     },
     minThreads: {
-      group: 'Size',
+      group: 'Pool size',
       kind: count(1, maxUnits),
-      description: 'With --max-threads above it, the number of threads in each worker follows the load',
-      defaultWords: 'as --threads',
-      idle: (facts) => (facts.threads ? undefined : withModel(facts)),
+      description:
+        'Minimum number of threads in each worker; if --max-threads is higher, the number scales with the load',
+      defaultWords: 'same as --threads',
+      noEffect: (facts) => (facts.threads ? undefined : withModel(facts)),
     },
     maxThreads: {
-      group: 'Size',
+      group: 'Pool size',
       kind: count(1, maxUnits),
-      description: 'The most threads in each worker that the load may call for',
-      defaultWords: 'as --threads',
-      idle: (facts) => (facts.threads ? undefined : withModel(facts)),
+      description:
+        'Maximum number of threads in each worker; if --min-threads is lower, the number scales with the load',
+      defaultWords: 'same as --threads',
+      noEffect: (facts) => (facts.threads ? undefined : withModel(facts)),
     },
     spareMin: {
-      group: 'Size',
+      group: 'Pool size',
       kind: count(1, maxUnits),
-      description: 'Where the load decides: with fewer idle workers (or threads) than this, more are added',
+      description: 'When scaling, add workers (or threads) while fewer than this are idle',
       default: 1,
-      idle: sizeless,
+      noEffect: withoutPoolSize,
     },
     spareMax: {
-      group: 'Size',
+      group: 'Pool size',
       kind: count(0, maxUnits),
       description:
-        'Where the load decides: what is idle beyond this for --idle-timeout goes, if the others can bear it',
+        'When scaling, remove workers (or threads) if more than this have been idle for --idle-timeout and the rest can carry the load',
       default: 2,
-      idle: sizeless,
+      noEffect: withoutPoolSize,
     },
     idleTimeout: {
-      group: 'Size',
+      group: 'Pool size',
       kind: duration(1, day),
-      description: 'See --spare-max',
+      description: 'Time that more than --spare-max workers (or threads) must be idle before some are removed',
       default: 30 * second,
-      idle: sizeless,
+      noEffect: withoutPoolSize,
     },
     scaleOn: {
-      group: 'Size',
+      group: 'Pool size',
       kind: choice<Measure>(['busy', 'elu', 'lag'], 'MEASURE'),
       description:
-        'When a worker or thread is not idle: when it has requests for 60 % of the time (busy), when its event loop is used for as much (elu), or late by 20 ms (lag)',
+        'Load measure for scaling. A worker or thread is busy if it has requests in flight for 60 % of the time (busy), if its event-loop utilisation is 60 % (elu), or if its event loop is 20 ms late (lag)',
       default: 'busy',
-      idle: sizeless,
+      noEffect: withoutPoolSize,
     },
     spares: {
-      group: 'Size',
+      group: 'Pool size',
       kind: count(0, maxUnits),
       description:
-        'Processes or threads that wait with the app loaded, so that a connection costs no start; each serves one and ends',
+        'Number of processes or threads to keep ready with the app loaded, so that a new connection does not wait for a start; each serves one connection and exits',
       default: 0,
-      idle: (facts) => (facts.spares ? undefined : withModel(facts)),
+      noEffect: (facts) => (facts.spares ? undefined : withModel(facts)),
     },
 
     bind: {
       group: 'Listening',
       kind: addresses,
       description:
-        'Listen on HOST:PORT, [V6]:PORT, unix:PATH (a socket that only its owner may use: mode 0600), :PORT (every IPv4 address) or PORT (127.0.0.1); port 0 is any free one; repeatable',
+        'Listen on HOST:PORT, [V6]:PORT, unix:PATH (mode 0600: only the owner may connect), :PORT (every IPv4 address) or PORT (127.0.0.1); port 0 picks a free port; repeatable',
       default: [{ kind: 'tcp', host: '127.0.0.1', port: 8080 }],
     },
     backlog: {
       group: 'Listening',
       kind: count(1, 65_535),
-      description: 'Connections that the kernel queues until they are accepted; it may have a lower limit of its own',
+      description:
+        'Maximum number of connections that the kernel queues until they are accepted; the kernel may apply a lower limit',
       default: 511,
     },
     socketMode: {
       group: 'Listening',
       kind: mode,
-      description: 'Mode of the Unix sockets, in octal: 660 lets the group connect, too',
+      description: 'Mode of the Unix sockets, in octal; 660 also lets the group connect',
       default: 0o600,
     },
     maxConnections: {
       group: 'Listening',
       kind: count(1, 1_000_000),
-      description: 'Open connections, all workers together; at the limit accepting pauses and the backlog queues',
+      description:
+        'Maximum number of open connections in all workers together; at the limit the server stops accepting and the kernel queues connections, up to --backlog',
       default: (facts) => facts.maxConnections,
       defaultWords: byModel(models, (facts) => String(facts.maxConnections)),
     },
@@ -244,170 +248,171 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
     headerTimeout: {
       group: 'Limits and timeouts',
       kind: duration(0, day),
-      description: 'Time for a client to send the head of a request, no longer than --request-timeout; 0 is no limit',
+      description: 'Time for a client to send the headers of a request, at most --request-timeout; 0 is no limit',
       default: 20 * second,
     },
     requestTimeout: {
       group: 'Limits and timeouts',
       kind: duration(0, day),
-      description: 'Time for a client to send a whole request; 0 is no limit',
+      description: 'Time for a client to send a complete request; 0 is no limit',
       default: 300 * second,
     },
     requestDeadline: {
       group: 'Limits and timeouts',
       kind: duration(0, day),
       description:
-        'Time for the app to answer a request in full; then the client gets 504 and the app an abort of req.signal; 0 is no limit',
+        'Time for the app to complete a response; after that the client gets 504 and req.signal is aborted; 0 is no limit',
       default: 0,
     },
     keepAliveTimeout: {
       group: 'Limits and timeouts',
       kind: duration(0, day),
-      description: 'Time that a connection may idle between requests; 0 is no limit',
+      description: 'Time that a connection may be idle between requests; 0 is no limit',
       default: 5 * second,
     },
     maxHeaderSize: {
       group: 'Limits and timeouts',
       kind: size(256, 16 * mega),
-      description: 'Size of the head of a request; a larger one gets 431',
+      description: 'Maximum size of the headers of a request; a client that exceeds it gets 431',
       default: 16 * 1024,
     },
     maxBodySize: {
       group: 'Limits and timeouts',
       kind: size(0, 1024 * 1024 * mega),
-      // Node has no limit, and an app that was written for Node may take uploads of any size: it runs unmodified.
-      description: 'Size of the body of a request; a larger one gets 413; 0 is no limit',
+      // No limit by default, as in Node: an app written for Node may accept uploads of any size, and must run unmodified.
+      description: 'Maximum size of the body of a request; a client that exceeds it gets 413; 0 is no limit',
       default: 0,
     },
     maxRequestsPerConnection: {
       group: 'Limits and timeouts',
       kind: count(0, 1_000_000_000),
-      description: 'Requests that a connection may carry; 0 is no limit',
+      description: 'Maximum number of requests on a connection; 0 is no limit',
       default: 0,
     },
 
     gracefulTimeout: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: duration(1, day),
-      description: 'Time to finish what is in flight when stopping; then workers are killed',
+      description: 'Time for requests in flight to finish when a worker drains; then the worker is killed',
       default: 30 * second,
     },
     hangTimeout: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: duration(0, day),
       description:
-        'When the event loop of a worker or thread stands still for so long, log in which code and with which requests, and replace it; 0 is never',
+        'When a worker or thread has blocked its event loop for this long, log its stack and its requests in flight, and replace it; 0 turns this off',
       default: (facts) => (facts.once ? 0 : 30 * second),
       defaultWords: byModel(models, (facts) => (facts.once ? '0' : '30s')),
     },
     readyPath: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: target,
       description: 'A new worker is ready only when it answers GET PATH with 2xx or 3xx, within --boot-timeout',
-      defaultWords: 'when the app has loaded',
+      defaultWords: 'ready when the app has loaded',
     },
     drainQuiet: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: duration(0, day),
       description:
-        'While draining, time without a byte after which a kept-alive connection is closed that is not carried over, so that a request on its way is not met by a closed socket',
+        'While draining, close a keep-alive connection that does not migrate after this long without a byte, so that a request on its way does not reach a closed socket',
       default: second,
     },
     migrate: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: boolean,
       description:
-        'When a worker or thread is replaced, carry its kept-alive connections over to others instead of closing them; Linux only',
+        'When a worker or thread is replaced, migrate its keep-alive connections to others instead of closing them; Linux only',
       default: true,
     },
     canary: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: count(0, 1_000_000),
       description:
-        'At a reload, compare so many first requests of the new generation with those of the old one, and roll back if they fail more often, crash or take longer; 0 is not to compare',
+        'On a reload, compare this many first requests of the new generation with those of the old one, and roll back if they fail more often, crash or take longer; 0 turns this off',
       default: 0,
     },
     quarantineAfter: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: count(0, 1000),
       description:
-        'Answer a request with 503 when it has been in flight at so many deaths or hangs of workers (same method, target and body); 0 is never',
+        'Refuse a request with 503 if it (same method, target and body) was in flight at this many deaths or hangs of workers; 0 turns this off',
       default: 3,
     },
     maxRequests: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: count(0, 1_000_000_000),
-      description: 'Replace a worker when it has served so many requests; 0 is never',
+      description: 'Replace a worker after it has served this many requests; 0 is never',
       default: 0,
-      idle: lasting,
+      noEffect: withoutRecycling,
     },
     maxRequestsJitter: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: count(0, 1_000_000_000),
-      description: 'Up to so many requests more, by chance, so that workers are not replaced all at once',
+      description:
+        'Add a random number, up to this, to --max-requests of each worker, so that workers are not all replaced at once',
       default: 0,
-      idle: lasting,
+      noEffect: withoutRecycling,
     },
     maxMemory: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: size(0, 1024 * 1024 * mega),
-      description: 'Replace a worker process whose resident memory is larger; 0 is never. Needs /proc',
+      description: 'Replace a worker process when its resident memory exceeds this; 0 is never. Needs /proc',
       default: 0,
-      idle: lasting,
+      noEffect: withoutRecycling,
     },
     maxThreadHeap: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: size(0, 1024 * 1024 * mega),
       description:
-        'Memory for the JavaScript objects of each thread; one that needs more ends alone and is replaced; 0 is what V8 makes of the machine',
+        'Maximum JavaScript heap of each thread; a thread that exceeds it ends and is replaced, and the other threads go on; 0 uses the default of V8',
       default: 0,
-      idle: (facts) => (facts.threaded ? undefined : withModel(facts)),
+      noEffect: (facts) => (facts.threaded ? undefined : withModel(facts)),
     },
     maxAge: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: duration(0, 365 * day),
-      description: 'Replace a worker that has served for so long; 0 is never',
+      description: 'Replace a worker after it has served for this long; 0 is never',
       default: 0,
-      idle: lasting,
+      noEffect: withoutRecycling,
     },
     user: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: name,
-      description: 'Run the workers as this user, who is taken on before the app is loaded; needs root',
-      defaultWords: 'whoever starts the server',
+      description: 'Run the workers as this user: each switches to it before it loads the app; needs root',
+      defaultWords: 'the user of the supervisor',
     },
     group: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: name,
       description: 'Run the workers in this group; needs root',
-      defaultWords: 'that of --user',
+      defaultWords: 'the group of --user',
     },
     umask: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: mode,
-      description: 'The file mode creation mask of the workers, in octal',
-      defaultWords: 'as it is',
+      description: 'File mode creation mask of the workers, in octal',
+      defaultWords: 'inherited',
     },
     daemon: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: boolean,
-      description: 'Go on in the background; the command ends when the server is ready, or has failed',
+      description: 'Run in the background; the command returns when the server is ready or has failed to start',
       default: false,
     },
     pidFile: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: file,
-      description: 'Write the number of the process to this file; one that a dead server has left is replaced',
+      description: 'Write the process id of the supervisor to this file; the stale file of a dead server is replaced',
       defaultWords: 'none',
     },
     control: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: file,
-      description: 'Answer mpserve ctl on this Unix socket, which only its owner may use (mode 0600)',
+      description: 'Listen for mpserve ctl on this Unix socket (mode 0600: only the owner may connect)',
       defaultWords: 'off, or beside --pid-file: app.ctl for app.pid',
     },
     bootTimeout: {
-      group: 'Life',
+      group: 'Lifecycle',
       kind: duration(1, day),
       description: 'Time for a worker to start and load the app',
       default: 30 * second,
@@ -422,25 +427,25 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
     logLevel: {
       group: 'Logging',
       kind: choice<LogLevel>(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'LEVEL'),
-      description: 'The least that is logged',
+      description: 'Lowest level that is logged',
       default: 'info',
     },
     logFormat: {
       group: 'Logging',
       kind: choice<'json' | 'pretty'>(['json', 'pretty'], 'FORMAT'),
-      description: 'How log lines look',
+      description: 'Format of the log lines',
       defaultWords: 'pretty on a terminal, json elsewhere',
     },
     accessLog: {
       group: 'Logging',
-      kind: outlet,
+      kind: logDestination,
       description: 'Append a line for each request to this file; - is standard output',
       defaultWords: 'off',
     },
     captureOutput: {
       group: 'Logging',
       kind: boolean,
-      description: 'Turn what the app prints into log lines; otherwise it passes through untouched',
+      description: 'Turn the output of the app into log lines; without it, the output passes through unchanged',
       default: false,
     },
   };
@@ -451,7 +456,7 @@ export function listOptions(table: OptionTable): readonly Option[] {
   return Object.values(table);
 }
 
-/** The default as help and reference page show it. */
+/** The default, as `--help` and the reference page show it. */
 export function defaultWords(option: Option | CommandOption): string {
   if (option.defaultWords !== undefined) return option.defaultWords;
   if (option.default === undefined) return '';

@@ -1,4 +1,4 @@
-// Durations and sizes: a number with a unit, as people write it. One table of units for each, largest first.
+// Durations and sizes: a number with a unit. One table of units for each, largest unit first.
 import type { Kind } from './kind.js';
 
 type Units = readonly (readonly [suffix: string, factor: number])[];
@@ -17,12 +17,12 @@ const sizes: Units = [
   ['', 1],
 ];
 
-/** Milliseconds from `min` to `max`; read from `500ms`, `20s`, `5m`, `1h`, or a bare number of seconds. */
+/** Milliseconds from `min` to `max`; parsed from `500ms`, `20s`, `5m`, `1h`, or a bare number of seconds. */
 export function duration(min: number, max: number): Kind<number> {
   return quantity('TIME', 'a time such as 500ms, 20s, 5m or 1h, or a number of seconds,', times, 1_000, min, max);
 }
 
-/** Bytes from `min` to `max`; read from `16k`, `64M`, `1G` (powers of 1024), or a bare number of bytes. */
+/** Bytes from `min` to `max`; parsed from `16k`, `64M`, `1G` (powers of 1024), or a bare number of bytes. */
 export function size(min: number, max: number): Kind<number> {
   return quantity('SIZE', 'a size such as 16k, 64M or 1G, or a number of bytes,', sizes, 1, min, max);
 }
@@ -31,14 +31,14 @@ function quantity(
   metavar: string,
   examples: string,
   units: Units,
-  bare: number,
+  bareFactor: number,
   min: number,
   max: number,
 ): Kind<number> {
   const range = `${format(min, units)} to ${format(max, units)}`;
   const refused = `be ${examples} from ${range}`;
   const factors = new Map(units.map(([suffix, factor]) => [suffix.toLowerCase(), factor]));
-  factors.set('', bare);
+  factors.set('', bareFactor);
   return {
     metavar,
     range,
@@ -47,7 +47,7 @@ function quantity(
       const parts = /^(\d+(?:\.\d+)?|\.\d+) ?([a-z]*)$/i.exec(String(raw).trim());
       const factor = factors.get((parts?.[2] ?? '').toLowerCase());
       if (!parts || factor === undefined) return { refused };
-      // Upwards: half a millisecond must not become 0, which turns most limits off.
+      // Rounds up: half a millisecond must not become 0, which turns most limits off.
       const value = Math.ceil(Number(parts[1]) * factor);
       return value >= min && value <= max ? { value } : { refused };
     },
@@ -55,7 +55,7 @@ function quantity(
   };
 }
 
-/** In the largest unit that leaves a whole number. */
+/** Formats `value` in the largest unit that divides it. */
 function format(value: number, units: Units): string {
   if (value === 0) return '0';
   const [suffix, factor] = units.find(([, factor]) => value % factor === 0) ?? ['', 1];

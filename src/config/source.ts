@@ -1,19 +1,19 @@
-// Where a value came from, and how a message says so.
+// The source of a configured value, and its wording in messages.
 
 export type Source =
-  /** `flag` is `--workers`, or `app` for the argument that has no flag. */
+  /** `flag` is `--workers`, or `app` for the positional argument. */
   | { readonly kind: 'argv'; readonly flag: string }
   | { readonly kind: 'env'; readonly name: string }
-  /** Told to the running server. */
+  /** Set in the running server by `mpserve ctl switch`. */
   | { readonly kind: 'operator'; readonly flag: string }
   | { readonly kind: 'file'; readonly path: string; readonly key: string }
-  /** The model has its own default, or leaves no choice. */
+  /** The default of the model, or a value that the model fixes. */
   | { readonly kind: 'model'; readonly model: string }
   | { readonly kind: 'default' };
 
-type Words = { readonly [K in Source['kind']]: (source: Extract<Source, { kind: K }>) => string };
+type Wording = { readonly [K in Source['kind']]: (source: Extract<Source, { kind: K }>) => string };
 
-const origins: Words = {
+const origins: Wording = {
   argv: ({ flag }) => (flag.startsWith('-') ? `from ${flag}` : 'from the command line'),
   env: ({ name }) => `from ${name}`,
   operator: ({ flag }) => `from mpserve ctl switch ${flag}`,
@@ -22,7 +22,7 @@ const origins: Words = {
   default: () => 'by default',
 };
 
-const settings: Words = {
+const settings: Wording = {
   argv: ({ flag }) => (flag.startsWith('-') ? flag : `the ${flag} on the command line`),
   env: ({ name }) => name,
   operator: ({ flag }) => `${flag} of mpserve ctl switch`,
@@ -31,12 +31,12 @@ const settings: Words = {
   default: origins.default,
 };
 
-/** After a value: `from --workers`, `from MPSERVE_WORKERS`, `in /srv/mpserve.config.json`. */
+/** Follows a value in a message: `from --workers`, `from MPSERVE_WORKERS`, `in /srv/mpserve.config.json`. */
 export function origin(source: Source): string {
   return (origins[source.kind] as (source: Source) => string)(source);
 }
 
-/** What a user has to change: `--workers`, `MPSERVE_WORKERS`, `workers in /srv/mpserve.config.json`. */
+/** Names the setting that the user has to change: `--workers`, `MPSERVE_WORKERS`, `workers in /srv/mpserve.config.json`. */
 export function setting(source: Source): string {
   return (settings[source.kind] as (source: Source) => string)(source);
 }

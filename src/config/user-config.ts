@@ -1,4 +1,4 @@
-// The type of what a user writes in `mpserve.config.*`. `options.ts` reads it, and the two have the same keys.
+// The type of the user's configuration file, `mpserve.config.*`. It has the same keys as the table in `options.ts`.
 import type { Measure } from '../upkeep/scaler.js';
 import type { Config, LogLevel } from './config.js';
 import type { Accept } from './model.js';
@@ -8,7 +8,7 @@ export type Duration = number | `${number}` | `${number}${'ms' | 's' | 'm' | 'h'
 /** `'16k'`, `'64M'`, `'1G'` in powers of 1024, or a number of bytes. */
 export type Size = number | `${number}` | `${number}${'k' | 'K' | 'M' | 'G' | 'T'}`;
 
-interface Written {
+interface ConfigValues {
   /** A file, `file#export` or a directory; relative to the configuration file. Default: the demo app. */
   app: string;
   /** `ppc`, `prefork`, `tpc`, `prethread` or `hybrid`. */
@@ -37,10 +37,10 @@ interface Written {
   /** A file, relative to the configuration file; `'-'` for standard output; `'off'` or false. */
   accessLog: string | false;
   captureOutput: boolean;
-  /** Options for the `node` of the workers, such as `'--max-old-space-size=512'`. */
+  /** Options for the `node` process of each worker, such as `'--max-old-space-size=512'`. */
   nodeArg: string | readonly string[];
   demoFaults: boolean;
-  /** Between which the load moves the number of workers, and of threads in each. */
+  /** Bounds between which the number of workers, and of threads in each worker, scales with the load. */
   minWorkers: number;
   maxWorkers: number;
   minThreads: number;
@@ -55,16 +55,16 @@ interface Written {
   readyPath: string;
   drainQuiet: Duration;
   migrate: boolean;
-  /** 0 is not to compare. */
+  /** 0 turns the comparison off. */
   canary: number;
-  /** 0 is never, for these. */
+  /** For these and `maxAge`, 0 turns the limit off; for `maxThreadHeap`, 0 uses V8's default. */
   quarantineAfter: number;
   maxRequests: number;
   maxRequestsJitter: number;
   maxMemory: Size;
   maxThreadHeap: Size;
   maxAge: Duration;
-  /** Names or numbers. */
+  /** A name or a number. */
   user: string;
   group: string;
   /** As in chmod(1): `'022'`, `'660'`. */
@@ -76,15 +76,15 @@ interface Written {
   control: string;
 }
 
-/** One of the keys that is missing above does not compile. */
+/** Does not compile if a key of `Config` is missing in `T`. */
 type Complete<T extends Record<keyof Config, unknown>> = T;
 
-export type UserConfig = { readonly [K in keyof Complete<Written>]?: Written[K] | undefined };
+export type UserConfig = { readonly [K in keyof Complete<ConfigValues>]?: ConfigValues[K] | undefined };
 
-/** What `mpserve.config.*` exports as default. */
+/** The default export of `mpserve.config.*`. */
 export type UserConfigExport = UserConfig | (() => UserConfig | Promise<UserConfig>);
 
-/** Returns what it is given; there for the editor, which then knows the keys. */
+/** Returns its argument. It gives the editor the type of the configuration, for completion and checks. */
 export function defineConfig<const T extends UserConfigExport>(config: T): T {
   return config;
 }

@@ -1,5 +1,5 @@
-// The names of users and groups, as this system knows them. It asks `id` and `getent`, which ask whatever the system is
-// set up to ask; a number needs neither.
+// Resolves names of users and groups to numbers with `id` and `getent`, which use the name service of the system (files,
+// LDAP, …). A number that they do not know is used as it is.
 import { execFileSync } from 'node:child_process';
 import { platform } from 'node:process';
 import { ExitCode, StartupError } from '../errors.js';
@@ -11,8 +11,8 @@ export interface Owner {
 }
 
 /**
- * Whom the workers are to be. Of a user without a group, its own.
- * @throws StartupError for one that is not there, or when this process may not become somebody else
+ * The uid and gid of the workers. Without `group`, the gid is the primary group of the user.
+ * @throws StartupError for an unknown user or group, or if this process is not permitted to change its user or group
  */
 export function findOwner(user: Given, group: Given): Owner {
   const owner: Owner = {
@@ -21,12 +21,12 @@ export function findOwner(user: Given, group: Given): Owner {
       ? { gid: lookUp(group, 'group', 'getent', ['group', group.name]) }
       : user.name !== undefined && { gid: lookUp(user, 'user', 'id', ['-g', '--', user.name]) }),
   };
-  const isOther =
+  const isChange =
     (owner.uid ?? process.getuid?.()) !== process.getuid?.() ||
     (owner.gid ?? process.getgid?.()) !== process.getgid?.();
-  if (isOther && process.getuid?.() !== 0) {
+  if (isChange && process.getuid?.() !== 0) {
     const { source } = user.name === undefined ? group : user;
-    throw wrong(`${setting(source)} needs a server that is started by root, or leave it out`);
+    throw configError(`${setting(source)} needs root: start the server as root, or remove the setting`);
   }
   return owner;
 }
@@ -43,18 +43,18 @@ function lookUp({ name = '', source }: Given, kind: string, program: string, arg
     // macOS has no getent.
     const [command, ...rest] = program === 'getent' && platform === 'darwin' ? dscl(name) : [program, ...args];
     answer = execFileSync(command, rest, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
-  } catch {} // it does not know it
-  // `adm:x:4:syslog` or `PrimaryGroupID: 4` of a group, a number of a user.
+  } catch {} // the name is unknown
+  // For a group `adm:x:4:syslog` or `PrimaryGroupID: 4`; for a user a number.
   const id = /^(?:[^:]*:[^:]*:|PrimaryGroupID: )?(\d+)/.exec(answer)?.[1];
   if (id !== undefined) return Number(id);
   if (/^\d+$/.test(name)) return Number(name);
-  throw wrong(`${setting(source)} names a ${kind} that this system does not know: '${name}'`);
+  throw configError(`${setting(source)} names an unknown ${kind}: '${name}'`);
 }
 
 function dscl(group: string): [string, ...string[]] {
   return ['dscl', '.', '-read', `/Groups/${group}`, 'PrimaryGroupID'];
 }
 
-function wrong(message: string): StartupError {
+function configError(message: string): StartupError {
   return new StartupError(ExitCode.config, message);
 }

@@ -1,5 +1,5 @@
-// Every way in which a server cannot start: one line that an operator can act on, the exit code of its kind, and
-// nothing left behind.
+// Every way in which a server fails to start: it prints one line that an operator can act on, exits with the code of
+// the failure, and leaves no process and no socket file behind.
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
@@ -16,7 +16,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Starts a server that must fail, with `code`, on a Unix socket of which no file may remain; what it said. */
+/** Starts a server that must exit with `code` and leave no socket file. @returns its standard error */
 async function failure(code: number, args: readonly string[]): Promise<string> {
   const socket = inFolder(`${performance.now()}.sock`);
   const bind = args.includes('--bind') ? [] : ['--bind', `unix:${socket}`];
@@ -40,7 +40,7 @@ describe('an address', () => {
     }
   });
 
-  test('that fails after another was opened leaves no file of that one', async () => {
+  test('that fails after another one was opened: the socket file of the other is removed', async () => {
     const first = inFolder('first.sock');
     await failure(3, ['--bind', `unix:${first}`, '--bind', '192.0.2.1:0']);
     expect(existsSync(first)).toBe(false);
@@ -64,7 +64,7 @@ describe('an address', () => {
     );
   });
 
-  test('that is a socket of a living server, which keeps it', async () => {
+  test('that is the socket of a running server, which keeps it', async () => {
     const socket = inFolder('alive.sock');
     await using server = await startServer({ bind: [`unix:${socket}`] });
     expect(await failure(3, ['--bind', `unix:${socket}`])).toContain('another server is alive on that socket; ');
@@ -72,7 +72,7 @@ describe('an address', () => {
     expect((await wire.ask('GET /')).status).toBe(200);
   });
 
-  test('that is a socket of a dead server is taken over, and its file is gone at the end', async () => {
+  test('that is the stale socket of a dead server: it is replaced, and removed on exit', async () => {
     const socket = inFolder('stale.sock');
     const dead = await startServer({ bind: [`unix:${socket}`] });
     await dead.kill();
@@ -85,7 +85,7 @@ describe('an address', () => {
     expect(existsSync(socket)).toBe(false);
   });
 
-  test('that is a file which is no socket, which stays as it was', async () => {
+  test('that is a file other than a socket: the file stays as it is', async () => {
     const file = inFolder('precious');
     writeFileSync(file, 'precious');
     expect(await failure(3, ['--bind', `unix:${file}`])).toContain('there is a file of that name that is no socket; ');
@@ -107,27 +107,27 @@ test.each(['--log-file', '--access-log'])('%s that cannot be written', async (fl
   );
 });
 
-test('an option for node that node does not have, before any worker is started', async () => {
+test('an unknown node option, before any worker is started', async () => {
   const app = fixture('listener.cjs');
   expect(await failure(2, [app, '--node-arg=--no-such-option'])).toContain(
-    '--node-arg is refused by node: bad option: --no-such-option; see node --help',
+    'node refuses --node-arg: bad option: --no-such-option; see node --help',
   );
 });
 
-test('an app that the file system does not let us look at', async () => {
+test('an app whose path is not accessible', async () => {
   const loop = inFolder('loop.js');
   symlinkSync(loop, loop);
   expect(await failure(4, [loop])).toContain(`the app '${loop}' (from the command line) cannot be read: ELOOP: `);
 });
 
-test('an app that was named in a variable', async () => {
+test('an app from an environment variable that does not load, with its source', async () => {
   const app = fixture('broken/exits.cjs');
   const { code, stderr } = await runCli(['--bind', '127.0.0.1:0'], { env: { MPSERVE_APP: app } });
   expect(code).toBe(4);
   expect(stderr).toContain(`(does it call process.exit?) [app ${app} from MPSERVE_APP]`);
 });
 
-const apps: readonly (readonly [what: string, app: string, code: number, said: RegExp])[] = [
+const apps: readonly (readonly [what: string, app: string, code: number, message: RegExp])[] = [
   ['throws', 'throws.cjs', 4, /throws\.cjs failed to load: Error: no database \(\S+throws\.cjs:2:9\)/],
   ['rejects', 'rejects.mjs', 4, /rejects\.mjs failed to load: TypeError: no database \(\S+rejects\.mjs:2:7\)/],
   ['has a syntax error', 'syntax.mjs', 4, /SyntaxError: Unexpected token ';' \(\S+syntax\.mjs:2\)/],
@@ -136,21 +136,21 @@ const apps: readonly (readonly [what: string, app: string, code: number, said: R
   ['exits', 'exits.cjs', 4, /the app ended .* while it was loading.* \(does it call process\.exit\?\)/],
   ['never finishes loading', 'never.mjs', 4, /not ready within 500 ms \(--boot-timeout\): its module is still loading/],
   ['blocks', 'blocks.cjs', 4, /did not load within 500 ms \(--boot-timeout\): it blocks the event loop/],
-  ['is killed at each try', 'killed.cjs', 5, /died 3 times before it was ready: it was ended by SIGKILL; look at/],
+  ['is killed at every start', 'killed.cjs', 5, /died 3 times before it was ready: it was ended by SIGKILL; look at/],
 ];
 
-const often = ['throws', 'exits', 'never finishes loading'];
+const testedInEveryModel = ['throws', 'exits', 'never finishes loading'];
 
 describe.concurrent.each(['prefork', 'ppc', 'prethread', 'tpc', 'hybrid'])('in %s', (model) => {
-  for (const [what, app, code, said] of apps) {
-    // An app is loaded in a process or in a thread; a model more learns of it by the same messages.
-    const isRepeated = !['prefork', 'prethread'].includes(model) && !often.includes(what);
+  for (const [what, app, code, message] of apps) {
+    // prefork loads the app in a process, prethread in a thread; the other models report failures with the same messages.
+    const isRepeated = !['prefork', 'prethread'].includes(model) && !testedInEveryModel.includes(what);
     test(`an app that ${what}`, { tags: isRepeated ? ['long'] : [] }, async () => {
       const file = fixture(`broken/${app}`);
-      const impatient = /^never|^blocks/.test(app) ? ['--boot-timeout', '500ms'] : [];
-      const all = await failure(code, [file, '--model', model, ...impatient]);
-      expect(all).toMatch(said);
-      if (code === 4) expect(all).toMatch(/from the command line[\])]/);
+      const shortTimeout = /^never|^blocks/.test(app) ? ['--boot-timeout', '500ms'] : [];
+      const stderr = await failure(code, [file, '--model', model, ...shortTimeout]);
+      expect(stderr).toMatch(message);
+      if (code === 4) expect(stderr).toMatch(/from the command line[\])]/);
     });
   }
 });

@@ -1,4 +1,4 @@
-// Workers that are somebody else than the supervisor, and files that they make.
+// Workers that run as another user than the supervisor, and the files that they create.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,12 +20,12 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 const bin = path.join(root, 'bin/mpserve.js');
 const nobody = { uid: 65_534, gid: 65_534 };
-/** Only root can be somebody else, who then has to be able to read this checkout. */
-const canBeNobody =
+/** Only root can run workers as another user, and the user nobody must be able to read this checkout. */
+const canUseNobody =
   process.getuid?.() === 0 &&
   spawnSync(process.execPath, ['-e', `require('node:fs').accessSync(${JSON.stringify(bin)})`], nobody).status === 0;
 
-describe.skipIf(!canBeNobody)('as root', () => {
+describe.skipIf(!canUseNobody)('as root', () => {
   test.concurrent.each(['prefork', 'ppc', 'tpc', 'prethread', 'hybrid'])(
     '%s: --user, --group and --umask',
     async (model) => {
@@ -37,7 +37,7 @@ describe.skipIf(!canBeNobody)('as root', () => {
     },
   );
 
-  test('the control socket of somebody else is out of reach', async () => {
+  test('another user cannot connect to the control socket', async () => {
     const control = path.join(folder, 'root.ctl');
     await using server = await startServer({ args: ['--control', control] });
     const { status, stderr } = spawnSync(process.execPath, [bin, 'ctl', 'stop', '--control', control], {
@@ -52,7 +52,7 @@ describe.skipIf(!canBeNobody)('as root', () => {
     expect((await ask(control, 'GET', '/status')).json).toMatchObject({ state: 'serving', pid: server.pid });
   });
 
-  test('without --user there is a warning', async () => {
+  test('the server warns without --user', async () => {
     await using server = await startServer({});
     expect(await server.waitFor('a warning', ({ event }) => event === 'warning')).toMatchObject({
       warning: 'the app runs as root; name another user with --user',
@@ -62,11 +62,11 @@ describe.skipIf(!canBeNobody)('as root', () => {
   test.each([
     ['--user', 'no-such-user', 'user'],
     ['--group', 'no-such-group', 'group'],
-  ])('%s that is not there', async (flag, name, kind) => {
+  ])('%s with an unknown name', async (flag, name, kind) => {
     const { code, stderr } = await runCli(['--bind', '127.0.0.1:0', flag, name]);
     expect({ code, stderr }).toEqual({
       code: 2,
-      stderr: `mpserve: ${flag} names a ${kind} that this system does not know: '${name}'\n`,
+      stderr: `mpserve: ${flag} names an unknown ${kind}: '${name}'\n`,
     });
   });
 });

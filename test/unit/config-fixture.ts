@@ -1,4 +1,4 @@
-// Models to configure, of every shape that a row can have, and one call that does what the command line does.
+// Models with every combination of facts, and a function that loads the configuration as the command line does.
 import { readArguments, type Switch } from '../../src/config/argv.ts';
 import { type Loaded, loadConfig } from '../../src/config/load.ts';
 import type { ModelFacts } from '../../src/config/model.ts';
@@ -28,7 +28,7 @@ export interface Situation {
   readonly memory?: number;
 }
 
-/** The configuration for a command line, without a file unless `cwd` has one. */
+/** Loads the configuration for a command line; without a configuration file, unless `cwd` has one. */
 export async function configure(argv: readonly string[], situation: Situation = {}): Promise<Loaded> {
   const { values, words } = await readArguments(argv, options, switches);
   const { env = {}, cwd = import.meta.dirname, cores = 4, memory = Number.POSITIVE_INFINITY } = situation;
@@ -37,7 +37,7 @@ export async function configure(argv: readonly string[], situation: Situation = 
   return loadConfig({ table, models, argv: argv_, env, cwd, machine, commands: ['serve', 'config'] });
 }
 
-/** The one line and the exit code of a configuration that must be refused. */
+/** The exit code and the message of a configuration that must be refused. */
 export async function refusal(argv: readonly string[], situation?: Situation): Promise<readonly [number, string]> {
   const error = await configure(argv, situation).then(
     () => undefined,

@@ -1,4 +1,4 @@
-// From what users give to a configuration: precedence, defaults, what the model has its say in, and every refusal.
+// Loading the configuration: defaults, precedence, options that depend on the model, warnings, and errors.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -17,7 +17,7 @@ const put = (name: string, content: unknown) =>
   writeFile(path.join(cwd, name), typeof content === 'string' ? content : JSON.stringify(content));
 
 describe('defaults', () => {
-  test('nothing given is the demo app under prefork on 127.0.0.1:8080', async () => {
+  test('without settings, the demo app runs under prefork on 127.0.0.1:8080', async () => {
     const { config, warnings, sources } = await configure([], { cwd });
     expect(config).toEqual({
       app: undefined,
@@ -81,13 +81,13 @@ describe('defaults', () => {
     ['ppc', { workers: 1, threads: 1, accept: undefined, maxConnections: 256 }],
     ['prethread', { workers: 1, threads: 8, accept: 'dispatch', maxConnections: 10_000 }],
     ['hybrid', { workers: 4, threads: 16, accept: 'shared', maxConnections: 10_000 }],
-  ])('the model %s has its own', async (model, expected) => {
+  ])('the model %s has defaults of its own', async (model, expected) => {
     const { config, sources } = await configure(['--model', model]);
     expect(config).toMatchObject(expected);
     expect(origin(sources.maxConnections)).toBe(`by the model ${model}`);
   });
 
-  test('auto is cut so that no more than 1024 threads run in all', async () => {
+  test('auto never exceeds 1024 threads in all workers together', async () => {
     const both = await configure(['--model', 'hybrid'], { cores: 600 });
     expect(both.config).toMatchObject({ workers: 600, threads: 1 });
     const workers = await configure(['--model', 'hybrid', '--threads', '256'], { cores: 600 });
@@ -96,7 +96,7 @@ describe('defaults', () => {
     expect(threads.config).toMatchObject({ workers: 2, threads: 512 });
   });
 
-  test('auto is cut to what fits into the memory of a container', async () => {
+  test('auto never exceeds the memory of the container', async () => {
     const memory = 512 * 1024 ** 2;
     expect((await configure([], { cores: 16, memory })).config).toMatchObject({ workers: 4, maxWorkers: 4 });
     const threads = await configure(['--model', 'prethread'], { cores: 16, memory });
@@ -113,7 +113,7 @@ describe('defaults', () => {
     [['--workers', '2', '--max-workers', '8'], { workers: 2, minWorkers: 2, maxWorkers: 8 }],
     [['--workers', '2', '--min-workers', '1', '--max-workers', '8'], { workers: 2, minWorkers: 1, maxWorkers: 8 }],
     [['--model', 'prethread', '--max-threads', '16'], { workers: 1, threads: 8, minThreads: 8, maxThreads: 16 }],
-  ])('%j is the range of a pool', async (argv, expected) => {
+  ])('%j sets the range in which a pool scales', async (argv, expected) => {
     expect((await configure(argv)).config).toMatchObject(expected);
   });
 
@@ -129,7 +129,7 @@ describe('defaults', () => {
     expect(line).toMatch(message);
   });
 
-  test('the control socket beside a pid file comes from there', async () => {
+  test('the default control socket is beside the pid file', async () => {
     const { config, sources } = await configure(['--pid-file', '/run/app.pid']);
     expect(config.control).toBe('/run/app.ctl');
     expect(origin(sources.control)).toBe('from --pid-file');
@@ -137,14 +137,14 @@ describe('defaults', () => {
     expect(origin(given.sources.control)).toBe('from --control');
   });
 
-  test('the header timeout gives way to a shorter request timeout', async () => {
+  test('a shorter request timeout shortens the default header timeout', async () => {
     expect((await configure(['--request-timeout', '5'])).config.headerTimeout).toBe(5_000);
     expect((await configure(['--request-timeout', '0'])).config.headerTimeout).toBe(20_000);
   });
 });
 
 describe('precedence', () => {
-  test('flags win over variables, variables over the file, the file over defaults', async () => {
+  test('a flag overrides a variable, a variable the file, and the file a default', async () => {
     await put('mpserve.config.json', { backlog: 1, headerTimeout: '1s', model: 'hybrid', logLevel: 'warn' });
     const env = { MPSERVE_BACKLOG: '2', MPSERVE_HEADER_TIMEOUT: '2s', MPSERVE_LOG_LEVEL: '' };
     const { config, sources } = await configure(['--backlog', '3'], { cwd, env });
@@ -154,7 +154,7 @@ describe('precedence', () => {
     expect(told).toEqual(['from --backlog', 'from MPSERVE_HEADER_TIMEOUT', `in ${file}`, 'by default']);
   });
 
-  test('--config wins over MPSERVE_CONFIG, and that over the file of the directory', async () => {
+  test('--config overrides MPSERVE_CONFIG, and that the file in the current directory', async () => {
     await put('mpserve.config.json', { backlog: 1 });
     await put('two.json', { backlog: 2 });
     await put('three.json', { backlog: 3 });
@@ -164,12 +164,12 @@ describe('precedence', () => {
     expect((await configure(['--config', 'three.json'], { cwd, env })).config.backlog).toBe(3);
   });
 
-  test('what a flag overrides is not judged', async () => {
+  test('a value that a flag overrides is not checked', async () => {
     const { config } = await configure(['--workers', '2'], { env: { MPSERVE_WORKERS: 'many' } });
     expect(config.workers).toBe(2);
   });
 
-  test('relative paths start at the file in which they stand', async () => {
+  test('a relative path in the file is resolved against the directory of the file', async () => {
     await put('app.mjs', '');
     const file = { app: 'app.mjs', logFile: 'x.log', accessLog: '-', bind: ['unix:x.sock', 'unix:/x.sock'] };
     await put('mpserve.config.json', file);
@@ -182,7 +182,7 @@ describe('precedence', () => {
     });
   });
 
-  test('a variable of a list is separated by white space, and a flag is repeated', async () => {
+  test('white space separates the items of a list in a variable, and a flag is repeated', async () => {
     const env = { MPSERVE_BIND: ' :1  [::1]:2 ', MPSERVE_NODE_ARG: '--a --b=1,2' };
     const { config } = await configure([], { env });
     expect(config.bind).toHaveLength(2);
@@ -192,7 +192,7 @@ describe('precedence', () => {
     expect(flags.config.nodeArg).toEqual(['--a']);
   });
 
-  test('a switch is turned on, off, and off again with --no-', async () => {
+  test('--no- turns a switch off', async () => {
     const env = { MPSERVE_CAPTURE_OUTPUT: 'yes' };
     expect((await configure(['--capture-output'])).config.captureOutput).toBe(true);
     expect((await configure([], { env })).config.captureOutput).toBe(true);
@@ -221,11 +221,11 @@ describe('warnings', () => {
     ['--workers', ['--model', 'ppc', '--workers', '2'], {}, '--workers does nothing with the model ppc'],
     ['MPSERVE_THREADS', [], { MPSERVE_THREADS: '2' }, 'MPSERVE_THREADS does nothing with the model prefork'],
     ['--accept', ['--model', 'ppc', '--accept', 'shared'], {}, '--accept does nothing with the model ppc'],
-  ])('%s that does nothing in the model draws one', async (_name, argv, env, warning) => {
+  ])('%s without an effect in the model', async (_name, argv, env, warning) => {
     expect((await configure(argv, { env: env as Record<string, string> })).warnings).toEqual([warning]);
   });
 
-  test('--demo-faults with an app draws one', async () => {
+  test('--demo-faults with an app', async () => {
     await put('app.mjs', '');
     expect((await configure(['app.mjs', '--demo-faults'], { cwd })).warnings).toEqual([
       '--demo-faults does nothing when an app is given',
@@ -233,26 +233,30 @@ describe('warnings', () => {
     expect((await configure(['--demo-faults'])).warnings).toEqual([]);
   });
 
-  test('a mistyped variable draws one, and the variables that a cluster sets do not', async () => {
+  test('a mistyped variable, but not the variables that Kubernetes sets', async () => {
     const env = { MPSERVE_WORKRS: '2', MPSERVE_PORT: 'tcp://10.0.0.1:80', MPSERVE_SERVICE_HOST: '10.0.0.1' };
     expect((await configure([], { env })).warnings).toEqual([
-      'the variable MPSERVE_WORKRS is not read; did you mean MPSERVE_WORKERS?',
+      'unknown environment variable MPSERVE_WORKRS is ignored; did you mean MPSERVE_WORKERS?',
     ]);
   });
 });
 
-describe('what is refused', () => {
+describe('errors', () => {
   test.each<[string, string[], string]>([
     ['an unknown flag', ['--workrs', '3'], 'unknown flag --workrs; did you mean --workers?'],
     ['a flag in camel case', ['--maxHeaderSize=1'], 'unknown flag --maxHeaderSize; did you mean --max-header-size?'],
     ['a flag that resembles none', ['--quux'], 'unknown flag --quux; mpserve --help lists the flags'],
     ['a short flag', ['-x'], 'unknown flag -x; mpserve --help lists the flags'],
-    ['a flag of an object', ['--constructor', 'x'], 'unknown flag --constructor; mpserve --help lists the flags'],
+    [
+      'a flag with the name of a property of Object',
+      ['--constructor', 'x'],
+      'unknown flag --constructor; mpserve --help lists the flags',
+    ],
     ['the negation of a value', ['--no-bind'], 'unknown flag --no-bind; mpserve --help lists the flags'],
     ['a mistyped model', ['--model', 'prefrok'], "not 'prefrok'; did you mean prefork?"],
     ['a model that resembles none', ['--model', 'x'], "--model must be ppc, prefork, prethread or hybrid, not 'x'"],
     ['a missing value', ['--workers'], '--workers needs a value; write --workers=VALUE'],
-    ['a flag for a value', ['--node-arg', '--inspect'], '--node-arg needs a value; write --node-arg=VALUE'],
+    ['a flag instead of a value', ['--node-arg', '--inspect'], '--node-arg needs a value; write --node-arg=VALUE'],
     ['an empty value', ['--workers='], "--workers must be a whole number from 1 to 1024, or auto, not ''"],
     ['a value out of range', ['--workers', '0'], "--workers must be a whole number from 1 to 1024, or auto, not '0'"],
     ['a value of the wrong type', ['--backlog', 'x'], "--backlog must be a whole number from 1 to 65535, not 'x'"],
@@ -260,7 +264,7 @@ describe('what is refused', () => {
     ['a flag given twice', ['--workers', '1', '--workers', '2'], '--workers is given 2 times (1, 2); give it once'],
     ['a bad address', ['--bind', ':1', '--bind', 'x'], "--bind must end in a port, as in localhost:8080, not 'x'"],
     ['an address twice', ['--bind', '1', '--bind', '127.0.0.1:1'], '--bind has the address 127.0.0.1:1 twice'],
-    ['no deadline for draining', ['--graceful-timeout', '0'], "from 1ms to 24h, not '0'"],
+    ['a graceful timeout of 0', ['--graceful-timeout', '0'], "from 1ms to 24h, not '0'"],
     [
       'fewer connections than workers',
       ['--workers=3', '--max-connections=2'],
@@ -268,12 +272,12 @@ describe('what is refused', () => {
     ],
     ['too many threads in all', ['--model=hybrid', '--workers=64', '--threads=32'], 'is 2048 threads; at most 1024'],
     [
-      'a mode that the model lacks',
+      'an accept mode that the model does not have',
       ['--model=prethread', '--accept=shared'],
       'must be dispatch with the model prethread',
     ],
     [
-      'a header timeout beyond the request timeout',
+      'a header timeout that is longer than the request timeout',
       ['--header-timeout=6', '--request-timeout=5'],
       '--header-timeout must be no longer than the request timeout of 5000 ms (from --request-timeout), not 6000 ms',
     ],
@@ -293,18 +297,18 @@ describe('what is refused', () => {
   test.each<[string, unknown, string]>([
     ['an unknown key', { workrs: 1 }, "unknown key 'workrs' in FILE; did you mean workers?"],
     ['a key written as a flag', { 'max-connections': 1 }, 'did you mean maxConnections?'],
-    ['the place of the file', { config: 'x' }, "unknown key 'config' in FILE"],
+    ['the path of the configuration file', { config: 'x' }, "unknown key 'config' in FILE"],
     ['a value out of range', { workers: 0 }, 'workers in FILE must be a whole number from 1 to 1024, or auto, not 0'],
     ['a value of the wrong type', { captureOutput: 'x' }, "captureOutput in FILE must be true or false, not 'x'"],
     ['null', { logFile: null }, 'logFile in FILE must be a path, not null'],
-    ['an object', { bind: { port: 1 } }, 'bind in FILE must be text, or a list of texts, not { port: 1 }'],
+    ['an object', { bind: { port: 1 } }, 'bind in FILE must be a string or a list of strings, not { port: 1 }'],
     ['a list', [], 'FILE must hold an object, not a list'],
-    ['no object', '3', 'FILE must hold an object, not number'],
+    ['a number', '3', 'FILE must hold an object, not number'],
     ['an empty file', '', 'FILE:1: Unexpected end of JSON input'],
-    ['a comma too many', '{\n  "workers": 2,\n}', 'FILE:3: Expected double-quoted property name in JSON'],
-    ['a token that nobody expects', '{\n  "bind": [\n    ,\n]}', "FILE:3: Unexpected token ','"],
+    ['a trailing comma', '{\n  "workers": 2,\n}', 'FILE:3: Expected double-quoted property name in JSON'],
+    ['an unexpected token', '{\n  "bind": [\n    ,\n]}', "FILE:3: Unexpected token ','"],
     ['a missing app', { app: 'gone.js' }, "the app 'gone.js' (in FILE) does not exist"],
-  ])('%s in a file of JSON', async (_name, content, message) => {
+  ])('%s in a JSON file', async (_name, content, message) => {
     await put('mpserve.config.json', content);
     const [, said] = await refusal([], { cwd });
     expect(said.replaceAll(path.join(cwd, 'mpserve.config.json'), 'FILE')).toContain(message);
@@ -316,7 +320,7 @@ describe('what is refused', () => {
     const [code, message] = await refusal([], { cwd });
     expect(code).toBe(2);
     expect(message).toContain('mpserve.config.mjs, ');
-    expect(message).toMatch(/mpserve\.config\.json; choose with --config$/);
+    expect(message).toMatch(/mpserve\.config\.json; choose one with --config$/);
   });
 
   test.each([
@@ -332,7 +336,7 @@ describe('what is refused', () => {
     expect(await refusal(['--config', name], { cwd })).toEqual([2, expect.stringMatching(message)]);
   });
 
-  test('an app that is not there, with its source, and the near command or model', async () => {
+  test('an app that does not exist, with its source and a similar command or model', async () => {
     const looked = (name: string) => `looked for ${path.join(cwd, name)}, also with .js, .mjs, .cjs or .ts`;
     expect(await refusal(['./x'], { cwd })).toEqual([
       4,
@@ -348,7 +352,7 @@ describe('what is refused', () => {
   });
 });
 
-test('the reference page has every option once, and says where it does nothing', () => {
+test('the reference page has every option once, and names the models in which it has no effect', () => {
   const page = optionsPage(options, models);
   for (const { env } of options) expect(page.split(`\`${env}\``)).toHaveLength(2);
   expect(page).toContain('Does nothing in ppc and prefork');

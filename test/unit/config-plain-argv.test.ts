@@ -1,4 +1,4 @@
-// A plain command line is read as yargs-parser reads it, and what is not plain is left to that.
+// readPlain parses a plain command line as yargs-parser does, and leaves any other to yargs-parser.
 import { expect, test } from 'vitest';
 import parse from 'yargs-parser';
 import { parserConfiguration } from '../../src/config/argv.ts';
@@ -54,7 +54,7 @@ test.each([
   expect(readPlain(argv, flags)).toBeUndefined();
 });
 
-test('whatever is plain, yargs-parser reads the same', () => {
+test('every plain command line is parsed as yargs-parser parses it', () => {
   const pieces = [
     ...['app', '0', '1e3', 'true', 'false', 'a=b', '.x', 'x\ty', '-', '--', '-1', '-h', '', "'q'", '"', 'null', 'NaN'],
     ...[

@@ -1,4 +1,4 @@
-// Every kind of value: what is read, what is refused, and that what is written is read back.
+// Every type of option value: what it parses, what it refuses, and that parsing reverses formatting.
 import { describe, expect, test } from 'vitest';
 import { formatAddress, readAddress } from '../../src/config/address.ts';
 import {
@@ -9,8 +9,8 @@ import {
   countOrAuto,
   file,
   type Kind,
+  logDestination,
   nodeArguments,
-  outlet,
 } from '../../src/config/kind.ts';
 import { duration, size } from '../../src/config/quantity.ts';
 
@@ -101,8 +101,8 @@ const kinds: readonly {
   },
   { name: 'a path', kind: file, reads: [['a b', 'a b']], refuses: ['', 'a\0b', 1] },
   {
-    name: 'an outlet',
-    kind: outlet,
+    name: 'a log destination',
+    kind: logDestination,
     reads: [
       ['-', '-'],
       ['off', undefined],
@@ -124,7 +124,7 @@ const kinds: readonly {
     refuses: [[], ['8080', 'x'], [null], {}],
   },
   {
-    name: 'options of node',
+    name: 'node options',
     kind: nodeArguments,
     reads: [
       ['--inspect', ['--inspect']],
@@ -138,12 +138,12 @@ const kinds: readonly {
 ];
 
 describe.each(kinds)('$name', ({ kind, reads, refuses }) => {
-  test.each(reads)('reads %j as %j, and reads back what it writes', (raw, value) => {
+  test.each(reads)('parses %j to %j, and parses what it has formatted', (raw, value) => {
     expect(kind.read(raw)).toEqual({ value });
     expect(kind.read((kind as Kind<unknown>).write(value))).toEqual({ value });
   });
 
-  test.each(refuses.map((raw) => [raw]))('refuses %j and says what it must be', (raw) => {
+  test.each(refuses.map((raw) => [raw]))('refuses %j with a reason', (raw) => {
     expect(kind.read(raw)).toMatchObject({ refused: expect.stringMatching(/^(be|have|end|name) /) });
   });
 });
@@ -155,7 +155,7 @@ test.each([
   [':8080', tcp('0.0.0.0', 8080), '0.0.0.0:8080'],
   ['8080', tcp('127.0.0.1', 8080), '127.0.0.1:8080'],
   ['unix:a:1', { kind: 'unix', path: 'a:1' }, 'unix:a:1'],
-])('the address %s is read and written', (text, value, written) => {
+])('the address %s is parsed and formatted', (text, value, written) => {
   expect(readAddress(text)).toEqual({ value });
   expect(formatAddress(value as Parameters<typeof formatAddress>[0])).toBe(written);
 });
@@ -182,12 +182,12 @@ test.each([
   expect(readAddress(text)).toEqual({ refused: expect.stringMatching(why) });
 });
 
-test('a relative path is meant from the directory of the configuration file, and left alone elsewhere', () => {
+test('a relative path is resolved against the directory of the configuration file, and kept outside of a file', () => {
   expect(file.rebase?.('a.js', '/srv', '/srv')).toBe('a.js');
   expect(file.rebase?.('a.js', '/etc', '/srv')).toBe('/etc/a.js');
   expect(file.rebase?.('/a.js', '/etc', '/srv')).toBe('/a.js');
-  expect(outlet.rebase?.('-', '/etc', '/srv')).toBe('-');
-  expect(outlet.rebase?.(undefined, '/etc', '/srv')).toBeUndefined();
+  expect(logDestination.rebase?.('-', '/etc', '/srv')).toBe('-');
+  expect(logDestination.rebase?.(undefined, '/etc', '/srv')).toBeUndefined();
   expect(addresses.rebase?.([{ kind: 'unix', path: 'a.sock' }], '/etc', '/srv')).toEqual([
     { kind: 'unix', path: '/etc/a.sock' },
   ]);
