@@ -1,4 +1,4 @@
-// What a configuration file may import from `mpserve`. The server itself is the command of that name.
+// The public API of the package: what a configuration file may import. The server itself is the command `mpserve`.
 export {
   type Duration,
   defineConfig,

@@ -1,18 +1,18 @@
-// The one shape behind which every kind of user code runs. Knows nothing of models, processes or threads.
+// The interface of the user's app: every kind of app is adapted to it. Knows nothing of models, processes or threads.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 
 export type AppKind = 'server' | 'listener' | 'fastify' | 'fetch' | 'directory' | 'demo';
 
 export interface App {
   readonly kind: AppKind;
-  /** Answers one request. What it throws, or what its promise rejects with, becomes a 500 (or an `HttpError`'s status). */
+  /** Answers one request. If it throws or rejects, the client gets a 500, or the status of an `HttpError`. */
   handle(req: IncomingMessage, res: ServerResponse): unknown;
   /**
-   * The app's own `http.Server`, which never listens. The pipeline honours its listeners for `connection`,
-   * `upgrade`, `connect`, `checkContinue`, `checkExpectation` and `clientError`, also those that are added later,
-   * and the limits that it has been given by the time the app is loaded.
+   * The app's own `http.Server`, which never listens. The pipeline calls its listeners for `connection`, `upgrade`,
+   * `connect`, `checkContinue`, `checkExpectation` and `clientError`, including those that the app adds later, and applies
+   * the limits that the app has set on it while loading.
    */
   readonly server?: Server;
-  /** Lets go of what the app holds (a Fastify `close()`), after its last connection ended. */
+  /** Closes the resources of the app, such as Fastify's `close()`, after its last connection has ended. */
   close?(): Promise<void>;
 }

@@ -1,66 +1,66 @@
-// Takes the place of `listen()` for the app's own `http.Server`: the first one that listens never binds, yet
-// it looks from inside as if it did. Owns the hook on `net.Server`; never serves and never closes a socket.
+// Replaces `listen()` for the app's own `http.Server`: the first server that listens is captured. It never binds, but to
+// the app it looks as if it had. Owns the hook on `net.Server`; never serves a request and never closes a socket.
 import { Server as HttpServer } from 'node:http';
 import { type AddressInfo, Server as NetServer } from 'node:net';
 
-/** What `net.Server#address()` tells: an object for TCP, the path for a Unix socket. */
+/** The result of `net.Server#address()`: an object for TCP, the path for a Unix socket. */
 export type ServerAddress = AddressInfo | string;
 
 export interface Capture {
-  /** The captured server; undefined until one calls `listen()`. */
+  /** The captured server; undefined until a server calls `listen()`. */
   readonly server: HttpServer | undefined;
-  /** Resolves once the `listening` listeners of the captured server have run. Never rejects. */
+  /** Resolves when the `listening` listeners of the captured server have run. Never rejects. */
   readonly listening: Promise<HttpServer>;
-  /** A server that cannot be captured and listens for real (`an https.Server`), for the message if it is the only one. */
+  /** Describes a server that cannot be captured and really listens (`an https.Server`), for the error if the app has no other. */
   readonly uncaptured: string | undefined;
   /**
-   * The app is `exported`, and so need not listen. If a server of it does so all the same, on a port, once it has
-   * connected to a database or so, that one is captured: workers must not fight for a port that nobody needs.
+   * Declares that the app is `exported`, so no server of it has to listen. If one listens on a port all the same, perhaps
+   * later, it is captured too: only one worker could bind the port, and mpserve does not need it.
    */
-  claim(exported: unknown): void;
-  /** Gives `listen()` back to Node. */
-  release(): void;
+  useExport(exported: unknown): void;
+  /** Restores Node's `listen()`. */
+  restore(): void;
 }
 
 type Listen = (this: NetServer, ...args: unknown[]) => NetServer;
 type ServerOptions = { port?: unknown; signal?: AbortSignal };
 
-/** Hooks `listen()`. The captured server's `address()` is the first of `addresses`: what is really being served. */
+/** Hooks `listen()`. `address()` of the captured server returns the first of `addresses`, on which mpserve listens. */
 export function captureListen(addresses: readonly ServerAddress[]): Capture {
   const prototype = NetServer.prototype as { listen: unknown };
-  const listenForReal = prototype.listen as Listen;
-  let announce: (server: HttpServer) => void = () => {};
+  const originalListen = prototype.listen as Listen;
+  let resolveListening: (server: HttpServer) => void = () => {};
   const listening = new Promise<HttpServer>((resolve) => {
-    announce = resolve;
+    resolveListening = resolve;
   });
   let captured: HttpServer | undefined;
   let listeners: readonly unknown[] = [];
   let uncaptured: string | undefined;
-  let isClaimed = false;
+  let isExported = false;
 
-  const isOurs = (server: NetServer, args: unknown[]): server is HttpServer => {
+  const shouldCapture = (server: NetServer, args: unknown[]): server is HttpServer => {
     if (!(server instanceof HttpServer)) return false;
-    if (server === captured || isTwin(server, listeners)) return true;
-    return captured === undefined && (!isClaimed || portIn(args) !== undefined);
+    if (server === captured || sharesListener(server, listeners)) return true;
+    return captured === undefined && (!isExported || portIn(args) !== undefined);
   };
   const hook: Listen = function listen(...args) {
-    if (isOurs(this, args)) {
+    if (shouldCapture(this, args)) {
       if (captured === undefined) {
-        if (isClaimed && !isTwin(this, listeners))
-          warn(`the app is exported, so its own server ${on(args)} stays closed`);
+        if (isExported && !sharesListener(this, listeners))
+          warn(`the app is served by its export; mpserve does not open its own server on port ${portIn(args)}`);
         captured = this;
-        if (!isClaimed) listeners = this.listeners('request');
-        this.once('listening', () => setImmediate(announce, this)); // after the listeners that are added later
+        if (!isExported) listeners = this.listeners('request');
+        this.once('listening', () => setImmediate(resolveListening, this)); // after the listeners that the app adds later
       }
-      return pretend(this, addresses[0] ?? null, args);
+      return fakeListen(this, addresses[0] ?? null, args);
     }
     if (captured === undefined) uncaptured ??= describeServer(this);
     else if (portIn(args) !== undefined) {
       warn(
-        `the app opens a second server ${on(args)}: mpserve serves the first, and one worker only can have this port`,
+        `the app opens a second server on port ${portIn(args)}; mpserve serves only the first, and only one worker can bind this port`,
       );
     }
-    return listenForReal.apply(this, args);
+    return originalListen.apply(this, args);
   };
   prototype.listen = hook;
   return {
@@ -71,33 +71,33 @@ export function captureListen(addresses: readonly ServerAddress[]): Capture {
     get uncaptured() {
       return uncaptured;
     },
-    claim(exported) {
-      isClaimed = true;
+    useExport(exported) {
+      isExported = true;
       listeners = exported instanceof HttpServer ? exported.listeners('request') : [exported];
     },
-    release() {
-      if (prototype.listen === hook) prototype.listen = listenForReal;
+    restore() {
+      if (prototype.listen === hook) prototype.listen = originalListen;
     },
   };
 }
 
-/** For a sentence, with its article; undefined for a server that speaks no HTTP that we know of. */
+/** Describes an HTTPS or HTTP/2 server for a message, with its article; undefined for any other object. */
 export function describeServer(value: object): string | undefined {
   if (value.constructor?.name.startsWith('Http2')) return 'an HTTP/2 server';
-  if ('setSecureContext' in value) return 'an https.Server'; // asked so, as node:https takes 5 ms to import
+  if ('setSecureContext' in value) return 'an https.Server'; // not instanceof, because node:https takes 5 ms to import
   return undefined;
 }
 
 /**
- * Is it another server of the same app? Fastify makes one for each address of `localhost`, all with one listener.
- * What would reach it reaches the captured one.
+ * Whether it is another server of the same app: Fastify creates one for each address of `localhost`, all with the same
+ * listener. The captured server then gets all requests.
  */
-function isTwin(server: HttpServer, listeners: readonly unknown[]): boolean {
+function sharesListener(server: HttpServer, listeners: readonly unknown[]): boolean {
   return server.listeners('request').some((listener) => listeners.includes(listener));
 }
 
-/** All that `listen()` does except listening, in Node's order: events come in a later tick. */
-function pretend(server: HttpServer, address: ServerAddress | null, args: unknown[]): HttpServer {
+/** Does everything that `listen()` does except bind, in Node's order: events are emitted in a later tick. */
+function fakeListen(server: HttpServer, address: ServerAddress | null, args: unknown[]): HttpServer {
   if (server.listening) {
     const error = new Error('Listen method has been called more than once without closing.');
     throw Object.assign(error, { code: 'ERR_SERVER_ALREADY_LISTEN' });
@@ -112,7 +112,7 @@ function pretend(server: HttpServer, address: ServerAddress | null, args: unknow
         if (!listening) return close.call(server, callback);
         listening = false;
         if (typeof callback === 'function') server.once('close', callback);
-        return close.call(server); // has no connections of its own, so it emits 'close' in the next tick
+        return close.call(server); // it has no connections, so it emits 'close' in the next tick
       },
       configurable: true,
       writable: true,
@@ -129,14 +129,10 @@ function pretend(server: HttpServer, address: ServerAddress | null, args: unknow
   return server;
 }
 
-/** undefined for a free port, a path, or an fd: nothing that a second worker could collide with. */
+/** The port to bind; undefined for port 0, a path or an fd, where a second worker does not conflict. */
 function portIn([first]: unknown[]): number | undefined {
   const port = Number(typeof first === 'object' ? (first as ServerOptions | null)?.port : first);
   return port > 0 ? port : undefined;
-}
-
-function on(args: unknown[]): string {
-  return `on port ${portIn(args)}`;
 }
 
 function warn(message: string): void {

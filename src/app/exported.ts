@@ -1,10 +1,10 @@
-// Which of a module's exports is the app, and what to say when none is. Knows nothing of how it was loaded.
+// Finds the app among the exports of a module, and describes the exports if none is an app. Does not load the module.
 import { ExitCode, StartupError } from '../errors.js';
 import type { App } from './app.js';
 import { describeServer } from './capture.js';
 import { ACCEPTED, isClass, recognise } from './kinds.js';
 
-/** The exports that may be the app when there is no default export, best first. */
+/** Names of exports that may be the app if the default export is not, in order of preference. */
 const NAMES = ['app', 'server', 'handler', 'fetch'];
 const KEYS_SHOWN = 8;
 
@@ -12,20 +12,23 @@ type Exports = Record<string, unknown>;
 
 export interface Exported {
   readonly app: App;
-  /** What was exported: an Express app, an `http.Server`, … */
+  /** The exported value: an Express app, an `http.Server`, … */
   readonly value: unknown;
 }
 
-/** The export called `name`. Throws a `StartupError` when there is none or when it serves nothing. */
+/** The export called `name`. Throws a `StartupError` if it does not exist or is not an app. */
 export async function namedApp(exports: unknown, name: string, file: string): Promise<Exported> {
-  const scope = [exports, defaultOf(exports)].find((value) => name in Object(value)) as Exports | undefined;
-  if (scope === undefined) throw await noSuchExport(exports, name, file);
-  const found = await usable(asNamed(name, scope[name]), file);
+  const holder = [exports, defaultOf(exports)].find((value) => name in Object(value)) as Exports | undefined;
+  if (holder === undefined) throw await noSuchExport(exports, name, file);
+  const found = await usable(asNamed(name, holder[name]), file);
   if (found !== undefined) return found;
-  throw new StartupError(ExitCode.app, `the app ${file}#${name} is ${describe(scope[name])}; accepted is ${ACCEPTED}`);
+  throw new StartupError(
+    ExitCode.app,
+    `the app ${file}#${name} is ${describe(holder[name])}; mpserve accepts ${ACCEPTED}`,
+  );
 }
 
-/** undefined: none of the exports is an app. */
+/** The export that is the app; undefined if none is. */
 export async function exportedApp(exports: unknown, file: string): Promise<Exported | undefined> {
   const whole = isNamespace(exports) ? [] : [exports];
   const named = NAMES.map((name) => asNamed(name, Object(exports)[name]));
@@ -36,7 +39,7 @@ export async function exportedApp(exports: unknown, file: string): Promise<Expor
   return undefined;
 }
 
-/** For "exports …": what a module that exports no app exports instead. */
+/** Completes "exports …" in an error: what a module without an app exports. */
 export function describeExports(exports: unknown): string {
   const names = Object.keys(Object(exports));
   if (!isNamespace(exports)) return describe(exports);
@@ -45,19 +48,19 @@ export function describeExports(exports: unknown): string {
   return found === undefined ? `only ${list(names)}` : `${describe(found)} as its default`;
 }
 
-/** A function called `fetch` is a fetch function, whatever the number of its parameters. */
+/** A function called `fetch` is a fetch handler, regardless of its number of parameters. */
 function asNamed(name: string, value: unknown): unknown {
   return name === 'fetch' && typeof value === 'function' ? { fetch: value } : value;
 }
 
-/** An export may be the promise of an app. A Fastify instance is a thenable, too, so that is looked at second. */
+/** An export may be a promise of an app. The promise is checked last, because a Fastify instance is a thenable, too. */
 async function usable(value: unknown, file: string): Promise<Exported | undefined> {
   const app = await recognise(value, file);
   if (app !== undefined) return { app, value };
   return value instanceof Promise ? usable(await value, file) : undefined;
 }
 
-/** An ES module, or CommonJS that was compiled from one. */
+/** Whether it is the namespace of an ES module, or of a CommonJS module that was compiled from one. */
 function isNamespace(exports: unknown): boolean {
   const object = Object(exports);
   return object[Symbol.toStringTag] === 'Module' || object.__esModule === true;
@@ -70,10 +73,10 @@ function defaultOf(exports: unknown): unknown {
 async function noSuchExport(exports: unknown, name: string, file: string): Promise<StartupError> {
   const names = Object.keys(Object(exports));
   const { closestMatch } = (await import('leven')) as { closestMatch: Closest };
-  const near = closestMatch(name, names, { maxDistance: Math.ceil(name.length / 3) });
-  const meant = near === undefined ? '' : `; did you mean #${near}?`;
+  const similar = closestMatch(name, names, { maxDistance: Math.ceil(name.length / 3) });
+  const hint = similar === undefined ? '' : `; did you mean #${similar}?`;
   const existing = names.length === 0 ? 'it exports nothing by name' : `it exports ${list(names)}`;
-  return new StartupError(ExitCode.app, `the app ${file} has no export "${name}": ${existing}${meant}`);
+  return new StartupError(ExitCode.app, `the app ${file} has no export "${name}": ${existing}${hint}`);
 }
 type Closest = (target: string, names: readonly string[], options: { maxDistance: number }) => string | undefined;
 

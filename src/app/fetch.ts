@@ -1,20 +1,20 @@
-// Apps that take a web `Request` and give a `Response`, through srvx. Errors go to the caller: no answer is
-// made up here. Imported only for such apps, as srvx takes 25 ms to load.
+// Adapts fetch handlers, which take a web `Request` and return a `Response`, with srvx. Errors go to the caller; this file
+// never creates an error response. Imported only for such apps, because srvx takes 25 ms to load.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { NodeRequest, sendNodeResponse } from 'srvx/node';
 import { HttpError } from '../errors.js';
 import type { App } from './app.js';
 
-/** `env` is what @hono/node-server passes, too, so that what reads it (`getConnInfo`) works unmodified. */
+/** `env` is the same as in @hono/node-server, so that `getConnInfo` works unmodified. */
 export type Fetch = (request: Request, env?: Env) => unknown;
 type Env = { readonly incoming: IncomingMessage; readonly outgoing: ServerResponse };
 
-/** `request.signal` aborts when the client goes away. A handler's error, or a body's that fails, rejects. */
+/** `request.signal` aborts when the client disconnects. `handle` rejects if the handler or the body stream fails. */
 export function fetchApp(fetch: Fetch): App {
   return {
     kind: 'fetch',
     async handle(req, res) {
-      refuseStrangeTargets(req.url ?? '/');
+      refuseInvalidTarget(req.url ?? '/');
       const request = new NodeRequest({ req, res });
       await answer(res, await fetch(request, { incoming: req, outgoing: res }));
     },
@@ -22,8 +22,8 @@ export function fetchApp(fetch: Fetch): App {
 }
 
 /**
- * A function that names no parameters is either: `() => new Response()`, or `(...args) => listener(...args)`.
- * It is called as a listener, and a `Response` that it returns is sent.
+ * A function without named parameters may be either kind: `() => new Response()` or `(...args) => listener(...args)`.
+ * It is called as a listener; if it returns a `Response`, that is sent.
  */
 export function eitherApp(listener: (req: IncomingMessage, res: ServerResponse) => unknown): App {
   return {
@@ -40,18 +40,18 @@ async function answer(res: ServerResponse, response: unknown): Promise<void> {
     throw new TypeError(`the fetch handler returned ${describe(response)} instead of a Response`);
   }
   await sendNodeResponse(res, response);
-  if (res.errored) throw res.errored; // the body failed after the headers went out: srvx cuts the connection
+  if (res.errored) throw res.errored; // the body failed after the headers were sent: srvx closes the connection
 }
 
-/** By shape, as a Response may be srvx's, node-fetch's or another realm's. */
+/** Checks properties, not the class: a Response may come from srvx, node-fetch or another realm. */
 function isResponse(value: unknown): value is Response {
   return typeof value === 'object' && value !== null && 'status' in value && 'headers' in value && 'body' in value;
 }
 
-/** Only these targets become a URL (RFC 9112, 3.2.1, 3.2.2 and 3.2.4). */
-function refuseStrangeTargets(target: string): void {
+/** Refuses a target that cannot be converted to a URL (RFC 9112, 3.2.1, 3.2.2 and 3.2.4). */
+function refuseInvalidTarget(target: string): void {
   if (target.startsWith('/') || target === '*') return;
-  if (!/^https?:/i.test(target) || !URL.canParse(target)) throw new HttpError(400, `not a request target: ${target}`);
+  if (!/^https?:/i.test(target) || !URL.canParse(target)) throw new HttpError(400, `invalid request target: ${target}`);
 }
 
 function describe(value: unknown): string {

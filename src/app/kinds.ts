@@ -1,9 +1,9 @@
-// Recognises what a module exports and gives it the shape of an `App`. A table, tried in order, because the
-// kinds overlap: a Fastify instance has a `server`, an Express app is a function, most objects have a `fetch`.
+// Recognises the kind of an exported app and adapts it to `App`. The rows of the table are tried in order, because the
+// kinds overlap: a Fastify instance has a `server`, an Express app is a function, many objects have a `fetch`.
 //
-// What it gets wrong: `async (req, res = x) => …` and `(req, ...rest) => …` count one parameter, so they pass for
-// fetch functions; `(request, env) => new Response()` counts two and passes for a listener. Export an object with
-// `fetch`, or a function of plain parameters, to be clear.
+// Known errors: `async (req, res = x) => …` and `(req, ...rest) => …` have a length of one, so they are taken for fetch
+// handlers; `(request, env) => new Response()` has a length of two and is taken for a listener. To avoid this, an app
+// exports an object with `fetch`, or a function with plain parameters.
 import { type IncomingMessage, Server, type ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import { HttpError } from '../errors.js';
@@ -12,23 +12,23 @@ import type { Fetch } from './fetch.js';
 import { serverApp } from './server-app.js';
 
 type Listener = (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void) => unknown;
-/** Any export, as the recognisers look at it. */
+/** An exported value whose properties are checked. */
 type Candidate = Record<string, unknown>;
 type Method = (...args: unknown[]) => unknown;
 
 interface Kind {
   is(value: Candidate): boolean;
-  /** `file` is the user's: a library that an app needs is the app's own copy. */
+  /** `file` is the user's file: libraries are resolved from there, to get the app's own copy. */
   adapt(value: Candidate, file: string): App | Promise<App>;
 }
 
-/** What is accepted, for the message to somebody who exported something else. */
+/** The kinds of app that mpserve accepts, for the error if the user exports something else. */
 export const ACCEPTED =
   'a server that listens, a (req, res) function, an Express, Koa, Fastify or Hono app, an object with fetch(request), or an http.Server';
 
 const KINDS: readonly Kind[] = [
   { is: (value) => value instanceof Server, adapt: (value) => serverApp(value as unknown as Server) },
-  // Fastify: `routing` is its listener, but only `server` has the upgrades that its plugins add.
+  // Fastify: `routing` is its request listener, but only `server` has the upgrade listeners of its plugins.
   {
     is: (value) => has(value, 'ready', 'routing', 'inject') && value.server instanceof Server,
     async adapt(value) {
@@ -38,7 +38,7 @@ const KINDS: readonly Kind[] = [
       });
     },
   },
-  // NestJS and Next.js, where the script exports its app instead of listening.
+  // NestJS and Next.js, if the file exports its app instead of listening.
   {
     is: (value) => has(value, 'init', 'getHttpServer'),
     async adapt(value) {
@@ -53,12 +53,12 @@ const KINDS: readonly Kind[] = [
       return listenerApp(call(value, 'getRequestHandler') as Listener);
     },
   },
-  // Koa: `callback()` composes the middleware that is there by now, as its `listen()` does.
+  // Koa: `callback()` composes the middleware, as its `listen()` does.
   {
     is: (value) => has(value, 'callback', 'use') && Array.isArray(value.middleware),
     adapt: (value) => listenerApp(call(value, 'callback') as Listener),
   },
-  // Express and Connect: functions of three parameters that answer 404 and 500 themselves when given only two.
+  // Express and Connect: functions of three parameters that send 404 and 500 themselves if called with two.
   {
     is: (value) => typeof value === 'function' && has(value, 'handle', 'use'),
     adapt: (value) => listenerApp(value as unknown as Listener),
@@ -68,7 +68,7 @@ const KINDS: readonly Kind[] = [
     is: (value) => has(value, 'fetch'),
     adapt: (value) => fetchKind((request, env) => call(value, 'fetch', request, env)),
   },
-  // h3 1: its own adapter, from the app's own copy.
+  // h3 version 1: its own adapter, from the app's own copy.
   {
     is: (value) => has(value, 'handler', 'use') && Array.isArray(value.stack),
     adapt: (value, file) => listenerApp(createRequire(file)('h3').toNodeListener(value) as Listener),
@@ -84,7 +84,7 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
-/** undefined: `value` is nothing that serves HTTP. Rejects with the app's own error when it fails to get ready. */
+/** Adapts `value`; undefined if it is not an app. Rejects with the app's own error if the app fails to initialise. */
 export async function recognise(value: unknown, file: string): Promise<App | undefined> {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return undefined;
   const kind = KINDS.find(({ is }) => is(value as Candidate));
@@ -99,7 +99,7 @@ function listenerApp(listener: Listener): App {
   return { kind: 'listener', handle: (req, res) => listener(req, res) };
 }
 
-/** A middleware that passes a request on has nobody behind it: that is a 404, or its error. */
+/** There is no next handler after this middleware: `next()` is a 404, and `next(error)` fails with that error. */
 function middlewareApp(middleware: Listener): App {
   return {
     kind: 'listener',
@@ -107,7 +107,7 @@ function middlewareApp(middleware: Listener): App {
       new Promise((resolve, reject) => {
         res.once('close', resolve);
         const next = (error?: unknown): void =>
-          reject(error ?? new HttpError(404, 'the app passed the request on, and nothing follows'));
+          reject(error ?? new HttpError(404, 'the app called next(), and there is no next handler'));
         Promise.resolve(middleware(req, res, next)).catch(reject);
       }),
   };
@@ -117,7 +117,7 @@ function isPlainFunction(parameters: number): (value: unknown) => boolean {
   return (value) => typeof value === 'function' && value.length === parameters && !isClass(value);
 }
 
-/** A class is called with `new` only. */
+/** Whether it is a class, which cannot be called without `new`. */
 export function isClass(value: object): boolean {
   return Function.prototype.toString.call(value).startsWith('class');
 }

@@ -1,5 +1,5 @@
-// Words why the user's app did not load: one line with its own error, the line of its file, and what to do.
-// Imported only when that has happened.
+// Describes why the user's app failed to load: one line with the app's own error, the file and line of the error, and
+// advice. Imported only after a failure.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -8,34 +8,40 @@ import { inspect } from 'node:util';
 import { ExitCode, StartupError } from '../errors.js';
 import { IS_A_MODULE_SYNTAX } from './user-module.js';
 
-const OURS = path.join(path.dirname(fileURLToPath(import.meta.url)), '..', path.sep);
+const MPSERVE_DIRECTORY = path.join(path.dirname(fileURLToPath(import.meta.url)), '..', path.sep);
 const LINK_TIMEOUT_MS = 5_000;
-const LONGEST_MESSAGE = 500;
-const TSX = 'compile it, or install tsx and pass --node-arg=--import=tsx';
+const MAX_MESSAGE_LENGTH = 500;
+const TSX_ADVICE = 'compile it, or install tsx and pass --node-arg=--import=tsx';
 
-interface Place {
+interface Location {
   readonly file: string;
-  /** `12` or `12:3`; undefined where only the file is known. */
+  /** `12` or `12:3`; undefined if only the file is known. */
   readonly position?: string | undefined;
 }
 
-/** What to do about an error; the first row that fits. `undefined` says nothing. */
+/** Advice for an error; the first row that returns a string is used. */
 const ADVICE: readonly ((error: NodeJS.ErrnoException, file: string) => string | undefined)[] = [
   (error) =>
-    missingPackage(error) === undefined ? undefined : `run "npm install" in the app's folder, or add the package to it`,
+    missingPackage(error) === undefined
+      ? undefined
+      : `run "npm install" in the app's directory, or add the package to its dependencies`,
   (error, file) => {
     const typescript =
       error.code === 'ERR_UNKNOWN_FILE_EXTENSION' ? /\.[cm]?tsx?/.test(error.message) : isTypeScript(file);
     const strips = Boolean((process.features as { typescript?: unknown }).typescript);
     const refused = error.code === 'ERR_UNKNOWN_FILE_EXTENSION' || error.name === 'SyntaxError';
-    return typescript && !strips && refused ? `Node 22.18 or newer runs TypeScript as it is; here, ${TSX}` : undefined;
+    return typescript && !strips && refused
+      ? `Node 22.18 and newer run TypeScript; for this version, ${TSX_ADVICE}`
+      : undefined;
   },
   (error) =>
-    IS_A_MODULE_SYNTAX.test(error.message) ? 'name it .mjs, or put "type": "module" into its package.json' : undefined,
-  (error) => (error.code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX' ? `Node only strips types; ${TSX}` : undefined),
+    IS_A_MODULE_SYNTAX.test(error.message)
+      ? 'rename it to .mjs, or set "type": "module" in its package.json'
+      : undefined,
+  (error) => (error.code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX' ? `Node only strips types; ${TSX_ADVICE}` : undefined),
 ];
 
-/** `thrown` is whatever the user's code threw, not necessarily an Error; it becomes the cause. */
+/** The error for a failed load. `thrown` is the value that the user's code threw, of any type; it becomes the cause. */
 export function loadFailure(file: string, thrown: unknown): StartupError {
   const cause = { cause: thrown };
   if (!(thrown instanceof Error)) {
@@ -45,39 +51,39 @@ export function loadFailure(file: string, thrown: unknown): StartupError {
       cause,
     );
   }
-  const place = placeOf(thrown, file);
-  const where = place === undefined ? '' : ` (${[place.file, place.position].filter(Boolean).join(':')})`;
-  const advice = ADVICE.map((row) => row(thrown, file)).find((say) => say !== undefined);
+  const location = locate(thrown, file);
+  const where = location === undefined ? '' : ` (${[location.file, location.position].filter(Boolean).join(':')})`;
+  const advice = ADVICE.map((row) => row(thrown, file)).find((text) => text !== undefined);
   const message = `the app ${file} failed to load: ${thrown.name}: ${oneLine(thrown.message)}${where}`;
   return new StartupError(ExitCode.app, advice === undefined ? message : `${message}; ${advice}`, cause);
 }
 
-function placeOf(error: Error, file: string): Place | undefined {
+function locate(error: Error, file: string): Location | undefined {
   const stack = error.stack ?? '';
   return (
-    placeInHead(stack) ??
-    placeInFrames(stack) ??
-    placeOfImport(error) ??
-    (error.name === 'SyntaxError' ? placeFromLinking(file) : undefined)
+    locateInHead(stack) ??
+    locateInFrames(stack) ??
+    locateImport(error) ??
+    (error.name === 'SyntaxError' ? locateByLinking(file) : undefined)
   );
 }
 
-/** Syntax errors of CommonJS, and imports of names that are not exported, begin with `FILE:LINE`. */
-function placeInHead(text: string): Place | undefined {
+/** The stack of a syntax error in CommonJS, or of an import of a missing name, begins with `FILE:LINE`. */
+function locateInHead(text: string): Location | undefined {
   const [, file, line] = /^((?:file:\/\/)?\/.*):(\d+)$/m.exec(text.split('\n', 1)[0] ?? '') ?? [];
   return file === undefined ? undefined : { file: toPath(file), position: line };
 }
 
-/** The innermost frame of the app's own code; of a package that it uses only if there is no other. */
-function placeInFrames(stack: string): Place | undefined {
+/** The innermost frame in the app's own code; if there is none, the innermost frame in a package. */
+function locateInFrames(stack: string): Location | undefined {
   const frames = [...stack.matchAll(/^ +at (?:.*\()?((?:file:\/\/)?\/[^()]*?):(\d+:\d+)\)?$/gm)]
     .map(([, file = '', position]) => ({ file: toPath(file), position }))
-    .filter(({ file }) => !file.startsWith(OURS));
+    .filter(({ file }) => !file.startsWith(MPSERVE_DIRECTORY));
   return frames.find(({ file }) => !file.includes(`${path.sep}node_modules${path.sep}`)) ?? frames[0];
 }
 
-/** An ES module's import that is not found: Node tells the two files and not the line, so look for it. */
-function placeOfImport(error: NodeJS.ErrnoException): Place | undefined {
+/** A missing import of an ES module: Node's error names both files but not the line, so search for it. */
+function locateImport(error: NodeJS.ErrnoException): Location | undefined {
   const [, wanted, importer] = /^Cannot find (?:package|module) '(.*?)' imported from (.*)$/m.exec(error.message) ?? [];
   if (wanted === undefined || importer === undefined) return undefined;
   const file = toPath(importer);
@@ -87,10 +93,10 @@ function placeOfImport(error: NodeJS.ErrnoException): Place | undefined {
 }
 
 /**
- * A syntax error in an ES module carries no place; Node prints it only when it dies of it. So a child links the
- * app once more. Linking runs no code of the app, and if it succeeds, then the first module to run ends the child.
+ * A syntax error in an ES module has no location; Node prints it only if the error is uncaught. So a child process links
+ * the app again. Linking runs no code of the app, and if it succeeds, the first module to run exits the child.
  */
-function placeFromLinking(file: string): Place | undefined {
+function locateByLinking(file: string): Location | undefined {
   const source = `import 'data:text/javascript,process.exit(0)'; import ${JSON.stringify(pathToFileURL(file).href)};`;
   const child = spawnSync(process.execPath, [...process.execArgv, '--input-type=module', '--eval', source], {
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -98,10 +104,10 @@ function placeFromLinking(file: string): Place | undefined {
     timeout: LINK_TIMEOUT_MS,
     killSignal: 'SIGKILL',
   });
-  return placeInHead(child.stderr ?? '');
+  return locateInHead(child.stderr ?? '');
 }
 
-/** The bare name of a package that is not installed; a path that does not exist is another matter. */
+/** The name of a package that is not installed; undefined for a missing file. */
 function missingPackage({ code, message }: NodeJS.ErrnoException): string | undefined {
   if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND') return undefined;
   const [, name] = /^Cannot find (?:package|module) '(.*?)'/.exec(message) ?? [];
@@ -113,7 +119,7 @@ function oneLine(text: string): string {
     .replace(/\nRequire stack:.*$/s, '')
     .replace(/\s+/g, ' ')
     .trim();
-  return line.length > LONGEST_MESSAGE ? `${line.slice(0, LONGEST_MESSAGE)}…` : line;
+  return line.length > MAX_MESSAGE_LENGTH ? `${line.slice(0, MAX_MESSAGE_LENGTH)}…` : line;
 }
 
 function readLines(file: string): string[] {

@@ -1,37 +1,37 @@
-// What ends the loading of an app that neither fails nor gets ready by itself: the deadline, and errors that nobody
-// catches. It never ends the process.
+// Fails the loading of an app that does not finish by itself: at the deadline, or on an uncaught exception. Never ends the
+// process.
 import { ExitCode, StartupError } from '../errors.js';
 
 export interface LoadLimits {
-  /** Rejects at the deadline, or with an error that nobody catches, which would end the process unexplained. */
-  readonly broken: Promise<never>;
-  /** For the message at the deadline: how far the app has come. */
-  found: string;
-  release(): void;
+  /** Rejects at the deadline, or with an uncaught exception, which would otherwise end the process without an explanation. */
+  readonly failed: Promise<never>;
+  /** The progress of the app, for the error at the deadline. */
+  progress: string;
+  stop(): void;
 }
 
-/** `timeout` in milliseconds; 0 is no limit. */
+/** @param timeout milliseconds; 0 is no limit */
 export function limitLoading(file: string, timeout: number): LoadLimits {
   let timer: NodeJS.Timeout | undefined;
   let fail: (error: unknown) => void = () => {};
-  const crashed = (error: unknown): void => {
-    if (process.listenerCount('uncaughtException') === 1) fail(error); // else the app has its own way with them
+  const onUncaught = (error: unknown): void => {
+    if (process.listenerCount('uncaughtException') === 1) fail(error); // otherwise the app handles them itself
   };
-  process.on('uncaughtException', crashed);
+  process.on('uncaughtException', onUncaught);
   const limits: LoadLimits = {
-    broken: new Promise<never>((_, reject) => {
+    failed: new Promise<never>((_, reject) => {
       fail = reject;
     }),
-    found: 'its module is still loading',
-    release() {
+    progress: 'its module is still loading',
+    stop() {
       clearTimeout(timer);
-      process.off('uncaughtException', crashed);
+      process.off('uncaughtException', onUncaught);
     },
   };
-  const late = (): void => {
-    const message = `the app ${file} was not ready within ${timeout} ms (--boot-timeout): ${limits.found}`;
+  const onDeadline = (): void => {
+    const message = `the app ${file} was not ready within ${timeout} ms (--boot-timeout): ${limits.progress}`;
     fail(new StartupError(ExitCode.app, message));
   };
-  if (timeout > 0) timer = setTimeout(late, timeout);
+  if (timeout > 0) timer = setTimeout(onDeadline, timeout);
   return limits;
 }

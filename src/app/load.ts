@@ -1,5 +1,5 @@
-// Turns what the user named (a file, `file#export`, a directory, or nothing) into an `App`. Runs in a process or
-// in a thread, and knows of neither; a child that serves one connection does all of this for it.
+// Loads the app that the user named (a file, `file#export`, a directory, or nothing for the demo app) as an `App`. Runs in
+// a worker process or a thread; it must be fast, because a `ppc` child runs it for a single connection.
 import { locateApp } from '../config/app-path.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { App } from './app.js';
@@ -16,38 +16,38 @@ export type { ServerAddress } from './capture.js';
 export interface AppRequest {
   /** An absolute path to a file or a directory, with or without `#export`; undefined is the demo app. */
   readonly target: string | undefined;
-  /** The addresses that are really served, in the order of `--bind`: what the app is told it listens on. */
+  /** The addresses on which mpserve listens, in the order of `--bind`; the app's `address()` returns the first. */
   readonly addresses: readonly ServerAddress[];
-  /** Lets the demo app answer `/crash` and `/hang`. */
+  /** Enables `/crash` and `/hang` in the demo app. */
   readonly demoFaults: boolean;
-  /** Milliseconds in which the app must be there; 0 is no limit. */
+  /** Milliseconds in which the app must load; 0 is no limit. */
   readonly timeout: number;
 }
 
-/** Rejects with a `StartupError` whose cause is the app's own error. May be called once in a process or thread. */
+/** Rejects with a `StartupError` whose cause is the app's own error. May be called only once in a process or thread. */
 export async function loadApp({ target, addresses, demoFaults, timeout }: AppRequest): Promise<App> {
   if (target === undefined) return (await import('./demo.js')).demoApp({ faults: demoFaults });
-  const place = locateApp(target, '/');
-  if (place === undefined) {
+  const location = locateApp(target, '/');
+  if (location === undefined) {
     throw new StartupError(ExitCode.app, `the app ${target} does not exist; give a file, file#export or a directory`);
   }
-  const { file, exported: name, isDirectory } = place;
+  const { file, exported: name, isDirectory } = location;
   if (isDirectory) return (await import('./directory.js')).directoryApp(file);
-  process.argv.splice(1, Number.POSITIVE_INFINITY, file); // as `node FILE` has it
+  process.argv.splice(1, Number.POSITIVE_INFINITY, file); // as with `node FILE`
   const capture = captureListen(addresses);
   const limits = limitLoading(file, timeout);
   try {
-    return await Promise.race([loadFile(file, name, capture, limits), limits.broken]);
+    return await Promise.race([loadFile(file, name, capture, limits), limits.failed]);
   } catch (error) {
-    capture.release();
+    capture.restore();
     if (error instanceof StartupError) throw error;
     throw (await import('./load-failure.js')).loadFailure(file, error);
   } finally {
-    limits.release();
+    limits.stop();
   }
 }
 
-/** What was asked for comes first, then a server that listens, then what is exported, then waiting for `listen()`. */
+/** Tries in this order: the named export, a server that has called `listen()`, the exports, waiting for `listen()`. */
 async function loadFile(file: string, name: string | undefined, capture: Capture, limits: LoadLimits): Promise<App> {
   const before = process.getActiveResourcesInfo();
   const loading = loadUserModule(file);
@@ -62,7 +62,7 @@ async function loadFile(file: string, name: string | undefined, capture: Capture
   const exports = await loading;
   const found = await exportedApp(exports, file);
   if (found !== undefined) return exportedFrom(capture, found);
-  limits.found = `it exports ${describeExports(exports)} and has not listened yet`;
+  limits.progress = `it exports ${describeExports(exports)} and has not called listen()`;
   const watch = watchForQuiet(before);
   try {
     await Promise.race([capture.listening, watch.quiet]);
@@ -70,24 +70,24 @@ async function loadFile(file: string, name: string | undefined, capture: Capture
     watch.stop();
   }
   if (capture.server !== undefined) return capturedApp(capture);
-  throw nothingUsable(file, exports, capture.uncaptured);
+  throw noAppError(file, exports, capture.uncaptured);
 }
 
 function exportedFrom(capture: Capture, { app, value }: Exported): App {
-  capture.claim(value);
+  capture.useExport(value);
   return app;
 }
 
-/** The hook stays while the app lives: a server of the same app may listen later (see `isTwin` in capture.ts). */
+/** The hook stays until the app is closed: another server of the app may listen later (`sharesListener` in capture.ts). */
 async function capturedApp(capture: Capture): Promise<App> {
   const server = await capture.listening;
   return serverApp(server, 'server', async () => {
-    capture.release();
+    capture.restore();
     if (server.listening) await new Promise<void>((resolve) => server.close(() => resolve()));
   });
 }
 
-/** A module that rejects after it has listened is not a failure to load: it dies of it as it would under `node`. */
+/** A module that rejects after it has called `listen()` did load: the rejection is uncaught, as under `node`. */
 function failLikeNode(loading: Promise<unknown>): void {
   loading.catch((error: unknown) => {
     process.nextTick(() => {
@@ -96,11 +96,11 @@ function failLikeNode(loading: Promise<unknown>): void {
   });
 }
 
-function nothingUsable(file: string, exports: unknown, uncaptured: string | undefined): StartupError {
+function noAppError(file: string, exports: unknown, uncaptured: string | undefined): StartupError {
   if (uncaptured !== undefined) {
     const advice = 'mpserve serves plain HTTP/1.1: use an http.Server, and terminate TLS in front of mpserve';
     return new StartupError(ExitCode.app, `the app ${file} listens with ${uncaptured}; ${advice}`);
   }
-  const found = `exports ${describeExports(exports)} and no http.Server of it listens`;
-  return new StartupError(ExitCode.app, `the app ${file} ${found}; accepted is ${ACCEPTED}`);
+  const found = `exports ${describeExports(exports)} and does not listen with an http.Server`;
+  return new StartupError(ExitCode.app, `the app ${file} ${found}; mpserve accepts ${ACCEPTED}`);
 }

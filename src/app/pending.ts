@@ -1,28 +1,28 @@
-// Tells whether what the app began while loading (a connection to a database, a timer) is still under way, so
-// that "it will never listen" is known in a moment instead of at the deadline. Counts; touches nothing.
+// Tells whether work that the app has started (a connection to a database, a timer) is still pending. While loading, this
+// shows within moments that an app will never listen, before the deadline. Only observes.
 
 const POLL_MS = 100;
-/** One quiet poll may fall between a finished read and the next. */
+/** One poll without pending work is not enough: it may fall between one read and the next. */
 const QUIET_POLLS = 2;
-/** A server that listens is not on its way to anything. */
-const AT_REST = new Set(['TCPServerWrap', 'PipeServerWrap']);
+/** Resources that are not pending work: servers that listen. */
+const LISTENING = new Set(['TCPServerWrap', 'PipeServerWrap']);
 
 export interface QuietWatch {
-  /** Resolves when nothing has been pending at two polls in a row. Never rejects. */
+  /** Resolves when two consecutive polls have found no pending work. Never rejects. */
   readonly quiet: Promise<void>;
   stop(): void;
 }
 
-/** @param before `process.getActiveResourcesInfo()` from before the app was loaded: those were ours. */
+/** @param before `process.getActiveResourcesInfo()` from before the app was loaded: mpserve's own resources */
 export function watchForQuiet(before: readonly string[]): QuietWatch {
   let timer: NodeJS.Timeout;
   let quietPolls = 0;
   const quiet = new Promise<void>((resolve) => {
     const poll = (): void => {
-      timer.unref(); // it would count itself
+      timer.unref(); // or the poll would count its own timer
       quietPolls = isPending(before) ? 0 : quietPolls + 1;
       if (quietPolls === QUIET_POLLS) resolve();
-      else timer = setTimeout(poll, POLL_MS); // not unref'd: it may be all that keeps the process alive
+      else timer = setTimeout(poll, POLL_MS); // not unref'd: it may be the only thing that keeps the process alive
     };
     timer = setTimeout(poll, POLL_MS);
   });
@@ -32,7 +32,7 @@ export function watchForQuiet(before: readonly string[]): QuietWatch {
 function isPending(before: readonly string[]): boolean {
   const ours = [...before];
   return activeResources().some((resource) => {
-    if (AT_REST.has(resource)) return false;
+    if (LISTENING.has(resource)) return false;
     const index = ours.indexOf(resource);
     if (index === -1) return true;
     ours.splice(index, 1);
@@ -40,7 +40,7 @@ function isPending(before: readonly string[]): boolean {
   });
 }
 
-/** Without the app's standard output, which counts as a pipe from the first `console.log` on. */
+/** Ignores standard output and error, which count as pipes after the first `console.log`. */
 function activeResources(): string[] {
   const outputs = [process.stdout, process.stderr] as { ref?(): void; unref?(): void }[];
   for (const output of outputs) output.unref?.();

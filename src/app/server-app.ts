@@ -1,39 +1,39 @@
-// An `http.Server` as an app: calls its `request` listeners itself, because `emit()` would drop the promise of
-// an async listener, and with it the error. The server never listens and owns no connection.
+// Adapts an `http.Server`: calls its `request` listeners directly, because `emit()` would drop the promise of an async
+// listener, and its error with it. The server never listens and owns no connection.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { App, AppKind } from './app.js';
 
 type Listener = (this: Server, req: IncomingMessage, res: ServerResponse) => unknown;
 
-/** `close`, if given, lets go of what the app holds; without it there is nothing to let go of. */
+/** @param close closes the resources of the app, if it has any */
 export function serverApp(server: Server, kind: AppKind = 'server', close?: () => Promise<void>): App {
   const listeners = followListeners(server);
   const handle = (req: IncomingMessage, res: ServerResponse): unknown => {
-    const now = listeners();
-    if (now.length === 1) return (now[0] as Listener).call(server, req, res);
-    return Promise.all(now.map((listener) => listener.call(server, req, res)));
+    const current = listeners();
+    if (current.length === 1) return (current[0] as Listener).call(server, req, res);
+    return Promise.all(current.map((listener) => listener.call(server, req, res)));
   };
   return close === undefined ? { kind, handle, server } : { kind, handle, server, close };
 }
 
 /**
- * The `request` listeners, always current without a copy for each request. engine.io takes all listeners away and
- * puts its own there; `once` listeners need their wrappers, so these are the raw ones.
+ * Caches the `request` listeners until they change, to avoid a copy for each request. They do change: engine.io removes
+ * all listeners and adds its own. Uses the raw listeners, because `once` listeners need their wrappers.
  */
 function followListeners(server: Server): () => readonly Listener[] {
   let current: readonly Listener[] | undefined;
-  const forget = (event: string | symbol): void => {
+  const invalidate = (event: string | symbol): void => {
     if (event === 'request') current = undefined;
   };
-  // `removeAllListeners()` takes these two as well, the one that tells of it last.
-  const forgetOrReturn = (event: string | symbol): void => {
-    forget(event);
+  // `removeAllListeners()` removes these two listeners as well, the one for `removeListener` last.
+  const invalidateOrFollow = (event: string | symbol): void => {
+    invalidate(event);
     if (event === 'newListener') queueMicrotask(follow);
   };
   const follow = (): void => {
     current = undefined;
-    server.off('removeListener', forgetOrReturn).off('newListener', forget); // in this order, or it tells itself
-    server.on('newListener', forget).on('removeListener', forgetOrReturn);
+    server.off('removeListener', invalidateOrFollow).off('newListener', invalidate); // in this order, or it would be called for its own removal
+    server.on('newListener', invalidate).on('removeListener', invalidateOrFollow);
   };
   follow();
   return () => {

@@ -1,6 +1,5 @@
-// Loads the user's file the way `node FILE` would, at the least cost: `require` where it will do, because the ES
-// module loader takes 20 ms to start, which a process that serves one connection pays on every connection.
-// Judges nothing of what comes back.
+// Loads the user's file as `node FILE` does, at the least cost: with `require` if possible, because the ES module loader
+// takes 20 ms to start, which a `ppc` child pays on every connection. Does not check the exports.
 import { readFileSync } from 'node:fs';
 import Module, { createRequire } from 'node:module';
 import path from 'node:path';
@@ -15,14 +14,14 @@ const FORMAT_BY_EXTENSION: Readonly<Record<string, Format>> = {
   '.mts': 'module',
 };
 
-/** `require` refuses these, `import()` takes them: Node says so only once it has read the file. */
+/** Codes of `require` for a file that only `import()` can load; Node finds that out only after it has read the file. */
 const IS_A_MODULE_CODES = new Set(['ERR_REQUIRE_ESM', 'ERR_REQUIRE_ASYNC_MODULE']);
-/** What the SyntaxError of an ES module in a CommonJS file says. */
+/** Messages of the SyntaxError for ES module syntax in a CommonJS file. */
 export const IS_A_MODULE_SYNTAX = /^(Cannot use import statement outside a module|Unexpected token 'export')/;
 
 /**
- * What the file exports: `module.exports`, or the namespace of an ES module. Rejects with whatever the user's
- * code threw. `file` is absolute.
+ * The exports of the file: `module.exports`, or the namespace of an ES module. Rejects with the value that the user's code
+ * threw. `file` is absolute.
  */
 export async function loadUserModule(file: string): Promise<unknown> {
   const format = formatOf(file);
@@ -30,21 +29,21 @@ export async function loadUserModule(file: string): Promise<unknown> {
     try {
       return requireAsMain(file);
     } catch (error) {
-      if (format === 'commonjs' || !saysItIsAModule(error, file)) throw error;
+      if (format === 'commonjs' || !isModuleError(error, file)) throw error;
     }
   }
-  delete process.mainModule; // an ES module is none
+  delete process.mainModule; // undefined for an ES module
   return import(pathToFileURL(file).href);
 }
 
 /**
- * `require`, but `require.main === module` and `module.parent` is null in the file, as `node FILE` has it: many a
- * server listens only then. Node's own way to that, `Module._load(file, null, true)`, would load an ES module out
- * of our hands: it returns an empty object and, if that fails, ends the process.
+ * `require`, with `require.main === module` and `module.parent === null` in the file, as with `node FILE`: many servers
+ * listen only then. Node's own function for it, `Module._load(file, null, true)`, does not work for an ES module: it
+ * returns an empty object, and ends the process if the module fails.
  */
 function requireAsMain(file: string): unknown {
   const require = createRequire(file);
-  const name = require.resolve(file); // without symbolic links
+  const name = require.resolve(file); // resolves symbolic links
   const module = new Module(name, null as never) as Module & { load(name: string): void };
   module.id = '.';
   process.mainModule = module;
@@ -58,12 +57,12 @@ function requireAsMain(file: string): unknown {
   return module.exports;
 }
 
-/** https://nodejs.org/api/packages.html#determining-module-system; `unknown` is left to Node's look at the syntax. */
+/** https://nodejs.org/api/packages.html#determining-module-system; for `unknown` Node detects the syntax. */
 function formatOf(file: string): Format {
   const byExtension = FORMAT_BY_EXTENSION[path.extname(file)];
   if (byExtension !== undefined) return byExtension;
   for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
-    const manifest = readIfThere(path.join(folder, 'package.json'));
+    const manifest = readIfExists(path.join(folder, 'package.json'));
     if (manifest !== undefined) return typeIn(manifest);
     if (folder === path.dirname(folder) || path.basename(folder) === 'node_modules') return 'unknown';
   }
@@ -74,11 +73,11 @@ function typeIn(manifest: string): Format {
     const { type } = JSON.parse(manifest) as { type?: unknown };
     return type === 'module' || type === 'commonjs' ? type : 'unknown';
   } catch {
-    return 'unknown'; // Node words this failure itself, when it loads the file
+    return 'unknown'; // Node reports this error itself when it loads the file
   }
 }
 
-function readIfThere(file: string): string | undefined {
+function readIfExists(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8');
   } catch {
@@ -86,8 +85,8 @@ function readIfThere(file: string): string | undefined {
   }
 }
 
-function saysItIsAModule(error: unknown, file: string): boolean {
-  if (!(error instanceof Error) || error.stack?.includes(`(${file}:`)) return false; // it ran: another file is meant
+function isModuleError(error: unknown, file: string): boolean {
+  if (!(error instanceof Error) || error.stack?.includes(`(${file}:`)) return false; // the file did run, so the error is about another file
   if (IS_A_MODULE_CODES.has((error as NodeJS.ErrnoException).code ?? '')) return true;
   return error.name === 'SyntaxError' && IS_A_MODULE_SYNTAX.test(error.message);
 }

@@ -1,5 +1,5 @@
-// Every kind of app, unmodified, in the real server: that it answers, that it is told the truth about where it
-// listens, and that what it prints arrives.
+// Every kind of app, unmodified, in a real server: it answers, its address() returns the address of mpserve, and its
+// output is printed.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -47,7 +47,7 @@ describe.concurrent.each(['prefork', 'prethread'])('in %s', (model) => {
   const tags = model === 'prethread' ? ['long'] : [];
   test.each(apps)('%s answers', { tags }, (app, answer) => serves(fixture(app), model, answer));
   test('a directory is served', () => serves(folder, model, 'directory'));
-  test('no app is the demo app', () => serves(undefined, model, 'Hello, World!'));
+  test('without an app, the demo app is served', () => serves(undefined, model, 'Hello, World!'));
 });
 
 describe.concurrent.each(['ppc', 'tpc', 'hybrid'])('in %s', (model) => {
@@ -56,7 +56,7 @@ describe.concurrent.each(['ppc', 'tpc', 'hybrid'])('in %s', (model) => {
 });
 
 describe.concurrent.each(['prefork', 'prethread'])('in %s', (model) => {
-  test('address() of an app that listens tells the real address', async () => {
+  test('address() of an app that listens returns the address of mpserve', async () => {
     const socket = path.join(folder, `${model}.sock`);
     await using tcp = await startServer({ app: fixture('listen.cjs'), model });
     await using unix = await startServer({ app: fixture('listen.cjs'), model, bind: [`unix:${socket}`] });
@@ -65,21 +65,21 @@ describe.concurrent.each(['prefork', 'prethread'])('in %s', (model) => {
   });
 });
 
-test('an app may be named relative to where the server is started', async () => {
+test('a relative path of an app is resolved against the current directory', async () => {
   await using server = await startServer({ app: './listener.mjs#admin', cwd: fixture('.'), model: 'prefork' });
   using wire = await connect(server.url);
   expect((await wire.ask('GET /')).body).toBe('admin');
 });
 
 const strips = Boolean((process.features as { typescript?: unknown }).typescript);
-test('TypeScript runs where Node strips types, and elsewhere an error says which Node does', async () => {
+test('TypeScript runs if Node strips types; otherwise an error names the required version', async () => {
   if (strips) return serves(fixture('typescript.ts'), 'prefork', 'typescript');
   const { code, stderr } = await runCli([fixture('typescript.ts'), '--bind', '127.0.0.1:0']);
   expect(code).toBe(4);
-  expect(stderr).toContain('Node 22.18 or newer runs TypeScript as it is');
+  expect(stderr).toContain('Node 22.18 and newer run TypeScript');
 });
 
-testPlacements('WebSocket messages come back', async ({ model, accept, args = [] }) => {
+testPlacements('a WebSocket echoes messages', async ({ model, accept, args = [] }) => {
   const app = fixture('ws.cjs');
   await using server = await startServer({ app, model, ...(accept && { accept }), args });
   const client = new WebSocket(server.url.replace('http', 'ws'));
@@ -94,7 +94,7 @@ testPlacements('WebSocket messages come back', async ({ model, accept, args = []
 describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
   const app = fixture('prints.cjs');
 
-  test('what the app prints passes through as it is', async () => {
+  test('output of the app passes through unchanged', async () => {
     await using server = await startServer({ app, model });
     using wire = await connect(server.url);
     await wire.ask('GET /x');
@@ -103,7 +103,7 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
     expect(server.stderr.split('\n')).toEqual(expect.arrayContaining(['loading: err', 'request: err /x']));
   });
 
-  test('with --capture-output it becomes log lines', async () => {
+  test('with --capture-output, output of the app becomes log lines', async () => {
     await using server = await startServer({ app, model, args: ['--capture-output'] });
     using wire = await connect(server.url);
     await wire.ask('GET /x');

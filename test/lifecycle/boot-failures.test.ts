@@ -132,7 +132,12 @@ const apps: readonly (readonly [what: string, app: string, code: number, message
   ['rejects', 'rejects.mjs', 4, /rejects\.mjs failed to load: TypeError: no database \(\S+rejects\.mjs:2:7\)/],
   ['has a syntax error', 'syntax.mjs', 4, /SyntaxError: Unexpected token ';' \(\S+syntax\.mjs:2\)/],
   ['does not exist', 'no-such-app.js', 4, /no-such-app\.js' \(from the command line\) does not exist: looked for/],
-  ['exports nothing', 'nothing.cjs', 4, /exports an object with port, host .*; accepted is a server that listens/],
+  [
+    'exports nothing',
+    'nothing.cjs',
+    4,
+    /exports an object with port, host and does not listen with an http.Server; mpserve accepts a server that listens/,
+  ],
   ['exits', 'exits.cjs', 4, /the app ended .* while it was loading.* \(does it call process\.exit\?\)/],
   ['never finishes loading', 'never.mjs', 4, /not ready within 500 ms \(--boot-timeout\): its module is still loading/],
   ['blocks', 'blocks.cjs', 4, /did not load within 500 ms \(--boot-timeout\): it blocks the event loop/],

@@ -1,5 +1,5 @@
-// What an app may do with an `http.Server` of its own and still run unmodified: listen only as the main module, set
-// limits, watch connections, and have listeners that fail, which must cost no more than a connection.
+// An app with an `http.Server` of its own runs unmodified: it may listen only as the main module, set limits and listen for
+// connections. A listener that fails closes its connection, not the worker.
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -9,11 +9,11 @@ import { fixture, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
 describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
-  const units = { prefork: ['--workers', '1'], prethread: ['--threads', '1'] }[model] ?? [];
+  const sizeArgs = { prefork: ['--workers', '1'], prethread: ['--threads', '1'] }[model] ?? [];
   const start = (app: string, args: readonly string[] = [], env = {}) =>
-    startServer({ app: fixture(app), model, args: [...units, ...args], env });
+    startServer({ app: fixture(app), model, args: [...sizeArgs, ...args], env });
 
-  test('the file is the main module, its listeners for connections are called, and its limits count', async () => {
+  test('the file is the main module, its connection listeners are called, and its limits apply', async () => {
     await using server = await start('own-limits.cjs');
     using wire = await connect(server.url);
     const first = await wire.ask('GET /');
@@ -26,7 +26,7 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
     expect((await slow.head()).status).toBe(408);
   });
 
-  test('what the user of mpserve says counts more', async () => {
+  test('options override the limits of the app', async () => {
     await using server = await start('own-limits.cjs', ['--keep-alive-timeout', '9s'], {
       MPSERVE_MAX_REQUESTS_PER_CONNECTION: '3',
     });
@@ -42,7 +42,7 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
     ['async upgrade', 'GET /async HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: raw\r\n\r\n', 'late on'],
     ['connect', 'CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n', 'connect failed'],
     ['clientError', 'nonsense\r\n\r\n', 'clientError failed'],
-  ])('a listener for %s that fails costs the connection and leaves an error line', async (_, request, said) => {
+  ])('a listener for %s that fails closes the connection and logs an error', async (_, request, said) => {
     await using server = await start('failing-listeners.cjs');
     const workers = server.workers();
     using wire = await connect(server.url);
@@ -59,7 +59,7 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
   test.each([
     ['checkContinue', '100-continue'],
     ['checkExpectation', 'tea'],
-  ])('a listener for %s that fails is a 500', async (name, expectation) => {
+  ])('a listener for %s that fails is answered with 500', async (name, expectation) => {
     await using server = await start('failing-listeners.cjs');
     using wire = await connect(server.url);
     expect((await wire.ask('POST /', { expect: expectation })).status).toBe(500);
@@ -67,7 +67,7 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
     expect(line).toMatchObject({ err: { message: `${name} failed on purpose` } });
   });
 
-  test('a listener for connections that fails costs the connection', async () => {
+  test('a listener for connections that fails closes the connection', async () => {
     await using server = await start('failing-listeners.cjs', [], { FAILS: 'connection' });
     const workers = server.workers();
     for (let i = 1; i <= 2; i++) {
@@ -80,7 +80,7 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
   });
 });
 
-test('a file that a served directory cannot read is a 500 with an error line that says why', async () => {
+test('a static file that cannot be read is answered with 500, and the log has the reason', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-'));
   try {
     symlinkSync('loop.txt', path.join(folder, 'loop.txt'));

@@ -1,4 +1,4 @@
-// A captured server must not be told from one that listens, by the app.
+// To the app, a captured server behaves like a server that listens.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
@@ -11,7 +11,7 @@ let capture: Capture;
 beforeEach(() => {
   capture = captureListen([address, '/run/second.sock']);
 });
-afterEach(() => capture.release());
+afterEach(() => capture.restore());
 
 test.each<[string, unknown[]]>([
   ['nothing', []],
@@ -22,7 +22,7 @@ test.each<[string, unknown[]]>([
   ['options', [{ port: 3000, host: '127.0.0.1' }]],
   ['a path', ['/tmp/mpserve-not-made.sock']],
   ['an fd', [{ fd: 99 }]],
-])('listen() with %s calls back later, bound to nothing', async (_, args) => {
+])('listen() with %s calls back in a later tick and does not bind', async (_, args) => {
   const server = http.createServer();
   const called = new Promise<void>((resolve) => {
     const listen = server.listen as (...args: unknown[]) => http.Server;
@@ -41,7 +41,7 @@ test.each<[string, unknown[]]>([
   expect(capture.server).toBe(server);
 });
 
-test('the listeners of the app have all run when the capture is announced', async () => {
+test('capture.listening resolves after all listening listeners of the app have run', async () => {
   const server = http.createServer();
   let ran = false;
   server.listen(3000);
@@ -53,7 +53,7 @@ test('the listeners of the app have all run when the capture is announced', asyn
 });
 
 describe('close()', () => {
-  test('emits close, calls back, and forgets the address', async () => {
+  test('emits close, calls back, and clears the address', async () => {
     const server = http.createServer().listen(3000);
     await once(server, 'listening');
     const closed = once(server, 'close');
@@ -71,13 +71,13 @@ describe('close()', () => {
     expect(error).toMatchObject({ code: 'ERR_SERVER_NOT_RUNNING' });
   });
 
-  test('before the next tick means that it never listened', async () => {
+  test('before the next tick suppresses the listening event', async () => {
     const server = http.createServer().listen(3000, () => assert.fail('it listened'));
     server.close();
     await once(server, 'close');
   });
 
-  test('happens by an abort signal, too', async () => {
+  test('is called when the abort signal fires', async () => {
     const stop = new AbortController();
     const server = http.createServer().listen({ port: 3000, signal: stop.signal });
     await once(server, 'listening');
@@ -86,7 +86,7 @@ describe('close()', () => {
   });
 });
 
-test('a server that listens may be closed and listen again', async () => {
+test('a captured server can be closed and listen again', async () => {
   const server = http.createServer().listen(3000);
   expect(() => server.listen(3000)).toThrow(expect.objectContaining({ code: 'ERR_SERVER_ALREADY_LISTEN' }));
   server.close();
@@ -96,7 +96,7 @@ test('a server that listens may be closed and listen again', async () => {
   expect(server.address()).toEqual(address);
 });
 
-test('ref, unref and getConnections do what they do', async () => {
+test('ref, unref and getConnections work', async () => {
   const server = http.createServer().listen(3000);
   expect(server.unref().ref()).toBe(server);
   expect(await new Promise((resolve) => server.getConnections((_, count) => resolve(count)))).toBe(0);
@@ -105,13 +105,13 @@ test('ref, unref and getConnections do what they do', async () => {
 test('a second server of the same app is captured as well', async () => {
   const listener = (): void => {};
   http.createServer(listener).listen(3000, '127.0.0.1');
-  const twin = http.createServer(listener).listen(3000, '::1');
-  await once(twin, 'listening');
-  expect(twin.address()).toEqual(address);
-  expect(capture.server).not.toBe(twin);
+  const second = http.createServer(listener).listen(3000, '::1');
+  await once(second, 'listening');
+  expect(second.address()).toEqual(address);
+  expect(capture.server).not.toBe(second);
 });
 
-test('another server listens for real, with a warning that names its port', async () => {
+test('a server of another app listens, and a warning names its port', async () => {
   const free = await freePort();
   http.createServer(() => {}).listen(3000);
   const warned = once(process, 'warning');
@@ -125,24 +125,24 @@ test('another server listens for real, with a warning that names its port', asyn
   }
 });
 
-describe('once the app is known by its export', () => {
+describe('if the app is exported', () => {
   const exported = (): void => {};
-  beforeEach(() => capture.claim(exported));
+  beforeEach(() => capture.useExport(exported));
 
-  test('a server of it that listens later is captured', async () => {
+  test('a server with the same listener that listens later is captured', async () => {
     const server = http.createServer(exported).listen(3000);
     await once(server, 'listening');
     expect(server.address()).toEqual(address);
   });
 
-  test('any other server that wants a port is captured with a warning', async () => {
+  test('any other server that listens on a port is captured with a warning', async () => {
     const warned = once(process, 'warning');
     const server = http.createServer().listen(3000);
-    expect(String((await warned)[0])).toContain('its own server on port 3000 stays closed');
+    expect(String((await warned)[0])).toContain('does not open its own server on port 3000');
     expect(server.address()).toEqual(address);
   });
 
-  test('a server that wants no port in particular listens', async () => {
+  test('a server on port 0 listens', async () => {
     const server = http.createServer().listen(0, '127.0.0.1');
     try {
       await once(server, 'listening');
@@ -153,7 +153,7 @@ describe('once the app is known by its export', () => {
   });
 });
 
-test('servers that speak no HTTP are left alone', async () => {
+test('a server that is not an HTTP server listens', async () => {
   const server = net.createServer().listen(0, '127.0.0.1');
   try {
     await once(server, 'listening');
@@ -165,8 +165,8 @@ test('servers that speak no HTTP are left alone', async () => {
   }
 });
 
-test('after release() servers listen again', async () => {
-  capture.release();
+test('after restore() servers listen again', async () => {
+  capture.restore();
   const server = http.createServer().listen(0, '127.0.0.1');
   try {
     await once(server, 'listening');
@@ -176,7 +176,7 @@ test('after release() servers listen again', async () => {
   }
 });
 
-/** Found before anything is captured, so that no warning is about this. */
+/** Finds a free port with a server that is closed before any is captured, so that no warning names it. */
 async function freePort(): Promise<number> {
   const server = net.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -1,4 +1,4 @@
-// The demo app's routes and their bounds.
+// The routes of the demo app and the limits of their parameters.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadApp } from '../../src/app/load.ts';
 import { connect } from '../helpers/wire.ts';
@@ -12,14 +12,14 @@ beforeAll(async () => {
 });
 afterAll(() => served[Symbol.asyncDispose]());
 
-test('/ is 13 bytes of text', async () => {
+test('/ answers 13 bytes of text', async () => {
   const response = await fetch(served.url);
   expect(await response.text()).toBe('Hello, World!');
   expect(response.headers.get('content-length')).toBe('13');
   expect(response.headers.get('content-type')).toBe('text/plain');
 });
 
-test('/ is a page with the routes for a browser', async () => {
+test('/ answers a browser with a page that lists the routes', async () => {
   const response = await fetch(served.url, { headers: { accept: 'text/html,*/*' } });
   const page = await response.text();
   expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
@@ -27,7 +27,7 @@ test('/ is a page with the routes for a browser', async () => {
     expect(page).toContain(route);
 });
 
-test('/cpu is busy and /wait waits for as long as they are told', async () => {
+test('/cpu computes and /wait waits for the given time', async () => {
   for (const [route, text] of [
     ['/cpu?ms=30', 'busy for 30 ms\n'],
     ['/wait?ms=30', 'waited 30 ms\n'],
@@ -38,19 +38,19 @@ test('/cpu is busy and /wait waits for as long as they are told', async () => {
   }
 });
 
-test.each([0, 1, 65_536, 65_537, 3_000_000])('/bytes?n=%i is that long', async (n) => {
+test.each([0, 1, 65_536, 65_537, 3_000_000])('/bytes?n=%i answers a body of that length', async (n) => {
   const response = await fetch(`${served.url}/bytes?n=${n}`);
   expect(response.headers.get('content-length')).toBe(String(n));
   expect((await response.arrayBuffer()).byteLength).toBe(n);
 });
 
-test('/bytes answers HEAD with the length alone', async () => {
+test('/bytes answers HEAD with the content-length and no body', async () => {
   using client = await connect(served.url);
   expect((await client.ask('HEAD /bytes?n=1000000000')).headers['content-length']).toBe('1000000000');
   expect((await client.ask('GET /')).body).toBe('Hello, World!');
 });
 
-test('/echo gives the body and its type back', async () => {
+test('/echo returns the body and its content-type', async () => {
   const body = 'abc'.repeat(200_000);
   const response = await fetch(`${served.url}/echo`, {
     method: 'POST',
@@ -82,6 +82,6 @@ test.each([
   ['/wait?ms=soon', 400],
   ['/bytes?n=1e3', 400],
   ['/bytes?n=', 400],
-])('%s is a %i', async (route, status) => {
+])('%s is answered with %i', async (route, status) => {
   expect((await fetch(served.url + route)).status).toBe(status);
 });

@@ -1,4 +1,4 @@
-// Static files: which paths exist, and that errors are the pipeline's to answer.
+// Static files: which paths exist, and that errors go to the pipeline as an HttpError.
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -59,7 +59,7 @@ test.each([
   }
 });
 
-test('HEAD has the length of the file', async () => {
+test('HEAD answers the length of the file', async () => {
   expect((await ask('HEAD /digits.txt')).headers['content-length']).toBe('10');
 });
 
@@ -67,7 +67,7 @@ test('a directory without a slash is redirected', async () => {
   expect(await ask('GET /sub%20dir')).toMatchObject({ status: 301, headers: { location: '/sub%20dir/' } });
 });
 
-test('a range is a part', async () => {
+test('a range request gets 206 and the range', async () => {
   expect(await ask('GET /digits.txt', { range: 'bytes=2-4' })).toMatchObject({
     status: 206,
     body: '234',
@@ -75,13 +75,13 @@ test('a range is a part', async () => {
   });
 });
 
-test('a range beyond the end is refused, and the size told', async () => {
+test('a range beyond the end gets 416 and the size of the file', async () => {
   const response = await ask('GET /digits.txt', { range: 'bytes=20-' });
   expect(response).toMatchObject({ status: 416, headers: { 'content-range': 'bytes */10' } });
   expect(response.headers.etag).toBeUndefined();
 });
 
-test('a known etag is answered with 304', async () => {
+test('a matching etag gets 304', async () => {
   const { etag = '' } = (await ask('GET /digits.txt')).headers;
   expect((await ask('GET /digits.txt', { 'if-none-match': etag })).status).toBe(304);
 });

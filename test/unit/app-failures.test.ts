@@ -1,4 +1,4 @@
-// What an operator reads when the app does not load: one line each.
+// The error of an app that does not load: one line that names the cause.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fixture } from '../helpers/server.ts';
 import { host } from './hosted-app.ts';
 
-const ACCEPTED = 'accepted is a server that listens, a (req, res) function, an Express, Koa, Fastify or Hono app';
+const ACCEPTED = 'mpserve accepts a server that listens, a (req, res) function, an Express, Koa, Fastify or Hono app';
 
 let folder: string;
 beforeAll(async () => {
@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Far more than anything here takes, so that no failure is one of time. */
+/** Longer than any test takes, so that no app fails at the deadline. */
 const unlimitedMs = 600_000;
 
 async function failureOf(app: string, timeout = unlimitedMs, inThread = false) {
@@ -46,7 +46,7 @@ describe.each([
       'missing-import.mjs',
       'Error: Cannot find package \'a-package-that-is-not-there\' imported from FILE (FILE:2); run "npm install"',
     ],
-  ])('%s fails with its own error and its line', async (app, wanted) => {
+  ])('%s fails with the error of the app and its line', async (app, wanted) => {
     const { message, cause } = await failureOf(`broken/${app}`, unlimitedMs, inThread);
     const file = fixture(`broken/${app}`);
     expect(message).toContain(`the app ${file} failed to load: ${wanted.replaceAll('FILE', file)}`);
@@ -54,9 +54,9 @@ describe.each([
   });
 
   test.each([
-    ['nothing.cjs', 'exports an object with port, host and no http.Server of it listens; '],
-    ['nothing.mjs', 'exports only host, port and no http.Server of it listens; '],
-  ])('%s exports nothing that can be served, which is known at once', async (app, wanted) => {
+    ['nothing.cjs', 'exports an object with port, host and does not listen with an http.Server; '],
+    ['nothing.mjs', 'exports only host, port and does not listen with an http.Server; '],
+  ])('%s exports no app, and fails before the deadline', async (app, wanted) => {
     const { message } = await failureOf(`broken/${app}`, unlimitedMs, inThread);
     expect(message).toContain(wanted + ACCEPTED);
   });
@@ -73,16 +73,18 @@ test('an exported https.Server is not served', async () => {
   expect(await failureOfSource('https.cjs', source)).toContain('exports an https.Server');
 });
 
-test('a missing export names those that exist and the nearest', async () => {
+test('the error for a missing export names the existing exports and a similar one', async () => {
   const { message } = await failureOf('listener.mjs#admni');
   expect(message).toMatch(/has no export "admni": it exports admin, default; did you mean #admin\?$/);
 });
 
-test('a named export that serves nothing is described', async () => {
-  expect((await failureOf('broken/nothing.mjs#port')).message).toContain('nothing.mjs#port is a number; accepted is');
+test('the error for a named export that is not an app describes it', async () => {
+  expect((await failureOf('broken/nothing.mjs#port')).message).toContain(
+    'nothing.mjs#port is a number; mpserve accepts',
+  );
 });
 
-test('a class is not an app, its instance may be', async () => {
+test('a class is not an app; the error asks for an instance', async () => {
   expect(await failureOfSource('class.cjs', 'module.exports = class Shop {};')).toContain(
     'the class Shop (export an instance)',
   );
@@ -100,13 +102,13 @@ test('a syntax error in a module that the app imports has that module’s line',
   expect(message).toBe("the app /importer.mjs failed to load: SyntaxError: Unexpected token ';' (/dependency.mjs:3)");
 });
 
-test('a missing file is not blamed on npm install', async () => {
+test('the error for a missing file does not suggest npm install', async () => {
   const message = await failureOfSource('gone.mjs', "import x from './not-here.mjs';\nexport default x;\n");
   expect(message).toContain("Cannot find module '/not-here.mjs' imported from /gone.mjs (/gone.mjs:1)");
   expect(message).not.toContain('npm install');
 });
 
-test('a thrown value that is no Error', async () => {
+test('a thrown value that is not an Error', async () => {
   expect(await failureOfSource('object.cjs', 'throw { code: 3 };')).toBe(
     'the app /object.cjs failed to load: it threw { code: 3 }',
   );
@@ -126,12 +128,12 @@ test('an app that throws after it has called listen()', async () => {
   expect(await failureOfSource('after.mjs', source)).toContain('Error: too late (/after.mjs:3:7)');
 });
 
-test('an app that is not ready in time says how far it came', async () => {
+test('the error for an app that is not ready in time names its progress', async () => {
   expect(await failureOfSource('never.mjs', 'await new Promise(() => setInterval(() => {}, 1000));', 300)).toBe(
     'the app /never.mjs was not ready within 300 ms (--boot-timeout): its module is still loading',
   );
   expect(await failureOfSource('busy.cjs', 'setInterval(() => {}, 1000);', 300)).toBe(
-    'the app /busy.cjs was not ready within 300 ms (--boot-timeout): it exports an empty object and has not listened yet',
+    'the app /busy.cjs was not ready within 300 ms (--boot-timeout): it exports an empty object and has not called listen()',
   );
 });
 
@@ -139,7 +141,7 @@ test.runIf(!(process.features as { typescript?: unknown }).typescript)(
   'TypeScript where Node does not strip types',
   async () => {
     const { message } = await failureOf('typescript.ts');
-    expect(message).toContain('Node 22.18 or newer runs TypeScript as it is');
+    expect(message).toContain('Node 22.18 and newer run TypeScript');
     expect(message).toContain('--node-arg=--import=tsx');
   },
 );

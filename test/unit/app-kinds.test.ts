@@ -1,4 +1,4 @@
-// Every kind of app that design promises, loaded from the build in a process and in a thread.
+// Every supported kind of app, loaded from the build in a process and in a thread.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
@@ -43,18 +43,18 @@ describe.each([
   });
 });
 
-test('process.argv is what node FILE would give the app', async () => {
+test('process.argv is the same as with node FILE', async () => {
   await using hosted = await host('listener.cjs');
   expect(hosted.report.argv).toEqual([expect.stringMatching(/listener\.cjs$/)]);
 });
 
-test('an app that listens is told the real address', async () => {
+test('address() of an app that listens returns the address of mpserve', async () => {
   await using hosted = await host('listen.cjs');
   expect(hosted.report.told).toEqual({ address: '192.0.2.1', family: 'IPv4', port: 8080 });
   await eventually('its listen callback', () => hosted.output.includes('listening on 8080'));
 });
 
-test('an app that listens behind a Unix socket is told its path', async () => {
+test('address() of an app that listens returns the path of a Unix socket', async () => {
   await using hosted = await host('fastify-listen.mjs', { addresses: ['/run/app.sock'] });
   expect(hosted.report.told).toBe('/run/app.sock');
   expect(await (await fetch(hosted.url)).text()).toBe('fastify-listen');
@@ -73,7 +73,7 @@ test.each(['ws.cjs', 'ws-late.mjs'])('%s echoes over a WebSocket', async (app) =
   }
 });
 
-test('what an async listener rejects with reaches the caller of handle', async () => {
+test('handle() rejects with the error of an async listener', async () => {
   await using hosted = await host('throws.cjs');
   for (const [route, message] of [
     ['/sync', 'thrown on purpose'],
@@ -101,7 +101,7 @@ describe('a fetch handler', () => {
     await eventually('the report', () => hosted.reports.some(({ failed }) => failed === message));
   });
 
-  test('whose body breaks off cuts the connection and rejects', async () => {
+  test('whose body stream fails closes the connection and rejects', async () => {
     await using hosted = await host('fetch.mjs');
     const response = await fetch(`${hosted.url}/breaks`);
     await assert.rejects(response.text());
@@ -109,7 +109,7 @@ describe('a fetch handler', () => {
     expect((await fetch(hosted.url)).status).toBe(200);
   });
 
-  test('sees its signal abort when the client goes away', async () => {
+  test('gets an abort signal when the client disconnects', async () => {
     await using hosted = await host('fetch.mjs');
     const client = await connect(hosted.url);
     await client.request('GET /aborted');
@@ -117,7 +117,7 @@ describe('a fetch handler', () => {
     await eventually('the abort', () => hosted.output.includes('aborted'));
   });
 
-  test('gets no request whose target is no URL', async () => {
+  test('gets no request with an invalid target', async () => {
     await using hosted = await host('fetch.mjs');
     using client = await connect(hosted.url);
     expect((await client.ask('GET nonsense')).status).toBe(400);

@@ -1,4 +1,4 @@
-// Exports that stand between the kinds: what they are taken for, and what an `http.Server` app follows.
+// Which kind an ambiguous export is recognised as, and how an `http.Server` app follows changes of its listeners.
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import { expect, test } from 'vitest';
 import { exportedApp, namedApp } from '../../src/app/exported.ts';
@@ -37,7 +37,7 @@ test.each<[string, unknown, string]>([
     (_req: unknown, res: ServerResponse, _next: unknown) => res.end('mid'),
     'listener: 200 mid',
   ],
-  ['a middleware that passes on', (_req: unknown, _res: unknown, next: () => void) => next(), 'listener: 404 '],
+  ['a middleware that calls next()', (_req: unknown, _res: unknown, next: () => void) => next(), 'listener: 404 '],
   [
     'a middleware that fails',
     (_: unknown, _res: unknown, next: (e: Error) => void) => next(new Error()),
@@ -61,7 +61,7 @@ test('a fetch handler is given the Node request and response, as @hono/node-serv
   expect(await answerOf({ fetch: fetchHandler })).toBe('fetch: 200 GET');
 });
 
-test('the default export goes before named ones, and a promise of an app is one', async () => {
+test('the default export has precedence over named exports, and may be a promise', async () => {
   const module = { __esModule: true, default: Promise.resolve(end('default')), app: end('app') };
   expect((await exportedApp(module, FILE))?.app.kind).toBe('listener');
   for (const name of ['app', 'server', 'handler', 'fetch']) {
@@ -70,7 +70,7 @@ test('the default export goes before named ones, and a promise of an app is one'
   expect(await exportedApp({ __esModule: true, other: end('other') }, FILE)).toBeUndefined();
 });
 
-test('an export called fetch is a fetch function, also with a parameter for the environment', async () => {
+test('an export called fetch is a fetch handler, even with a second parameter', async () => {
   const module = { __esModule: true, fetch: (_request: unknown, _env: unknown) => new Response() };
   expect((await exportedApp(module, FILE))?.app.kind).toBe('fetch');
   expect((await namedApp(module, 'fetch', FILE)).app.kind).toBe('fetch');
@@ -81,7 +81,7 @@ test('a named export may be a property of the default one', async () => {
   await expect(namedApp(undefined, 'admin', FILE)).rejects.toThrow('it exports nothing by name');
 });
 
-test('an app’s listeners may be replaced, added and taken away at any time', async () => {
+test('an app may add, replace and remove listeners at any time', async () => {
   const server = http.createServer(end('first'));
   await using served = await serveApp(serverApp(server));
   const answer = async () => (await fetch(served.url)).text();
@@ -99,7 +99,7 @@ test('an app’s listeners may be replaced, added and taken away at any time', a
   expect(await answer()).toBe('then');
 });
 
-test('a listener’s this is the server', async () => {
+test('`this` in a listener is the server', async () => {
   const server = http.createServer();
   server.on('request', function (this: http.Server, _req, res) {
     res.end(String(this === server));

@@ -1,4 +1,4 @@
-// Serves an `App` on a free port with plain `node:http`, answering what it throws as the pipeline would.
+// Serves an `App` on a free port with plain `node:http`, and answers its errors as the pipeline does.
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
