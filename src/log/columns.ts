@@ -1,6 +1,6 @@
-// Lines for a terminal that stand in columns.
+// Formats a table in aligned columns, for a terminal.
 
-/** The first column to the left, the others to the right. */
+/** Aligns the first column to the left and the others to the right. */
 export function columns(lines: readonly (readonly string[])[]): string {
   const widths = (lines[0] ?? []).map((_, i) => Math.max(...lines.map((line) => line[i]?.length ?? 0)));
   return lines

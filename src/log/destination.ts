@@ -1,22 +1,22 @@
-// Where log lines go: which descriptor, and in pieces of what size it takes them whole from several processes.
+// The destination of log lines: a file descriptor, and how many bytes several processes can write to it atomically.
 import { fstatSync, openSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { ExitCode, StartupError } from '../errors.js';
 import { reopen } from '../os/descriptor.js';
-import { wholeInPipe } from './line.js';
+import { pipeAtomicBytes } from './line.js';
 
 export interface Destination {
   readonly fd: number;
-  /** Bytes that one write(2) puts there in one piece. */
-  readonly whole: number;
-  /** Where it is, absolute; absent where it is no file that we opened. */
+  /** Maximum number of bytes that one write(2) writes atomically. */
+  readonly atomicBytes: number;
+  /** Absolute path of the file; absent if mpserve has not opened it. */
   readonly path?: string;
 }
 
-/** A file opened for appending takes any write whole; this is only how much is gathered for one. */
-const wholeInFile = 65_536;
+/** A write to a file opened for appending is atomic at any size; this is the size of the buffer. */
+const fileAtomicBytes = 65_536;
 
-/** @param from where `path` was configured, in words, for the error. @throws StartupError */
+/** @param from the source of the setting, for the error. @throws StartupError */
 export function openLogFile(path: string, from: string): Destination {
   try {
     return { ...destination(openSync(path, 'a', 0o640)), path: resolve(path) };
@@ -25,16 +25,16 @@ export function openLogFile(path: string, from: string): Destination {
     throw new StartupError(
       ExitCode.config,
       `cannot open the log file ${path} (${from}): ${reasons[code ?? ''] ?? message}; ` +
-        'name a file that this user may append to',
+        'use a file that this user can append to',
       { cause: error },
     );
   }
 }
 
 /**
- * Goes on in a file of the same path, if it is a file.
- * @param isPrivileged others than we may write to its folder: what is there must not be a link that they have made
- * @throws Error when that cannot be opened; it stays the old one
+ * Reopens a log file at its path, after it was renamed. Does nothing for standard output.
+ * @param isPrivileged other users may write to the directory: refuse a symbolic link, which they may have created
+ * @throws Error if the file cannot be opened; the old file stays open
  */
 export function reopenLog({ fd, path }: Destination, isPrivileged: boolean): void {
   if (path !== undefined) reopen(fd, path, isPrivileged);
@@ -55,6 +55,6 @@ function destination(fd: number): Destination {
   let isFile = false;
   try {
     isFile = fstatSync(fd).isFile();
-  } catch {} // closed: the first write will tell
-  return { fd, whole: isFile ? wholeInFile : wholeInPipe };
+  } catch {} // it is closed: the first write fails
+  return { fd, atomicBytes: isFile ? fileAtomicBytes : pipeAtomicBytes };
 }

@@ -1,6 +1,6 @@
-// Text that came from elsewhere, made safe for a terminal and for a reader who takes a line for a line.
+// Escapes control characters in untrusted text, for a terminal and for readers that split a log at newlines.
 
-/** Escapes what moves the cursor, breaks the line or turns its direction; tabs stay, and so does what is `kept`. */
+/** Escapes control characters, line separators and bidirectional controls, except tabs and the characters in `kept`. */
 export function escapeControls(text: string, kept = ''): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, (character) => {
     if (character === '\t' || kept.includes(character)) return character;

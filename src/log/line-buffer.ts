@@ -1,21 +1,22 @@
-// Lines of one turn of the event loop gathered into one write(2), for a worker, which keeps its requests on record until
-// then (`flight/recorder`), in case it is killed. It waits for a slow reader; what cannot be written (the reader is gone,
-// the disk is full) waits here up to what fits, and is tried again by the clock, not by the lines.
+// Buffers the access lines of one event-loop iteration and writes them with one write(2). Until then the worker keeps their
+// requests in the in-flight journal, in case it is killed. Blocks while the reader is slow. If a write fails (the reader is
+// gone, the disk is full), the lines stay in the buffer and a timer retries; lines that do not fit are counted and lost.
 import { writeSync } from 'node:fs';
 import type { Destination } from './destination.js';
 import { fitLine } from './line.js';
 
-/** Between two attempts to write what could not be written (milliseconds). */
-const retryEvery = 100;
-/** A pipe that another process made non-blocking and that is full is tried again after so long (milliseconds). */
-const again = 5;
-const clock = new Int32Array(new SharedArrayBuffer(4));
+const retryIntervalMs = 100;
+/** Wait before writing again to a full pipe, if another process has made the pipe non-blocking. */
+const fullPipeWaitMs = 5;
+/** `Atomics.wait` on it is a synchronous sleep. */
+const neverNotified = new Int32Array(new SharedArrayBuffer(4));
 
-/** Who is told that lines are being lost, once, and that they are written again; and each time that none waits. */
+/** Called when writing fails (once for each outage), when it works again, and when the buffer is empty. */
 export interface LineListener {
   failed(reason: string): void;
+  /** @param lost number of lines that were dropped meanwhile */
   resumed(lost: number): void;
-  /** All that there were are written. */
+  /** All buffered lines are written. */
   written(): void;
 }
 
@@ -26,32 +27,32 @@ export class LineBuffer {
   #used = 0;
   #lost = 0;
   #failing = false;
-  #isDue = false;
+  #isFlushScheduled = false;
   #retry: NodeJS.Timeout | undefined;
 
-  constructor({ fd, whole }: Destination, listener: LineListener) {
+  constructor({ fd, atomicBytes }: Destination, listener: LineListener) {
     this.#fd = fd;
-    this.#bytes = Buffer.allocUnsafeSlow(whole);
+    this.#bytes = Buffer.allocUnsafeSlow(atomicBytes);
     this.#listener = listener;
     process.once('exit', () => this.flush());
   }
 
-  /** Takes a line with its newline; one that is too long for the destination is shortened. */
+  /** Buffers a line that ends with a newline; a line that is too long for the destination is shortened. */
   add(line: string): void {
     const text = fitLine(line, this.#bytes.length);
     if (!this.#fits(text) && !this.#failing) this.flush();
     if (!this.#fits(text)) return void this.#lost++;
     this.#used += this.#bytes.write(text, this.#used);
     if (this.#used * 2 >= this.#bytes.length && !this.#failing) this.flush();
-    if (this.#isDue || this.#used === 0) return;
-    this.#isDue = true;
+    if (this.#isFlushScheduled || this.#used === 0) return;
+    this.#isFlushScheduled = true;
     setImmediate(() => {
-      this.#isDue = false;
+      this.#isFlushScheduled = false;
       if (!this.#failing) this.flush();
     });
   }
 
-  /** Synchronous: what write(2) took is written once, and a process that exits loses and repeats nothing. */
+  /** Synchronous, so that a process that exits neither loses nor repeats a line. */
   flush(): void {
     if (this.#used === 0) return;
     let written = 0;
@@ -60,9 +61,9 @@ export class LineBuffer {
     } catch (error) {
       if (!this.#failing) this.#listener.failed((error as Error).message);
       this.#failing = true;
-      this.#retry ??= setInterval(() => this.flush(), retryEvery).unref();
+      this.#retry ??= setInterval(() => this.flush(), retryIntervalMs).unref();
     }
-    this.#bytes.copyWithin(0, written, this.#used); // the rest of a line that a full disk has cut comes first later
+    this.#bytes.copyWithin(0, written, this.#used); // after a partial write, the rest of the line comes first
     this.#used -= written;
     if (this.#used > 0) return;
     this.#listener.written();
@@ -79,7 +80,7 @@ export class LineBuffer {
       return writeSync(this.#fd, this.#bytes, from, this.#used - from);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-      Atomics.wait(clock, 0, 0, again);
+      Atomics.wait(neverNotified, 0, 0, fullPipeWaitMs);
       return 0;
     }
   }

@@ -1,40 +1,40 @@
-// Whole log lines. A pipe takes a write in one piece only up to PIPE_BUF bytes (pipe(7)), so a longer line could
-// be torn by another worker's; such a line is shortened, never split.
+// Shortens log lines that are too long for an atomic write. A write to a pipe is atomic only up to PIPE_BUF bytes (pipe(7)):
+// the lines of other workers could be interleaved with a longer line.
 
-/** PIPE_BUF on Linux; POSIX promises 512, and macOS has 512 for pipes but tears none below 16 KiB in practice. */
-export const wholeInPipe = 4096;
+/** PIPE_BUF on Linux. POSIX guarantees 512; macOS has 512, but in practice writes of up to 16 KiB are atomic there. */
+export const pipeAtomicBytes = 4096;
 
 /**
- * Shortens a line of JSON to at most `most` bytes, its final newline included, by leaving out the later part of its long
- * lists and then cutting its longest strings; a shortened line has `"truncated":true`.
- * @param most bytes, at least 512
+ * Shortens a JSON line to at most `maxBytes`, including its newline: drops the second half of long lists, then cuts the
+ * longest strings. A shortened line has `"truncated":true`.
+ * @param maxBytes at least 512
  */
-export function fitLine(line: string, most: number): string {
-  if (line.length * 3 <= most || Buffer.byteLength(line) <= most) return line;
+export function fitLine(line: string, maxBytes: number): string {
+  if (line.length * 3 <= maxBytes || Buffer.byteLength(line) <= maxBytes) return line;
   const record = { ...(JSON.parse(line) as Record<string, unknown>), truncated: true };
   for (let text = line; ; ) {
     text = `${JSON.stringify(record)}\n`;
-    const excess = Buffer.byteLength(text) - most;
+    const excess = Buffer.byteLength(text) - maxBytes;
     if (excess <= 0) return text;
-    // At the end nothing is left but the names of too many fields.
-    if (!halveLongest(record, most / 2) && !cutLongest(record, excess)) return '{"truncated":true}\n';
+    // If nothing can be shortened, the names of the fields alone are too long.
+    if (!halveLongest(record, maxBytes / 2) && !cutLongest(record, excess)) return '{"truncated":true}\n';
   }
 }
 
-/** Leaves out the second half of the list that takes most, if it takes more than `most` characters. */
-function halveLongest(record: Record<string, unknown>, most: number): boolean {
+/** Drops the second half of the longest list, if that has more than `minLength` characters of JSON. */
+function halveLongest(record: Record<string, unknown>, minLength: number): boolean {
   const lists = Object.values(record).filter((value) => Array.isArray(value) && value.length > 1) as unknown[][];
   const [length, list] = lists
-    .map((one) => [JSON.stringify(one).length, one] as const)
+    .map((list) => [JSON.stringify(list).length, list] as const)
     .reduce((a, b) => (b[0] > a[0] ? b : a), [0, []]);
-  if (length <= most) return false;
+  if (length <= minLength) return false;
   list.length = Math.ceil(list.length / 2);
   return true;
 }
 
 /**
- * Cuts the longest string anywhere in `record` by `excess` bytes as written, or by half if it is shorter.
- * @returns false when all are empty
+ * Cuts the longest string anywhere in `record` by up to `excess` bytes of JSON, or by half if that is less.
+ * @returns false if all strings are empty
  */
 function cutLongest(record: Record<string, unknown>, excess: number): boolean {
   let longest = { holder: record, key: '', text: '' };
@@ -47,7 +47,7 @@ function cutLongest(record: Record<string, unknown>, excess: number): boolean {
   visit(record);
   const { holder, key, text } = longest;
   if (text === '') return false;
-  // A character is written in up to six bytes (\u0000), so cut a sixth at least and look again.
+  // A character takes up to six bytes of JSON (\u0000), so a sixth of the excess is always safe to cut; the caller repeats.
   holder[key] = text.slice(0, Math.max(Math.floor(text.length / 2), text.length - Math.ceil(excess / 6) - 1));
   return true;
 }

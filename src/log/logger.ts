@@ -1,4 +1,4 @@
-// The log of the server: turns events into lines with pino. It subscribes; nobody calls it to log.
+// The log of the server: subscribes to events and writes them as lines with pino. No other module calls it to log.
 import type { Writable } from 'node:stream';
 import { pino } from 'pino';
 import type { Config } from '../config/config.js';
@@ -7,10 +7,10 @@ import type { Destination } from './destination.js';
 import { fitLine } from './line.js';
 import { LineQueue } from './line-queue.js';
 
-/** Something that lines are written to. */
+/** A sink for log lines. */
 export type LineStream = Pick<Writable, 'write'>;
 
-/** @returns what logs an event, for those that came before */
+/** @returns a function that logs one event, for events that were emitted before the subscription */
 export function subscribeLog(
   events: Events,
   level: Config['logLevel'],
@@ -18,26 +18,26 @@ export function subscribeLog(
 ): (event: ServerEvent) => void {
   const logger = pino({ level, base: null, serializers }, stream as Writable);
   const log = (event: ServerEvent): void => {
-    const [at, sentence] = wording[event.event] as [Config['logLevel'], (e: ServerEvent) => string];
-    if (at === 'silent') return;
-    logger[at]('pid' in event ? event : { pid: process.pid, ...event }, sentence(event));
+    const [eventLevel, messageOf] = wording[event.event] as [Config['logLevel'], (e: ServerEvent) => string];
+    if (eventLevel === 'silent') return;
+    logger[eventLevel]('pid' in event ? event : { pid: process.pid, ...event }, messageOf(event));
   };
   events.on('event', log);
   return log;
 }
 
-/** An error came as a record already; pino's own serializer would name its class `Object`. */
+/** An error in an event is a plain record already; pino's own serializer would give its type as `Object`. */
 const serializers = {
   err: (record: ErrorRecord) => record,
-  text: () => undefined, // of `output`, which says it in `msg`
+  text: () => undefined, // a field of the event `output` that repeats `msg`
 };
 
-/** Lines of JSON as they are, in pieces that the destination takes whole. */
-export function jsonStream({ fd, whole }: Destination, onResumed: (lost: number) => void): LineStream {
+/** Writes JSON lines, shortened to what the destination writes atomically. */
+export function jsonStream({ fd, atomicBytes }: Destination, onResumed: (lost: number) => void): LineStream {
   const queue = new LineQueue(fd, onResumed);
   return {
     write: (line: string) => {
-      queue.write(fitLine(line, whole));
+      queue.write(fitLine(line, atomicBytes));
       return true;
     },
   };

@@ -1,5 +1,5 @@
-// Log lines for people, through pino-pretty. What clients and apps wrote is escaped: it can neither write to the
-// terminal nor pass for a line of ours.
+// Formats log lines for people with pino-pretty. Escapes text from clients and apps, so that it cannot control the terminal
+// or forge a log line.
 import pretty from 'pino-pretty';
 import type { ServerEvent } from '../events.js';
 import type { Destination } from './destination.js';
@@ -9,8 +9,8 @@ import type { LineStream } from './logger.js';
 
 type Fields = Record<string, unknown>;
 
-/** Fields that the sentence of an event has said; of `output`, which stream it was matters to machines. */
-const said = new Map<unknown, readonly string[]>(
+/** Fields that are hidden, because the message of the event already has them or because only programs need them. */
+const hiddenFields = new Map<unknown, readonly string[]>(
   Object.entries({
     ready: ['url', 'urls'],
     warning: ['warning'],
@@ -21,7 +21,7 @@ const said = new Map<unknown, readonly string[]>(
   } satisfies { readonly [N in ServerEvent['event']]?: readonly string[] }),
 );
 
-/** @param colorize for a terminal */
+/** @param colorize with ANSI colours, for a terminal */
 export function prettyStream({ fd }: Destination, colorize: boolean, onResumed: (lost: number) => void): LineStream {
   const queue = new LineQueue(fd, onResumed);
   const format = pretty.prettyFactory({
@@ -32,21 +32,21 @@ export function prettyStream({ fd }: Destination, colorize: boolean, onResumed: 
   });
   return {
     write: (line: string) => {
-      queue.write(format(shown(line)));
+      queue.write(format(visibleFields(line)));
       return true;
     },
   };
 }
 
-function shown(line: string): Fields {
+function visibleFields(line: string): Fields {
   const fields = parse(line);
   const msg = fields.event === 'request' ? requestLine(fields) : fields.msg;
-  const hidden = said.get(fields.event) ?? [];
-  const left = Object.entries({ ...fields, msg }).filter(([name]) => !hidden.includes(name));
-  return Object.fromEntries(left.map(([name, value]) => [name, name === 'err' ? value : escaped(value)]));
+  const hidden = hiddenFields.get(fields.event) ?? [];
+  const visible = Object.entries({ ...fields, msg }).filter(([name]) => !hidden.includes(name));
+  return Object.fromEntries(visible.map(([name, value]) => [name, name === 'err' ? value : escaped(value)]));
 }
 
-/** An app may have written to our pipe: what is no line of ours is a message. */
+/** A line that is not a JSON object is a message: the app may have written it to the inherited pipe. */
 function parse(line: string): Fields {
   try {
     const value = JSON.parse(line);
@@ -64,7 +64,7 @@ function escaped(value: unknown): unknown {
   return typeof value === 'string' ? escapeControls(value) : value;
 }
 
-/** The sentence has the message already; the stack keeps its lines, which are indented. */
+/** Only the stack: the log message already has the message of the error. Keeps the newlines of the stack. */
 function stackOf(err: unknown): string {
   return escapeControls(String((err as { stack?: unknown }).stack), '\n');
 }

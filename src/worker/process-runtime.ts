@@ -67,7 +67,7 @@ const exitGraceMs = 2000;
 /** Messages that a process sent before its exit are read within this time, unless its channel is held open (milliseconds). */
 const unreadMs = 500;
 /** Lines that come to us through a pipe of our own are whole up to this size (bytes). */
-const wholeInOwnPipe = 65_536;
+const ownPipeAtomicBytes = 65_536;
 
 /** @throws StartupError when the system refuses another process, or the descriptors for it */
 export function startProcess(options: ProcessOptions, start: StartOptions, maxConnections: number): Unit {
@@ -99,7 +99,7 @@ export function startProcess(options: ProcessOptions, start: StartOptions, maxCo
     },
     flights: keepsRecord && box ? { fd: descriptors.journal, plan: box.plan } : undefined,
     heartbeat: isWatched && box ? { ...box.heartbeat, fd: descriptors.journal } : undefined,
-    accessLog: accessLog && { fd: descriptors.accessLog, whole: takesLines ? wholeInOwnPipe : accessLog.whole },
+    accessLog: accessLog && { fd: descriptors.accessLog, atomicBytes: takesLines ? ownPipeAtomicBytes : accessLog.atomicBytes },
   };
   const run = () =>
     fork(entry, [], {

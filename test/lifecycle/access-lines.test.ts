@@ -1,4 +1,4 @@
-// The line of a request whose worker was killed between its answer and its line.
+// Access lines of requests whose worker was killed after the response and before it wrote the line.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -12,7 +12,7 @@ const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-lines-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 testPlacements(
-  'who had an answer has a line, though its worker was killed',
+  'a request that was answered has a line, even if its worker was killed',
   async ({ name, model, accept, args = [] }) => {
     const log = path.join(folder, name);
     const placed = { model, ...(accept && { accept }), args: [...args, '--access-log', log] };
@@ -34,10 +34,10 @@ testPlacements(
 );
 
 const unanswered = [
-  ['a part of an answer', 'long'],
-  ['none that Node would send', 'wrong'],
+  ['only a part of the response', 'long'],
+  ['a response that Node refuses to send', 'wrong'],
 ] as const;
-test.concurrent.each(unanswered)('who had %s has no line: it is lost', async (_, name) => {
+test.concurrent.each(unanswered)('a request whose client got %s has no line and is logged as lost', async (_, name) => {
   const log = path.join(folder, name);
   const args = ['--access-log', log];
   await using server = await startServer({ app: fixture('ends-after-answer.cjs'), model: 'prefork', args });
@@ -47,7 +47,7 @@ test.concurrent.each(unanswered)('who had %s has no line: it is lost', async (_,
   expect(readFileSync(log, 'utf8')).toBe('');
 });
 
-test.concurrent('an answer to a client that has gone is none to the one that came next', async () => {
+test.concurrent('a response to a client that has disconnected does not count for the next request', async () => {
   const log = path.join(folder, 'late');
   const args = ['--workers', '1', '--access-log', log];
   await using server = await startServer({ app: fixture('ends-after-answer.cjs'), model: 'prefork', args });
@@ -62,7 +62,7 @@ test.concurrent('an answer to a client that has gone is none to the one that cam
   expect(readFileSync(log, 'utf8')).not.toContain('/after-late');
 });
 
-test.concurrent('on standard output it is one of the lines there', async () => {
+test.concurrent('the line is also written to standard output', async () => {
   await using server = await startServer({
     app: fixture('ends-after-answer.cjs'),
     model: 'prefork',

@@ -1,4 +1,4 @@
-// Access lines of many workers at once: each is there once, and whole.
+// Access lines of many workers at once: each line is written exactly once, and not interleaved with others.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -14,20 +14,20 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** What a pipe takes in one piece on Linux (pipe(7)). */
-const wholeInPipe = 4096;
-/** Every fiftieth is long, up to 6 KB: some do not fit into a pipe in one piece, and some just do. */
+/** PIPE_BUF on Linux: a write up to this size is atomic (pipe(7)). */
+const pipeAtomicBytes = 4096;
+/** Every fiftieth line is long, up to 6 KB: some exceed an atomic write to a pipe, and some just fit. */
 const filling = (n: number): number => (n % 50 === 0 ? (n * 7) % 6000 : n % 40);
 const target = (n: number): string => `/${n}?${'x'.repeat(filling(n))}`;
 
-/** Round robin, so that each of the workers has its share of the connections. */
-const crowd = ['--workers', '8', '--header-timeout', '60s'];
+/** With `--accept dispatch`, so that each worker gets an equal number of connections. */
+const workerArgs = ['--workers', '8', '--header-timeout', '60s'];
 const start = (args: readonly string[], more = {}) =>
   startServer({
     app: fixture('listener.cjs'),
     model: 'prefork',
     accept: 'dispatch',
-    args: [...crowd, ...args],
+    args: [...workerArgs, ...args],
     ...more,
   });
 const ask = (server: Server, requests: number) => flood(server.url, { connections: 32, requests, depth: 50, target });
@@ -48,7 +48,7 @@ const counts: readonly (readonly [count: number, tags: string[]])[] = [
 ];
 for (const [count, tags] of counts)
   describe(`${count} requests to 8 workers`, { tags }, () => {
-    test('are as many whole lines in a file, after what was in it before', async () => {
+    test('append one complete line each to a file', async () => {
       const file = path.join(folder, `access-${count}.log`);
       writeFileSync(file, 'what was there before\n');
       const server = await start(['--access-log', file]);
@@ -64,7 +64,7 @@ for (const [count, tags] of counts)
       expect(cut).toEqual([]);
     });
 
-    test('are as many lines in a pipe, of which those that would be torn are shortened', async () => {
+    test('write one line each to a pipe, and shorten the lines that exceed an atomic write', async () => {
       const server = await start(['--access-log', '-'], {
         node: 'sh',
         script: fixture('life-through-pipe.sh'),
@@ -85,7 +85,7 @@ for (const [count, tags] of counts)
         const text = String(url);
         // A line is its target and some 160 bytes more.
         const known =
-          filling(n) < wholeInPipe - 250 ? [false] : filling(n) > wholeInPipe - 100 ? [true] : [true, false];
+          filling(n) < pipeAtomicBytes - 250 ? [false] : filling(n) > pipeAtomicBytes - 100 ? [true] : [true, false];
         return !known.includes(truncated as boolean) || !(truncated ? target(n).startsWith(text) : target(n) === text);
       });
       expect(wrong).toEqual([]);
@@ -93,7 +93,7 @@ for (const [count, tags] of counts)
     });
   });
 
-test('--log-file is opened for appending, and nothing of the log goes to standard output', async () => {
+test('--log-file is appended to, and standard output gets no log lines', async () => {
   const file = path.join(folder, 'server.log');
   writeFileSync(file, 'what was there before\n');
   const url = `unix:${folder}/socket`;
@@ -104,7 +104,7 @@ test('--log-file is opened for appending, and nothing of the log goes to standar
       .split('\n')
       .slice(1)
       .map((text) => JSON.parse(text).event)
-      .filter((event) => event !== 'warning'); // that root runs it
+      .filter((event) => event !== 'warning'); // the warning that the app runs as root
   await eventually('the ready line', () => events().includes('ready'));
   using wire = await connect(url);
   expect((await wire.ask('GET /')).status).toBe(200);

@@ -1,4 +1,4 @@
-// Log lines for people, and what an app's error looks like in both formats.
+// The pretty log format, and errors of the app in both formats.
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -13,7 +13,7 @@ const forged = '/%0A%1B%5B2J%C2%9B2J%E2%80%AE12:00:00%20INFO:%20forged';
 const found = (server: Server, shape: RegExp): Promise<string> =>
   eventually(`${shape}`, () => server.plain.find((line) => shape.test(line)));
 
-test('a client that puts controls into an error message writes neither lines nor to the terminal', async () => {
+test('control characters from a client cannot forge lines or control the terminal', async () => {
   const args = ['--workers', '1', '--log-format', 'pretty', '--access-log', '-'];
   await using server = launchServer({ app: fixture('quotes.cjs'), args });
   using wire = await connect(await urlIn(() => server.plain));
@@ -29,7 +29,7 @@ test('a client that puts controls into an error message writes neither lines nor
   ).toEqual([]);
 });
 
-test('a message is not said again in fields, and a line that the app printed is a line', async () => {
+test('fields that the message has are hidden, and output of the app is one line', async () => {
   const args = ['--workers', '1', '--log-format', 'pretty', '--capture-output'];
   await using server = launchServer({ app: fixture('prints.cjs'), args });
   using wire = await connect(await urlIn(() => server.plain));
@@ -40,7 +40,7 @@ test('a message is not said again in fields, and a line that the app printed is 
   expect(fields).toEqual(['model', 'workers', 'threads', 'bootMs']);
 });
 
-test('with the log in a file, access lines on standard output are for people, too', async () => {
+test('access lines on standard output are pretty even if the log goes to a file', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-'));
   try {
     const file = path.join(folder, 'server.log');
@@ -57,7 +57,7 @@ test('with the log in a file, access lines on standard output are for people, to
   }
 });
 
-test('an error keeps its class, and a printed line is there once', async () => {
+test('an error keeps its type, and the text of an output line is not repeated in a field', async () => {
   await using server = await startServer({ app: fixture('quotes.cjs') });
   using wire = await connect(server.url);
   await wire.ask('GET /x');

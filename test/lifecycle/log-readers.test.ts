@@ -1,4 +1,4 @@
-// Readers of the logs that are slow, that go away and come back, and disks that are full.
+// Log readers that are slow or disconnect and return, and full disks.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
@@ -21,7 +21,7 @@ function makeFifo(name: string): string {
   return file;
 }
 
-/** The reading end of a named pipe, which reads when it is asked to. */
+/** The reading end of a named pipe. Reads only in `lines()`. */
 class Reader implements Disposable {
   private readonly fd: number;
   private text = '';
@@ -30,7 +30,7 @@ class Reader implements Disposable {
     this.fd = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
   }
 
-  /** All lines so far. Throws when one is not whole. */
+  /** All lines so far. Throws if a line is not valid JSON. */
   lines(): Line[] {
     const chunk = Buffer.alloc(65_536);
     try {
@@ -40,8 +40,8 @@ class Reader implements Disposable {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
     }
-    const whole = this.text.slice(0, this.text.lastIndexOf('\n') + 1);
-    return whole
+    const complete = this.text.slice(0, this.text.lastIndexOf('\n') + 1);
+    return complete
       .split('\n')
       .filter(Boolean)
       .map((line) => JSON.parse(line));
@@ -57,10 +57,10 @@ class Reader implements Disposable {
 }
 
 /**
- * Reads all the time, in a process of its own. It can go away at a certain time, which a `Reader` cannot: processes that
- * other tests start in that moment have its end of the pipe, too, until they run their program.
+ * Reads continuously in a separate process. Its exit closes the pipe at once. Closing a `Reader` does not: a child that
+ * another test forks at that moment inherits the descriptor until it calls exec.
  */
-class OtherReader {
+class ReaderProcess {
   private readonly child: ChildProcess;
   text = '';
 
@@ -81,9 +81,9 @@ class OtherReader {
 const named = (server: Server, name: string) => server.lines.filter(({ event }) => event === name);
 
 describe.each(['prefork', 'prethread'])('an access log that cannot be written, in %s,', (model) => {
-  test('is told of once, and is written again when its reader is back', async () => {
+  test('is reported once, and is written again when its reader is back', async () => {
     const fifo = makeFifo(`access-${model}`);
-    const reader = new OtherReader(fifo);
+    const reader = new ReaderProcess(fifo);
     const args = ['--workers', '1', '--access-log', fifo, ...(model === 'prethread' ? ['--threads', '1'] : [])];
     await using server = await startServer({ app: fixture('listener.cjs'), model, args });
     using wire = await connect(server.url);
@@ -112,7 +112,7 @@ describe.each(['prefork', 'prethread'])('an access log that cannot be written, i
 });
 
 test.runIf(process.platform === 'linux')(
-  'a full disk under the access log is told of once, and all goes on',
+  'a full disk under the access log is reported once, and requests are still served',
   async () => {
     const args = ['--workers', '1', '--access-log', '/dev/full'];
     await using server = await startServer({ app: fixture('listener.cjs'), args });
@@ -126,7 +126,7 @@ test.runIf(process.platform === 'linux')(
   },
 );
 
-describe('a reader of the log that does not read', () => {
+describe('a log reader that has stopped reading', () => {
   const requests = 300;
   /** Two lines each, of some 3 KB: more than the pipe and the queue hold. */
   const flood = async (url: string, count = requests): Promise<void> => {
@@ -144,7 +144,7 @@ describe('a reader of the log that does not read', () => {
       env: { NODE: process.execPath, INTO: fifo },
     });
 
-  test('does not keep the server from serving, nor from ending', async () => {
+  test('does not block the server from serving or stopping', async () => {
     const fifo = makeFifo('unread');
     using reader = new Reader(fifo);
     await using server = start(fifo);
@@ -154,7 +154,7 @@ describe('a reader of the log that does not read', () => {
     expect(reader.lines().length).toBeGreaterThan(10);
   });
 
-  test('gets all of a log that the queue holds, up to its last line, when it reads at the end', async () => {
+  test('gets all queued lines when it reads again while the server stops', async () => {
     const fifo = makeFifo('read-at-the-end');
     using reader = new Reader(fifo);
     await using server = start(fifo);
@@ -168,7 +168,7 @@ describe('a reader of the log that does not read', () => {
     expect(lines.filter(({ event }) => event === 'output')).toHaveLength(2 * 50 + 2);
   });
 
-  test('gets the lines in order when it reads again, and is told how many were lost', async () => {
+  test('gets the lines in order when it reads again, and the number of lost lines', async () => {
     const fifo = makeFifo('read-late');
     using reader = new Reader(fifo);
     await using server = start(fifo);

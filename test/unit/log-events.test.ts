@@ -1,4 +1,4 @@
-// Every event that can be told of is in docs/logs.md.
+// docs/logs.md documents every event.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';

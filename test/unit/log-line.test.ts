@@ -1,4 +1,4 @@
-// Lines that fit into a pipe in one piece, and lines out of a stream.
+// Shortening lines to an atomic write, and splitting a stream into lines.
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { fitLine } from '../../src/log/line.ts';
@@ -7,13 +7,13 @@ import { readLines } from '../../src/worker/lines.ts';
 const line = (record: object): string => `${JSON.stringify(record)}\n`;
 
 describe('fitLine', () => {
-  test.each([100, 512, 4096])('leaves a line of %i bytes as it is, its newline included', (length) => {
+  test.each([100, 512, 4096])('does not change a line of %i bytes, including its newline', (length) => {
     const exact = line({ url: 'x'.repeat(length - line({ url: '' }).length) });
     expect(Buffer.byteLength(exact)).toBe(length);
     expect(fitLine(exact, length)).toBe(exact);
   });
 
-  test('shortens a line that is one byte too long, and says so', () => {
+  test('shortens a line that is one byte too long, and marks it as truncated', () => {
     const long = line({ url: 'x'.repeat(4097 - line({ url: '' }).length) });
     const fitted = fitLine(long, 4096);
     expect(Buffer.byteLength(fitted)).toBeLessThanOrEqual(4096);
@@ -33,14 +33,14 @@ describe('fitLine', () => {
     expect(text.startsWith(JSON.parse(fitted).url.replace(/[\ud800-\udbff]$/, ''))).toBe(true);
   });
 
-  test('cuts the longest string wherever it is, and leaves the short ones', () => {
+  test('cuts the longest string at any depth, and keeps short ones', () => {
     const record = { event: 'request-failed', err: { message: 'no', stack: 's'.repeat(9000) }, url: '/short' };
     const fitted = JSON.parse(fitLine(line(record), 4096));
     expect(fitted).toMatchObject({ event: 'request-failed', url: '/short', err: { message: 'no' }, truncated: true });
     expect(fitted.err.stack.length).toBeGreaterThan(1000);
   });
 
-  test('leaves out the later part of a long list', () => {
+  test('drops the second half of a long list', () => {
     const requests = Array.from({ length: 300 }, (_, i) => ({ reqId: `${i}`, method: 'GET', url: 'x'.repeat(300) }));
     const fitted = fitLine(line({ event: 'hung', stack: ['spin (app.js:1:1)'], requests }), 4096);
     expect(Buffer.byteLength(fitted)).toBeLessThanOrEqual(4096);
@@ -51,13 +51,13 @@ describe('fitLine', () => {
   test.each([
     ['fields', Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`field ${i}`, ''])), 512],
     ['nested lists', { a: Array.from({ length: 100 }, () => Array.from({ length: 100 }, () => 'x')) }, 512],
-  ])('ends, whatever there is too much of: %s', (_, record, most) => {
-    const fitted = fitLine(line(record), most);
-    expect(Buffer.byteLength(fitted)).toBeLessThanOrEqual(most);
+  ])('shortens a line with too many %s', (_, record, maxBytes) => {
+    const fitted = fitLine(line(record), maxBytes);
+    expect(Buffer.byteLength(fitted)).toBeLessThanOrEqual(maxBytes);
     expect(JSON.parse(fitted)).toMatchObject({ truncated: true });
   });
 
-  test('also fits many middling strings', () => {
+  test('shortens many strings of medium length', () => {
     const record = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`k${i}`, 'x'.repeat(500)]));
     expect(Buffer.byteLength(fitLine(line(record), 512))).toBeLessThanOrEqual(512);
   });
@@ -74,16 +74,16 @@ describe('readLines', () => {
     return lines;
   };
 
-  test('puts together what came in pieces, also within a character', async () => {
+  test('joins chunks, even if one ends within a character', async () => {
     const bytes = Buffer.from('grün\nblau\n');
     expect(await read(bytes.subarray(0, 3), bytes.subarray(3, 8), bytes.subarray(8))).toEqual(['grün', 'blau']);
   });
 
-  test('delivers a last line without its newline, and empty lines, too', async () => {
+  test('emits a last line without a newline, and empty lines', async () => {
     expect(await read('a\n\nb')).toEqual(['a', '', 'b']);
   });
 
-  test('delivers what has no end in pieces', async () => {
+  test('splits a line without an end', async () => {
     const lines = await read('x'.repeat(200_000));
     expect(lines.join('')).toHaveLength(200_000);
     expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(65_536);
