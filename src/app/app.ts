@@ -9,8 +9,8 @@ export interface App {
   handle(req: IncomingMessage, res: ServerResponse): unknown;
   /**
    * The app's own `http.Server`, which never listens. The pipeline calls its listeners for `connection`, `upgrade`,
-   * `connect`, `checkContinue`, `checkExpectation` and `clientError`, including those that the app adds later, and applies
-   * the limits that the app has set on it while loading.
+   * `connect`, `checkContinue`, `checkExpectation` and `clientError`, including those that the app adds later, and
+   * applies the limits that the app has set on it while loading.
    */
   readonly server?: Server;
   /** Closes the resources of the app, such as Fastify's `close()`, after its last connection has ended. */

@@ -1,5 +1,5 @@
-// Replaces `listen()` for the app's own `http.Server`: the first server that listens is captured. It never binds, but to
-// the app it looks as if it had. Owns the hook on `net.Server`; never serves a request and never closes a socket.
+// Replaces `listen()` for the app's own `http.Server`: the first server that listens is captured. It never binds, but
+// to the app it looks as if it had. Owns the hook on `net.Server`; never serves a request and never closes a socket.
 import { Server as HttpServer } from 'node:http';
 import { type AddressInfo, Server as NetServer } from 'node:net';
 
@@ -11,11 +11,14 @@ export interface Capture {
   readonly server: HttpServer | undefined;
   /** Resolves when the `listening` listeners of the captured server have run. Never rejects. */
   readonly listening: Promise<HttpServer>;
-  /** Describes a server that cannot be captured and really listens (`an https.Server`), for the error if the app has no other. */
+  /**
+   * Describes a server that cannot be captured and really listens (`an https.Server`), for the error if the app has no
+   * other.
+   */
   readonly uncaptured: string | undefined;
   /**
-   * Declares that the app is `exported`, so no server of it has to listen. If one listens on a port all the same, perhaps
-   * later, it is captured too: only one worker could bind the port, and mpserve does not need it.
+   * Declares that the app is `exported`, so no server of it has to listen. If one listens on a port all the same,
+   * perhaps later, it is captured too: only one worker could bind the port, and mpserve does not need it.
    */
   useExport(exported: unknown): void;
   /** Restores Node's `listen()`. */

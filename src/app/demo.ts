@@ -97,9 +97,9 @@ function cpu(_req: IncomingMessage, res: ServerResponse, query: URLSearchParams)
 let stepsPerMs: number | undefined;
 
 /**
- * Measures how many steps a processor does in a millisecond. `/cpu` then does a fixed number of steps instead of running
- * until a deadline: with a deadline, several requests on one processor would each do less work in the same time, and more
- * workers would look like more capacity.
+ * Measures how many steps a processor does in a millisecond. `/cpu` then does a fixed number of steps instead of
+ * running until a deadline: with a deadline, several requests on one processor would each do less work in the same
+ * time, and more workers would look like more capacity.
  */
 function calibrate(): number {
   const steps = 100_000;

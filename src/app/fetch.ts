@@ -1,5 +1,5 @@
-// Adapts fetch handlers, which take a web `Request` and return a `Response`, with srvx. Errors go to the caller; this file
-// never creates an error response. Imported only for such apps, because srvx takes 25 ms to load.
+// Adapts fetch handlers, which take a web `Request` and return a `Response`, with srvx. Errors go to the caller; this
+// file never creates an error response. Imported only for such apps, because srvx takes 25 ms to load.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { NodeRequest, sendNodeResponse } from 'srvx/node';
 import { HttpError } from '../errors.js';

@@ -1,9 +1,9 @@
 // Recognises the kind of an exported app and adapts it to `App`. The rows of the table are tried in order, because the
 // kinds overlap: a Fastify instance has a `server`, an Express app is a function, many objects have a `fetch`.
 //
-// Known errors: `async (req, res = x) => …` and `(req, ...rest) => …` have a length of one, so they are taken for fetch
-// handlers; `(request, env) => new Response()` has a length of two and is taken for a listener. To avoid this, an app
-// exports an object with `fetch`, or a function with plain parameters.
+// Known misdetections: `async (req, res = x) => …` and `(req, ...rest) => …` have a length of one, so they are taken
+// for fetch handlers; `(request, env) => new Response()` has a length of two and is taken for a listener. To avoid
+// this, an app exports an object with `fetch`, or a function with plain parameters.
 import { type IncomingMessage, Server, type ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import { HttpError } from '../errors.js';

@@ -93,8 +93,8 @@ function locateImport(error: NodeJS.ErrnoException): Location | undefined {
 }
 
 /**
- * A syntax error in an ES module has no location; Node prints it only if the error is uncaught. So a child process links
- * the app again. Linking runs no code of the app, and if it succeeds, the first module to run exits the child.
+ * A syntax error in an ES module has no location; Node prints it only if the error is uncaught. So a child process
+ * links the app again. Linking runs no code of the app, and if it succeeds, the first module to run exits the child.
  */
 function locateByLinking(file: string): Location | undefined {
   const source = `import 'data:text/javascript,process.exit(0)'; import ${JSON.stringify(pathToFileURL(file).href)};`;

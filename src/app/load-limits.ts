@@ -1,9 +1,12 @@
-// Fails the loading of an app that does not finish by itself: at the deadline, or on an uncaught exception. Never ends the
-// process.
+// Fails the loading of an app that does not finish by itself: at the deadline, or on an uncaught exception. Never ends
+// the process.
 import { ExitCode, StartupError } from '../errors.js';
 
 export interface LoadLimits {
-  /** Rejects at the deadline, or with an uncaught exception, which would otherwise end the process without an explanation. */
+  /**
+   * Rejects at the deadline, or with an uncaught exception, which would otherwise end the process without an
+   * explanation.
+   */
   readonly failed: Promise<never>;
   /** The progress of the app, for the error at the deadline. */
   progress: string;

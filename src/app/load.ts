@@ -1,5 +1,5 @@
-// Loads the app that the user named (a file, `file#export`, a directory, or nothing for the demo app) as an `App`. Runs in
-// a worker process or a thread; it must be fast, because a `ppc` child runs it for a single connection.
+// Loads the app that the user named (a file, `file#export`, a directory, or nothing for the demo app) as an `App`. Runs
+// in a worker process or a thread; it must be fast, because a `ppc` child runs it for a single connection.
 import { locateApp } from '../config/app-path.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { App } from './app.js';
@@ -78,7 +78,9 @@ function exportedFrom(capture: Capture, { app, value }: Exported): App {
   return app;
 }
 
-/** The hook stays until the app is closed: another server of the app may listen later (`sharesListener` in capture.ts). */
+/**
+ * The hook stays until the app is closed: another server of the app may listen later (`sharesListener` in capture.ts).
+ */
 async function capturedApp(capture: Capture): Promise<App> {
   const server = await capture.listening;
   return serverApp(server, 'server', async () => {

@@ -1,5 +1,5 @@
-// Tells whether work that the app has started (a connection to a database, a timer) is still pending. While loading, this
-// shows within moments that an app will never listen, before the deadline. Only observes.
+// Tells whether work that the app has started (a connection to a database, a timer) is still pending. While loading,
+// this shows within moments that an app will never listen, before the deadline. Only observes.
 
 const POLL_MS = 100;
 /** One poll without pending work is not enough: it may fall between one read and the next. */

@@ -32,7 +32,8 @@ function followListeners(server: Server): () => readonly Listener[] {
   };
   const follow = (): void => {
     current = undefined;
-    server.off('removeListener', invalidateOrFollow).off('newListener', invalidate); // in this order, or it would be called for its own removal
+    // In this order, or `invalidateOrFollow` would be called for its own removal.
+    server.off('removeListener', invalidateOrFollow).off('newListener', invalidate);
     server.on('newListener', invalidate).on('removeListener', invalidateOrFollow);
   };
   follow();

@@ -1,5 +1,5 @@
-// Loads the user's file as `node FILE` does, at the least cost: with `require` if possible, because the ES module loader
-// takes 20 ms to start, which a `ppc` child pays on every connection. Does not check the exports.
+// Loads the user's file as `node FILE` does, at the least cost: with `require` if possible, because the ES module
+// loader takes 20 ms to start, which a `ppc` child pays on every connection. Does not check the exports.
 import { readFileSync } from 'node:fs';
 import Module, { createRequire } from 'node:module';
 import path from 'node:path';
@@ -20,8 +20,8 @@ const IS_A_MODULE_CODES = new Set(['ERR_REQUIRE_ESM', 'ERR_REQUIRE_ASYNC_MODULE'
 export const IS_A_MODULE_SYNTAX = /^(Cannot use import statement outside a module|Unexpected token 'export')/;
 
 /**
- * The exports of the file: `module.exports`, or the namespace of an ES module. Rejects with the value that the user's code
- * threw. `file` is absolute.
+ * The exports of the file: `module.exports`, or the namespace of an ES module. Rejects with the value that the user's
+ * code threw. `file` is absolute.
  */
 export async function loadUserModule(file: string): Promise<unknown> {
   const format = formatOf(file);
@@ -86,7 +86,8 @@ function readIfExists(file: string): string | undefined {
 }
 
 function isModuleError(error: unknown, file: string): boolean {
-  if (!(error instanceof Error) || error.stack?.includes(`(${file}:`)) return false; // the file did run, so the error is about another file
+  // A frame in the file means that it did run, so the error is about another file.
+  if (!(error instanceof Error) || error.stack?.includes(`(${file}:`)) return false;
   if (IS_A_MODULE_CODES.has((error as NodeJS.ErrnoException).code ?? '')) return true;
   return error.name === 'SyntaxError' && IS_A_MODULE_SYNTAX.test(error.message);
 }

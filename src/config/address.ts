@@ -41,8 +41,8 @@ export function formatAddress(address: Address): string {
 }
 
 /**
- * `isIPv6` of `node:net` with a cheap check before it: Node compiles its regular expression at the first call, which takes
- * 3 to 17 ms.
+ * `isIPv6` of `node:net` with a cheap check before it: Node compiles its regular expression at the first call, which
+ * takes 3 to 17 ms.
  */
 export function isIPv6(text: string): boolean {
   return text.indexOf(':') !== text.lastIndexOf(':') && matchesIPv6(text);

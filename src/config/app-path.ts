@@ -14,7 +14,10 @@ export interface AppLocation {
   readonly isDirectory: boolean;
 }
 
-/** Looks for `app` relative to `cwd`; undefined if it does not exist. Throws the error of stat(2) if the path is not accessible. */
+/**
+ * Looks for `app` relative to `cwd`; undefined if it does not exist. Throws the error of stat(2) if the path is not
+ * accessible.
+ */
 export function locateApp(app: string, cwd: string): AppLocation | undefined {
   const hash = app.lastIndexOf('#');
   // The whole text comes first, because file names may contain `#`.

@@ -1,6 +1,6 @@
 // Parses the command line with the option table: with `plain-argv.ts` if that can read it, with yargs-parser if not.
-// Checks that the flags exist and have values; never checks the values. (Importing yargs itself takes as long as starting
-// Node.)
+// Checks that the flags exist and have values; never checks the values. (Importing yargs itself takes as long as
+// starting Node.)
 import type { Options } from 'yargs-parser';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Kind } from './kind.js';

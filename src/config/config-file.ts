@@ -19,7 +19,8 @@ export function findConfigFile(directory: string): string | undefined {
 
 /**
  * The object in a JSON file, or the default export of a module: an object or a function that returns one. `origin` says
- * which setting named the file, for error messages. Throws a `StartupError` that names the file and the line of the error.
+ * which setting named the file, for error messages. Throws a `StartupError` that names the file and the line of the
+ * error.
  */
 export async function readConfigFile(file: string, origin: string): Promise<Readonly<Record<string, unknown>>> {
   const extension = path.extname(file);

@@ -6,7 +6,9 @@ import type { Accept } from './model.js';
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
 export interface Config {
-  /** `file`, `file#export` or a directory as the user gave it, with the file's extension; undefined runs the demo app. */
+  /**
+   * `file`, `file#export` or a directory as the user gave it, with the file's extension; undefined runs the demo app.
+   */
   readonly app: string | undefined;
   readonly model: string;
   readonly bind: readonly Address[];
@@ -14,7 +16,10 @@ export interface Config {
   readonly workers: number;
   /** Number of threads in each worker process, at least 1; 1 in models without threads. */
   readonly threads: number;
-  /** Bounds between which the number of workers, and of threads in each worker, scales with the load; equal if it is fixed. */
+  /**
+   * Bounds between which the number of workers, and of threads in each worker, scales with the load; equal if it is
+   * fixed.
+   */
   readonly minWorkers: number;
   readonly maxWorkers: number;
   readonly minThreads: number;
@@ -54,11 +59,16 @@ export interface Config {
   readonly drainQuiet: number;
   /** Whether keep-alive connections of a worker that is replaced migrate to other workers. */
   readonly migrate: boolean;
-  /** Number of requests of a new generation that a reload compares with those of the old generation; 0 turns this off. */
+  /**
+   * Number of requests of a new generation that a reload compares with those of the old generation; 0 turns this off.
+   */
   readonly canary: number;
   /** Number of processes or threads that are kept ready with the app loaded; each then serves one connection. */
   readonly spares: number;
-  /** Recycle limits: requests served, a random addition to that limit, bytes of resident memory, age in milliseconds. 0 is no limit. */
+  /**
+   * Recycle limits: requests served, a random addition to that limit, bytes of resident memory, age in milliseconds. 0
+   * is no limit.
+   */
   readonly maxRequests: number;
   readonly maxRequestsJitter: number;
   readonly maxMemory: number;

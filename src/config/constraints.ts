@@ -39,9 +39,9 @@ const limits = {
 } as const satisfies Record<Unit, readonly [keyof Settings, keyof Settings]>;
 
 /**
- * Resolves the number of workers and of threads in each. `auto` is the number that the model derives from the processors,
- * reduced so that the total is at most `maxUnits`, each thread can have a connection, and all fit into the memory of the
- * container.
+ * Resolves the number of workers and of threads in each. `auto` is the number that the model derives from the
+ * processors, reduced so that the total is at most `maxUnits`, each thread can have a connection, and all fit into the
+ * memory of the container.
  */
 export function resolvePoolSize(settings: Settings, from: From, facts: ModelFacts, { cores, memory }: Machine) {
   const given = (unit: Unit): number | undefined => {
@@ -80,7 +80,10 @@ export function resolvePoolSize(settings: Settings, from: From, facts: ModelFact
   };
 }
 
-/** The range in which the number scales with the load. `auto` is moved into the range; a number that the user gave must be in it. */
+/**
+ * The range in which the number scales with the load. `auto` is moved into the range; a number that the user gave must
+ * be in it.
+ */
 function range(unit: Unit, size: number, settings: Settings, from: From, facts: ModelFacts) {
   if (!facts[unit]) return { size, min: size, max: size };
   const [low, high] = limits[unit];
@@ -125,8 +128,8 @@ export function defaultControlPath(pidFile: string | undefined): string | undefi
 }
 
 /**
- * Node refuses a header timeout that is longer than the request timeout. A default is shortened; a value that the user gave
- * is an error.
+ * Node refuses a header timeout that is longer than the request timeout. A default is shortened; a value that the user
+ * gave is an error.
  */
 export function resolveHeaderTimeout({ headerTimeout, requestTimeout }: Settings, from: From): number {
   if (requestTimeout === 0 || headerTimeout <= requestTimeout) return headerTimeout;

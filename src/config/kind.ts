@@ -3,7 +3,10 @@
 import path from 'node:path';
 import { type Address, formatAddress, readAddress } from './address.js';
 
-/** A parsed value, or the reason of a refusal: `refused` completes "… must"; `offender` is the item of a list that is wrong. */
+/**
+ * A parsed value, or the reason of a refusal: `refused` completes "… must"; `offender` is the item of a list that is
+ * wrong.
+ */
 export type Reading<T> = { readonly value: T } | { readonly refused: string; readonly offender?: unknown };
 
 export interface Kind<T> {

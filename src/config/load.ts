@@ -36,7 +36,9 @@ export interface Input {
   readonly models: readonly ModelFacts[];
   /** Values by option key, as `readArguments` returns them; the positional argument is `app`. */
   readonly argv: Readonly<Record<string, unknown>>;
-  /** What the operator has changed in the running server (`mpserve ctl switch`), by option key; the highest precedence. */
+  /**
+   * What the operator has changed in the running server (`mpserve ctl switch`), by option key; the highest precedence.
+   */
   readonly operator?: Overrides | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The working directory of this process. */
@@ -52,7 +54,7 @@ interface Given {
 }
 type Key = keyof Settings;
 
-/** Throws a `StartupError` for any configError setting, or if the app does not exist. */
+/** Throws a `StartupError` for any wrong setting, or if the app does not exist. */
 export async function loadConfig(input: Input): Promise<Loaded> {
   const { table, models, cwd } = input;
   const given = await collectGiven(input);

@@ -1,5 +1,5 @@
-// What the configuration knows about a concurrency model: its name, its defaults, and which options have an effect in it.
-// Each strategy in `strategies/` declares the facts of its models.
+// What the configuration knows about a concurrency model: its name, its defaults, and which options have an effect in
+// it. Each strategy in `strategies/` declares the facts of its models.
 
 export type Accept = 'shared' | 'dispatch';
 

@@ -4,7 +4,8 @@
 export async function didYouMean(word: string, candidates: readonly string[], prefix = ''): Promise<string> {
   const { closestMatch } = await import('leven');
   const byLowerCase = new Map(candidates.map((candidate) => [candidate.toLowerCase(), candidate]));
-  // Two edits allow for swapped characters; a long word may have three, and a short word only one, or all words would match.
+  // Two edits allow for swapped characters; a long word may have three, and a short word only one, or all words would
+  // match.
   const maxDistance = word.length < 4 ? 1 : word.length < 9 ? 2 : 3;
   const match = closestMatch(word.toLowerCase(), [...byLowerCase.keys()], { maxDistance });
   return match === undefined ? '' : `; did you mean ${prefix}${byLowerCase.get(match)}?`;

@@ -279,7 +279,8 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
     maxBodySize: {
       group: 'Limits and timeouts',
       kind: size(0, 1024 * 1024 * mega),
-      // No limit by default, as in Node: an app written for Node may accept uploads of any size, and must run unmodified.
+      // No limit by default, as in Node: an app written for Node may accept uploads of any size, and must run
+      // unmodified.
       description: 'Maximum size of the body of a request; a client that exceeds it gets 413; 0 is no limit',
       default: 0,
     },
@@ -314,7 +315,7 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
       group: 'Lifecycle',
       kind: duration(0, day),
       description:
-        'While draining, close a keep-alive connection that does not migrate after this long without a byte, so that a request on its way does not reach a closed socket',
+        'While draining, a keep-alive connection that cannot migrate is closed after this long without a byte, so that a request on its way does not reach a closed socket',
       default: second,
     },
     migrate: {

@@ -1,5 +1,5 @@
-// Parses a plain command line without yargs-parser, which takes 8 to 12 ms to load. A command line that is not plain (with
-// a mistake, a short flag or an ambiguous argument) is left to yargs-parser, and so are all error messages.
+// Parses a plain command line without yargs-parser, which takes 8 to 12 ms to load. A command line that is not plain
+// (with a mistake, a short flag or an ambiguous argument) is left to yargs-parser, and so are all error messages.
 
 /** Names of flags by type, without dashes. */
 export interface Flags {
@@ -41,7 +41,10 @@ export function readPlain(argv: readonly string[], { valued, repeatable, boolean
   return { ...Object.fromEntries(values), _: positionals };
 }
 
-/** Whether `text` is a positional argument or a value: not a flag, and without quotes, some of which yargs-parser removes. */
+/**
+ * Whether `text` is a positional argument or a value: not a flag, and without quotes, some of which yargs-parser
+ * removes.
+ */
 function isArgument(text: string): boolean {
   return /^[^-'"\s][^'"\n]*$/.test(text);
 }

@@ -36,7 +36,9 @@ export function origin(source: Source): string {
   return (origins[source.kind] as (source: Source) => string)(source);
 }
 
-/** Names the setting that the user has to change: `--workers`, `MPSERVE_WORKERS`, `workers in /srv/mpserve.config.json`. */
+/**
+ * Names the setting that the user has to change: `--workers`, `MPSERVE_WORKERS`, `workers in /srv/mpserve.config.json`.
+ */
 export function setting(source: Source): string {
   return (settings[source.kind] as (source: Source) => string)(source);
 }

@@ -1,5 +1,5 @@
-// Resolves names of users and groups to numbers with `id` and `getent`, which use the name service of the system (files,
-// LDAP, …). A number that they do not know is used as it is.
+// Resolves names of users and groups to numbers with `id` and `getent`, which use the name service of the system
+// (files, LDAP, …). A number that they do not know is used as it is.
 import { execFileSync } from 'node:child_process';
 import { platform } from 'node:process';
 import { ExitCode, StartupError } from '../errors.js';

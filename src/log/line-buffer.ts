@@ -1,6 +1,7 @@
-// Buffers the access lines of one event-loop iteration and writes them with one write(2). Until then the worker keeps their
-// requests in the in-flight journal, in case it is killed. Blocks while the reader is slow. If a write fails (the reader is
-// gone, the disk is full), the lines stay in the buffer and a timer retries; lines that do not fit are counted and lost.
+// Buffers the access lines of one event-loop iteration and writes them with one write(2). Until then the worker keeps
+// their requests in the in-flight journal, in case it is killed. Blocks while the reader is slow. If a write fails (the
+// reader is gone, the disk is full), the lines stay in the buffer and a timer retries; lines that do not fit are
+// counted and lost.
 import { writeSync } from 'node:fs';
 import type { Destination } from './destination.js';
 import { fitLine } from './line.js';

@@ -1,5 +1,5 @@
-// Queues the lines of the supervisor's log and writes them without blocking: a reader that has stopped, such as a paused
-// terminal, must not block the supervisor. Lines wait in order, up to a limit, and a timer retries.
+// Queues the lines of the supervisor's log and writes them without blocking: a reader that has stopped, such as a
+// paused terminal, must not block the supervisor. Lines wait in order, up to a limit, and a timer retries.
 
 import { writeSync } from 'node:fs';
 import { now } from '../clock.js';

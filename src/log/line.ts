@@ -1,5 +1,5 @@
-// Shortens log lines that are too long for an atomic write. A write to a pipe is atomic only up to PIPE_BUF bytes (pipe(7)):
-// the lines of other workers could be interleaved with a longer line.
+// Shortens log lines that are too long for an atomic write. A write to a pipe is atomic only up to PIPE_BUF bytes
+// (pipe(7)): the lines of other workers could be interleaved with a longer line.
 
 /** PIPE_BUF on Linux. POSIX guarantees 512; macOS has 512, but in practice writes of up to 16 KiB are atomic there. */
 export const pipeAtomicBytes = 4096;
@@ -47,7 +47,8 @@ function cutLongest(record: Record<string, unknown>, excess: number): boolean {
   visit(record);
   const { holder, key, text } = longest;
   if (text === '') return false;
-  // A character takes up to six bytes of JSON (\u0000), so a sixth of the excess is always safe to cut; the caller repeats.
+  // A character takes up to six bytes of JSON (\u0000), so a sixth of the excess is always safe to cut; the caller
+  // repeats.
   holder[key] = text.slice(0, Math.max(Math.floor(text.length / 2), text.length - Math.ceil(excess / 6) - 1));
   return true;
 }

@@ -1,5 +1,5 @@
-// Formats log lines for people with pino-pretty. Escapes text from clients and apps, so that it cannot control the terminal
-// or forge a log line.
+// Formats log lines for people with pino-pretty. Escapes text from clients and apps, so that it cannot control the
+// terminal or forge a log line.
 import pretty from 'pino-pretty';
 import type { ServerEvent } from '../events.js';
 import type { Destination } from './destination.js';
