@@ -43,7 +43,7 @@ try {
     test: (id) => id === path.join(fresh, `cli/${name}.js`),
     priority: length - i,
   }));
-  const workers = ['worker/process-main', 'worker/thread-main', 'prove/lure'];
+  const workers = ['worker/process-main', 'worker/thread-main', 'prove/hang-hook'];
   await build([...workers.map((name) => bundle(name)), bundle('cli/main', commands)]);
   // What the page of a comparison is made from: not compiled, but shipped.
   for (const file of ['browser.js', 'style.css'])

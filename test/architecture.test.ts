@@ -140,7 +140,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
     'bench/rival',
     'bench/measurement',
     'prove/server',
-    'prove/crowd',
+    'prove/client-pool',
     'cli/daemon',
   ],
   'node:worker_threads': ['worker/thread-runtime', 'worker/thread-main', 'worker/thread-hello'],

@@ -4,7 +4,7 @@ import { listOptions, type Option, type OptionTable } from '../config/options.js
 import { origin, type Source } from '../config/source.js';
 import type { Settings } from '../control/protocol.js';
 import type { Call } from './commands.js';
-import { complain } from './complain.js';
+import { complain } from './print-error.js';
 
 interface Entry {
   readonly option: Option;

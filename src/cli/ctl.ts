@@ -18,8 +18,8 @@ import {
 import { ExitCode, StartupError } from '../errors.js';
 import { escapeControls } from '../log/escape.js';
 import type { Call } from './commands.js';
-import { complain } from './complain.js';
 import { writeConfig } from './config.js';
+import { complain } from './print-error.js';
 
 const exit = { done: 0, failed: 1 } as const;
 

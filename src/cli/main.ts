@@ -9,7 +9,7 @@ import { ExitCode, StartupError } from '../errors.js';
 import { allowance } from '../os/cgroup.js';
 import { models } from '../strategies/models.js';
 import { type Command, commands } from './commands.js';
-import { complain } from './complain.js';
+import { complain } from './print-error.js';
 
 const switches: readonly Switch[] = [
   { flag: 'help', alias: 'h', description: 'Print this help' },

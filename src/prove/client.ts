@@ -1,8 +1,8 @@
 // A client that asks for as long as it is let, never sends a request a second time, and opens a new connection only
 // when it has lost the one before.
 import { setTimeout as pause } from 'node:timers/promises';
-import { Line, type Request } from './line.js';
-import type { Connected, Habit, Job } from './orders.js';
+import { Line, type Request } from './client-connection.js';
+import type { Connected, Habit, Job } from './messages.js';
 import type { Tally } from './tally.js';
 
 /** Bytes of a body that is sent slowly. */

@@ -1,9 +1,9 @@
 // Before anything is put to the proof: what the app answers, so that everything else it answers later is a fault.
 import { ExitCode, StartupError } from '../errors.js';
-import type { Answer } from './answer.js';
 import { slowBody, uploadHead } from './client.js';
-import { Line } from './line.js';
-import type { Job } from './orders.js';
+import { Line } from './client-connection.js';
+import type { Job } from './messages.js';
+import type { Answer } from './response-reader.js';
 
 export interface Target {
   readonly status: number;

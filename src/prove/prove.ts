@@ -5,11 +5,11 @@ import { cpus, type as osType, release } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ModelFacts } from '../config/model.js';
 import type { StartupError } from '../errors.js';
-import { Crowd } from './crowd.js';
-import type { Count, Habit, Job } from './orders.js';
+import { Crowd } from './client-pool.js';
+import { secretVariable } from './hang-secret.js';
+import type { Count, Habit, Job } from './messages.js';
 import { check, type Target } from './preflight.js';
 import { failed, leftOut, type Proof, pausesOf, type Results, type Row, reasonsOf, schema } from './results.js';
-import { secretVariable } from './secret.js';
 import { Server, type Settings } from './server.js';
 import type { Counts, Done, Stage, Trial } from './trial.js';
 

@@ -1,6 +1,6 @@
 // What a proof comes to, as plain data: what `--json` writes, and what the table is made from. docs/prove.md describes it
 // for readers of the file.
-import type { Habit, Loss, Pause } from './orders.js';
+import type { Habit, Loss, Pause } from './messages.js';
 
 /** Changes when a reader of the older form would misread the newer one. */
 export const schema = 'mpserve-prove/1';

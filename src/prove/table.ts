@@ -1,6 +1,6 @@
 // The results as text: a table for each model, a row for each trial, and then what it comes to in sentences.
 import { columns } from '../log/columns.js';
-import type { Habit } from './orders.js';
+import type { Habit } from './messages.js';
 import type { Proof, Results, Row } from './results.js';
 
 /** Whose pauses are shown, and as what. */

@@ -1,5 +1,5 @@
 // Counts what becomes of requests, whichever client sends them.
-import type { Count, Habit, Loss, Pause } from './orders.js';
+import type { Count, Habit, Loss, Pause } from './messages.js';
 
 /** Habits whose requests are sent at once. */
 const prompt: readonly Habit[] = ['kept-alive', 'one request each'];

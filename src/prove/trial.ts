@@ -1,7 +1,7 @@
 // What is done to a server while clients ask it.
 import type { ModelFacts } from '../config/model.js';
-import type { Crowd } from './crowd.js';
-import type { Job } from './orders.js';
+import type { Crowd } from './client-pool.js';
+import type { Job } from './messages.js';
 import type { Server, Settings } from './server.js';
 
 export interface Trial {

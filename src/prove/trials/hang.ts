@@ -2,7 +2,7 @@
 import { connect } from 'node:net';
 import { ownedBy, ownerOf } from '../../os/connection-owner.js';
 import { hasProc } from '../../os/process-tree.js';
-import { lure, lureHeader } from '../secret.js';
+import { lure, lureHeader } from '../hang-secret.js';
 import { atRest, type Stage, type Trial } from '../trial.js';
 
 /** So long a loop may stand still (milliseconds). */

@@ -1,7 +1,7 @@
 // A worker is killed (SIGKILL): its connections break, nobody else's.
 import { ownedBy, ownerOf } from '../../os/connection-owner.js';
 import { hasProc } from '../../os/process-tree.js';
-import type { Connected } from '../orders.js';
+import type { Connected } from '../messages.js';
 import { atRest, isOneProcess, type Stage, type Trial } from '../trial.js';
 
 /** Clients come back to what has replaced it (milliseconds). */

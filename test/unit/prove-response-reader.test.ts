@@ -1,7 +1,7 @@
 // The reader of responses that a proof's clients use: what it takes, whichever way it is cut into pieces, and what it
 // does not.
 import { describe, expect, test } from 'vitest';
-import { type Answer, AnswerReader } from '../../src/prove/answer.ts';
+import { type Answer, AnswerReader } from '../../src/prove/response-reader.ts';
 
 const head = (status: number, ...fields: string[]) => ['HTTP/1.1', `${status} OK`].join(' ') + lines(fields);
 const lines = (fields: readonly string[]) => `\r\n${fields.map((field) => `${field}\r\n`).join('')}\r\n`;

@@ -1,9 +1,9 @@
 // The crowd of clients as the prover sees it: a process that has begun to ask, and can be asked what became of it.
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { Connected, Count, Job, Message, Order } from './orders.js';
+import type { Connected, Count, Job, Message, Order } from './messages.js';
 
-const entry = fileURLToPath(new URL('../prove/crowd-entry.js', import.meta.url));
+const entry = fileURLToPath(new URL('../prove/client-pool-entry.js', import.meta.url));
 
 export class Crowd {
   readonly #child: ChildProcess;

@@ -2,7 +2,7 @@
 // secret makes the event loop that it comes to stand still. It cannot come from anybody else.
 import { Server } from 'node:http';
 import { env } from 'node:process';
-import { lureHeader, secretVariable } from './secret.js';
+import { lureHeader, secretVariable } from './hang-secret.js';
 
 const secret = env[secretVariable];
 const { emit } = Server.prototype;

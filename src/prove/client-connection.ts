@@ -2,7 +2,7 @@
 // opens another connection.
 import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Answer, AnswerReader, BadAnswer } from './answer.js';
+import { type Answer, AnswerReader, BadAnswer } from './response-reader.js';
 
 /** What became of a request, and how long after its last byte that was clear (milliseconds). */
 export type Outcome =

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { act } from '../control/client.js';
 import { Client } from './client.js';
-import type { Habit, Job, Message, Order } from './orders.js';
+import type { Habit, Job, Message, Order } from './messages.js';
 import { Tally } from './tally.js';
 
 /** How often a server is told to stop, and with which pauses (milliseconds). */
