@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Turns away a Node that is too old to run the rest, in words that an old Node can read. No other logic. CommonJS
-// (package.json beside it), so that a server starts without Node's loader of ES modules.
+// Rejects a Node version that is too old, in syntax that old versions can parse. No other logic. CommonJS (see
+// package.json in this directory), so that a server starts without Node's ES module loader.
 const [major, minor] = process.versions.node.split('.').map(Number);
 
 if (major < 20 || (major === 20 && minor < 19)) {

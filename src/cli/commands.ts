@@ -1,22 +1,23 @@
-// The table of commands, a file each. A command is loaded when it is run.
+// The table of commands. Each command has a file of its own, which is loaded only when the command runs.
 import { adviseOptions, benchOptions } from '../config/bench-options.js';
 import type { CommandFacts, CommandLine } from '../config/help.js';
 import { oneOf } from '../config/kind.js';
 import type { Loaded, Overrides } from '../config/load.js';
 import type { OptionTable } from '../config/options.js';
 import { proveOptions } from '../config/prove-options.js';
-import { ctlWords } from '../control/protocol.js';
+import { ctlCommands } from '../control/protocol.js';
 
-/** What a command gets. */
+/** The command line as a command receives it. */
 export interface Call {
-  /** What followed the name of the command; no more than it takes. */
-  readonly words: readonly string[];
+  /** After the name of the command; no more than it takes. */
+  readonly positionals: readonly string[];
+  /** The flags without a value. */
   readonly switches: ReadonlySet<string>;
-  /** What was given of its own options and of the server's, by key, not yet read. */
+  /** The given values of the command's own options and of the server's, by key, not yet parsed. */
   readonly values: Readonly<Record<string, unknown>>;
   readonly table: OptionTable;
   readonly line: CommandLine;
-  /** Reads the configuration, with the first word as the app. @param operator what was told since the start */
+  /** Reads the configuration; the first positional is the app. @param operator settings changed since the start */
   load(operator?: Overrides): Promise<Loaded>;
 }
 
@@ -36,19 +37,19 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'ctl',
-    takes: '<what> [N]',
+    takes: '<command> [argument]',
     most: 2,
-    summary: `Ask a running server, or tell it what to do: ${oneOf(ctlWords)}`,
+    summary: `Query or control a running server: ${oneOf(ctlCommands)}`,
     switches: [
       { flag: 'json', description: 'Print JSON' },
-      { flag: 'now', description: 'With stop: do not wait for what is in flight' },
+      { flag: 'now', description: 'With stop: do not wait for requests in flight' },
     ],
-    run: async (call) => (await import('./ctl.js')).control(call),
+    run: async (call) => (await import('./ctl.js')).runCtl(call),
   },
   {
     name: 'bench',
     takes: '[app]',
-    summary: 'Compare the models on the app: throughput, latency, processor time, memory, fairness',
+    summary: 'Compare the models on the app: throughput, latency, CPU time, memory, fairness',
     switches: [],
     options: benchOptions,
     run: async (call) => (await import('./bench.js')).runBench(call),
@@ -56,7 +57,7 @@ export const commands: readonly Command[] = [
   {
     name: 'advise',
     takes: '[app]',
-    summary: 'Measure what decides, and recommend a model for the app',
+    summary: 'Measure the app, and recommend a model for it',
     switches: [],
     options: adviseOptions,
     run: async (call) => (await import('./advise.js')).runAdvise(call),
@@ -64,7 +65,7 @@ export const commands: readonly Command[] = [
   {
     name: 'prove',
     takes: '[app]',
-    summary: 'Do to a server what operators and bad luck do, and tell what its clients have lost',
+    summary: 'Inject reloads, crashes and hangs under load, and report lost requests',
     switches: [],
     options: proveOptions,
     run: async (call) => (await import('./prove.js')).runProve(call),
@@ -72,14 +73,14 @@ export const commands: readonly Command[] = [
   {
     name: 'config',
     takes: '[app]',
-    summary: 'Print each option with its value and where that came from',
+    summary: 'Print each option with its value and the source of the value',
     switches: [{ flag: 'json', description: 'Print JSON' }],
     run: async (call) => (await import('./config.js')).printConfig(call),
   },
   {
     name: 'completion',
     takes: '[shell]',
-    summary: 'Print a script for completion in bash, zsh or fish (default: the shell that SHELL names)',
+    summary: 'Print a completion script for bash, zsh or fish (default: the shell in $SHELL)',
     switches: [],
     run: async (call) => (await import('./completion.js')).printCompletion(call),
   },

@@ -1,5 +1,5 @@
-// `mpserve ctl <what>`: asks a running server over its control socket, or has it do something, and prints what comes of
-// it: a table for people, JSON for programs.
+// `mpserve ctl <command>`: sends a query or an action to a running server over its control socket, and prints the
+// result as a table, or as JSON with --json.
 
 import { oneOf } from '../config/kind.js';
 import { didYouMean } from '../config/nearest.js';
@@ -8,7 +8,7 @@ import { act, ask, Unreachable } from '../control/client.js';
 import {
   type Action,
   actions,
-  ctlWords,
+  ctlCommands,
   type Outcome,
   type Settings,
   type Status,
@@ -18,132 +18,139 @@ import {
 import { ExitCode, StartupError } from '../errors.js';
 import { escapeControls } from '../log/escape.js';
 import type { Call } from './commands.js';
-import { writeConfig } from './config.js';
-import { complain } from './print-error.js';
+import { formatConfig } from './config.js';
+import { printError } from './print-error.js';
 
-const exit = { done: 0, failed: 1 } as const;
+const exitCode = { done: 0, failed: 1 } as const;
 
-/** Resolves to 0 only when it came true. @throws StartupError */
-export async function control(call: Call): Promise<number> {
-  const [what, argument] = await readWords(call);
+/** Resolves to 0 only if the server has done it. @throws StartupError */
+export async function runCtl(call: Call): Promise<number> {
+  const [command, argument] = await readPositionals(call);
   const { config, sources } = await call.load();
-  const path = config.control;
-  if (path === undefined) {
-    throw wrong(
-      'name the control socket of the server with --control PATH, MPSERVE_CONTROL or in the configuration file; a server has one when it was started with it',
+  const socketPath = config.control;
+  if (socketPath === undefined) {
+    throw invalid(
+      'no control socket configured; start the server with --control PATH, and give mpserve ctl the same --control, MPSERVE_CONTROL or configuration file',
     );
   }
   try {
-    if (what === 'quarantine' && argument === 'clear') return await perform(call, path, 'release', undefined);
-    if (isAction(what)) return await perform(call, path, what, argument);
-    const answer = await ask(path, what);
-    if (what === 'config' && !call.switches.has('json'))
-      console.log(safe(writeConfig(call.table, answer as Settings, false)));
-    else print(call, what, answer);
-    return exit.done;
+    if (command === 'quarantine' && argument === 'clear') return await perform(call, socketPath, 'release', undefined);
+    if (isAction(command)) return await perform(call, socketPath, command, argument);
+    const result = await ask(socketPath, command);
+    if (command === 'config' && !call.switches.has('json'))
+      console.log(safe(formatConfig(call.table, result as Settings, false)));
+    else print(call, command, result);
+    return exitCode.done;
   } catch (error) {
-    throw error instanceof Unreachable ? unreachable(error, path, sources.control) : error;
+    throw error instanceof Unreachable ? unreachable(error, socketPath, sources.control) : error;
   }
 }
 
-async function readWords({ words, switches }: Call): Promise<readonly [what: string, argument: string | undefined]> {
-  const [what, argument] = words;
-  if (what === undefined) throw wrong(`say what to do: mpserve ctl ${oneOf(ctlWords)}`);
-  if (!ctlWords.includes(what)) {
-    throw wrong(`mpserve ctl knows ${oneOf(ctlWords, 'and')}, not '${what}'${await didYouMean(what, ctlWords)}`);
+async function readPositionals({
+  positionals,
+  switches,
+}: Call): Promise<readonly [command: string, argument: string | undefined]> {
+  const [command, argument] = positionals;
+  if (command === undefined) throw invalid(`missing command; use mpserve ctl ${oneOf(ctlCommands)}`);
+  if (!ctlCommands.includes(command)) {
+    const hint = await didYouMean(command, ctlCommands);
+    throw invalid(`unknown command 'mpserve ctl ${command}'; the commands are ${oneOf(ctlCommands, 'and')}${hint}`);
   }
-  if (what === 'scale' && argument === undefined) throw wrong('say how many workers: mpserve ctl scale 4, +1 or -1');
-  if (what === 'quarantine' && argument !== undefined && !['list', 'clear'].includes(argument)) {
-    throw wrong(`mpserve ctl quarantine takes list or clear, not '${argument}'`);
+  if (command === 'scale' && argument === undefined) {
+    throw invalid('missing number of workers; use mpserve ctl scale 4, +1 or -1');
   }
-  if (!['scale', 'quarantine'].includes(what) && argument !== undefined)
-    throw wrong(`mpserve ctl ${what} takes nothing more, but got '${argument}'`);
-  if (switches.has('now') && what !== 'stop') throw wrong('--now goes with mpserve ctl stop only; leave it out');
-  return [what, argument];
+  if (command === 'quarantine' && argument !== undefined && !['list', 'clear'].includes(argument)) {
+    throw invalid(`mpserve ctl quarantine takes list or clear, not '${argument}'`);
+  }
+  if (!['scale', 'quarantine'].includes(command) && argument !== undefined) {
+    throw invalid(`mpserve ctl ${command} takes no argument, but got '${argument}'`);
+  }
+  if (switches.has('now') && command !== 'stop') {
+    throw invalid('--now only works with mpserve ctl stop; remove it');
+  }
+  return [command, argument];
 }
 
-/** What was given besides the way to the server. */
-function optionsOf(values: Call['values']): Readonly<Record<string, string>> {
+/** The options to switch to: all given ones but those that locate the server. */
+function switchOptions(values: Call['values']): Readonly<Record<string, string>> {
   const given = Object.entries(values).filter(
     ([key, value]) => value !== undefined && !['control', 'config', 'pidFile'].includes(key),
   );
   return Object.fromEntries(given.map(([key, value]) => [key, String(value)]));
 }
 
-function isAction(what: string): what is Action {
-  return (actions as readonly string[]).includes(what);
+function isAction(command: string): command is Action {
+  return (actions as readonly string[]).includes(command);
 }
 
 async function perform(
   { switches, values }: Call,
-  path: string,
+  socketPath: string,
   action: Action,
   workers: string | undefined,
 ): Promise<number> {
   const isJson = switches.has('json');
-  const { pid } = await ask<Status>(path, 'status');
+  const { pid } = await ask<Status>(socketPath, 'status');
   const outcome = await act(
-    path,
+    socketPath,
     action,
     {
       ...(workers && { workers }),
       now: switches.has('now'),
-      ...(action === 'switch' && { options: optionsOf(values) }),
+      ...(action === 'switch' && { options: switchOptions(values) }),
     },
-    (words) => {
-      if (!isJson && process.stderr.isTTY) process.stderr.write(`\r\x1b[K${safe(words)}`);
+    (progress) => {
+      if (!isJson && process.stderr.isTTY) process.stderr.write(`\r\x1b[K${safe(progress)}`);
     },
   );
   if (!isJson && process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-  if (action === 'stop' && outcome.ok) await gone(pid);
-  tellOutcome(outcome, isJson);
-  return outcome.ok ? exit.done : exit.failed;
+  if (action === 'stop' && outcome.ok) await waitForExit(pid);
+  printOutcome(outcome, isJson);
+  return outcome.ok ? exitCode.done : exitCode.failed;
 }
 
-function tellOutcome(outcome: Outcome, isJson: boolean): void {
+function printOutcome(outcome: Outcome, isJson: boolean): void {
   if (isJson) console.log(JSON.stringify(outcome));
   else if (outcome.ok) console.log(safe(outcome.message));
-  else complain(outcome.error);
+  else printError(outcome.error);
 }
 
-/** The server has said that it ends; it writes its last lines and exits (milliseconds). */
-const lastWordsMs = 5000;
-const lookEvery = 20;
+/** After the server has confirmed the stop, it still flushes its logs (milliseconds). */
+const exitTimeoutMs = 5000;
+const pollIntervalMs = 20;
 
-async function gone(pid: number): Promise<void> {
-  for (let waited = 0; waited < lastWordsMs; waited += lookEvery) {
+async function waitForExit(pid: number): Promise<void> {
+  for (let waited = 0; waited < exitTimeoutMs; waited += pollIntervalMs) {
     try {
       process.kill(pid, 0);
     } catch {
       return;
     }
-    await new Promise((later) => setTimeout(later, lookEvery));
+    await new Promise((resolve) => setTimeout(resolve, pollIntervalMs));
   }
 }
 
-function print({ switches }: Call, what: string, answer: unknown): void {
-  if (switches.has('json')) console.log(JSON.stringify(answer, undefined, 2));
-  else if (what === 'status') console.log(safe(statusText(answer as Status)));
-  else if (what === 'quarantine') console.log(safe(quarantineText(answer as readonly Suspect[])));
-  else console.log(safe(workersText(answer as readonly WorkerStatus[])));
+function print({ switches }: Call, command: string, result: unknown): void {
+  if (switches.has('json')) console.log(JSON.stringify(result, undefined, 2));
+  else if (command === 'status') console.log(safe(statusText(result as Status)));
+  else if (command === 'quarantine') console.log(safe(quarantineText(result as readonly Suspect[])));
+  else console.log(safe(workersText(result as readonly WorkerStatus[])));
 }
 
 function statusText(status: Status): string {
   const { state, doing, pid, uptimeMs, app, model, urls, generation, workers, threads, range, scaled, requests, last } =
     status;
   const rows = [
-    ['state', doing ? `${state}, a ${doing} is under way` : state],
-    ['serves', `${app} on ${urls.join(', ')}`],
+    ['state', doing ? `${state}, ${doing} in progress` : state],
+    ['app', `${app} on ${urls.join(', ')}`],
     ['model', `${model}, ${workers.ready} of ${workers.wanted} worker(s) ready, ${threads} thread(s) each`],
-    ...(range
-      ? [['size', `follows the load: ${extent(range.workers, 'worker')}, ${extent(range.threads, 'thread')}`]]
-      : []),
+    ...(range ? [['auto-scaling', `${limits(range.workers, 'worker')}, ${limits(range.threads, 'thread')}`]] : []),
     ...(scaled
-      ? [['scaled', `${scaled.at}: from ${scaled.from} to ${scaled.to} ${scaled.unit}, ${scaled.reason}`]]
+      ? [['last scaling', `${scaled.at}: from ${scaled.from} to ${scaled.to} ${scaled.unit}, ${scaled.reason}`]]
       : []),
     ['generation', String(generation)],
     ['requests', grouped(requests)],
-    ['up', `${span(uptimeMs)}, pid ${pid}`],
+    ['uptime', `${duration(uptimeMs)}, pid ${pid}`],
     ...(last
       ? [
           [
@@ -156,18 +163,18 @@ function statusText(status: Status): string {
   return aligned(rows);
 }
 
-function extent([min, max]: readonly [number, number], unit: string): string {
+function limits([min, max]: readonly [number, number], unit: string): string {
   return min === max ? `${min} ${unit}(s)` : `${min} to ${max} ${unit}s`;
 }
 
 function workersText(workers: readonly WorkerStatus[]): string {
-  const head = ['worker', 'pid', 'generation', 'stage', 'up', 'requests', 'load', 'memory', 'CPU'];
+  const head = ['worker', 'pid', 'generation', 'stage', 'uptime', 'requests', 'load', 'memory', 'CPU time'];
   const rows = workers.map(({ worker, pid, generation, stage, readyMs, requests, load, memoryBytes, cpuSeconds }) => [
     String(worker),
     String(pid),
     String(generation),
     stage,
-    readyMs === undefined ? '–' : span(readyMs),
+    readyMs === undefined ? '–' : duration(readyMs),
     grouped(requests),
     load === undefined ? '–' : `${Math.round(load * 100)} %`,
     memoryBytes === undefined ? '–' : `${Math.round(memoryBytes / 1e6)} MB`,
@@ -177,7 +184,7 @@ function workersText(workers: readonly WorkerStatus[]): string {
 }
 
 function quarantineText(suspects: readonly Suspect[]): string {
-  if (suspects.length === 0) return 'no request has been in flight when a worker ended';
+  if (suspects.length === 0) return 'no request was in flight when a worker died';
   const rows = suspects.map(({ isRefused, deaths, at, method, url, fingerprint }) => [
     isRefused ? 'refused' : 'suspect',
     String(deaths),
@@ -185,7 +192,7 @@ function quarantineText(suspects: readonly Suspect[]): string {
     `${method} ${url}`,
     fingerprint.slice(fingerprint.lastIndexOf(' ') + 1),
   ]);
-  return aligned([['', 'deaths', 'last', 'request', 'body'], ...rows]);
+  return aligned([['', 'deaths', 'last death', 'request', 'body'], ...rows]);
 }
 
 function aligned(rows: readonly (readonly string[])[]): string {
@@ -200,13 +207,13 @@ function aligned(rows: readonly (readonly string[])[]): string {
     .join('\n');
 }
 
-/** `1,234,567`. By hand, because `toLocaleString` loads ICU's data for numbers, which takes 12 ms. */
+/** `1,234,567`. Not `toLocaleString`, which takes 12 ms to load ICU's number data. */
 function grouped(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
 /** `3 d 4 h`, `5 min 2 s`. */
-function span(ms: number): string {
+function duration(ms: number): string {
   const seconds = Math.floor(ms / 1000);
   const units = [
     ['d', 86_400],
@@ -234,17 +241,17 @@ function safe(text: string): string {
 }
 
 const reasons: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such socket; is the server running, and was it started with this --control?',
-  ECONNREFUSED: 'nobody answers there; the server has ended without removing it',
-  EACCES: 'not permitted; it belongs to another user, so run this as that one',
-  ENOTSOCK: 'that is no socket',
+  ENOENT: 'no such socket; is the server running, and was it started with this --control?',
+  ECONNREFUSED: 'connection refused; the server has exited without removing its socket',
+  EACCES: 'permission denied; the socket belongs to another user, so run mpserve ctl as that user',
+  ENOTSOCK: 'not a socket',
 };
 
-function unreachable({ code = '', message }: Unreachable, path: string, source: Source): StartupError {
+function unreachable({ code = '', message }: Unreachable, socketPath: string, source: Source): StartupError {
   const reason = reasons[code] ?? message;
-  return new StartupError(ExitCode.boot, `cannot reach a server at ${path} (${origin(source)}): ${reason}`);
+  return new StartupError(ExitCode.boot, `cannot reach a server at ${socketPath} (${origin(source)}): ${reason}`);
 }
 
-function wrong(message: string): StartupError {
+function invalid(message: string): StartupError {
   return new StartupError(ExitCode.config, message);
 }

@@ -1,24 +1,24 @@
-// `--daemon`: the server goes on in a process of its own, in a session of its own; the command ends when that is ready
-// or has failed, with its exit code and its own words.
+// `--daemon`: runs the server as a child in a session of its own. The command exits when the server is ready, or passes
+// on the server's error message and exit code.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { reopen } from '../os/descriptor.js';
 
-/** Set for the process that is to be the server. Not MPSERVE_…, which are options. */
-const variable = '_MPSERVE_DAEMON_CHILD';
+/** Set in the environment of the daemon. Not named MPSERVE_…, because those variables are options. */
+const daemonVariable = '_MPSERVE_DAEMON_CHILD';
 
-export const isDaemon = process.env[variable] !== undefined && process.send !== undefined;
-delete process.env[variable]; // it is not for the app
+export const isDaemon = process.env[daemonVariable] !== undefined && process.send !== undefined;
+delete process.env[daemonVariable]; // the app must not inherit it
 
-/** Starts the same command once more, as a daemon. Resolves to the exit code. */
+/** Starts the same command again as a daemon. Resolves to the exit code. */
 export async function startDaemon(): Promise<number> {
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     detached: true,
-    env: { ...process.env, [variable]: '1' },
+    env: { ...process.env, [daemonVariable]: '1' },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
   child.stderr?.pipe(process.stderr, { end: false });
-  // Whoever does not want to wait for it does not want it.
+  // Ctrl-C or SIGTERM while the command waits also ends the daemon.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => child.kill(signal));
   const ready = once(child, 'message').then(() => 0);
   const ended = once(child, 'close').then(([code]) => (typeof code === 'number' ? code : 1));
@@ -31,7 +31,7 @@ export async function startDaemon(): Promise<number> {
   return code;
 }
 
-/** As the daemon: it can serve, so the one who started it may go, and nobody hears it any more. */
+/** Called in the daemon when it is ready: the waiting command exits, and nothing reads the daemon's stderr any more. */
 export function announceDaemon(): void {
   reopen(2, '/dev/null');
   process.send?.('ready', () => process.connected && process.disconnect?.());

@@ -1,4 +1,4 @@
-// `mpserve [app]`: opens the logs and runs the supervisor. The log's library is loaded while the workers boot.
+// `mpserve [app]`: opens the logs and runs the supervisor. The log library is loaded while the workers boot.
 import { fstatSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import type { Loaded } from '../config/load.js';
@@ -30,10 +30,10 @@ export async function serve(load: Call['load']): Promise<number> {
   const log = logFile === undefined ? output : openLogFile(logFile, origin(sources.logFile));
   const isPretty = ({ fd }: Destination) => (logFormat === undefined ? isatty(fd) : logFormat === 'pretty');
   const events = new Events();
-  const early = collect(events);
+  const earlyEvents = collect(events);
   for (const warning of warnings) events.tell({ event: 'warning', warning });
 
-  // Workers write JSON by themselves; what is to be made pretty comes by here, line by line.
+  // Workers write JSON lines to the access log themselves. Pretty lines pass through the supervisor instead.
   const prettyAccess = accessLog === '-' && isPretty(output);
   let accessStream: LineStream | undefined;
   let access: ProcessOptions['accessLog'];
@@ -45,34 +45,34 @@ export async function serve(load: Call['load']): Promise<number> {
   if (isDaemon) events.on('event', ({ event }) => event === 'ready' && announceDaemon());
   const supervisor = new Supervisor({ loaded, load: loadChecked, accessLog: access, logs, events, heritage });
   const ended = supervisor.run();
-  ended.catch(() => {}); // it may fail before the log is there, and is awaited below
-  await Promise.race([supervisor.spawned, ended.catch(() => {})]); // before the log's library is loaded
+  ended.catch(() => {}); // may reject before the log is open; awaited below
+  await Promise.race([supervisor.spawned, ended.catch(() => {})]); // the workers start before the log library is loaded
   const onResumed = (lost: number) => events.tell({ event: 'log-resumed', lost });
   const stream = await openLines(log, isPretty(log), onResumed);
   accessStream = prettyAccess && log !== output ? await openLines(output, true, onResumed) : stream;
-  const isApart = access === output && log !== output;
-  const recover = access && recoverLines(access, isApart ? await openLines(output, false, onResumed) : accessStream);
-  await subscribe(events, stream, logLevel, early, recover);
+  const isSeparate = access === output && log !== output;
+  const recover = access && recoverLines(access, isSeparate ? await openLines(output, false, onResumed) : accessStream);
+  await subscribe(events, stream, logLevel, earlyEvents, recover);
   return ended;
 }
 
-type Answered = Extract<ServerEvent, { event: 'request' }>;
+type RequestEvent = Extract<ServerEvent, { event: 'request' }>;
 
 /**
- * For what a worker did not come to write any more: into the file that they write to, or to where our own lines go.
- * Whatever else it is may hold us up, and gets none.
+ * Writes the access lines of requests whose worker died before it wrote them: to the access log file, or through the
+ * supervisor's own stream. A destination that is neither could block the supervisor, so it gets no such lines.
  */
 function recoverLines(
   access: NonNullable<ProcessOptions['accessLog']>,
   stream: LineStream,
-): (request: Answered) => void {
-  const isOurs = typeof access === 'function' || access.path === undefined;
-  if (!isOurs && !fstatSync(access.fd).isFile()) return () => {};
-  const write = isOurs ? (line: string) => stream.write(line) : (line: string) => writeSync(access.fd, line);
+): (request: RequestEvent) => void {
+  const isOwnStream = typeof access === 'function' || access.path === undefined;
+  if (!isOwnStream && !fstatSync(access.fd).isFile()) return () => {};
+  const write = isOwnStream ? (line: string) => stream.write(line) : (line: string) => writeSync(access.fd, line);
   return (request) => {
     try {
       write(recoveredLine(request));
-    } catch {} // a full disk, of which the workers tell
+    } catch {} // such as a full disk, which the workers report
   };
 }
 
@@ -85,14 +85,14 @@ async function openLines(
   return (await import('../log/logger.js')).jsonStream(destination, onResumed);
 }
 
-/** Events that come before the log is there wait for it. @returns them, and no more of them */
+/** Collects events until the log is open. @returns a function that stops collecting and returns the events */
 function collect(events: Events): () => readonly ServerEvent[] {
-  const early: ServerEvent[] = [];
-  const take = (event: ServerEvent): void => void early.push(event);
+  const collected: ServerEvent[] = [];
+  const take = (event: ServerEvent): void => void collected.push(event);
   events.on('event', take);
   return () => {
     events.off('event', take);
-    return early;
+    return collected;
   };
 }
 
@@ -100,15 +100,15 @@ async function subscribe(
   events: Events,
   stream: LineStream,
   level: Loaded['config']['logLevel'],
-  early: () => readonly ServerEvent[],
-  recover: ((request: Answered) => void) | undefined,
+  earlyEvents: () => readonly ServerEvent[],
+  recover: ((request: RequestEvent) => void) | undefined,
 ): Promise<void> {
   const { subscribeLog } = await import('../log/logger.js');
   const log = subscribeLog(events, level, stream);
-  const look = (event: ServerEvent): void => void (event.event === 'request' && recover?.(event));
-  events.on('event', look);
-  for (const event of early()) {
+  const recoverLine = (event: ServerEvent): void => void (event.event === 'request' && recover?.(event));
+  events.on('event', recoverLine);
+  for (const event of earlyEvents()) {
     log(event);
-    look(event);
+    recoverLine(event);
   }
 }

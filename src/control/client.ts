@@ -1,9 +1,9 @@
-// The operator's side of the control socket. It prints nothing. It speaks HTTP/1.0 on a plain socket, because Node's
-// client costs half of what `mpserve ctl status` may take: an answer of HTTP/1.0 is a head, and all bytes up to the end.
+// The client's side of the control socket. It prints nothing. It speaks HTTP/1.0 on a plain socket, because loading
+// Node's HTTP client would take half of the time that `mpserve ctl status` may take.
 import { connect } from 'node:net';
 import { type Action, type Outcome, type Progress, type Request, streamType } from './protocol.js';
 
-/** Nobody answers on the control socket, or not as a server of ours. */
+/** Nothing listens on the control socket, or the response does not come from mpserve. */
 export class Unreachable extends Error {
   override readonly name = 'Unreachable';
   constructor(
@@ -14,104 +14,106 @@ export class Unreachable extends Error {
   }
 }
 
-/** An answer is there at once (milliseconds); an action takes as long as it takes. */
-const patience = 5000;
+/** For queries; actions have no timeout (milliseconds). */
+const queryTimeoutMs = 5000;
 
-/** `GET /<what>`. @throws Unreachable */
-export async function ask<T>(socketPath: string, what: string): Promise<T> {
+/** `GET /<query>`. @throws Unreachable */
+export async function ask<T>(socketPath: string, query: string): Promise<T> {
   const lines: string[] = [];
-  await talk(socketPath, `GET /${what}`, [], '', (line) => lines.push(line), patience);
+  await send(socketPath, `GET /${query}`, [], '', (line) => lines.push(line), queryTimeoutMs);
   return parse(lines.join('\n')) as T;
 }
 
-/** `POST /<action>`, with progress as it comes. Resolves to how it ended. @throws Unreachable */
+/** `POST /<action>`. Reports progress until the action has ended. @throws Unreachable */
 export async function act(
   socketPath: string,
   action: Action,
   request: Request,
-  onProgress: (words: string) => void,
+  onProgress: (message: string) => void,
 ): Promise<Outcome> {
   let outcome: Outcome | undefined;
-  await talk(socketPath, `POST /${action}`, [`accept: ${streamType}`], JSON.stringify(request), (line) => {
+  await send(socketPath, `POST /${action}`, [`accept: ${streamType}`], JSON.stringify(request), (line) => {
     const message = parse(line) as Progress | Outcome;
     if ('progress' in message) onProgress(message.progress);
     else outcome = message;
   });
-  if (!outcome) throw new Unreachable('the server ended before it could say what came of it', undefined);
+  if (!outcome) throw new Unreachable('the server closed the connection before it sent the outcome', undefined);
   return outcome;
 }
 
 /**
- * Sends a request, and calls `onLine` for each line of the body of its answer. Settles when the server has closed the
- * connection. @param idleMs without a byte after which to give up; 0 is never
+ * Sends a request, and calls `onLine` for each line of the response body. Settles when the server has closed the
+ * connection. @param idleTimeoutMs how long to wait for the next byte; 0 is forever
  */
-function talk(
+function send(
   socketPath: string,
   target: string,
   headers: readonly string[],
   body: string,
   onLine: (line: string) => void,
-  idleMs = 0,
+  idleTimeoutMs = 0,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const failed = ({ message, code }: NodeJS.ErrnoException) => reject(new Unreachable(message, code));
-    const answer = new Answer(onLine);
+    const fail = ({ message, code }: NodeJS.ErrnoException) => reject(new Unreachable(message, code));
+    const response = new ResponseReader(onLine);
     const socket = connect(socketPath);
     socket.setEncoding('utf8').on('data', (text: string) => {
       try {
-        answer.take(text);
+        response.push(text);
       } catch (error) {
         socket.destroy(error as Error);
       }
     });
-    socket.on('error', failed);
-    socket.on('end', () => (answer.hasBegun ? resolve() : failed(new Error('it closed the connection unanswered'))));
-    socket.setTimeout(idleMs, () => socket.destroy(new Error(`no answer within ${idleMs / 1000} s`)));
-    // Not `end`: a server of HTTP takes that for a client that has gone.
+    socket.on('error', fail);
+    socket.on('end', () =>
+      response.hasHead ? resolve() : fail(new Error('it closed the connection without a response')),
+    );
+    socket.setTimeout(idleTimeoutMs, () => socket.destroy(new Error(`no response within ${idleTimeoutMs / 1000} s`)));
+    // Not `end`: Node's HTTP server would take a half-closed connection for a client that has disconnected.
     socket.write(
       [`${target} HTTP/1.0`, `content-length: ${Buffer.byteLength(body)}`, ...headers, '', body].join('\r\n'),
     );
   });
 }
 
-/** Of HTTP/1.0: a head, and a body that lasts until the connection is closed. */
-class Answer {
+/** Reads an HTTP/1.0 response: a head, and a body that ends when the server closes the connection. */
+class ResponseReader {
   readonly #onLine: (line: string) => void;
-  #rest = '';
-  /** Its head is complete. */
-  hasBegun = false;
+  #buffer = '';
+  /** The head is complete. */
+  hasHead = false;
 
   constructor(onLine: (line: string) => void) {
     this.#onLine = onLine;
   }
 
-  take(text: string): void {
-    this.#rest += text;
-    if (!this.hasBegun) {
-      if (!isStartOf(this.#rest)) throw new Error(foreign);
-      const end = this.#rest.indexOf('\r\n\r\n');
+  push(text: string): void {
+    this.#buffer += text;
+    if (!this.hasHead) {
+      if (!startsLikeHttp(this.#buffer)) throw new Error(notMpserve);
+      const end = this.#buffer.indexOf('\r\n\r\n');
       if (end < 0) return;
-      this.hasBegun = true;
-      this.#rest = this.#rest.slice(end + 4);
+      this.hasHead = true;
+      this.#buffer = this.#buffer.slice(end + 4);
     }
-    const lines = this.#rest.split('\n');
-    this.#rest = lines.pop() ?? '';
+    const lines = this.#buffer.split('\n');
+    this.#buffer = lines.pop() ?? '';
     for (const line of lines) this.#onLine(line);
   }
 }
 
-const protocol = 'HTTP/1.';
+const httpPrefix = 'HTTP/1.';
+const notMpserve = 'the response does not come from a control socket of mpserve';
 
-function isStartOf(text: string): boolean {
-  return text.startsWith(protocol.slice(0, text.length));
+/** True also while less than the prefix has arrived. */
+function startsLikeHttp(text: string): boolean {
+  return text.startsWith(httpPrefix.slice(0, text.length));
 }
-
-const foreign = 'what answers is no control socket of mpserve';
 
 function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new Unreachable(foreign, undefined);
+    throw new Unreachable(notMpserve, undefined);
   }
 }

@@ -1,15 +1,14 @@
-// What an operator can ask of a running server, and what it answers: the JSON of the control socket.
-// docs/control.md describes it for who speaks it by hand.
+// The protocol of the control socket: queries, actions, and their JSON. docs/control.md describes it for users.
 
 import type { Loaded } from '../config/load.js';
 
-/** `GET /config`: as the configuration is now, and where each value came from. */
+/** `GET /config`: the current configuration, and the source of each value. */
 export type Settings = Pick<Loaded, 'config' | 'sources'>;
 
 /** `GET /status`. */
 export interface Status {
   readonly state: 'starting' | 'serving' | 'drained' | 'stopping';
-  /** What is being done to it just now: `reload`, `scale`, …; absent when nothing is. */
+  /** The action in progress: `reload`, `scale`, …; absent if there is none. */
   readonly doing?: string;
   /** Of the supervisor. */
   readonly pid: number;
@@ -19,15 +18,15 @@ export interface Status {
   readonly urls: readonly string[];
   readonly generation: number;
   readonly workers: {
-    /** How many are wanted; of `ppc`, which has one for each connection, 1. */
+    /** The target number; 1 for `ppc`, which has one worker for each connection. */
     readonly wanted: number;
     readonly ready: number;
   };
-  /** In each worker; where the load decides, at the start. */
+  /** In each worker; with auto-scaling, the number at the start. */
   readonly threads: number;
-  /** Between which numbers the load moves them; absent where it does not. */
+  /** The limits of auto-scaling, minimum and maximum; absent if it is off. */
   readonly range?: { readonly workers: readonly [number, number]; readonly threads: readonly [number, number] };
-  /** The last change of the number of workers, or of the threads of one, and why. */
+  /** The last change of the number of workers, or of threads in a worker. */
   readonly scaled?: {
     readonly at: string;
     readonly from: number;
@@ -35,9 +34,9 @@ export interface Status {
     readonly unit: 'workers' | 'threads';
     readonly reason: string;
   };
-  /** Answered since the start. */
+  /** Answered requests since the start. */
   readonly requests: number;
-  /** How the last reload, scaling and the like ended. */
+  /** The last action and its outcome. */
   readonly last?: { readonly action: Action; readonly at: string; readonly outcome: Outcome };
 }
 
@@ -47,49 +46,49 @@ export interface WorkerStatus {
   readonly pid: number;
   readonly generation: number;
   readonly stage: 'starting' | 'ready' | 'draining' | 'gone';
-  /** For how long it has been able to serve; absent if it never was. */
+  /** Time since the worker became ready; absent if it never was (milliseconds). */
   readonly readyMs?: number;
   readonly requests: number;
-  /** From 0 to 1, by --scale-on; absent where nobody measures it. */
+  /** From 0 to 1, as --scale-on measures it; absent if the load is not measured. */
   readonly load?: number;
-  /** Proportional set size, and processor time; absent where there is no /proc. */
+  /** Proportional set size, and CPU time; absent on a system without /proc. */
   readonly memoryBytes?: number;
   readonly cpuSeconds?: number;
 }
 
-/** `GET /quarantine`: requests that have been in flight when workers ended, and those that are refused for it. */
+/** `GET /quarantine`: requests that were in flight when a worker died, and whether they are refused now. */
 export type { Suspect } from '../flight/quarantine.js';
 
-/** What is asked with `GET /status` and so on. */
+/** Requested with `GET /status` and so on. */
 export const queries = ['status', 'workers', 'config', 'quarantine'] as const;
 export type Query = (typeof queries)[number];
 
-/** What is done with `POST /reload` and so on. */
+/** Requested with `POST /reload` and so on. */
 export const actions = ['reload', 'switch', 'upgrade', 'scale', 'drain', 'reopen', 'release', 'stop'] as const;
 export type Action = (typeof actions)[number];
 
-/** What can be said after `mpserve ctl`. To release is to clear the quarantine. */
-export const ctlWords: readonly string[] = [...queries, ...actions.filter((action) => action !== 'release')];
+/** The commands of `mpserve ctl`. The action `release` is the command `quarantine clear`. */
+export const ctlCommands: readonly string[] = [...queries, ...actions.filter((action) => action !== 'release')];
 
-/** The JSON body of a `POST`; empty where there is nothing to say. */
+/** The JSON body of a `POST`; may be empty. */
 export interface Request {
   /** For `scale`: `3`, `+2`, `-1`. */
   readonly workers?: string;
-  /** For `stop`: without waiting for what is in flight. */
+  /** For `stop`: do not wait for requests in flight. */
   readonly now?: boolean;
-  /** For `switch`: values by the keys of their options, as `{ "model": "prethread", "threads": "4" }`. */
+  /** For `switch`: values by the keys of the configuration file, as `{ "model": "prethread", "threads": "4" }`. */
   readonly options?: Readonly<Record<string, string>>;
 }
 
-/** How it ended; the last line of a stream. */
+/** The result of an action; the last line of a stream. `refused`: the server did not start the action. */
 export type Outcome =
   | { readonly ok: true; readonly message: string }
   | { readonly ok: false; readonly error: string; readonly refused?: boolean };
 
-/** A line of a stream before that. */
+/** A line of a stream before the outcome. */
 export interface Progress {
   readonly progress: string;
 }
 
-/** The media type of a stream of lines, for who asks for it with `accept`. */
+/** The media type of a stream of lines; a client asks for it with the `accept` header. */
 export const streamType = 'application/x-ndjson';

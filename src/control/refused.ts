@@ -1,4 +1,4 @@
-/** What was asked for cannot be done as things are; nothing has been tried. The message says why, and what can. */
+/** The action is impossible or invalid, so the server did not start it. The message says why, and what is possible. */
 export class Refused extends Error {
   override readonly name = 'Refused';
 }

@@ -1,5 +1,5 @@
-// The server's side of the control socket: HTTP with JSON on a Unix socket that only its owner may use. It knows how
-// to ask and to answer; what is done is done by the `Controls`.
+// The server's side of the control socket: HTTP with JSON on a Unix socket that only its owner may use. It parses
+// requests and writes responses; `Controls` does the work.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Server as NetServer } from 'node:net';
 import {
@@ -21,42 +21,43 @@ export interface Controls {
   status(): Status;
   workers(): readonly WorkerStatus[];
   quarantined(): readonly Suspect[];
-  /** The configuration, and where each value came from. */
+  /** The configuration, and the source of each value. */
   settings(): Settings;
-  /** @returns what came of it, in a sentence. @throws Refused, or Error when it failed */
-  act(action: Action, request: Request, onProgress: (words: string) => void): Promise<string>;
+  /** @returns the result as a sentence. @throws Refused if the action was not started, Error if it failed */
+  act(action: Action, request: Request, onProgress: (message: string) => void): Promise<string>;
 }
 
-/** A request is a few words; whoever sends more is not one of us (bytes, milliseconds). */
-const longestBody = 4096;
-const patience = 5000;
-/** What is left of a conversation when the server ends (milliseconds). */
-const farewellMs = 1000;
+const maxBodyBytes = 4096;
+/** For the head, and for the whole request. */
+const requestTimeoutMs = 5000;
+/** How long `close` waits for open connections (milliseconds). */
+const closeTimeoutMs = 1000;
 
 export class ControlServer {
   readonly #controls: Controls;
   readonly #server: Server;
 
-  /** Answers on the listening socket `fd`, which belongs to it from now on. */
+  /** Accepts connections on the listening socket `fd`, and takes over its ownership. */
   constructor(fd: number, controls: Controls) {
     this.#controls = controls;
-    this.#server = createServer({ headersTimeout: patience, requestTimeout: patience }, (request, response) => {
-      // The client may go while it waits for its answer.
+    const timeouts = { headersTimeout: requestTimeoutMs, requestTimeout: requestTimeoutMs };
+    this.#server = createServer(timeouts, (request, response) => {
+      // The client may disconnect before it gets its response.
       response.on('error', () => {});
       void this.#handle(request, response);
     });
-    this.#server.on('error', () => {}); // a failed accept costs that operator his connection, and us nothing
+    this.#server.on('error', () => {}); // a failed accept affects only that client
     this.#server.listen({ fd });
   }
 
-  /** Settles when those who were being answered have their answers; takes nobody new. */
+  /** Stops accepting, and settles when all requests in progress have their responses. */
   async close(): Promise<void> {
-    // Not as an http.Server does, which cuts who has connected and is about to ask.
+    // Not `http.Server.close`, which would also cut a connection whose client is about to send its request.
     const closed = new Promise((done) => NetServer.prototype.close.call(this.#server, done));
-    // Whoever has connected and asks nothing, or reads no answer, does not keep us.
-    const late = setTimeout(() => this.#server.closeAllConnections(), farewellMs);
+    // A client that sends no request, or does not read its response, must not delay the exit.
+    const timer = setTimeout(() => this.#server.closeAllConnections(), closeTimeoutMs);
     await closed;
-    clearTimeout(late);
+    clearTimeout(timer);
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -65,42 +66,42 @@ export class ControlServer {
     const action = actions.find((one) => one === name);
     if (!query && !action) {
       const known = [...queries, ...actions].map((one) => `/${one}`).join(', ');
-      return answer(response, 404, failure(`there is no such path; there are ${known}`));
+      return respond(response, 404, failure(`unknown path; the paths are ${known}`));
     }
     const method = action ? 'POST' : 'GET';
-    if (request.method !== method) return answer(response, 405, failure(`/${name} is asked for with ${method}`));
+    if (request.method !== method) return respond(response, 405, failure(`/${name} requires ${method}`));
     try {
-      if (query) return answer(response, 200, this.#look(query));
+      if (query) return respond(response, 200, this.#query(query));
       if (action) await this.#act(action, await readBody(request), request, response);
     } catch (error) {
-      if (!response.headersSent) answer(response, query ? 500 : 400, failure((error as Error).message));
+      if (!response.headersSent) respond(response, query ? 500 : 400, failure((error as Error).message));
     }
   }
 
-  #look(query: Query): unknown {
-    const looks: { readonly [Q in Query]: () => unknown } = {
+  #query(query: Query): unknown {
+    const results: { readonly [Q in Query]: () => unknown } = {
       status: () => this.#controls.status(),
       workers: () => this.#controls.workers(),
       config: () => this.#controls.settings(),
       quarantine: () => this.#controls.quarantined(),
     };
-    return looks[query]();
+    return results[query]();
   }
 
-  async #act(action: Action, asked: Request, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #act(action: Action, body: Request, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const isStream = request.headers.accept === streamType;
     if (isStream) response.writeHead(200, { 'content-type': streamType, connection: 'close' });
-    const say = (line: unknown): void => void response.write(`${JSON.stringify(line)}\n`);
+    const writeLine = (line: unknown): void => void response.write(`${JSON.stringify(line)}\n`);
     const outcome = await this.#controls
-      .act(action, asked, (progress) => isStream && say({ progress }))
+      .act(action, body, (progress) => isStream && writeLine({ progress }))
       .then((message): Outcome => ({ ok: true, message }))
       .catch(
         (error: Error): Outcome => ({ ...failure(error.message), ...(error instanceof Refused && { refused: true }) }),
       );
     if (isStream) {
-      say(outcome);
+      writeLine(outcome);
       response.end();
-    } else answer(response, outcome.ok ? 200 : outcome.refused ? 409 : 500, outcome);
+    } else respond(response, outcome.ok ? 200 : outcome.refused ? 409 : 500, outcome);
   }
 }
 
@@ -108,40 +109,42 @@ function failure(error: string): Outcome {
   return { ok: false, error };
 }
 
-function answer(response: ServerResponse, status: number, content: unknown): void {
+function respond(response: ServerResponse, status: number, content: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
   response.end(`${JSON.stringify(content)}\n`);
 }
 
-/** @throws Error in a sentence when it is not what we take */
+/** @throws Error with a one-line reason if the body is invalid */
 async function readBody(request: IncomingMessage): Promise<Request> {
   let text = '';
-  // Read to its end, as to break off would take the connection from the answer.
-  for await (const chunk of request.setEncoding('utf8')) if (text.length <= longestBody) text += chunk;
-  if (text.length > longestBody) throw new Error(`the body is longer than ${longestBody} bytes`);
+  // Read all of it: to stop early would destroy the connection before the response is sent.
+  for await (const chunk of request.setEncoding('utf8')) if (text.length <= maxBodyBytes) text += chunk;
+  if (text.length > maxBodyBytes) throw new Error(`the body is longer than ${maxBodyBytes} bytes`);
   if (text.trim() === '') return {};
   let body: unknown;
   try {
     body = JSON.parse(text);
   } catch (error) {
-    throw new Error(`the body is no JSON: ${(error as Error).message}`);
+    throw new Error(`the body is not valid JSON: ${(error as Error).message}`);
   }
   const { workers, now, options } = Object(body) as Record<string, unknown>;
   if (workers !== undefined && typeof workers !== 'string' && typeof workers !== 'number') {
-    throw new Error('"workers" must be a number, or text such as "+2"');
+    throw new Error('"workers" must be a number, or a string such as "+2"');
   }
-  const words = options === undefined ? undefined : readOptions(options);
+  const switchOptions = options === undefined ? undefined : readOptions(options);
   return {
     ...(workers !== undefined && { workers: String(workers) }),
     now: now === true,
-    ...(words && { options: words }),
+    ...(switchOptions && { options: switchOptions }),
   };
 }
 
 function readOptions(options: unknown): Readonly<Record<string, string>> {
   const isValue = (value: unknown) => typeof value === 'string' || typeof value === 'number';
   if (typeof options !== 'object' || options === null || !Object.values(options).every(isValue)) {
-    throw new Error('"options" must be an object of text and numbers, such as { "model": "prethread", "threads": 4 }');
+    throw new Error(
+      '"options" must be an object of strings and numbers, such as { "model": "prethread", "threads": 4 }',
+    );
   }
   return Object.fromEntries(Object.entries(options).map(([key, value]) => [key, String(value)]));
 }

@@ -1,9 +1,9 @@
-// What bad input gets: one line on stderr, nothing on stdout, no stack, and the exit code of its family.
+// Invalid input: mpserve prints one line on stderr, nothing on stdout and no stack, and exits with a documented code.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { mpserve, type Surroundings } from './command.ts';
+import { mpserve, type RunOptions } from './command.ts';
 
 let cwd: string;
 beforeAll(async () => {
@@ -28,12 +28,12 @@ test.each<[string, string[], number, string | RegExp]>([
   ['a missing value', ['--bind'], 2, '--bind needs a value; write --bind=VALUE'],
   ['a value out of range', ['--workers', '1025'], 2, /^--workers must be .* from 1 to 1024, or auto, not '1025'$/],
   ['a flag given twice', ['--model', 'ppc', '--model', 'tpc'], 2, '--model is given 2 times (ppc, tpc); give it once'],
-  ['two apps', ['a', 'b'], 2, "unexpected argument 'b' after 'a': mpserve serve takes no more than [app]"],
+  ['two apps', ['a', 'b'], 2, "unexpected argument 'b' after 'a'; usage: mpserve serve [app]"],
   [
-    'a switch of another command',
+    'a flag of another command',
     ['--json'],
     2,
-    '--json goes with mpserve ctl, mpserve bench, mpserve advise, mpserve prove and mpserve config only; leave it out',
+    '--json only works with mpserve ctl, mpserve bench, mpserve advise, mpserve prove and mpserve config; remove it',
   ],
   ['an unknown shell', ['completion', 'tcsh'], 2, "the shell must be bash, zsh or fish, not 'tcsh'"],
   ['a bad address', ['--bind', '::1'], 2, /^--bind must have its IPv6 address in brackets/],
@@ -47,34 +47,34 @@ test.each<[string, string[], number, string | RegExp]>([
   ['a file that exports a number', ['--config', 'number.mjs'], 2, /number\.mjs must export an object, .*, not number$/],
   ['a file that exports nothing', ['--config', 'empty.mjs'], 2, /empty\.mjs must export an object, .*, not nothing$/],
   ['an unknown key', ['--config', 'key.json'], 2, /^unknown key 'modle' in .*key\.json; did you mean model\?$/],
-  ['an app that is not there', ['./gone.js'], 4, /^the app '\.\/gone\.js' \(from the command line\) does not exist/],
+  ['an app that does not exist', ['./gone.js'], 4, /^the app '\.\/gone\.js' \(from the command line\) does not exist/],
   ['a mistyped command', ['confg'], 4, /; did you mean mpserve config\?$/],
   ['a name with control characters', ['\u001b[2J\n'], 4, /^the app '\\x1B\[2J\\n'/],
   ['a flag with control characters', ['--\u001b[2J'], 2, /^unknown flag --\\u001b\[2J; mpserve --help/],
 ])('%s', async (_name, args, code, message) => {
-  await expectRefusal(args, { cwd }, code, message);
+  await expectError(args, { cwd }, code, message);
 });
 
-test('a bad variable is named', async () => {
+test('an invalid environment variable is named in the message', async () => {
   const env = { MPSERVE_BACKLOG: 'x' };
-  await expectRefusal([], { cwd, env }, 2, /^MPSERVE_BACKLOG must be a whole number from 1 to 65535, not 'x'$/);
+  await expectError([], { cwd, env }, 2, /^MPSERVE_BACKLOG must be a whole number from 1 to 65535, not 'x'$/);
 });
 
-test('Windows gets one clear line', async () => {
-  const pretend = "data:text/javascript,Object.defineProperty(process,'platform',{value:'win32'})";
-  await expectRefusal([], { node: ['--import', pretend] }, 3, /^runs on Linux and macOS; on Windows/);
+test('on Windows mpserve prints one line and exits 3', async () => {
+  const preload = "data:text/javascript,Object.defineProperty(process,'platform',{value:'win32'})";
+  await expectError([], { node: ['--import', preload] }, 3, /^runs on Linux and macOS; on Windows/);
 });
 
-test('a Node that is too old gets one clear line', async () => {
-  const pretend = "data:text/javascript,Object.defineProperty(process,'versions',{value:{node:'20.18.3'}})";
-  await expectRefusal([], { node: ['--import', pretend] }, 3, /^needs Node 20\.19 or newer; this is /);
+test('on a Node version that is too old mpserve prints one line and exits 3', async () => {
+  const preload = "data:text/javascript,Object.defineProperty(process,'versions',{value:{node:'20.18.3'}})";
+  await expectError([], { node: ['--import', preload] }, 3, /^needs Node 20\.19 or newer; this is /);
 });
 
 test.each([
   ['--log-level debug', ['--log-level', 'debug'], {}],
   ['--log-level=trace', ['--log-level=trace'], {}],
   ['MPSERVE_LOG_LEVEL', [], { MPSERVE_LOG_LEVEL: 'debug' }],
-])('%s adds the stacks, and of the cause, too', async (_name, args, env) => {
+])('%s adds the stacks of the error and of its cause', async (_name, args, env) => {
   const { code, stdout, stderr } = await mpserve(['--config', 'throws.mjs', ...args], { cwd, env });
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   expect(stderr).toMatch(
@@ -82,8 +82,8 @@ test.each([
   );
 });
 
-async function expectRefusal(args: string[], where: Surroundings, code: number, message: string | RegExp) {
-  const outcome = await mpserve(args, where);
+async function expectError(args: string[], options: RunOptions, code: number, message: string | RegExp) {
+  const outcome = await mpserve(args, options);
   expect({ code: outcome.code, stdout: outcome.stdout }).toEqual({ code, stdout: '' });
   expect(outcome.stderr).toMatch(/^mpserve: [^\n]*\n$/);
   const line = outcome.stderr.slice('mpserve: '.length, -1);

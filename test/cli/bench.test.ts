@@ -143,7 +143,7 @@ test.concurrent('a flag of bench is named as such elsewhere', async () => {
   const { code, stderr } = await runCli(['--rounds', '3']);
   expect({ code, stderr }).toEqual({
     code: 2,
-    stderr: 'mpserve: --rounds goes with mpserve bench and mpserve advise only; leave it out\n',
+    stderr: 'mpserve: --rounds only works with mpserve bench and mpserve advise; remove it\n',
   });
 });
 

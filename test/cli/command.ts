@@ -1,4 +1,4 @@
-// Runs `mpserve` to its end and keeps what it printed. For commands that end by themselves.
+// Runs an `mpserve` command that exits by itself, and returns its output.
 import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { patience } from '../helpers/eventually.ts';
@@ -11,15 +11,15 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-export interface Surroundings {
+export interface RunOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** Options of node, before the script. */
+  /** Node's own options, before the script. */
   readonly node?: readonly string[];
 }
 
-/** One that does not end is killed, and then has the code -1. */
-export function mpserve(args: readonly string[], { cwd, env, node = [] }: Surroundings = {}): Promise<Outcome> {
+/** Kills a command that takes too long; its code is then -1. */
+export function mpserve(args: readonly string[], { cwd, env, node = [] }: RunOptions = {}): Promise<Outcome> {
   return new Promise((resolve) => {
     const options = { cwd, env: { ...process.env, ...env }, timeout: patience, killSignal: 'SIGKILL' } as const;
     const child = execFile(process.execPath, [...node, bin, ...args], options, (_error, stdout, stderr) =>

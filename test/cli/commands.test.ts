@@ -1,4 +1,4 @@
-// What `--help`, `--version`, `config` and `completion` print.
+// The output of `--help`, `--version`, `config` and `completion`.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -26,7 +26,7 @@ test('--help names every flag, command and model, and fits 100 columns', async (
   expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);
 });
 
-test('-h after a command is the help of that command', async () => {
+test('-h after a command prints the help of that command', async () => {
   const { code, stdout } = await mpserve(['config', '-h']);
   expect(code).toBe(0);
   expect(stdout).toMatch(/^Usage: mpserve config \[app\] \[options\]\n/);
@@ -38,7 +38,7 @@ test.each(['--version', '-v'])('%s prints the version', async (flag) => {
   expect(await mpserve([flag])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
 });
 
-test('docs/options.md is what the option table says', async () => {
+test('docs/options.md is up to date with the option table', async () => {
   const { optionTable, listOptions } = await dist('config/options.js');
   const { optionsPage } = await dist('config/docs.js');
   const { models } = await dist('strategies/index.js');
@@ -47,7 +47,7 @@ test('docs/options.md is what the option table says', async () => {
   expect(await readFile(path.join(root, 'docs/options.md'), 'utf8'), 'stale: run "npm run docs"').toBe(page);
 });
 
-test('config prints each value with where it came from, aligned', async () => {
+test('config prints each value with its source, in aligned columns', async () => {
   await writeFile(path.join(cwd, 'mine.json'), '{ "backlog": 7 }');
   const env = { MPSERVE_LOG_LEVEL: 'warn' };
   const { code, stdout } = await mpserve(['config', '--model', 'ppc', '--config', 'mine.json'], { cwd, env });
@@ -69,7 +69,7 @@ test('config prints each value with where it came from, aligned', async () => {
   expect(new Set(columns)).toHaveProperty('size', 1);
 });
 
-test('config --json prints values that a configuration file takes back', async () => {
+test('config --json prints values that are valid in a configuration file', async () => {
   const args = ['--bind', ':0', '--bind', 'unix:x.sock', '--request-timeout', '1.5s', '--max-body-size', '64M'];
   const { stdout } = await mpserve(['config', '--json', ...args], { cwd });
   const printed: Record<string, { value: unknown; source: unknown }> = JSON.parse(stdout);
@@ -93,7 +93,7 @@ test('config --json prints values that a configuration file takes back', async (
   expect(values2).toEqual(values);
 });
 
-test('config warns on stderr of a flag that does nothing', async () => {
+test('config warns on stderr of a flag that has no effect', async () => {
   const { code, stderr } = await mpserve(['config', '--model', 'ppc', '--threads', '2'], { cwd });
   expect({ code, stderr }).toEqual({
     code: 0,
@@ -106,7 +106,7 @@ test.each([
   ['mjs', 'export default async () => ({ backlog: 9 });'],
   ['cjs', 'module.exports = { backlog: 9 };'],
   ['js', 'module.exports = () => ({ backlog: 9 });'],
-])('a configuration file .%s may hold %s', async (extension, code) => {
+])('a configuration file .%s may contain %s', async (extension, code) => {
   const file = path.join(cwd, `some.${extension}`);
   await writeFile(file, code.replace('NAME', path.join(root, 'dist/index.js')));
   const { stdout, stderr } = await mpserve(['config', '--config', file], { cwd });
@@ -139,12 +139,12 @@ test.each([
     ['json', 'pretty'],
   ],
   [[''], ['serve', 'ctl', 'bench', 'advise', 'prove', 'config', 'completion']],
-])('after %j the shell is offered %j', async (typed, offered) => {
+])('after %j the shell completes %j', async (typed, offered) => {
   const { stdout } = await mpserve(['--get-yargs-completions', 'mpserve', ...typed], { env: { SHELL: '/bin/bash' } });
   expect(stdout.trim().split('\n').sort()).toEqual([...offered].sort());
 });
 
-test('after a dash the shell is offered the flags by their long names', async () => {
+test('after a dash the shell completes the long names of the flags', async () => {
   const { stdout } = await mpserve(['--get-yargs-completions', 'mpserve', '--'], { env: { SHELL: '/bin/bash' } });
   const offered = stdout.trim().split('\n');
   expect(offered).toEqual(expect.arrayContaining(['--model', '--max-connections', '--help', '--json']));

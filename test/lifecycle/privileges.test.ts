@@ -47,7 +47,7 @@ describe.skipIf(!canUseNobody)('as root', () => {
     });
     expect({ status, stderr }).toEqual({
       status: 3,
-      stderr: `mpserve: cannot reach a server at ${control} (from --control): not permitted; it belongs to another user, so run this as that one\n`,
+      stderr: `mpserve: cannot reach a server at ${control} (from --control): permission denied; the socket belongs to another user, so run mpserve ctl as that user\n`,
     });
     expect((await ask(control, 'GET', '/status')).json).toMatchObject({ state: 'serving', pid: server.pid });
   });

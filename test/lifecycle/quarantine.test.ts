@@ -93,7 +93,7 @@ test.concurrent('who was only there is cleared by an answer', async () => {
 test.concurrent('ctl quarantine lists and clears', async () => {
   await using server = await start({ model: 'prefork', args: ['--workers', '1'] });
   const ctl = (...words: string[]) => runCli(['ctl', 'quarantine', ...words, '--control', server.control]);
-  expect(await ctl()).toMatchObject({ code: 0, stdout: 'no request has been in flight when a worker ended\n' });
+  expect(await ctl()).toMatchObject({ code: 0, stdout: 'no request was in flight when a worker died\n' });
   await eventually('it to be refused', async () => (await statusOf(server, 'GET /die')) === 503);
   expect((await ctl('list')).stdout).toMatch(/^refused +2 +\d{4}-.* +GET \/die +none$/m);
   expect(await ctl('clear')).toMatchObject({ code: 0, stdout: '1 request(s) let through again\n' });

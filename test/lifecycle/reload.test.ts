@@ -302,10 +302,10 @@ test.concurrent('the control socket speaks HTTP with JSON, and is its owner’s 
   });
   expect(await ask('POST', '/scale', 'x')).toMatchObject({
     status: 400,
-    json: { error: expect.stringMatching(/^the body is no JSON/) },
+    json: { error: expect.stringMatching(/^the body is not valid JSON/) },
   });
   expect(await ask('POST', '/scale', 'x'.repeat(5000))).toMatchObject({ status: 400 });
-  expect(await ask('GET', '/reload')).toMatchObject({ status: 405, json: { error: '/reload is asked for with POST' } });
+  expect(await ask('GET', '/reload')).toMatchObject({ status: 405, json: { error: '/reload requires POST' } });
   expect(await ask('GET', '/constructor')).toMatchObject({ status: 404 });
   expect(await ask('GET', '/workers')).toMatchObject({
     status: 200,
@@ -320,15 +320,20 @@ describe.concurrent('ctl that cannot', () => {
       'no server',
       ['status', '--control', missing],
       3,
-      /^mpserve: cannot reach a server at \/tmp\/.* \(from --control\): there is no such socket; is the server running/,
+      /^mpserve: cannot reach a server at \/tmp\/.* \(from --control\): no such socket; is the server running/,
     ],
-    ['no socket named', ['status'], 2, /^mpserve: name the control socket of the server with --control/],
-    ['nothing to do', [], 2, /^mpserve: say what to do: mpserve ctl status, workers,/],
-    ['an unknown command', ['reolad', '--control', missing], 2, /not 'reolad'; did you mean reload\?$/],
-    ['a scale of nothing', ['scale', '--control', missing], 2, /say how many workers/],
-    ['a word too many', ['reload', 'now', '--control', missing], 2, /takes nothing more, but got 'now'$/],
-    ['--now elsewhere', ['reload', '--now', '--control', missing], 2, /--now goes with mpserve ctl stop only/],
-    ['no socket at all', ['status', '--control', import.meta.filename], 3, /nobody answers there|that is no socket/],
+    ['no socket named', ['status'], 2, /^mpserve: no control socket configured; start the server with --control/],
+    ['nothing to do', [], 2, /^mpserve: missing command; use mpserve ctl status, workers,/],
+    [
+      'an unknown command',
+      ['reolad', '--control', missing],
+      2,
+      /unknown command 'mpserve ctl reolad'.*; did you mean reload\?$/,
+    ],
+    ['a scale of nothing', ['scale', '--control', missing], 2, /missing number of workers/],
+    ['a word too many', ['reload', 'now', '--control', missing], 2, /takes no argument, but got 'now'$/],
+    ['--now elsewhere', ['reload', '--now', '--control', missing], 2, /--now only works with mpserve ctl stop/],
+    ['no socket at all', ['status', '--control', import.meta.filename], 3, /connection refused|not a socket/],
   ])('%s', async (_, args, code, message) => {
     const run = await runCli(['ctl', ...args]);
     expect({ code: run.code, stdout: run.stdout }).toEqual({ code, stdout: '' });
