@@ -1,5 +1,5 @@
-// The options that `prove` takes besides the server's. They are no settings of a server, so they stand in no
-// configuration file and no variable.
+// The options of `prove` itself, besides the server's. They can be set on the command line only, not in a configuration
+// file or in a variable.
 import { choice, commaList, count, file, target, word } from './kind.js';
 import type { CommandOption } from './options.js';
 import { duration } from './quantity.js';
@@ -19,37 +19,41 @@ interface Values {
 
 export type ProveOptions = { readonly [K in keyof Values]: CommandOption<Values[K]> };
 
-const second = 1000;
+const secondMs = 1000;
 
 const rows: { readonly [K in keyof Values]: Omit<CommandOption<Values[K]>, 'key' | 'flag'> } = {
   models: {
     kind: commaList('MODEL,…|all', word),
-    description: 'The models to put to the proof',
-    defaultWords: 'the one that is configured',
+    description: 'The models to test',
+    defaultWords: 'the configured model',
   },
   trials: {
     kind: commaList('NAME,…', word),
-    description: 'What to do to them: reload, broken, scale, recycle, switch, upgrade, kill, hang (docs/prove.md)',
+    description: 'The trials to run: reload, broken, scale, recycle, switch, upgrade, kill, hang (docs/prove.md)',
     defaultWords: 'all',
   },
-  reloads: { kind: count(1, 10_000), description: 'Reloads in the trial reload', default: 20 },
-  scalings: { kind: count(1, 10_000), description: 'Workers more and less in the trial scale', default: 10 },
+  reloads: { kind: count(1, 10_000), description: 'Number of reloads in the trial reload', default: 20 },
+  scalings: {
+    kind: count(1, 10_000),
+    description: 'Number of times that the trial scale adds or removes a worker',
+    default: 10,
+  },
   switches: {
     kind: choice(['some', 'all', 'none'], 'WHICH'),
-    description: 'In the trial switch, to each other model and back (some), or from each to each (all)',
+    description: 'In the trial switch: to each other model and back (some), or every ordered pair of models (all)',
     default: 'some',
   },
-  upgrades: { kind: count(0, 1000), description: 'Upgrades in the trial upgrade', default: 3 },
-  url: { kind: target, description: 'Ask for this path', default: '/' },
-  clients: { kind: count(1, 1000), description: 'Clients that keep their connection', default: 8 },
+  upgrades: { kind: count(0, 1000), description: 'Number of upgrades in the trial upgrade', default: 3 },
+  url: { kind: target, description: 'The path that the clients request', default: '/' },
+  clients: { kind: count(1, 1000), description: 'Number of kept-alive clients', default: 8 },
   think: {
-    kind: duration(0, 60 * second),
-    description: 'Time between an answer and the next request of the same client',
+    kind: duration(0, 60 * secondMs),
+    description: 'Time between a response and the next request of the same client',
     default: 10,
   },
   json: {
     kind: { ...file, metavar: 'PATH|-' },
-    description: 'Write the results to this file as JSON; - is standard output, without the table',
+    description: 'Write the results to this file as JSON; - writes JSON instead of the table to standard output',
     defaultWords: 'off',
   },
 };

@@ -1,125 +1,132 @@
-// One connection of a client: sends a request on it and reads the answer. It never sends anything twice, and never
-// opens another connection.
+// One connection of a client: sends a request and reads its response. It never retries, and never reconnects.
 import { connect, type Socket } from 'node:net';
-import { setTimeout as pause } from 'node:timers/promises';
-import { type Answer, AnswerReader, BadAnswer } from './response-reader.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { InvalidResponse, ResponseReader, type ResponseSummary } from './response-reader.js';
 
-/** What became of a request, and how long after its last byte that was clear (milliseconds). */
-export type Outcome =
-  | { readonly answer: Answer; readonly pauseMs: number }
-  /** In words: `closed before an answer`. */
-  | { readonly lost: string; readonly pauseMs: number };
+/** `responseMs`: from the last byte of the request until its response was complete, or the request was lost. */
+export type RequestOutcome =
+  | { readonly response: ResponseSummary; readonly responseMs: number }
+  /** The reason, such as `connection closed before a response`. */
+  | { readonly lost: string; readonly responseMs: number };
 
-/** How a request is sent: all of `atOnce`, and then `slowly` in the time of `overMs`. */
-export interface Request {
-  readonly atOnce: string;
-  readonly slowly?: string;
-  readonly overMs?: number;
+/** Sends `text` at once, and then `slowText` in pieces over `slowMs` milliseconds. */
+export interface OutgoingRequest {
+  readonly text: string;
+  readonly slowText?: string;
+  readonly slowMs?: number;
 }
 
-/** A request without an answer for so long is lost (milliseconds). */
-const patience = 30_000;
-/** Between two pieces of what is sent slowly (milliseconds, at most). */
-const pieceMs = 20;
+/** A request without a response after this time is lost (milliseconds). */
+const responseTimeoutMs = 30_000;
+/** Between two pieces of `slowText`, at most (milliseconds). */
+const maxPieceIntervalMs = 20;
 
-export class Line {
+export class ClientConnection {
   readonly #socket: Socket;
-  #reader: AnswerReader | undefined;
-  #settle: ((how: Answer | string) => void) | undefined;
-  /** Why nothing more can be sent; undefined while it can. */
-  #over: string | undefined;
+  #reader: ResponseReader | undefined;
+  /** Takes the response or the reason of a loss; undefined while no request is in flight. */
+  #settleRequest: ((result: ResponseSummary | string) => void) | undefined;
+  /** Undefined while the connection can be used. */
+  #closeReason: string | undefined;
 
   constructor(host: string, port: number) {
     this.#socket = connect({ host, port, noDelay: true });
     this.#socket.on('data', (piece) => this.#read((reader) => reader.push(piece)));
     this.#socket.on('end', () => this.#read((reader) => reader.end()));
-    this.#socket.on('error', (error: NodeJS.ErrnoException) => this.#finish(words(error, this.#reader?.hasBegun)));
-    this.#socket.on('close', () => this.#finish('closed before an answer'));
+    this.#socket.on('error', (error: NodeJS.ErrnoException) => this.#abort(describe(error, this.#reader?.hasStarted)));
+    this.#socket.on('close', () => this.#abort('connection closed before a response'));
   }
 
-  /** It was closed, by whomever. */
-  get isOver(): boolean {
-    return this.#over !== undefined;
+  /** Closed by the client or by the server. */
+  get isClosed(): boolean {
+    return this.#closeReason !== undefined;
   }
 
-  /** How it ended, in words; empty while it has not. */
-  get end(): string {
-    return this.#over ?? '';
+  /** Empty while the connection is open. */
+  get closeReason(): string {
+    return this.#closeReason ?? '';
   }
 
-  get isAsking(): boolean {
-    return this.#settle !== undefined;
+  get hasRequestInFlight(): boolean {
+    return this.#settleRequest !== undefined;
   }
 
-  /** Our port; undefined before there is a connection and after it. */
+  /** The client's port; undefined while the connection is not open. */
   get port(): number | undefined {
-    return this.isOver ? undefined : this.#socket.localPort;
+    return this.isClosed ? undefined : this.#socket.localPort;
   }
 
-  /** Settles when the answer is whole and the request is sent, or when it is clear that there will be none. */
-  async ask(request: Request): Promise<Outcome> {
-    if (this.#over !== undefined) return { lost: this.#over, pauseMs: 0 };
-    this.#reader = new AnswerReader();
+  /** Settles when the request is sent and its response is complete, or when the request is lost. */
+  async send(request: OutgoingRequest): Promise<RequestOutcome> {
+    if (this.#closeReason !== undefined) return { lost: this.#closeReason, responseMs: 0 };
+    this.#reader = new ResponseReader();
     let isSettled = false;
     let settledAt = 0;
-    const settled = new Promise<Answer | string>((resolve) => {
-      this.#settle = (how) => {
+    const settled = new Promise<ResponseSummary | string>((resolve) => {
+      this.#settleRequest = (result) => {
         if (isSettled) return;
         isSettled = true;
         settledAt = performance.now();
-        resolve(how);
+        resolve(result);
       };
     });
-    const late = setTimeout(() => this.#finish(`no answer within ${patience / 1000} s`), patience);
-    // An early answer does not end the request: the next one could not be told from the rest of its body.
-    await this.#send(request, () => isSettled && this.isOver);
+    const timeout = setTimeout(
+      () => this.#abort(`no response within ${responseTimeoutMs / 1000} s`),
+      responseTimeoutMs,
+    );
+    // Send all of the request even after an early response: the server would take the next request for its body.
+    await this.#write(request, () => isSettled && this.isClosed);
     const sentAt = performance.now();
-    const how = await settled;
-    clearTimeout(late);
-    this.#settle = undefined;
+    const result = await settled;
+    clearTimeout(timeout);
+    this.#settleRequest = undefined;
     this.#reader = undefined;
-    const pauseMs = Math.max(0, settledAt - sentAt);
-    if (typeof how === 'string') return { lost: how, pauseMs };
-    if (how.closes) this.#finish('closed after an answer that announced it');
-    return { answer: how, pauseMs };
+    const responseMs = Math.max(0, settledAt - sentAt);
+    if (typeof result === 'string') return { lost: result, responseMs };
+    if (result.closes) this.#abort('connection closed after a response with "connection: close"');
+    return { response: result, responseMs };
   }
 
   close(): void {
-    this.#over ??= 'closed by the client';
+    this.#closeReason ??= 'closed by the client';
     this.#socket.destroy();
   }
 
-  async #send({ atOnce, slowly = '', overMs = 0 }: Request, isInVain: () => boolean): Promise<void> {
-    if (atOnce !== '') this.#socket.write(atOnce, 'latin1');
-    const pieces = Math.min(slowly.length, Math.max(1, Math.ceil(overMs / pieceMs)));
-    for (let i = 0; i < pieces && !isInVain(); i++) {
-      await pause(overMs / pieces);
-      const [from, to] = [i, i + 1].map((n) => Math.floor((n * slowly.length) / pieces));
-      if (!this.#socket.destroyed) this.#socket.write(slowly.slice(from, to), 'latin1');
+  async #write({ text, slowText = '', slowMs = 0 }: OutgoingRequest, isAborted: () => boolean): Promise<void> {
+    if (text !== '') this.#socket.write(text, 'latin1');
+    const pieces = Math.min(slowText.length, Math.max(1, Math.ceil(slowMs / maxPieceIntervalMs)));
+    for (let i = 0; i < pieces && !isAborted(); i++) {
+      await sleep(slowMs / pieces);
+      const [from, to] = [i, i + 1].map((n) => Math.floor((n * slowText.length) / pieces));
+      if (!this.#socket.destroyed) this.#socket.write(slowText.slice(from, to), 'latin1');
     }
   }
 
-  #read(read: (reader: AnswerReader) => Answer | undefined): void {
+  #read(read: (reader: ResponseReader) => ResponseSummary | undefined): void {
     try {
-      if (!this.#reader || !this.isAsking) throw new BadAnswer('closed between two requests');
-      const answer = read(this.#reader);
-      if (answer) this.#settle?.(answer);
+      if (!this.#reader || !this.hasRequestInFlight) {
+        throw new InvalidResponse('connection closed between two requests');
+      }
+      const response = read(this.#reader);
+      if (response) this.#settleRequest?.(response);
     } catch (error) {
-      if (!(error instanceof BadAnswer)) throw error;
-      this.#finish(error.message);
+      if (!(error instanceof InvalidResponse)) throw error;
+      this.#abort(error.message);
     }
   }
 
-  /** Nothing more will come of it. */
-  #finish(why: string): void {
-    this.#over ??= why;
-    this.#settle?.(why);
+  /** Closes the connection; a request in flight is lost. */
+  #abort(reason: string): void {
+    this.#closeReason ??= reason;
+    this.#settleRequest?.(reason);
     this.#socket.destroy();
   }
 }
 
-function words({ code = 'an error', syscall }: NodeJS.ErrnoException, hasBegun = false): string {
+function describe({ code = 'unknown error', syscall }: NodeJS.ErrnoException, hasStarted = false): string {
   if (syscall === 'connect') return `cannot connect (${code})`;
-  if (hasBegun) return `the answer was cut (${code})`;
-  return code === 'ECONNRESET' || code === 'EPIPE' ? 'reset' : `closed before an answer (${code})`;
+  if (hasStarted) return `response truncated (${code})`;
+  return code === 'ECONNRESET' || code === 'EPIPE'
+    ? 'connection reset'
+    : `connection closed before a response (${code})`;
 }

@@ -1,62 +1,66 @@
-// The crowd of clients: a process of its own that is told over IPC when to begin, to count and to finish.
-import { setTimeout as pause } from 'node:timers/promises';
+// The client pool's process: runs all clients, and takes commands from the prover over IPC.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { act } from '../control/client.js';
 import { Client } from './client.js';
-import type { Habit, Job, Message, Order } from './messages.js';
+import type { ClientType, PoolCommand, PoolReply, Workload } from './messages.js';
 import { Tally } from './tally.js';
 
-/** How often a server is told to stop, and with which pauses (milliseconds). */
-const mostTold = 40;
-const tellEvery = 250;
+/** How often, and at which interval (milliseconds), the pool asks a server to stop after the prover has died. */
+const maxStopRequests = 40;
+const stopIntervalMs = 250;
+/** After this many failed requests in a row the server is taken to have exited. */
+const maxFailedStopRequests = 3;
 
 const tally = new Tally();
 let clients: readonly Client[] = [];
-let control: string | undefined;
+let controlSocket: string | undefined;
 let running: Promise<unknown> = Promise.resolve();
 
-process.on('message', (order: Order) => void obey(order));
-process.once('disconnect', () => void leave()); // whoever wanted it is gone
-process.on('SIGINT', () => {}); // Ctrl-C is for the parent, which ends this process
+process.on('message', (command: PoolCommand) => void handle(command));
+process.once('disconnect', () => void stopServer()); // the prover died
+process.on('SIGINT', () => {}); // the prover handles Ctrl-C and ends this process
 
-async function obey(order: Order): Promise<void> {
-  switch (order.order) {
-    case 'begin':
-      await begin(order.job);
-      return tell({ told: 'ready' });
-    case 'count':
-      return tell({ told: 'counted', count: tally.take() });
-    case 'look':
-      return tell({ told: 'connected', connected: clients.flatMap(({ connected }) => connected) });
+async function handle(command: PoolCommand): Promise<void> {
+  switch (command.command) {
+    case 'start':
+      await start(command.workload);
+      return reply({ reply: 'started' });
+    case 'stats':
+      return reply({ reply: 'stats', stats: tally.take() });
+    case 'connections':
+      return reply({ reply: 'connections', connections: clients.flatMap(({ connections }) => connections) });
     case 'finish':
       for (const client of clients) client.stop();
       await running;
-      process.send?.({ told: 'counted', count: tally.take() } satisfies Message, () => process.exit(0));
+      process.send?.({ reply: 'stats', stats: tally.take() } satisfies PoolReply, () => process.exit(0));
   }
 }
 
-/** Settles when something has become of the first request of each client. */
-async function begin(job: Job): Promise<void> {
-  control = job.control;
-  const habits = Object.entries(job.clients) as [Habit, number][];
-  clients = habits.flatMap(([habit, count]) => Array.from({ length: count }, () => new Client(habit, job, tally)));
+/** Settles when the first request of each client has been answered or lost. */
+async function start(workload: Workload): Promise<void> {
+  controlSocket = workload.controlSocket;
+  const types = Object.entries(workload.clients) as [ClientType, number][];
+  clients = types.flatMap(([type, count]) => Array.from({ length: count }, () => new Client(type, workload, tally)));
   const runs: Promise<void>[] = [];
-  const begun = clients.map((client) => new Promise<void>((onBegun) => void runs.push(client.run(() => onBegun()))));
+  const started = clients.map(
+    (client) => new Promise<void>((onStarted) => void runs.push(client.run(() => onStarted()))),
+  );
   running = Promise.all(runs);
-  await Promise.all(begun);
+  await Promise.all(started);
 }
 
-/** The server may be in the midst of an upgrade, and refuse to be stopped, so it is told until nobody hears it any more. */
-async function leave(): Promise<void> {
-  for (let [told, unheard] = [0, 0]; control && told < mostTold && unheard < 3; told++) {
-    unheard = await act(control, 'stop', { now: true }, () => {}).then(
+/** Repeats the request, because a server refuses to stop during an upgrade. */
+async function stopServer(): Promise<void> {
+  for (let [sent, failed] = [0, 0]; controlSocket && sent < maxStopRequests && failed < maxFailedStopRequests; sent++) {
+    failed = await act(controlSocket, 'stop', { now: true }, () => {}).then(
       () => 0,
-      () => unheard + 1,
+      () => failed + 1,
     );
-    await pause(tellEvery);
+    await sleep(stopIntervalMs);
   }
   process.exit(1);
 }
 
-function tell(message: Message): void {
+function reply(message: PoolReply): void {
   process.send?.(message);
 }

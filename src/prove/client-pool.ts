@@ -1,69 +1,69 @@
-// The crowd of clients as the prover sees it: a process that has begun to ask, and can be asked what became of it.
+// The prover's handle of the client pool: starts the process, sends it commands and reads its statistics.
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { Connected, Count, Job, Message, Order } from './messages.js';
+import type { ClientStats, OpenConnection, PoolCommand, PoolReply, Workload } from './messages.js';
 
 const entry = fileURLToPath(new URL('../prove/client-pool-entry.js', import.meta.url));
 
-export class Crowd {
+export class ClientPool {
   readonly #child: ChildProcess;
-  readonly #gone: Promise<never>;
+  readonly #exited: Promise<never>;
 
   private constructor() {
     this.#child = fork(entry, [], { execArgv: [], detached: true });
-    this.#gone = new Promise((_, reject) => {
+    this.#exited = new Promise((_, reject) => {
       this.#child.once('error', reject);
-      this.#child.once('exit', (code, signal) => reject(new Error(`the clients have ended (${signal ?? code})`)));
+      this.#child.once('exit', (code, signal) => reject(new Error(`the client pool exited (${signal ?? code})`)));
     });
-    this.#gone.catch(() => {}); // of interest only to who waits for an answer
+    this.#exited.catch(() => {}); // only a pending command needs to know
   }
 
-  /** Settles when something has become of the first request of each client. Rejects when `signal` is aborted before. */
-  static async begin(job: Job, signal: AbortSignal): Promise<Crowd> {
-    const crowd = new Crowd();
-    const stop = () => crowd.end();
-    signal.addEventListener('abort', stop, { once: true });
+  /** Settles when the first request of each client has been answered or lost. Rejects if `signal` is aborted before. */
+  static async start(workload: Workload, signal: AbortSignal): Promise<ClientPool> {
+    const pool = new ClientPool();
+    const kill = () => pool.kill();
+    signal.addEventListener('abort', kill, { once: true });
     try {
       signal.throwIfAborted();
-      await crowd.#ask({ order: 'begin', job }, 'ready');
-      return crowd;
+      await pool.#send({ command: 'start', workload }, 'started');
+      return pool;
     } catch (error) {
-      crowd.end();
+      pool.kill();
       throw error;
     } finally {
-      signal.removeEventListener('abort', stop);
+      signal.removeEventListener('abort', kill);
     }
   }
 
-  /** What has been since the last count. */
-  async count(): Promise<Count> {
-    return (await this.#ask({ order: 'count' }, 'counted')).count;
+  /** Returns the statistics since the last call. */
+  async stats(): Promise<ClientStats> {
+    return (await this.#send({ command: 'stats' }, 'stats')).stats;
   }
 
-  async connected(): Promise<readonly Connected[]> {
-    return (await this.#ask({ order: 'look' }, 'connected')).connected;
+  async connections(): Promise<readonly OpenConnection[]> {
+    return (await this.#send({ command: 'connections' }, 'connections')).connections;
   }
 
-  /** Lets every request that is under way come to its end. @returns what has been since the last count */
-  async finish(): Promise<Count> {
-    return (await this.#ask({ order: 'finish' }, 'counted')).count;
+  /** Waits for the requests in flight, and ends the process. Returns the statistics since the last call of `stats`. */
+  async finish(): Promise<ClientStats> {
+    return (await this.#send({ command: 'finish' }, 'stats')).stats;
   }
 
-  /** Ends it at once, if it has not ended yet. */
-  end(): void {
+  /** Kills the process if it still runs. */
+  kill(): void {
     this.#child.kill('SIGKILL');
   }
 
-  async #ask<T extends Message['told']>(order: Order, told: T): Promise<Extract<Message, { told: T }>> {
-    const answer = new Promise<Extract<Message, { told: T }>>((resolve) => {
-      const hear = (message: Message): void => {
-        if (message.told !== told) return;
-        this.#child.off('message', hear);
-        resolve(message as Extract<Message, { told: T }>);
+  async #send<T extends PoolReply['reply']>(command: PoolCommand, reply: T): Promise<Extract<PoolReply, { reply: T }>> {
+    const replied = new Promise<Extract<PoolReply, { reply: T }>>((resolve) => {
+      const onMessage = (message: PoolReply): void => {
+        if (message.reply !== reply) return;
+        this.#child.off('message', onMessage);
+        resolve(message as Extract<PoolReply, { reply: T }>);
       };
-      this.#child.on('message', hear);
+      this.#child.on('message', onMessage);
     });
-    if (this.#child.connected) this.#child.send(order);
-    return Promise.race([answer, this.#gone]);
+    if (this.#child.connected) this.#child.send(command);
+    return Promise.race([replied, this.#exited]);
   }
 }

@@ -1,92 +1,92 @@
-// A client that asks for as long as it is let, never sends a request a second time, and opens a new connection only
-// when it has lost the one before.
-import { setTimeout as pause } from 'node:timers/promises';
-import { Line, type Request } from './client-connection.js';
-import type { Connected, Habit, Job } from './messages.js';
+// A client: sends requests until it is stopped. It never retries a request, and opens a new connection only after the
+// server has closed the previous one.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ClientConnection, type OutgoingRequest } from './client-connection.js';
+import type { ClientType, OpenConnection, Workload } from './messages.js';
 import type { Tally } from './tally.js';
 
-/** Bytes of a body that is sent slowly. */
-export const slowBody = 2048;
+export const slowBodyBytes = 2048;
 
-/** Who needs a connection for each request costs a process or a thread each in some models, so it thinks longer. */
-const unhurried = 10;
+/** Clients with one request per connection think longer: in some models each connection costs a process or a thread. */
+const newConnectionThinkFactor = 10;
 
 export class Client {
-  readonly #habit: Habit;
-  readonly #job: Job;
+  readonly #type: ClientType;
+  readonly #workload: Workload;
   readonly #tally: Tally;
-  readonly #request: Request;
-  readonly #status: number;
-  #line: Line | undefined;
-  #isOver = false;
-  /** The last request was lost, and the connection with it. */
-  #isLost = false;
+  readonly #request: OutgoingRequest;
+  readonly #expectedStatus: number;
+  #connection: ClientConnection | undefined;
+  #isStopped = false;
+  /** The last request was lost together with its connection, so the connection is not counted as a reconnect. */
+  #isLossCounted = false;
 
-  constructor(habit: Habit, job: Job, tally: Tally) {
-    this.#habit = habit;
-    this.#job = job;
+  constructor(type: ClientType, workload: Workload, tally: Tally) {
+    this.#type = type;
+    this.#workload = workload;
     this.#tally = tally;
-    this.#request = requestOf(habit, job);
-    this.#status = habit === 'slow body' && job.upload ? job.upload.status : job.status;
+    this.#request = requestOf(type, workload);
+    this.#expectedStatus = type === 'slow body' && workload.upload ? workload.upload.status : workload.status;
   }
 
-  /** Its connection, if it has one. */
-  get connected(): readonly Connected[] {
-    const port = this.#line?.port;
-    return port === undefined ? [] : [{ habit: this.#habit, port, isAsking: this.#line?.isAsking === true }];
+  /** Its open connection; empty if it has none. */
+  get connections(): readonly OpenConnection[] {
+    const port = this.#connection?.port;
+    const hasRequestInFlight = this.#connection?.hasRequestInFlight === true;
+    return port === undefined ? [] : [{ clientType: this.#type, port, hasRequestInFlight }];
   }
 
   /**
-   * Settles when it was told to stop, and what was under way has come to its end.
-   * @param onBegun called when its first request has been answered, or is lost
+   * Settles after `stop()`, when no request is in flight.
+   * @param onStarted called when the first request has been answered or lost
    */
-  async run(onBegun: () => void): Promise<void> {
-    const isKept = this.#habit !== 'one request each';
-    // So that they do not all ask at the same moment.
-    await pause(Math.random() * this.#job.thinkMs);
-    while (!this.#isOver) {
-      this.#line ??= new Line(this.#job.host, this.#job.port);
-      await this.#ask(this.#line, isKept);
-      onBegun();
-      await pause(this.#job.thinkMs * (isKept ? 1 : unhurried));
-      if (!this.#line.isOver) continue;
-      if (isKept && !this.#isLost) this.#tally.reconnected(this.#habit, this.#line.end);
-      this.#line = undefined;
+  async run(onStarted: () => void): Promise<void> {
+    const isKeptAlive = this.#type !== 'one request each';
+    // A random delay, so that the clients do not send their requests at the same moment.
+    await sleep(Math.random() * this.#workload.thinkMs);
+    while (!this.#isStopped) {
+      this.#connection ??= new ClientConnection(this.#workload.host, this.#workload.port);
+      await this.#sendRequest(this.#connection, isKeptAlive);
+      onStarted();
+      await sleep(this.#workload.thinkMs * (isKeptAlive ? 1 : newConnectionThinkFactor));
+      if (!this.#connection.isClosed) continue;
+      if (isKeptAlive && !this.#isLossCounted) this.#tally.addReconnect(this.#type, this.#connection.closeReason);
+      this.#connection = undefined;
     }
-    this.#line?.close();
+    this.#connection?.close();
   }
 
   stop(): void {
-    this.#isOver = true;
+    this.#isStopped = true;
   }
 
-  async #ask(line: Line, isKept: boolean): Promise<void> {
-    const outcome = await line.ask(this.#request);
-    this.#isLost = 'lost' in outcome;
-    if ('lost' in outcome) this.#tally.lost(this.#habit, outcome.lost, outcome.pauseMs);
-    else if (outcome.answer.status !== this.#status) {
-      this.#tally.lost(this.#habit, `answered with ${outcome.answer.status}`, outcome.pauseMs);
-      // What it has announced with this belongs to the same fault.
-      this.#isLost = line.isOver;
-    } else this.#tally.answered(this.#habit, outcome.pauseMs);
-    if (!isKept) line.close();
+  async #sendRequest(connection: ClientConnection, isKeptAlive: boolean): Promise<void> {
+    const outcome = await connection.send(this.#request);
+    this.#isLossCounted = 'lost' in outcome;
+    if ('lost' in outcome) this.#tally.addLost(this.#type, outcome.lost, outcome.responseMs);
+    else if (outcome.response.status !== this.#expectedStatus) {
+      this.#tally.addLost(this.#type, `unexpected status ${outcome.response.status}`, outcome.responseMs);
+      // If the response also closed the connection, that is part of the same failure.
+      this.#isLossCounted = connection.isClosed;
+    } else this.#tally.addAnswered(this.#type, outcome.responseMs);
+    if (!isKeptAlive) connection.close();
   }
 }
 
-function requestOf(habit: Habit, { path, upload, headMs, bodyMs }: Job): Request {
+function requestOf(type: ClientType, { path, upload, headMs, bodyMs }: Workload): OutgoingRequest {
   const get = `GET ${path} HTTP/1.1\r\nhost: localhost\r\nuser-agent: mpserve-prove\r\n`;
-  switch (habit) {
+  switch (type) {
     case 'kept-alive':
-      return { atOnce: `${get}\r\n` };
+      return { text: `${get}\r\n` };
     case 'one request each':
-      return { atOnce: `${get}connection: close\r\n\r\n` };
+      return { text: `${get}connection: close\r\n\r\n` };
     case 'slow head':
-      return { atOnce: '', slowly: `${get}\r\n`, overMs: headMs };
+      return { text: '', slowText: `${get}\r\n`, slowMs: headMs };
     case 'slow body':
-      return { atOnce: uploadHead(upload?.path ?? path), slowly: 'x'.repeat(slowBody), overMs: bodyMs };
+      return { text: uploadHead(upload?.path ?? path), slowText: 'x'.repeat(slowBodyBytes), slowMs: bodyMs };
   }
 }
 
 export function uploadHead(path: string): string {
-  return `POST ${path} HTTP/1.1\r\nhost: localhost\r\nuser-agent: mpserve-prove\r\ncontent-type: text/plain\r\ncontent-length: ${slowBody}\r\n\r\n`;
+  return `POST ${path} HTTP/1.1\r\nhost: localhost\r\nuser-agent: mpserve-prove\r\ncontent-type: text/plain\r\ncontent-length: ${slowBodyBytes}\r\n\r\n`;
 }

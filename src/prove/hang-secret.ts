@@ -1,9 +1,9 @@
-// How a worker knows that it is the prover who asks it to stand still.
+// What the prover and the hang hook share: the secret that marks a request of the prover's.
 import { fileURLToPath } from 'node:url';
 
-/** What is loaded into workers. */
-export const lure = fileURLToPath(new URL('../prove/hang-hook.cjs', import.meta.url));
-/** The variable that a server has the secret from. */
+/** The file that workers load with `--require`. */
+export const hangHookFile = fileURLToPath(new URL('../prove/hang-hook.cjs', import.meta.url));
+/** The environment variable that passes the secret to the workers. */
 export const secretVariable = 'PROVE_SECRET';
-/** The header that has to hold it. */
-export const lureHeader = 'x-mpserve-prove';
+/** The request header that must contain the secret. */
+export const secretHeader = 'x-mpserve-prove';

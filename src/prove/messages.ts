@@ -1,73 +1,72 @@
-// What the crowd of clients is told to do, and what it tells: plain data that crosses to a process of its own, so that
-// its event loop is neither the server's nor the prover's.
+// The messages between the prover and the client pool, as plain data. The client pool is a process of its own, so its
+// event loop is neither the server's nor the prover's.
 
-/** How a client asks. */
-export type Habit = 'kept-alive' | 'one request each' | 'slow head' | 'slow body';
+/** How a client sends its requests. */
+export type ClientType = 'kept-alive' | 'one request each' | 'slow head' | 'slow body';
 
-export interface Job {
+export interface Workload {
   readonly host: string;
   readonly port: number;
-  /** The control socket of the server: when the prover is gone, nobody else ends one that has been upgraded. */
-  readonly control: string;
-  /** What is asked for with GET, and the status that it is answered with. */
+  /** If the prover dies, the client pool stops the server through this socket; the leash does not reach a successor. */
+  readonly controlSocket: string;
+  /** The path that clients GET, and the expected status. */
   readonly path: string;
   readonly status: number;
-  /** What takes bodies; absent where there are no slow bodies. */
+  /** The path that slow-body clients POST to, and the expected status; absent if there are no such clients. */
   readonly upload?: { readonly path: string; readonly status: number };
-  /** How many clients of each habit. */
-  readonly clients: Readonly<Record<Habit, number>>;
-  /** Between an answer and the next request (milliseconds). */
+  readonly clients: Readonly<Record<ClientType, number>>;
+  /** Between a response and the client's next request (milliseconds). */
   readonly thinkMs: number;
-  /** In which the head of a slow head is sent, and the body of a slow body (milliseconds). */
+  /** How long a slow head, and a slow body, take to send (milliseconds). */
   readonly headMs: number;
   readonly bodyMs: number;
 }
 
-export type Order =
-  /** Answered with `ready` when something has become of the first request of each client. */
-  | { readonly order: 'begin'; readonly job: Job }
-  /** Answered with `counted`: what has been since the last count. The count begins anew. */
-  | { readonly order: 'count' }
-  /** Answered with `connected`. */
-  | { readonly order: 'look' }
-  /** No request is begun any more; answered with `counted` when those that were under way have come to their end. */
-  | { readonly order: 'finish' };
+export type PoolCommand =
+  /** Reply: `started`, when the first request of each client has been answered or lost. */
+  | { readonly command: 'start'; readonly workload: Workload }
+  /** Reply: `stats`, since the last `stats` command. */
+  | { readonly command: 'stats' }
+  /** Reply: `connections`. */
+  | { readonly command: 'connections' }
+  /** Clients send no more requests. Reply: `stats`, when no request is in flight. */
+  | { readonly command: 'finish' };
 
-export type Message =
-  | { readonly told: 'ready' }
-  | { readonly told: 'counted'; readonly count: Count }
-  | { readonly told: 'connected'; readonly connected: readonly Connected[] };
+export type PoolReply =
+  | { readonly reply: 'started' }
+  | { readonly reply: 'stats'; readonly stats: ClientStats }
+  | { readonly reply: 'connections'; readonly connections: readonly OpenConnection[] };
 
-/** A connection that is open, by the client's port. */
-export interface Connected {
-  readonly habit: Habit;
+export interface OpenConnection {
+  readonly clientType: ClientType;
+  /** The client's port. */
   readonly port: number;
-  /** A request has been sent, at least in part, and not been answered in full. */
-  readonly isAsking: boolean;
+  /** A request was sent, at least in part, and its response is not complete. */
+  readonly hasRequestInFlight: boolean;
 }
 
-/** What became of the requests that have come to their end: each was answered, or is lost. */
-export interface Count {
+/** Completed requests: each was either answered or lost. */
+export interface ClientStats {
   readonly answered: number;
   readonly losses: readonly Loss[];
-  /** Connections that were closed between two requests, announced or not. */
+  /** Connections that the server closed between two requests, announced or not. */
   readonly reconnects: readonly Loss[];
-  /** The longest of each habit whose requests are sent at once, so that their time is the server's. */
-  readonly pauses: readonly Pause[];
+  /** The longest of each client type that sends its requests without delay. */
+  readonly longestResponseTimes: readonly ResponseTime[];
 }
 
-export interface Moment {
-  readonly habit: Habit;
-  /** Since the count began (milliseconds). */
+export interface ClientEvent {
+  readonly clientType: ClientType;
+  /** Since the last `stats` command (milliseconds). */
   readonly atMs: number;
 }
 
-/** From the last byte of a request to the last byte of its answer, or until it was lost. */
-export interface Pause extends Moment {
+/** From the last byte of a request to the last byte of its response, or until the request was lost. */
+export interface ResponseTime extends ClientEvent {
   readonly ms: number;
 }
 
-/** Of one request, or one connection. */
-export interface Loss extends Moment {
+/** A lost request, or a connection that was closed between two requests. */
+export interface Loss extends ClientEvent {
   readonly reason: string;
 }

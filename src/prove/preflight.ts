@@ -1,48 +1,48 @@
-// Before anything is put to the proof: what the app answers, so that everything else it answers later is a fault.
+// Before the first trial: learns the app's normal responses. A later response that differs counts as lost.
 import { ExitCode, StartupError } from '../errors.js';
-import { slowBody, uploadHead } from './client.js';
-import { Line } from './client-connection.js';
-import type { Job } from './messages.js';
-import type { Answer } from './response-reader.js';
+import { slowBodyBytes, uploadHead } from './client.js';
+import { ClientConnection } from './client-connection.js';
+import type { Workload } from './messages.js';
+import type { ResponseSummary } from './response-reader.js';
 
-export interface Target {
+export interface ExpectedResponses {
   readonly status: number;
-  /** What takes bodies; a reason in words where nothing does. */
-  readonly upload: Required<Job>['upload'] | string;
+  /** The path that takes a POST body; a reason as text if it takes none. */
+  readonly upload: Required<Workload>['upload'] | string;
 }
 
 const host = '127.0.0.1';
 
-/** @param uploadPath asked with POST. @throws StartupError when there is nothing that could be expected of it */
-export async function check(port: number, path: string, uploadPath: string): Promise<Target> {
+/** @param uploadPath the path of the POST request. @throws StartupError when the app has no normal response to GET */
+export async function checkResponses(port: number, path: string, uploadPath: string): Promise<ExpectedResponses> {
   const get = `GET ${path} HTTP/1.1\r\nhost: localhost\r\nuser-agent: mpserve-prove\r\n\r\n`;
-  const [first, second] = [await ask(port, get), await ask(port, get)];
-  const whole = whatIsWrong(first, second);
-  if (whole) throw new StartupError(ExitCode.app, `GET ${path} ${whole}; name another path with --url`);
-  return { status: (first as Answer).status, upload: await checkUpload(port, uploadPath) };
+  const [first, second] = [await send(port, get), await send(port, get)];
+  const problem = problemWith(first, second);
+  if (problem) throw new StartupError(ExitCode.app, `GET ${path} ${problem}; use another path with --url`);
+  return { status: (first as ResponseSummary).status, upload: await checkUpload(port, uploadPath) };
 }
 
-async function checkUpload(port: number, path: string): Promise<Target['upload']> {
-  const post = `${uploadHead(path)}${'x'.repeat(slowBody)}`;
-  const [first, second] = [await ask(port, post), await ask(port, post)];
-  const wrong = whatIsWrong(first, second);
-  return wrong ? `POST ${path} ${wrong}` : { path, status: (first as Answer).status };
+async function checkUpload(port: number, path: string): Promise<ExpectedResponses['upload']> {
+  const post = `${uploadHead(path)}${'x'.repeat(slowBodyBytes)}`;
+  const [first, second] = [await send(port, post), await send(port, post)];
+  const problem = problemWith(first, second);
+  return problem ? `POST ${path} ${problem}` : { path, status: (first as ResponseSummary).status };
 }
 
-/** @returns why later answers could not be judged by these, in words; undefined if they can */
-function whatIsWrong(first: Answer | string, second: Answer | string): string | undefined {
-  if (typeof first === 'string') return `is not answered (${first})`;
-  if (typeof second === 'string') return `is not answered the second time (${second})`;
-  if (first.status !== second.status) return `is answered with ${first.status} first, and then with ${second.status}`;
-  if (first.status >= 500) return `is answered with ${first.status}`;
-  if (first.closes) return 'is answered with an announcement that the connection closes, so none can be kept';
+/** @returns why these responses cannot serve as the expected ones; undefined if they can */
+function problemWith(first: ResponseSummary | string, second: ResponseSummary | string): string | undefined {
+  if (typeof first === 'string') return `got no response (${first})`;
+  if (typeof second === 'string') return `got no response the second time (${second})`;
+  if (first.status !== second.status) return `returned status ${first.status} and then ${second.status}`;
+  if (first.status >= 500) return `returned status ${first.status}`;
+  if (first.closes) return 'returned "connection: close", so no connection can be kept alive';
   return undefined;
 }
 
-/** @returns the answer, or why there is none */
-async function ask(port: number, text: string): Promise<Answer | string> {
-  const line = new Line(host, port);
-  const outcome = await line.ask({ atOnce: text });
-  line.close();
-  return 'lost' in outcome ? outcome.lost : outcome.answer;
+/** @returns the response, or why there is none */
+async function send(port: number, text: string): Promise<ResponseSummary | string> {
+  const connection = new ClientConnection(host, port);
+  const outcome = await connection.send({ text });
+  connection.close();
+  return 'lost' in outcome ? outcome.lost : outcome.response;
 }

@@ -1,103 +1,113 @@
-// A proof: under each model, each trial with a server and a crowd of clients of its own, so that what one has broken
-// is not laid at the door of another.
+// `mpserve prove`: runs each trial under each model. Every trial gets a server and a client pool of its own, so that
+// one trial cannot affect the results of another.
 import { randomBytes } from 'node:crypto';
 import { cpus, type as osType, release } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ModelFacts } from '../config/model.js';
 import type { StartupError } from '../errors.js';
-import { Crowd } from './client-pool.js';
+import { ClientPool } from './client-pool.js';
 import { secretVariable } from './hang-secret.js';
-import type { Count, Habit, Job } from './messages.js';
-import { check, type Target } from './preflight.js';
-import { failed, leftOut, type Proof, pausesOf, type Results, type Row, reasonsOf, schema } from './results.js';
-import { Server, type Settings } from './server.js';
-import type { Counts, Done, Stage, Trial } from './trial.js';
+import type { ClientStats, ClientType, Workload } from './messages.js';
+import { checkResponses, type ExpectedResponses } from './preflight.js';
+import {
+  failed,
+  longestResponseTimes,
+  lossReasons,
+  type ModelResult,
+  type Results,
+  schema,
+  skipped,
+  type TrialResult,
+} from './results.js';
+import { type ConfigSettings, Server } from './server.js';
+import type { Trial, TrialContext, TrialOptions, TrialOutcome } from './trial.js';
 
 export interface Plan {
   readonly app: string;
   readonly version: string;
-  readonly contenders: readonly Contender[];
-  /** All models. */
-  readonly models: readonly string[];
+  /** The models under test. */
+  readonly setups: readonly ModelSetup[];
+  /** The names of all models that mpserve has. */
+  readonly allModels: readonly string[];
   readonly trials: readonly Trial[];
-  readonly counts: Counts;
+  readonly trialOptions: TrialOptions;
+  /** The path that clients GET. */
   readonly path: string;
-  /** Asked with POST for slow bodies. */
+  /** The path that slow-body clients POST to. */
   readonly uploadPath: string;
-  /** That keep their connection. */
-  readonly clients: number;
+  readonly keptAliveClients: number;
   readonly thinkMs: number;
-  /** Of the servers. */
+  /** The environment of the servers. */
   readonly env: NodeJS.ProcessEnv;
   readonly onProgress: (progress: { doing: string; done: number; all: number }) => void;
-  /** Aborted to stop; what was done until then is the result. */
+  /** Aborts the run; the result holds the trials done before. */
   readonly signal: AbortSignal;
 }
 
-/** A model, with what the server's configuration file is to hold. */
-export interface Contender {
+/** A model and the content of its server's configuration file. */
+export interface ModelSetup {
   readonly facts: ModelFacts;
-  readonly settings: Settings;
-  readonly limits: Limits;
+  readonly settings: ConfigSettings;
+  readonly timeouts: Timeouts;
 }
 
 /** In milliseconds; 0 is no limit. */
-export interface Limits {
+export interface Timeouts {
   readonly headerMs: number;
   readonly requestMs: number;
   readonly gracefulMs: number;
 }
 
-/** Clients of the habits that nobody chooses the number of. */
-const others = { 'one request each': 2, 'slow head': 2, 'slow body': 2 } as const;
-/** A head is sent, and a body, in so much time (milliseconds), or in a third of what they may take. */
-const headMs = 1500;
-const bodyMs = 2000;
-/** Code that is run for the first time is slow; and then it is looked how it is when nothing happens (milliseconds). */
-const warmMs = 500;
-const calmMs = 2000;
-/** What an answer of a small app takes, to guess how often a client asks (milliseconds). */
-const answerMs = 3;
+/** Clients of the types that have no option. */
+const otherClients = { 'one request each': 2, 'slow head': 2, 'slow body': 2 } as const;
+/** How long a slow head and a slow body take to send (milliseconds), at most a third of the server's timeout. */
+const slowHeadMs = 1500;
+const slowBodyMs = 2000;
+/** Warm-up, because code is slow when it first runs; then the baseline, without any operation (milliseconds). */
+const warmUpMs = 500;
+const baselineMs = 2000;
+/** The response time of a small app, to estimate how many requests a client sends (milliseconds). */
+const typicalResponseMs = 3;
 
-/** @throws StartupError when the app runs under none of the models */
+/** @throws StartupError when the app starts under none of the models */
 export async function prove(plan: Plan): Promise<Results> {
-  const { contenders, trials, signal } = plan;
+  const { setups, trials, signal } = plan;
   const at = new Date().toISOString();
-  const all = contenders.length * (trials.length + 1);
-  const proofs: Proof[] = [];
+  const all = setups.length * (trials.length + 1);
+  const modelResults: ModelResult[] = [];
   const notes = new Set<string>();
   let done = 0;
   const progress = (doing: string) => plan.onProgress({ doing, done: done++, all });
 
   let failure: StartupError | undefined;
-  for (const contender of contenders) {
+  for (const setup of setups) {
     if (signal.aborted) break;
-    const { name } = contender.facts;
-    progress(`${name}: does it start and answer?`);
-    const rows: Row[] = [];
+    const { name } = setup.facts;
+    progress(`${name}: checking that the app starts and responds`);
+    const results: TrialResult[] = [];
     let size = '';
     try {
-      const checked = await preflight(plan, contender);
+      const checked = await preflight(plan, setup);
       size = checked.size;
-      const { target } = checked;
-      if (typeof target.upload === 'string') notes.add(`slow bodies are left out, as ${target.upload}`);
+      const { expected } = checked;
+      if (typeof expected.upload === 'string') notes.add(`no slow-body clients, because ${expected.upload}`);
       for (const trial of trials) {
         if (signal.aborted) break;
         progress(`${name}: ${trial.name}`);
-        const row = await run(trial, contender, target, plan);
-        if (row) rows.push(row);
+        const result = await runTrial(trial, setup, expected, plan);
+        if (result) results.push(result);
       }
-      proofs.push({ model: name, size, trials: rows });
+      modelResults.push({ model: name, size, trials: results });
     } catch (error) {
       if (signal.aborted) break;
       failure = error as StartupError;
-      proofs.push({ model: name, size, trials: rows, failure: failure.message });
+      modelResults.push({ model: name, size, trials: results, failure: failure.message });
       done += trials.length;
     }
   }
-  if (failure && proofs.every((proof) => proof.failure !== undefined)) throw failure;
+  if (failure && modelResults.every((result) => result.failure !== undefined)) throw failure;
 
-  const rows = proofs.flatMap((proof) => proof.trials);
+  const trialResults = modelResults.flatMap((result) => result.trials);
   return {
     schema,
     at,
@@ -110,122 +120,142 @@ export async function prove(plan: Plan): Promise<Results> {
     version: plan.version,
     app: plan.app,
     settings: { url: plan.path, thinkMs: plan.thinkMs, clients: clientsOf(plan, notes.size === 0) },
-    proofs,
+    proofs: modelResults,
     notes: [...notes],
-    avoidable: rows.reduce((sum, { avoidable }) => sum + avoidable, 0),
-    failures: [...proofs, ...rows].filter((one) => one.failure !== undefined).length,
+    avoidable: trialResults.reduce((sum, { avoidable }) => sum + avoidable, 0),
+    failures: [...modelResults, ...trialResults].filter((one) => one.failure !== undefined).length,
     interrupted: signal.aborted,
   };
 }
 
-async function preflight({ path, uploadPath, env, signal }: Plan, { settings }: Contender) {
+async function preflight({ path, uploadPath, env, signal }: Plan, { settings }: ModelSetup) {
   const server = await Server.start(settings, env, signal);
   try {
-    return { size: server.size, target: await check(server.port, path, uploadPath) };
+    return { size: server.size, expected: await checkResponses(server.port, path, uploadPath) };
   } finally {
     await server.stop();
   }
 }
 
-/** @returns undefined when it was stopped */
-async function run(trial: Trial, contender: Contender, target: Target, plan: Plan): Promise<Row | undefined> {
-  const { facts, settings: given } = contender;
-  const { counts, signal, clients, thinkMs } = plan;
-  const excuse = trial.excuse?.({ facts, counts });
-  if (excuse) return leftOut(trial.name, excuse);
-  const rate = (clients * 1000) / (thinkMs + answerMs);
+/** @returns undefined when the run was aborted */
+async function runTrial(
+  trial: Trial,
+  setup: ModelSetup,
+  expected: ExpectedResponses,
+  plan: Plan,
+): Promise<TrialResult | undefined> {
+  const { facts, settings: userSettings, timeouts } = setup;
+  const { trialOptions: options, signal, keptAliveClients, thinkMs } = plan;
+  const reason = trial.skipReason?.({ facts, options });
+  if (reason) return skipped(trial.name, reason);
+  const requestsPerSecond = (keptAliveClients * 1000) / (thinkMs + typicalResponseMs);
   const secret = randomBytes(16).toString('hex');
   let server: Server | undefined;
-  let crowd: Crowd | undefined;
+  let clientPool: ClientPool | undefined;
   try {
-    const settings = { ...given, ...trial.settings?.({ given, rate }) };
+    const settings = { ...userSettings, ...trial.settings?.({ userSettings, requestsPerSecond }) };
     server = await Server.start(settings, { ...plan.env, [secretVariable]: secret }, signal);
-    const job = jobOf(server, plan, contender, target);
-    crowd = await Crowd.begin(job, signal);
-    const pause = async (ms: number): Promise<void> => void (await sleep(ms, undefined, { signal }));
-    const names = plan.models.filter((name) => name !== facts.name);
-    const { gracefulMs } = contender.limits;
-    const stage: Stage = { server, crowd, facts, others: names, counts, given, rate, job, secret, gracefulMs, pause };
-    return await watch(trial, stage, signal);
+    const workload = workloadOf(server, plan, setup, expected);
+    clientPool = await ClientPool.start(workload, signal);
+    const context: TrialContext = {
+      server,
+      clientPool,
+      facts,
+      otherModels: plan.allModels.filter((name) => name !== facts.name),
+      options,
+      userSettings,
+      requestsPerSecond,
+      workload,
+      secret,
+      gracefulMs: timeouts.gracefulMs,
+      sleep: async (ms) => void (await sleep(ms, undefined, { signal })),
+    };
+    return await measure(trial, context, signal);
   } catch (error) {
     if (signal.aborted) return undefined;
     return failed(trial.name, (error as Error).message);
   } finally {
-    crowd?.end();
+    clientPool?.kill();
     await server?.stop();
   }
 }
 
-/** Looks on while nothing happens, and then while it does. */
-async function watch(trial: Trial, stage: Stage, signal: AbortSignal): Promise<Row> {
-  const { crowd, pause } = stage;
-  await pause(warmMs);
-  const warm = await crowd.count();
-  await pause(calmMs);
-  const calm = await crowd.count();
-  let done: Done = { times: 0 };
+/** Warms up, takes the baseline, and runs the trial. */
+async function measure(trial: Trial, context: TrialContext, signal: AbortSignal): Promise<TrialResult> {
+  const { clientPool } = context;
+  await context.sleep(warmUpMs);
+  const warmUp = await clientPool.stats();
+  await context.sleep(baselineMs);
+  const baseline = await clientPool.stats();
+  let outcome: TrialOutcome = { times: 0 };
   let failure: string | undefined;
   try {
-    done = await unless(signal, trial.run(stage));
+    outcome = await abortable(trial.run(context), signal);
   } catch (error) {
     signal.throwIfAborted();
     failure = (error as Error).message;
   }
-  const tried = await unless(signal, crowd.finish());
-  return { ...rowOf(trial.name, done, warm, calm, tried), ...(failure && { failure }) };
+  const duringTrial = await abortable(clientPool.finish(), signal);
+  return { ...resultOf(trial.name, outcome, warmUp, baseline, duringTrial), ...(failure && { failure }) };
 }
 
-/** `promise`, or a rejection as soon as `signal` is aborted. */
-async function unless<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  const over = new AbortController();
-  const stopped = new Promise<never>((_, reject) =>
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true, signal: over.signal }),
+/** Settles as `promise` does, or rejects when `signal` is aborted. */
+async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const settled = new AbortController();
+  const aborted = new Promise<never>((_, reject) =>
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true, signal: settled.signal }),
   );
   try {
-    return await Promise.race([promise, stopped]);
+    return await Promise.race([promise, aborted]);
   } finally {
-    over.abort();
+    settled.abort();
   }
 }
 
-function rowOf(trial: string, { times, broken = 0 }: Done, warm: Count, calm: Count, tried: Count): Row {
-  const counts = [warm, calm, tried];
-  const losses = counts.flatMap((count) => count.losses);
-  const answered = counts.reduce((sum, count) => sum + count.answered, 0);
-  const reconnects = counts.flatMap((count) => count.reconnects);
-  const all = losses.length + reconnects.length;
-  const unavoidable = Math.min(all, broken);
+function resultOf(
+  trial: string,
+  { times, brokenConnections = 0 }: TrialOutcome,
+  ...phases: readonly [warmUp: ClientStats, baseline: ClientStats, duringTrial: ClientStats]
+): TrialResult {
+  const [, baseline, duringTrial] = phases;
+  const lost = phases.flatMap(({ losses }) => losses);
+  const answered = phases.reduce((sum, stats) => sum + stats.answered, 0);
+  const reconnects = phases.flatMap((stats) => stats.reconnects);
+  const losses = lost.length + reconnects.length;
+  const unavoidable = Math.min(losses, brokenConnections);
   return {
     trial,
     times,
-    requests: answered + losses.length,
+    requests: answered + lost.length,
     answered,
-    lost: losses.length,
+    lost: lost.length,
     reconnects: reconnects.length,
-    pauses: pausesOf(calm.pauses, tried.pauses),
+    pauses: longestResponseTimes(baseline.longestResponseTimes, duringTrial.longestResponseTimes),
     unavoidable,
-    avoidable: all - unavoidable,
-    reasons: reasonsOf([...losses, ...reconnects]),
+    avoidable: losses - unavoidable,
+    reasons: lossReasons([...lost, ...reconnects]),
   };
 }
 
-function jobOf({ port, control }: Server, plan: Plan, { limits }: Contender, { status, upload }: Target): Job {
+function workloadOf(server: Server, plan: Plan, { timeouts }: ModelSetup, expected: ExpectedResponses): Workload {
+  const { port, controlSocket } = server;
+  const { status, upload } = expected;
   const { path, thinkMs } = plan;
-  const third = (limit: number) => (limit === 0 ? Number.POSITIVE_INFINITY : limit / 3);
+  const third = (timeoutMs: number) => (timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs / 3);
   return {
     host: '127.0.0.1',
     port,
-    control,
+    controlSocket,
     path,
     status,
     ...(typeof upload === 'object' && { upload }),
     clients: clientsOf(plan, typeof upload === 'object'),
     thinkMs,
-    headMs: Math.min(headMs, third(limits.headerMs), third(limits.requestMs)),
-    bodyMs: Math.min(bodyMs, third(limits.requestMs)),
+    headMs: Math.min(slowHeadMs, third(timeouts.headerMs), third(timeouts.requestMs)),
+    bodyMs: Math.min(slowBodyMs, third(timeouts.requestMs)),
   };
 }
 
-function clientsOf({ clients }: Plan, hasUpload: boolean): Readonly<Record<Habit, number>> {
-  return { 'kept-alive': clients, ...others, ...(hasUpload ? {} : { 'slow body': 0 }) };
+function clientsOf({ keptAliveClients }: Plan, hasUpload: boolean): Readonly<Record<ClientType, number>> {
+  return { 'kept-alive': keptAliveClients, ...otherClients, ...(hasUpload ? {} : { 'slow body': 0 }) };
 }

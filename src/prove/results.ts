@@ -1,13 +1,13 @@
-// What a proof comes to, as plain data: what `--json` writes, and what the table is made from. docs/prove.md describes it
+// The results of `mpserve prove` as plain data, which `--json` writes and the table shows. docs/prove.md describes them
 // for readers of the file.
-import type { Habit, Loss, Pause } from './messages.js';
+import type { ClientType, Loss, ResponseTime } from './messages.js';
 
-/** Changes when a reader of the older form would misread the newer one. */
+/** Changes when a reader of the previous version would misread the new one. */
 export const schema = 'mpserve-prove/1';
 
 export interface Results {
   readonly schema: typeof schema;
-  /** When it began (ISO 8601). */
+  /** Start of the run (ISO 8601). */
   readonly at: string;
   readonly machine: {
     readonly node: string;
@@ -17,88 +17,88 @@ export interface Results {
   };
   /** Of mpserve. */
   readonly version: string;
-  /** In words: a path, or `the built-in demo app`. */
+  /** A path, or `the built-in demo app`. */
   readonly app: string;
   readonly settings: {
     readonly url: string;
     readonly thinkMs: number;
-    readonly clients: Readonly<Record<Habit, number>>;
+    readonly clients: Readonly<Record<ClientType, number>>;
   };
-  readonly proofs: readonly Proof[];
-  /** What a reader should know besides, in sentences. */
+  readonly proofs: readonly ModelResult[];
+  /** Remarks for the reader, as sentences without a full stop. */
   readonly notes: readonly string[];
-  /** Of all trials: what was lost, and connections that were closed, though they need not have been. */
+  /** The sum over all trials. */
   readonly avoidable: number;
-  /** Trials that did not come true, and models under which the app does not run. */
+  /** Trials that failed, and models under which the app does not start. */
   readonly failures: number;
-  /** It was stopped before it was through. */
+  /** The run was stopped before its end. */
   readonly interrupted: boolean;
 }
 
-/** One model. */
-export interface Proof {
+export interface ModelResult {
   readonly model: string;
-  /** Workers × threads, in words: `2 × 1`. */
+  /** Workers × threads: `2 × 1`. */
   readonly size: string;
-  readonly trials: readonly Row[];
-  /** Why there are no trials, in one line. */
+  readonly trials: readonly TrialResult[];
+  /** Why no trial could run, in one line. */
   readonly failure?: string;
 }
 
-/** One trial. Requests that were sent are those that were answered and those that are lost. */
-export interface Row {
+/** `requests` is the sum of `answered` and `lost`. A loss is a lost request or a reconnect. */
+export interface TrialResult {
   readonly trial: string;
-  /** How often it was done. */
+  /** How often the operation was done. */
   readonly times: number;
   readonly requests: number;
   readonly answered: number;
   readonly lost: number;
   readonly reconnects: number;
-  readonly pauses: readonly Longest[];
-  /** Of what was lost and reconnects, what could not be helped, and what could. */
+  /** The longest response time of each client type. */
+  readonly pauses: readonly LongestResponseTime[];
+  /** Losses on connections of a killed worker or thread. */
   readonly unavoidable: number;
+  /** All other losses. */
   readonly avoidable: number;
-  /** Of what was lost and reconnects, by client and reason. */
-  readonly reasons: readonly Reason[];
-  /** Why it was left out; then all figures are 0. */
+  /** Losses by client type and reason. */
+  readonly reasons: readonly LossReason[];
+  /** Why the trial was skipped; then all figures are 0. */
   readonly leftOut?: string;
-  /** Why it has not come true, in one line. */
+  /** Why the trial failed, in one line. */
   readonly failure?: string;
-  /** What the server has logged as a warning or an error, at most a few of it; only where something was avoidable or failed. */
+  /** The last warnings and errors in the server's log; only where a loss was avoidable or the trial failed. */
   readonly complaints?: readonly string[];
 }
 
-/** The longest time from the last byte of a request to the last byte of its answer, of all clients of one habit. */
-export interface Longest {
-  readonly client: Habit;
-  /** In the trial, and in two seconds before it. */
+export interface LongestResponseTime {
+  readonly client: ClientType;
+  /** During the trial (milliseconds). */
   readonly ms: number;
+  /** The baseline: in the two seconds before the trial (milliseconds). */
   readonly calmMs: number;
-  /** When it ended, since the trial began (milliseconds). */
+  /** When the response was complete, since the trial's start (milliseconds). */
   readonly atMs: number;
 }
 
-export interface Reason {
-  readonly client: Habit;
+export interface LossReason {
+  readonly client: ClientType;
   readonly reason: string;
   readonly count: number;
-  /** When, since the trial began (milliseconds); of the first few. */
+  /** The times of the first losses, since the trial's start (milliseconds). */
   readonly atMs: readonly number[];
 }
 
-/** So many times are told. */
-const mostTimes = 10;
+const maxLossTimes = 10;
 
-export function leftOut(trial: string, why: string): Row {
-  return { ...nothing, trial, leftOut: why };
+export function skipped(trial: string, reason: string): TrialResult {
+  return { ...noFigures, trial, leftOut: reason };
 }
 
-/** One that could not be begun. */
-export function failed(trial: string, why: string): Row {
-  return { ...nothing, trial, failure: why };
+/** A trial that could not start. */
+export function failed(trial: string, reason: string): TrialResult {
+  return { ...noFigures, trial, failure: reason };
 }
 
-const nothing = {
+const noFigures = {
   times: 0,
   requests: 0,
   answered: 0,
@@ -110,20 +110,23 @@ const nothing = {
   reasons: [],
 };
 
-export function pausesOf(calm: readonly Pause[], tried: readonly Pause[]): readonly Longest[] {
-  return tried.map(({ habit, ms, atMs }) => {
-    const calmMs = calm.find((pause) => pause.habit === habit)?.ms ?? 0;
-    return { client: habit, ms, calmMs, atMs };
+export function longestResponseTimes(
+  baseline: readonly ResponseTime[],
+  duringTrial: readonly ResponseTime[],
+): readonly LongestResponseTime[] {
+  return duringTrial.map(({ clientType, ms, atMs }) => {
+    const calmMs = baseline.find((time) => time.clientType === clientType)?.ms ?? 0;
+    return { client: clientType, ms, calmMs, atMs };
   });
 }
 
-export function reasonsOf(losses: readonly Loss[]): readonly Reason[] {
-  const reasons = new Map<string, Reason & { atMs: number[] }>();
-  for (const { habit, reason, atMs } of losses) {
-    const key = `${habit} ${reason}`;
-    const before = reasons.get(key) ?? { client: habit, reason, count: 0, atMs: [] };
-    if (before.atMs.length < mostTimes) before.atMs.push(atMs);
-    reasons.set(key, { ...before, count: before.count + 1 });
+export function lossReasons(losses: readonly Loss[]): readonly LossReason[] {
+  const reasons = new Map<string, LossReason & { atMs: number[] }>();
+  for (const { clientType, reason, atMs } of losses) {
+    const key = `${clientType} ${reason}`;
+    const entry = reasons.get(key) ?? { client: clientType, reason, count: 0, atMs: [] };
+    if (entry.atMs.length < maxLossTimes) entry.atMs.push(atMs);
+    reasons.set(key, { ...entry, count: entry.count + 1 });
   }
   return [...reasons.values()];
 }

@@ -1,11 +1,11 @@
-// The server that is put to the proof: mpserve started as a user would, from a configuration file, heard through its log
-// and told through its control socket. After an upgrade it is another process, which is none of our children.
+// The server under test: mpserve, started with a configuration file of its own, observed through its log and controlled
+// through its control socket. After an upgrade the server is another process, which is not a child of the prover.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { within } from '../clock.js';
 import { act, ask } from '../control/client.js';
@@ -13,75 +13,78 @@ import type { Action, Outcome, Request, Status, WorkerStatus } from '../control/
 import { ExitCode, StartupError } from '../errors.js';
 import { createLeash } from '../os/leash.js';
 
-/** As a configuration file has it. */
-export type Settings = Readonly<Record<string, unknown>>;
+/** The content of a configuration file. */
+export type ConfigSettings = Readonly<Record<string, unknown>>;
 
-/** A line of the log. */
-export type Line = Readonly<Record<string, unknown>> & { readonly event: string };
+export type LogLine = Readonly<Record<string, unknown>> & { readonly event: string };
 
 const bin = fileURLToPath(new URL('../../bin/mpserve.js', import.meta.url));
 
-/** A server that was told to stop is killed so much later (milliseconds). */
-const stopMs = 3000;
-/** What an operator wants comes true in this time, or will not (milliseconds). */
-const actMs = 120_000;
-const lookEvery = 20;
+/** The server is killed if it has not stopped after this time (milliseconds). */
+const stopTimeoutMs = 3000;
+/** For a reload, an upgrade and the like (milliseconds). */
+const actionTimeoutMs = 120_000;
+const eventTimeoutMs = 60_000;
+const pollIntervalMs = 20;
+const statusIntervalMs = 200;
+/** The longest delay of a timer (milliseconds). */
+const maxTimerMs = 2 ** 31 - 1;
 
-/** The level of a line of the log (pino's). */
-const warn = 40;
-const mostComplaints = 20;
+/** pino's number of the log level. */
+const warnLevel = 40;
+const maxLoggedProblems = 20;
+const maxStderrChars = 2000;
 
 export class Server {
-  /** What has been logged so far. */
-  readonly lines: Line[] = [];
-  /** A folder of its own that only its owner may enter. */
-  readonly folder: string;
-  readonly #settings: Settings;
+  readonly logLines: LogLine[] = [];
+  /** A temporary directory that only its owner may enter. */
+  readonly directory: string;
+  readonly #settings: ConfigSettings;
   readonly #child: ChildProcess;
-  readonly #ended: Promise<void>;
-  /** It has ended, and all that it has said has been heard. */
+  readonly #exited: Promise<void>;
+  /** The child has exited, and its output has been read. */
   readonly #closed: Promise<void>;
-  readonly #hearers = new Set<() => void>();
-  #hasEnded = false;
+  readonly #logListeners = new Set<() => void>();
+  #hasExited = false;
   #stopping: Promise<void> | undefined;
-  #said = '';
-  /** Of the process that serves. */
+  #stderrText = '';
+  /** Of the serving process: the child, or its successor after an upgrade. */
   #pid: number;
 
-  private constructor(settings: Settings, env: NodeJS.ProcessEnv) {
-    this.folder = mkdtempSync(path.join(tmpdir(), 'mpserve-prove-'));
+  private constructor(settings: ConfigSettings, env: NodeJS.ProcessEnv) {
+    this.directory = mkdtempSync(path.join(tmpdir(), 'mpserve-prove-'));
     this.#settings = settings;
     this.configure({});
-    const leash = createLeash(); // if we are killed, it ends
-    this.#child = spawn(process.execPath, [bin, 'serve', '--config', this.#file], {
+    const leash = createLeash(); // kills the server if the prover dies
+    this.#child = spawn(process.execPath, [bin, 'serve', '--config', this.#configFile], {
       stdio: ['ignore', 'pipe', 'pipe', leash?.fd ?? 'ignore'],
-      detached: true, // Ctrl-C is for us, who end it in order
+      detached: true, // Ctrl-C must reach the prover alone, which then stops the server
       env,
     });
     leash?.tie(this.#child.pid);
     this.#pid = this.#child.pid ?? 0;
-    this.#ended = new Promise((resolve) => {
+    this.#exited = new Promise((resolve) => {
       this.#child.once('exit', () => {
         leash?.release();
-        this.#hasEnded = true;
+        this.#hasExited = true;
         resolve();
       });
     });
     this.#closed = new Promise((resolve) => this.#child.once('close', () => resolve()));
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.#said = `${this.#said}${text}`.slice(-2000);
+      this.#stderrText = `${this.#stderrText}${text}`.slice(-maxStderrChars);
     });
-    if (this.#child.stdout) createInterface({ input: this.#child.stdout }).on('line', (line) => this.#hear(line));
+    if (this.#child.stdout) createInterface({ input: this.#child.stdout }).on('line', (line) => this.#readLine(line));
   }
 
-  /** Settles when it can serve. Rejects with its own words, and its exit code, when it cannot. */
-  static async start(settings: Settings, env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<Server> {
+  /** Settles when the server is ready. @throws StartupError with the server's error message and exit code */
+  static async start(settings: ConfigSettings, env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<Server> {
     signal.throwIfAborted();
     const server = new Server(settings, env);
     const stop = () => void server.stop();
     signal.addEventListener('abort', stop, { once: true });
     try {
-      await server.heard('ready', 1, Number.POSITIVE_INFINITY);
+      await server.waitForEvent('ready', 1, Number.POSITIVE_INFINITY);
       return server;
     } catch (error) {
       await server.stop();
@@ -92,13 +95,12 @@ export class Server {
     }
   }
 
-  get #file(): string {
-    return path.join(this.folder, 'mpserve.config.json');
+  get #configFile(): string {
+    return path.join(this.directory, 'mpserve.config.json');
   }
 
-  /** The control socket. */
-  get control(): string {
-    return path.join(this.folder, 'control');
+  get controlSocket(): string {
+    return path.join(this.directory, 'control');
   }
 
   get port(): number {
@@ -111,159 +113,161 @@ export class Server {
     return `${workers} × ${threads}`;
   }
 
-  get #isGone(): boolean {
-    return this.#hasEnded && !this.#isSucceeded;
+  get #hasStopped(): boolean {
+    return this.#hasExited && !this.#hasSuccessor;
   }
 
-  /** Another process serves now, which is none of our children. */
-  get #isSucceeded(): boolean {
+  /** After an upgrade the serving process is not the child. */
+  get #hasSuccessor(): boolean {
     return this.#pid !== this.#child.pid;
   }
 
-  /** What it has logged as a warning or an error, in sentences; the last of it. */
-  get complaints(): readonly string[] {
-    const serious = this.lines.filter(({ level }) => Number(level) >= warn);
-    return serious.slice(-mostComplaints).map(({ msg }) => String(msg));
+  /** The messages of the last warnings and errors in the log. */
+  get loggedProblems(): readonly string[] {
+    const problems = this.logLines.filter(({ level }) => Number(level) >= warnLevel);
+    return problems.slice(-maxLoggedProblems).map(({ msg }) => String(msg));
   }
 
-  get #readyLine(): Line {
-    return this.lines.find(({ event }) => event === 'ready') as Line;
+  get #readyLine(): LogLine {
+    return this.logLines.find(({ event }) => event === 'ready') as LogLine;
   }
 
-  /** Writes its configuration file anew, with `changes`; it looks at it at its next reload. */
-  configure(changes: Settings): void {
-    const own = { bind: ['127.0.0.1:0'], control: this.control, logFormat: 'json', logLevel: 'info' };
-    writeFileSync(this.#file, JSON.stringify({ ...this.#settings, ...own, ...changes }));
+  /** Rewrites the configuration file, with `changes`; the server reads it at its next reload. */
+  configure(changes: ConfigSettings): void {
+    const own = { bind: ['127.0.0.1:0'], control: this.controlSocket, logFormat: 'json', logLevel: 'info' };
+    writeFileSync(this.#configFile, JSON.stringify({ ...this.#settings, ...own, ...changes }));
   }
 
   status(): Promise<Status> {
-    return ask<Status>(this.control, 'status');
+    return ask<Status>(this.controlSocket, 'status');
   }
 
   workers(): Promise<readonly WorkerStatus[]> {
-    return ask<readonly WorkerStatus[]>(this.control, 'workers');
+    return ask<readonly WorkerStatus[]>(this.controlSocket, 'workers');
   }
 
-  /** Does it, and says how it ended. */
+  /** A timeout counts as a failed action. @throws Unreachable */
   async act(action: Action, request: Request = {}): Promise<Outcome> {
-    let outcome: Outcome = { ok: false, error: `the ${action} has not come true within ${actMs / 1000} s` };
+    let outcome: Outcome = { ok: false, error: `${action} not done within ${actionTimeoutMs / 1000} s` };
     let failure: unknown;
-    const acting = act(this.control, action, request, () => {}).then(
-      (how) => {
-        outcome = how;
+    const acting = act(this.controlSocket, action, request, () => {}).then(
+      (result) => {
+        outcome = result;
       },
       (error: unknown) => {
         failure = error;
       },
     );
-    await within(actMs, acting);
+    await within(actionTimeoutMs, acting);
     if (failure) throw failure;
     return outcome;
   }
 
-  /** The `nth` line of one of `events`. @throws Error when it has not come `ms` later, or the server has ended */
-  async heard(events: string | readonly string[], nth = 1, ms = 60_000): Promise<Line> {
+  /** Resolves to the `nth` log line with one of `events`. @throws Error on timeout, or if the server exits before */
+  async waitForEvent(events: string | readonly string[], nth = 1, timeoutMs = eventTimeoutMs): Promise<LogLine> {
     const names = [events].flat();
-    const look = () => this.lines.filter(({ event }) => names.includes(event))[nth - 1];
-    const late = performance.now() + ms;
-    for (let line = look(); ; line = look()) {
+    const find = () => this.logLines.filter(({ event }) => names.includes(event))[nth - 1];
+    const deadline = performance.now() + timeoutMs;
+    for (let line = find(); ; line = find()) {
       if (line) return line;
-      if (this.#isGone) throw await this.#failure();
-      const left = late - performance.now();
-      if (left <= 0) throw new Error(`the server has not logged ${names.join(' or ')} within ${ms / 1000} s`);
-      await this.#stirs(left);
+      if (this.#hasStopped) throw await this.#exitError();
+      const leftMs = deadline - performance.now();
+      if (leftMs <= 0) throw new Error(`the server did not log ${names.join(' or ')} within ${timeoutMs / 1000} s`);
+      await this.#nextChange(leftMs);
     }
   }
 
-  /** It serves with as many workers as it should, and none of an earlier generation is left. @throws Error */
-  async settled(ms: number): Promise<void> {
-    const late = performance.now() + ms;
+  /** Waits until no operation is running, all workers are ready and none drains. @throws Error on timeout */
+  async untilSettled(timeoutMs: number): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
     for (;;) {
-      const { doing, workers: number } = await this.status();
+      const { doing, workers: count } = await this.status();
       const stages = (await this.workers()).map(({ stage }) => stage);
       const draining = stages.filter((stage) => stage === 'draining').length;
-      const isWhole = doing === undefined && number.ready >= number.wanted;
-      if (isWhole && draining === 0) return;
-      if (performance.now() > late) {
-        const why = isWhole
-          ? `${draining} of its workers still drain`
-          : `${number.ready} of ${number.wanted} are ready`;
-        throw new Error(`the server has not come to rest within ${ms / 1000} s: ${why}`);
+      const isComplete = doing === undefined && count.ready >= count.wanted;
+      if (isComplete && draining === 0) return;
+      if (performance.now() > deadline) {
+        const why = isComplete
+          ? `${draining} worker(s) still draining`
+          : `${count.ready} of ${count.wanted} workers ready`;
+        throw new Error(`the server did not settle within ${timeoutMs / 1000} s: ${why}`);
       }
-      await pause(10 * lookEvery);
+      await sleep(statusIntervalMs);
     }
   }
 
-  /** Another process serves now. Settles when the one before it has ended. @throws Error */
-  async succeeded(): Promise<void> {
-    const before = this.#pid;
+  /** After an upgrade: settles when the old process has exited. @throws Error if the same process still serves */
+  async waitForSuccessor(): Promise<void> {
+    const oldPid = this.#pid;
     const { pid } = await this.status();
-    if (pid === before) throw new Error(`the process is the same as before (pid ${pid})`);
+    if (pid === oldPid) throw new Error(`the old process (pid ${pid}) still serves`);
     this.#pid = pid;
-    await isGone(before, actMs);
-    if (isAlive(before)) throw new Error(`the process before it (pid ${before}) has not ended`);
+    await waitForExit(oldPid, actionTimeoutMs);
+    if (isAlive(oldPid)) throw new Error(`the old process (pid ${oldPid}) did not exit`);
   }
 
-  /** Ends it and all its processes, and removes what it has left. Always settles soon. */
+  /** Ends the server with all its processes, and removes its directory. Takes a few seconds at most. Never rejects. */
   async stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     await this.#stopping;
   }
 
   async #stop(): Promise<void> {
-    // It may have been in the midst of an upgrade.
+    // An upgrade may just have changed the serving process.
     this.#pid = await this.status().then(
       ({ pid }) => pid,
       () => this.#pid,
     );
-    const told = this.act('stop', { now: true }).catch(() => this.#child.kill('SIGTERM')); // it is about to start, or ends
-    await within(stopMs, told);
-    await isGone(this.#pid, stopMs);
-    if (!this.#hasEnded)
-      this.#child.kill('SIGKILL'); // its workers are on a leash and end with it
-    else if (this.#isSucceeded && isAlive(this.#pid)) process.kill(this.#pid, 'SIGKILL');
-    await this.#ended;
-    this.#child.stdout?.destroy(); // its successor has it, too
-    rmSync(this.folder, { recursive: true, force: true });
+    // The control socket is missing while the server starts or exits.
+    const asked = this.act('stop', { now: true }).catch(() => this.#child.kill('SIGTERM'));
+    await within(stopTimeoutMs, asked);
+    await waitForExit(this.#pid, stopTimeoutMs);
+    if (!this.#hasExited)
+      this.#child.kill('SIGKILL'); // the leash ends its workers
+    else if (this.#hasSuccessor && isAlive(this.#pid)) process.kill(this.#pid, 'SIGKILL');
+    await this.#exited;
+    this.#child.stdout?.destroy(); // a successor may still hold the other end
+    rmSync(this.directory, { recursive: true, force: true });
   }
 
-  #hear(text: string): void {
-    const begin = text.indexOf('{"level":'); // the app may print what it likes, also before it on the same line
-    if (begin < 0) return;
+  #readLine(text: string): void {
+    const start = text.indexOf('{"level":'); // the app may have printed something before it on the same line
+    if (start < 0) return;
     try {
-      const line = JSON.parse(text.slice(begin)) as Line;
-      if (typeof line.event === 'string') this.lines.push(line);
+      const line = JSON.parse(text.slice(start)) as LogLine;
+      if (typeof line.event === 'string') this.logLines.push(line);
     } catch {
       return;
     }
-    for (const hearer of this.#hearers) hearer();
+    for (const listener of this.#logListeners) listener();
   }
 
-  /** Settles when there is a new line, the server has ended, or after `ms` milliseconds. */
-  async #stirs(ms: number): Promise<void> {
-    let hearer = (): void => {};
-    const heard = new Promise<void>((resolve) => {
-      hearer = resolve;
+  /** Settles at the next log line, when the server exits, or after `timeoutMs`. */
+  async #nextChange(timeoutMs: number): Promise<void> {
+    let listener = (): void => {};
+    const logged = new Promise<void>((resolve) => {
+      listener = resolve;
     });
-    this.#hearers.add(hearer);
-    await within(Math.min(ms, 2 ** 31 - 1), this.#isSucceeded ? heard : Promise.race([heard, this.#ended]));
-    this.#hearers.delete(hearer);
+    this.#logListeners.add(listener);
+    const changed = this.#hasSuccessor ? logged : Promise.race([logged, this.#exited]);
+    await within(Math.min(timeoutMs, maxTimerMs), changed);
+    this.#logListeners.delete(listener);
   }
 
-  async #failure(): Promise<StartupError> {
-    await within(stopMs, this.#closed);
-    const said = this.#said
+  async #exitError(): Promise<StartupError> {
+    await within(stopTimeoutMs, this.#closed);
+    const message = this.#stderrText
       .trim()
       .split('\n')
       .at(-1)
       ?.replace(/^mpserve: /, '');
     const code = Object.values(ExitCode).find((one) => one === this.#child.exitCode) ?? ExitCode.boot;
-    return new StartupError(code, said || `the server has ended (${this.#child.signalCode ?? this.#child.exitCode})`);
+    return new StartupError(code, message || `the server exited (${this.#child.signalCode ?? this.#child.exitCode})`);
   }
 }
 
-async function isGone(pid: number, ms: number): Promise<void> {
-  for (let waited = 0; waited < ms && isAlive(pid); waited += lookEvery) await pause(lookEvery);
+async function waitForExit(pid: number, timeoutMs: number): Promise<void> {
+  for (let waited = 0; waited < timeoutMs && isAlive(pid); waited += pollIntervalMs) await sleep(pollIntervalMs);
 }
 
 function isAlive(pid: number): boolean {

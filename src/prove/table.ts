@@ -1,12 +1,12 @@
-// The results as text: a table for each model, a row for each trial, and then what it comes to in sentences.
+// The results as text: a table for each model with a row for each trial, then the losses and their reasons.
 import { columns } from '../log/columns.js';
-import type { Habit } from './messages.js';
-import type { Proof, Results, Row } from './results.js';
+import type { ClientType } from './messages.js';
+import type { ModelResult, Results, TrialResult } from './results.js';
 
-/** Whose pauses are shown, and as what. */
-const shown: readonly (readonly [Habit, string])[] = [
-  ['kept-alive', 'kept ones'],
-  ['one request each', 'new ones'],
+/** The client types whose longest response time is shown, and the title of that column. */
+const responseTimeColumns: readonly (readonly [ClientType, string])[] = [
+  ['kept-alive', 'kept-alive'],
+  ['one request each', 'new'],
 ];
 const head = [
   '',
@@ -15,23 +15,23 @@ const head = [
   'answered',
   'lost',
   'reconnects',
-  ...shown.flatMap(([, what]) => [what, 'calm']),
+  ...responseTimeColumns.flatMap(([, title]) => [title, 'baseline']),
 ];
 const legend =
-  'The last columns: the longest pause of a client on a connection that it keeps, and on a new one, which is served by a\nprocess or thread of its own in ppc and tpc; and what both were before, when it was calm.';
+  'Last columns: the longest response time on a kept-alive and on a new connection (which ppc and tpc serve with a new\nprocess or thread), each with its baseline before the trial.';
 
 /** Plain text without colours, for a terminal or a file. */
 export function table(results: Results): string {
   const { machine, app, version, settings, proofs, notes } = results;
-  const clients = Object.entries(settings.clients).map(([habit, count]) => `${count} × ${habit}`);
-  const top = [
+  const clients = Object.entries(settings.clients).map(([type, count]) => `${count} × ${type}`);
+  const title = [
     `${app} under mpserve ${version} on Node ${machine.node}, ${machine.cores} × ${machine.cpu}, ${machine.os}`,
-    `Clients that never ask twice: ${clients.join(', ')}; ${settings.thinkMs} ms from an answer to the next request.`,
+    `Clients, without retries: ${clients.join(', ')}; ${settings.thinkMs} ms between a response and the next request.`,
   ];
-  const parts = proofs.map((proof) => `${proof.model}, ${proof.size || 'not started'}\n${body(proof)}`);
+  const sections = proofs.map((result) => `${result.model}, ${result.size || 'not started'}\n${modelTable(result)}`);
   return [
-    top.join('\n'),
-    ...parts,
+    title.join('\n'),
+    ...sections,
     ...legendOf(results),
     ...notes.map((note) => `Note: ${note}.`),
     verdict(results),
@@ -42,39 +42,42 @@ function legendOf({ proofs }: Results): readonly string[] {
   return proofs.some(({ trials }) => trials.some(({ pauses }) => pauses.length > 0)) ? [legend] : [];
 }
 
-function body({ failure, trials }: Proof): string {
+function modelTable({ failure, trials }: ModelResult): string {
   if (failure !== undefined) return `FAILED ${failure}`;
-  const made = trials.filter((row) => row.leftOut === undefined);
-  const lines = made.length > 0 ? [columns([head, ...made.map(cells)])] : [];
-  const rest = trials.flatMap((row) => (row.leftOut === undefined ? [] : [`${row.trial}: left out: ${row.leftOut}`]));
-  return [...lines, ...rest, ...made.flatMap(remarks)].join('\n');
+  const ran = trials.filter((result) => result.leftOut === undefined);
+  const lines = ran.length > 0 ? [columns([head, ...ran.map(cells)])] : [];
+  const skipped = trials.flatMap(({ trial, leftOut }) =>
+    leftOut === undefined ? [] : [`${trial}: skipped: ${leftOut}`],
+  );
+  return [...lines, ...skipped, ...ran.flatMap(remarks)].join('\n');
 }
 
-function cells(row: Row): readonly string[] {
-  const counts = [row.times, row.requests, row.answered, row.lost, row.reconnects];
-  const pauses = shown.flatMap(([habit]) => {
-    const { ms = 0, calmMs = 0 } = row.pauses.find(({ client }) => client === habit) ?? {};
+function cells(result: TrialResult): readonly string[] {
+  const counts = [result.times, result.requests, result.answered, result.lost, result.reconnects];
+  const times = responseTimeColumns.flatMap(([type]) => {
+    const { ms = 0, calmMs = 0 } = result.pauses.find(({ client }) => client === type) ?? {};
     return [ms, calmMs].map((longest) => `${Math.round(longest)} ms`);
   });
-  return [row.trial, ...counts.map((count) => count.toLocaleString('en')), ...pauses];
+  return [result.trial, ...counts.map((count) => count.toLocaleString('en')), ...times];
 }
 
-/** What was lost and why, and what that means. */
-function remarks({ trial, failure, reasons, unavoidable, avoidable, complaints = [] }: Row): readonly string[] {
-  const what = reasons.map(({ client, reason, count }) => `${count} × ${reason} (${client})`).join(', ');
+/** The failure, the losses with their reasons, and the server's warnings. */
+function remarks(result: TrialResult): readonly string[] {
+  const { trial, failure, reasons, unavoidable, avoidable, complaints = [] } = result;
+  const losses = reasons.map(({ client, reason, count }) => `${count} × ${reason} (${client})`).join(', ');
   return [
     ...(failure === undefined ? [] : [`FAILED ${trial}: ${failure}`]),
     ...(unavoidable > 0
-      ? [`${trial}: ${avoidable > 0 ? `${unavoidable} of these were` : 'was'} on what had ended: ${what}`]
+      ? [`${trial}: ${unavoidable} unavoidable, on connections of the killed worker or thread: ${losses}`]
       : []),
-    ...(avoidable > 0 ? [`LOST ${trial}: ${avoidable} that need not have been: ${what}`] : []),
-    ...complaints.map((sentence) => `  the server: ${sentence}`),
+    ...(avoidable > 0 ? [`LOST ${trial}: ${avoidable} avoidable: ${losses}`] : []),
+    ...complaints.map((message) => `  server log: ${message}`),
   ];
 }
 
 function verdict({ avoidable, failures, interrupted }: Results): string {
-  if (interrupted) return 'It was stopped before it was through.';
-  if (avoidable > 0) return `${avoidable} request(s) or connection(s) were lost that need not have been.`;
-  if (failures > 0) return `Nothing was lost that need not have been, but ${failures} thing(s) have failed.`;
-  return 'Nothing was lost that need not have been.';
+  if (interrupted) return 'Interrupted before all trials were done.';
+  if (avoidable > 0) return `${avoidable} avoidable loss(es) of requests or connections.`;
+  if (failures > 0) return `No avoidable losses, but ${failures} model(s) or trial(s) failed.`;
+  return 'No avoidable losses.';
 }

@@ -1,53 +1,53 @@
-// Counts what becomes of requests, whichever client sends them.
-import type { Count, Habit, Loss, Pause } from './messages.js';
+// Counts answered and lost requests of all clients.
+import type { ClientStats, ClientType, Loss, ResponseTime } from './messages.js';
 
-/** Habits whose requests are sent at once. */
-const prompt: readonly Habit[] = ['kept-alive', 'one request each'];
+/** Client types that send a request without delay, so that its response time is the server's. */
+const promptTypes: readonly ClientType[] = ['kept-alive', 'one request each'];
 
 export class Tally {
-  #began = performance.now();
+  #startedAt = performance.now();
   #answered = 0;
   #losses: Loss[] = [];
   #reconnects: Loss[] = [];
-  readonly #pauses = new Map<Habit, Pause>();
+  readonly #longest = new Map<ClientType, ResponseTime>();
 
-  answered(habit: Habit, pauseMs: number): void {
+  addAnswered(clientType: ClientType, responseMs: number): void {
     this.#answered++;
-    this.#waited(habit, pauseMs);
+    this.#addResponseTime(clientType, responseMs);
   }
 
-  lost(habit: Habit, reason: string, pauseMs: number): void {
-    this.#waited(habit, pauseMs);
-    this.#losses.push({ habit, reason, atMs: this.#now });
+  addLost(clientType: ClientType, reason: string, responseMs: number): void {
+    this.#addResponseTime(clientType, responseMs);
+    this.#losses.push({ clientType, reason, atMs: this.#elapsedMs });
   }
 
-  reconnected(habit: Habit, reason: string): void {
-    this.#reconnects.push({ habit, reason, atMs: this.#now });
+  addReconnect(clientType: ClientType, reason: string): void {
+    this.#reconnects.push({ clientType, reason, atMs: this.#elapsedMs });
   }
 
-  /** What has been since the last time, and begins anew. */
-  take(): Count {
-    const count = {
+  /** Returns what was counted since the last call, and resets all counters. */
+  take(): ClientStats {
+    const stats = {
       answered: this.#answered,
       losses: this.#losses,
       reconnects: this.#reconnects,
-      pauses: [...this.#pauses.values()],
+      longestResponseTimes: [...this.#longest.values()],
     };
-    this.#began = performance.now();
+    this.#startedAt = performance.now();
     this.#answered = 0;
     this.#losses = [];
     this.#reconnects = [];
-    this.#pauses.clear();
-    return count;
+    this.#longest.clear();
+    return stats;
   }
 
-  #waited(habit: Habit, pauseMs: number): void {
-    const ms = Math.round(pauseMs * 10) / 10;
-    if (!prompt.includes(habit) || ms <= (this.#pauses.get(habit)?.ms ?? -1)) return;
-    this.#pauses.set(habit, { habit, ms, atMs: this.#now });
+  #addResponseTime(clientType: ClientType, responseMs: number): void {
+    const ms = Math.round(responseMs * 10) / 10;
+    if (!promptTypes.includes(clientType) || ms <= (this.#longest.get(clientType)?.ms ?? -1)) return;
+    this.#longest.set(clientType, { clientType, ms, atMs: this.#elapsedMs });
   }
 
-  get #now(): number {
-    return Math.round(performance.now() - this.#began);
+  get #elapsedMs(): number {
+    return Math.round(performance.now() - this.#startedAt);
   }
 }

@@ -1,68 +1,68 @@
-// What is done to a server while clients ask it.
+// A trial: what mpserve does to a server while clients send it requests.
 import type { ModelFacts } from '../config/model.js';
-import type { Crowd } from './client-pool.js';
-import type { Job } from './messages.js';
-import type { Server, Settings } from './server.js';
+import type { ClientPool } from './client-pool.js';
+import type { Workload } from './messages.js';
+import type { ConfigSettings, Server } from './server.js';
 
 export interface Trial {
   readonly name: string;
-  /** What happens in it, in one sentence. */
+  /** One phrase without a full stop. */
   readonly summary: string;
-  /** Why it cannot be done, completing "left out: …"; undefined where it can. */
-  excuse?(stage: Pick<Stage, 'facts' | 'counts'>): string | undefined;
-  /** What the server needs for it, besides what the user has set. */
-  settings?(stage: Pick<Stage, 'given' | 'rate'>): Settings;
-  /** Settles when it is done and the server has come to rest. @throws Error in a sentence when it has not come true */
-  run(stage: Stage): Promise<Done>;
+  /** Why the trial cannot run, as the end of "skipped: …"; undefined if it can. */
+  skipReason?(context: Pick<TrialContext, 'facts' | 'options'>): string | undefined;
+  /** Settings that the trial adds to the user's. */
+  settings?(context: Pick<TrialContext, 'userSettings' | 'requestsPerSecond'>): ConfigSettings;
+  /** Settles when the server has settled after the last operation. @throws Error with a one-line reason on failure */
+  run(context: TrialContext): Promise<TrialOutcome>;
 }
 
-export interface Done {
-  /** How often it was done. */
+export interface TrialOutcome {
+  /** How often the operation was done. */
   readonly times: number;
-  /** So many connections break of necessity: they were on the process or thread that ended. */
-  readonly broken?: number;
+  /** Connections that the trial cannot avoid breaking: those of the killed worker or thread. Default: 0. */
+  readonly brokenConnections?: number;
 }
 
-export interface Stage {
+export interface TrialContext {
   readonly server: Server;
-  readonly crowd: Crowd;
+  readonly clientPool: ClientPool;
   readonly facts: ModelFacts;
-  /** The names of all others. */
-  readonly others: readonly string[];
-  readonly counts: Counts;
-  /** What the user has set. */
-  readonly given: Settings;
-  /** Requests a second of all clients, about. */
-  readonly rate: number;
-  /** What the clients do. */
-  readonly job: Job;
-  /** Known to the server's workers and nobody else. */
+  /** The names of all models but this one. */
+  readonly otherModels: readonly string[];
+  readonly options: TrialOptions;
+  readonly userSettings: ConfigSettings;
+  /** An estimate over all clients. */
+  readonly requestsPerSecond: number;
+  readonly workload: Workload;
+  /** Only the server's workers know it. */
   readonly secret: string;
-  /** Workers may take so long to finish (milliseconds). */
+  /** `--graceful-timeout` (milliseconds). */
   readonly gracefulMs: number;
-  /** @throws when everything is to be stopped */
-  pause(ms: number): Promise<void>;
+  /** @throws when the run is stopped */
+  sleep(ms: number): Promise<void>;
 }
 
-/** How often what is done. */
-export interface Counts {
+/** How many operations a trial makes. */
+export interface TrialOptions {
   readonly reloads: number;
   readonly scalings: number;
   readonly upgrades: number;
   readonly switches: 'some' | 'all' | 'none';
 }
 
-/** Between one and the next, so that it is not the machine that is put to the proof (milliseconds). */
-export const breath = 200;
-/** What a drain takes on top of its time (milliseconds). */
-const restMs = 10_000;
+/** Between two operations (milliseconds), so that the trial does not overload a small machine. */
+export const operationIntervalMs = 200;
+/** After `kill` and `hang`: clients reconnect to the replacement (milliseconds). */
+export const reconnectMs = 1000;
+/** How long a drain may exceed `--graceful-timeout` (milliseconds). */
+const drainMarginMs = 10_000;
 
-/** The server has come to rest, which includes that what drained is gone. @throws Error */
-export function atRest({ server, gracefulMs }: Pick<Stage, 'server' | 'gracefulMs'>): Promise<void> {
-  return server.settled(gracefulMs + restMs);
+/** Waits until all workers are ready and no worker drains. @throws Error */
+export function untilSettled({ server, gracefulMs }: Pick<TrialContext, 'server' | 'gracefulMs'>): Promise<void> {
+  return server.untilSettled(gracefulMs + drainMarginMs);
 }
 
-/** All connections are in one process. */
-export function isOneProcess(facts: ModelFacts): boolean {
+/** One process serves all connections. */
+export function isSingleProcess(facts: ModelFacts): boolean {
   return !facts.once && !facts.workers;
 }

@@ -1,26 +1,26 @@
-// Ways through the models for a server that is switched from each to others. Knows no model by name.
+// Sequences of models for the trial `switch`. Knows no model by name.
 
-/** From `start` to each of the others and back: 2 (n - 1) steps. Begins and ends with `start`. */
+/** From `start` to each other model and back: 2 (n - 1) steps. Starts and ends with `start`. */
 export function star(start: string, others: readonly string[]): readonly string[] {
   return [start, ...others.flatMap((other) => [other, start])];
 }
 
 /**
- * Every ordered pair once: n (n - 1) steps. It is an Eulerian circuit of the complete digraph (Hierholzer): walk on
- * while there is a step that was not taken; where there is none, the way back is a part of the circuit.
+ * Every ordered pair of models once: n (n - 1) steps. Starts and ends with `start`. An Eulerian circuit of the complete
+ * digraph (Hierholzer's algorithm): follow unused edges to a dead end, then backtrack, adding each node to the circuit.
  */
 export function circuit(start: string, others: readonly string[]): readonly string[] {
   const nodes = [start, ...others];
-  const untaken = new Map(nodes.map((from) => [from, nodes.filter((to) => to !== from)]));
-  const way = [start];
-  const found: string[] = [];
-  for (let here = way.at(-1); here !== undefined; here = way.at(-1)) {
-    const next = untaken.get(here)?.pop();
-    if (next !== undefined) way.push(next);
+  const unused = new Map(nodes.map((from) => [from, nodes.filter((to) => to !== from)]));
+  const path = [start];
+  const reversed: string[] = [];
+  for (let node = path.at(-1); node !== undefined; node = path.at(-1)) {
+    const next = unused.get(node)?.pop();
+    if (next !== undefined) path.push(next);
     else {
-      found.push(here);
-      way.pop();
+      reversed.push(node);
+      path.pop();
     }
   }
-  return found.reverse();
+  return reversed.reverse();
 }

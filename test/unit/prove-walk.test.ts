@@ -1,25 +1,25 @@
-// The ways through the models on which a proof switches a server.
+// The sequences of models through which the trial `switch` switches a server.
 import { expect, test } from 'vitest';
 import { circuit, star } from '../../src/prove/walk.ts';
 
-const steps = (way: readonly string[]) => way.slice(1).map((to, i) => `${way[i]}${to}`);
+const steps = (walk: readonly string[]) => walk.slice(1).map((to, i) => `${walk[i]}${to}`);
 
-test.each([2, 3, 4, 5, 6])('a circuit of %i takes each step from one to another once', (count) => {
+test.each([2, 3, 4, 5, 6])('a circuit of %i models contains every ordered pair once', (count) => {
   const nodes = [...'abcdef'].slice(0, count);
   for (const start of nodes) {
     const others = nodes.filter((node) => node !== start);
-    const way = circuit(start, others);
+    const walk = circuit(start, others);
     const all = nodes.flatMap((from) => nodes.filter((to) => to !== from).map((to) => `${from}${to}`));
-    expect(steps(way).sort()).toEqual(all.sort());
-    expect([way[0], way.at(-1)]).toEqual([start, start]);
+    expect(steps(walk).sort()).toEqual(all.sort());
+    expect([walk[0], walk.at(-1)]).toEqual([start, start]);
   }
 });
 
-test('a star goes to each of the others and back', () => {
+test('a star goes to each other model and back', () => {
   expect(star('a', ['b', 'c'])).toEqual(['a', 'b', 'a', 'c', 'a']);
 });
 
-test('who is alone goes nowhere', () => {
+test('with a single model there is no step', () => {
   expect(circuit('a', [])).toEqual(['a']);
   expect(star('a', [])).toEqual(['a']);
 });

@@ -1,24 +1,24 @@
-// A release that cannot be loaded: the reload must fail, and what served before must go on.
+// A broken release: the reload must fail, and the old generation must keep serving.
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { atRest, breath, type Trial } from '../trial.js';
+import { operationIntervalMs, type Trial, untilSettled } from '../trial.js';
 
 export const broken: Trial = {
   name: 'broken',
-  summary: 'a reload with an app that throws while it loads, which must fail, and then one with the app as it was',
-  async run(stage) {
-    const { server, pause } = stage;
-    const app = path.join(server.folder, 'broken.cjs');
+  summary: 'reload an app that throws while it loads, which must fail; then reload the working app',
+  async run(context) {
+    const { server, sleep } = context;
+    const app = path.join(server.directory, 'broken.cjs');
     writeFileSync(app, "throw new Error('broken on purpose by mpserve prove');\n");
     server.configure({ app });
     const outcome = await server.act('reload');
     server.configure({});
-    if (outcome.ok) throw new Error('an app that throws while it loads was taken for a sound one');
+    if (outcome.ok) throw new Error('the reload succeeded with an app that throws while it loads');
     if (outcome.refused) throw new Error(`the reload was refused: ${outcome.error}`);
-    await pause(breath);
-    const mended = await server.act('reload');
-    if (!mended.ok) throw new Error(`the reload after it has failed: ${mended.error}`);
-    await atRest(stage);
+    await sleep(operationIntervalMs);
+    const repaired = await server.act('reload');
+    if (!repaired.ok) throw new Error(`the reload of the working app failed: ${repaired.error}`);
+    await untilSettled(context);
     return { times: 1 };
   },
 };

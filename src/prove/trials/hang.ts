@@ -1,75 +1,74 @@
-// An event loop stands still for good: it is ended and replaced, and only those who were on it lose anything.
+// A blocked event loop: mpserve must end and replace the worker or thread, and only its connections may break.
 import { connect } from 'node:net';
 import { ownedBy, ownerOf } from '../../os/connection-owner.js';
 import { hasProc } from '../../os/process-tree.js';
-import { lure, lureHeader } from '../hang-secret.js';
-import { atRest, type Stage, type Trial } from '../trial.js';
+import { hangHookFile, secretHeader } from '../hang-secret.js';
+import { reconnectMs, type Trial, type TrialContext, untilSettled } from '../trial.js';
 
-/** So long a loop may stand still (milliseconds). */
-const hangMs = 2000;
-/** Between two counts of the connections on the hung process, until it is ended (milliseconds). */
-const lookEvery = 100;
-/** Once it is found, it is ended in this time (milliseconds). */
-const endMs = 30_000;
-/** Clients come back to what has replaced it (milliseconds). */
-const after = 1000;
+/** The server's `--hang-timeout` (milliseconds). */
+const hangTimeoutMs = 2000;
+/** Between two counts of the connections of the blocked process (milliseconds). */
+const countIntervalMs = 100;
+/** After it has detected the hang, the server must end the worker or thread within this time (milliseconds). */
+const endTimeoutMs = 30_000;
 
 export const hang: Trial = {
   name: 'hang',
-  summary: `an event loop stands still, and is ended after ${hangMs / 1000} s`,
-  settings: ({ given }) => ({
-    hangTimeout: `${hangMs}ms`,
-    nodeArg: [...((given.nodeArg as readonly string[] | undefined) ?? []), `--require=${lure}`],
+  summary: `block an event loop; mpserve must replace the worker or thread after ${hangTimeoutMs / 1000} s`,
+  settings: ({ userSettings }) => ({
+    hangTimeout: `${hangTimeoutMs}ms`,
+    nodeArg: [...((userSettings.nodeArg as readonly string[] | undefined) ?? []), `--require=${hangHookFile}`],
   }),
-  async run(stage) {
-    const { server, pause } = stage;
-    const { port, closed } = await standStill(stage);
-    const isFound = server.heard('hung').then(() => true as const);
-    isFound.catch(() => {}); // it is awaited below, if nothing else fails before
-    // On a slow machine one count may come before the process hangs, and the next after it has been ended.
+  async run(context) {
+    const { server, sleep } = context;
+    const { port, closed } = await blockEventLoop(context);
+    const detected = server.waitForEvent('hung').then(() => true as const);
+    detected.catch(() => {}); // awaited below, unless something else fails before
+    // On a slow machine one count may come before the event loop is blocked, and the next after the process has ended.
     let onProcess = 0;
-    do onProcess = Math.max(onProcess, await brokenWith(stage, port));
-    while (!(await Promise.race([isFound, pause(lookEvery)])));
-    const isEnded = await Promise.race([closed, pause(endMs)]);
-    if (!isEnded) throw new Error(`what stood still has not been ended within ${endMs / 1000} s`);
-    await pause(after);
-    await atRest(stage);
-    return { times: 1, broken: brokenOf(stage, onProcess) };
+    do onProcess = Math.max(onProcess, await connectionsOfBlockedProcess(context, port));
+    while (!(await Promise.race([detected, sleep(countIntervalMs)])));
+    const hasEnded = await Promise.race([closed, sleep(endTimeoutMs)]);
+    if (!hasEnded) throw new Error(`the server did not end the blocked worker within ${endTimeoutMs / 1000} s`);
+    await sleep(reconnectMs);
+    await untilSettled(context);
+    return { times: 1, brokenConnections: brokenConnections(context, onProcess) };
   },
 };
 
-interface Stuck {
-  /** Of our connection. */
+interface HangRequest {
+  /** The client's port. */
   readonly port: number;
-  /** Resolves to true when it is closed: who had it is no more. */
+  /** Resolves to true when the connection closes, because the worker or thread has ended. */
   readonly closed: Promise<true>;
 }
 
-function standStill({ server, job, secret }: Stage): Promise<Stuck> {
+/** Sends the request that blocks the event loop. */
+function blockEventLoop({ server, workload, secret }: TrialContext): Promise<HangRequest> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: job.host, port: server.port });
+    const socket = connect({ host: workload.host, port: server.port });
     const closed = new Promise<true>((resolve) => socket.once('close', () => resolve(true)));
-    socket.on('error', reject); // of interest only before there is a connection
+    socket.on('error', reject); // has no effect once the connection is open
     socket.on('connect', () => {
-      socket.write(`GET ${job.path} HTTP/1.1\r\nhost: localhost\r\n${lureHeader}: ${secret}\r\n\r\n`);
+      socket.write(`GET ${workload.path} HTTP/1.1\r\nhost: localhost\r\n${secretHeader}: ${secret}\r\n\r\n`);
       resolve({ port: socket.localPort as number, closed });
     });
     socket.resume();
   });
 }
 
-/** Of a thread the log says how many connections it had, ours among them; one that serves a single one has no others. */
-function brokenOf({ server, facts }: Stage, onProcess: number): number {
+/** For a thread the log states the number of its connections, which includes that of the hang request. */
+function brokenConnections({ server, facts }: TrialContext, onProcess: number): number {
   if (!facts.threaded) return onProcess;
-  const lost = server.lines.find(({ event }) => event === 'thread-lost');
+  const lost = server.logLines.find(({ event }) => event === 'thread-lost');
   return lost ? Math.max(0, Number(lost.connections) - 1) : 0;
 }
 
-/** How many connections are on the process that stands still. */
-async function brokenWith({ server, crowd }: Stage, port: number): Promise<number> {
-  const connected = (await crowd.connected()).map((one) => one.port);
-  if (!hasProc) return connected.length;
+/** How many connections of the client pool the blocked process has; without /proc, all of them. */
+async function connectionsOfBlockedProcess({ server, clientPool }: TrialContext, port: number): Promise<number> {
+  const ports = (await clientPool.connections()).map((connection) => connection.port);
+  if (!hasProc) return ports.length;
   const pids = (await server.workers()).map(({ pid }) => pid);
-  const victim = ownerOf(pids, server.port, port);
-  return victim === undefined ? 0 : ownedBy(victim, server.port, connected).length;
+  const blocked = ownerOf(pids, server.port, port);
+  return blocked === undefined ? 0 : ownedBy(blocked, server.port, ports).length;
 }

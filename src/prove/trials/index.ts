@@ -1,4 +1,4 @@
-// The only list of trials, in the order in which they are made.
+// The only list of trials, in the order in which they run.
 import type { Trial } from '../trial.js';
 import { broken } from './broken.js';
 import { hang } from './hang.js';

@@ -1,44 +1,50 @@
-// A worker is killed (SIGKILL): its connections break, nobody else's.
+// A worker gets SIGKILL: only its own connections may break.
 import { ownedBy, ownerOf } from '../../os/connection-owner.js';
 import { hasProc } from '../../os/process-tree.js';
-import type { Connected } from '../messages.js';
-import { atRest, isOneProcess, type Stage, type Trial } from '../trial.js';
-
-/** Clients come back to what has replaced it (milliseconds). */
-const after = 1000;
+import type { OpenConnection } from '../messages.js';
+import { isSingleProcess, reconnectMs, type Trial, type TrialContext, untilSettled } from '../trial.js';
 
 export const kill: Trial = {
   name: 'kill',
-  summary: 'one worker is killed (SIGKILL)',
-  async run(stage) {
-    const { server, crowd, facts, pause } = stage;
-    const connected = await crowd.connected();
+  summary: 'send SIGKILL to one worker',
+  async run(context) {
+    const { server, clientPool, facts, workload, sleep } = context;
+    const connections = await clientPool.connections();
     const workers = (await server.workers()).filter(({ stage }) => stage === 'ready').map(({ pid }) => pid);
-    const victim = victimOf(stage, workers, connected);
-    if (victim === undefined) throw new Error('there is no worker to kill');
-    const broken = isOneProcess(facts) || !hasProc ? sum(stage.job.clients) : brokenWith(stage, victim, connected);
+    const victim = chooseVictim(context, workers, connections);
+    if (victim === undefined) throw new Error('no worker is ready, so there is none to kill');
+    const brokenConnections =
+      isSingleProcess(facts) || !hasProc ? sum(workload.clients) : countBroken(context, victim, connections);
     process.kill(victim, 'SIGKILL');
-    await server.heard('worker-died');
-    await pause(after);
-    await atRest(stage);
-    return { times: 1, broken };
+    await server.waitForEvent('worker-died');
+    await sleep(reconnectMs);
+    await untilSettled(context);
+    return { times: 1, brokenConnections };
   },
 };
 
-/** Who serves a client that keeps its connection; where that cannot be seen, anyone. */
-function victimOf({ server }: Stage, workers: readonly number[], connected: readonly Connected[]): number | undefined {
-  const lasting = connected.find(({ habit }) => habit === 'kept-alive');
-  const owner = hasProc && lasting ? ownerOf(workers, server.port, lasting.port) : undefined;
+/** A worker that serves a kept-alive client; without /proc, the first worker. */
+function chooseVictim(
+  { server }: TrialContext,
+  workers: readonly number[],
+  connections: readonly OpenConnection[],
+): number | undefined {
+  const keptAlive = connections.find(({ clientType }) => clientType === 'kept-alive');
+  const owner = hasProc && keptAlive ? ownerOf(workers, server.port, keptAlive.port) : undefined;
   return owner ?? workers[0];
 }
 
-/** How many connections it can cost: those it has, and of clients that come and go each one that it may just get. */
-function brokenWith({ server, facts, job }: Stage, victim: number, connected: readonly Connected[]): number {
-  const lasting = connected.filter(({ habit }) => habit !== 'one request each').map(({ port }) => port);
-  const held = ownedBy(victim, server.port, lasting);
-  return held.length + (facts.once ? 0 : job.clients['one request each']);
+/** The most connections that the kill can break: the worker's own, and each new one that it may be about to accept. */
+function countBroken(
+  { server, facts, workload }: TrialContext,
+  victim: number,
+  connections: readonly OpenConnection[],
+): number {
+  const keptAlive = connections.filter(({ clientType }) => clientType !== 'one request each').map(({ port }) => port);
+  const own = ownedBy(victim, server.port, keptAlive);
+  return own.length + (facts.once ? 0 : workload.clients['one request each']);
 }
 
-function sum(clients: Stage['job']['clients']): number {
+function sum(clients: TrialContext['workload']['clients']): number {
   return Object.values(clients).reduce((all, count) => all + count, 0);
 }

@@ -1,17 +1,17 @@
-// The app and its configuration anew, again and again.
-import { atRest, breath, type Trial } from '../trial.js';
+// Repeated reloads of the configuration and the app.
+import { operationIntervalMs, type Trial, untilSettled } from '../trial.js';
 
 export const reload: Trial = {
   name: 'reload',
-  summary: 'the app and its configuration anew (--reloads)',
-  async run(stage) {
-    const { server, counts, pause } = stage;
-    for (let i = 1; i <= counts.reloads; i++) {
+  summary: 'reload the configuration and the app (--reloads)',
+  async run(context) {
+    const { server, options, sleep } = context;
+    for (let i = 1; i <= options.reloads; i++) {
       const outcome = await server.act('reload');
-      if (!outcome.ok) throw new Error(`reload ${i} has failed: ${outcome.error}`);
-      await pause(breath);
+      if (!outcome.ok) throw new Error(`reload ${i} failed: ${outcome.error}`);
+      await sleep(operationIntervalMs);
     }
-    await atRest(stage);
-    return { times: counts.reloads };
+    await untilSettled(context);
+    return { times: options.reloads };
   },
 };

@@ -1,19 +1,19 @@
-// A worker more, a worker less, in turn.
-import { atRest, breath, type Trial } from '../trial.js';
+// Adds and removes one worker, alternately.
+import { operationIntervalMs, type Trial, untilSettled } from '../trial.js';
 
 export const scale: Trial = {
   name: 'scale',
-  summary: 'one worker more and one less, in turn (--scalings)',
-  excuse: ({ facts }) => (facts.workers ? undefined : 'this model has no number of workers to change'),
-  async run(stage) {
-    const { server, counts, pause } = stage;
-    for (let i = 1; i <= counts.scalings; i++) {
+  summary: 'add and remove one worker, alternately (--scalings)',
+  skipReason: ({ facts }) => (facts.workers ? undefined : 'this model has no --workers setting'),
+  async run(context) {
+    const { server, options, sleep } = context;
+    for (let i = 1; i <= options.scalings; i++) {
       const workers = i % 2 === 1 ? '+1' : '-1';
       const outcome = await server.act('scale', { workers });
-      if (!outcome.ok) throw new Error(`scaling ${i} (${workers}) has failed: ${outcome.error}`);
-      await pause(breath);
+      if (!outcome.ok) throw new Error(`scaling ${i} (${workers}) failed: ${outcome.error}`);
+      await sleep(operationIntervalMs);
     }
-    await atRest(stage);
-    return { times: counts.scalings };
+    await untilSettled(context);
+    return { times: options.scalings };
   },
 };

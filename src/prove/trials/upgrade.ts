@@ -1,23 +1,23 @@
-// A new server process takes over from the old one: a new version of mpserve, or of Node.
+// Upgrades: a successor process, perhaps of another version of mpserve or Node, replaces the server.
 import { type Action, actions } from '../../control/protocol.js';
-import { atRest, breath, type Trial } from '../trial.js';
+import { operationIntervalMs, type Trial, untilSettled } from '../trial.js';
 
 export const upgrade: Trial = {
   name: 'upgrade',
-  summary: 'a new server process takes over, and the old one ends (--upgrades)',
-  excuse: ({ counts }) => {
-    if (counts.upgrades === 0) return '--upgrades 0';
-    return (actions as readonly string[]).includes('upgrade') ? undefined : 'this server cannot';
+  summary: 'replace the server process by a successor (--upgrades)',
+  skipReason: ({ options }) => {
+    if (options.upgrades === 0) return '--upgrades 0';
+    return (actions as readonly string[]).includes('upgrade') ? undefined : 'this server cannot upgrade';
   },
-  async run(stage) {
-    const { server, counts, pause } = stage;
-    for (let i = 1; i <= counts.upgrades; i++) {
+  async run(context) {
+    const { server, options, sleep } = context;
+    for (let i = 1; i <= options.upgrades; i++) {
       const outcome = await server.act('upgrade' as Action);
-      if (!outcome.ok) throw new Error(`upgrade ${i} has failed: ${outcome.error}`);
-      await server.succeeded();
-      await pause(breath);
+      if (!outcome.ok) throw new Error(`upgrade ${i} failed: ${outcome.error}`);
+      await server.waitForSuccessor();
+      await sleep(operationIntervalMs);
     }
-    await atRest(stage);
-    return { times: counts.upgrades };
+    await untilSettled(context);
+    return { times: options.upgrades };
   },
 };
