@@ -1,5 +1,5 @@
-// `npm run bench:prove`: what `mpserve prove` finds on the demo, an Express and a Fastify app, in each model, into
-// docs/benchmarks.md. Arguments are passed on. Exits 1 when anything was lost that need not have been.
+// `npm run bench:prove`: runs `mpserve prove` on the demo, an Express and a Fastify app under each model, and writes
+// the results into docs/benchmarks.md. Passes its arguments on. Exits 1 if a run had avoidable losses or failed.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,17 +7,17 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { publish } from './peers/page.js';
 
-const folder = path.dirname(fileURLToPath(import.meta.url));
-const mpserve = path.join(folder, '../bin/mpserve.js');
-const fixtures = path.join(folder, '../test/fixtures/apps');
+const directory = path.dirname(fileURLToPath(import.meta.url));
+const mpserve = path.join(directory, '../bin/mpserve.js');
+const fixtures = path.join(directory, '../test/fixtures/apps');
 const scratch = mkdtempSync(path.join(tmpdir(), 'mpserve-bench-'));
 const apps = [
   ['the demo', []],
   ['Express', [path.join(fixtures, 'express.cjs')]],
   ['Fastify', [path.join(fixtures, 'fastify.mjs')]],
 ];
-// From one model all 20 pairs are walked; from the others to each other and back.
-const walks = [
+// The model, and --switches: all 20 ordered pairs for the first model, star-shaped for the others.
+const runs = [
   ['prefork', 'all'],
   ['prethread', 'some'],
   ['hybrid', 'some'],
@@ -25,19 +25,20 @@ const walks = [
   ['ppc', 'some'],
 ];
 
-const head = ['app', 'model', 'trial', 'times', 'requests', 'lost', 'reconnects', 'of both avoidable'];
-const pauses = ['kept ones', 'calm', 'new ones', 'calm'];
-const table = [[...head, ...pauses], Array(head.length + pauses.length).fill('---')];
+const counts = ['app', 'model', 'trial', 'times', 'requests', 'lost', 'reconnects', 'avoidable'];
+const responseTimes = ['kept-alive', 'baseline', 'new', 'baseline'];
+const head = [...counts, ...responseTimes];
+const table = [head, head.map(() => '---')];
 const notes = new Set();
 try {
   for (const [name, app] of apps) {
-    for (const [model, switches] of walks) {
-      const { proofs, notes: more } = prove(app, model, switches);
-      for (const note of more) notes.add(`- ${name}: ${note}`);
+    for (const [model, switches] of runs) {
+      const { proofs, notes: newNotes } = prove(app, model, switches);
+      for (const note of newNotes) notes.add(`- ${name}: ${note}`);
       for (const { trials } of proofs) table.push(...trials.flatMap((trial) => row(name, model, trial)));
-      // After each, as all of them take half an hour.
+      // Written after each run, because all runs take half an hour.
       const text = table.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
-      publish('npm run bench:prove', 'pauses in milliseconds', [text, ...notes].join('\n\n'), []);
+      publish('npm run bench:prove', 'response times in milliseconds', [text, ...notes].join('\n\n'), []);
     }
   }
 } finally {
@@ -52,13 +53,13 @@ function prove(app, model, switches) {
   return JSON.parse(readFileSync(file, 'utf8'));
 }
 
-/** None for a trial that is left out. */
-function row(app, model, { trial, leftOut, failure, ...trialed }) {
+/** One row; none for a skipped trial. */
+function row(app, model, { trial, leftOut, failure, ...result }) {
   if (leftOut) return [];
-  const { times, requests, lost, reconnects, avoidable } = trialed;
+  const { times, requests, lost, reconnects, avoidable } = result;
   const figures = [times, requests.toLocaleString('en'), lost, reconnects, avoidable];
-  const longest = ['kept-alive', 'one request each'].flatMap((habit) => {
-    const { ms = 0, calmMs = 0 } = trialed.pauses.find(({ client }) => client === habit) ?? {};
+  const longest = ['kept-alive', 'one request each'].flatMap((clientType) => {
+    const { ms = 0, calmMs = 0 } = result.pauses.find(({ client }) => client === clientType) ?? {};
     return [ms, calmMs];
   });
   return [[app, model, failure ? `${trial}: ${failure}` : trial, ...figures, ...longest].map(String)];
