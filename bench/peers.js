@@ -6,13 +6,13 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { bench } from '../dist/bench/bench.js';
 import { ProgressLine } from '../dist/bench/progress.js';
-import { mpserve } from '../dist/bench/rival.js';
 import { scenarios, usual } from '../dist/bench/scenario.js';
 import { connectionsOf, figures, row, summarise } from '../dist/bench/summary.js';
+import { mpserve } from '../dist/bench/target.js';
+import { ours, publish } from './peers/benchmarks-page.js';
+import { compareReloads } from './peers/compare-reloads.js';
 import { peers } from './peers/index.js';
 import { launch } from './peers/launch.js';
-import { ours, publish } from './peers/page.js';
-import { compareReloads } from './peers/reloads.js';
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
 const app = path.join(root, 'bench/peers/app.js');

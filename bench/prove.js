@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { publish } from './peers/page.js';
+import { publish } from './peers/benchmarks-page.js';
 
 const directory = path.dirname(fileURLToPath(import.meta.url));
 const mpserve = path.join(directory, '../bin/mpserve.js');

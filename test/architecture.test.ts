@@ -137,7 +137,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
     'config/error-location',
     'config/node-arg',
     'config/user',
-    'bench/rival',
+    'bench/target',
     'bench/measurement',
     'prove/server',
     'prove/client-pool',

@@ -1,9 +1,9 @@
 // The other servers that mpserve is compared with. Each owns its configuration; none is a dependency of mpserve.
 import { httpdEvent, httpdPrefork, httpdWorker } from './apache.js';
 import { gunicornGthread, gunicornSync } from './gunicorn.js';
+import { own } from './mpserve.js';
 import { nginx } from './nginx.js';
 import { nodeCluster, nodeHttp } from './node.js';
-import { own } from './own.js';
 import { pm2, pm2Graceful } from './pm2.js';
 import { puma } from './puma.js';
 import { watt } from './watt.js';

@@ -1,9 +1,9 @@
 // One recommendation from as few measurements as decide: whether the app loses requests, then who answers most.
 import { bench, type Plan } from './bench.js';
 import type { Cell, Contender, Results, Round } from './results.js';
-import type { Rival } from './rival.js';
 import type { Scenario } from './scenario.js';
 import { type Figure, figures, median, rank, type Summary, summarise } from './summary.js';
+import type { Rival } from './target.js';
 
 export interface Advice {
   readonly model: string;

@@ -5,8 +5,8 @@ import type { Job } from './job.js';
 import { measure } from './measurement.js';
 import { type Checked, check, differences } from './preflight.js';
 import { type Cell, type Contender, type Results, type Round, schema } from './results.js';
-import type { Rival, Running } from './rival.js';
 import type { Scenario } from './scenario.js';
+import type { Rival, Running } from './target.js';
 
 export interface Plan {
   readonly app: string;

@@ -1,8 +1,8 @@
 // The load generator: a process of its own that is given one job over IPC, does it, answers with a report and ends.
 import { closedLoop } from './closed-loop.js';
-import { hold } from './idle.js';
+import { oneEach } from './connection-per-request.js';
+import { hold } from './idle-connections.js';
 import type { Job, Report } from './job.js';
-import { oneEach } from './one-each.js';
 import { openLoop } from './open-loop.js';
 import { Tally } from './tally.js';
 

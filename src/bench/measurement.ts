@@ -1,11 +1,11 @@
 // One measurement: has a load generator do a job against a running server, and watches the server meanwhile.
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { atRest } from './cool-down.js';
 import type { Job, Report } from './job.js';
 import { Meter, type Reading } from './meter.js';
-import { atRest } from './rest.js';
 import type { Round } from './results.js';
-import type { Running } from './rival.js';
+import type { Running } from './target.js';
 
 const generator = fileURLToPath(new URL('../bench/generator.js', import.meta.url));
 

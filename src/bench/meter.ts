@@ -1,7 +1,7 @@
 // Watches a server from outside while it is under load: processor time, memory, and how evenly its workers share.
 import { cpuOfThreads, cpuSeconds, hasProc, memoryOfTree, processTree } from '../os/process-tree.js';
 import type { Round } from './results.js';
-import type { Running } from './rival.js';
+import type { Running } from './target.js';
 
 /** Memory is looked at so often, and never for more than a tenth of the time (milliseconds). */
 const lookEvery = 500;

@@ -1,7 +1,7 @@
 // Before anything is measured: whether each rival starts, and answers what it will be asked.
 import type { Request } from './job.js';
-import type { Rival } from './rival.js';
 import type { Scenario } from './scenario.js';
+import type { Rival } from './target.js';
 
 export interface Checked {
   readonly rival: Rival;

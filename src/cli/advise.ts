@@ -15,7 +15,7 @@ import {
   readOwnRequests,
   rivalsOf,
   version,
-} from './contest.js';
+} from './comparison.js';
 
 /** Resolves to the exit code. @throws StartupError */
 export async function runAdvise(call: Call): Promise<number> {

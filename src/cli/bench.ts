@@ -1,7 +1,7 @@
 // `mpserve bench [app]`: compares the models on the app, prints a table, and writes what is asked for.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { bench } from '../bench/bench.js';
-import { broken, changes, readCondition, writeChange, writeChanges } from '../bench/comparison.js';
+import { broken, changes, readCondition, writeChange, writeChanges } from '../bench/changes.js';
 import { ProgressLine } from '../bench/progress.js';
 import { type Results, schema } from '../bench/results.js';
 import { atRate, type Scenario, scenarios, usual } from '../bench/scenario.js';
@@ -20,7 +20,7 @@ import {
   rivalsOf,
   version,
   wrong,
-} from './contest.js';
+} from './comparison.js';
 
 const exit = { done: 0, failed: 1, interrupted: 130 } as const;
 

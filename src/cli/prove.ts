@@ -14,7 +14,7 @@ import { table } from '../prove/table.js';
 import type { Trial } from '../prove/trial.js';
 import { trials } from '../prove/trials/index.js';
 import type { Call } from './commands.js';
-import { checkWritable, interruptible, optionValue, version, wrong } from './contest.js';
+import { checkWritable, interruptible, optionValue, version, wrong } from './comparison.js';
 
 const exitCode = { noneLost: 0, lost: 1, interrupted: 130 } as const;
 

@@ -1,5 +1,5 @@
 // The process of the clients: a crowd of talkers, told by the parent what to do. The outside view is clients.js.
-import { Talker } from './talker.js';
+import { Talker } from './client.js';
 import { Tally } from './tally.js';
 
 const lastAnswerMs = 5_000;

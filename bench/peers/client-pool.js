@@ -3,7 +3,7 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const crowd = fileURLToPath(new URL('crowd.js', import.meta.url));
+const crowd = fileURLToPath(new URL('client-process.js', import.meta.url));
 
 /**
  * Starts to ask for `/` over kept-alive connections.

@@ -8,7 +8,7 @@ import {
   readCondition,
   writeChange,
   writeChanges,
-} from '../../src/bench/comparison.ts';
+} from '../../src/bench/changes.ts';
 import type { Results, Round } from '../../src/bench/results.ts';
 import { type Figure, figures } from '../../src/bench/summary.ts';
 import { results } from '../fixtures/bench-results.ts';

@@ -1,7 +1,7 @@
 // A client with one kept-alive connection. It never sends a request twice: if the connection ends before the answer is
 // complete, that request is lost, and the next one goes over a new connection.
 import { connect } from 'node:net';
-import { readAnswer } from './answer.js';
+import { readAnswer } from './response.js';
 
 const request = 'GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n';
 const expected = 'Hello, World!';

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { NothingToCompare } from '../bench/bench.js';
 import type { Request } from '../bench/job.js';
 import { readRequests } from '../bench/requests.js';
-import { mpserve, type Rival } from '../bench/rival.js';
+import { mpserve, type Rival } from '../bench/target.js';
 import { readValue } from '../config/load.js';
 import type { CommandOption } from '../config/options.js';
 import { ExitCode, StartupError } from '../errors.js';

@@ -1,9 +1,9 @@
 // What a reload does to clients, of mpserve and of each peer that can be reloaded and is installed, in rounds in which
 // they take turns. Makes the block of docs/benchmarks.md that says so.
 import { median } from '../../dist/bench/summary.js';
+import { publish } from './benchmarks-page.js';
 import { reloadable } from './index.js';
-import { publish } from './page.js';
-import { connections, mostMs, reload } from './reload.js';
+import { connections, mostMs, reload } from './reload-trial.js';
 
 const command = 'npm run bench:peers -- --reload';
 /** Milliseconds from an answer to the next request: with none each connection always has one in flight. */

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
-import { atRest } from '../../src/bench/rest.ts';
+import { atRest } from '../../src/bench/cool-down.ts';
 
 /** Computes for `ms`, says so, and then does nothing. */
 function busyFor(ms: number) {

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { processTree } from '../../dist/os/process-tree.js';
-import { startClients } from './clients.js';
+import { startClients } from './client-pool.js';
 import { launch } from './launch.js';
 
 export const connections = 20;
