@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { bench } from '../dist/bench/bench.js';
 import { ProgressLine } from '../dist/bench/progress.js';
-import { scenarios, usual } from '../dist/bench/scenario.js';
-import { connectionsOf, figures, row, summarise } from '../dist/bench/summary.js';
+import { defaultScenarios, scenarios } from '../dist/bench/scenario.js';
+import { connectionsOf, metrics, row, summarise } from '../dist/bench/summary.js';
 import { mpserve } from '../dist/bench/target.js';
 import { ours, publish } from './peers/benchmarks-page.js';
 import { compareReloads } from './peers/compare-reloads.js';
@@ -42,7 +42,7 @@ for (const peer of peers) {
 const line = new ProgressLine();
 const blocks = [];
 const remarks = new Set();
-for (const scenario of usual(scenarios([{ path: '/', method: 'GET', headers: {} }]), true)) {
+for (const scenario of defaultScenarios(scenarios([{ path: '/', method: 'GET', headers: {} }]), true)) {
   const own = ['prefork', 'prethread', 'hybrid'].map((model) => mpserve(model, [app]));
   // A server of files has nothing that waits.
   const others = installed.filter(({ peer }) => routesOf(scenario).every((route) => peer.routes.includes(route)));
@@ -50,7 +50,7 @@ for (const scenario of usual(scenarios([{ path: '/', method: 'GET', headers: {} 
     ...terms,
     app: path.relative(root, app),
     version: ours,
-    rivals: [...own, ...others.map(({ peer }) => rival(peer))],
+    targets: [...own, ...others.map(({ peer }) => target(peer))],
     scenarios: [scenario],
     onProgress: (progress) => line.show(progress),
     signal: controller.signal,
@@ -65,11 +65,11 @@ publish('npm run bench:peers', `medians of ${terms.rounds} rounds of ${terms.dur
 console.log(text);
 
 function routesOf({ requests, load }) {
-  const all = [...requests, load.beside, load.every?.request].filter(Boolean);
+  const all = [...requests, load.background, load.every?.request].filter(Boolean);
   return all.map((request) => new URL(request.path, 'http://localhost').pathname);
 }
 
-function rival(peer) {
+function target(peer) {
   return {
     name: peer.name,
     command: peer.name,
@@ -83,14 +83,14 @@ function rival(peer) {
 function table(results, { name, summary }) {
   const [connections] = connectionsOf(results, name);
   const cells = row(results, name, connections);
-  const columns = figures.filter(
-    (figure) => shown.includes(figure.name) && cells.some((cell) => cell && summarise(figure, cell)),
+  const columns = metrics.filter(
+    (metric) => shown.includes(metric.name) && cells.some((cell) => cell && summarise(metric, cell)),
   );
   const lines = results.contenders.flatMap((contender, i) => {
     if (!cells[i]) return [];
-    const words = columns.map((figure) => {
-      const one = summarise(figure, cells[i]);
-      return one ? figure.write(one.median) : '';
+    const words = columns.map((metric) => {
+      const one = summarise(metric, cells[i]);
+      return one ? metric.write(one.median) : '';
     });
     const { peer, version } = installed.find(({ peer }) => peer.name === contender.name) ?? {};
     const [who, size] = peer

@@ -1,169 +1,174 @@
-// One recommendation from as few measurements as decide: whether the app loses requests, then who answers most.
+// Recommends a model. Measures the pooled models first. If the app loses requests under them, measures the models with
+// one process or thread per connection, too. Measures nothing that could not change the recommendation.
 import { bench, type Plan } from './bench.js';
 import type { Cell, Contender, Results, Round } from './results.js';
 import type { Scenario } from './scenario.js';
-import { type Figure, figures, median, rank, type Summary, summarise } from './summary.js';
-import type { Rival } from './target.js';
+import { type Metric, median, metrics, rank, type Summary, summarise } from './summary.js';
+import type { Target } from './target.js';
 
 export interface Advice {
   readonly model: string;
-  /** What was decided by, in one sentence with its numbers. */
+  /** The reason, in one sentence with the measured values. */
   readonly because: string;
-  /** What others do better, a sentence each. */
+  /** What other models do better, a sentence each. */
   readonly givesUp: readonly string[];
   readonly confidence: Confidence;
-  /** False where the default would do as well. */
+  /** False if the default model is as good. */
   readonly isWorthIt: boolean;
-  /** All that was measured. */
+  /** The results of each comparison. */
   readonly results: readonly Results[];
 }
 
 export type Confidence = 'sure' | 'fairly sure' | 'a toss-up';
 
 export interface Candidates {
-  /** Who serve many connections each; the first is the default. */
-  readonly pooled: readonly Rival[];
-  /** Who serve one connection each, and so lose no more than that. */
-  readonly isolating: readonly Rival[];
+  /** Models whose workers serve many connections each; the first is the default. */
+  readonly pooled: readonly Target[];
+  /** Models whose workers serve one connection each, so a crash loses no other connection. */
+  readonly perConnection: readonly Target[];
 }
 
-/** When a larger share of requests than this is lost, who loses least is asked before who is fastest. */
-const worthIsolating = 0.001;
+/** The share of lost requests from which losing fewer requests matters more than throughput. */
+const lossThreshold = 0.001;
 
-/** Rounds that differ by no more than this share of their median tell the same. */
-const steady = 0.1;
+/** Rounds are stable if their range is at most this share of the median. */
+const stableRange = 0.1;
 
-const throughput = figures.find(({ name }) => name === 'rps') as Figure;
+const throughput = metrics.find(({ name }) => name === 'rps') as Metric;
 
-/** Requests that got no answer, or one of failure, as a share of all; unknown when nothing came of any. */
-const loss: Pick<Figure, 'of'> = {
+/** Failed requests as a share of all requests; undefined if there were none. */
+const lossRate: Pick<Metric, 'of'> = {
   of({ errors: { connection, timeout, status }, requests }) {
     const all = connection + timeout + requests;
     return all > 0 ? (connection + timeout + status) / all : undefined;
   },
 };
 
-type Terms = Omit<Plan, 'rivals' | 'scenarios'>;
+type Settings = Omit<Plan, 'targets' | 'scenarios'>;
 
-/** @throws NothingToCompare */
-export async function advise({ pooled, isolating }: Candidates, scenario: Scenario, terms: Terms): Promise<Advice> {
-  const first = await bench({ ...terms, rivals: pooled, scenarios: [scenario] });
-  const losses = first.cells.flatMap((cell) => medianOf(loss, cell) ?? []);
-  if (first.interrupted || losses.every((share) => share < worthIsolating)) return fastest(first, pooled);
+/** @throws NoUsableTarget when no model can be measured */
+export async function advise(
+  { pooled, perConnection }: Candidates,
+  scenario: Scenario,
+  settings: Settings,
+): Promise<Advice> {
+  const first = await bench({ ...settings, targets: pooled, scenarios: [scenario] });
+  const losses = first.cells.flatMap((cell) => medianOf(lossRate, cell) ?? []);
+  if (first.interrupted || losses.every((share) => share < lossThreshold)) return fastest(first, pooled);
 
-  const second = await bench({ ...terms, rivals: isolating, scenarios: [scenario] });
+  const second = await bench({ ...settings, targets: perConnection, scenarios: [scenario] });
   return safest([first, second], pooled);
 }
 
-/** Who answers most, of one scenario; among those that are alike the default, which is the first of `candidates`. */
-export function fastest(results: Results, candidates: readonly Pick<Rival, 'name'>[]): Advice {
+/** Recommends the model with the highest throughput in one scenario; of tied models the default, `candidates[0]`. */
+export function fastest(results: Results, candidates: readonly Pick<Target, 'name'>[]): Advice {
   const { cells } = results;
   const summaries = cells.map((cell) => summarise(throughput, cell));
   const ranks = rank(throughput, summaries);
   const best = ranks.indexOf('best');
-  const usual = candidates[0]?.name ?? '';
-  const hasUsual = cells.some(({ contender }) => contender === usual);
+  const defaultModel = candidates[0]?.name ?? '';
+  const hasDefault = cells.some(({ contender }) => contender === defaultModel);
   const tied = cells.filter((_, i) => ranks[i] === 'tie').map(({ contender }) => contender);
-  const model = cells[best]?.contender ?? (tied.includes(usual) ? usual : (tied[0] ?? usual));
-  const numbers = cells.map((cell, i) => `${cell.contender} ${words(throughput, summaries[i])}`).join(', ');
-  const isWorthIt = model !== usual || !hasUsual;
-  const isSteady = summaries.every((one) => one && one.most - one.least <= steady * one.median);
-  const confidence = isSteady ? 'sure' : best < 0 ? 'a toss-up' : 'fairly sure';
+  const model = cells[best]?.contender ?? (tied.includes(defaultModel) ? defaultModel : (tied[0] ?? defaultModel));
+  const numbers = cells.map((cell, i) => `${cell.contender} ${formatMedian(throughput, summaries[i])}`).join(', ');
+  const isWorthIt = model !== defaultModel || !hasDefault;
+  const isStable = summaries.every((one) => one && one.most - one.least <= stableRange * one.median);
+  const confidence = isStable ? 'sure' : best < 0 ? 'a toss-up' : 'fairly sure';
   const finding =
     best >= 0
-      ? 'it answers most requests/s'
-      : model === usual
-        ? 'no difference worth having in requests/s'
-        : `${tied.join(' and ')} answer most requests/s, and are alike`;
+      ? 'highest requests/s'
+      : model === defaultModel
+        ? 'no significant difference in requests/s'
+        : `${tied.join(' and ')} tie for the highest requests/s`;
   return {
     model,
     because: `${finding}: ${numbers}`,
-    givesUp: sacrifices(model, cells, [results]),
+    givesUp: tradeOffs(model, cells, [results]),
     confidence,
     isWorthIt,
     results: [results],
   };
 }
 
-function safest(results: readonly Results[], candidates: readonly Rival[]): Advice {
+/** Recommends the model that loses the fewest requests; of similar models the one with the highest throughput. */
+function safest(results: readonly Results[], candidates: readonly Target[]): Advice {
   const cells = results.flatMap((one) => one.cells);
   const shares = new Map(
     cells.flatMap((cell) => {
-      const share = medianOf(loss, cell);
+      const share = medianOf(lossRate, cell);
       return share === undefined ? [] : [[cell, share] as const];
     }),
   );
   const least = Math.min(...shares.values());
-  // A tenth more is within what chance does to events as rare as these.
-  const careful = [...shares].filter(([, share]) => share <= Math.max(least * 1.1, worthIsolating / 10));
+  // Crashes are rare events, so a loss rate 10 % higher may be chance.
+  const similar = [...shares].filter(([, share]) => share <= Math.max(least * 1.1, lossThreshold / 10));
   const speed = (cell: Cell) => medianOf(throughput, cell) ?? 0;
-  const chosen = careful.sort(([a], [b]) => speed(b) - speed(a))[0]?.[0];
+  const chosen = similar.sort(([a], [b]) => speed(b) - speed(a))[0]?.[0];
   const model = chosen?.contender ?? candidates[0]?.name ?? '';
   const numbers = cells
     .map(
-      (cell) =>
-        `${cell.contender} ${shares.has(cell) ? percent(shares.get(cell) ?? 0) : '(not one answer in the time)'}`,
+      (cell) => `${cell.contender} ${shares.has(cell) ? percent(shares.get(cell) ?? 0) : '(no response in the time)'}`,
     )
     .join(', ');
   const others = [...shares].filter(([cell]) => cell !== chosen);
   const isClear = others.every(([, share]) => share > 2 * least || share <= least * 1.1);
   return {
     model,
-    because: `requests are lost, and it loses least of them: ${numbers}`,
-    givesUp: sacrifices(model, cells, results),
+    because: `the app loses requests, and ${model} loses the fewest: ${numbers}`,
+    givesUp: tradeOffs(model, cells, results),
     confidence: isClear ? 'sure' : 'fairly sure',
     isWorthIt: model !== candidates[0]?.name,
     results,
   };
 }
 
-/** What a user might miss; the figures that are shown for it, and how its lack is said. */
-const missed: readonly (readonly [name: string, words: string])[] = [
-  ['rps', 'answers more requests/s'],
-  ['p99', 'has a better p99'],
+/** The metrics whose best model is named as a trade-off, and how. */
+const tradeOffMetrics: readonly (readonly [name: string, wording: string])[] = [
+  ['rps', 'serves more requests/s'],
+  ['p99', 'has a lower p99'],
   ['cpu', 'needs less CPU per request'],
   ['memory', 'needs less memory'],
 ];
 
-function sacrifices(model: string, cells: readonly Cell[], results: readonly Results[]): readonly string[] {
+function tradeOffs(model: string, cells: readonly Cell[], results: readonly Results[]): readonly string[] {
   const own = cells.find(({ contender }) => contender === model);
-  const lines = missed.flatMap(([name, words_]) => {
-    const figure = figures.find((one) => one.name === name) as Figure;
-    const summaries = cells.map((cell) => summarise(figure, cell));
-    const i = rank(figure, summaries).indexOf('best');
+  const lines = tradeOffMetrics.flatMap(([name, wording]) => {
+    const metric = metrics.find((one) => one.name === name) as Metric;
+    const summaries = cells.map((cell) => summarise(metric, cell));
+    const i = rank(metric, summaries).indexOf('best');
     const other = cells[i];
     if (!own || !other || other === own) return [];
     return [
-      `${other.contender} ${words_}: ${words(figure, summaries[i])} against ${words(figure, summarise(figure, own))}`,
+      `${other.contender} ${wording}: ${formatMedian(metric, summaries[i])} instead of ${formatMedian(metric, summarise(metric, own))}`,
     ];
   });
-  return [...lines, ...growth(model, cells, results)];
+  return [...lines, ...memoryGrowth(model, cells, results)];
 }
 
-/** A process grows while its compiler warms up, so this is told and not judged. */
-function growth(model: string, cells: readonly Cell[], results: readonly Results[]): readonly string[] {
+/** Warns of a possible memory leak. The model is not rated by it, as a process also grows while V8 warms up. */
+function memoryGrowth(model: string, cells: readonly Cell[], results: readonly Results[]): readonly string[] {
   const rounds = cells.find(({ contender }) => contender === model)?.rounds ?? [];
   const [first, last] = [rounds[0]?.peakMemoryBytes, rounds.at(-1)?.peakMemoryBytes];
   if (first === undefined || last === undefined || last < first * 1.3) return [];
   const seconds = ((results[0]?.settings.durationMs ?? 0) / 1000) * rounds.length;
   const served = Math.round((medianOf(throughput, { rounds }) ?? 0) * seconds);
   return [
-    `its memory rose from ${Math.round(first / 1e6)} to ${Math.round(last / 1e6)} MB in about ${served.toLocaleString('en')} requests; if that goes on, the app leaks`,
+    `its memory grew from ${Math.round(first / 1e6)} to ${Math.round(last / 1e6)} MB in about ${served.toLocaleString('en')} requests; if it keeps growing, the app has a memory leak`,
   ];
 }
 
-/** The contender of that name, as it was run. */
+/** @returns the facts about a model's server as it was measured */
 export function contenderOf({ results }: Advice, model: string): Contender | undefined {
   return results.flatMap(({ contenders }) => contenders).find(({ name }) => name === model);
 }
 
-function medianOf(figure: Pick<Figure, 'of'>, { rounds }: { readonly rounds: readonly Round[] }): number | undefined {
-  const values = rounds.flatMap((round) => figure.of(round) ?? []);
+function medianOf(metric: Pick<Metric, 'of'>, { rounds }: { readonly rounds: readonly Round[] }): number | undefined {
+  const values = rounds.flatMap((round) => metric.of(round) ?? []);
   return values.length > 0 ? median(values) : undefined;
 }
 
-function words(figure: Figure, summary: Summary | undefined): string {
-  return summary ? figure.write(summary.median) : 'unknown';
+function formatMedian(metric: Metric, summary: Summary | undefined): string {
+  return summary ? metric.write(summary.median) : 'unknown';
 }
 
 function percent(share: number): string {

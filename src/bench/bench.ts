@@ -1,62 +1,63 @@
-// A comparison: in each scenario, rounds in which the rivals take turns, so that a drift of the machine hits all.
+// A comparison: runs each scenario in rounds. In each round all targets are measured one after another, so that a drift
+// of the machine's speed affects all of them.
 import { cpus, type as osType, release, totalmem } from 'node:os';
 import { hasProc } from '../os/process-tree.js';
 import type { Job } from './job.js';
 import { measure } from './measurement.js';
-import { type Checked, check, differences } from './preflight.js';
+import { differences, type PreflightResult, preflight } from './preflight.js';
 import { type Cell, type Contender, type Results, type Round, schema } from './results.js';
 import type { Scenario } from './scenario.js';
-import type { Rival, Running } from './target.js';
+import type { RunningTarget, Target } from './target.js';
 
 export interface Plan {
   readonly app: string;
   readonly version: string;
-  readonly rivals: readonly Rival[];
+  readonly targets: readonly Target[];
   readonly scenarios: readonly Scenario[];
   readonly connections: readonly number[];
   readonly rounds: number;
   readonly durationMs: number;
-  /** Of an open loop, in requests a second; already part of the scenarios. */
+  /** Of an open loop, in requests per second. The scenarios contain it already; here it is for the results. */
   readonly rate: number | undefined;
   readonly onProgress: (progress: Progress) => void;
-  /** Aborted to stop; what was measured until then is the result. */
+  /** When aborted, the comparison ends early, and returns what was measured so far. */
   readonly signal: AbortSignal;
 }
 
 export interface Progress {
-  /** What is being done, in a few words. */
+  /** The current step, for a progress line. */
   readonly doing: string;
-  /** Measurements that are done, and all there will be. */
+  /** Completed measurements, and the total. */
   readonly done: number;
   readonly all: number;
 }
 
-/** The load that warms a server up, for each scenario (milliseconds, at most). */
-const warmUpMs = 1000;
-const warmUpConnections = 16;
-/** From here on the load generator is thought to be what limits the figures. */
-const saturated = 0.95;
+/** The longest warm-up of a target in a scenario (milliseconds). */
+const maxWarmUpMs = 1000;
+const maxWarmUpConnections = 16;
+/** Event loop utilisation of the load generator above which the generator may be the bottleneck. */
+const saturatedUtilisation = 0.95;
 
-/** @throws Error when no rival can be measured. */
+/** @throws NoUsableTarget when no target passes the preflight */
 export async function bench(plan: Plan): Promise<Results> {
-  const { scenarios, rivals, rounds, signal } = plan;
+  const { scenarios, targets, rounds, signal } = plan;
   const at = new Date().toISOString();
-  const all = scenarios.reduce((sum, one) => sum + connectionsFor(one, plan).length, 0) * rounds * rivals.length;
+  const all = scenarios.reduce((sum, one) => sum + connectionsFor(one, plan).length, 0) * rounds * targets.length;
   let done = 0;
   const progress = (doing: string) => plan.onProgress({ doing, done, all });
 
-  const checked: Checked[] = [];
-  for (const rival of rivals) {
+  const checked: PreflightResult[] = [];
+  for (const target of targets) {
     if (signal.aborted) break;
-    progress(`does ${rival.name} start and answer?`);
-    checked.push(await check(rival, scenarios));
+    progress(`checking ${target.name}`);
+    checked.push(await preflight(target, scenarios));
   }
-  const sound = checked.filter(({ failure }) => failure === undefined);
-  if (sound.length === 0 && !signal.aborted) throw new NothingToCompare(checked);
+  const usable = checked.filter(({ failure }) => failure === undefined);
+  if (usable.length === 0 && !signal.aborted) throw new NoUsableTarget(checked);
 
-  const boots = new Map(checked.map(({ rival, bootMs }) => [rival.name, Number.isNaN(bootMs) ? [] : [bootMs]]));
+  const boots = new Map(checked.map(({ target, bootMs }) => [target.name, Number.isNaN(bootMs) ? [] : [bootMs]]));
   const cells = new Map<string, Cell & { readonly rounds: Round[] }>();
-  const lost = new Map<string, string>();
+  const failures = new Map<string, string>();
   const cellOf = (contender: string, scenario: string, connections: number) => {
     const key = `${contender} ${scenario} ${connections}`;
     const cell = cells.get(key) ?? { contender, scenario, connections, rounds: [] };
@@ -66,25 +67,25 @@ export async function bench(plan: Plan): Promise<Results> {
 
   for (const scenario of scenarios) {
     if (signal.aborted) break;
-    const servers = new Map<string, Running>();
+    const servers = new Map<string, RunningTarget>();
     try {
-      for (const { rival } of sound) {
-        if (signal.aborted || lost.has(rival.name)) continue;
-        progress(`${scenario.name}: starting and warming up ${rival.name}`);
+      for (const { target } of usable) {
+        if (signal.aborted || failures.has(target.name)) continue;
+        progress(`${scenario.name}: starting and warming up ${target.name}`);
         try {
-          const server = await rival.start();
-          servers.set(rival.name, server);
-          boots.get(rival.name)?.push(server.bootMs);
+          const server = await target.start();
+          servers.set(target.name, server);
+          boots.get(target.name)?.push(server.bootMs);
           await measure(server, warmUp(scenario, plan), signal);
         } catch (error) {
-          if (!signal.aborted) lost.set(rival.name, (error as Error).message);
+          if (!signal.aborted) failures.set(target.name, (error as Error).message);
         }
       }
       for (let round = 1; round <= rounds; round++) {
         for (const connections of connectionsFor(scenario, plan)) {
-          // The order turns with each round, so that nobody is always first.
-          const turns = round % 2 === 1 ? [...servers] : [...servers].reverse();
-          for (const [name, server] of turns) {
+          // Every other round runs in reverse order, so that no target is always first.
+          const order = round % 2 === 1 ? [...servers] : [...servers].reverse();
+          for (const [name, server] of order) {
             if (signal.aborted) break;
             progress(`${scenario.name}, ${connections} connection(s), round ${round} of ${rounds}: ${name}`);
             const job = { connections, durationMs: plan.durationMs, requests: scenario.requests, load: scenario.load };
@@ -102,10 +103,10 @@ export async function bench(plan: Plan): Promise<Results> {
     }
   }
 
-  const contenders = checked.map(({ rival, size, failure }): Contender => {
-    const why = failure ?? lost.get(rival.name);
-    const { name, command } = rival;
-    return { name, command, size, bootMs: boots.get(name) ?? [], ...(why === undefined ? {} : { failure: why }) };
+  const contenders = checked.map(({ target, size, failure }): Contender => {
+    const reason = failure ?? failures.get(target.name);
+    const { name, command } = target;
+    return { name, command, size, bootMs: boots.get(name) ?? [], ...(reason === undefined ? {} : { failure: reason }) };
   });
   const results: Omit<Results, 'warnings'> = {
     schema,
@@ -128,10 +129,10 @@ export async function bench(plan: Plan): Promise<Results> {
   return { ...results, warnings: [...differences(checked), ...warnings(results.cells, plan)] };
 }
 
-/** No rival could be started, or none answered as it should. */
-export class NothingToCompare extends Error {
-  constructor(readonly checked: readonly Checked[]) {
-    super(checked.map(({ rival, failure }) => `${rival.name}: ${failure}`).join('; '));
+/** Every target failed to start or failed its preflight requests. */
+export class NoUsableTarget extends Error {
+  constructor(readonly checked: readonly PreflightResult[]) {
+    super(checked.map(({ target, failure }) => `${target.name}: ${failure}`).join('; '));
   }
 }
 
@@ -139,29 +140,33 @@ function connectionsFor(scenario: Scenario, plan: Pick<Plan, 'connections'>): re
   return scenario.connections === undefined ? plan.connections : [scenario.connections];
 }
 
-/** In a closed loop, as most is learned in the least time; never with requests that kill. */
+/** A closed loop, which sends most requests in the time, without the scenario's crash requests. */
 function warmUp({ requests }: Scenario, { durationMs, connections }: Plan): Omit<Job, 'origin'> {
-  const most = Math.min(warmUpConnections, Math.max(...connections));
-  return { connections: most, durationMs: Math.min(warmUpMs, durationMs), requests, load: { kind: 'closed' } };
+  const count = Math.min(maxWarmUpConnections, Math.max(...connections));
+  return { connections: count, durationMs: Math.min(maxWarmUpMs, durationMs), requests, load: { kind: 'closed' } };
 }
 
 function warnings(cells: readonly Cell[], { scenarios, rounds }: Plan): readonly string[] {
-  const busy = cells.filter(({ rounds }) => rounds.some((round) => round.generatorUtilisation > saturated));
-  const where = [...new Set(busy.map(({ scenario, connections }) => `${scenario} with ${connections} connections`))];
-  const isClosed = scenarios.some(({ load }) => load.kind === 'closed' || load.kind === 'one-each');
+  const saturated = cells.filter(({ rounds }) =>
+    rounds.some((round) => round.generatorUtilisation > saturatedUtilisation),
+  );
+  const where = [
+    ...new Set(saturated.map(({ scenario, connections }) => `${scenario} with ${connections} connections`)),
+  ];
+  const isClosed = scenarios.some(({ load }) => load.kind === 'closed' || load.kind === 'connection-per-request');
   return [
     ...(where.length > 0
       ? [
-          `the load generator was saturated (its event loop was busy for over ${saturated * 100} % of the time) in ${where.join(', ')}: ` +
-            'there requests/s and latency are its limits as much as the server’s; CPU per request is not affected',
+          `the load generator was saturated (event loop busy for more than ${saturatedUtilisation * 100} % of the time) in ${where.join(', ')}: ` +
+            'there it may limit requests/s and latency; CPU per request is not affected',
         ]
       : []),
     ...(isClosed
       ? [
-          'a closed loop waits for each answer before it sends the next request, so it hides how many requests a stall would have delayed; --rate shows that',
+          'a closed loop waits for each response before it sends the next request, so it hides the requests that a stall would delay (coordinated omission); use --rate to measure them',
         ]
       : []),
-    ...(rounds === 1 ? ['of a single round there is no spread, so what is marked as best may be chance'] : []),
-    ...(hasProc ? [] : ['there is no /proc on this system: processor time, memory and fairness are missing']),
+    ...(rounds === 1 ? ['a single round has no spread, so the target marked as best may be so by chance'] : []),
+    ...(hasProc ? [] : ['this system has no /proc: CPU time, memory and fairness are not measured']),
   ];
 }

@@ -1,16 +1,16 @@
-// A closed loop, by autocannon: each connection sends its next request when it has its answer, as fast as it can.
+// A closed loop, by autocannon: each connection sends its next request as soon as it has the response to the last one.
 import type { Socket } from 'node:net';
 import autocannon from 'autocannon';
-import { type Job, timeoutMs } from './job.js';
+import { type Job, requestTimeoutMs } from './job.js';
 import type { Tally } from './tally.js';
 
-/** How often autocannon looks whether its time is over (milliseconds). */
-const lookEvery = 50;
+/** How often autocannon checks whether the duration is over. */
+const durationCheckIntervalMs = 50;
 
 /**
- * Settles when the time is over.
- * @param end ends it before, by what has happened instead of by the clock
- * @returns for how many seconds it ran
+ * Resolves when the job's duration is over.
+ * @param end stops the load early when aborted
+ * @returns the duration in seconds
  */
 export async function closedLoop(job: Job, tally: Tally, end?: AbortSignal): Promise<number> {
   const began = performance.now();
@@ -19,26 +19,26 @@ export async function closedLoop(job: Job, tally: Tally, end?: AbortSignal): Pro
       url: job.origin,
       connections: job.connections,
       duration: job.durationMs / 1000,
-      timeout: timeoutMs / 1000,
+      timeout: requestTimeoutMs / 1000,
       requests: job.requests.map(({ path, method, headers, body }) => ({
         path,
         method: method as 'GET',
         headers: { ...headers },
         ...(body === undefined ? {} : { body }),
       })),
-      sampleInt: lookEvery,
-      setupClient: (client) => countLost(client, tally),
+      sampleInt: durationCheckIntervalMs,
+      setupClient: (client) => countLostRequests(client, tally),
     };
     const run = autocannon(options, (error) => (error ? failed(error) : done()));
     end?.addEventListener('abort', () => run.stop());
-    run.on('response', (_client, status, _bytes, milliseconds) => tally.answered(status, milliseconds));
-    run.on('reqError', (error: Error) => tally.failed(/timed out/.test(error.message) ? 'timeout' : 'connection'));
+    run.on('response', (_client, status, _bytes, milliseconds) => tally.recordResponse(status, milliseconds));
+    run.on('reqError', (error: Error) => tally.recordError(/timed out/.test(error.message) ? 'timeout' : 'connection'));
   });
   return (performance.now() - began) / 1000;
 }
 
-/** What autocannon does not declare of its client. */
-interface Insides {
+/** The parts of autocannon's client that its types do not declare. */
+interface ClientInternals {
   on(event: 'headers' | 'request' | 'response' | 'connError', listener: (head?: { headers?: unknown }) => void): void;
   readonly conn: Socket;
   readonly parser: { readonly type: string; reinitialize(type: string): void };
@@ -46,47 +46,49 @@ interface Insides {
 }
 
 /**
- * Where a server closes a connection without an answer, autocannon opens another and takes the first answer there for
- * that of the lost request: it counts no error, and every later latency of this client is too long. So the lost
- * request is taken out of its queue, before it sends the next, and counted. Nor does it forget the first half of an
- * answer that was broken off, and would take what comes on the next connection for the rest of it.
+ * Works around autocannon's handling of closed connections. When a server closes a connection without a response,
+ * autocannon reconnects and takes the first response on the new connection for that of the lost request: it counts no
+ * error, and every later latency of the client is too long. So before the client sends its next request, this function
+ * removes lost requests from the client's queue and counts them as errors. It also resets the parser, which would take
+ * the new connection's bytes for the rest of a truncated response.
  */
-function countLost(client: autocannon.Client, tally: Tally): void {
-  const insides = client as unknown as Insides;
-  const { pipelinedRequests } = insides;
+function countLostRequests(client: autocannon.Client, tally: Tally): void {
+  const internals = client as unknown as ClientInternals;
+  const { pipelinedRequests } = internals;
   let connection: Socket | undefined;
-  let isLast = false;
-  let wasAnnounced = false;
-  insides.on('headers', ({ headers } = {}) => {
-    isLast = announcesClose(headers);
+  let hasCloseHeader = false;
+  let isCloseExpected = false;
+  internals.on('headers', ({ headers } = {}) => {
+    hasCloseHeader = hasConnectionClose(headers);
   });
-  insides.on('response', () => {
-    wasAnnounced = isLast;
+  internals.on('response', () => {
+    isCloseExpected = hasCloseHeader;
   });
-  insides.on('connError', () => pipelinedRequests.clear()); // counted as it is
-  insides.on('request', () => {
-    const { conn, parser } = insides;
+  internals.on('connError', () => pipelinedRequests.clear()); // autocannon counts these itself
+  internals.on('request', () => {
+    const { conn, parser } = internals;
     if (conn === connection) {
-      if (wasAnnounced) leave(conn);
+      if (isCloseExpected) closeConnection(conn);
       return;
     }
-    // After `connection: close` nobody else would have sent it.
-    if (connection && !wasAnnounced) for (let i = pipelinedRequests.size(); i > 0; i--) tally.failed('connection');
+    // A request that was queued after `connection: close` is not the server's error: other clients would not send it.
+    if (connection && !isCloseExpected)
+      for (let i = pipelinedRequests.size(); i > 0; i--) tally.recordError('connection');
     pipelinedRequests.clear();
     parser.reinitialize(parser.type);
     connection = conn;
-    isLast = wasAnnounced = false;
+    hasCloseHeader = isCloseExpected = false;
   });
 }
 
-/** As if the server had closed it: autocannon would go on asking where nobody is bound to answer. */
-function leave(connection: Socket): void {
+/** Closes a connection after `connection: close`, where autocannon would send more requests, which a server may ignore. */
+function closeConnection(connection: Socket): void {
   connection.destroy();
   setImmediate(() => connection.emit('end'));
 }
 
-/** @param headers names and values in turn, as llhttp has them */
-function announcesClose(headers: unknown): boolean {
+/** @param headers alternating names and values, as from llhttp */
+function hasConnectionClose(headers: unknown): boolean {
   if (!Array.isArray(headers)) return false;
   for (let i = 0; i < headers.length; i += 2) {
     if (headers[i].length === 10 && headers[i].toLowerCase() === 'connection')

@@ -1,27 +1,30 @@
-// A connection for each request: connects, asks, reads to the end, and then the next. Not autocannon, which writes
-// its next request into the connection that is just being closed.
+// A closed loop with a new connection for each request, without keep-alive. Not by autocannon, which writes its next
+// request to the connection that the server is closing.
 import { connect } from 'node:net';
-import { type Job, type Request, timeoutMs } from './job.js';
+import { type Job, type Request, requestTimeoutMs } from './job.js';
 import type { Tally } from './tally.js';
 
-/** Settles when the time is over and the last answer is there. @returns for how many seconds it ran */
-export async function oneEach({ origin, connections, durationMs, requests }: Job, tally: Tally): Promise<number> {
+/** Resolves after the job's duration, when the last request has completed. @returns the duration in seconds */
+export async function connectionPerRequest(
+  { origin, connections, durationMs, requests }: Job,
+  tally: Tally,
+): Promise<number> {
   const { hostname, port } = new URL(origin);
   const began = performance.now();
   let sent = 0;
   const client = async (): Promise<void> => {
     while (performance.now() < began + durationMs) {
-      const asked = performance.now();
+      const sentAt = performance.now();
       const outcome = await exchange(hostname, Number(port), requests[sent++ % requests.length] as Request);
-      if (typeof outcome === 'number') tally.answered(outcome, performance.now() - asked);
-      else tally.failed(outcome);
+      if (typeof outcome === 'number') tally.recordResponse(outcome, performance.now() - sentAt);
+      else tally.recordError(outcome);
     }
   };
   await Promise.all(Array.from({ length: connections }, client));
   return (performance.now() - began) / 1000;
 }
 
-/** @returns the status of the answer, or how it failed */
+/** @returns the status of the response, or how the request failed */
 function exchange(host: string, port: number, request: Request): Promise<number | 'connection' | 'timeout'> {
   const { path, method, headers, body = '' } = request;
   const fields = {
@@ -33,7 +36,7 @@ function exchange(host: string, port: number, request: Request): Promise<number 
   const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
   return new Promise((resolve) => {
     const socket = connect(port, host);
-    socket.setTimeout(timeoutMs, () => end('timeout'));
+    socket.setTimeout(requestTimeoutMs, () => end('timeout'));
     let status: number | undefined;
     const end = (outcome: number | 'connection' | 'timeout'): void => {
       socket.destroy();

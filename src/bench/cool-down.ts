@@ -1,31 +1,33 @@
-// Waits until a server is at rest. All rivals are up at the same time, and one that still works off what its last
-// client has left (processes for connections that are gone) would slow down the next one that is measured.
+// Waits until a target is idle after a measurement. All targets run at the same time, so a target that is still busy with
+// leftover work (such as processes for closed connections) would slow down the next one.
 import { cpuSeconds, hasProc, processTree } from '../os/process-tree.js';
 
-/** Between two looks, and how often nothing may be seen before it counts (milliseconds). */
-const lookEvery = 100;
-const looks = 2;
-/** Doing so little is rest: a tenth of a processor. */
-const share = 0.1;
-/** Who is not at rest by then never is; or there is nothing to see it by (milliseconds). */
-const patience = 60_000;
-const blindly = 1000;
+const sampleIntervalMs = 100;
+/** Consecutive idle samples until a target counts as idle. */
+const idleSamples = 2;
+/** The CPU usage up to which a sample is idle, as a share of one processor. */
+const maxIdleCpuShare = 0.1;
+/** The longest wait for a target that never becomes idle. */
+const timeoutMs = 60_000;
+/** The fixed wait where there is no /proc. */
+const waitWithoutProcMs = 1000;
 
-/** Settles when the processes under `pid` do next to nothing, or it has waited for a minute. */
-export async function atRest(pid: number, signal: AbortSignal): Promise<void> {
-  if (!hasProc) return pause(blindly);
-  const deadline = performance.now() + patience;
-  for (let quiet = 0; quiet < looks && performance.now() < deadline && !signal.aborted; ) {
+/** Resolves when the process tree of `pid` is idle, after a minute, or when `signal` is aborted. */
+export async function coolDown(pid: number, signal: AbortSignal): Promise<void> {
+  if (!hasProc) return pause(waitWithoutProcMs);
+  const deadline = performance.now() + timeoutMs;
+  for (let idle = 0; idle < idleSamples && performance.now() < deadline && !signal.aborted; ) {
     const [before, began] = [cpuSeconds(pid), performance.now()];
-    await pause(lookEvery);
+    await pause(sampleIntervalMs);
     const used = cpuSeconds(pid) - before;
-    // Who computes on a busy machine may have got next to nothing of it.
-    const isQuiet =
-      used * 1000 <= share * (performance.now() - began) && !processTree(pid).some(({ isRunning }) => isRunning);
-    quiet = isQuiet ? quiet + 1 : 0;
+    // On a busy machine a runnable process may get hardly any CPU time, so the process states count as well.
+    const isIdle =
+      used * 1000 <= maxIdleCpuShare * (performance.now() - began) &&
+      !processTree(pid).some(({ isRunning }) => isRunning);
+    idle = isIdle ? idle + 1 : 0;
   }
 }
 
 function pause(ms: number): Promise<void> {
-  return new Promise((over) => setTimeout(over, ms));
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,19 +1,19 @@
-// The load generator: a process of its own that is given one job over IPC, does it, answers with a report and ends.
+// The load generator's process: receives one job over IPC, generates the load, sends a report and exits.
 import { closedLoop } from './closed-loop.js';
-import { oneEach } from './connection-per-request.js';
-import { hold } from './idle-connections.js';
+import { connectionPerRequest } from './connection-per-request.js';
+import { idleConnections } from './idle-connections.js';
 import type { Job, Report } from './job.js';
 import { openLoop } from './open-loop.js';
 import { Tally } from './tally.js';
 
 process.once('message', (job: Job) => void run(job));
-process.once('disconnect', () => process.exit(1)); // whoever wanted it is gone
-process.on('SIGINT', () => {}); // Ctrl-C is for the parent, which ends this process
+process.once('disconnect', () => process.exit(1)); // the parent has exited
+process.on('SIGINT', () => {}); // the parent handles Ctrl-C and kills this process
 
 async function run(job: Job): Promise<void> {
   const tally = new Tally();
   const before = performance.eventLoopUtilization();
-  const { seconds, held } = await drive(job, tally);
+  const { seconds, held } = await generateLoad(job, tally);
   const { utilization } = performance.eventLoopUtilization(before);
   const report: Report = {
     ...tally.report(seconds),
@@ -23,15 +23,15 @@ async function run(job: Job): Promise<void> {
   process.send?.(report, () => process.exit(0));
 }
 
-async function drive(job: Job, tally: Tally): Promise<{ seconds: number; held?: number }> {
+async function generateLoad(job: Job, tally: Tally): Promise<{ seconds: number; held?: number }> {
   switch (job.load.kind) {
     case 'closed':
       return { seconds: await closedLoop(job, tally) };
-    case 'one-each':
-      return { seconds: await oneEach(job, tally) };
+    case 'connection-per-request':
+      return { seconds: await connectionPerRequest(job, tally) };
     case 'open':
       return { seconds: await openLoop(job, job.load, tally) };
     case 'idle':
-      return hold(job, tally);
+      return idleConnections(job, tally);
   }
 }

@@ -1,9 +1,9 @@
-// What the load generator is told to do, and what it answers: plain data that crosses to a process of its own, so
-// that its work is never taken for the server's or the reporter's.
+// The messages between the benchmark and its load generator, as plain data. The generator runs in a process of its own,
+// so that it shares no event loop with the code that meters the target.
 import type { Errors, Latency } from './results.js';
 
 export interface Request {
-  /** On the server: `/search?q=x`. */
+  /** Path and query: `/search?q=x`. */
   readonly path: string;
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -15,39 +15,39 @@ export interface Job {
   readonly origin: string;
   readonly connections: number;
   readonly durationMs: number;
-  /** Sent in turn; at least one. */
+  /** The generator sends them in rotation; at least one. */
   readonly requests: readonly Request[];
   readonly load: Load;
 }
 
 export type Load =
-  /** Each connection sends its next request when it has its answer. */
+  /** A closed loop: each connection sends its next request after the response to the last one. */
   | { readonly kind: 'closed' }
-  /** The same, with a connection for each request. */
-  | { readonly kind: 'one-each' }
-  /** Requests are sent when they are due, `rate` a second, whatever has become of those before. */
+  /** A closed loop with a new connection for each request. */
+  | { readonly kind: 'connection-per-request' }
+  /** An open loop: sends `rate` requests per second on schedule, whether or not earlier requests have completed. */
   | {
       readonly kind: 'open';
       readonly rate: number;
-      /** Every so many requests one of these is sent instead; what becomes of it does not count. */
+      /** Replaces every `count`th request by `request`, whose outcome does not count. */
       readonly every?: { readonly count: number; readonly request: Request };
-      /** Sent over and over on a connection of its own; what becomes of it does not count. */
-      readonly beside?: Request;
+      /** Sent in a closed loop on a separate connection at the same time; its outcome does not count. */
+      readonly background?: Request;
     }
-  /** Each connection sends one request and is then held. */
+  /** Each connection sends one request and then stays open and idle. */
   | { readonly kind: 'idle' };
 
 export interface Report {
-  /** Answered, well or badly. */
+  /** Requests that got a response, whatever its status. */
   readonly requests: number;
   readonly seconds: number;
   readonly latencyMs?: Latency;
   readonly errors: Errors;
-  /** Connections that were open at the same time, where that is the question. */
+  /** The most connections open at the same time; for the idle load only. */
   readonly held?: number;
-  /** Of the generator's event loop, 0 to 1. */
+  /** Utilisation of the generator's event loop, 0 to 1. */
   readonly utilisation: number;
 }
 
-/** A request without an answer for so long has failed (milliseconds). */
-export const timeoutMs = 10_000;
+/** A request without a complete response fails after this time (milliseconds). */
+export const requestTimeoutMs = 10_000;

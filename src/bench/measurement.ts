@@ -1,16 +1,16 @@
-// One measurement: has a load generator do a job against a running server, and watches the server meanwhile.
+// One measurement: forks a load generator that loads a running target, and meters the target meanwhile.
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { atRest } from './cool-down.js';
+import { coolDown } from './cool-down.js';
 import type { Job, Report } from './job.js';
 import { Meter, type Reading } from './meter.js';
 import type { Round } from './results.js';
-import type { Running } from './target.js';
+import type { RunningTarget } from './target.js';
 
 const generator = fileURLToPath(new URL('../bench/generator.js', import.meta.url));
 
-/** @throws when the generator dies, or `signal` is aborted */
-export async function measure(server: Running, job: Omit<Job, 'origin'>, signal: AbortSignal): Promise<Round> {
+/** @throws Error when the generator exits without a report, or `signal` is aborted */
+export async function measure(server: RunningTarget, job: Omit<Job, 'origin'>, signal: AbortSignal): Promise<Round> {
   const meter = new Meter(server);
   let report: Report;
   let reading: Reading = {};
@@ -19,7 +19,7 @@ export async function measure(server: Running, job: Omit<Job, 'origin'>, signal:
   } finally {
     reading = meter.stop();
   }
-  await atRest(server.pid, signal);
+  await coolDown(server.pid, signal);
   const { cpuSeconds, memoryBefore = 0, peakMemoryBytes, unfairness } = reading;
   const { requests, seconds, latencyMs, errors, held, utilisation } = report;
   return {
@@ -34,13 +34,13 @@ export async function measure(server: Running, job: Omit<Job, 'origin'>, signal:
       peakMemoryBytes !== undefined && {
         memoryPerConnectionBytes: Math.max(0, peakMemoryBytes - memoryBefore) / Math.max(1, held),
       }),
-    ...(unfairness !== undefined && isSharable(server, job) && { unfairness }),
+    ...(unfairness !== undefined && hasFairness(server, job) && { unfairness }),
     generatorUtilisation: utilisation,
   };
 }
 
-/** One connection cannot be shared out, and of a few more it is chance who has them. */
-function isSharable({ workers, threads }: Running, { connections }: Pick<Job, 'connections'>): boolean {
+/** With few connections per worker, chance decides which worker gets them, so fairness means nothing. */
+function hasFairness({ workers, threads }: RunningTarget, { connections }: Pick<Job, 'connections'>): boolean {
   return connections >= 4 * workers * threads;
 }
 
@@ -48,19 +48,19 @@ function generate(job: Job, signal: AbortSignal): Promise<Report> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
     const child = fork(generator, [], { execArgv: [], detached: true });
-    const stop = (): void => {
+    const kill = (): void => {
       child.kill('SIGKILL');
     };
-    signal.addEventListener('abort', stop, { once: true });
+    signal.addEventListener('abort', kill, { once: true });
     let report: Report | undefined;
     child.once('message', (message: Report) => {
       report = message;
     });
     child.once('error', reject);
-    child.once('exit', (code, ended) => {
-      signal.removeEventListener('abort', stop);
+    child.once('exit', (code, killedBy) => {
+      signal.removeEventListener('abort', kill);
       if (report) resolve(report);
-      else reject(signal.aborted ? signal.reason : new Error(`the load generator ended (${ended ?? code})`));
+      else reject(signal.aborted ? signal.reason : new Error(`the load generator exited with ${killedBy ?? code}`));
     });
     child.send(job);
   });

@@ -1,5 +1,5 @@
-// The results as one page for a browser: it needs no other file and asks nobody for anything, so it can be sent, kept
-// and published. It measures and judges nothing; figures, ranks and units are those of summary.ts.
+// The results as a self-contained HTML page: it loads no other file and needs no network. Metrics, ranks and units come
+// from summary.ts.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -7,11 +7,11 @@ import { type Bar, bars } from './page/bars.js';
 import { type Chart, countConnections, distributions, overConnections } from './page/chart.js';
 import { Html, html, json } from './page/html.js';
 import { swatch } from './page/mark.js';
-import { figureTable, overview, scrolling } from './page/table.js';
-import type { Results, ScenarioFacts } from './results.js';
-import { connectionsOf, type Figure, figures, median, row, summarise } from './summary.js';
+import { metricTable, overview, scrolling } from './page/table.js';
+import type { Results, ScenarioInfo } from './results.js';
+import { connectionsOf, type Metric, median, metrics, row, summarise } from './summary.js';
 
-/** A whole HTML document. Everything in `results` is taken for text that anybody may have written. */
+/** @returns an HTML document @param results untrusted: the page escapes every string */
 export function page(results: Results): string {
   const { styles, scripts } = assets();
   const policy = [
@@ -22,7 +22,7 @@ export function page(results: Results): string {
     "base-uri 'none'",
     "form-action 'none'",
   ].join('; ');
-  // The empty icon keeps a browser from asking a web server for one.
+  // The empty icon stops the browser from requesting /favicon.ico.
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -48,7 +48,7 @@ ${scripts.map((text) => html`<script>${new Html(text)}</script>\n`)}</body>
 `.text;
 }
 
-/** Read when a page is made, and not when this module is loaded: other commands need none of it. */
+/** Reads the files when a page is rendered, not when this module is loaded. */
 function assets(): { readonly styles: readonly string[]; readonly scripts: readonly string[] } {
   const { resolve } = createRequire(import.meta.url);
   const read = (file: string | URL) => readFileSync(file, 'utf8').trim();
@@ -61,7 +61,7 @@ function assets(): { readonly styles: readonly string[]; readonly scripts: reado
   };
 }
 
-/** What lets an inline style or script through the Content-Security-Policy, and no other. */
+/** The source expression that allows one inline style or script in the Content-Security-Policy. */
 function hash(text: string): string {
   return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 }
@@ -70,8 +70,8 @@ function facts({ at, app, version, machine, settings }: Results): Html {
   const { rounds, durationMs, rate } = settings;
   const load =
     rate === undefined
-      ? 'closed loop: a connection asks again when it has been answered'
-      : `open loop: ${rate.toLocaleString('en')} requests/s, whether answers come or not`;
+      ? 'closed loop: each connection waits for the response before it sends the next request'
+      : `open loop: ${rate.toLocaleString('en')} requests/s, whether or not earlier requests have completed`;
   const rows: readonly (readonly [string, Html | string])[] = [
     ['App', html`<code>${app}</code>`],
     ['Date', html`<time datetime="${at}">${at.replace('T', ' ').replace(/(:\d\d)(\.\d+)?Z$/, '$1 UTC')}</time>`],
@@ -82,25 +82,27 @@ function facts({ at, app, version, machine, settings }: Results): Html {
   return html`<dl class="facts">${rows.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`;
 }
 
-/** What a reader must know before the figures. */
+/** Warnings and failures, above all metrics. */
 function notices({ contenders, warnings, interrupted }: Results): Html | undefined {
   const all = [
-    ...(interrupted ? [html`<strong>It was stopped before it was through.</strong> Figures are missing.`] : []),
+    ...(interrupted
+      ? [html`<strong>The comparison was stopped before its end.</strong> Some metrics are missing.`]
+      : []),
     ...contenders.flatMap(({ name, failure }) =>
       failure === undefined ? [] : [html`<strong>${name} could not be measured:</strong> ${failure}`],
     ),
     ...warnings.map((warning) => html`${warning}`),
   ];
   if (all.length === 0) return undefined;
-  return html`<section class="card notice" aria-labelledby="notices"><h2 id="notices">Before you read the figures</h2>
+  return html`<section class="card notice" aria-labelledby="notices"><h2 id="notices">Before you read the metrics</h2>
 <ul>${all.map((one) => html`<li>${one}</li>`)}</ul></section>`;
 }
 
 function contents(results: Results): Html {
-  const found = html`<p>★ is the best. ≈ cannot be told from the best: the ranges over the rounds overlap, or the medians differ by less than 5&nbsp;%. ± is half that range.</p>
+  const content = html`<p>★ best. ≈ tie: the ranges over the rounds overlap, or the medians differ by less than 5&nbsp;%. ± is half that range.</p>
 ${overview(results)}`;
   return html`<section class="card" aria-labelledby="glance"><h2 id="glance">At a glance</h2>
-${results.cells.length === 0 ? html`<p>There are no figures.</p>` : found}
+${results.cells.length === 0 ? html`<p>No metrics.</p>` : content}
 <nav aria-label="Scenarios"><ul>${results.scenarios.map(({ name }, i) => html`<li><a href="#scenario-${i + 1}">${name}</a></li>`)}</ul></nav></section>`;
 }
 
@@ -121,49 +123,57 @@ function contenders({ contenders }: Results): Html {
         ],
   );
   const table = html`<table class="contenders"><thead><tr><th scope="col">name</th><th scope="col">workers&nbsp;× threads</th><th scope="col">command</th></tr></thead><tbody>${rows}</tbody></table>`;
-  return html`<section class="card" aria-labelledby="contenders"><h2 id="contenders">Contenders</h2>
-${scrolling('Contenders', table)}
-<h3>From start to ready</h3>
-${boots.length === 0 ? html`<p>Not known.</p>` : html`<figure><figcaption>Boot time <small>less is better</small></figcaption>${bars(boot, boots)}</figure>`}</section>`;
+  return html`<section class="card" aria-labelledby="contenders"><h2 id="contenders">Targets</h2>
+${scrolling('Targets', table)}
+<h3>Boot time</h3>
+${boots.length === 0 ? html`<p>Unknown.</p>` : html`<figure><figcaption>From spawn to ready <small>less is better</small></figcaption>${bars(bootTime, boots)}</figure>`}</section>`;
 }
 
-/** Not one of `figures`, as it does not belong to a cell. */
-const boot: Pick<Figure, 'better' | 'write'> = { better: 'less', write: (value) => `${Math.round(value)} ms` };
+/** Not one of `metrics`, because boot time does not depend on the scenario. */
+const bootTime: Pick<Metric, 'better' | 'write'> = { better: 'less', write: (value) => `${Math.round(value)} ms` };
 
-/** What is drawn; all the others are in the table. */
-const drawn: readonly string[] = ['rps', 'p99', 'cpu', 'memory', 'memory-per-connection', 'held', 'unfairness'];
+/** The metrics with a chart; the table has all metrics. */
+const chartedMetrics: readonly string[] = [
+  'rps',
+  'p99',
+  'cpu',
+  'memory',
+  'memory-per-connection',
+  'held',
+  'unfairness',
+];
 
-function section(results: Results, { name, summary }: ScenarioFacts, number: number): Html {
+function section(results: Results, { name, summary }: ScenarioInfo, number: number): Html {
   const head = html`<h2 id="scenario-${number}">${name}</h2><p>${summary}</p>`;
   if (connectionsOf(results, name).length === 0) {
-    return html`<section class="card scenario" aria-labelledby="scenario-${number}">${head}<p>There are no figures of it.</p></section>`;
+    return html`<section class="card scenario" aria-labelledby="scenario-${number}">${head}<p>Not measured.</p></section>`;
   }
   const curves = distributions(results, name).map(({ connections, chart }) =>
-    figure(
+    chartFigure(
       html`Latency at ${countConnections(connections)} <small>by percentile; logarithmic; less is better</small>`,
       chart,
-      `${name}: latency by percentile at ${countConnections(connections)}. ${sentence(chart, chart.places.indexOf('p99'))}`,
+      `${name}: latency by percentile at ${countConnections(connections)}. ${textAlternative(chart, chart.xLabels.indexOf('p99'))}`,
     ),
   );
   return html`<section class="card scenario" aria-labelledby="scenario-${number}">${head}
 ${legend(results, name)}
-<noscript><p>The lines are drawn by a script, which is switched off. Their values are in the table below.</p></noscript>
-<div class="charts">${figures.filter((one) => drawn.includes(one.name)).map((one) => figureOf(results, name, one))}</div>
-${curves.length === 0 ? undefined : html`<h3>How long requests took</h3><div class="charts">${curves}</div>`}
-<details open><summary><h3>All figures</h3></summary>${figureTable(results, name)}</details>
+<noscript><p>The charts need JavaScript. The table below has their values.</p></noscript>
+<div class="charts">${metrics.filter((one) => chartedMetrics.includes(one.name)).map((one) => chartOrBars(results, name, one))}</div>
+${curves.length === 0 ? undefined : html`<h3>Latency distribution</h3><div class="charts">${curves}</div>`}
+<details open><summary><h3>All metrics</h3></summary>${metricTable(results, name)}</details>
 </section>`;
 }
 
-/** Lines over the number of connections, or bars where there is only one such number. */
-function figureOf(results: Results, scenario: string, one: Figure): Html | undefined {
+/** A line chart over the number of connections, or bars if there is only one such number. */
+function chartOrBars(results: Results, scenario: string, one: Metric): Html | undefined {
   const chart = overConnections(results, scenario, one);
   const direction = `${one.better} is better`;
   if (chart !== undefined) {
-    const last = chart.at.length - 1;
-    return figure(
-      html`${capital(one.title)} <small>by connections; ${chart.y.isLog ? 'logarithmic; ' : ''}${direction}</small>`,
+    const last = chart.xValues.length - 1;
+    return chartFigure(
+      html`${capitalise(one.title)} <small>by connections; ${chart.y.isLog ? 'logarithmic; ' : ''}${direction}</small>`,
       chart,
-      `${scenario}: ${one.title} by number of connections. ${sentence(chart, last)}`,
+      `${scenario}: ${one.title} by number of connections. ${textAlternative(chart, last)}`,
     );
   }
   for (const connections of connectionsOf(results, scenario)) {
@@ -172,32 +182,34 @@ function figureOf(results: Results, scenario: string, one: Figure): Html | undef
       return summary ? [{ contender, name: cell.contender, summary }] : [];
     });
     if (all.length === 0) continue;
-    return html`<figure><figcaption>${capital(one.title)} <small>at ${countConnections(connections)}; ${direction}</small></figcaption>${bars(one, all)}</figure>`;
+    return html`<figure><figcaption>${capitalise(one.title)} <small>at ${countConnections(connections)}; ${direction}</small></figcaption>${bars(one, all)}</figure>`;
   }
   return undefined;
 }
 
-function figure(caption: Html, chart: Chart, alternative: string): Html {
+function chartFigure(caption: Html, chart: Chart, alternative: string): Html {
   return html`<figure><figcaption>${caption}</figcaption>
 <div class="chart" role="img" tabindex="0" aria-label="${alternative}"></div><script type="application/json">${json(chart)}</script></figure>`;
 }
 
-/** The values of a chart at one place in words, for who does not see it. */
-function sentence({ lines, places }: Chart, place: number): string {
-  const values = lines.flatMap(({ name, texts }) => (texts[place] ? [`${name} ${texts[place]}`] : []));
-  return `At ${places[place]}: ${values.join('; ')}. All values are in the table below.`;
+/** The text alternative of a chart for screen readers: its values at one x value. */
+function textAlternative({ lines, xLabels }: Chart, index: number): string {
+  const values = lines.flatMap(({ name, valueLabels }) =>
+    valueLabels[index] ? [`${name} ${valueLabels[index]}`] : [],
+  );
+  return `At ${xLabels[index]}: ${values.join('; ')}. The table below has all values.`;
 }
 
-/** Tells which line is whose, and hides those that are not wanted. */
+/** The legend, with a checkbox that shows or hides each line. */
 function legend({ contenders, cells }: Results, scenario: string): Html {
   const entries = contenders.flatMap(({ name }, i) =>
     cells.some((cell) => cell.scenario === scenario && cell.contender === name)
       ? [html`<label><input type="checkbox" value="${i}" checked autocomplete="off">${swatch(i)} ${name}</label>`]
       : [],
   );
-  return html`<fieldset class="legend"><legend>Contenders in the charts</legend>${entries}</fieldset>`;
+  return html`<fieldset class="legend"><legend>Targets in the charts</legend>${entries}</fieldset>`;
 }
 
-function capital(text: string): string {
+function capitalise(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
 }

@@ -1,74 +1,76 @@
-// Before anything is measured: whether each rival starts, and answers what it will be asked.
+// The preflight of a target, before any measurement: starts the target and sends each request of the scenarios once.
 import type { Request } from './job.js';
 import type { Scenario } from './scenario.js';
-import type { Rival } from './target.js';
+import type { Target } from './target.js';
 
-export interface Checked {
-  readonly rival: Rival;
+export interface PreflightResult {
+  readonly target: Target;
   readonly size: string;
   readonly bootMs: number;
-  /** What it has answered to each request, in words; all rivals should say the same. */
-  readonly answers: ReadonlyMap<string, string>;
-  /** Why it cannot be measured; undefined if it can. */
+  /** By request, a summary of the response; the same for all targets, or `differences` warns. */
+  readonly responses: ReadonlyMap<string, string>;
+  /** Why the target cannot be measured; undefined if it can. */
   readonly failure: string | undefined;
 }
 
-/** No request here takes longer than this (milliseconds). */
-const patience = 10_000;
+/** The longest wait for a response (milliseconds). */
+const requestTimeoutMs = 10_000;
 
-/** Starts the rival, asks once for all that `scenarios` ask, and ends it. */
-export async function check(rival: Rival, scenarios: readonly Scenario[]): Promise<Checked> {
+/** Starts the target, sends each request of `scenarios` once, and stops the target. Never rejects. */
+export async function preflight(target: Target, scenarios: readonly Scenario[]): Promise<PreflightResult> {
   let bootMs = Number.NaN;
   let size = '';
-  const answers = new Map<string, string>();
+  const responses = new Map<string, string>();
   try {
-    const server = await rival.start();
+    const server = await target.start();
     bootMs = server.bootMs;
     size = `${server.workers} × ${server.threads}`;
     try {
       for (const request of new Set(scenarios.flatMap(({ requests }) => requests))) {
-        answers.set(`${request.method} ${request.path}`, await ask(server.origin, request));
+        responses.set(`${request.method} ${request.path}`, await send(server.origin, request));
       }
     } finally {
       await server.stop();
     }
-    return { rival, size, bootMs, answers, failure: undefined };
+    return { target, size, bootMs, responses, failure: undefined };
   } catch (error) {
-    return { rival, size, bootMs, answers, failure: (error as Error).message };
+    return { target, size, bootMs, responses, failure: (error as Error).message };
   }
 }
 
-/** A sentence for each answer in which a rival differs from the first: who does other work cannot be compared. */
-export function differences(checked: readonly Checked[]): readonly string[] {
+/** A warning for each response that differs from the first target's: targets that do different work cannot be compared. */
+export function differences(checked: readonly PreflightResult[]): readonly string[] {
   const [first, ...others] = checked.filter(({ failure }) => failure === undefined);
-  return others.flatMap(({ rival, answers }) =>
-    [...answers].flatMap(([request, answer]) => {
-      const usual = first?.answers.get(request);
-      return usual === undefined || usual === answer
+  return others.flatMap(({ target, responses }) =>
+    [...responses].flatMap(([request, response]) => {
+      const expected = first?.responses.get(request);
+      return expected === undefined || expected === response
         ? []
-        : [`${request} is answered with ${answer} by ${rival.name}, but with ${usual} by ${first?.rival.name}`];
+        : [`${target.name} responded to ${request} with ${response}, but ${first?.target.name} with ${expected}`];
     }),
   );
 }
 
-/** @returns the answer in words. @throws Error when it is none, or one of failure */
-async function ask(origin: string, { path, method, headers, body }: Request): Promise<string> {
-  const asked = {
+/** @returns a summary of the response @throws Error when there is no response, or its status is not 2xx or 3xx */
+async function send(origin: string, { path, method, headers, body }: Request): Promise<string> {
+  const options = {
     method,
     redirect: 'manual',
-    signal: AbortSignal.timeout(patience),
+    signal: AbortSignal.timeout(requestTimeoutMs),
     ...(body !== undefined && { body }),
   } as const;
-  let answer: Response;
+  let response: Response;
   let length: number;
   try {
-    answer = await fetch(new URL(path, origin), { ...asked, headers });
-    length = (await answer.arrayBuffer()).byteLength;
+    response = await fetch(new URL(path, origin), { ...options, headers });
+    length = (await response.arrayBuffer()).byteLength;
   } catch (error) {
     const { message, cause } = error as Error;
-    throw new Error(`${method} ${path} is not answered: ${(cause as Error | undefined)?.message ?? message}`);
+    throw new Error(
+      `the app did not respond to ${method} ${path}: ${(cause as Error | undefined)?.message ?? message}`,
+    );
   }
-  const { status } = answer;
-  if (status < 200 || status >= 400) throw new Error(`${method} ${path} is answered with ${status}`);
-  return `${status}, ${answer.headers.get('content-type') ?? 'no content-type'}, ${length} bytes`;
+  const { status } = response;
+  if (status < 200 || status >= 400) throw new Error(`the app responded to ${method} ${path} with status ${status}`);
+  return `${status}, ${response.headers.get('content-type') ?? 'no content-type'}, ${length} bytes`;
 }

@@ -1,4 +1,4 @@
-// Where a comparison stands, on one line of a terminal that is written over and over; elsewhere it is silent.
+// The progress of a comparison, as one terminal line that is rewritten in place. Prints nothing if stderr is not a TTY.
 import { escapeControls } from '../log/escape.js';
 import type { Progress } from './bench.js';
 
@@ -8,7 +8,7 @@ export class ProgressLine {
 
   show({ doing, done, all }: Progress): void {
     if (!this.#isShown) return;
-    const left = done > 0 ? `, ${words(((performance.now() - this.#began) / done) * (all - done))} left` : '';
+    const left = done > 0 ? `, ${formatDuration(((performance.now() - this.#began) / done) * (all - done))} left` : '';
     const line = escapeControls(`${done} of ${all}${left} · ${doing}`);
     process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`);
   }
@@ -18,7 +18,7 @@ export class ProgressLine {
   }
 }
 
-function words(ms: number): string {
+function formatDuration(ms: number): string {
   const seconds = Math.round(ms / 1000);
   return seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
 }

@@ -1,9 +1,9 @@
-// The user's own requests: from flags, or from a file with a list of them.
+// Reads and checks the file of `--requests`.
 import { readFileSync } from 'node:fs';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Request } from './job.js';
 
-/** @param file a JSON list of `{path, method, headers, body}`, of which only the path must be there. @throws StartupError */
+/** @param file a JSON array of `{path, method, headers, body}`; only `path` is required. @throws StartupError */
 export function readRequests(file: string): readonly Request[] {
   let content: unknown;
   try {
@@ -12,7 +12,7 @@ export function readRequests(file: string): readonly Request[] {
     throw wrong(`--requests cannot read ${file}: ${(error as Error).message}`);
   }
   if (!Array.isArray(content) || content.length === 0) {
-    throw wrong(`--requests must name a JSON list of requests such as [{"path": "/"}]; ${file} holds none`);
+    throw wrong(`--requests must name a JSON array of requests such as [{"path": "/"}]; ${file} has none`);
   }
   return content.map((entry: unknown, i) => readRequest(entry, `request ${i + 1} in ${file}`));
 }
@@ -22,12 +22,13 @@ const keys = ['path', 'method', 'headers', 'body'];
 function readRequest(entry: unknown, where: string): Request {
   if (typeof entry !== 'object' || entry === null) throw wrong(`${where} must be an object with a path`);
   const { path, method = 'GET', headers = {}, body } = entry as Record<string, unknown>;
-  const stranger = Object.keys(entry).find((key) => !keys.includes(key));
-  if (stranger !== undefined) throw wrong(`${where} has the unknown key '${stranger}'; known are ${keys.join(', ')}`);
+  const unknown = Object.keys(entry).find((key) => !keys.includes(key));
+  if (unknown !== undefined) throw wrong(`${where} has the unknown key '${unknown}'; use ${keys.join(', ')}`);
   if (typeof path !== 'string' || !/^\/[\x21-\x7e]*$/.test(path))
-    throw wrong(`the path of ${where} must begin with / and have only what a URL may have: no blank, %C3%BC for ü`);
-  if (typeof method !== 'string' || !/^[A-Z]+$/.test(method)) throw wrong(`the method of ${where} must be such as GET`);
-  if (body !== undefined && typeof body !== 'string') throw wrong(`the body of ${where} must be text`);
+    throw wrong(`the path of ${where} must start with / and be percent-encoded: %20 for a space, %C3%BC for ü`);
+  if (typeof method !== 'string' || !/^[A-Z]+$/.test(method))
+    throw wrong(`the method of ${where} must be in capitals, such as GET`);
+  if (body !== undefined && typeof body !== 'string') throw wrong(`the body of ${where} must be a string`);
   return { path, method, headers: readHeaders(headers, where), ...(body === undefined ? {} : { body }) };
 }
 
@@ -35,12 +36,12 @@ function readHeaders(headers: unknown, where: string): Request['headers'] {
   const entries =
     typeof headers === 'object' && headers !== null && !Array.isArray(headers) ? Object.entries(headers) : undefined;
   // RFC 9110, section 5: a name is a token, a value has no control characters.
-  const isSound = entries?.every(
+  const isValid = entries?.every(
     ([name, value]) =>
       /^[!#$%&'*+.^_`|~\w-]+$/.test(name) && typeof value === 'string' && /^[\t\x20-\x7e\x80-\xff]*$/.test(value),
   );
-  if (!entries || !isSound)
-    throw wrong(`the headers of ${where} must be an object of texts, such as {"accept": "text/html"}`);
+  if (!entries || !isValid)
+    throw wrong(`the headers of ${where} must be an object of strings, such as {"accept": "text/html"}`);
   return Object.fromEntries(entries) as Request['headers'];
 }
 

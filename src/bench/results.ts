@@ -1,30 +1,30 @@
-// What a comparison comes to, as plain data: what `--json` writes, and all that tables, pages and comparisons are
-// made from. docs/bench.md describes it for readers of the file.
+// The results of a comparison, as plain data: the file of `--json`, and the input of the table, the page and `--compare`.
+// docs/bench.md documents the format.
 
-/** Changes when a reader of the older form would misread the newer one. */
+/** The version of the file format. It changes when a reader of the old format would misread the new one. */
 export const schema = 'mpserve-bench/1';
 
 export interface Results {
   readonly schema: typeof schema;
-  /** When it began (ISO 8601). */
+  /** Start time (ISO 8601). */
   readonly at: string;
   readonly machine: Machine;
-  /** Of mpserve. */
+  /** The version of mpserve. */
   readonly version: string;
-  /** In words: a path, or `the built-in demo app`. */
+  /** A path, or `the built-in demo app`. */
   readonly app: string;
   readonly settings: {
     readonly rounds: number;
     readonly durationMs: number;
-    /** Requests a second of an open loop; absent in a closed one. */
+    /** Requests per second of an open loop; absent for a closed loop. */
     readonly rate?: number;
   };
   readonly contenders: readonly Contender[];
-  readonly scenarios: readonly ScenarioFacts[];
+  readonly scenarios: readonly ScenarioInfo[];
   readonly cells: readonly Cell[];
-  /** What a reader should know before he believes the figures, in sentences. */
+  /** What limits the validity of the results, a sentence each. */
   readonly warnings: readonly string[];
-  /** It was stopped before it was through. */
+  /** The user stopped the comparison before its end. */
   readonly interrupted: boolean;
 }
 
@@ -38,26 +38,27 @@ export interface Machine {
   readonly memoryBytes: number;
 }
 
+/** A target, as the results name it. */
 export interface Contender {
-  /** `prefork`; among other servers, `nginx`. */
+  /** `prefork`, or another server such as `nginx`. */
   readonly name: string;
-  /** How it can be started by hand. */
+  /** The command line that starts the target by hand. */
   readonly command: string;
-  /** Workers × threads as it was run, in words: `2 × 1`; empty where that means nothing. */
+  /** Workers × threads, such as `2 × 1`; empty if the target did not start. */
   readonly size: string;
-  /** Milliseconds from its start until it could serve, one for each start. */
+  /** Milliseconds from spawn to ready, for each start. */
   readonly bootMs: readonly number[];
-  /** Why there are no figures of it, in one line. */
+  /** Why the target could not be measured, in one line. */
   readonly failure?: string;
 }
 
-export interface ScenarioFacts {
+export interface ScenarioInfo {
   readonly name: string;
-  /** What happens in it, in one sentence. */
+  /** The load, in one sentence. */
   readonly summary: string;
 }
 
-/** One contender in one scenario with one number of connections. */
+/** All rounds of one target in one scenario with one number of connections. */
 export interface Cell {
   readonly contender: string;
   readonly scenario: string;
@@ -65,24 +66,24 @@ export interface Cell {
   readonly rounds: readonly Round[];
 }
 
-/** One measurement. What could not be measured is absent. */
+/** One measurement. Metrics that could not be measured are absent. */
 export interface Round {
-  /** Answered, well or badly. */
+  /** Requests that got a response, whatever its status. */
   readonly requests: number;
   readonly requestsPerSecond: number;
   readonly latencyMs?: Latency;
   readonly errors: Errors;
-  /** User and system time of the whole process tree for each answered request. */
+  /** User and system CPU time of the process tree per completed request. */
   readonly cpuMicrosPerRequest?: number;
-  /** The highest proportional set size of the process tree that was seen. */
+  /** The highest sampled proportional set size of the process tree. */
   readonly peakMemoryBytes?: number;
-  /** What a connection adds to it. */
+  /** Growth of the process tree's memory per idle connection; for the idle load only. */
   readonly memoryPerConnectionBytes?: number;
-  /** Connections that were served at the same time, where that is the question. */
+  /** The most connections open at the same time; for the idle load only. */
   readonly connectionsHeld?: number;
-  /** The largest share of the work that a worker or thread had, over a fair share; 1 is perfectly fair. */
+  /** CPU time of the busiest worker or thread over the mean; 1 is perfectly fair. */
   readonly unfairness?: number;
-  /** How busy the load generator's event loop was, 0 to 1; near 1 it, and not the server, set the pace. */
+  /** Event loop utilisation of the load generator, 0 to 1; near 1 the generator was the bottleneck. */
   readonly generatorUtilisation: number;
 }
 
@@ -92,7 +93,7 @@ export interface Latency {
   readonly p99: number;
   readonly p999: number;
   readonly max: number;
-  /** For a drawing: latency in milliseconds at each of the percentiles of `distribution`. */
+  /** For the chart: latency in milliseconds at each percentile in `distribution`. */
   readonly distribution: readonly number[];
 }
 
@@ -100,9 +101,9 @@ export interface Latency {
 export const distribution = [0, 10, 25, 50, 75, 90, 95, 97.5, 99, 99.5, 99.75, 99.9, 99.95, 99.99, 100] as const;
 
 export interface Errors {
-  /** The connection was refused, reset or closed before the answer was complete. */
+  /** The connection was refused, reset or closed before the response was complete. */
   readonly connection: number;
   readonly timeout: number;
-  /** Answered, but not with a 2xx or 3xx status. */
+  /** The response had a status other than 2xx or 3xx. */
   readonly status: number;
 }

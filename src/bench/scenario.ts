@@ -1,34 +1,40 @@
-// The scenarios: what kind of load, and with which requests. The only list of their names.
+// The scenarios of a comparison: each is a kind of load with its requests. The only list of their names.
 import type { Load, Request } from './job.js';
-import type { ScenarioFacts } from './results.js';
+import type { ScenarioInfo } from './results.js';
 
-export interface Scenario extends ScenarioFacts {
+export interface Scenario extends ScenarioInfo {
   readonly requests: readonly Request[];
   readonly load: Load;
-  /** With so many connections instead of those that the user names. */
+  /** Overrides `--connections`. */
   readonly connections?: number;
-  /** Asks for a route that only the demo app has. */
+  /** Needs a route of the demo app, or a `/` as cheap as the demo app's. */
   readonly isDemo: boolean;
 }
 
 const get = (path: string, headers: Request['headers'] = {}): Request => ({ path, method: 'GET', headers });
 const closed: Load = { kind: 'closed' };
 
-/** `requests` are the user's own, or one for `/`; they take the place of the demo app's where that makes sense. */
+/** @param requests the user's requests, or one for `/`; the scenarios for any app send them */
 export function scenarios(requests: readonly Request[]): readonly Scenario[] {
   const light: readonly Request[] = [get('/')];
   return [
-    { name: 'hello', summary: 'the smallest of answers, kept-alive', requests: light, load: closed, isDemo: true },
+    {
+      name: 'hello',
+      summary: '13-byte responses over keep-alive connections',
+      requests: light,
+      load: closed,
+      isDemo: true,
+    },
     {
       name: 'cpu',
-      summary: '5 ms of computation for each request',
+      summary: '5 ms of CPU time per request',
       requests: [get('/cpu?ms=5')],
       load: closed,
       isDemo: true,
     },
     {
       name: 'wait',
-      summary: '20 ms of waiting for each request',
+      summary: 'a 20 ms wait per request',
       requests: [get('/wait?ms=20')],
       load: closed,
       isDemo: true,
@@ -36,15 +42,15 @@ export function scenarios(requests: readonly Request[]): readonly Scenario[] {
     {
       name: 'mixed',
       summary:
-        '200 light requests a second, while one client after the other asks for 50 ms of computation; the figures are the light ones’',
+        '200 light requests per second, while another client keeps sending requests that take 50 ms of CPU time; metrics are of the light requests',
       requests: light,
-      load: { kind: 'open', rate: 200, beside: get('/cpu?ms=50') },
+      load: { kind: 'open', rate: 200, background: get('/cpu?ms=50') },
       connections: 16,
       isDemo: true,
     },
     {
       name: 'stream',
-      summary: 'bodies of 1 MiB',
+      summary: 'response bodies of 1 MiB',
       requests: [get('/bytes?n=1048576')],
       load: closed,
       isDemo: true,
@@ -52,23 +58,23 @@ export function scenarios(requests: readonly Request[]): readonly Scenario[] {
     {
       name: 'crash',
       summary:
-        '1,000 requests a second that wait for 20 ms, and 1 in 1,000 that kills its worker; errors are what the others lose',
+        '1,000 requests per second with a 20 ms wait, of which 1 in 1,000 crashes its worker; errors are of the other requests',
       requests: [get('/wait?ms=20')],
       load: { kind: 'open', rate: 1000, every: { count: 1000, request: get('/crash') } },
       connections: 64,
       isDemo: true,
     },
-    { name: 'own', summary: 'the requests that were asked for, kept-alive', requests, load: closed, isDemo: false },
+    { name: 'own', summary: 'the given requests over keep-alive connections', requests, load: closed, isDemo: false },
     {
       name: 'short',
-      summary: 'one request a connection',
+      summary: 'one request per connection',
       requests,
-      load: { kind: 'one-each' },
+      load: { kind: 'connection-per-request' },
       isDemo: false,
     },
     {
       name: 'idle',
-      summary: '1,000 kept-alive connections that ask once and then do nothing',
+      summary: '1,000 keep-alive connections that send one request and then stay idle',
       requests,
       load: { kind: 'idle' },
       connections: 1000,
@@ -77,12 +83,12 @@ export function scenarios(requests: readonly Request[]): readonly Scenario[] {
   ];
 }
 
-/** Those that say most, where the user does not choose: `own` is `hello` with the demo app. */
-export function usual(all: readonly Scenario[], isDemoApp: boolean): readonly Scenario[] {
+/** The scenarios without `--scenarios`. With the demo app, `own` would repeat `hello`. */
+export function defaultScenarios(all: readonly Scenario[], isDemoApp: boolean): readonly Scenario[] {
   return all.filter(({ name, isDemo }) => (isDemoApp ? name !== 'own' : !isDemo));
 }
 
-/** In an open loop of `rate` requests a second; loads that have a pace of their own keep it. */
+/** Turns a closed loop into an open loop of `rate` requests per second; other loads stay as they are. */
 export function atRate(scenario: Scenario, rate: number): Scenario {
   return scenario.load.kind === 'closed' ? { ...scenario, load: { kind: 'open', rate } } : scenario;
 }

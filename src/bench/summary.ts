@@ -1,18 +1,18 @@
-// What the rounds of a cell come to: medians and spreads, who is best, and who is as good as that.
+// Summarises the rounds of each cell: medians and ranges of the metrics, and which targets are best or tied.
 import type { Cell, Results, Round } from './results.js';
 
-/** A figure that is compared. */
-export interface Figure {
-  /** `p99`, as `--fail-if` and the JSON of a comparison name it. */
+/** A metric that is compared. */
+export interface Metric {
+  /** As in `--fail-if`: `p99`. */
   readonly name: string;
   readonly title: string;
   readonly better: 'less' | 'more';
   of(round: Round): number | undefined;
-  /** With its unit. */
+  /** Formats a value with its unit. */
   write(value: number): string;
 }
 
-const latency = (name: 'p50' | 'p90' | 'p99' | 'p999' | 'max', title: string): Figure => ({
+const latency = (name: 'p50' | 'p90' | 'p99' | 'p999' | 'max', title: string): Metric => ({
   name,
   title,
   better: 'less',
@@ -20,8 +20,8 @@ const latency = (name: 'p50' | 'p90' | 'p99' | 'p999' | 'max', title: string): F
   write: milliseconds,
 });
 
-/** In the order in which they are shown. */
-export const figures: readonly Figure[] = [
+/** In display order. */
+export const metrics: readonly Metric[] = [
   {
     name: 'rps',
     title: 'requests/s',
@@ -64,14 +64,14 @@ export const figures: readonly Figure[] = [
   },
   {
     name: 'held',
-    title: 'connections held',
+    title: 'open connections',
     better: 'more',
     of: ({ connectionsHeld }) => connectionsHeld,
     write: (value) => grouped(value, 0),
   },
   {
     name: 'unfairness',
-    title: 'largest share / fair share',
+    title: 'CPU time, busiest / mean',
     better: 'less',
     of: ({ unfairness }) => unfairness,
     write: (value) => value.toFixed(2),
@@ -84,23 +84,23 @@ export interface Summary {
   readonly most: number;
 }
 
-/** undefined where no round has the figure. */
-export function summarise(figure: Figure, cell: Cell): Summary | undefined {
-  const values = cell.rounds.flatMap((round) => figure.of(round) ?? []);
+/** @returns undefined if no round has the metric */
+export function summarise(metric: Metric, cell: Cell): Summary | undefined {
+  const values = cell.rounds.flatMap((round) => metric.of(round) ?? []);
   if (values.length === 0) return undefined;
   return { median: median(values), least: Math.min(...values), most: Math.max(...values) };
 }
 
-/** A difference below this share of the better value is worth nothing, however steady it is. */
-const negligible = 0.05;
+/** A difference below this share of the larger median is a tie, however small the ranges are. */
+const tieThreshold = 0.05;
 
 /**
- * Which of `summaries` is the best, and which cannot be told from it: their ranges over the rounds overlap, or the
- * medians differ by less than a twentieth. Where all have the same there is nothing to say.
- * @returns for each summary `best`, `tie` or nothing
+ * Ranks `summaries`. A summary ties with the best one if their ranges over the rounds overlap or their medians differ by
+ * less than 5 %. Equal medians are not ranked.
+ * @returns for each summary `best`, `tie` or undefined
  */
 export function rank(
-  { better }: Pick<Figure, 'better'>,
+  { better }: Pick<Metric, 'better'>,
   summaries: readonly (Summary | undefined)[],
 ): readonly ('best' | 'tie' | undefined)[] {
   const known = summaries.filter((one) => one !== undefined);
@@ -117,10 +117,10 @@ export function rank(
 
 function isTie(best: Summary, other: Summary): boolean {
   const overlap = best.least <= other.most && other.least <= best.most;
-  return overlap || Math.abs(best.median - other.median) < negligible * Math.max(best.median, other.median);
+  return overlap || Math.abs(best.median - other.median) < tieThreshold * Math.max(best.median, other.median);
 }
 
-/** The cells of one scenario with one number of connections, in the order of the contenders. */
+/** The cells of one scenario with one number of connections, in the order of `results.contenders`. */
 export function row(results: Results, scenario: string, connections: number): readonly (Cell | undefined)[] {
   return results.contenders.map(({ name }) =>
     results.cells.find(
@@ -129,7 +129,7 @@ export function row(results: Results, scenario: string, connections: number): re
   );
 }
 
-/** The numbers of connections with which a scenario was run, ascending. */
+/** The numbers of connections that a scenario ran with, ascending. */
 export function connectionsOf(results: Results, scenario: string): readonly number[] {
   const all = results.cells.filter((cell) => cell.scenario === scenario).map(({ connections }) => connections);
   return [...new Set(all)].sort((a, b) => a - b);

@@ -1,7 +1,7 @@
-// The results as text: a table for each scenario, a column for each contender.
+// The results as text: a table for each scenario, with a column for each target.
 import { columns } from '../log/columns.js';
 import type { Results } from './results.js';
-import { connectionsOf, figures, rank, row, type Summary, summarise } from './summary.js';
+import { connectionsOf, metrics, rank, row, type Summary, summarise } from './summary.js';
 
 const marks = { best: '*', tie: '=', other: ' ' } as const;
 
@@ -12,18 +12,15 @@ export function table(results: Results): string {
   const head = [
     `${app} under mpserve ${version} on Node ${machine.node}, ${machine.cores} × ${machine.cpu}, ${machine.os}`,
     `${settings.rounds} round(s) of ${settings.durationMs / 1000} s${loop}: medians ± half the range. ` +
-      '* is the best, = a tie: no difference beyond the spread, or one below 5 %.',
+      '* best, = tie: the ranges overlap, or the medians differ by less than 5 %.',
   ];
-  const sound = contenders.filter(
+  const measured = contenders.filter(
     ({ failure, name }) => !failure || results.cells.some((cell) => cell.contender === name),
   );
   const boots = [
-    ['', ...sound.map(({ name }) => name)],
-    ['workers × threads', ...sound.map(({ size }) => size)],
-    [
-      'start to ready',
-      ...sound.map(({ bootMs }) => (bootMs.length > 0 ? `${Math.round(Math.min(...bootMs))} ms` : '')),
-    ],
+    ['', ...measured.map(({ name }) => name)],
+    ['workers × threads', ...measured.map(({ size }) => size)],
+    ['boot time', ...measured.map(({ bootMs }) => (bootMs.length > 0 ? `${Math.round(Math.min(...bootMs))} ms` : ''))],
   ];
   const parts = scenarios.flatMap(({ name, summary }) => {
     const lines = rows(results, name);
@@ -35,24 +32,24 @@ export function table(results: Results): string {
     failure ? [`${name} could not be measured: ${failure}`] : [],
   );
   const notes = results.warnings.map((warning) => `Note: ${warning}.`);
-  const cut = results.interrupted ? ['It was stopped before it was through.'] : [];
-  return [head.join('\n'), columns(boots), ...parts, ...failed, ...notes, ...cut].join('\n\n');
+  const interrupted = results.interrupted ? ['The comparison was stopped before its end.'] : [];
+  return [head.join('\n'), columns(boots), ...parts, ...failed, ...notes, ...interrupted].join('\n\n');
 }
 
 function rows(results: Results, scenario: string): string[][] {
   return connectionsOf(results, scenario).flatMap((connections) => {
     const cells = row(results, scenario, connections);
-    return figures.flatMap((figure) => {
-      const summaries = cells.map((cell) => cell && summarise(figure, cell));
+    return metrics.flatMap((metric) => {
+      const summaries = cells.map((cell) => cell && summarise(metric, cell));
       if (summaries.every((one) => one === undefined)) return [];
-      const ranks = rank(figure, summaries);
-      const words = summaries.map((one, i) => `${one ? write(figure.write, one) : ''} ${marks[ranks[i] ?? 'other']}`);
-      return [[`${figure.title}, ${connections} conn.`, ...words]];
+      const ranks = rank(metric, summaries);
+      const values = summaries.map((one, i) => `${one ? write(metric.write, one) : ''} ${marks[ranks[i] ?? 'other']}`);
+      return [[`${metric.title}, ${connections} conn.`, ...values]];
     });
   });
 }
 
-function write(words: (value: number) => string, { median, least, most }: Summary): string {
+function write(format: (value: number) => string, { median, least, most }: Summary): string {
   const spread = median > 0 ? Math.round(((most - least) / 2 / median) * 100) : 0;
-  return spread > 0 ? `${words(median)} ±${spread}%` : words(median);
+  return spread > 0 ? `${format(median)} ±${spread}%` : format(median);
 }

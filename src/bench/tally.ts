@@ -1,30 +1,30 @@
-// Counts answers and failures and keeps their latencies, whoever sends the requests.
+// Counts responses and errors and records latencies, for every kind of load.
 import { createHistogram } from 'node:perf_hooks';
 import type { Report } from './job.js';
 import { distribution, type Errors, type Latency } from './results.js';
 
-/** The histogram counts microseconds; nothing takes longer than an hour. */
-const longest = 3_600_000_000;
+/** The upper bound of the latency histogram, an hour (microseconds). */
+const maxLatencyMicros = 3_600_000_000;
 
 export class Tally {
-  readonly #latencies = createHistogram({ lowest: 1, highest: longest, figures: 3 });
+  readonly #latencies = createHistogram({ lowest: 1, highest: maxLatencyMicros, figures: 3 });
   readonly #errors: { -readonly [E in keyof Errors]: number } = { connection: 0, timeout: 0, status: 0 };
-  #answers = 0;
+  #responses = 0;
 
-  answered(status: number, milliseconds: number): void {
-    this.#answers++;
-    // What is no number is no status.
+  recordResponse(status: number, milliseconds: number): void {
+    this.#responses++;
+    // NaN, where the response was not HTTP, counts as an error as well.
     if (!(status >= 200 && status < 400)) this.#errors.status++;
-    this.#latencies.record(Math.min(longest, Math.max(1, Math.round(milliseconds * 1000))));
+    this.#latencies.record(Math.min(maxLatencyMicros, Math.max(1, Math.round(milliseconds * 1000))));
   }
 
-  failed(how: 'connection' | 'timeout'): void {
-    this.#errors[how]++;
+  recordError(kind: 'connection' | 'timeout'): void {
+    this.#errors[kind]++;
   }
 
   report(seconds: number): Omit<Report, 'utilisation'> {
-    const latencyMs = this.#answers > 0 ? { latencyMs: this.#latency() } : {};
-    return { requests: this.#answers, seconds, errors: { ...this.#errors }, ...latencyMs };
+    const latencyMs = this.#responses > 0 ? { latencyMs: this.#latency() } : {};
+    return { requests: this.#responses, seconds, errors: { ...this.#errors }, ...latencyMs };
   }
 
   #latency(): Latency {

@@ -1,50 +1,51 @@
-// What is compared: something that can be started, serves on an address of its own, and can be ended. mpserve under
-// one of its models is one; other servers may be, too.
+// A target of a comparison: a server that `bench` starts, loads and stops. mpserve under one of its models is a target;
+// other servers can be targets, too.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { within } from '../clock.js';
 import { createLeash } from '../os/leash.js';
 
-export interface Rival {
+export interface Target {
   readonly name: string;
-  /** How it can be started by hand. */
+  /** The command line that starts the target by hand. */
   readonly command: string;
-  /** Settles when it can serve. Rejects with an error of one line when it cannot; nothing is left running then. */
-  start(): Promise<Running>;
+  /** Resolves when the target is ready. Rejects with a one-line error if it fails to start; no process is left then. */
+  start(): Promise<RunningTarget>;
 }
 
-export interface Running {
+export interface RunningTarget {
   readonly pid: number;
   /** `http://127.0.0.1:1234`. */
   readonly origin: string;
-  /** Milliseconds from its start until it could serve. */
+  /** Milliseconds from spawn to ready. */
   readonly bootMs: number;
   readonly workers: number;
   readonly threads: number;
-  /** Ends it and all its processes. Always settles soon. */
+  /** Stops all processes of the target, by SIGKILL if need be. Settles within a few seconds. */
   stop(): Promise<void>;
 }
 
 const bin = fileURLToPath(new URL('../../bin/mpserve.js', import.meta.url));
 
-/** It drains for so long when it is stopped, and is killed so much later (milliseconds). */
-const gracefulMs = 500;
-const lastWord = 2000;
+/** The target's `--graceful-timeout` (milliseconds). */
+const gracefulTimeoutMs = 500;
+/** From the end of the graceful timeout to SIGKILL (milliseconds). */
+const killDelayMs = 2000;
 
-/** mpserve itself under `model`, with further `args` for `mpserve serve`. */
-export function mpserve(model: string, args: readonly string[]): Rival {
+/** mpserve under `model`; `args` are further arguments of `mpserve serve`. */
+export function mpserve(model: string, args: readonly string[]): Target {
   const own = ['--model', model, ...args];
   return { name: model, command: ['mpserve', ...own].join(' '), start: () => startMpserve(own) };
 }
 
-async function startMpserve(args: readonly string[]): Promise<Running> {
+async function startMpserve(args: readonly string[]): Promise<RunningTarget> {
   const fixed = ['--bind', '127.0.0.1:0', '--log-format', 'json', '--log-level', 'info'];
   const began = performance.now();
-  const leash = createLeash(); // if we are killed, it ends
-  const child = spawn(process.execPath, [bin, ...args, ...fixed, '--graceful-timeout', `${gracefulMs}ms`], {
+  const leash = createLeash(); // the target exits if this process is killed
+  const child = spawn(process.execPath, [bin, ...args, ...fixed, '--graceful-timeout', `${gracefulTimeoutMs}ms`], {
     stdio: ['ignore', 'pipe', 'pipe', leash?.fd ?? 'ignore'],
-    detached: true, // Ctrl-C is for us, who end it in order
+    detached: true, // Ctrl-C goes to this process only, which stops the target gracefully
   });
   leash?.tie(child.pid);
   const ended = new Promise<void>((resolve) =>
@@ -55,13 +56,13 @@ async function startMpserve(args: readonly string[]): Promise<Running> {
   );
   const stop = async (): Promise<void> => {
     child.kill('SIGTERM');
-    await within(gracefulMs + lastWord, ended);
-    child.kill('SIGKILL'); // its workers are on a leash and end with it
+    await within(gracefulTimeoutMs + killDelayMs, ended);
+    child.kill('SIGKILL'); // its workers are on a leash and exit, too
     await ended;
   };
-  let said = '';
+  let stderr = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    said = `${said}${text}`.slice(-2000);
+    stderr = `${stderr}${text}`.slice(-2000);
   });
   const ready = await Promise.race([readyLine(child), ended]);
   if (ready) {
@@ -69,11 +70,11 @@ async function startMpserve(args: readonly string[]): Promise<Running> {
     return { pid: child.pid as number, origin, workers, threads, bootMs: performance.now() - began, stop };
   }
   throw new Error(
-    said
+    stderr
       .trim()
       .split('\n')
       .at(-1)
-      ?.replace(/^mpserve: /, '') || 'it ended before it was ready',
+      ?.replace(/^mpserve: /, '') || 'the server exited before it was ready',
   );
 }
 
@@ -83,7 +84,7 @@ interface Ready {
   readonly threads: number;
 }
 
-/** Goes on to read what comes after it, so that the pipe never fills. */
+/** Keeps reading stdout after the ready event, so that the pipe never fills. */
 function readyLine(child: ChildProcess): Promise<Ready> {
   return new Promise((resolve) => {
     child.stdout &&

@@ -1,4 +1,4 @@
-// `mpserve advise [app]`: measures what decides, and prints one recommendation with its numbers.
+// `mpserve advise [app]`: measures the models on the app and prints one recommendation with its reasons.
 import { writeFileSync } from 'node:fs';
 import { type Advice, advise, contenderOf } from '../bench/advice.js';
 import { ProgressLine } from '../bench/progress.js';
@@ -13,7 +13,7 @@ import {
   optionValue,
   readApp,
   readOwnRequests,
-  rivalsOf,
+  targetsFor,
   version,
 } from './comparison.js';
 
@@ -27,12 +27,12 @@ export async function runAdvise(call: Call): Promise<number> {
   const durationMs = (await optionValue(call, options.duration)) ?? 0;
   const connections = (await optionValue(call, options.connections)) ?? 1;
   const scenario = scenarios(requests).find(({ name }) => name === 'own');
-  if (!scenario) throw new Error('there is no scenario for requests of the user’s own');
+  if (!scenario) throw new Error("the scenario 'own' does not exist");
 
   const { models } = call.line;
   const isPooled = ({ workers, threads }: (typeof models)[number]) => workers !== undefined || threads !== undefined;
   const names = (pooled: boolean) => models.filter((facts) => isPooled(facts) === pooled).map(({ name }) => name);
-  const candidates = { pooled: rivalsOf(names(true), app), isolating: rivalsOf(names(false), app) };
+  const candidates = { pooled: targetsFor(names(true), app), perConnection: targetsFor(names(false), app) };
   const line = new ProgressLine();
   const advice = await interruptible((signal) =>
     advise(candidates, scenario, {
@@ -50,12 +50,14 @@ export async function runAdvise(call: Call): Promise<number> {
   if (json !== undefined) writeFileSync(json, `${JSON.stringify(advice, undefined, 2)}\n`);
   const isInterrupted = advice.results.some(({ interrupted }) => interrupted);
   console.log(
-    isInterrupted ? 'Stopped before there was enough to go by.' : words(advice, app).replace(/[^\n]+/g, escapeControls),
+    isInterrupted
+      ? 'Stopped before there were enough measurements.'
+      : format(advice, app).replace(/[^\n]+/g, escapeControls),
   );
   return isInterrupted ? 130 : 0;
 }
 
-function words(advice: Advice, app: App): string {
+function format(advice: Advice, app: App): string {
   const { model, because, givesUp, confidence, isWorthIt, results } = advice;
   const settings = results[0]?.settings;
   const [workers = '1', threads = '1'] = contenderOf(advice, model)?.size.split(' × ') ?? [];
@@ -65,16 +67,14 @@ function words(advice: Advice, app: App): string {
   };
   const flags = Object.entries(sizes).map(([key, value]) => `--${key} ${value}`);
   return [
-    isWorthIt
-      ? `Use ${model}.`
-      : `Stay with ${model}, which is the default: no difference worth having speaks against it.`,
+    isWorthIt ? `Use ${model}.` : `Stay with ${model}, the default: no other model is significantly better.`,
     '',
     `Why:       ${because}`,
-    ...givesUp.map((line, i) => `${i === 0 ? 'Gives up:  ' : '           '}${line}`),
-    ...(givesUp.length === 0 ? ['Gives up:  nothing that was measured'] : []),
-    `How sure:  ${confidence}, after ${settings?.rounds} round(s) of ${(settings?.durationMs ?? 0) / 1000} s with ${results[0]?.cells[0]?.connections} connection(s)`,
+    ...givesUp.map((line, i) => `${i === 0 ? 'Trade-off: ' : '           '}${line}`),
+    ...(givesUp.length === 0 ? ['Trade-off: none measured'] : []),
+    `Certainty: ${confidence}, after ${settings?.rounds} round(s) of ${(settings?.durationMs ?? 0) / 1000} s with ${results[0]?.cells[0]?.connections} connection(s)`,
     '',
     `Run:       ${['mpserve', ...(app.isDemo ? [] : [app.args[0]]), '--model', model, ...flags].join(' ')}`,
-    `Or write:  mpserve.config.json  ${JSON.stringify({ model, ...sizes })}`,
+    `Or set in: mpserve.config.json  ${JSON.stringify({ model, ...sizes })}`,
   ].join('\n');
 }

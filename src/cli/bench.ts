@@ -1,10 +1,10 @@
-// `mpserve bench [app]`: compares the models on the app, prints a table, and writes what is asked for.
+// `mpserve bench [app]`: compares the models on the app, prints a table, and writes the files of `--json` and `--html`.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { bench } from '../bench/bench.js';
-import { broken, changes, readCondition, writeChange, writeChanges } from '../bench/changes.js';
+import { changes, readCondition, violations, writeChange, writeChanges } from '../bench/changes.js';
 import { ProgressLine } from '../bench/progress.js';
 import { type Results, schema } from '../bench/results.js';
-import { atRate, type Scenario, scenarios, usual } from '../bench/scenario.js';
+import { atRate, defaultScenarios, type Scenario, scenarios } from '../bench/scenario.js';
 import { table } from '../bench/table.js';
 import { benchTable as options } from '../config/bench-options.js';
 import { oneOf } from '../config/kind.js';
@@ -17,12 +17,12 @@ import {
   optionValue,
   readApp,
   readOwnRequests,
-  rivalsOf,
+  targetsFor,
   version,
   wrong,
 } from './comparison.js';
 
-const exit = { done: 0, failed: 1, interrupted: 130 } as const;
+const exit = { done: 0, conditionHolds: 1, interrupted: 130 } as const;
 
 /** Resolves to the exit code: 1 when a condition of --fail-if holds. @throws StartupError */
 export async function runBench(call: Call): Promise<number> {
@@ -41,7 +41,7 @@ export async function runBench(call: Call): Promise<number> {
     bench({
       app: app.name,
       version: version(),
-      rivals: rivalsOf(models, app),
+      targets: targetsFor(models, app),
       scenarios: rate === undefined ? chosen : chosen.map((one) => atRate(one, rate)),
       connections: (await optionValue(call, options.connections)) ?? [],
       rounds: (await optionValue(call, options.rounds)) ?? 1,
@@ -58,9 +58,9 @@ export async function runBench(call: Call): Promise<number> {
   if (earlier !== undefined) {
     const all = changes(earlier, results);
     console.log(`\nCompared with ${earlier.at} (mpserve ${earlier.version}):\n${writeChanges(all)}`);
-    const failures = conditions.flatMap((condition) => broken(all, condition).map((one) => ({ condition, one })));
+    const failures = conditions.flatMap((condition) => violations(all, condition).map((one) => ({ condition, one })));
     for (const { condition, one } of failures) console.log(`FAILED ${condition.text}: ${writeChange(one)}`);
-    if (failures.length > 0) return exit.failed;
+    if (failures.length > 0) return exit.conditionHolds;
   }
   return results.interrupted ? exit.interrupted : exit.done;
 }
@@ -76,27 +76,25 @@ async function chosenScenarios(call: Call, isDemoApp: boolean): Promise<readonly
   const requests = await readOwnRequests(call, options);
   const all = scenarios(requests ?? [{ path: '/', method: 'GET', headers: {} }]);
   const names = await optionValue(call, options.scenarios);
-  if (names === undefined) return usual(all, isDemoApp && requests === undefined);
+  if (names === undefined) return defaultScenarios(all, isDemoApp && requests === undefined);
   await checkNames(
     '--scenarios',
     names,
     all.map(({ name }) => name),
   );
   const chosen = all.filter(({ name }) => names.includes(name));
-  const foreign = chosen.find(({ isDemo }) => isDemo);
-  if (foreign && !isDemoApp) {
+  const demoOnly = chosen.find(({ isDemo }) => isDemo);
+  if (demoOnly && !isDemoApp) {
     const others = all.filter(({ isDemo }) => !isDemo).map(({ name }) => name);
-    throw wrong(
-      `--scenarios has ${foreign.name}, which asks for a route of the demo app; with an app of your own choose ${oneOf(others)}`,
-    );
+    throw wrong(`--scenarios ${demoOnly.name} needs the demo app; with your own app use ${oneOf(others)}`);
   }
   return chosen;
 }
 
 async function checkNames(flag: string, names: readonly string[], known: readonly string[]): Promise<void> {
-  const stranger = names.find((name) => !known.includes(name));
-  if (stranger === undefined) return;
-  throw wrong(`${flag} must be of ${oneOf(known, 'and')}, not '${stranger}'${await didYouMean(stranger, known)}`);
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  throw wrong(`${flag} must be a list of ${oneOf(known, 'and')}, not '${unknown}'${await didYouMean(unknown, known)}`);
 }
 
 async function readEarlier(call: Call): Promise<Results | undefined> {
@@ -108,14 +106,14 @@ async function readEarlier(call: Call): Promise<Results | undefined> {
   } catch (error) {
     throw wrong(`--compare cannot read ${file}: ${(error as Error).message}`);
   }
-  if (results?.schema !== schema) throw wrong(`--compare needs a file that --json wrote (${schema}); ${file} is none`);
+  if (results?.schema !== schema)
+    throw wrong(`--compare needs a file written by --json (${schema}); ${file} is not one`);
   return results;
 }
 
 async function readConditions(call: Call, earlier: Results | undefined) {
   const texts = (await optionValue(call, options.failIf)) ?? [];
-  if (texts.length > 0 && !earlier)
-    throw wrong('--fail-if compares with an earlier run; name its results with --compare');
+  if (texts.length > 0 && !earlier) throw wrong('--fail-if needs the results of an earlier run; add --compare FILE');
   return texts.map((text) => {
     const reading = readCondition(text);
     if ('refused' in reading) throw wrong(`--fail-if must ${reading.refused}, not '${text}'`);

@@ -1,11 +1,11 @@
-// What `bench` and `advise` have in common: the rivals as the command line describes them, the requests, and an end
-// that leaves no process behind.
+// Shared by `bench`, `advise` and `prove`: reads the app, the targets and the requests from the command line, and handles
+// interruption.
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { NothingToCompare } from '../bench/bench.js';
+import { NoUsableTarget } from '../bench/bench.js';
 import type { Request } from '../bench/job.js';
 import { readRequests } from '../bench/requests.js';
-import { mpserve, type Rival } from '../bench/target.js';
+import { mpserve, type Target } from '../bench/target.js';
 import { readValue } from '../config/load.js';
 import type { CommandOption } from '../config/options.js';
 import { ExitCode, StartupError } from '../errors.js';
@@ -18,28 +18,28 @@ export async function optionValue<T>({ values }: Call, option: CommandOption<T>)
 }
 
 export interface App {
-  /** In words. */
+  /** For display: the path, or `the built-in demo app`. */
   readonly name: string;
   readonly isDemo: boolean;
-  /** What `mpserve serve` is given besides the model. */
+  /** The arguments of `mpserve serve` besides the model. */
   readonly args: readonly string[];
 }
 
-/** Settings that a comparison makes itself. */
-const own = ['model', 'bind', 'logFile', 'logLevel', 'logFormat', 'gracefulTimeout', 'demoFaults'];
+/** Options that a comparison sets itself. */
+const reserved = ['model', 'bind', 'logFile', 'logLevel', 'logFormat', 'gracefulTimeout', 'demoFaults'];
 
-/** Reads the configuration as a server would. @throws StartupError */
+/** Reads the configuration as `mpserve serve` does. @throws StartupError */
 export async function readApp(call: Call): Promise<App> {
-  const stray = own.find((key) => call.values[key] !== undefined);
-  if (stray !== undefined) {
-    const flag = call.line.options.find(({ key }) => key === stray)?.flag;
-    const instead = stray === 'model' ? 'name the models with --models' : 'leave it out';
-    throw wrong(`--${flag} is for serving; a comparison sets it itself, so ${instead}`);
+  const conflicting = reserved.find((key) => call.values[key] !== undefined);
+  if (conflicting !== undefined) {
+    const flag = call.line.options.find(({ key }) => key === conflicting)?.flag;
+    const instead = conflicting === 'model' ? 'use --models' : 'leave it out';
+    throw wrong(`--${flag} is not allowed here, because a comparison sets it itself; ${instead}`);
   }
   const { config } = await call.load();
   const given = call.line.options.filter(({ key, positional }) => !positional && call.values[key] !== undefined);
   const args = given.flatMap(({ key, flag }) => asFlags(flag, call.values[key]));
-  // Wherever it goes otherwise, here the log is read.
+  // The ready event is read from stdout, whatever the configuration file says about the log.
   if (config.logFile !== undefined) args.push('--log-file', '/dev/stdout');
   if (config.accessLog === '-') args.push('--access-log', 'off');
   if (config.app === undefined)
@@ -52,7 +52,7 @@ function asFlags(flag: string, value: unknown): string[] {
   return [value].flat().map((one) => `--${flag}=${one}`);
 }
 
-export function rivalsOf(models: readonly string[], { args }: App): readonly Rival[] {
+export function targetsFor(models: readonly string[], { args }: App): readonly Target[] {
   return models.map((model) => mpserve(model, args));
 }
 
@@ -64,14 +64,14 @@ interface RequestOptions {
   readonly requests: CommandOption<string>;
 }
 
-/** What the user wants to be asked; undefined when he has not said. @throws StartupError */
+/** The requests of `--requests` or of `--url` and its companions; undefined if none is given. @throws StartupError */
 export async function readOwnRequests(call: Call, options: RequestOptions): Promise<readonly Request[] | undefined> {
   const file = await optionValue(call, options.requests);
   const single = [options.url, options.method, options.header, options.body].filter(
     ({ key }) => call.values[key] !== undefined,
   );
   if (file !== undefined) {
-    if (single[0]) throw wrong(`--requests and --${single[0].flag} exclude each other; the file says it all`);
+    if (single[0]) throw wrong(`--requests and --${single[0].flag} exclude each other; leave --${single[0].flag} out`);
     return readRequests(file);
   }
   if (single.length === 0) return undefined;
@@ -86,7 +86,7 @@ export async function readOwnRequests(call: Call, options: RequestOptions): Prom
   ];
 }
 
-/** Better known before an hour of measuring than after it. @throws StartupError */
+/** Called before measuring, so that an unwritable file does not lose the results of an hour. @throws StartupError */
 export function checkWritable(flag: string, file: string | undefined): void {
   if (file === undefined) return;
   try {
@@ -96,24 +96,24 @@ export function checkWritable(flag: string, file: string | undefined): void {
   }
 }
 
-/** Runs `work` until it is done, or Ctrl-C or SIGTERM aborts its signal. What cannot be compared is a failed start. */
+/** Runs `work`; SIGINT or SIGTERM aborts its signal. @throws StartupError when no model can be measured */
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
-  const stop = (): void => controller.abort(new Error('it was stopped'));
+  const stop = (): void => controller.abort(new Error('interrupted'));
   process.on('SIGINT', stop).on('SIGTERM', stop);
   try {
     return await work(controller.signal);
   } catch (error) {
-    if (error instanceof NothingToCompare) throw asStartupError(error);
+    if (error instanceof NoUsableTarget) throw asStartupError(error);
     throw error;
   } finally {
     process.off('SIGINT', stop).off('SIGTERM', stop);
   }
 }
 
-function asStartupError({ checked }: NothingToCompare): StartupError {
+function asStartupError({ checked }: NoUsableTarget): StartupError {
   const reasons = new Set(checked.map(({ failure }) => failure));
-  const all = [...checked.map(({ rival, failure }) => `${rival.name}: ${failure}`)].join('; ');
+  const all = [...checked.map(({ target, failure }) => `${target.name}: ${failure}`)].join('; ');
   return new StartupError(ExitCode.app, `no model can be measured: ${reasons.size === 1 ? [...reasons][0] : all}`);
 }
 

@@ -1,5 +1,5 @@
-// The options that `bench` and `advise` take besides the server's. They are no settings of a server, so they stand in
-// no configuration file and no variable.
+// The options of `bench` and `advise` besides the server's options. They exist on the command line only, not in the
+// configuration file or the environment.
 import { commaList, count, file, type Kind, target, word } from './kind.js';
 import type { CommandOption } from './options.js';
 import { duration } from './quantity.js';
@@ -8,7 +8,7 @@ const second = 1000;
 
 const method: Kind<string> = {
   metavar: 'METHOD',
-  // RFC 9110, section 9.1: a token; in capitals, as all that are in use.
+  // RFC 9110, section 9.1 allows any token; all registered methods are in capitals.
   read: (raw) =>
     /^[A-Z]+$/.test(String(raw)) ? { value: String(raw) } : { refused: 'be a method such as GET or POST' },
   write: (value) => value,
@@ -41,7 +41,7 @@ const texts: Kind<readonly string[]> = {
 
 const connectionCounts = commaList('N,N,…', (text) => {
   const reading = count(1, 100_000).read(text);
-  return 'value' in reading ? reading : { refused: 'be whole numbers from 1 to 100000, with commas between them' };
+  return 'value' in reading ? reading : { refused: 'be whole numbers from 1 to 100000, separated by commas' };
 });
 
 interface Values {
@@ -70,35 +70,44 @@ const rows: { readonly [K in keyof Values]: Omit<CommandOption<Values[K]>, 'key'
     kind: commaList('NAME,…', word),
     description:
       'hello, cpu, wait, mixed, stream and crash with the demo app; own, short and idle with any app (docs/bench.md)',
-    defaultWords: 'all that the app can answer',
+    defaultWords: 'all that the app supports',
   },
   connections: {
     kind: connectionCounts,
-    description: 'Connections at the same time, each number in turn',
+    description: 'Numbers of concurrent connections to measure with',
     default: [1, 16, 64, 256],
   },
-  rounds: { kind: count(1, 100), description: 'Rounds in which the models take turns', default: 3 },
-  duration: { kind: duration(100, 3_600 * second), description: 'Time of each measurement', default: 5 * second },
+  rounds: {
+    kind: count(1, 100),
+    description: 'Measurements of each model; in each round the models run one after another',
+    default: 3,
+  },
+  duration: { kind: duration(100, 3_600 * second), description: 'Duration of each measurement', default: 5 * second },
   rate: {
     kind: count(1, 100_000),
-    description: 'Send so many requests a second whatever has become of those before, and count delays in full',
-    defaultWords: 'as many as are answered',
+    description:
+      'Open loop: send this many requests per second, whether or not earlier ones have completed, and measure latency from the scheduled time',
+    defaultWords: 'closed loop',
   },
-  url: { kind: target, description: 'Ask for this path', defaultWords: '/' },
-  method: { kind: method, description: 'Ask with this method', defaultWords: 'GET' },
-  header: { kind: headers, description: 'Send this header; repeatable', defaultWords: 'none' },
-  body: { kind: text, description: 'Send this body', defaultWords: 'none' },
+  url: { kind: target, description: 'Path and query of the request', defaultWords: '/' },
+  method: { kind: method, description: 'Method of the request', defaultWords: 'GET' },
+  header: { kind: headers, description: 'Header of the request; repeatable', defaultWords: 'none' },
+  body: { kind: text, description: 'Body of the request', defaultWords: 'none' },
   requests: {
     kind: file,
-    description: 'Send the requests of this file in turn: a JSON list of {path, method, headers, body}',
+    description: 'Send the requests of this file in rotation: a JSON array of {path, method, headers, body}',
     defaultWords: 'none',
   },
   json: { kind: file, description: 'Write the results to this file as JSON', defaultWords: 'off' },
-  html: { kind: file, description: 'Write the results to this file as a page with charts', defaultWords: 'off' },
-  compare: { kind: file, description: 'Compare with the results of an earlier --json', defaultWords: 'off' },
+  html: { kind: file, description: 'Write the results to this file as an HTML page with charts', defaultWords: 'off' },
+  compare: {
+    kind: file,
+    description: 'Compare with the results that an earlier run wrote with --json',
+    defaultWords: 'off',
+  },
   failIf: {
     kind: texts,
-    description: 'With --compare: exit 1 when this holds, as in p99>+10% or rps<-5%; repeatable',
+    description: 'With --compare: exit 1 if this condition holds, such as p99>+10% or rps<-5%; repeatable',
     defaultWords: 'never',
   },
 };
@@ -112,12 +121,12 @@ const table = Object.fromEntries(
 
 export const benchOptions: readonly CommandOption[] = Object.values(table) as CommandOption[];
 
-/** `advise` chooses the scenario itself, and has enough in less time. */
+/** `advise` always runs the scenario `own`, and shorter. */
 export const adviseTable = {
   connections: {
     ...table.connections,
     kind: count(1, 100_000),
-    description: 'Connections at the same time',
+    description: 'Concurrent connections',
     default: 32,
   },
   url: table.url,

@@ -1,4 +1,4 @@
-// `mpserve bench` and `mpserve advise` as users run them: short runs, whose structure and direction are checked.
+// `mpserve bench` and `mpserve advise` from the command line: short runs, of which only structure and direction are checked.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -29,7 +29,7 @@ async function bench(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
 }
 
 const demoScenarios = ['hello', 'cpu', 'wait', 'mixed', 'stream', 'crash', 'short', 'idle'];
-test.concurrent('scenarios with the demo app: a table, and all figures as JSON', () =>
+test.concurrent('scenarios with the demo app print a table and write all metrics as JSON', () =>
   measures(['hello', 'wait', 'crash', 'idle'], ['--scenarios', 'hello,wait,crash,idle']));
 test.concurrent('every scenario with the demo app', { tags: 'long' }, () => measures(demoScenarios, []));
 
@@ -54,14 +54,14 @@ async function measures(names: readonly string[], args: readonly string[]): Prom
   expect(cell('hybrid', 'idle')?.rounds[0]?.connectionsHeld).toBeGreaterThan(1);
 }
 
-test.concurrent('a stall is in the percentiles of an open loop, and a closed one says that it cannot show it', async () => {
+test.concurrent('an open loop shows a stall in the percentiles, and a closed loop warns that it hides stalls', async () => {
   const args = ['--url', '/stall-once', '--models', 'prefork', '--workers', '1', '--scenarios', 'own'];
   const long = ['--rounds', '1', '--duration', '3s', '--connections', '1'];
   const [open, closed] = await Promise.all([
     bench([app, ...args, ...long, '--rate', '100']),
     bench([app, ...args, ...long]),
   ]);
-  // A second of the three is lost, so a third of the requests are late, and those that were due first are by a second.
+  // The app stalls for one second of three, so a third of the requests are late, the first of them by a second.
   expect(open.code).toBe(0);
   const late = open.cell('prefork', 'own')?.rounds[0]?.latencyMs;
   expect(late?.p999).toBeGreaterThan(500);
@@ -69,10 +69,10 @@ test.concurrent('a stall is in the percentiles of an open loop, and a closed one
   expect(open.stdout).not.toContain('a closed loop');
 
   expect(closed.cell('prefork', 'own')?.rounds[0]?.latencyMs?.p99).toBeLessThan(late?.p90 ?? 0);
-  expect(closed.stdout).toContain('a closed loop waits for each answer');
+  expect(closed.stdout).toContain('a closed loop waits for each response');
 });
 
-test.concurrent('a model under which the app fails is a line with its error, and the others go on', async () => {
+test.concurrent('a model under which the app fails to load is reported with its error, and the others are measured', async () => {
   const args = [app, ...quick, '--models', 'prefork,prethread', '--scenarios', 'own'];
   const { code, stdout, results, cell } = await bench(args, { BENCH_APP: 'no-threads' });
   expect(code).toBe(0);
@@ -81,7 +81,7 @@ test.concurrent('a model under which the app fails is a line with its error, and
   expect(cell('prefork', 'own')?.rounds[0]?.requests).toBeGreaterThan(0);
 });
 
-test.concurrent('connections that are cut count as errors, and spoil no latency', async () => {
+test.concurrent('closed connections count as errors', async () => {
   const { cell } = await bench([app, ...quick, '--models', 'prefork', '--scenarios', 'own', '--url', '/cut']);
   const [round] = cell('prefork', 'own')?.rounds ?? [];
   expect(round?.errors.connection).toBeGreaterThan((round?.requests ?? 0) / 20);
@@ -107,39 +107,54 @@ test.concurrent('--compare prints ratios, and --fail-if exits 1', async () => {
 
 const bad: readonly (readonly [string, readonly string[], number, RegExp])[] = [
   [
-    'a path that is not there',
+    'a path with status 404',
     [app, '--url', '/gone'],
     4,
-    /no model can be measured: GET \/gone is answered with 404$/,
+    /no model can be measured: the app responded to GET \/gone with status 404$/,
   ],
-  ['an app that is not there', ['./gone.js'], 4, /does not exist/],
-  ['a model', ['--models', 'prefrok'], 2, /--models must be of .*, not 'prefrok'; did you mean prefork\?$/],
-  ['a scenario', ['--scenarios', 'helo'], 2, /--scenarios must be of .*, not 'helo'; did you mean hello\?$/],
-  ['a scenario of the demo app', [app, '--scenarios', 'cpu'], 2, /route of the demo app.*choose own, short or idle$/],
-  ['a condition', ['--compare', 'package.json', '--fail-if', 'x'], 2, /--compare needs a file that --json wrote/],
-  ['a condition alone', ['--fail-if', 'p99>+10%'], 2, /name its results with --compare$/],
-  ['results that are not there', ['--compare', 'gone.json'], 2, /--compare cannot read gone\.json: ENOENT/],
-  ['no connections', ['--connections', '1,0'], 2, /--connections must be whole numbers .*, not '0'$/],
-  ['no rounds', ['--rounds', '0'], 2, /--rounds must be a whole number from 1 to 100, not '0'$/],
-  ['a model to serve with', ['--model', 'prefork'], 2, /--model is for serving.*--models$/],
-  ['two kinds of requests', ['--requests', 'x.json', '--url', '/'], 2, /--requests and --url exclude each other/],
-  ['requests that are none', ['--requests', 'package.json'], 2, /--requests must name a JSON list/],
-  ['a bad header', ['--header', 'x'], 2, /--header must be a header such as 'accept: text\/html', not 'x'$/],
+  ['an app that does not exist', ['./gone.js'], 4, /does not exist/],
   [
-    'a page that cannot be written',
-    ['--html', '/gone/x.html'],
-    3,
-    /cannot write \/gone\/x\.html \(from --html\): ENOENT/,
+    'an unknown model',
+    ['--models', 'prefrok'],
+    2,
+    /--models must be a list of .*, not 'prefrok'; did you mean prefork\?$/,
   ],
+  [
+    'an unknown scenario',
+    ['--scenarios', 'helo'],
+    2,
+    /--scenarios must be a list of .*, not 'helo'; did you mean hello\?$/,
+  ],
+  ['a demo scenario with another app', [app, '--scenarios', 'cpu'], 2, /needs the demo app; .*use own, short or idle$/],
+  [
+    'earlier results in another format',
+    ['--compare', 'package.json', '--fail-if', 'x'],
+    2,
+    /--compare needs a file written by --json/,
+  ],
+  ['a condition without earlier results', ['--fail-if', 'p99>+10%'], 2, /add --compare FILE$/],
+  ['earlier results that do not exist', ['--compare', 'gone.json'], 2, /--compare cannot read gone\.json: ENOENT/],
+  ['0 connections', ['--connections', '1,0'], 2, /--connections must be whole numbers .*, not '0'$/],
+  ['0 rounds', ['--rounds', '0'], 2, /--rounds must be a whole number from 1 to 100, not '0'$/],
+  ['an option that the comparison sets itself', ['--model', 'prefork'], 2, /--model is not allowed here.*--models$/],
+  [
+    '--requests together with --url',
+    ['--requests', 'x.json', '--url', '/'],
+    2,
+    /--requests and --url exclude each other/,
+  ],
+  ['a file without requests', ['--requests', 'package.json'], 2, /--requests must name a JSON array/],
+  ['an invalid header', ['--header', 'x'], 2, /--header must be a header such as 'accept: text\/html', not 'x'$/],
+  ['an unwritable --html file', ['--html', '/gone/x.html'], 3, /cannot write \/gone\/x\.html \(from --html\): ENOENT/],
 ];
-test.concurrent.each(bad)('bad input, before anything is measured: %s', async (_, args, code, message) => {
+test.concurrent.each(bad)('fails before measuring on %s', async (_, args, code, message) => {
   const run = await runCli(['bench', ...args]);
   expect({ code: run.code, stdout: run.stdout, left: run.left }).toEqual({ code, stdout: '', left: [] });
   expect(run.stderr.trim()).toMatch(message);
   expect(run.stderr.trim().split('\n')).toHaveLength(1);
 });
 
-test.concurrent('a flag of bench is named as such elsewhere', async () => {
+test.concurrent('an option of bench without the command is an error that names the commands', async () => {
   const { code, stderr } = await runCli(['--rounds', '3']);
   expect({ code, stderr }).toEqual({
     code: 2,
@@ -147,7 +162,7 @@ test.concurrent('a flag of bench is named as such elsewhere', async () => {
   });
 });
 
-describe.concurrent('a comparison that is', () => {
+describe.concurrent('a running comparison', () => {
   const start = () => {
     const mark = `MPSERVE_TEST_MARK=${process.pid}.${performance.now()}`;
     const [name = '', value] = mark.split('=');
@@ -176,16 +191,16 @@ describe.concurrent('a comparison that is', () => {
     return { child, busy, left: () => marked(mark), printed: () => stdout };
   };
 
-  test('stopped with Ctrl-C prints what there is and leaves no process', async () => {
+  test('prints its results so far on SIGINT and leaves no process', async () => {
     const { child, busy, left, printed } = start();
     await busy();
     child.kill('SIGINT');
     expect(await once(child, 'close')).toEqual([130, null]);
-    expect(printed()).toContain('It was stopped before it was through.');
+    expect(printed()).toContain('The comparison was stopped before its end.');
     await eventually('all its processes to end', () => left().length === 0);
   });
 
-  test('killed leaves no process either', async () => {
+  test('leaves no process when it is killed', async () => {
     const { child, busy, left } = start();
     await busy();
     child.kill('SIGKILL');
@@ -196,26 +211,29 @@ describe.concurrent('a comparison that is', () => {
 describe.concurrent('advise', () => {
   const short = ['--rounds', '2', '--duration', '500ms', '--connections', '4'];
 
-  test('names a model and how to run it', async () => {
+  test('prints a model and how to run it', async () => {
     const { code, stdout, left } = await runCli(['advise', app, '--url', '/wait20', ...short], { ms: 250_000 });
     expect({ code, left }).toEqual({ code: 0, left: [] });
-    // Which one it is, is up to the machine in a run as short as this.
+    // A run as short as this may recommend any of them.
     const [, model] = /^(?:Stay with|Use) (prefork|prethread|hybrid)\b/.exec(stdout) ?? [];
     expect(model).toBeDefined();
     expect(stdout).toMatch(/requests\/s.*: prefork [\d,]+, prethread [\d,]+, hybrid [\d,]+$/m);
-    // With one processor the default needs no other option.
+    // With one processor the default size needs no option.
     const [flag, field] = availableParallelism() > 1 ? [' --', ','] : ['', ''];
     expect(stdout).toContain(`Run:       mpserve ${app} --model ${model}${flag}`);
     expect(stdout).toContain(`mpserve.config.json  {"model":"${model}"${field}`);
   });
 
-  test('isolates an app that ends its process all the time', { tags: 'long', timeout: 600_000 }, async () => {
-    // A process or thread for each connection must have answered some within a round, also on a slow machine.
+  test('recommends a process or thread per connection for an app that often crashes', {
+    tags: 'long',
+    timeout: 600_000,
+  }, async () => {
+    // Long enough for some responses in each round, even on a slow machine.
     const rounds = ['--rounds', '2', '--duration', '6s', '--connections', '4'];
     const { code, stdout } = await runCli(['advise', app, '--url', '/exit-often', ...rounds], { ms: 500_000 });
     expect(code).toBe(0);
     expect(stdout).toMatch(/^Use (ppc|tpc)\./);
-    expect(stdout).toMatch(/requests are lost, and it loses least of them: prefork [\d.]+ %/);
-    expect(stdout).toContain('Gives up:  ');
+    expect(stdout).toMatch(/the app loses requests, and (ppc|tpc) loses the fewest: prefork [\d.]+ %/);
+    expect(stdout).toContain('Trade-off: ');
   });
 });

@@ -1,4 +1,4 @@
-// Who is recommended when nobody loses requests: by the figures, and the default where they do not speak.
+// The recommended model of an app that loses no requests: the fastest, or the default if there is no difference.
 import { expect, test } from 'vitest';
 import { fastest } from '../../src/bench/advice.ts';
 import type { Results } from '../../src/bench/results.ts';
@@ -18,11 +18,11 @@ const measured = (speeds: readonly (readonly number[])[]): Results => ({
   })),
 });
 
-type Case = [what: string, speeds: number[][], model: string, isWorthIt: boolean, because: string, sure: string];
+type Case = [title: string, speeds: number[][], model: string, isWorthIt: boolean, because: string, confidence: string];
 
 test.each<Case>([
   [
-    'all alike',
+    'all models are equal',
     [
       [100, 101],
       [102, 103],
@@ -30,11 +30,11 @@ test.each<Case>([
     ],
     'prefork',
     false,
-    'no difference worth having in requests/s: ',
+    'no significant difference in requests/s: ',
     'sure',
   ],
   [
-    'the default is best',
+    'the default is the best',
     [
       [200, 201],
       [100, 101],
@@ -42,11 +42,11 @@ test.each<Case>([
     ],
     'prefork',
     false,
-    'it answers most requests/s: ',
+    'highest requests/s: ',
     'sure',
   ],
   [
-    'another is best',
+    'another model is the best',
     [
       [100, 101],
       [100, 101],
@@ -54,11 +54,11 @@ test.each<Case>([
     ],
     'hybrid',
     true,
-    'it answers most requests/s: ',
+    'highest requests/s: ',
     'sure',
   ],
   [
-    'two others are better, and alike',
+    'two other models tie',
     [
       [100, 101],
       [200, 202],
@@ -66,11 +66,11 @@ test.each<Case>([
     ],
     'prethread',
     true,
-    'prethread and hybrid answer most requests/s, and are alike: ',
+    'prethread and hybrid tie for the highest requests/s: ',
     'sure',
   ],
   [
-    'alike because nothing is steady',
+    'the ranges overlap',
     [
       [100, 200],
       [150, 250],
@@ -78,10 +78,10 @@ test.each<Case>([
     ],
     'prefork',
     false,
-    'no difference worth having in requests/s: ',
+    'no significant difference in requests/s: ',
     'a toss-up',
   ],
-  ['nothing was measured', [[], [], []], 'prefork', false, 'no difference', 'a toss-up'],
+  ['nothing was measured', [[], [], []], 'prefork', false, 'no significant difference', 'a toss-up'],
 ])('%s', (_, speeds, model, isWorthIt, because, confidence) => {
   const advice = fastest(measured(speeds), candidates);
   expect(advice).toMatchObject({ model, isWorthIt, confidence });

@@ -1,16 +1,16 @@
-// Conditions on changes since an earlier run: what is read, when they are broken, and changes in words.
+// Changes since an earlier run and the conditions of --fail-if: parsing, evaluation and formatting.
 import { describe, expect, test } from 'vitest';
 import {
-  broken,
   type Change,
   type Condition,
   changes,
   readCondition,
+  violations,
   writeChange,
   writeChanges,
 } from '../../src/bench/changes.ts';
 import type { Results, Round } from '../../src/bench/results.ts';
-import { type Figure, figures } from '../../src/bench/summary.ts';
+import { type Metric, metrics } from '../../src/bench/summary.ts';
 import { results } from '../fixtures/bench-results.ts';
 import { latencyOf, roundOf } from './bench-round.ts';
 
@@ -18,7 +18,7 @@ const change = (name: string, before: number, now: number): Change => ({
   contender: 'prefork',
   scenario: 'hello',
   connections: 16,
-  figure: figures.find((one) => one.name === name) as Figure,
+  metric: metrics.find((one) => one.name === name) as Metric,
   before,
   now,
 });
@@ -38,7 +38,7 @@ describe('a condition', () => {
     ['held<+10%', 'held', false, 0.1],
   ])('%s is read', (text, name, isAbove, by) => {
     expect(readCondition(text)).toEqual({
-      value: { text, figure: expect.objectContaining({ name }), isAbove, by: expect.closeTo(by, 10) },
+      value: { text, metric: expect.objectContaining({ name }), isAbove, by: expect.closeTo(by, 10) },
     });
   });
 
@@ -66,12 +66,12 @@ describe('a condition', () => {
     'name>+10%',
     'p99>+10%,rps<-5%',
   ])('%j is refused', (text) => {
-    expect(readCondition(text)).toEqual({ refused: expect.stringMatching(/^be FIGURE>\+N% or FIGURE<-N%/) });
+    expect(readCondition(text)).toEqual({ refused: expect.stringMatching(/^be METRIC>\+N% or METRIC<-N%/) });
   });
 
-  test('that is refused names all figures', () => {
+  test('that is invalid is refused with the names of all metrics', () => {
     expect(readCondition('speed>+10%')).toEqual({
-      refused: expect.stringContaining(figures.map(({ name }) => name).join(', ')),
+      refused: expect.stringContaining(metrics.map(({ name }) => name).join(', ')),
     });
   });
 
@@ -95,13 +95,13 @@ describe('a condition', () => {
     ['errors>+10%', 0, 1, true],
     ['p99.9>0%', 200, 200, false],
     ['p99.9>0%', 200, 200.1, true],
-  ])('%s of %d and then %d is broken: %j', (text, before, now, isBroken) => {
+  ])('%s with %d before and %d now fails the run: %j', (text, before, now, fails) => {
     const { value } = readCondition(text) as { value: Condition };
-    const one = change(value.figure.name, before, now);
-    expect(broken([one], value)).toEqual(isBroken ? [one] : []);
+    const one = change(value.metric.name, before, now);
+    expect(violations([one], value)).toEqual(fails ? [one] : []);
   });
 
-  test('is for its own figure only, of every cell', () => {
+  test('applies to its own metric in every cell', () => {
     const { value } = readCondition('p99>+10%') as { value: Condition };
     const all = [
       change('p50', 1, 9),
@@ -109,7 +109,7 @@ describe('a condition', () => {
       change('rps', 1, 9),
       { ...change('p99', 1, 8), scenario: 'cpu' },
     ];
-    expect(broken(all, value)).toEqual([all[1], all[3]]);
+    expect(violations(all, value)).toEqual([all[1], all[3]]);
   });
 });
 
@@ -121,7 +121,7 @@ describe('changes', () => {
   const at = (...speeds: number[]): Round[] => speeds.map((requestsPerSecond) => roundOf({ requestsPerSecond }));
   const speeds = (before: Results, now: Results) =>
     changes(before, now)
-      .filter(({ figure }) => figure.name === 'rps')
+      .filter(({ metric }) => metric.name === 'rps')
       .map((one) => [one.contender, one.scenario, one.connections, one.before, one.now]);
 
   test('are between the medians of the rounds', () => {
@@ -130,7 +130,7 @@ describe('changes', () => {
     expect(speeds(before, now)).toEqual([['prefork', 'hello', 16, 20, 50]]);
   });
 
-  test('are of cells that both runs have, in the order of the later', () => {
+  test('are of cells that both runs have, in the order of the later run', () => {
     const before = run([
       ['prefork', 'hello', 16, at(1)],
       ['prefork', 'hello', 64, at(2)],
@@ -151,18 +151,18 @@ describe('changes', () => {
     ]);
   });
 
-  test('are of figures that both runs have', () => {
+  test('are of metrics that both runs have', () => {
     const latencyMs = latencyOf({});
     const before = run([['prefork', 'hello', 16, [roundOf({ latencyMs, peakMemoryBytes: 1, unfairness: 1 })]]]);
     const now = run([['prefork', 'hello', 16, [roundOf({ peakMemoryBytes: 2, cpuMicrosPerRequest: 2 })]]]);
-    expect(changes(before, now).map(({ figure }) => figure.name)).toEqual(['rps', 'errors', 'memory']);
+    expect(changes(before, now).map(({ metric }) => metric.name)).toEqual(['rps', 'errors', 'memory']);
   });
 
-  test('of a run since itself are none', () => {
+  test('are none between a run and itself', () => {
     const all = changes(results, results);
     expect(all.length).toBeGreaterThan(results.cells.length);
     expect(all.filter(({ before, now }) => before !== now)).toEqual([]);
-    expect(writeChanges(all)).toBe('No figure changed by 5 % or more.');
+    expect(writeChanges(all)).toBe('No metric changed by 5 % or more.');
   });
 });
 
@@ -183,6 +183,6 @@ test('changes below 5 % are not worth a line, nor are none', () => {
   const [up, down] = [change('p99', 100, 110), change('rps', 1000, 900)];
   const small = [change('p50', 100, 104), change('p90', 104, 100), change('errors', 0, 0), change('held', 9, 9)];
   expect(writeChanges([up, ...small, down])).toBe(`${writeChange(up)}\n${writeChange(down)}`);
-  expect(writeChanges(small)).toBe('No figure changed by 5 % or more.');
-  expect(writeChanges([])).toBe('No figure changed by 5 % or more.');
+  expect(writeChanges(small)).toBe('No metric changed by 5 % or more.');
+  expect(writeChanges([])).toBe('No metric changed by 5 % or more.');
 });

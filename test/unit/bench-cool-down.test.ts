@@ -1,34 +1,34 @@
-// When a server counts as being at rest.
+// When a target counts as idle.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
-import { atRest } from '../../src/bench/cool-down.ts';
+import { coolDown } from '../../src/bench/cool-down.ts';
 
-/** Computes for `ms`, says so, and then does nothing. */
+/** A process that is busy for `ms`, prints a line, and then stays idle. */
 function busyFor(ms: number) {
   const code = `for (const end = Date.now() + ${ms}; Date.now() < end; ); console.log('done'); setInterval(() => {}, 1e6)`;
   const child = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'ignore'] });
   return { pid: child.pid as number, done: once(child.stdout, 'data'), end: () => child.kill('SIGKILL') };
 }
 
-test('who still computes is not at rest, who waits is', async () => {
+test('waits for a busy process until it is idle', async () => {
   const { pid, done, end } = busyFor(1000);
   try {
     let isDone = false;
     void done.then(() => {
       isDone = true;
     });
-    await atRest(pid, new AbortController().signal);
+    await coolDown(pid, new AbortController().signal);
     expect(isDone).toBe(true);
   } finally {
     end();
   }
 });
 
-test('nobody waits for it after Ctrl-C', async () => {
+test('does not wait when its signal is aborted', async () => {
   const { pid, end } = busyFor(60_000);
   try {
-    await atRest(pid, AbortSignal.abort());
+    await coolDown(pid, AbortSignal.abort());
   } finally {
     end();
   }

@@ -1,10 +1,10 @@
-// The page of a comparison: hostile texts stay texts, it runs only what it brings and asks for nothing.
+// The page of a comparison: it escapes hostile strings, runs only its own scripts and loads no other file.
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { page } from '../../src/bench/page.ts';
 import { results } from '../fixtures/bench-results.ts';
 
-/** All texts of `value`, changed; numbers and keys stay. */
+/** A copy of `value` with all strings changed. */
 function rewritten<T>(value: T, change: (text: string) => string): T {
   return JSON.parse(JSON.stringify(value), (_, part) =>
     typeof part === 'string' && part !== '' ? change(part) : part,
@@ -17,12 +17,12 @@ const harmless = rewritten(results, (text) => text.replace(/\W/g, '_'));
 
 const raw = /<(script|style)([^>]*)>([\s\S]*?)<\/\1>/g;
 
-/** The content of inline scripts or styles whose tag has just these attributes. */
+/** The content of inline scripts or styles whose tag has exactly these attributes. */
 function inline(text: string, name: string, attributes = ''): string[] {
   return [...text.matchAll(raw)].filter((one) => one[1] === name && one[2] === attributes).map((one) => one[3] ?? '');
 }
 
-/** Without what stands in scripts and styles. */
+/** Without the content of scripts and styles. */
 const markup = (text: string): string => text.replace(raw, '<$1$2></$1>');
 
 interface Tag {
@@ -30,14 +30,14 @@ interface Tag {
   readonly attributes: readonly (readonly [name: string, value: string])[];
 }
 
-/** Fails where a `<` begins anything but a tag whose attributes are quoted. */
+/** @throws Error if a `<` starts anything but a tag with quoted attributes */
 function tags(text: string): Tag[] {
   return markup(text)
     .split('<')
     .slice(1)
     .map((piece) => {
       const found = /^(\/?[a-z][a-z0-9]*|!doctype)((?:\s+[a-zA-Z-]+(?:="[^"]*")?)*)\s*\/?>[^>]*$/.exec(piece);
-      if (!found) throw new Error(`this is no tag: <${piece}`);
+      if (!found) throw new Error(`not a tag: <${piece}`);
       const attributes = [...(found[2] ?? '').matchAll(/([a-zA-Z-]+)(?:="([^"]*)")?/g)];
       return { name: found[1] ?? '', attributes: attributes.map((one) => [one[1] ?? '', one[2] ?? ''] as const) };
     });
@@ -51,8 +51,8 @@ const valuesOf = (text: string, wanted: RegExp): string[] =>
 
 const entities: Readonly<Record<string, string>> = { lt: '<', gt: '>', quot: '"', '#39': "'", amp: '&' };
 
-/** What a reader sees. */
-function words(text: string): string {
+/** The visible text. */
+function visibleText(text: string): string {
   return markup(text)
     .replace(/<[^>]*>/g, ' ')
     .replace(/&(lt|gt|quot|#39|amp);/g, (_, name: string) => entities[name] ?? '')
@@ -62,16 +62,16 @@ function words(text: string): string {
 const count = (text: string, what: RegExp): number => [...text.matchAll(what)].length;
 
 describe.each([
-  ['some texts', results],
-  ['all texts', hostile],
+  ['some strings', results],
+  ['all strings', hostile],
 ])('with %s hostile', (_, given) => {
   const text = page(given);
 
-  test('it has the elements and attributes of a harmless page, and no others', () => {
+  test('the page has the elements and attributes of a harmless page, and no others', () => {
     expect(outline(text)).toEqual(outline(page(harmless)));
   });
 
-  test('nothing becomes an element that was not one', () => {
+  test('no string becomes an element', () => {
     const charts = count(text, /<div class="chart"/g);
     expect(charts).toBeGreaterThan(0);
     expect(count(text, /<script/gi)).toBe(charts + 2);
@@ -82,8 +82,8 @@ describe.each([
     expect(text).not.toMatch(/<img|<!--|<iframe|<object|<embed|<base/i);
   });
 
-  test('every hostile text is there to be read', () => {
-    const seen = words(text);
+  test('every hostile string is visible', () => {
+    const seen = visibleText(text);
     for (const one of [given.app, ...given.warnings, ...given.contenders.flatMap(({ failure }) => failure ?? [])])
       expect(seen).toContain(one.replace(/\s+/g, ' '));
     for (const { name, command } of given.contenders) {
@@ -96,11 +96,11 @@ describe.each([
     }
   });
 
-  test('it has no handlers and styles in attributes, which its policy would forbid', () => {
+  test('the page has no event handler or style attributes, which its policy forbids', () => {
     expect(valuesOf(text, /^(on|style$)/i)).toEqual([]);
   });
 
-  test('the policy lets through the styles and scripts that it brings, and nothing else', () => {
+  test('the policy allows the styles and scripts of the page, and nothing else', () => {
     const hashes = (texts: readonly string[]) =>
       texts.map((one) => `'sha256-${createHash('sha256').update(one).digest('base64')}'`);
     const [policy = ''] = tags(text)
@@ -119,13 +119,13 @@ describe.each([
     });
   });
 
-  test('its policy is there before anything that it is for', () => {
+  test('the policy precedes all styles, scripts and links', () => {
     const policy = text.indexOf('http-equiv="Content-Security-Policy"');
     expect(policy).toBeGreaterThan(0);
     for (const one of ['<style', '<script', '<link']) expect(text.indexOf(one)).toBeGreaterThan(policy);
   });
 
-  test('it asks for no other file', () => {
+  test('the page loads no other file', () => {
     const addresses = valuesOf(text, /^(src|srcset|href|action|formaction|data|poster|ping|background)$/i);
     expect(addresses.filter((one) => one !== 'data:,' && !one.startsWith('#'))).toEqual([]);
     expect(valuesOf(text, /^http-equiv$/i)).toEqual(['Content-Security-Policy']);
@@ -134,7 +134,7 @@ describe.each([
       expect(script).not.toMatch(/\bfetch\(|XMLHttpRequest|\bimport\b|WebSocket|EventSource|sendBeacon|new Image/);
   });
 
-  test('its links lead to a scenario each', () => {
+  test('the links lead to the scenarios', () => {
     const ids = valuesOf(text, /^id$/);
     expect(new Set(ids).size).toBe(ids.length);
     const links = new Set(valuesOf(text, /^href$/).filter((one) => one.startsWith('#')));
@@ -143,29 +143,29 @@ describe.each([
     expect(valuesOf(text, /^aria-labelledby$/).filter((one) => !ids.includes(one))).toEqual([]);
   });
 
-  test('the data of each chart can be read, and has the names as they are', () => {
+  test('the data of each chart is valid JSON, with unescaped names', () => {
     const charts = inline(text, 'script', ' type="application/json"').map((one) => JSON.parse(one));
     expect(charts).toHaveLength(count(text, /<div class="chart"/g));
     const names = given.contenders.map(({ name }) => name);
-    for (const { x, y, at, places, lines } of charts) {
-      expect(places).toHaveLength(at.length);
+    for (const { x, y, xValues, xLabels, lines } of charts) {
+      expect(xLabels).toHaveLength(xValues.length);
       expect(lines.length).toBeGreaterThan(0);
       for (const { from, to, ticks } of [x, y]) {
         expect(from).toBeLessThan(to);
         expect(ticks.length).toBeGreaterThan(0);
       }
-      for (const { contender, name, values, texts } of lines) {
+      for (const { contender, name, values, valueLabels } of lines) {
         expect(name).toBe(names[contender]);
-        expect(values).toHaveLength(at.length);
-        expect(texts).toHaveLength(at.length);
+        expect(values).toHaveLength(xValues.length);
+        expect(valueLabels).toHaveLength(xValues.length);
         expect(values.filter((value: number) => value < y.from || value > y.to)).toEqual([]);
       }
     }
   });
 });
 
-test('a contender that failed is named with its failure, and has no figures', () => {
-  const seen = words(page(results));
+test('a target that failed is listed with its failure, and has no metrics', () => {
+  const seen = visibleText(page(results));
   const [failed] = results.contenders.filter(({ failure }) => failure !== undefined);
   expect(seen).toContain(`${failed?.name} could not be measured: ${failed?.failure}`);
   expect(seen).toContain(`Failed: ${failed?.failure}`);
@@ -176,24 +176,24 @@ test('a contender that failed is named with its failure, and has no figures', ()
 test.each([
   [true, 1],
   [false, 0],
-])('where it is %j that a run was stopped, it is said %i time(s)', (interrupted, times) => {
-  const seen = words(page({ ...results, interrupted }));
-  expect(count(seen, /It was stopped before it was through\./g)).toBe(times);
+])('a run with interrupted: %j has %i notice(s) of it', (interrupted, times) => {
+  const seen = visibleText(page({ ...results, interrupted }));
+  expect(count(seen, /The comparison was stopped before its end\./g)).toBe(times);
 });
 
-test('of a run that went well there is nothing to know beforehand', () => {
+test('a run without warnings and failures has no notices', () => {
   const contenders = results.contenders.map(({ failure: _, ...rest }) => rest);
-  const seen = words(page({ ...results, contenders, warnings: [], interrupted: false }));
-  expect(seen).not.toMatch(/Before you read the figures|could not be measured|Failed:/);
+  const seen = visibleText(page({ ...results, contenders, warnings: [], interrupted: false }));
+  expect(seen).not.toMatch(/Before you read the metrics|could not be measured|Failed:/);
 });
 
-test('a scenario that was not run says so', () => {
-  expect(words(page(results))).toContain('short one request a connection There are no figures of it.');
+test('a scenario without results is marked as not measured', () => {
+  expect(visibleText(page(results))).toContain('short one request per connection Not measured.');
 });
 
-test('a run that was stopped before its first measurement makes a page too', () => {
+test('a run without results makes a page', () => {
   const text = page({ ...results, cells: [], contenders: [] });
-  expect(count(words(text), /There are no figures of it\./g)).toBe(results.scenarios.length);
+  expect(count(visibleText(text), /Not measured\./g)).toBe(results.scenarios.length);
   expect(count(text, /<div class="chart"/g)).toBe(0);
 });
 
@@ -201,6 +201,6 @@ test.each([
   [{ rounds: 1, durationMs: 500 }, '1 round of 0.5 s; closed loop'],
   [{ rounds: 3, durationMs: 5000 }, '3 rounds of 5 s; closed loop'],
   [{ rounds: 3, durationMs: 5000, rate: 2000 }, '3 rounds of 5 s; open loop: 2,000 requests/s'],
-])('the settings %j are told', (settings, told) => {
-  expect(words(page({ ...results, settings }))).toContain(told);
+])('the page shows the settings %j', (settings, text) => {
+  expect(visibleText(page({ ...results, settings }))).toContain(text);
 });

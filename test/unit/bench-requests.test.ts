@@ -1,4 +1,4 @@
-// A file of requests: what is read from it, and what is refused.
+// The file of --requests: valid and invalid content.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -26,7 +26,7 @@ function refusal(of: () => unknown): StartupError {
     expect(error).toBeInstanceOf(StartupError);
     return error as StartupError;
   }
-  throw new Error('it was not refused');
+  throw new Error('not refused');
 }
 
 test.each<[entry: object, request: object]>([
@@ -51,7 +51,7 @@ test('requests keep their order', () => {
   expect(read(JSON.stringify(paths.map((one) => ({ path: one }))))).toMatchObject(paths.map((one) => ({ path: one })));
 });
 
-test.each(['', '[', '[{path: "/"}]', '[{"path": "/"}],'])('%j is no JSON', (content) => {
+test.each(['', '[', '[{path: "/"}]', '[{"path": "/"}],'])('%j is not JSON', (content) => {
   expect(refusal(() => read(content))).toMatchObject({
     exitCode: ExitCode.config,
     message: expect.stringContaining(`--requests cannot read ${file}: `),
@@ -64,23 +64,23 @@ test('a file that is not there is named, and so is a folder', () => {
   expect(refusal(() => readRequests(folder)).message).toMatch(`--requests cannot read ${folder}: EISDIR`);
 });
 
-test.each(['[]', '{}', '{"path": "/"}', 'null', '"/"', '1', 'true'])('%s is no list of requests', (content) => {
+test.each(['[]', '{}', '{"path": "/"}', 'null', '"/"', '1', 'true'])('%s is not an array of requests', (content) => {
   expect(refusal(() => read(content))).toMatchObject({
     exitCode: ExitCode.config,
-    message: `--requests must name a JSON list of requests such as [{"path": "/"}]; ${file} holds none`,
+    message: `--requests must name a JSON array of requests such as [{"path": "/"}]; ${file} has none`,
   });
 });
 
-const noPath = /^the path of .* must begin with \/ and have only what a URL may have/;
-const noMethod = /^the method of .* must be such as GET$/;
-const noBody = /^the body of .* must be text$/;
-const noHeaders = /^the headers of .* must be an object of texts/;
+const noPath = /^the path of .* must start with \/ and be percent-encoded/;
+const noMethod = /^the method of .* must be in capitals, such as GET$/;
+const noBody = /^the body of .* must be a string$/;
+const noHeaders = /^the headers of .* must be an object of strings/;
 
 test.each<[entry: unknown, why: RegExp]>([
   [null, /must be an object with a path$/],
   ['/', /must be an object with a path$/],
   [1, /must be an object with a path$/],
-  [{ path: '/', url: '/' }, /has the unknown key 'url'; known are path, method, headers, body$/],
+  [{ path: '/', url: '/' }, /has the unknown key 'url'; use path, method, headers, body$/],
   [{ path: '/', Method: 'GET' }, /has the unknown key 'Method'/],
   [{}, noPath],
   [[], noPath],
@@ -116,7 +116,7 @@ test.each<[entry: unknown, why: RegExp]>([
   [{ path: '/', headers: { a: 'x\0' } }, noHeaders],
   [{ path: '/', headers: { a: '→' } }, noHeaders],
   [{ path: '/', headers: { a: 'x', b: 1 } }, noHeaders],
-])('%j is no request, and its number is told', (entry, why) => {
+])('%j is not a request, and the error has its number', (entry, why) => {
   const { exitCode, message } = refusal(() => read(JSON.stringify([{ path: '/' }, entry])));
   expect(exitCode).toBe(ExitCode.config);
   expect(message).toContain(`request 2 in ${file}`);

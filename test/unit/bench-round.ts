@@ -1,13 +1,13 @@
-// A measurement of which only some figures matter.
+// Rounds and latencies with defaults for the metrics that a test does not set.
 import type { Latency, Round } from '../../src/bench/results.ts';
 
-export function roundOf(figures: Partial<Round> = {}): Round {
+export function roundOf(metrics: Partial<Round> = {}): Round {
   return {
     requests: 100,
     requestsPerSecond: 50,
     errors: { connection: 0, timeout: 0, status: 0 },
     generatorUtilisation: 0,
-    ...figures,
+    ...metrics,
   };
 }
 

@@ -1,10 +1,10 @@
-// What rounds come to: medians and ranges, who is best and who is as good, and figures in words.
+// Summaries of rounds: medians and ranges, ranks, and formatted metrics.
 import { describe, expect, test } from 'vitest';
-import { connectionsOf, type Figure, figures, median, rank, row, summarise } from '../../src/bench/summary.ts';
+import { connectionsOf, type Metric, median, metrics, rank, row, summarise } from '../../src/bench/summary.ts';
 import { results } from '../fixtures/bench-results.ts';
 import { latencyOf, roundOf } from './bench-round.ts';
 
-const figure = (name: string): Figure => figures.find((one) => one.name === name) as Figure;
+const metric = (name: string): Metric => metrics.find((one) => one.name === name) as Metric;
 
 test.each<[values: number[], middle: number]>([
   [[3], 3],
@@ -15,7 +15,7 @@ test.each<[values: number[], middle: number]>([
   [[], 0],
 ])('the median of %j is %d', (values, middle) => expect(median(values)).toBe(middle));
 
-test('the median leaves its values in their order', () => {
+test('the median does not reorder its values', () => {
   const values = [3, 1, 2];
   median(values);
   expect(values).toEqual([3, 1, 2]);
@@ -23,7 +23,7 @@ test('the median leaves its values in their order', () => {
 
 describe('rank', () => {
   type Range = [least: number, median: number, most: number];
-  const cases: [what: string, better: 'less' | 'more', ranges: (Range | undefined)[], ranks: unknown[]][] = [
+  const cases: [title: string, better: 'less' | 'more', ranges: (Range | undefined)[], ranks: unknown[]][] = [
     [
       'the least is best where less is better',
       'less',
@@ -45,7 +45,7 @@ describe('rank', () => {
       [undefined, undefined, 'best'],
     ],
     [
-      'nothing is the best of errors',
+      '0 errors is the best',
       'less',
       [
         [0, 0, 0],
@@ -73,7 +73,7 @@ describe('rank', () => {
       ['tie', 'tie'],
     ],
     [
-      'ranges that are next to each other are none',
+      'adjacent ranges are no tie',
       'more',
       [
         [5, 10, 14],
@@ -100,7 +100,7 @@ describe('rank', () => {
       ['tie', 'tie'],
     ],
     [
-      'a difference above 5 % is none',
+      'a difference above 5 % is no tie',
       'more',
       [
         [100, 100, 100],
@@ -109,7 +109,7 @@ describe('rank', () => {
       ['best', undefined],
     ],
     [
-      'who is as good as the second only is no tie',
+      'a value that ties only with the second best is no tie',
       'less',
       [
         [98, 98, 98],
@@ -119,7 +119,7 @@ describe('rank', () => {
       ['tie', 'tie', undefined],
     ],
     [
-      'two may share the best median',
+      'two equal best medians are a tie',
       'less',
       [
         [10, 10, 10],
@@ -129,13 +129,13 @@ describe('rank', () => {
       ['tie', undefined, 'tie'],
     ],
     [
-      'who was not measured has no rank',
+      'a target that was not measured has no rank',
       'less',
       [undefined, [9, 10, 11], undefined, [19, 20, 21]],
       [undefined, 'best', undefined, undefined],
     ],
     [
-      'where all have the same there is nothing to say',
+      'equal medians have no rank',
       'less',
       [
         [5, 10, 15],
@@ -143,9 +143,9 @@ describe('rank', () => {
       ],
       [undefined, undefined],
     ],
-    ['who is alone is not compared', 'more', [[9, 10, 11], undefined], [undefined, undefined]],
-    ['nobody was measured', 'more', [undefined, undefined], [undefined, undefined]],
-    ['there is nobody', 'more', [], []],
+    ['a single target has no rank', 'more', [[9, 10, 11], undefined], [undefined, undefined]],
+    ['no target was measured', 'more', [undefined, undefined], [undefined, undefined]],
+    ['there are no targets', 'more', [], []],
   ];
 
   test.each(cases)('%s', (_, better, ranges, ranks) => {
@@ -174,16 +174,16 @@ describe('summarise', () => {
     ['cpu', undefined],
     ['unfairness', undefined],
   ])('takes %s from the rounds that have it', (name, summary) => {
-    expect(summarise(figure(name), cell)).toEqual(summary);
+    expect(summarise(metric(name), cell)).toEqual(summary);
   });
 
-  test('has nothing to say without a round', () => {
-    expect(summarise(figure('rps'), { ...cell, rounds: [] })).toBeUndefined();
+  test('has no summary without a round', () => {
+    expect(summarise(metric('rps'), { ...cell, rounds: [] })).toBeUndefined();
   });
 
-  test.each(['p50', 'p90', 'p99', 'p999', 'max'] as const)('finds %s among the latencies', (name) => {
+  test.each(['p50', 'p90', 'p99', 'p999', 'max'] as const)('reads %s from the latencies', (name) => {
     const rounds = [roundOf({ latencyMs: latencyOf({ [name]: 42 }) })];
-    expect(summarise(figure(name), { ...cell, rounds })?.median).toBe(42);
+    expect(summarise(metric(name), { ...cell, rounds })?.median).toBe(42);
   });
 
   test.each([
@@ -192,8 +192,8 @@ describe('summarise', () => {
     ['memory-per-connection', { memoryPerConnectionBytes: 42 }],
     ['held', { connectionsHeld: 42 }],
     ['unfairness', { unfairness: 42 }],
-  ])('finds %s', (name, figures) => {
-    expect(summarise(figure(name), { ...cell, rounds: [roundOf(figures)] })?.median).toBe(42);
+  ])('reads %s', (name, metrics) => {
+    expect(summarise(metric(name), { ...cell, rounds: [roundOf(metrics)] })?.median).toBe(42);
   });
 });
 
@@ -220,20 +220,20 @@ test.each([
   ['memory-per-connection', 38e6, '38,000 kB'],
   ['held', 1000, '1,000'],
   ['unfairness', 1.234, '1.23'],
-])('%s of %d is written %s', (name, value, text) => expect(figure(name).write(value)).toBe(text));
+])('%s of %d is formatted as %s', (name, value, text) => expect(metric(name).write(value)).toBe(text));
 
-test('more is better of what is done, less of what it costs', () => {
-  expect(figures.filter(({ better }) => better === 'more').map(({ name }) => name)).toEqual(['rps', 'held']);
+test('more is better for requests/s and open connections, less for all others', () => {
+  expect(metrics.filter(({ better }) => better === 'more').map(({ name }) => name)).toEqual(['rps', 'held']);
 });
 
-test('a row has the cells in the order of the contenders, and gaps', () => {
+test('a row has the cells in the order of the targets, with undefined for missing ones', () => {
   const cells = row(results, 'hello', 16);
   expect(cells.map((cell) => cell?.contender)).toEqual(['ppc', 'prefork', undefined, 'prethread', 'hybrid']);
   expect(cells.filter((cell) => cell && (cell.scenario !== 'hello' || cell.connections !== 16))).toEqual([]);
   expect(row(results, 'hello', 17)).toEqual(results.contenders.map(() => undefined));
 });
 
-test('the numbers of connections are ascending, each of them once', () => {
+test('the numbers of connections are ascending and unique', () => {
   const backwards = { ...results, cells: [...results.cells].reverse() };
   expect(connectionsOf(backwards, 'hello')).toEqual([1, 16, 64, 256]);
   expect(connectionsOf(backwards, 'crash')).toEqual([16]);

@@ -1,30 +1,30 @@
-// Answers and failures as they are counted, and what their latencies come to.
+// Counts of responses and errors, and the percentiles of latencies.
 import { expect, test } from 'vitest';
 import { distribution, type Latency } from '../../src/bench/results.ts';
 import { Tally } from '../../src/bench/tally.ts';
 
-/** The histogram keeps three digits. */
+/** The histogram keeps three significant digits. */
 const about = (value: number) => expect.closeTo(value, 3 - Math.ceil(Math.log10(value)) - 0.5);
 
-function answered(...latencies: number[]): Latency {
+function latencyOf(...latencies: number[]): Latency {
   const tally = new Tally();
-  for (const latency of latencies) tally.answered(200, latency);
+  for (const latency of latencies) tally.recordResponse(200, latency);
   return tally.report(1).latencyMs as Latency;
 }
 
-test('percentiles of a thousand latencies, in whatever order they come', () => {
+test('percentiles of a thousand latencies in any order', () => {
   const thousand = Array.from({ length: 1000 }, (_, i) => ((i * 7) % 1000) + 1);
-  const { p50, p90, p99, p999, max } = answered(...thousand);
+  const { p50, p90, p99, p999, max } = latencyOf(...thousand);
   expect([p50, p90, p99, p999, max]).toEqual([500, 900, 990, 999, 1000].map(about));
 });
 
-test('one of a thousand is in the maximum only', () => {
-  const { p999, max } = answered(...Array<number>(999).fill(2), 500);
+test('one latency of a thousand is in the maximum only', () => {
+  const { p999, max } = latencyOf(...Array<number>(999).fill(2), 500);
   expect([p999, max]).toEqual([2, 500].map(about));
 });
 
-test('the distribution has a latency for each of its percentiles, from the least to the most', () => {
-  const { p50, p90, p99, p999, max, distribution: curve } = answered(...Array.from({ length: 2000 }, (_, i) => i + 1));
+test('the distribution has a latency for each percentile, ascending', () => {
+  const { p50, p90, p99, p999, max, distribution: curve } = latencyOf(...Array.from({ length: 2000 }, (_, i) => i + 1));
   expect(curve).toHaveLength(distribution.length);
   expect(curve).toEqual([...curve].sort((a, b) => a - b));
   expect([curve[0], curve.at(-1)]).toEqual([about(1), max]);
@@ -44,8 +44,8 @@ test.each([
   [10_000, 10_000],
   [3_600_000, 3_600_000],
   [1e12, 3_600_000],
-])('a latency of %d ms is kept as one of %d ms', (latency, kept) => {
-  const { p50, max } = answered(latency);
+])('a latency of %d ms is recorded as %d ms', (latency, kept) => {
+  const { p50, max } = latencyOf(latency);
   expect(p50 / kept).toBeCloseTo(1, 2);
   expect(max).toBe(p50);
 });
@@ -60,10 +60,10 @@ test.each([
   [404, 1],
   [500, 1],
   [599, 1],
-  [Number.NaN, 1], // it was no HTTP
-])('an answer of %i is an answer, and of errors %i', (status, errors) => {
+  [Number.NaN, 1], // not HTTP
+])('a response with status %i counts as %i status error(s)', (status, errors) => {
   const tally = new Tally();
-  tally.answered(status, 4);
+  tally.recordResponse(status, 4);
   expect(tally.report(1)).toMatchObject({
     requests: 1,
     errors: { connection: 0, timeout: 0, status: errors },
@@ -71,10 +71,10 @@ test.each([
   });
 });
 
-test('a request that failed is counted by how, and neither an answer nor a latency', () => {
+test('a failed request counts as an error of its kind, and not as a response or latency', () => {
   const tally = new Tally();
-  tally.answered(200, 4);
-  for (const how of ['connection', 'timeout', 'connection'] as const) tally.failed(how);
+  tally.recordResponse(200, 4);
+  for (const kind of ['connection', 'timeout', 'connection'] as const) tally.recordError(kind);
   expect(tally.report(2)).toMatchObject({
     requests: 1,
     seconds: 2,
@@ -83,17 +83,17 @@ test('a request that failed is counted by how, and neither an answer nor a laten
   });
 });
 
-test('without an answer there are no latencies', () => {
+test('without a response there are no latencies', () => {
   const tally = new Tally();
-  tally.failed('timeout');
+  tally.recordError('timeout');
   expect(tally.report(3)).toEqual({ requests: 0, seconds: 3, errors: { connection: 0, timeout: 1, status: 0 } });
 });
 
-test('what comes later does not change a report', () => {
+test('a report does not change after it was made', () => {
   const tally = new Tally();
-  tally.failed('connection');
+  tally.recordError('connection');
   const report = tally.report(1);
-  tally.failed('connection');
-  tally.answered(500, 1);
+  tally.recordError('connection');
+  tally.recordResponse(500, 1);
   expect(report).toEqual({ requests: 0, seconds: 1, errors: { connection: 1, timeout: 0, status: 0 } });
 });

@@ -1,56 +1,57 @@
-// The axes of the charts: from where to where, and which values are labelled with what. All of it is settled here, so
-// that the browser has nothing left to decide but where there is room for a label.
+// The axes of the charts: range and labelled ticks. Everything is computed here; the browser only drops labels that would
+// overlap.
 
 export interface Axis {
   readonly isLog: boolean;
   readonly from: number;
   readonly to: number;
-  /** Ascending, within the range. */
+  /** Ascending and within the range. */
   readonly ticks: readonly (readonly [value: number, label: string])[];
 }
 
-type Write = (value: number) => string;
+type Format = (value: number) => string;
 
-/** From 0 to `most` or a little more. */
-export function linear(most: number, write: Write): Axis {
+/** A linear axis from 0 to `most`, rounded up to a whole step. */
+export function linear(most: number, format: Format): Axis {
   const step = stepAtLeast(most > 0 ? most / 5 : 1);
   const steps = Math.max(1, Math.ceil(most / step));
   const ticks = Array.from(
     { length: steps + 1 },
-    (_, i) => [i * step, i === 0 ? '0' : short(write(i * step))] as const,
+    (_, i) => [i * step, i === 0 ? '0' : trimZeros(format(i * step))] as const,
   );
   return { isLog: false, from: 0, to: steps * step, ticks };
 }
 
-/** Both greater than 0. */
-export function logarithmic(least: number, most: number, write: Write): Axis {
+/** A logarithmic axis; `least` and `most` must be greater than 0. */
+export function logarithmic(least: number, most: number, format: Format): Axis {
   const from = stepAtMost(least);
   const to = Math.max(stepAtLeast(most), stepAtLeast(from * 1.5));
   const all: number[] = [];
   for (let value = from; value <= to * 1.01; value = stepAtLeast(value * 1.5)) all.push(value);
-  const starting = (...digits: number[]) => all.filter((value) => digits.includes(mantissa(value)));
-  const shown = [all, starting(1, 5)].find(({ length }) => length <= 8) ?? starting(1);
-  return { isLog: true, from, to, ticks: shown.map((value) => [value, short(write(value))] as const) };
+  const withMantissa = (...digits: number[]) => all.filter((value) => digits.includes(mantissa(value)));
+  const shown = [all, withMantissa(1, 5)].find(({ length }) => length <= 8) ?? withMantissa(1);
+  return { isLog: true, from, to, ticks: shown.map((value) => [value, trimZeros(format(value))] as const) };
 }
 
-/** Just these values, ascending and greater than 0, with some air around them. */
-export function only(values: readonly number[], write: Write): Axis {
+/** A logarithmic axis with ticks at `values` only, which are ascending and greater than 0, and a margin on both sides. */
+export function logarithmicAt(values: readonly number[], format: Format): Axis {
   const [least = 1, most = 1] = [values[0], values.at(-1)];
-  const air = (most / least) ** 0.05;
+  const margin = (most / least) ** 0.05;
   return {
     isLog: true,
-    from: least / air,
-    to: most * air,
-    ticks: values.map((value) => [value, write(value)] as const),
+    from: least / margin,
+    to: most * margin,
+    ticks: values.map((value) => [value, format(value)] as const),
   };
 }
 
-/** 1, 2 or 5 times a power of ten. A little inexact on purpose: 0.3 / 0.1 is not 3 to a computer. */
+/** Rounds up to 1, 2 or 5 times a power of ten. The tolerance is for floating point, where 0.3 / 0.1 is not 3. */
 function stepAtLeast(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value) + 1e-9);
   return round(([1, 2, 5].find((digit) => digit >= value / power - 1e-6) ?? 10) * power);
 }
 
+/** Rounds down to 1, 2 or 5 times a power of ten. */
 function stepAtMost(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value) + 1e-9);
   return round(([5, 2, 1].find((digit) => digit <= value / power + 1e-6) ?? 1) * power);
@@ -65,6 +66,6 @@ function round(value: number): number {
 }
 
 /** `1 ms` for `1.00 ms`. */
-function short(text: string): string {
+function trimZeros(text: string): string {
   return text.replace(/(\.\d*?)0+(?!\d)/, (_, digits: string) => (digits === '.' ? '' : digits));
 }

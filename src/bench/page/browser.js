@@ -1,10 +1,10 @@
-// The part of the page that runs in the browser, after uPlot and as a classic script: draws each `.chart` from the
-// data that stands behind it. All numbers and texts come ready from page/chart.ts; here is only where they go.
+// The page's script in the browser, a classic script that runs after uPlot: draws each `.chart` from the JSON that follows
+// it. page/chart.ts has formatted all values.
 (() => {
   /* global uPlot */
   const height = 280;
   const font = '12px system-ui, sans-serif';
-  const nearest = 44; // CSS pixels between the middles of two labels
+  const minLabelDistance = 44; // between the centres of two labels, in CSS pixels
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -25,20 +25,20 @@
     };
   }
 
-  /** Leaves labels out where they would run into each other, but never the last one. */
+  /** Drops labels that would overlap, but never the last one. */
   function thinned(plot, values) {
     let right = Number.POSITIVE_INFINITY;
     const kept = [...values].reverse().map((value) => {
       const at = plot.valToPos(value, 'x');
-      if (right - at < nearest) return null;
+      if (right - at < minLabelDistance) return null;
       right = at;
       return value;
     });
     return kept.reverse();
   }
 
-  /** The points of a line, each with its shape and, upright, the range over the rounds. */
-  function drawPoints(plot, { x, at, lines }, index) {
+  /** Draws the points of a line and, as a vertical line at each, the range over the rounds. */
+  function drawPoints(plot, { x, xValues, lines }, index) {
     const line = lines[index - 1];
     if (!line || !plot.series[index].show) return;
     const { ctx } = plot;
@@ -48,10 +48,10 @@
     ctx.save();
     ctx.fillStyle = ctx.strokeStyle = colour(`mark-${line.mark.colour}`);
     ctx.lineWidth = 1.5 * pixel;
-    ctx.setLineDash([]); // uPlot leaves that of the line
+    ctx.setLineDash([]); // uPlot leaves the dashes of the line set
     line.values.forEach((value, i) => {
-      if (value === null || !labelled.has(at[i])) return;
-      const left = plot.valToPos(at[i], 'x', true);
+      if (value === null || !labelled.has(xValues[i])) return;
+      const left = plot.valToPos(xValues[i], 'x', true);
       const range = line.ranges?.[i];
       if (range) {
         ctx.beginPath();
@@ -70,8 +70,8 @@
     ctx.restore();
   }
 
-  /** Says beside the cursor what is there, in the order in which the lines lie there. */
-  function showTip(plot, { places, lines }, tip) {
+  /** Shows a tooltip beside the cursor with the values there, in the vertical order of the lines. */
+  function showTooltip(plot, { xLabels, lines }, tip) {
     const { idx, left } = plot.cursor;
     const shown = lines
       .filter((line, i) => plot.series[i + 1].show && (line.values[idx] ?? null) !== null)
@@ -79,35 +79,36 @@
     tip.hidden = !(left >= 0) || shown.length === 0;
     if (tip.hidden) return;
     const title = document.createElement('strong');
-    title.textContent = places[idx];
+    title.textContent = xLabels[idx];
     const rows = shown.map((line) => {
       const one = document.createElement('div');
-      one.append(swatchOf(plot.root, line), ` ${line.name} ${line.texts[idx]}`);
+      one.append(swatchOf(plot.root, line), ` ${line.name} ${line.valueLabels[idx]}`);
       return one;
     });
     tip.replaceChildren(title, ...rows);
     const { offsetLeft, clientWidth } = plot.over;
     const [cursor, width] = [offsetLeft + left, tip.offsetWidth];
     const beside = left > clientWidth / 2 ? cursor - 12 - width : cursor + 12;
-    tip.style.left = `${Math.max(0, Math.min(beside, plot.root.clientWidth - width))}px`; // it never leaves the chart
+    tip.style.left = `${Math.max(0, Math.min(beside, plot.root.clientWidth - width))}px`; // within the chart
   }
 
   function swatchOf(element, { contender }) {
     return element.closest('.scenario').querySelector(`.legend [value="${contender}"] + svg`).cloneNode(true);
   }
 
-  /** The cursor jumps from one place of the chart to the next. */
-  function snapped(plot, { at }, left) {
+  /** Snaps the cursor to the nearest x value. */
+  function snapped(plot, { xValues }, left) {
     if (left < 0) return left;
-    const lefts = at.map((value) => plot.valToPos(value, 'x'));
+    const lefts = xValues.map((value) => plot.valToPos(value, 'x'));
     return lefts.reduce((best, one) => (Math.abs(one - left) < Math.abs(best - left) ? one : best));
   }
 
-  function step(plot, { at }, key) {
+  /** Moves the cursor to the next x value to the left or right. */
+  function step(plot, { xValues }, key) {
     const { idx, left } = plot.cursor;
-    const from = left >= 0 ? idx : key === 'ArrowLeft' ? at.length : -1;
-    const to = Math.min(at.length - 1, Math.max(0, from + (key === 'ArrowLeft' ? -1 : 1)));
-    plot.setCursor({ left: plot.valToPos(at[to], 'x'), top: 0 });
+    const from = left >= 0 ? idx : key === 'ArrowLeft' ? xValues.length : -1;
+    const to = Math.min(xValues.length - 1, Math.max(0, from + (key === 'ArrowLeft' ? -1 : 1)));
+    plot.setCursor({ left: plot.valToPos(xValues[to], 'x'), top: 0 });
   }
 
   function draw(box) {
@@ -134,25 +135,25 @@
           ...chart.lines.map(({ mark }) => ({
             stroke: () => colour(`mark-${mark.colour}`),
             width: 2,
-            dash: mark.dash.map((length) => length * devicePixelRatio), // uPlot does that for the width only
+            dash: mark.dash.map((length) => length * devicePixelRatio), // uPlot scales only the width
             spanGaps: true,
             points: { show: false },
           })),
         ],
         hooks: {
           drawSeries: [(plot, index) => drawPoints(plot, chart, index)],
-          setCursor: [(plot) => showTip(plot, chart, tip)],
+          setCursor: [(plot) => showTooltip(plot, chart, tip)],
         },
       },
-      [chart.at, ...chart.lines.map(({ values }) => values)],
+      [chart.xValues, ...chart.lines.map(({ values }) => values)],
       box,
     );
     box.append(tip);
     new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height })).observe(box);
-    const leave = () => plot.setCursor({ left: -10, top: -10 });
-    box.addEventListener('blur', leave);
+    const hideCursor = () => plot.setCursor({ left: -10, top: -10 });
+    box.addEventListener('blur', hideCursor);
     box.addEventListener('keydown', (event) => {
-      if (event.key === 'Escape') leave();
+      if (event.key === 'Escape') hideCursor();
       if (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight') return;
       event.preventDefault();
       step(plot, chart, event.key);
@@ -160,19 +161,19 @@
     return { box, plot, chart };
   }
 
-  const drawn = [...document.querySelectorAll('.chart')].map(draw);
+  const charts = [...document.querySelectorAll('.chart')].map(draw);
 
   for (const legend of document.querySelectorAll('.legend')) {
     legend.addEventListener('change', ({ target }) => {
-      for (const { box, plot, chart } of drawn) {
+      for (const { box, plot, chart } of charts) {
         const index = chart.lines.findIndex(({ contender }) => contender === Number(target.value));
-        const isMine = box.closest('.scenario') === legend.closest('.scenario');
-        if (isMine && index >= 0) plot.setSeries(index + 1, { show: target.checked });
+        const isInScenario = box.closest('.scenario') === legend.closest('.scenario');
+        if (isInScenario && index >= 0) plot.setSeries(index + 1, { show: target.checked });
       }
     });
   }
 
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
-    for (const { plot } of drawn) plot.redraw();
+    for (const { plot } of charts) plot.redraw();
   });
 })();

@@ -1,45 +1,45 @@
-// The charts as data: what page/browser.js draws with uPlot, with every text written out. It draws nothing itself.
+// The charts as data, with all labels formatted. page/browser.js draws them with uPlot.
 import { type Cell, distribution, type Results } from '../results.js';
-import { connectionsOf, type Figure, figures, median, row, type Summary, summarise } from '../summary.js';
-import { type Axis, linear, logarithmic, only } from './axis.js';
+import { connectionsOf, type Metric, median, metrics, row, type Summary, summarise } from '../summary.js';
+import { type Axis, linear, logarithmic, logarithmicAt } from './axis.js';
 import { type Mark, markOf } from './mark.js';
 
 export interface Chart {
   readonly x: Axis;
   readonly y: Axis;
-  /** Where on the x axis the values of all lines are. */
-  readonly at: readonly number[];
-  /** What stands there: `64 connections`. */
-  readonly places: readonly string[];
+  /** Shared by all lines. */
+  readonly xValues: readonly number[];
+  /** The label of each x value: `64 connections`. */
+  readonly xLabels: readonly string[];
   readonly lines: readonly Line[];
 }
 
 export interface Line {
-  /** Its number in the results. */
+  /** Index in `results.contenders`. */
   readonly contender: number;
   readonly name: string;
   readonly mark: Mark;
   readonly values: readonly (number | null)[];
-  /** The values with their units. */
-  readonly texts: readonly (string | null)[];
-  /** From where to where the rounds were, if there is more than one. */
+  /** The formatted values. */
+  readonly valueLabels: readonly (string | null)[];
+  /** The range over the rounds; null for a single value. */
   readonly ranges?: readonly (readonly [least: number, most: number] | null)[];
 }
 
-/** A figure whose values are further apart than this is drawn on a logarithmic scale. */
-const wide = 10;
+/** The ratio of the largest to the smallest value above which the y axis is logarithmic. */
+const maxLinearRatio = 10;
 
-/** Latencies are always drawn so: a tail is many times the median. */
-const latencies = /^(p\d+|max)$/;
+/** Latency metrics, whose y axis is always logarithmic, because tail latency is a multiple of the median. */
+const latencyNames = /^(p\d+|max)$/;
 
-/** No logarithm of nothing: what is faster than this is drawn as this (milliseconds, and what else is not 0). */
-const almostNothing = 0.001;
+/** The smallest value on a logarithmic axis, where 0 has no place; for latencies a microsecond. */
+const minLogValue = 0.001;
 
-/** A figure against the number of connections. undefined where it is known for less than two numbers. */
-export function overConnections(results: Results, scenario: string, figure: Figure): Chart | undefined {
+/** A metric over the number of connections. @returns undefined with fewer than two numbers of connections */
+export function overConnections(results: Results, scenario: string, metric: Metric): Chart | undefined {
   const rows = connectionsOf(results, scenario).map((connections) => ({
     connections,
-    summaries: row(results, scenario, connections).map((cell) => cell && summarise(figure, cell)),
+    summaries: row(results, scenario, connections).map((cell) => cell && summarise(metric, cell)),
   }));
   const known = rows.filter(({ summaries }) => summaries.some((one) => one !== undefined));
   if (known.length < 2) return undefined;
@@ -47,9 +47,9 @@ export function overConnections(results: Results, scenario: string, figure: Figu
   const all = known.flatMap(({ summaries }) => summaries.filter((one) => one !== undefined));
   const most = Math.max(...all.map((one) => one.most));
   const least = Math.min(...all.map((one) => one.least));
-  const isLog = latencies.test(figure.name) || (least > 0 && most / least > wide);
-  const floor = isLog ? almostNothing : 0;
-  const at = known.map(({ connections }) => connections);
+  const isLog = latencyNames.test(metric.name) || (least > 0 && most / least > maxLinearRatio);
+  const floor = isLog ? minLogValue : 0;
+  const xValues = known.map(({ connections }) => connections);
   const lines = results.contenders.map(({ name }, contender) => {
     const summaries = known.map((one) => one.summaries[contender]);
     return {
@@ -57,28 +57,28 @@ export function overConnections(results: Results, scenario: string, figure: Figu
       name,
       mark: markOf(contender),
       values: summaries.map((one) => (one === undefined ? null : Math.max(one.median, floor))),
-      texts: summaries.map((one) => (one === undefined ? null : writeWithRange(figure, one))),
+      valueLabels: summaries.map((one) => (one === undefined ? null : writeWithRange(metric, one))),
       ranges: summaries.map((one) =>
         one === undefined || one.least === one.most ? null : ([Math.max(one.least, floor), one.most] as const),
       ),
     };
   });
   return {
-    x: only(at, (connections) => connections.toLocaleString('en')),
-    y: isLog ? logarithmic(Math.max(least, floor), Math.max(most, floor), figure.write) : linear(most, figure.write),
-    at,
-    places: at.map(countConnections),
+    x: logarithmicAt(xValues, (connections) => connections.toLocaleString('en')),
+    y: isLog ? logarithmic(Math.max(least, floor), Math.max(most, floor), metric.write) : linear(most, metric.write),
+    xValues,
+    xLabels: xValues.map(countConnections),
     lines: lines.filter(({ values }) => values.some((value) => value !== null)),
   };
 }
 
-/** On the axis of percentiles the maximum, which would be infinitely far away, is put here. */
-const maximum = 40_000;
+/** The position of the maximum on the percentile axis, where p100 would be at infinity. */
+const maxPosition = 40_000;
 
-/** Where an axis of percentiles is labelled. */
-const labelled: readonly number[] = [0, 50, 90, 99, 99.9, 99.99, 100];
+/** The labels of the percentile axis. */
+const labelledPercentiles: readonly number[] = [0, 50, 90, 99, 99.9, 99.99, 100];
 
-/** How long requests took, one chart for each number of connections; all have the same y axis, to be compared. */
+/** Latency by percentile, one chart for each number of connections, all with the same y axis. */
 export function distributions(
   results: Results,
   scenario: string,
@@ -89,47 +89,47 @@ export function distributions(
   });
   if (sets.length === 0) return [];
   const all = sets.flatMap(({ curves }) => curves.flatMap((curve) => curve ?? []));
-  const write = figures.find(({ name }) => name === 'max')?.write ?? String;
+  const write = metrics.find(({ name }) => name === 'max')?.write ?? String;
   const y = logarithmic(Math.min(...all), Math.max(...all), write);
-  const ticks = labelled.map((percentile) => [positionOf(percentile), percentileText(percentile)] as const);
-  const x: Axis = { isLog: true, from: 1 / 1.3, to: maximum * 1.3, ticks };
+  const ticks = labelledPercentiles.map((percentile) => [positionOf(percentile), percentileText(percentile)] as const);
+  const x: Axis = { isLog: true, from: 1 / 1.3, to: maxPosition * 1.3, ticks };
 
   return sets.map(({ connections, curves }) => ({
     connections,
     chart: {
       x,
       y,
-      at: distribution.map(positionOf),
-      places: distribution.map(percentileText),
+      xValues: distribution.map(positionOf),
+      xLabels: distribution.map(percentileText),
       lines: results.contenders.flatMap(({ name }, contender) => {
         const values = curves[contender];
-        return values ? [{ contender, name, mark: markOf(contender), values, texts: values.map(write) }] : [];
+        return values ? [{ contender, name, mark: markOf(contender), values, valueLabels: values.map(write) }] : [];
       }),
     },
   }));
 }
 
-/** Milliseconds at each percentile: the median of the rounds. */
+/** Latency in milliseconds at each percentile: the median over the rounds. */
 function curveOf({ rounds }: Cell): readonly number[] | undefined {
   const curves = rounds.flatMap(({ latencyMs }) => (latencyMs ? [latencyMs.distribution] : []));
   if (curves.length === 0) return undefined;
-  return distribution.map((_, i) => Math.max(almostNothing, median(curves.flatMap((curve) => curve[i] ?? []))));
+  return distribution.map((_, i) => Math.max(minLogValue, median(curves.flatMap((curve) => curve[i] ?? []))));
 }
 
-/** As in the plots of HdrHistogram: each nine takes the same room. */
+/** As in HdrHistogram's plots: each further nine has the same width. */
 function positionOf(percentile: number): number {
-  return percentile === 100 ? maximum : 100 / (100 - percentile);
+  return percentile === 100 ? maxPosition : 100 / (100 - percentile);
 }
 
 function percentileText(percentile: number): string {
   return percentile === 0 ? 'min' : percentile === 100 ? 'max' : `p${percentile}`;
 }
 
-export function writeWithRange({ write }: Pick<Figure, 'write'>, { median, least, most }: Summary): string {
+export function writeWithRange({ write }: Pick<Metric, 'write'>, { median, least, most }: Summary): string {
   return least === most ? write(median) : `${write(median)} (${range({ write }, { least, most })})`;
 }
 
-export function range({ write }: Pick<Figure, 'write'>, { least, most }: Pick<Summary, 'least' | 'most'>): string {
+export function range({ write }: Pick<Metric, 'write'>, { least, most }: Pick<Summary, 'least' | 'most'>): string {
   return `${write(least)} – ${write(most)}`;
 }
 

@@ -1,18 +1,18 @@
-// HTML in which nothing is left unescaped by mistake: whatever goes into `html` is escaped, unless it came out of it.
-// It knows of elements and their attributes in double quotes; what stands in a script goes through `json`.
+// HTML templates that escape every value except the results of `html` and `json` themselves. The escaping is for text
+// and double-quoted attributes; `json` is for data in a script element.
 
 export class Html {
   constructor(readonly text: string) {}
 }
 
-/** Nothing is written for what is absent. */
+/** undefined renders as nothing. */
 export type Part = string | number | Html | undefined | readonly Part[];
 
 export function html(texts: TemplateStringsArray, ...parts: readonly Part[]): Html {
   return new Html(texts.map((text, i) => text + write(parts[i])).join(''));
 }
 
-/** For the text of a `<script type="application/json">`, which it cannot end. */
+/** For the content of `<script type="application/json">`: the JSON cannot end the element. */
 export function json(value: unknown): Html {
   return new Html(JSON.stringify(value).replaceAll('<', '\\u003c'));
 }

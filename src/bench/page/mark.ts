@@ -1,13 +1,13 @@
-// How a contender is told from the others: by colour, by dashes and by the shape of its points, so that who sees no
-// colours reads the charts as well. The colours are in style.css, for light and dark.
+// How a target's line differs from others: colour, dashes and point shape, so the charts work without colour vision.
+// The colours are in style.css, for light and dark mode.
 import { type Html, html } from './html.js';
 
 export interface Mark {
-  /** The custom property `--mark-<colour>` of style.css, which has eight of them. */
+  /** The number of the custom property `--mark-<colour>` in style.css. */
   readonly colour: number;
-  /** Lengths in CSS pixels of line, gap, line, ... */
+  /** The dash array: lengths of line, gap, line, … (CSS pixels). */
   readonly dash: readonly number[];
-  /** As in the attribute `d` of an SVG path; within 1 of the origin. */
+  /** The attribute `d` of an SVG path, within 1 of the origin. */
   readonly shape: string;
 }
 
@@ -25,7 +25,7 @@ const shapes = [
 
 const dashes = [[], [9, 4], [3, 3], [12, 3, 3, 3], [6, 2], [12, 3, 3, 3, 3, 3]] as const;
 
-/** The numbers of colours, shapes and dashes have little in common: it takes long until two look the same. */
+/** The counts of colours, shapes and dashes have few common factors, so many targets differ in at least one. */
 export function markOf(index: number): Mark {
   return {
     colour: index % colours,
@@ -34,7 +34,7 @@ export function markOf(index: number): Mark {
   };
 }
 
-/** A bit of line with a point on it; it says nothing to who does not see it, the name stands beside it. */
+/** The key of a legend entry: a piece of the line with a point. Hidden from screen readers, as the name is next to it. */
 export function swatch(index: number): Html {
   const { colour, dash, shape } = markOf(index);
   return html`<svg class="swatch mark-${colour}" viewBox="0 0 40 14" width="40" height="14" aria-hidden="true">

@@ -1,56 +1,56 @@
-// The tables of the page: the same rows as the terminal's, in HTML.
+// The tables of the page, with the same rows as the table in the terminal.
 import type { Contender, Results } from '../results.js';
-import { connectionsOf, type Figure, figures, rank, row, type Summary, summarise } from '../summary.js';
+import { connectionsOf, type Metric, metrics, rank, row, type Summary, summarise } from '../summary.js';
 import { countConnections } from './chart.js';
 import { type Html, html } from './html.js';
 
-/** Every figure of a scenario: a row for each, a column for each contender that has any. */
-export function figureTable(results: Results, scenario: string): Html {
+/** All metrics of a scenario: a row for each metric, a column for each target that was measured. */
+export function metricTable(results: Results, scenario: string): Html {
   const shown = indexesOf(results, scenario);
   const bodies = connectionsOf(results, scenario).map((connections) => {
-    const rows = figures.map((figure) => figureRow(results, scenario, connections, figure, shown));
+    const rows = metrics.map((metric) => metricRow(results, scenario, connections, metric, shown));
     return html`<tbody><tr class="group"><th colspan="${shown.length + 1}" scope="rowgroup"><span>${countConnections(connections)}</span></th></tr>${rows}</tbody>`;
   });
   return scrolling(
-    `All figures of ${scenario}`,
-    html`<table><thead>${headRow('figure', names(results, shown))}</thead>${bodies}</table>`,
+    `All metrics of ${scenario}`,
+    html`<table><thead>${headRow('metric', names(results, shown))}</thead>${bodies}</table>`,
   );
 }
 
-/** What a reader looks for first, of every scenario at its greatest number of connections. */
+/** The main metrics of every scenario at its largest number of connections. */
 export function overview(results: Results): Html {
   const shown = results.contenders.flatMap(({ name }, i) =>
     results.cells.some(({ contender }) => contender === name) ? [i] : [],
   );
-  const leading = figures.filter(({ name }) => ['rps', 'p99', 'memory'].includes(name));
+  const leading = metrics.filter(({ name }) => ['rps', 'p99', 'memory'].includes(name));
   const bodies = results.scenarios.flatMap(({ name }, i) => {
     const connections = connectionsOf(results, name).at(-1);
     if (connections === undefined) return [];
-    const rows = leading.map((figure) => figureRow(results, name, connections, figure, shown));
+    const rows = leading.map((metric) => metricRow(results, name, connections, metric, shown));
     return [
       html`<tbody><tr class="group"><th colspan="${shown.length + 1}" scope="rowgroup"><span><a href="#scenario-${i + 1}">${name}</a>, ${countConnections(connections)}</span></th></tr>${rows}</tbody>`,
     ];
   });
   return scrolling(
     'At a glance',
-    html`<table><thead>${headRow('figure', names(results, shown))}</thead>${bodies}</table>`,
+    html`<table><thead>${headRow('metric', names(results, shown))}</thead>${bodies}</table>`,
   );
 }
 
-/** A box in which a wide table moves without the page; with the keyboard too. */
+/** A box that scrolls a wide table horizontally, by keyboard as well. */
 export function scrolling(label: string, content: Html): Html {
   return html`<div class="scrolling" tabindex="0" role="region" aria-label="${label}">${content}</div>`;
 }
 
-/** What stands beside a value that is the best, or as good. */
-export function badge(place: 'best' | 'tie' | undefined): Html | undefined {
-  if (place === undefined) return undefined;
-  return place === 'best'
+/** The badge of a value that is the best or ties with it. */
+export function badge(rank: 'best' | 'tie' | undefined): Html | undefined {
+  if (rank === undefined) return undefined;
+  return rank === 'best'
     ? html`<span class="badge" role="img" aria-label="best" title="best">★</span> `
-    : html`<span class="badge" role="img" aria-label="tie" title="as good as the best">≈</span> `;
+    : html`<span class="badge" role="img" aria-label="tie" title="ties with the best">≈</span> `;
 }
 
-/** The numbers of the contenders that were measured in it. */
+/** The indexes in `results.contenders` of the targets that were measured in the scenario. */
 function indexesOf(results: Results, scenario: string): readonly number[] {
   return results.contenders.flatMap(({ name }, i) =>
     results.cells.some((cell) => cell.scenario === scenario && cell.contender === name) ? [i] : [],
@@ -65,26 +65,26 @@ function headRow(first: string, others: readonly string[]): Html {
   return html`<tr><th scope="col">${first}</th>${others.map((name) => html`<th scope="col">${name}</th>`)}</tr>`;
 }
 
-function figureRow(
+function metricRow(
   results: Results,
   scenario: string,
   connections: number,
-  figure: Figure,
+  metric: Metric,
   shown: readonly number[],
 ): Html | undefined {
   const cells = row(results, scenario, connections);
   const summaries = shown.map((i) => {
     const cell = cells[i];
-    return cell && summarise(figure, cell);
+    return cell && summarise(metric, cell);
   });
   if (summaries.every((one) => one === undefined)) return undefined;
-  const ranks = rank(figure, summaries);
+  const ranks = rank(metric, summaries);
   const columns = summaries.map((one, i) =>
     one === undefined
       ? html`<td><span class="quiet">–</span></td>`
-      : html`<td class="${ranks[i] ?? 'other'}">${badge(ranks[i])}${figure.write(one.median)}${spread(one)}</td>`,
+      : html`<td class="${ranks[i] ?? 'other'}">${badge(ranks[i])}${metric.write(one.median)}${spread(one)}</td>`,
   );
-  return html`<tr><th scope="row">${figure.title}</th>${columns}</tr>`;
+  return html`<tr><th scope="row">${metric.title}</th>${columns}</tr>`;
 }
 
 /** Half the range over the rounds, as a share of the median. */
