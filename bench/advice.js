@@ -1,5 +1,5 @@
-// `npm run bench:advice`: is `mpserve advise` right? For four apps, the model that it picks beside the best of a
-// `bench` of all models. Exits 1 when the one is more than 5 % behind the other in what decides.
+// `npm run bench:advice`: checks the recommendations of `mpserve advise`. For four apps, compares the recommended model with
+// the best model of `mpserve bench`. Exits 1 if a recommended model is more than 5 % worse in the deciding metric.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,30 +12,36 @@ const mpserve = path.join(folder, '../bin/mpserve.js');
 const scratch = mkdtempSync(path.join(tmpdir(), 'mpserve-bench-'));
 const tolerance = 0.05;
 
-const speed = { title: 'requests/s', of: ({ requestsPerSecond }) => requestsPerSecond, write: (n) => n.toFixed(0) };
-const answered = {
-  title: 'requests answered',
+const throughput = {
+  title: 'requests/s',
+  of: ({ requestsPerSecond }) => requestsPerSecond,
+  write: (n) => n.toFixed(0),
+};
+const completed = {
+  title: 'completed requests',
   of: ({ requests, errors }) => requests / Math.max(1, requests + errors.connection + errors.timeout),
   write: (share) => `${(share * 100).toFixed(2)} %`,
 };
 const apps = [
-  ['cpu', speed],
-  ['wait', speed],
-  ['mixed', speed],
-  ['faulty', answered],
+  ['cpu', throughput],
+  ['wait', throughput],
+  ['mixed', throughput],
+  ['faulty', completed],
 ];
 
 try {
-  console.log(`| app | what decides | advised | of it | best | of that | within 5 % |\n|${' --- |'.repeat(7)}`);
-  for (const [name, figure] of apps) {
+  console.log(
+    `| app | deciding metric | advised model | its value | best model | its value | within 5 % |\n|${' --- |'.repeat(7)}`,
+  );
+  for (const [name, metric] of apps) {
     const { model } = run('advise', name);
     const { cells } = run('bench', name, '--scenarios', 'own', '--connections', '32', '--duration', '1500ms');
-    const figures = new Map(cells.map(({ contender, rounds }) => [contender, median(rounds.map(figure.of))]));
-    const [best, most] = [...figures].sort(([, a], [, b]) => b - a)[0];
-    const own = figures.get(model);
-    const isRight = own >= most * (1 - tolerance);
+    const values = new Map(cells.map(({ contender, rounds }) => [contender, median(rounds.map(metric.of))]));
+    const [best, most] = [...values].sort(([, a], [, b]) => b - a)[0];
+    const advised = values.get(model);
+    const isRight = advised >= most * (1 - tolerance);
     console.log(
-      `| ${name} | ${figure.title} | ${model} | ${figure.write(own)} | ${best} | ${figure.write(most)} | ${isRight ? 'yes' : 'NO'} |`,
+      `| ${name} | ${metric.title} | ${model} | ${metric.write(advised)} | ${best} | ${metric.write(most)} | ${isRight ? 'yes' : 'NO'} |`,
     );
     if (!isRight) process.exitCode = 1;
   }

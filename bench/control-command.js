@@ -1,5 +1,5 @@
-// `node bench/control-command.js` (after `npm run build`): what `mpserve ctl status` costs, as a whole command, beside a
-// `node` that does nothing. Both are measured one right after the other in each round.
+// `node bench/control-command.js` (after `npm run build`): the run time of the command `mpserve ctl status`, compared with
+// an empty `node -e 0`. Each round measures both, one right after the other.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,29 +8,29 @@ import { median } from '../dist/bench/summary.js';
 import { isMain, mpserve, start } from './server.js';
 
 const [bin] = mpserve();
-const env = { ...process.env, NODE_EXTRA_CA_CERTS: undefined }; // reading certificates is no part of either
+const env = { ...process.env, NODE_EXTRA_CA_CERTS: undefined }; // both would spend time on reading certificates
 
 export const controlRow = {
   name: 'ctl-status',
-  title: '`mpserve ctl status`, the whole command, beside `node -e 0`',
+  title: '`mpserve ctl status` compared with `node -e 0`, run time',
   unit: 'ms',
-  asked: 2,
+  bound: 2,
   measure,
 };
 
-/** @returns the milliseconds of each side in each round */
+/** @returns the run time of each side in each round (milliseconds) */
 async function measure(rounds = 9) {
   const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-control-'));
   const socket = path.join(folder, 'control');
   const sides = { theirs: ['-e', '0'], ours: [bin, 'ctl', 'status', '--control', socket] };
-  const figures = { ours: [], theirs: [] };
+  const times = { ours: [], theirs: [] };
   const server = await start(mpserve('--control', socket));
   try {
     for (let round = 0; round < rounds; round++) {
       const names = Object.keys(sides);
-      for (const name of round % 2 ? names : names.reverse()) figures[name].push(timeOf(sides[name]));
+      for (const name of round % 2 ? names : names.reverse()) times[name].push(timeOf(sides[name]));
     }
-    return figures;
+    return times;
   } finally {
     await server.stop();
     rmSync(folder, { recursive: true });
@@ -48,5 +48,5 @@ if (isMain(import.meta.url)) {
   const { ours, theirs } = await measure();
   console.log(`node -e 0: ${median(theirs).toFixed(2)} ms`);
   console.log(`mpserve ctl status: ${median(ours).toFixed(2)} ms`);
-  console.log(`ratio: ${median(ours.map((mine, round) => mine / theirs[round])).toFixed(2)}`);
+  console.log(`ratio: ${median(ours.map((ms, round) => ms / theirs[round])).toFixed(2)}`);
 }

@@ -1,4 +1,4 @@
-// `npm run bench:endurance`: what an operator does to a server, and what apps do to it, for longer than a test may take.
+// `npm run bench:endurance`: reloads, crashes, hangs, leaks and scaling under load, for longer than a test may take.
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({

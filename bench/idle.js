@@ -1,24 +1,24 @@
-// `node bench/idle.js`: how often an idle server wakes up, after it has served and come to rest. Counted over all threads
-// of the process tree; each wake-up keeps a processor from its deeper sleep.
+// `node bench/idle.js`: how often an idle server wakes up after it has served requests. Counts the wake-ups of all threads of
+// the process tree; each one can keep a processor from a deeper sleep state.
 import { setTimeout as pause } from 'node:timers/promises';
 import { wakeUpsOfTree } from '../dist/os/process-tree.js';
 import { send } from './load.js';
 import { baseline, isMain, mpserve, start } from './server.js';
 
-/** By then V8 has tidied up after the load: in each process several steps, eight seconds apart. */
+/** Until V8 has collected its garbage after the load: several steps in each process, eight seconds apart. */
 const settleMs = 100_000;
 const seconds = 20;
 
-const row = (workers, asked) => ({
+const row = (workers, bound) => ({
   name: `idle-${workers}`,
   title: `idle prefork, ${workers} workers`,
   unit: 'wake-ups/s',
-  asked,
+  bound,
   measure: async () => ({ ours: [await wakeUpsWhenIdle(mpserve('--model', 'prefork', '--workers', `${workers}`))] }),
 });
 export const idleRows = [row(2, 1), row(8, 2)];
 
-/** @returns the wake-ups a second */
+/** @returns wake-ups per second */
 async function wakeUpsWhenIdle(command) {
   const server = await start(command);
   try {
@@ -34,9 +34,9 @@ async function wakeUpsWhenIdle(command) {
 
 if (isMain(import.meta.url)) {
   console.log(`bare node:http: ${(await wakeUpsWhenIdle(baseline('bare'))).toFixed(2)} wake-ups/s`);
-  for (const { title, unit, asked, measure } of idleRows) {
+  for (const { title, unit, bound, measure } of idleRows) {
     const [count] = (await measure()).ours;
-    console.log(`${title}: ${count.toFixed(2)} ${unit}, asked: at most ${asked} (Node ${process.version})`);
-    if (count > asked) process.exitCode = 1;
+    console.log(`${title}: ${count.toFixed(2)} ${unit}, bound: ${bound} (Node ${process.version})`);
+    if (count > bound) process.exitCode = 1;
   }
 }

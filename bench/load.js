@@ -1,4 +1,4 @@
-// Puts load on a server on this machine: many requests with autocannon, or one connection at a time by hand.
+// Loads a server on this machine: with autocannon, or with one connection at a time.
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -8,19 +8,19 @@ import { cpuSeconds, processTree } from '../dist/os/process-tree.js';
 const connections = 64;
 
 /**
- * Loads a server for `seconds` over 64 connections; with `oneRequestEach` the server closes each after its answer, with
- * `body` each request is a POST of it.
- * @returns CPU microseconds of the server's process tree for each request that was answered
+ * Loads a server for `seconds` over 64 connections. With `keepAlive: false` each connection carries one request. With
+ * `body` each request is a POST.
+ * @returns CPU time of the server's process tree per completed request (microseconds)
  */
-export async function cpuPerRequest({ pid, port }, seconds, { oneRequestEach = false, body } = {}) {
+export async function cpuPerRequest({ pid, port }, seconds, { keepAlive = true, body } = {}) {
   const before = cpuSeconds(pid);
   const load = {
-    headers: oneRequestEach ? { connection: 'close' } : {},
+    headers: keepAlive ? {} : { connection: 'close' },
     ...(body && { method: 'POST', body }),
   };
   const result = await autocannon({ url: `http://127.0.0.1:${port}/`, connections, duration: seconds, ...load });
   if (result.non2xx > 0 || result['2xx'] === 0)
-    throw new Error(`answered wrongly: ${JSON.stringify(result.statusCodeStats)}`);
+    throw new Error(`unexpected responses: ${JSON.stringify(result.statusCodeStats)}`);
   return ((cpuSeconds(pid) - before) / result['2xx']) * 1e6;
 }
 
@@ -29,10 +29,10 @@ export async function send({ port }, amount) {
   await autocannon({ url: `http://127.0.0.1:${port}/`, connections: Math.min(connections, amount), amount });
 }
 
-/** Opens `count` connections one after the other, `pauseMs` after each. @returns the milliseconds to the first byte of each answer. */
+/** Opens `count` connections one after another, `pauseMs` apart. @returns the time to first byte of each (milliseconds) */
 export async function timesToFirstByte({ pid, port }, count, pauseMs = 30) {
   const times = [];
-  const resting = processTree(pid).length;
+  const idleProcesses = processTree(pid).length;
   for (let i = 0; i < count; i++) {
     const began = performance.now();
     const socket = connect(port, '127.0.0.1');
@@ -40,8 +40,8 @@ export async function timesToFirstByte({ pid, port }, count, pauseMs = 30) {
     await once(socket, 'data');
     times.push(performance.now() - began);
     socket.destroy();
-    // The one before must not run beside the one that is measured.
-    while (processTree(pid).length > resting) await pause(5);
+    // The process of this connection must have exited before the next one is measured.
+    while (processTree(pid).length > idleProcesses) await pause(5);
     await pause(pauseMs);
   }
   return times;

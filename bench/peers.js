@@ -1,6 +1,6 @@
-// `npm run bench:peers`: the pooled models of mpserve beside whatever other servers are installed here, under the same
-// load. Writes the block of docs/benchmarks.md that says so; a slower result is published as it is.
-// With `--reload [--rounds N] [NAME ...]`: what their reloads do to clients instead; with names it publishes nothing.
+// `npm run bench:peers`: compares the pooled models of mpserve with the other servers that are installed, under the same
+// load. Writes the results to docs/benchmarks.md, whichever server is faster.
+// With `--reload [--rounds N] [NAME ...]` compares the effect of reloads on clients; given names, it publishes nothing.
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -9,14 +9,14 @@ import { ProgressLine } from '../dist/bench/progress.js';
 import { defaultScenarios, scenarios } from '../dist/bench/scenario.js';
 import { connectionsOf, metrics, row, summarise } from '../dist/bench/summary.js';
 import { mpserve } from '../dist/bench/target.js';
-import { ours, publish } from './peers/benchmarks-page.js';
+import { mpserveVersion, publish } from './peers/benchmarks-page.js';
 import { compareReloads } from './peers/compare-reloads.js';
 import { peers } from './peers/index.js';
 import { launch } from './peers/launch.js';
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
 const app = path.join(root, 'bench/peers/app.js');
-const terms = { connections: [64], rounds: 3, durationMs: 1500, rate: undefined };
+const settings = { connections: [64], rounds: 3, durationMs: 1500, rate: undefined };
 const shown = ['rps', 'p50', 'p99', 'errors', 'cpu', 'memory', 'memory-per-connection', 'held'];
 
 const controller = new AbortController();
@@ -41,16 +41,16 @@ for (const peer of peers) {
 
 const line = new ProgressLine();
 const blocks = [];
-const remarks = new Set();
+const allNotes = new Set();
 for (const scenario of defaultScenarios(scenarios([{ path: '/', method: 'GET', headers: {} }]), true)) {
-  const own = ['prefork', 'prethread', 'hybrid'].map((model) => mpserve(model, [app]));
-  // A server of files has nothing that waits.
+  const models = ['prefork', 'prethread', 'hybrid'].map((model) => mpserve(model, [app]));
+  // A server of static files lacks the routes of some scenarios.
   const others = installed.filter(({ peer }) => routesOf(scenario).every((route) => peer.routes.includes(route)));
   const results = await bench({
-    ...terms,
+    ...settings,
     app: path.relative(root, app),
-    version: ours,
-    targets: [...own, ...others.map(({ peer }) => target(peer))],
+    version: mpserveVersion,
+    targets: [...models, ...others.map(({ peer }) => targetOf(peer))],
     scenarios: [scenario],
     onProgress: (progress) => line.show(progress),
     signal: controller.signal,
@@ -58,10 +58,15 @@ for (const scenario of defaultScenarios(scenarios([{ path: '/', method: 'GET', h
   line.clear();
   if (results.interrupted) process.exit(130);
   blocks.push(table(results, scenario));
-  for (const remark of notes(results)) remarks.add(remark);
+  for (const note of notesOf(results)) allNotes.add(note);
 }
-const text = [...blocks, ...remarks].join('\n\n');
-publish('npm run bench:peers', `medians of ${terms.rounds} rounds of ${terms.durationMs / 1000} s`, text, missing);
+const text = [...blocks, ...allNotes].join('\n\n');
+publish(
+  'npm run bench:peers',
+  `medians of ${settings.rounds} rounds of ${settings.durationMs / 1000} s`,
+  text,
+  missing,
+);
 console.log(text);
 
 function routesOf({ requests, load }) {
@@ -69,13 +74,13 @@ function routesOf({ requests, load }) {
   return all.map((request) => new URL(request.path, 'http://localhost').pathname);
 }
 
-function target(peer) {
+function targetOf(peer) {
   return {
     name: peer.name,
     command: peer.name,
     async start() {
       const { pid, url, bootMs, stop } = await launch(peer);
-      return { pid, origin: url, bootMs, workers: 1, threads: 1, stop }; // its size is the peer's own word
+      return { pid, origin: url, bootMs, workers: 1, threads: 1, stop }; // not known to `bench`; the table prints the peer's `size`
     },
   };
 }
@@ -88,21 +93,21 @@ function table(results, { name, summary }) {
   );
   const lines = results.contenders.flatMap((contender, i) => {
     if (!cells[i]) return [];
-    const words = columns.map((metric) => {
+    const values = columns.map((metric) => {
       const one = summarise(metric, cells[i]);
       return one ? metric.write(one.median) : '';
     });
     const { peer, version } = installed.find(({ peer }) => peer.name === contender.name) ?? {};
-    const [who, size] = peer
+    const [server, size] = peer
       ? [`${peer.name} ${version}`, peer.size]
       : [`**mpserve** ${contender.name}`, contender.size];
-    return [`| ${who}, ${size} | ${words.join(' | ')} |`];
+    return [`| ${server}, ${size} | ${values.join(' | ')} |`];
   });
   const head = `| server, workers × threads | ${columns.map(({ title }) => title).join(' | ')} |\n|${' --- |'.repeat(columns.length + 1)}`;
   return `**${name}**: ${summary}, ${connections} connections\n\n${head}\n${lines.join('\n')}`;
 }
 
-function notes({ contenders, warnings }) {
+function notesOf({ contenders, warnings }) {
   const failed = contenders
     .filter(({ failure }) => failure)
     .map(({ name, failure }) => `${name}: ${failure.split('\n')[0]}`);

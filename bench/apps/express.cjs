@@ -1,4 +1,4 @@
-// One route of Express.
+// An Express app with one route.
 const express = require('express');
 
 const app = express();

@@ -1,4 +1,4 @@
-// Leaks 10 kB with each request, and one in two hundred crashes in native code, which takes the process.
+// Leaks 10 kB per request, and one request in 200 crashes the process with SIGSEGV.
 const leak = [];
 module.exports = (_req, res) => {
   leak.push(Buffer.alloc(10_000));

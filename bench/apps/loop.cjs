@@ -1,4 +1,4 @@
-// Says which event loop has answered: the process and the thread in it.
+// Responds with the ids of the process and thread, which identify the event loop.
 const { threadId } = require('node:worker_threads');
 
 const body = Buffer.from(`${process.pid}/${threadId}`);

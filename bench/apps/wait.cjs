@@ -1,2 +1,2 @@
-// Waits for 20 ms, as for a database.
+// Waits 20 ms per request, like an app that waits for a database.
 module.exports = (_req, res) => setTimeout(() => res.end('done\n'), 20);

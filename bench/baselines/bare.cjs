@@ -1,4 +1,4 @@
-// Bare `node:http`, one process.
+// Plain `node:http` in one process.
 const http = require('node:http');
 
 const server = http.createServer(require('./hello.cjs'));

@@ -1,4 +1,4 @@
-// node:cluster with its default policy, eight workers that serve an app of Express. Ready when all listen.
+// node:cluster with its default policy and eight workers that run an Express app. Ready when all workers listen.
 const cluster = require('node:cluster');
 const http = require('node:http');
 

@@ -1,4 +1,4 @@
-// node:cluster with its default policy, two workers. Ready when both listen.
+// node:cluster with its default policy and two workers. Ready when both workers listen.
 const cluster = require('node:cluster');
 const http = require('node:http');
 

@@ -1,4 +1,4 @@
-// The app of every side: 13 bytes. mpserve and the baselines below serve this very function.
+// The app of mpserve and of all baselines: responds with 13 bytes.
 const body = Buffer.from('Hello, World!');
 
 module.exports = (_req, res) => {

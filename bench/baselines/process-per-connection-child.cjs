@@ -1,4 +1,4 @@
-// Serves the one connection that it is given, and exits.
+// Serves the connection that the parent sends, and exits.
 const http = require('node:http');
 
 const server = http.createServer(require('./hello.cjs'));

@@ -1,4 +1,4 @@
-// The least that can fork a child for a connection and pass the handle.
+// A minimal server that forks a child for each connection and sends the socket over IPC.
 const { fork } = require('node:child_process');
 const net = require('node:net');
 const path = require('node:path');

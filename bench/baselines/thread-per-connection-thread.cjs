@@ -1,4 +1,4 @@
-// Serves the one connection whose descriptor it is given, and ends.
+// Serves the connection whose descriptor it gets in `workerData`, and exits.
 const http = require('node:http');
 const net = require('node:net');
 const { workerData } = require('node:worker_threads');

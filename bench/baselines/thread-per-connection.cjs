@@ -1,4 +1,4 @@
-// The least that can start a thread for a connection and hand it the descriptor.
+// A minimal server that starts a thread for each connection and passes the descriptor.
 const net = require('node:net');
 const path = require('node:path');
 const { Worker } = require('node:worker_threads');

@@ -1,4 +1,4 @@
-// Apache httpd with files, once for each of its three multi-processing modules (MPM).
+// Apache httpd with static files, one peer for each of its three multi-processing modules (MPM).
 import { existsSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import path from 'node:path';
@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { fileBytes, writeFiles } from './files.js';
 import { find, versionOf } from './program.js';
 
-/** Where Debian, Fedora, Alpine and its own installation put its modules. */
+/** The module folders of Debian, Fedora, Alpine and of an installation from source. */
 const moduleFolders = [
   '/usr/lib/apache2/modules',
   '/usr/lib64/httpd/modules',
@@ -25,7 +25,7 @@ const peer = (mpm, size) => ({
   },
   async prepare(port, folder) {
     await writeFiles(folder);
-    // Started by root, its children are nobody, and the folder is its user's alone.
+    // If root starts httpd, its children run as an unprivileged user, which needs access to the folder.
     await chmod(folder, 0o755);
     const file = fileURLToPath(new URL('apache.conf', import.meta.url));
     return {
@@ -33,7 +33,7 @@ const peer = (mpm, size) => ({
       env: { PORT: String(port), FOLDER: folder, MODULES: moduleFolder(mpm), MPM: mpm },
     };
   },
-  reload: { signal: 'SIGUSR1' }, // "graceful"
+  reload: { signal: 'SIGUSR1' }, // a graceful restart
 });
 
 export const httpdPrefork = peer('prefork', '5 to 256 × 1');

@@ -1,4 +1,4 @@
-// The app of the Node peers, and of mpserve beside them: the routes of the demo app.
+// The app of the Node peers and of mpserve: the routes of the demo app.
 import { demoApp } from '../../dist/app/demo.js';
 
 export default demoApp({ faults: true }).handle;

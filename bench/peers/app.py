@@ -21,7 +21,7 @@ def hello(start_response, _query):
 
 def cpu(start_response, query):
     ms = number(query, "ms")
-    # The thread's own time: threads that take turns under the interpreter's lock must not count the same milliseconds.
+    # CPU time of the thread, because threads wait for the interpreter lock and must not count the wait.
     end = time.thread_time() + ms / 1000
     while time.thread_time() < end:
         pass

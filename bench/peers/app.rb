@@ -21,7 +21,7 @@ class App
   end
 
   def cpu(ms)
-    # The thread's own time: threads that take turns under the interpreter's lock must not count the same milliseconds.
+    # CPU time of the thread, because threads wait for the interpreter lock and must not count the wait.
     clock = Process::CLOCK_THREAD_CPUTIME_ID
     finish = Process.clock_gettime(clock) + ms / 1000.0
     nil while Process.clock_gettime(clock) < finish

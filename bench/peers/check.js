@@ -1,5 +1,5 @@
-// `node bench/peers/check.js [NAME ...]`: starts each peer that is installed, asks for each of its routes, ends it and
-// looks for what it left behind. Exits 1 when something is wrong.
+// `node bench/peers/check.js [NAME ...]`: starts each installed peer, requests each of its routes, stops it and checks that
+// no process is left. Exits 1 if a check fails.
 import assert from 'node:assert/strict';
 import { peers } from './index.js';
 import { launch } from './launch.js';
@@ -14,7 +14,7 @@ const checks = {
   '/cpu': (url) => takesAtLeast(40, () => fetched(`${url}/cpu?ms=40`)),
   '/wait': (url) => takesAtLeast(40, () => fetched(`${url}/wait?ms=40`)),
   '/crash': async (url) => {
-    await fetch(`${url}/crash`).catch(() => {}); // a worker is gone, and the next is answered all the same
+    await fetch(`${url}/crash`).catch(() => {}); // a worker has crashed, and the next request must succeed
     await checks['/'](url);
   },
   '/bytes': async (url, { onlyBytes }) => {
@@ -27,20 +27,20 @@ const checks = {
 
 const chosen = process.argv.slice(2);
 const unknown = chosen.filter((name) => !peers.some((peer) => peer.name === name));
-if (unknown.length > 0) throw new Error(`no such peer: ${unknown.join(', ')}`);
+if (unknown.length > 0) throw new Error(`unknown peer: ${unknown.join(', ')}`);
 
 for (const peer of peers.filter(({ name }) => chosen.length === 0 || chosen.includes(name))) {
   const version = await peer.version();
   if (version === undefined) {
-    console.log(`${peer.name}: not installed; it needs ${peer.needs}`);
+    console.log(`${peer.name}: not installed; needs ${peer.needs}`);
     continue;
   }
   try {
     const bootMs = await check(peer);
-    console.log(`${peer.name} ${version}: right at ${peer.routes.join(' ')}, ready in ${bootMs.toFixed(0)} ms`);
+    console.log(`${peer.name} ${version}: passed ${peer.routes.join(' ')}, ready in ${bootMs.toFixed(0)} ms`);
   } catch (error) {
     process.exitCode = 1;
-    console.log(`${peer.name} ${version}: WRONG: ${error.message}`);
+    console.log(`${peer.name} ${version}: FAILED: ${error.message}`);
   }
 }
 
@@ -52,7 +52,7 @@ async function check(peer) {
   } finally {
     killed = await stop();
   }
-  assert.equal(killed, 0, `${killed} of its processes had to be killed`);
+  assert.equal(killed, 0, `${killed} of its processes did not exit on SIGTERM`);
   assert.deepEqual(membersOf(pid), []);
   return bootMs;
 }
@@ -67,6 +67,6 @@ async function takesAtLeast(ms, action) {
   const began = performance.now();
   await action();
   const took = performance.now() - began;
-  // Timers may be a millisecond early.
+  // A timer may fire a millisecond early.
   assert.ok(took >= ms - 1, `took ${took.toFixed(1)} ms instead of ${ms}`);
 }

@@ -1,33 +1,38 @@
-// Clients that keep asking a server, in a process of their own, so that they share no event loop with anybody. What
-// goes on there is in crowd.js.
+// A pool of clients that keep sending requests, seen from the benchmark. The clients run in a process of their own
+// (client-process.js), so that they share no event loop with other code.
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const crowd = fileURLToPath(new URL('client-process.js', import.meta.url));
+const clientProcess = fileURLToPath(new URL('client-process.js', import.meta.url));
 
 /**
- * Starts to ask for `/` over kept-alive connections.
- * @param {{ port: number, connections: number, thinkMs: number }} terms `thinkMs` from an answer to the next request
- * @returns `settled`, a promise that each connection has had an answer; `mark()`, which returns what was counted and
- * begins to count anew; `end()`, which waits for the last answers and returns what was counted since; `kill()`
+ * Starts clients that request `/` over keep-alive connections.
+ * @param {{ port: number, connections: number, thinkMs: number }} settings `thinkMs` from a response to the next request
+ * @returns `ready`, a promise that resolves when each client has had a response; `resetCounts()`, which returns the counts
+ * and resets them; `stop()`, which waits for the last responses and returns the counts since; `kill()`
  */
-export function startClients(terms) {
-  const child = fork(crowd, [], { execArgv: [], detached: true }); // Ctrl-C is for us, who end it in order
-  const answers = new Map();
-  const told = (key) => new Promise((resolve, reject) => answers.set(key, { resolve, reject }));
+export function startClientPool(settings) {
+  const child = fork(clientProcess, [], { execArgv: [], detached: true }); // Ctrl-C goes to this process only
+  const pending = new Map();
+  const receive = (key) => new Promise((resolve, reject) => pending.set(key, { resolve, reject }));
   child.on('message', (message) => {
-    for (const [key, value] of Object.entries(message)) answers.get(key)?.resolve(value);
+    for (const [key, value] of Object.entries(message)) pending.get(key)?.resolve(value);
   });
   child.once('exit', (code, signal) => {
-    for (const { reject } of answers.values()) reject(new Error(`the clients ended with ${signal ?? code}`));
+    for (const { reject } of pending.values()) reject(new Error(`the client process exited with ${signal ?? code}`));
   });
-  const ask = (order) => {
-    const counts = told('counts');
-    child.send({ order });
+  const request = (type) => {
+    const counts = receive('counts');
+    child.send({ type });
     return counts;
   };
-  const settled = told('settled');
-  settled.catch(() => {}); // nobody may have been waiting for it
-  child.send({ order: 'begin', ...terms });
-  return { settled, mark: () => ask('mark'), end: () => ask('end'), kill: () => child.kill('SIGKILL') };
+  const ready = receive('ready');
+  ready.catch(() => {}); // the caller may not be waiting any more
+  child.send({ type: 'start', ...settings });
+  return {
+    ready,
+    resetCounts: () => request('resetCounts'),
+    stop: () => request('stop'),
+    kill: () => child.kill('SIGKILL'),
+  };
 }

@@ -1,35 +1,36 @@
-// The process of the clients: a crowd of talkers, told by the parent what to do. The outside view is clients.js.
-import { Talker } from './client.js';
+// The process of the client pool: runs the clients that its parent (client-pool.js) asks for.
+import { Client } from './client.js';
 import { Tally } from './tally.js';
 
-const lastAnswerMs = 5_000;
+/** When the clients stop, the longest wait for a response. */
+const lastResponseTimeoutMs = 5_000;
 
 const tally = new Tally();
-let talkers = [];
+let clients = [];
 
-const orders = {
-  begin({ port, connections, thinkMs }) {
-    let silent = connections;
-    talkers = Array.from({ length: connections }, () => {
-      let isSilent = true;
-      const onAnswer = () => {
-        if (!isSilent) return;
-        isSilent = false;
-        silent--;
-        if (silent === 0) process.send({ settled: true });
+const handlers = {
+  start({ port, connections, thinkMs }) {
+    let unserved = connections;
+    clients = Array.from({ length: connections }, () => {
+      let isServed = false;
+      const onResponse = () => {
+        if (isServed) return;
+        isServed = true;
+        unserved--;
+        if (unserved === 0) process.send({ ready: true });
       };
-      return new Talker({ port, thinkMs, tally, onAnswer });
+      return new Client({ port, thinkMs, tally, onResponse });
     });
-    for (const talker of talkers) talker.ask();
+    for (const client of clients) client.send();
   },
-  mark() {
-    process.send({ counts: tally.begin(talkers.filter(({ isWaiting }) => isWaiting).length) });
+  resetCounts() {
+    process.send({ counts: tally.reset(clients.filter(({ isWaiting }) => isWaiting).length) });
   },
-  async end() {
-    await Promise.all(talkers.map((talker) => talker.end(lastAnswerMs)));
-    process.send({ counts: tally.begin(0) }, () => process.disconnect());
+  async stop() {
+    await Promise.all(clients.map((client) => client.stop(lastResponseTimeoutMs)));
+    process.send({ counts: tally.reset(0) }, () => process.disconnect());
   },
 };
 
-process.on('message', ({ order, ...terms }) => orders[order](terms));
-process.once('disconnect', () => process.exit()); // whoever wanted to know is gone
+process.on('message', ({ type, ...settings }) => handlers[type](settings));
+process.once('disconnect', () => process.exit()); // the parent has exited

@@ -1,122 +1,122 @@
-// A client with one kept-alive connection. It never sends a request twice: if the connection ends before the answer is
-// complete, that request is lost, and the next one goes over a new connection.
+// A client with one keep-alive connection. It never retries: if the connection closes before a response is complete, the
+// request has failed, and the client sends the next one over a new connection.
 import { connect } from 'node:net';
-import { readAnswer } from './response.js';
+import { parseResponse } from './response.js';
 
 const request = 'GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n';
-const expected = 'Hello, World!';
-/** Before it knocks again where nobody has opened. */
-const knockMs = 10;
+const expectedBody = 'Hello, World!';
+/** After the server has refused a connection. */
+const reconnectDelayMs = 10;
 
-export class Talker {
+export class Client {
   #port;
   #thinkMs;
   #tally;
   #socket;
   #text = '';
   #timer;
-  /** When it began to want the answer that it waits for. Requests that are lost meanwhile do not change that. */
-  #due;
+  /** Since when the client has waited for a successful response. Failed requests do not change it. */
+  #waitingSince;
   #isWaiting = false;
-  #onEnd;
-  #onAnswer;
+  #onStopped;
+  #onResponse;
 
-  /** @param {{ port: number, thinkMs: number, tally: import('./tally.js').Tally, onAnswer: () => void }} options */
-  constructor({ port, thinkMs, tally, onAnswer }) {
+  /** @param {{ port: number, thinkMs: number, tally: import('./tally.js').Tally, onResponse: () => void }} options */
+  constructor({ port, thinkMs, tally, onResponse }) {
     this.#port = port;
     this.#thinkMs = thinkMs;
     this.#tally = tally;
-    this.#onAnswer = onAnswer;
+    this.#onResponse = onResponse;
   }
 
   get isWaiting() {
     return this.#isWaiting;
   }
 
-  ask() {
+  send() {
     this.#isWaiting = true;
-    this.#due ??= performance.now();
+    this.#waitingSince ??= performance.now();
     this.#text = '';
-    this.#tally.asked();
+    this.#tally.sent();
     this.#socket ??= this.#open();
     this.#socket.write(request);
   }
 
-  /** Asks no more. Settles when the last answer is here, and counts it as lost after `ms`. */
-  async end(ms) {
+  /** Sends no more requests. Resolves when the last one has completed or, after `ms`, counts as failed. */
+  async stop(ms) {
     clearTimeout(this.#timer);
     if (this.#isWaiting) {
-      const ended = new Promise((resolve) => {
-        this.#onEnd = resolve;
+      const stopped = new Promise((resolve) => {
+        this.#onStopped = resolve;
       });
-      this.#timer = setTimeout(() => this.#lose('no answer'), ms);
-      await ended;
+      this.#timer = setTimeout(() => this.#fail('timeout'), ms);
+      await stopped;
       clearTimeout(this.#timer);
     }
-    this.#leave();
+    this.#close();
   }
 
   #open() {
     const socket = connect({ port: this.#port, host: '127.0.0.1', noDelay: true });
     socket.setEncoding('latin1');
     socket.on('data', (text) => this.#read(text));
-    socket.on('end', () => this.#gone('closed'));
-    socket.on('error', ({ code }) => this.#gone(code));
-    socket.on('close', () => this.#gone('closed'));
+    socket.on('end', () => this.#onClose('closed'));
+    socket.on('error', ({ code }) => this.#onClose(code));
+    socket.on('close', () => this.#onClose('closed'));
     return socket;
   }
 
   #read(text) {
     this.#text += text;
-    if (!this.#isWaiting) return this.#gone('bytes that nobody asked for');
-    let answer;
+    if (!this.#isWaiting) return this.#onClose('bytes without a request');
+    let response;
     try {
-      answer = readAnswer(this.#text);
+      response = parseResponse(this.#text);
     } catch (error) {
-      return this.#lose(error.message);
+      return this.#fail(error.message);
     }
-    if (answer === undefined) return;
-    if (answer.closes) this.#tally.announced();
-    if (answer.status !== 200) return this.#lose(`status ${answer.status}`);
-    if (answer.body !== expected) return this.#lose('another body');
-    if (answer.closes) this.#leave();
-    this.#tally.answered(this.#due);
-    this.#due = undefined;
-    this.#onAnswer();
+    if (response === undefined) return;
+    if (response.closes) this.#tally.closeAnnounced();
+    if (response.status !== 200) return this.#fail(`status ${response.status}`);
+    if (response.body !== expectedBody) return this.#fail('unexpected body');
+    if (response.closes) this.#close();
+    this.#tally.completed(this.#waitingSince);
+    this.#waitingSince = undefined;
+    this.#onResponse();
     this.#next(this.#thinkMs);
   }
 
-  #gone(how) {
+  #onClose(reason) {
     if (this.#isWaiting) {
-      this.#lose(this.#text === '' ? how : `${how} within an answer`);
+      this.#fail(this.#text === '' ? reason : `${reason} within a response`);
     } else {
       this.#tally.closedIdle();
-      this.#leave(); // the next request opens another
+      this.#close(); // the next request opens a new connection
     }
   }
 
-  #lose(reason) {
-    this.#leave();
+  #fail(reason) {
+    this.#close();
     this.#tally.failed(reason);
-    this.#next(reason === 'ECONNREFUSED' ? Math.max(knockMs, this.#thinkMs) : this.#thinkMs);
+    this.#next(reason === 'ECONNREFUSED' ? Math.max(reconnectDelayMs, this.#thinkMs) : this.#thinkMs);
   }
 
   #next(ms) {
     this.#isWaiting = false;
-    if (this.#onEnd) {
-      if (this.#due !== undefined) this.#tally.unanswered(this.#due);
-      this.#onEnd();
+    if (this.#onStopped) {
+      if (this.#waitingSince !== undefined) this.#tally.gaveUp(this.#waitingSince);
+      this.#onStopped();
     } else if (ms > 0) {
-      this.#timer = setTimeout(() => this.ask(), ms);
+      this.#timer = setTimeout(() => this.send(), ms);
     } else {
-      this.ask();
+      this.send();
     }
   }
 
-  /** Hears no more of its connection. */
-  #leave() {
+  /** Closes the connection and ignores its further events. */
+  #close() {
     this.#socket?.removeAllListeners();
-    this.#socket?.on('error', () => {}); // of a write that was on its way
+    this.#socket?.on('error', () => {}); // a pending write may fail
     this.#socket?.destroy();
     this.#socket = undefined;
   }

@@ -1,4 +1,4 @@
-// The primary of node-cluster: two workers, the default scheduling policy; who dies is replaced.
+// The primary of node-cluster: two workers with the default scheduling policy. It replaces a worker that exits.
 import cluster from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 

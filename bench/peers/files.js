@@ -1,8 +1,8 @@
-// What the web servers have to serve: files, as they run no app.
+// The static files for the peers that run no app.
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
-/** The size of the one file that they answer `/bytes` with. */
+/** The size of the file for `/bytes`. */
 export const fileBytes = 2 ** 20;
 
 /** Writes the files for `/` and `/bytes` into `folder`/files. */

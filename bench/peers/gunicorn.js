@@ -1,4 +1,4 @@
-// gunicorn with two workers, of one thread (`sync`) and of four (`gthread`).
+// gunicorn with two workers, with one thread each (`sync`) and with four (`gthread`).
 import { fileURLToPath } from 'node:url';
 import { find, versionOf } from './program.js';
 
@@ -16,13 +16,13 @@ const peer = (workerClass, threads) => ({
       threads,
       pythonpath: fileURLToPath(new URL('.', import.meta.url)),
       'worker-tmp-dir': folder,
-      // Seconds: when it is stopped it waits for clients that say nothing, by default for 30.
+      // In seconds; the default is 30, which it waits for idle clients when it is stopped.
       'graceful-timeout': 2,
     };
     const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
     return {
       command: [find('gunicorn'), ...args, 'app:app'],
-      env: { PYTHONDONTWRITEBYTECODE: '1' }, // into the folder of app.py
+      env: { PYTHONDONTWRITEBYTECODE: '1' }, // otherwise written to the folder of app.py
       cwd: folder,
     };
   },

@@ -1,4 +1,4 @@
-// Starts a peer in a session of its own, with a scratch folder, and ends it with all that it has started. Linux only.
+// Starts a peer in a session and scratch folder of its own, and stops it with all its processes. Linux only.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
@@ -13,15 +13,16 @@ import { membersOf } from './session.js';
 const bootDeadlineMs = 20_000;
 const stopDeadlineMs = 10_000;
 const killDeadlineMs = 5_000;
-/** Between two looks: short beside the fastest start, and cheap. */
-const pollMs = 5;
-const tailChars = 2_000;
+/** Short compared with the fastest start. */
+const pollIntervalMs = 5;
+/** How much of a peer's output an error contains. */
+const maxOutputChars = 2_000;
 
 /**
- * Starts it and waits until it answers `/`, which need not mean that all its workers do.
- * @returns `name`, `pid`, its scratch `folder`, `url` without a path, `bootMs` from spawn to that answer, and `stop()`, which ends the whole
- * tree, by SIGKILL where 10 s after SIGTERM some of it is left, and returns how many had to be killed
- * @throws Error with the last of what it has written, when there is no answer within 20 s
+ * Starts a peer and waits until it responds to `/`. Some of its workers may not be ready yet then.
+ * @returns `name`, `pid`, the scratch `folder`, `url` without a path, `bootMs` from spawn to that response, and `stop()`,
+ * which stops all processes of the peer, with SIGKILL 10 s after SIGTERM, and returns how many it had to kill
+ * @throws Error with the end of the peer's output, if there is no response within 20 s
  */
 export async function launch(peer) {
   const folder = await mkdtemp(path.join(tmpdir(), `mpserve-peer-${peer.name}-`));
@@ -37,7 +38,7 @@ export async function launch(peer) {
     const began = performance.now();
     child = await start(command, { env: { ...process.env, ...env }, cwd }, path.join(folder, 'output.log'));
     const url = `http://127.0.0.1:${port}`;
-    await firstAnswer(url, child, began + bootDeadlineMs);
+    await waitForResponse(url, child, began + bootDeadlineMs);
     return { name: peer.name, pid: child.pid, folder, url, bootMs: performance.now() - began, stop };
   } catch (error) {
     const tail = await tailOfLogs(folder);
@@ -46,7 +47,7 @@ export async function launch(peer) {
   }
 }
 
-/** Its output goes to a file: nobody has to read it for the process to go on. */
+/** The output goes to a file, because a full pipe would block the process. */
 async function start([program, ...args], options, log) {
   const output = openSync(log, 'a');
   try {
@@ -58,16 +59,17 @@ async function start([program, ...args], options, log) {
   }
 }
 
-async function firstAnswer(url, child, deadline) {
+async function waitForResponse(url, child, deadline) {
   while (performance.now() < deadline) {
-    if (hasEnded(child)) throw new Error(`ended with ${child.signalCode ?? child.exitCode} before it answered`);
+    if (hasExited(child))
+      throw new Error(`exited with ${child.signalCode ?? child.exitCode} before its first response`);
     if ((await statusOf(url, deadline)) === 200) return;
-    await pause(pollMs);
+    await pause(pollIntervalMs);
   }
-  throw new Error(`no answer within ${bootDeadlineMs / 1000} s`);
+  throw new Error(`no response within ${bootDeadlineMs / 1000} s`);
 }
 
-/** @returns undefined when nobody answers. */
+/** @returns undefined if the request fails */
 function statusOf(url, deadline) {
   return new Promise((resolve) => {
     const signal = AbortSignal.timeout(Math.max(1, Math.ceil(deadline - performance.now())));
@@ -80,26 +82,26 @@ function statusOf(url, deadline) {
 }
 
 async function end(child) {
-  if (!hasEnded(child)) child.kill('SIGTERM');
-  await goneWithin(child, stopDeadlineMs);
+  if (!hasExited(child)) child.kill('SIGTERM');
+  await haveExitedWithin(child, stopDeadlineMs);
   const left = membersOf(child.pid);
   for (const pid of left) kill(pid);
-  if (!(await goneWithin(child, killDeadlineMs))) {
+  if (!(await haveExitedWithin(child, killDeadlineMs))) {
     throw new Error(`still alive after SIGKILL: ${membersOf(child.pid).join(', ')}`);
   }
   return left.length;
 }
 
-async function goneWithin(child, ms) {
+async function haveExitedWithin(child, ms) {
   const deadline = performance.now() + ms;
-  while (!hasEnded(child) || membersOf(child.pid).length > 0) {
+  while (!hasExited(child) || membersOf(child.pid).length > 0) {
     if (performance.now() >= deadline) return false;
-    await pause(pollMs);
+    await pause(pollIntervalMs);
   }
   return true;
 }
 
-function hasEnded({ exitCode, signalCode }) {
+function hasExited({ exitCode, signalCode }) {
   return exitCode !== null || signalCode !== null;
 }
 
@@ -107,7 +109,7 @@ function kill(pid) {
   try {
     process.kill(pid, 'SIGKILL');
   } catch (error) {
-    if (error.code !== 'ESRCH') throw error; // it has ended by itself
+    if (error.code !== 'ESRCH') throw error; // ESRCH: the process has exited by itself
   }
 }
 
@@ -124,5 +126,5 @@ async function tailOfLogs(folder) {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.log'));
   const texts = await Promise.all(names.map((name) => readFile(path.join(folder, name), 'utf8')));
   const text = texts.join('\n').trim();
-  return text && `\n${text.slice(-tailChars)}`;
+  return text && `\n${text.slice(-maxOutputChars)}`;
 }

@@ -1,4 +1,4 @@
-// mpserve itself as a peer of the others: its five models at their defaults, and prefork as it is without carrying over.
+// mpserve as a peer: its five models at their defaults, and prefork without connection migration.
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -25,7 +25,7 @@ const peer = (name, size, ...args) => ({
   },
 });
 
-export const own = [
+export const mpservePeers = [
   peer('prefork', '2 × 1', 'prefork'),
   peer('prefork --no-migrate', '2 × 1', 'prefork', '--no-migrate'),
   peer('prethread', '1 × 2', 'prethread'),

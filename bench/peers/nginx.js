@@ -1,4 +1,4 @@
-// nginx with files.
+// nginx with static files.
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileBytes, writeFiles } from './files.js';
@@ -16,9 +16,10 @@ export const nginx = {
     const template = await readFile(new URL('nginx.conf', import.meta.url), 'utf8');
     const file = path.join(folder, 'nginx.conf');
     await writeFile(file, template.replaceAll('@port@', String(port)));
-    // Started by root, its workers would be a user who may not look into the folder. Others may not name a user.
+    // If root starts nginx, its workers run as root, too, because the default user has no access to the folder. Other users
+    // must not set `user`.
     const directives = process.getuid() === 0 ? 'daemon off; user root;' : 'daemon off;';
-    // `-e` is where it writes before it has read the file: else into a folder of the system.
+    // `-e` is the error log until nginx has read its configuration; the default is in a system folder.
     return { command: [find('nginx'), '-p', folder, '-c', file, '-e', 'stderr', '-g', directives] };
   },
   reload: { signal: 'SIGHUP' },

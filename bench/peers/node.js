@@ -1,4 +1,4 @@
-// What Node has itself: one process, and `node:cluster` with two.
+// Plain Node: one process with `node:http`, and `node:cluster` with two workers.
 import { fileURLToPath } from 'node:url';
 
 const peer = (name, size, script, routes) => ({
@@ -15,5 +15,5 @@ const peer = (name, size, script, routes) => ({
   },
 });
 
-export const nodeHttp = peer('node-http', '1 × 1', 'serve.js', []); // nobody would start it again after a crash
+export const nodeHttp = peer('node-http', '1 × 1', 'serve.js', []); // no `/crash`: nothing would restart the process
 export const nodeCluster = peer('node-cluster', '2 × 1', 'cluster.js', ['/crash']);

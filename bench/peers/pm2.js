@@ -1,4 +1,4 @@
-// pm2 in cluster mode, as `pm2-runtime`: that one stays in the foreground and is its own daemon.
+// pm2 in cluster mode, run by `pm2-runtime`, which stays in the foreground and needs no daemon.
 import { fileURLToPath } from 'node:url';
 import { find, npmPackage, pathWithThisNode } from './program.js';
 
@@ -18,7 +18,7 @@ const peer = (name, script) => ({
         PATH: pathWithThisNode,
         PORT: String(port),
         PM2_HOME: folder,
-        PM2_DISABLE_VERSION_CHECK: 'true', // it would ask the network in the middle of a measurement
+        PM2_DISABLE_VERSION_CHECK: 'true', // a network request would disturb the measurement
       },
       cwd: folder,
     };
@@ -33,5 +33,5 @@ const peer = (name, script) => ({
 });
 
 export const pm2 = peer('pm2', 'serve.js');
-/** For reloads alone: under load it is the same. */
+/** For the comparison of reloads only; otherwise the same as pm2. */
 export const pm2Graceful = peer('pm2-graceful', 'serve-gracefully.js');

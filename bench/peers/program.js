@@ -1,13 +1,13 @@
-// Finds the programs of the peers and asks them for their versions. Starts nothing that stays.
+// Finds the programs of the peers and their versions. Leaves no process running.
 import { execFile } from 'node:child_process';
 import { accessSync, constants, readFileSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
-/** Servers are here, and a user's PATH on Debian lacks them. */
+/** Servers are installed here; on Debian a user's PATH does not contain these folders. */
 const systemFolders = ['/usr/local/sbin', '/usr/sbin'];
 
-/** @returns the path of the first of `names` that is in `$MPSERVE_PEERS`, on PATH or among the system's programs. */
+/** @returns the path of the first of `names` found in `$MPSERVE_PEERS`, on PATH or in the system folders */
 export function find(...names) {
   const { MPSERVE_PEERS: own, PATH = '' } = process.env;
   const folders = [...PATH.split(path.delimiter), ...systemFolders].filter(Boolean);
@@ -15,19 +15,17 @@ export function find(...names) {
   return names.flatMap((name) => folders.map((folder) => path.join(folder, name))).find(isExecutable);
 }
 
-/** @returns what the first group of `pattern` matches in what a program says, undefined if there is no such program. */
+/** @returns the first group of `pattern` in a program's output with `option`; undefined if the program does not exist */
 export async function versionOf(program, option, pattern) {
   if (program === undefined) return undefined;
-  // nginx says it on stderr.
+  // nginx prints its version on stderr.
   const { stdout, stderr } = await promisify(execFile)(program, [option]);
   return pattern.exec(stdout + stderr)?.[1];
 }
 
 /**
- * For programs of npm packages, which may do more than tell it when they are asked for their version: pm2 starts its
- * daemon.
- * @returns `{ version, modules }` of the package `name` that `program` is a link into; `modules` is the folder
- * `node_modules` in which it is
+ * Reads the version of a program that an npm package installed, without running it: `pm2 --version` would start a daemon.
+ * @returns the `version` of the package `name` that `program` is a link into, and `modules`, its `node_modules` folder
  */
 export function npmPackage(program, name) {
   if (program === undefined) return undefined;
@@ -37,7 +35,7 @@ export function npmPackage(program, name) {
   return version && { version, modules };
 }
 
-/** @returns the version of the npm package in `folder`, undefined if there is none. */
+/** @returns the version of the npm package in `folder`; undefined if there is none */
 export function readVersion(folder) {
   try {
     return JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')).version;
@@ -47,7 +45,7 @@ export function readVersion(folder) {
   }
 }
 
-/** `PATH` with which the scripts of npm packages are run by the Node that runs this. */
+/** A `PATH` with which the scripts of npm packages run with the current Node. */
 export const pathWithThisNode = [path.dirname(process.execPath), process.env.PATH].join(path.delimiter);
 
 function isExecutable(file) {

@@ -12,5 +12,5 @@ export const puma = {
     const file = fileURLToPath(new URL('puma.rb', import.meta.url));
     return { command: [find('puma'), '-C', file], env: { PORT: String(port) }, cwd: folder };
   },
-  reload: { signal: 'SIGUSR1' }, // a "phased restart", worker after worker
+  reload: { signal: 'SIGUSR1' }, // a phased restart, one worker after another
 };

@@ -1,10 +1,10 @@
-# Puma with two workers and its own default of five threads in each.
+# Puma with two workers and the default of five threads in each.
 require_relative 'app'
 
 bind "tcp://127.0.0.1:#{ENV.fetch('PORT')}"
 environment 'production'
 workers 2
 threads 5, 5
-# What is loaded before the workers are forked, a phased restart could not load anew; Puma 7 does that by default.
+# A phased restart cannot reload a preloaded app. Puma 7 preloads by default.
 preload_app! false
 app App.new

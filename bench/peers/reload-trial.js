@@ -1,71 +1,74 @@
-// One reload of one peer under clients that keep asking, each over one kept-alive connection.
+// A trial: reloads one peer while clients send requests, each over one keep-alive connection.
 import { execFile } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { processTree } from '../../dist/os/process-tree.js';
-import { startClients } from './client-pool.js';
+import { startClientPool } from './client-pool.js';
 import { launch } from './launch.js';
 
 export const connections = 20;
-export const calmMs = 1_000;
-/** For so long it is watched at least, and at the most until all its old processes are gone. */
-const leastMs = 3_000;
-export const mostMs = 15_000;
-/** Until each client has had its first answer: `ppc` starts a process for each. */
-const settleMs = 10_000;
-const pollMs = 20;
+/** The time under load before the reload, for comparison. */
+export const beforeMs = 1_000;
+/** The clients continue for at least this long after the reload began. */
+const minObservationMs = 3_000;
+/** The longest wait for the old processes to exit. */
+export const maxObservationMs = 15_000;
+/** The longest wait for the first response to each client: `ppc` starts a process for each. */
+const readyTimeoutMs = 10_000;
+const pollIntervalMs = 20;
 
 /**
- * @param {import('./index.js').Peer} peer one that is installed and has a `reload`
- * @returns `calm` and `counts`, what clients counted in the second before it and from its beginning; `overMs` until the
- * last of the old processes was gone, undefined if some were left
- * @throws Error when it does not start, or its reload command fails
+ * @param {import('./index.js').Peer} peer an installed peer that has a `reload`
+ * @returns `before` and `counts`, the clients' counts in the second before the reload and from its beginning; and
+ * `oldProcessesMs`, after which all old processes had exited, undefined if some were left
+ * @throws Error if the peer does not start or its reload command fails
  */
 export async function reload(peer, thinkMs, signal) {
   const server = await launch(peer);
-  let clients;
+  let pool;
   try {
-    clients = startClients({ port: Number(new URL(server.url).port), connections, thinkMs });
-    // Some may have to wait for others to end: a server may have fewer threads than there are clients.
-    await Promise.race([clients.settled, pause(settleMs, undefined, { signal })]);
-    await clients.mark();
-    await pause(calmMs, undefined, { signal });
+    pool = startClientPool({ port: Number(new URL(server.url).port), connections, thinkMs });
+    // Not all clients may get a response: a server may have fewer threads than there are clients.
+    await Promise.race([pool.ready, pause(readyTimeoutMs, undefined, { signal })]);
+    await pool.resetCounts();
+    await pause(beforeMs, undefined, { signal });
     const old = pidsOf(server.pid).filter((pid) => pid !== server.pid);
-    const calm = await clients.mark();
+    const before = await pool.resetCounts();
     const began = performance.now();
-    await perform(peer.reload, server, signal);
-    const overMs = await gone(old, server.pid, began, signal);
-    await pause(Math.max(0, began + leastMs - performance.now()), undefined, { signal });
-    const counts = await clients.end();
-    if (counts.asked !== counts.answered + counts.failed) throw new Error(`miscounted: ${JSON.stringify(counts)}`);
-    return { calm, counts, overMs };
+    await runReload(peer.reload, server, signal);
+    const oldProcessesMs = await exitOf(old, server.pid, began, signal);
+    await pause(Math.max(0, began + minObservationMs - performance.now()), undefined, { signal });
+    const counts = await pool.stop();
+    if (counts.sent !== counts.completed + counts.failed)
+      throw new Error(`inconsistent counts: ${JSON.stringify(counts)}`);
+    return { before, counts, oldProcessesMs };
   } finally {
-    clients?.kill();
+    pool?.kill();
     await server.stop();
   }
 }
 
-async function perform({ signal: name, command }, { pid, folder }, signal) {
+async function runReload({ signal: name, command }, { pid, folder }, signal) {
   if (name) {
     process.kill(pid, name);
     return;
   }
-  const { command: words, env } = command(folder);
-  const [program, ...args] = words;
-  await promisify(execFile)(program, args, { env: { ...process.env, ...env }, signal, timeout: 2 * mostMs });
+  const { command: argv, env } = command(folder);
+  const [program, ...args] = argv;
+  await promisify(execFile)(program, args, { env: { ...process.env, ...env }, signal, timeout: 2 * maxObservationMs });
 }
 
-/** @returns milliseconds since `began`. */
-async function gone(old, pid, began, signal) {
-  while (performance.now() < began + mostMs) {
+/** Waits until all `old` processes have exited. @returns milliseconds since `began`, undefined after a timeout */
+async function exitOf(old, pid, began, signal) {
+  while (performance.now() < began + maxObservationMs) {
     const now = new Set(pidsOf(pid));
     if (!old.some((one) => now.has(one))) return performance.now() - began;
-    await pause(pollMs, undefined, { signal });
+    await pause(pollIntervalMs, undefined, { signal });
   }
   return undefined;
 }
 
-/** It and all below it: workers of mpserve have sessions of their own. */
+/** The process tree of `pid`, and not its session, because mpserve's workers have sessions of their own. */
 function pidsOf(pid) {
   return processTree(pid).map((one) => one.pid);
 }

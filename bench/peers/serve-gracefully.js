@@ -1,4 +1,4 @@
-// The app as pm2's manual wants it for reloads without a loss: at SIGINT it closes its server, and ends when that has.
+// The app with a graceful shutdown, as pm2's manual recommends for reloads: on SIGINT it closes its server and then exits.
 import { createServer } from 'node:http';
 import app from './app.js';
 

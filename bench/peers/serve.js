@@ -1,4 +1,4 @@
-// The app behind a bare `http.Server`: what node-http runs, and each worker of node-cluster, pm2 and Watt.
+// The app with a plain `http.Server`: run by node-http and by each worker of node-cluster, pm2 and Watt.
 import { createServer } from 'node:http';
 import app from './app.js';
 

@@ -1,7 +1,7 @@
-// The processes of a session (credentials(7)): all that its leader has started, wherever their parents have gone.
+// The processes of a session (credentials(7)): all descendants of its leader, even those whose parents have exited.
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** @returns the pids of the processes in the session that `leader` began, zombies left out. */
+/** @returns the pids of the processes in the session of `leader`, without zombies */
 export function membersOf(leader) {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -12,11 +12,11 @@ export function membersOf(leader) {
 function sessionOf(pid) {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name in parentheses may hold anything, so count from behind it: fields 3 and 6 (proc(5)).
+    // Fields 3 and 6 (proc(5)), counted from after the name in parentheses, which may contain anything.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     return fields[0] === 'Z' ? undefined : Number(fields[3]);
   } catch (error) {
-    // It has ended between the listing and the look.
+    // The process has exited since /proc was listed.
     if (error.code === 'ENOENT' || error.code === 'ESRCH') return undefined;
     throw error;
   }

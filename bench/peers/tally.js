@@ -1,49 +1,60 @@
-// What clients have counted since it began. The counts are plain numbers, which another process may be sent.
+// Counts the requests of all clients of a process since the last reset. The counts are plain data, to be sent over IPC.
 
 export class Tally {
   constructor() {
-    this.begin(0);
+    this.reset(0);
   }
 
-  /** Counts anew. @returns what was counted. @param {number} inFlight requests that are sent and not answered */
-  begin(inFlight) {
+  /** Resets the counts. @returns the counts before @param {number} inFlight requests in flight, which count as sent */
+  reset(inFlight) {
     const { counts } = this;
     this.since = performance.now();
-    this.counts = { asked: inFlight, answered: 0, failed: 0, closedIdle: 0, announced: 0, longestMs: 0, reasons: {} };
+    this.counts = {
+      sent: inFlight,
+      completed: 0,
+      failed: 0,
+      closedIdle: 0,
+      closesAnnounced: 0,
+      longestMs: 0,
+      reasons: {},
+    };
     return counts;
   }
 
-  asked() {
-    this.counts.asked++;
+  sent() {
+    this.counts.sent++;
   }
 
-  /** @param {number} due when its client began to want it; what lies before the beginning is not counted */
-  answered(due) {
-    this.counts.answered++;
-    this.#waited(due);
+  /** A request has completed. @param {number} waitingSince since when its client has waited for a response */
+  completed(waitingSince) {
+    this.counts.completed++;
+    this.#recordWait(waitingSince);
   }
 
-  /** A request is lost. */
+  /** A request has failed. */
   failed(reason) {
     this.counts.failed++;
     this.counts.reasons[reason] = (this.counts.reasons[reason] ?? 0) + 1;
   }
 
-  /** A client stops that has wanted an answer since `due`. */
-  unanswered(due) {
-    this.#waited(due);
+  /** A client stops that has waited for a response since `waitingSince`. */
+  gaveUp(waitingSince) {
+    this.#recordWait(waitingSince);
   }
 
+  /** The server has closed an idle connection. */
   closedIdle() {
     this.counts.closedIdle++;
   }
 
-  /** An answer said that its connection ends. */
-  announced() {
-    this.counts.announced++;
+  /** A response has announced that the server will close its connection. */
+  closeAnnounced() {
+    this.counts.closesAnnounced++;
   }
 
-  #waited(due) {
-    this.counts.longestMs = Math.max(this.counts.longestMs, performance.now() - Math.max(due, this.since));
+  /** Time before the last reset does not count. */
+  #recordWait(waitingSince) {
+    const waitedMs = performance.now() - Math.max(waitingSince, this.since);
+    this.counts.longestMs = Math.max(this.counts.longestMs, waitedMs);
   }
 }

@@ -1,10 +1,10 @@
-// Platformatic Watt: two worker threads that share the port with SO_REUSEPORT, for which it needs a newer Node.
+// Platformatic Watt: two worker threads that share the port with SO_REUSEPORT, which needs a newer Node.
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { find, npmPackage, pathWithThisNode, readVersion } from './program.js';
 
-const leastNode = [22, 19];
+const minNodeVersion = [22, 19];
 
 export const watt = {
   name: 'watt',
@@ -21,7 +21,7 @@ export const watt = {
     const program = find('wattpm');
     const temporary = path.join(folder, 'tmp');
     await mkdir(temporary);
-    // It resolves what the application is from the application's folder.
+    // Watt resolves `@platformatic/node` from the application's folder.
     await symlink(npmPackage(program, 'wattpm').modules, path.join(folder, 'node_modules'));
     await writeFile(path.join(folder, 'watt.json'), JSON.stringify(configuration(port)));
     return {
@@ -46,5 +46,5 @@ function configuration(port) {
 
 function isNodeNewEnough() {
   const [major, minor] = process.versions.node.split('.').map(Number);
-  return major > leastNode[0] || (major === leastNode[0] && minor >= leastNode[1]);
+  return major > minNodeVersion[0] || (major === minNodeVersion[0] && minor >= minNodeVersion[1]);
 }

@@ -28,7 +28,7 @@ export function readCondition(text: string): Reading<Condition> {
   const name = parts?.name === 'p99.9' ? 'p999' : parts?.name;
   const metric = metrics.find((one) => one.name === name);
   if (!parts || !metric) {
-    return { refused: `be METRIC>+N% or METRIC<-N%; the metrics are ${metrics.map(({ name }) => name).join(', ')}` };
+    return { refused: `be METRIC>+N% or METRIC<-N% (metrics: ${metrics.map(({ name }) => name).join(', ')})` };
   }
   return { value: { text, metric, isAbove: parts.sign === '>', by: Number(parts.by) / 100 } };
 }
