@@ -217,7 +217,8 @@ describe.concurrent('advise', () => {
     // A run as short as this may recommend any of them.
     const [, model] = /^(?:Stay with|Use) (prefork|prethread|hybrid)\b/.exec(stdout) ?? [];
     expect(model).toBeDefined();
-    expect(stdout).toMatch(/requests\/s.*: prefork [\d,]+, prethread [\d,]+, hybrid [\d,]+$/m);
+    // On a busy machine a value may be below 100, and then has a decimal.
+    expect(stdout).toMatch(/requests\/s.*: prefork [\d,.]+, prethread [\d,.]+, hybrid [\d,.]+$/m);
     // With one processor the default size needs no option.
     const [flag, field] = availableParallelism() > 1 ? [' --', ','] : ['', ''];
     expect(stdout).toContain(`Run:       mpserve ${app} --model ${model}${flag}`);
