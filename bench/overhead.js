@@ -156,8 +156,8 @@ function report({ title, unit, bound }, { ours, theirs }) {
 
 /** The median and the range of the rounds. */
 function format(values, digits) {
-  const [middle, least, most] = [median(values), Math.min(...values), Math.max(...values)].map((value) =>
+  const [middle, min, max] = [median(values), Math.min(...values), Math.max(...values)].map((value) =>
     value.toFixed(digits),
   );
-  return `${middle} (${least} to ${most})`;
+  return `${middle} (${min} to ${max})`;
 }

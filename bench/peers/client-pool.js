@@ -1,4 +1,4 @@
-// A pool of clients that keep sending requests, seen from the benchmark. The clients run in a process of their own
+// The client pool: starts and stops clients that keep sending requests. The clients run in a process of their own
 // (client-process.js), so that they share no event loop with other code.
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

@@ -81,8 +81,8 @@ function table(rows, load) {
 
 function cell(trials, { of, write = (value) => Math.round(value).toLocaleString('en-US') }) {
   const values = trials.map(of);
-  const [middle, least, most] = [median(values), Math.min(...values), Math.max(...values)].map(write);
-  return least === most ? middle : `${middle} (${least} to ${most})`;
+  const [middle, min, max] = [median(values), Math.min(...values), Math.max(...values)].map(write);
+  return min === max ? middle : `${middle} (${min} to ${max})`;
 }
 
 function seconds(ms) {

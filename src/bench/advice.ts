@@ -72,7 +72,7 @@ export function fastest(results: Results, candidates: readonly Pick<Target, 'nam
   const model = cells[best]?.contender ?? (tied.includes(defaultModel) ? defaultModel : (tied[0] ?? defaultModel));
   const numbers = cells.map((cell, i) => `${cell.contender} ${formatMedian(throughput, summaries[i])}`).join(', ');
   const isWorthIt = model !== defaultModel || !hasDefault;
-  const isStable = summaries.every((one) => one && one.most - one.least <= stableRange * one.median);
+  const isStable = summaries.every((one) => one && one.max - one.min <= stableRange * one.median);
   const confidence = isStable ? 'sure' : best < 0 ? 'a toss-up' : 'fairly sure';
   const finding =
     best >= 0
@@ -99,19 +99,17 @@ function safest(results: readonly Results[], candidates: readonly Target[]): Adv
       return share === undefined ? [] : [[cell, share] as const];
     }),
   );
-  const least = Math.min(...shares.values());
+  const lowestLoss = Math.min(...shares.values());
   // Crashes are rare events, so a loss rate 10 % higher may be chance.
-  const similar = [...shares].filter(([, share]) => share <= Math.max(least * 1.1, lossThreshold / 10));
+  const similar = [...shares].filter(([, share]) => share <= Math.max(lowestLoss * 1.1, lossThreshold / 10));
   const speed = (cell: Cell) => medianOf(throughput, cell) ?? 0;
   const chosen = similar.sort(([a], [b]) => speed(b) - speed(a))[0]?.[0];
   const model = chosen?.contender ?? candidates[0]?.name ?? '';
   const numbers = cells
-    .map(
-      (cell) => `${cell.contender} ${shares.has(cell) ? percent(shares.get(cell) ?? 0) : '(no response in the time)'}`,
-    )
+    .map((cell) => `${cell.contender} ${shares.has(cell) ? percent(shares.get(cell) ?? 0) : '(no response)'}`)
     .join(', ');
   const others = [...shares].filter(([cell]) => cell !== chosen);
-  const isClear = others.every(([, share]) => share > 2 * least || share <= least * 1.1);
+  const isClear = others.every(([, share]) => share > 2 * lowestLoss || share <= lowestLoss * 1.1);
   return {
     model,
     because: `the app loses requests, and ${model} loses the fewest: ${numbers}`,
@@ -153,7 +151,7 @@ function memoryGrowth(model: string, cells: readonly Cell[], results: readonly R
   const seconds = ((results[0]?.settings.durationMs ?? 0) / 1000) * rounds.length;
   const served = Math.round((medianOf(throughput, { rounds }) ?? 0) * seconds);
   return [
-    `its memory grew from ${Math.round(first / 1e6)} to ${Math.round(last / 1e6)} MB in about ${served.toLocaleString('en')} requests; if it keeps growing, the app has a memory leak`,
+    `the memory of ${model} grew from ${Math.round(first / 1e6)} to ${Math.round(last / 1e6)} MB in about ${served.toLocaleString('en')} requests; if it keeps growing, the app has a memory leak`,
   ];
 }
 

@@ -118,7 +118,7 @@ function contenders({ contenders }: Results): Html {
           {
             contender,
             name,
-            summary: { median: median(bootMs), least: Math.min(...bootMs), most: Math.max(...bootMs) },
+            summary: { median: median(bootMs), min: Math.min(...bootMs), max: Math.max(...bootMs) },
           },
         ],
   );

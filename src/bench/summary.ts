@@ -80,15 +80,15 @@ export const metrics: readonly Metric[] = [
 
 export interface Summary {
   readonly median: number;
-  readonly least: number;
-  readonly most: number;
+  readonly min: number;
+  readonly max: number;
 }
 
 /** @returns undefined if no round has the metric */
 export function summarise(metric: Metric, cell: Cell): Summary | undefined {
   const values = cell.rounds.flatMap((round) => metric.of(round) ?? []);
   if (values.length === 0) return undefined;
-  return { median: median(values), least: Math.min(...values), most: Math.max(...values) };
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
 }
 
 /** A difference below this share of the larger median is a tie, however small the ranges are. */
@@ -116,7 +116,7 @@ export function rank(
 }
 
 function isTie(best: Summary, other: Summary): boolean {
-  const overlap = best.least <= other.most && other.least <= best.most;
+  const overlap = best.min <= other.max && other.min <= best.max;
   return overlap || Math.abs(best.median - other.median) < tieThreshold * Math.max(best.median, other.median);
 }
 

@@ -49,7 +49,7 @@ function rows(results: Results, scenario: string): string[][] {
   });
 }
 
-function write(format: (value: number) => string, { median, least, most }: Summary): string {
-  const spread = median > 0 ? Math.round(((most - least) / 2 / median) * 100) : 0;
+function write(format: (value: number) => string, { median, min, max }: Summary): string {
+  const spread = median > 0 ? Math.round(((max - min) / 2 / median) * 100) : 0;
   return spread > 0 ? `${format(median)} ±${spread}%` : format(median);
 }

@@ -57,7 +57,7 @@ export const commands: readonly Command[] = [
   {
     name: 'advise',
     takes: '[app]',
-    summary: 'Measure the app, and recommend a model for it',
+    summary: 'Measure the models on the app and recommend one',
     switches: [],
     options: adviseOptions,
     run: async (call) => (await import('./advise.js')).runAdvise(call),

@@ -22,10 +22,10 @@ test('the median does not reorder its values', () => {
 });
 
 describe('rank', () => {
-  type Range = [least: number, median: number, most: number];
+  type Range = [min: number, median: number, max: number];
   const cases: [title: string, better: 'less' | 'more', ranges: (Range | undefined)[], ranks: unknown[]][] = [
     [
-      'the least is best where less is better',
+      'the smallest median is best where less is better',
       'less',
       [
         [19, 20, 21],
@@ -35,7 +35,7 @@ describe('rank', () => {
       [undefined, 'best', undefined],
     ],
     [
-      'the most is best where more is better',
+      'the largest median is best where more is better',
       'more',
       [
         [19, 20, 21],
@@ -149,7 +149,7 @@ describe('rank', () => {
   ];
 
   test.each(cases)('%s', (_, better, ranges, ranks) => {
-    const summaries = ranges.map((range) => range && { least: range[0], median: range[1], most: range[2] });
+    const summaries = ranges.map((range) => range && { min: range[0], median: range[1], max: range[2] });
     expect(rank({ better }, summaries)).toEqual(ranks);
   });
 });
@@ -167,10 +167,10 @@ describe('summarise', () => {
   };
 
   test.each([
-    ['rps', { median: 20, least: 10, most: 30 }],
-    ['errors', { median: 0, least: 0, most: 7 }],
-    ['memory', { median: 6.5, least: 5, most: 8 }],
-    ['p99', { median: 7, least: 7, most: 7 }],
+    ['rps', { median: 20, min: 10, max: 30 }],
+    ['errors', { median: 0, min: 0, max: 7 }],
+    ['memory', { median: 6.5, min: 5, max: 8 }],
+    ['p99', { median: 7, min: 7, max: 7 }],
     ['cpu', undefined],
     ['unfairness', undefined],
   ])('takes %s from the rounds that have it', (name, summary) => {

@@ -11,10 +11,10 @@ export interface Axis {
 
 type Format = (value: number) => string;
 
-/** A linear axis from 0 to `most`, rounded up to a whole step. */
-export function linear(most: number, format: Format): Axis {
-  const step = stepAtLeast(most > 0 ? most / 5 : 1);
-  const steps = Math.max(1, Math.ceil(most / step));
+/** A linear axis from 0 to `max`, rounded up to a whole step. */
+export function linear(max: number, format: Format): Axis {
+  const step = stepAtLeast(max > 0 ? max / 5 : 1);
+  const steps = Math.max(1, Math.ceil(max / step));
   const ticks = Array.from(
     { length: steps + 1 },
     (_, i) => [i * step, i === 0 ? '0' : trimZeros(format(i * step))] as const,
@@ -22,10 +22,10 @@ export function linear(most: number, format: Format): Axis {
   return { isLog: false, from: 0, to: steps * step, ticks };
 }
 
-/** A logarithmic axis; `least` and `most` must be greater than 0. */
-export function logarithmic(least: number, most: number, format: Format): Axis {
-  const from = stepAtMost(least);
-  const to = Math.max(stepAtLeast(most), stepAtLeast(from * 1.5));
+/** A logarithmic axis; `min` and `max` must be greater than 0. */
+export function logarithmic(min: number, max: number, format: Format): Axis {
+  const from = stepAtMost(min);
+  const to = Math.max(stepAtLeast(max), stepAtLeast(from * 1.5));
   const all: number[] = [];
   for (let value = from; value <= to * 1.01; value = stepAtLeast(value * 1.5)) all.push(value);
   const withMantissa = (...digits: number[]) => all.filter((value) => digits.includes(mantissa(value)));
@@ -35,12 +35,12 @@ export function logarithmic(least: number, most: number, format: Format): Axis {
 
 /** A logarithmic axis with ticks at `values` only, which are ascending and greater than 0, and a margin on both sides. */
 export function logarithmicAt(values: readonly number[], format: Format): Axis {
-  const [least = 1, most = 1] = [values[0], values.at(-1)];
-  const margin = (most / least) ** 0.05;
+  const [min = 1, max = 1] = [values[0], values.at(-1)];
+  const margin = (max / min) ** 0.05;
   return {
     isLog: true,
-    from: least / margin,
-    to: most * margin,
+    from: min / margin,
+    to: max * margin,
     ticks: values.map((value) => [value, format(value)] as const),
   };
 }

@@ -14,18 +14,18 @@ export interface Bar {
 
 /** Bars from 0, each with a thin line for the range over the rounds, unless the line would be too short to see. */
 export function bars(metric: Pick<Metric, 'better' | 'write'>, all: readonly Bar[]): Html {
-  const most = Math.max(...all.map(({ summary }) => summary.most)) || 1;
-  const width = (value: number) => ((value / most) * 100).toFixed(2);
+  const max = Math.max(...all.map(({ summary }) => summary.max)) || 1;
+  const width = (value: number) => ((value / max) * 100).toFixed(2);
   const ranks = rank(
     metric,
     all.map(({ summary }) => summary),
   );
   const rows = all.map(({ contender, name, summary }, i) => {
-    const { median, least } = summary;
-    const spread = summary.most - least;
-    const range = html`<rect class="range" x="${width(least)}" y="4.5" width="${width(spread)}" height="1"/>`;
+    const { median, min } = summary;
+    const spread = summary.max - min;
+    const range = html`<rect class="range" x="${width(min)}" y="4.5" width="${width(spread)}" height="1"/>`;
     return html`<li><span class="name">${swatch(contender)} ${name}</span>
-<svg class="bar mark-${markOf(contender).colour}" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true"><rect class="length" width="${width(median)}" height="10"/>${spread < most / 100 ? undefined : range}</svg>
+<svg class="bar mark-${markOf(contender).colour}" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true"><rect class="length" width="${width(median)}" height="10"/>${spread < max / 100 ? undefined : range}</svg>
 <span class="value">${badge(ranks[i])}${writeWithRange(metric, summary)}</span></li>`;
   });
   return html`<ul class="bars">${rows}</ul>`;

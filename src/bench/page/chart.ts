@@ -23,7 +23,7 @@ export interface Line {
   /** The formatted values. */
   readonly valueLabels: readonly (string | null)[];
   /** The range over the rounds; null for a single value. */
-  readonly ranges?: readonly (readonly [least: number, most: number] | null)[];
+  readonly ranges?: readonly (readonly [min: number, max: number] | null)[];
 }
 
 /** The ratio of the largest to the smallest value above which the y axis is logarithmic. */
@@ -45,9 +45,9 @@ export function overConnections(results: Results, scenario: string, metric: Metr
   if (known.length < 2) return undefined;
 
   const all = known.flatMap(({ summaries }) => summaries.filter((one) => one !== undefined));
-  const most = Math.max(...all.map((one) => one.most));
-  const least = Math.min(...all.map((one) => one.least));
-  const isLog = latencyNames.test(metric.name) || (least > 0 && most / least > maxLinearRatio);
+  const max = Math.max(...all.map((one) => one.max));
+  const min = Math.min(...all.map((one) => one.min));
+  const isLog = latencyNames.test(metric.name) || (min > 0 && max / min > maxLinearRatio);
   const floor = isLog ? minLogValue : 0;
   const xValues = known.map(({ connections }) => connections);
   const lines = results.contenders.map(({ name }, contender) => {
@@ -59,13 +59,13 @@ export function overConnections(results: Results, scenario: string, metric: Metr
       values: summaries.map((one) => (one === undefined ? null : Math.max(one.median, floor))),
       valueLabels: summaries.map((one) => (one === undefined ? null : writeWithRange(metric, one))),
       ranges: summaries.map((one) =>
-        one === undefined || one.least === one.most ? null : ([Math.max(one.least, floor), one.most] as const),
+        one === undefined || one.min === one.max ? null : ([Math.max(one.min, floor), one.max] as const),
       ),
     };
   });
   return {
     x: logarithmicAt(xValues, (connections) => connections.toLocaleString('en')),
-    y: isLog ? logarithmic(Math.max(least, floor), Math.max(most, floor), metric.write) : linear(most, metric.write),
+    y: isLog ? logarithmic(Math.max(min, floor), Math.max(max, floor), metric.write) : linear(max, metric.write),
     xValues,
     xLabels: xValues.map(countConnections),
     lines: lines.filter(({ values }) => values.some((value) => value !== null)),
@@ -125,12 +125,12 @@ function percentileText(percentile: number): string {
   return percentile === 0 ? 'min' : percentile === 100 ? 'max' : `p${percentile}`;
 }
 
-export function writeWithRange({ write }: Pick<Metric, 'write'>, { median, least, most }: Summary): string {
-  return least === most ? write(median) : `${write(median)} (${range({ write }, { least, most })})`;
+export function writeWithRange({ write }: Pick<Metric, 'write'>, { median, min, max }: Summary): string {
+  return min === max ? write(median) : `${write(median)} (${range({ write }, { min, max })})`;
 }
 
-export function range({ write }: Pick<Metric, 'write'>, { least, most }: Pick<Summary, 'least' | 'most'>): string {
-  return `${write(least)} – ${write(most)}`;
+export function range({ write }: Pick<Metric, 'write'>, { min, max }: Pick<Summary, 'min' | 'max'>): string {
+  return `${write(min)} – ${write(max)}`;
 }
 
 export function countConnections(connections: number): string {

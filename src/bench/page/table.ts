@@ -88,7 +88,7 @@ function metricRow(
 }
 
 /** Half the range over the rounds, as a share of the median. */
-function spread({ median, least, most }: Summary): Html | undefined {
-  const percent = median > 0 ? Math.round(((most - least) / 2 / median) * 100) : 0;
+function spread({ median, min, max }: Summary): Html | undefined {
+  const percent = median > 0 ? Math.round(((max - min) / 2 / median) * 100) : 0;
   return percent > 0 ? html` <small>± ${percent} %</small>` : undefined;
 }
