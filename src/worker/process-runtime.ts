@@ -99,7 +99,10 @@ export function startProcess(options: ProcessOptions, start: StartOptions, maxCo
     },
     flights: keepsRecord && box ? { fd: descriptors.journal, plan: box.plan } : undefined,
     heartbeat: isWatched && box ? { ...box.heartbeat, fd: descriptors.journal } : undefined,
-    accessLog: accessLog && { fd: descriptors.accessLog, atomicBytes: takesLines ? ownPipeAtomicBytes : accessLog.atomicBytes },
+    accessLog: accessLog && {
+      fd: descriptors.accessLog,
+      atomicBytes: takesLines ? ownPipeAtomicBytes : accessLog.atomicBytes,
+    },
   };
   const run = () =>
     fork(entry, [], {
