@@ -20,7 +20,7 @@ const perConnection: Group = { isPerConnection: true, hostAccepts: true };
 /** A process for each connection, as in the classic UNIX server and in CERN httpd. */
 const ppc: Model = {
   name: 'ppc',
-  summary: 'a process per connection: the best isolation, the most expensive connection',
+  summary: 'a process per connection: best isolation, highest cost',
   accept: [],
   once: true,
   spares: true,
