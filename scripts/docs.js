@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { optionsPage } from '../dist/config/docs.js';
 import { listOptions, optionTable } from '../dist/config/options.js';
-import { models } from '../dist/strategies/index.js';
+import { models } from '../dist/strategies/models.js';
 import { signalsPage } from '../dist/supervisor/signals-page.js';
 
 const facts = Object.values(models);
