@@ -17,7 +17,7 @@ test('--help names every flag, command and model, and fits 100 columns', async (
   const { code, stdout, stderr } = await mpserve(['--help']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   const { optionTable, listOptions } = await dist('config/options.js');
-  const { models } = await dist('strategies/index.js');
+  const { models } = await dist('strategies/models.js');
   for (const { flag, positional } of listOptions(optionTable(Object.values(models)))) {
     if (!positional) expect(stdout).toContain(`--${flag} `);
   }
@@ -41,7 +41,7 @@ test.each(['--version', '-v'])('%s prints the version', async (flag) => {
 test('docs/options.md is up to date with the option table', async () => {
   const { optionTable, listOptions } = await dist('config/options.js');
   const { optionsPage } = await dist('config/docs.js');
-  const { models } = await dist('strategies/index.js');
+  const { models } = await dist('strategies/models.js');
   const facts = Object.values(models);
   const page = optionsPage(listOptions(optionTable(facts as never)), facts);
   expect(await readFile(path.join(root, 'docs/options.md'), 'utf8'), 'stale: run "npm run docs"').toBe(page);
