@@ -263,6 +263,7 @@ export class Worker {
 
   /** @param change what is new of it */
   setMigration(change: Partial<MigrationPolicy>): void {
+    if (this.#policy.send === 'off' && typeof change.send === 'object') return;
     const policy = { ...this.#policy, ...change };
     const isSame = policy.receives === this.#policy.receives && policy.send === this.#policy.send;
     if (isSame && typeof policy.send === 'string') return;

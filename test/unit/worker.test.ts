@@ -1,0 +1,167 @@
+// A worker as its host sees it, over a unit that a test plays: the same for processes and threads.
+import { expect, test } from 'vitest';
+import type { IncomingConnection } from '../../src/connection/incoming.ts';
+import type { FromWorker, ToWorker } from '../../src/worker/messages.ts';
+import type { Unit, UnitExit } from '../../src/worker/runtime.ts';
+import { Worker } from '../../src/worker/worker.ts';
+
+class PlayedUnit implements Unit {
+  readonly pid = 1;
+  readonly tid = 0;
+  readonly exitGraceMs = 1000;
+  readonly memory = 0;
+  readonly wantedCpuMs = undefined;
+  readonly accepted = 0;
+  readonly sent: ToWorker[] = [];
+  readonly handedOver: number[] = [];
+  handled = 0;
+  isKilled = false;
+  say = (_: FromWorker): void => {};
+  exit = (_: Partial<UnitExit> = {}): void => {};
+  readonly exited = new Promise<UnitExit>((exited) => {
+    this.exit = (how) => exited({ code: 0, signal: null, reason: 'it exited with code 0', requests: [], ...how });
+  });
+
+  listen(listener: (message: FromWorker) => void): void {
+    this.say = listener;
+  }
+  send(message: ToWorker): void {
+    this.sent.push(message);
+  }
+  hand(_: IncomingConnection, id: number): void {
+    this.handedOver.push(id);
+  }
+  watch(): void {}
+  kill(): void {
+    this.isKilled = true;
+  }
+  revoke(handed: number): boolean {
+    if (this.handled === handed) return false;
+    this.handled = handed;
+    return true;
+  }
+}
+
+const reports = { ready: () => {}, killed: () => {}, migrating: () => {}, event: () => {}, lost: () => {} };
+const connection = {} as IncomingConnection;
+
+function started() {
+  const unit = new PlayedUnit();
+  const options = { id: 1, generation: 1, warmsUp: false, isRehearsed: false, bootMs: 60_000, isMeasured: false };
+  const worker = new Worker({ ...options, unit, reports });
+  unit.say({ type: 'ready' });
+  return { unit, worker };
+}
+
+test('two questions at the same time each get their own answer, in any order', async () => {
+  const { unit, worker } = started();
+  const answers = [worker.idleFor(60_000), worker.idleFor(60_000), worker.reopen('/log', 60_000)];
+  const ids = unit.sent.flatMap((message) => (message.type === 'ask' ? [message.id] : []));
+  expect(new Set(ids).size).toBe(3);
+  const [first = 0, second = 0, third = 0] = ids;
+  unit.say({ type: 'answer', id: third, failure: 'no such folder' });
+  unit.say({ type: 'answer', id: second, ms: 2 });
+  unit.say({ type: 'answer', id: first, ms: 1 });
+  expect(await Promise.all(answers.slice(0, 2))).toEqual([1, 2]);
+  await expect(answers[2]).rejects.toThrow('no such folder');
+  unit.exit();
+});
+
+test('a question that is not answered in time, or whose worker ends, has no answer', async () => {
+  const { unit, worker } = started();
+  expect(await worker.idleFor(1)).toBe(-1);
+  const idle = worker.idleFor(60_000);
+  unit.exit();
+  expect(await idle).toBe(-1);
+  await expect(worker.reopen('/log', 60_000)).resolves.toBeUndefined();
+});
+
+test('a connection is taken, and ends; a refused one is the caller’s again', async () => {
+  const { unit, worker } = started();
+  const taken = worker.give(connection);
+  const refused = worker.give(connection);
+  unit.handled = 2;
+  unit.say({ type: 'taken', id: 1 });
+  unit.say({ type: 'refused', id: 2 });
+  expect(await refused).toBe('refused');
+  const given = await taken;
+  expect(worker.active).toBe(1);
+  unit.say({ type: 'ended', id: 1 });
+  await (given as { ended: Promise<void> }).ended;
+  expect(worker.active).toBe(0);
+  unit.exit();
+});
+
+test('when a worker ends, what it had taken has ended, and what it had not is refused', async () => {
+  const { unit, worker } = started();
+  const [first, second] = [worker.give(connection), worker.give(connection)];
+  unit.handled = 1; // a thread says so in shared memory
+  unit.exit({ code: 1 });
+  expect(await first).toHaveProperty('ended');
+  expect(await second).toBe('refused');
+  expect(await worker.exit).toMatchObject({ code: 1, isWanted: false, connections: 2 });
+  expect(await worker.give(connection)).toBe('refused');
+});
+
+test('connections that a blocked worker has not come to are taken back, and it gets none until it has seen that', async () => {
+  const { unit, worker } = started();
+  const given = [worker.give(connection), worker.give(connection), worker.give(connection)];
+  unit.handled = 1;
+  unit.say({ type: 'ended', id: 1 });
+  worker.revoke();
+  expect(await given[1]).toBe('refused');
+  expect(await given[2]).toBe('refused');
+  expect(worker.isSilent).toBe(true);
+  unit.say({ type: 'ended', id: 2 });
+  expect(worker.isSilent).toBe(true);
+  unit.say({ type: 'ended', id: 3 });
+  expect(worker.isSilent).toBe(false);
+  unit.exit();
+});
+
+test('what a worker says about connections that it was never given changes nothing', async () => {
+  const { unit, worker } = started();
+  for (const id of [1, 2, 1e9]) {
+    unit.say({ type: 'taken', id });
+    unit.say({ type: 'ended', id });
+    unit.say({ type: 'refused', id });
+  }
+  const given = worker.give(connection);
+  unit.say({ type: 'ended', id: 1 }); // before it has taken it
+  expect(worker.active).toBe(1);
+  unit.handled = 1;
+  unit.say({ type: 'taken', id: 1 });
+  expect(await given).toHaveProperty('ended');
+  unit.exit();
+});
+
+test('a migration policy is sent when it changes, and off stays off', () => {
+  const { unit, worker } = started();
+  const policies = () => unit.sent.flatMap((message) => (message.type === 'migration' ? [message.policy] : []));
+  worker.setMigration({ receives: true });
+  worker.setMigration({ receives: true });
+  worker.setMigration({ send: { rebalance: 0.5 } });
+  worker.setMigration({ send: { rebalance: 0.5 } });
+  worker.setMigration({ send: 'off' });
+  worker.setMigration({ send: { rebalance: 0.5 } });
+  expect(policies()).toEqual([
+    { send: 'drain', receives: true },
+    { send: { rebalance: 0.5 }, receives: true },
+    { send: { rebalance: 0.5 }, receives: true },
+    { send: 'off', receives: true },
+  ]);
+  unit.exit();
+});
+
+test('a worker that was told to end and one that ends by itself differ', async () => {
+  const told = started();
+  told.worker.drain(60_000);
+  expect(told.unit.sent.at(-1)).toEqual({ type: 'drain', ms: 60_000, migrates: false });
+  told.unit.exit();
+  expect((await told.worker.exit).isWanted).toBe(true);
+  const young = new PlayedUnit();
+  const options = { id: 1, generation: 1, warmsUp: false, isRehearsed: false, bootMs: 60_000, isMeasured: false };
+  const worker = new Worker({ ...options, unit: young, reports });
+  young.exit({ code: 3, reason: 'it exited with code 3' });
+  await expect(worker.ready).rejects.toThrow('it exited with code 3 (does it call process.exit?)');
+});
