@@ -15,7 +15,7 @@ export interface AcceptorOptions {
   readonly limit: number;
   /** Others accept from the same sockets: leave them their part of a burst. */
   readonly isShared: boolean;
-  /** Leave the bytes of a new connection unread, because it is handed on to a worker. */
+  /** Leave the bytes of a new connection unread, because it is handed over to a worker. */
   readonly handsOver: boolean;
   /** Serves a connection; settles when it has ended. Never rejects. */
   readonly serve: (connection: IncomingConnection) => Promise<void>;

@@ -96,7 +96,7 @@ export function sendConnection(channel: MigrationChannel, fd: number, requests: 
 }
 
 /**
- * The socket has a file, in a folder that only its owner may enter, until it is bound: nobody else can connect to it.
+ * The socket has a file, in a folder that only its owner may enter, until it is bound: no other process can connect to it.
  * @returns a descriptor of the file
  */
 function bindWithoutName(fd: number): number {

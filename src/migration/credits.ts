@@ -3,7 +3,7 @@
 // how many connections have migrated, which tells a slow migration from one that has stopped.
 import { readFileSync, readSync, writeSync } from 'node:fs';
 
-/** Without a credit a sender asks again after so many milliseconds, at first. */
+/** A sender without a credit asks again after this time, at first (milliseconds). */
 export const creditRetryMs = 2;
 
 export interface Credits {
@@ -35,7 +35,7 @@ export function countMigrated({ migrated }: Credits): void {
 export function migratedCount({ migrated }: Credits): string | undefined {
   if (migrated === undefined) return undefined;
   try {
-    // Reading the eventfd itself would reset it for everybody (proc(5), "fdinfo").
+    // Reading the eventfd itself would reset it for all processes (proc(5), "fdinfo").
     return /^eventfd-count:\s*(\w+)/m.exec(readFileSync(`/proc/self/fdinfo/${migrated}`, 'latin1'))?.[1];
   } catch {
     return undefined;

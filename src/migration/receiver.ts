@@ -16,7 +16,7 @@ export type OnRefused = (count: number, sender: Sender) => void;
 
 const SHUT_RD = 0;
 
-/** A message that has been accepted and is empty is looked at again so often, and so many milliseconds later. */
+/** How often, and how many milliseconds apart, a message that has been accepted and is empty is looked at again. */
 const maxLooks = 500;
 const lookEveryMs = 2;
 

@@ -9,7 +9,7 @@ import type { MigrationPolicy } from '../migration/policy.js';
 import { migrateUnserved } from '../migration/sender.js';
 import type { Worker } from '../worker/worker.js';
 import { boot } from './boot.js';
-import { Spares, unhurriedShare } from './spares.js';
+import { Spares, urgentAfterShare } from './spares.js';
 import { StartLimiter } from './start-limiter.js';
 import {
   type Hosting,
@@ -47,8 +47,8 @@ export class PerConnection implements Strategy {
   #policy: MigrationPolicy = { send: 'drain', receives: false };
   /** Connections are about to migrate here; from then on that is urgent. */
   #receivesUrgentlyFrom: number | undefined;
-  /** Loads the app to see whether it can be: not a worker for a connection yet. */
-  #rehearsal: Worker | undefined;
+  /** The first worker of a generation, while it starts. */
+  #first: Worker | undefined;
   #acceptor: Acceptor | undefined;
   /** Serves clients, or will when it has started. */
   #isOpen = false;
@@ -72,7 +72,7 @@ export class PerConnection implements Strategy {
   }
 
   async start(): Promise<void> {
-    const first = await this.#rehearse(this.#current, this.#policy.receives);
+    const first = await this.#startFirst(this.#current, this.#policy.receives);
     if (this.#isEnding) return;
     this.#spares.add(first);
     this.#open();
@@ -132,7 +132,7 @@ export class PerConnection implements Strategy {
   async replaceAll(hosting: Hosting, onProgress: OnProgress, trial?: Trial): Promise<void> {
     const before = this.#current;
     const next = { number: before.number + 1, hosting };
-    const first = await this.#rehearse(next, true);
+    const first = await this.#startFirst(next, true);
     if (this.#isEnding) return;
     this.#spares.dismiss();
     const old = [...this.#workers].filter((worker) => worker !== first);
@@ -198,12 +198,12 @@ export class PerConnection implements Strategy {
    * A worker that has loaded the app and found it ready: what cannot be loaded should be known before the first client
    * comes. @throws StartupError
    */
-  async #rehearse(generation: Generation, warmsUp: boolean): Promise<Worker> {
+  async #startFirst(generation: Generation, warmsUp: boolean): Promise<Worker> {
     const worker = await boot(() => {
-      this.#rehearsal = this.#start(generation, { warmsUp, isRehearsed: false });
-      return this.#rehearsal;
+      this.#first = this.#start(generation, { warmsUp, isKnownReady: false });
+      return this.#first;
     });
-    this.#rehearsal = undefined;
+    this.#first = undefined;
     return worker;
   }
 
@@ -290,7 +290,7 @@ export class PerConnection implements Strategy {
   #retire(workers: readonly Worker[], ms: number): void {
     for (const worker of workers) {
       if (worker.stage === 'gone') continue;
-      if (!this.#leaving.has(worker)) this.#leaving.set(worker, now() + ms * unhurriedShare);
+      if (!this.#leaving.has(worker)) this.#leaving.set(worker, now() + ms * urgentAfterShare);
       worker.drain(ms, this.#policy.send !== 'off');
       void worker.exit.then(() => {
         this.#leaving.delete(worker);
@@ -303,15 +303,15 @@ export class PerConnection implements Strategy {
   /** Has spares ready for the connections that are about to migrate here: of workers that leave, or from elsewhere. */
   #expect(): void {
     const { drainMs } = this.#current.hosting;
-    const from = this.#receivesUrgentlyFrom ?? now() + drainMs * unhurriedShare;
+    const from = this.#receivesUrgentlyFrom ?? now() + drainMs * urgentAfterShare;
     this.#receivesUrgentlyFrom = this.#policy.receives ? from : undefined;
     const urgent = [...(this.#policy.receives ? [from] : []), ...this.#leaving.values()];
     this.#spares.expect(urgent.length > 0 ? Math.min(...urgent) : undefined);
   }
 
-  #start({ number: generation, hosting }: Generation, { warmsUp = false, isRehearsed = true } = {}): Worker {
+  #start({ number: generation, hosting }: Generation, { warmsUp = false, isKnownReady = true } = {}): Worker {
     const since = now();
-    const worker = hosting.startWorker({ id: ++this.#count, generation, warmsUp, isRehearsed });
+    const worker = hosting.startWorker({ id: ++this.#count, generation, warmsUp, isKnownReady });
     this.#workers.add(worker);
     if (this.#policy.send === 'off') worker.setMigration({ send: 'off' });
     worker.ready.then(
@@ -322,7 +322,7 @@ export class PerConnection implements Strategy {
       this.#workers.delete(worker);
       this.#answeredByTheGone += worker.answered;
       this.#spares.ended(worker, exit.livedMs);
-      if (exit.isWanted || exit.code === 0 || worker === this.#rehearsal) return;
+      if (exit.isWanted || exit.code === 0 || worker === this.#first) return;
       hosting.reports.died(worker, exit, undefined);
     });
     return worker;

@@ -68,7 +68,7 @@ export class Pool implements Strategy {
   #recycler: Recycler<Worker>;
   #scaler: Scaler | undefined;
   readonly #timers: NodeJS.Timeout[] = [];
-  /** Those who wait for a worker to be ready. */
+  /** Connections that wait for a worker to be ready. */
   readonly #waiting: (() => void)[] = [];
   /** Connections that have no worker yet. */
   readonly #unplaced = new Set<Promise<unknown>>();
@@ -159,7 +159,7 @@ export class Pool implements Strategy {
       const before = this.#hosting;
       const all = this.#places.length;
       let isAdopted = false;
-      /** From now on whoever dies is replaced by a worker of the new generation. */
+      /** From now on workers that die are replaced by those of the new generation. */
       const adopt = (): void => {
         if (isAdopted) return;
         isAdopted = true;
@@ -168,7 +168,7 @@ export class Pool implements Strategy {
       };
       for (const [replaced, place] of [...this.#places].entries()) {
         if (this.#isEnding) return;
-        const start = () => next.startWorker({ id: place.id, generation, warmsUp: true, isRehearsed: false });
+        const start = () => next.startWorker({ id: place.id, generation, warmsUp: true, isKnownReady: false });
         await this.#change(place, start, async (worker) => {
           if (trial && replaced === 0) await this.#try(worker, trial);
           adopt();
@@ -270,7 +270,7 @@ export class Pool implements Strategy {
    */
   #reconcile(): void {
     if (this.#isEnding) return;
-    // With the same load, as where nobody measures it, those that came last go.
+    // With the same load, as where it is not measured, the newest places go.
     const byLoad = [...this.#places].sort((a, b) => loadOf(b) - loadOf(a) || a.id - b.id);
     for (const place of byLoad.slice(this.#wanted)) this.#giveUp(place);
     while (this.#places.length < this.#wanted) this.#places.push(vacancy(this.#freeId));
@@ -441,7 +441,7 @@ export class Pool implements Strategy {
     this.#onTrial = worker;
     this.#tellReceivers();
     const rebalancing = setInterval(() => {
-      // Those who have kept-alive connections send a part of them: else the worker on trial would have none.
+      // The others send a part of their kept-alive connections: otherwise the worker on trial would have none.
       const { ready } = this;
       for (const one of ready) one.setMigration({ send: { rebalance: 1 / (ready.length + 1) } });
     }, rebalanceEveryMs);
@@ -459,7 +459,7 @@ export class Pool implements Strategy {
 
   #startFor({ id }: Place, warmsUp: boolean): Worker {
     const generation = this.#generation;
-    return this.#hosting.startWorker({ id, generation, warmsUp, isRehearsed: false });
+    return this.#hosting.startWorker({ id, generation, warmsUp, isKnownReady: false });
   }
 
   /** Connections are about to migrate to its workers. */

@@ -1,147 +1,149 @@
-// Spares: processes or threads of which each has loaded the app, or is about to, and waits for the one connection that it
-// is for. Some are always kept (--spares). Others are for connections that are carried over: those have a seat only when a
-// spare is ready, so that their clients do not wait for a start.
+// Spare workers: each has loaded the app, or is about to, and waits for the one connection that it will serve. Some are
+// always kept (--spares). Others are for connections that are about to migrate here: the credits that are offered for them
+// are the spares that are ready, so that their clients do not wait for a start.
 import { BackOff } from '../back-off.js';
 import { now } from '../clock.js';
-import { atOnce, Turn } from './start-turn.js';
+import { StartOrder, startsAtOnce } from './start-order.js';
 
-/** It is urgent after this part of the time in which connections are to be carried over. */
-export const unhurriedShare = 0.25;
+/** Migration is urgent after this part of the time that it has. */
+export const urgentAfterShare = 0.25;
 
-/** So many are kept for those that are carried over, and so many when there is little time left. */
-const kept = atOnce;
-const keptInHaste = 2 * atOnce;
+/** Spares for migrated connections, and how many when migration is urgent. */
+const migrationSpares = startsAtOnce;
+const urgentSpares = 2 * startsAtOnce;
 
-/** What they are made of. */
-export interface SpareKind<S> {
-  /** Has time to warm up. @throws when the system refuses another one */
+export interface SpareOptions<S> {
+  /** Starts a spare, which has time to warm up. @throws when the system refuses another one */
   readonly start: () => S;
-  /** Ends one that has no connection and will have none. */
+  /** Ends a spare that has no connection and will have none. */
   readonly dismiss: (spare: S) => void;
   readonly isReady: (spare: S) => boolean;
-  /** How many are starting, those for which a client waits included. */
+  /** How many workers are starting, those for which a client waits included. */
   readonly starting: () => number;
-  /** Told how many connections that are carried over could be taken at once. */
+  /** Called with the number of migrated connections that could be served at once. */
   readonly onCredits: (count: number) => void;
 }
 
 export class Spares<S> {
-  readonly #kind: SpareKind<S>;
-  readonly #all = new Set<S>();
+  readonly #options: SpareOptions<S>;
+  readonly #spares = new Set<S>();
   readonly #backOff = new BackOff();
-  readonly #turn = new Turn(() => this.refill());
-  /** Those of --spares; undefined while none are wanted at all. */
+  readonly #order = new StartOrder(() => this.refill());
+  /** The number of --spares; undefined while none are wanted at all. */
   #standing: number | undefined;
-  /** Until then none is started, for others have died or the system has refused one. */
-  #waiting: NodeJS.Timeout | undefined;
-  /** When it is urgent for connections that are about to be carried over; undefined while none are. */
+  /** Until then none is started: spares have died, or the system has refused one. */
+  #retry: NodeJS.Timeout | undefined;
+  /** When the migration that is expected is urgent; undefined while none is expected. */
   #urgentFrom: number | undefined;
 
-  constructor(kind: SpareKind<S>) {
-    this.#kind = kind;
+  constructor(options: SpareOptions<S>) {
+    this.#options = options;
   }
 
-  /** From now on there are always so many, and those that are expected. */
+  /** From now on there are always `standing` spares, and those for the migration that is expected. */
   keep(standing: number): void {
     this.#standing = standing;
     this.refill();
   }
 
-  /** None any more. Those that there are have been seen to by the caller. */
+  /** From now on there are none. The caller ends those that there are. */
   close(): void {
     this.#standing = undefined;
-    this.#all.clear();
-    this.#turn.pass();
-    clearTimeout(this.#waiting);
-    this.#waiting = undefined;
+    this.#spares.clear();
+    this.#order.reset();
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
   }
 
-  /** @param urgentFrom when it is urgent for the connections that are about to be carried over (of `now`); undefined: there are none */
+  /** @param urgentFrom when the migration that is expected is urgent, on the clock of `now`; undefined when none is */
   expect(urgentFrom: number | undefined): void {
     this.#urgentFrom = urgentFrom;
     this.refill();
   }
 
-  /** One that the caller has started. */
+  /** Adds one that the caller has started. */
   add(spare: S): void {
-    this.#all.add(spare);
+    this.#spares.add(spare);
   }
 
   /**
-   * One that is ready, or else the one that has been starting for longest.
-   * @param isCarried otherwise it gets none of those that are kept for such connections
+   * Takes one that is ready, or else the one that has been starting for longest.
+   * @param isMigrated the connection has migrated; another gets none of the spares that are kept for those
    */
-  take(isCarried: boolean): S | undefined {
-    if (!isCarried && this.#all.size <= this.#kept) return undefined;
-    const spare = [...this.#all].find(this.#kind.isReady) ?? [...this.#all][0];
+  take(isMigrated: boolean): S | undefined {
+    if (!isMigrated && this.#spares.size <= this.#forMigration) return undefined;
+    const spare = [...this.#spares].find(this.#options.isReady) ?? [...this.#spares][0];
     if (spare === undefined) return undefined;
-    this.#all.delete(spare);
-    setImmediate(() => this.refill()); // to start one holds everything up, also the connection that is about to be given
+    this.#spares.delete(spare);
+    setImmediate(() => this.refill()); // starting one delays everything, also the connection that is about to be handed over
     return spare;
   }
 
   /** Ends all that there are. */
   dismiss(): void {
-    for (const spare of this.#all) this.#dismiss(spare);
+    for (const spare of this.#spares) this.#dismiss(spare);
   }
 
-  /** One has started in so many milliseconds, spare or not. */
+  /** A worker has started, spare or not, in this many milliseconds. */
   started(ms: number): void {
-    this.#turn.took(ms);
+    this.#order.started(ms);
     this.#next();
   }
 
-  /** One has ended, after so many milliseconds in which it was ready. A spare is replaced, later and later. */
-  ended(one: S, livedMs: number): void {
-    if (this.#all.delete(one)) this.#later(livedMs);
+  /** A worker has ended that had been ready for this many milliseconds. A spare is replaced, each time later. */
+  ended(worker: S, livedMs: number): void {
+    if (this.#spares.delete(worker)) this.#refillLater(livedMs);
     this.#next();
   }
 
-  /** Starts those that are missing, as far as it is their turn. */
+  /** Starts those that are missing, as far as they may start. */
   refill(): void {
     const standing = this.#standing;
     if (standing === undefined) return;
-    const wanted = Math.max(standing, this.#kept);
-    const isMissing = (): boolean => this.#all.size < wanted && this.#waiting === undefined;
+    const wanted = Math.max(standing, this.#forMigration);
+    const isMissing = (): boolean => this.#spares.size < wanted && this.#retry === undefined;
     try {
-      while (isMissing() && (this.#all.size < standing || this.#turn.has(this.#kind.starting(), this.#isUrgent)))
-        this.#all.add(this.#kind.start());
-      if (!isMissing()) this.#turn.pass();
+      while (isMissing() && (this.#spares.size < standing || this.#mayStart)) this.#spares.add(this.#options.start());
+      if (!isMissing()) this.#order.reset();
     } catch {
-      this.#later(0); // a connection can still have one of its own when it comes
+      this.#refillLater(0); // a connection that comes meanwhile has a worker started for it
     }
-    for (const spare of [...this.#all].slice(wanted)) this.#dismiss(spare);
-    this.#offer();
+    for (const spare of [...this.#spares].slice(wanted)) this.#dismiss(spare);
+    this.#tellCredits();
   }
 
-  /** It may be the turn of one that is expected. */
+  /** A spare for a migrated connection may be able to start now. */
   #next(): void {
-    if (this.#urgentFrom === undefined) this.#offer();
+    if (this.#urgentFrom === undefined) this.#tellCredits();
     else this.refill();
   }
 
-  #later(livedMs: number): void {
-    clearTimeout(this.#waiting);
-    this.#waiting = setTimeout(() => {
-      this.#waiting = undefined;
+  #refillLater(livedMs: number): void {
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
       this.refill();
     }, this.#backOff.died(livedMs)).unref();
   }
 
   #dismiss(spare: S): void {
-    this.#all.delete(spare);
-    this.#kind.dismiss(spare);
+    this.#spares.delete(spare);
+    this.#options.dismiss(spare);
   }
 
-  #offer(): void {
+  #tellCredits(): void {
     if (this.#standing === undefined) return;
     const isExpecting = this.#urgentFrom !== undefined;
-    this.#kind.onCredits(isExpecting ? [...this.#all].filter(this.#kind.isReady).length : 0);
+    this.#options.onCredits(isExpecting ? [...this.#spares].filter(this.#options.isReady).length : 0);
   }
 
-  get #kept(): number {
+  get #forMigration(): number {
     if (this.#urgentFrom === undefined) return 0;
-    return this.#isUrgent ? keptInHaste : kept;
+    return this.#isUrgent ? urgentSpares : migrationSpares;
+  }
+
+  get #mayStart(): boolean {
+    return this.#order.mayStart(this.#options.starting(), this.#isUrgent);
   }
 
   get #isUrgent(): boolean {

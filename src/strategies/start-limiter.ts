@@ -1,19 +1,19 @@
-// Limits how many processes start at the same time, each for a connection that waits for it. When all of a crowd start at
-// once, each takes as long as all of them together: the first client waits as long as the last one, and on a slow machine
-// none is ready within --boot-timeout. Those that start wait for their turn instead, first come, first served.
+// Limits how many workers start at the same time for clients that wait. If all started at once, each would take as long as
+// all together: the first client would wait as long as the last, and on a slow machine none would be ready within
+// --boot-timeout. So starts queue, first come, first served.
 import { availableParallelism } from 'node:os';
 
-/** For each processor so many starts that compute all the time, so that it has something to do while one waits. */
+/** Starts for each processor, if they compute all the time: one computes while another waits. */
 const startsPerProcessor = 4;
 
-/** Of how much of the last starts is known (from 0 to 1): the rest is the latest one's. */
+/** The weight of earlier starts in what is known of them (from 0 to 1). */
 const memory = 0.75;
 
 export class StartLimiter {
   readonly #processors: number;
   readonly #waiting: (() => void)[] = [];
   #starting = 0;
-  /** The share of its start in which one has wanted a processor, from 0 to 1. An app may also wait, for a database. */
+  /** The part of its start in which a worker wants a processor, from 0 to 1: an app may also wait, say for a database. */
   #busyShare = 1;
   #isClosed = false;
 
@@ -21,10 +21,10 @@ export class StartLimiter {
     this.#processors = processors;
   }
 
-  /** Settles when it is the caller's turn. Each call is followed by one of `ended`. */
+  /** Settles when the caller may start a worker. Each call is followed by one of `ended`. */
   async turn(): Promise<void> {
     if (!this.#isClosed && this.#starting >= this.#limit) {
-      await new Promise<void>((granted) => this.#waiting.push(granted)); // counted by who grants it
+      await new Promise<void>((granted) => this.#waiting.push(granted)); // `#grant` counts it
       return;
     }
     this.#starting++;
@@ -37,7 +37,7 @@ export class StartLimiter {
     this.#grant();
   }
 
-  /** Nobody has to wait any more. */
+  /** From now on nothing waits. */
   close(): void {
     this.#isClosed = true;
     this.#grant();

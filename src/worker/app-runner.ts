@@ -75,7 +75,7 @@ export class AppRunner implements Service {
     const app = await loadApp({ target, addresses, demoFaults, timeout });
     this.#app = app;
     const pipeline = await createPipeline({ ...options, app });
-    if (readyPath !== undefined && !settings.isRehearsed) await untilReady(pipeline, readyPath, timeout);
+    if (readyPath !== undefined && !settings.isKnownReady) await untilReady(pipeline, readyPath, timeout);
     this.#pipeline = pipeline;
     if (this.#isMigrationOff) pipeline.stopMigration();
     this.setDenylist(this.#watched);

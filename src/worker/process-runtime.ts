@@ -86,7 +86,7 @@ export function startProcess(options: ProcessOptions, start: StartOptions, maxCo
     umask: options.umask,
     channelKey: newKey(),
     warmsUp: start.warmsUp,
-    isRehearsed: start.isRehearsed,
+    isKnownReady: start.isKnownReady,
     once: options.once,
     threads,
     maxConnections,

@@ -1,4 +1,4 @@
-// Whether the app is ready (--ready-path): asks its own pipeline, over a connection that nobody else sees, until the
+// Whether the app is ready (--ready-path): asks its own pipeline, over a connection of its own, until the
 // answer is a good one. So "ready" means what the app means by it, and not only that it has loaded.
 
 import { request } from 'node:http';

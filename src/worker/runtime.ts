@@ -52,6 +52,6 @@ export interface StartOptions {
   readonly generation: number;
   /** It receives the connections of others as soon as it is ready: it warms up before. */
   readonly warmsUp: boolean;
-  /** Another worker has found this app to be ready: it need not be asked again. */
-  readonly isRehearsed: boolean;
+  /** An earlier worker has found this app to be ready (--ready-path): it is not asked again. */
+  readonly isKnownReady: boolean;
 }

@@ -58,7 +58,7 @@ export interface AppSettings {
 /** What a worker is told besides. */
 export interface ThreadSettings extends AppSettings {
   /** Another worker has found this app to be ready. */
-  readonly isRehearsed: boolean;
+  readonly isKnownReady: boolean;
   /** Warm up before loading the app: clients come as soon as it is ready. */
   readonly warmsUp: boolean;
   /** Serve one connection, then exit. */
@@ -111,6 +111,6 @@ export function threadSettings(settings: WorkerSettings): Omit<ThreadSettings, k
 }
 
 /** What differs between workers of a group. */
-export type StartSettings = Pick<ThreadSettings, 'isRehearsed' | 'warmsUp' | 'once' | 'maxConnections'>;
+export type StartSettings = Pick<ThreadSettings, 'isKnownReady' | 'warmsUp' | 'once' | 'maxConnections'>;
 
 export const settingsVariable = 'MPSERVE_WORKER_SETTINGS';

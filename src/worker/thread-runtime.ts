@@ -63,13 +63,13 @@ export class ThreadRuntime {
   }
 
   /** @throws Error when the system refuses another thread */
-  start({ warmsUp, isRehearsed }: StartOptions, maxConnections: number): Unit {
+  start({ warmsUp, isKnownReady }: StartOptions, maxConnections: number): Unit {
     const { isPerConnection: once, hostAccepts } = this.#group;
     const { flights, listen, migrationChannel } = this.#settings;
     const settings: ThreadSettings = {
       ...threadSettings(this.#settings),
       warmsUp,
-      isRehearsed,
+      isKnownReady,
       once,
       maxConnections,
     };

@@ -1,4 +1,4 @@
-// A worker as its host sees it, process or thread. `drain` escalates to `kill` by itself, so whoever drains a worker can
+// A worker as its host sees it, process or thread. `drain` escalates to `kill` by itself, so the caller can
 // wait for `exit` and needs no timer of its own.
 import { migratingMs, now } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
@@ -51,7 +51,7 @@ export interface WorkerOptions extends StartOptions {
 
 /** A worker that has not taken a connection within this time gets no further ones until it does (milliseconds). */
 const silentAfterMs = 500;
-/** A worker that blocks its event loop while it loads the app is killed so much later than --boot-timeout (milliseconds). */
+/** A worker that blocks its event loop while it loads the app is killed this long after --boot-timeout (milliseconds). */
 const bootGraceMs = 1500;
 
 interface Pending {
@@ -100,7 +100,7 @@ export class Worker {
     const ready = deferred<void>();
     const acceptsNoMore = deferred<void>();
     this.ready = ready.promise;
-    this.ready.catch(() => {}); // also when nobody waits for it
+    this.ready.catch(() => {}); // also when nothing waits for it
     this.acceptsNoMore = acceptsNoMore.promise;
     const late = setTimeout(() => {
       const message = `the app did not load within ${bootMs} ms (--boot-timeout): it blocks the event loop of its worker`;

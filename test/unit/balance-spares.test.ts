@@ -2,7 +2,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import { now } from '../../src/clock.ts';
 import { Spares } from '../../src/strategies/spares.ts';
-import { atOnce } from '../../src/strategies/start-turn.ts';
+import { startsAtOnce } from '../../src/strategies/start-order.ts';
 import { eventually } from '../helpers/eventually.ts';
 
 interface Spare {
@@ -63,10 +63,10 @@ test('those for connections that are carried over are for nobody else, and are o
   spares.keep(0);
   expect(started).toHaveLength(0);
   spares.expect(never);
-  expect(started).toHaveLength(atOnce);
+  expect(started).toHaveLength(startsAtOnce);
   expect(seats).toBe(0);
   finish();
-  expect(seats).toBe(atOnce);
+  expect(seats).toBe(startsAtOnce);
   expect(spares.take(false)).toBeUndefined();
   expect(spares.take(true)).toBe(started[0]);
 });
@@ -74,7 +74,7 @@ test('those for connections that are carried over are for nobody else, and are o
 test('when it is urgent there are twice as many', () => {
   spares.keep(0);
   spares.expect(now() - 1);
-  expect(started).toHaveLength(2 * atOnce);
+  expect(started).toHaveLength(2 * startsAtOnce);
 });
 
 test('what is too much goes when nothing is expected any more, and nothing is offered', () => {
@@ -128,7 +128,7 @@ test('those that keep dying wait longer and longer, also while connections are e
   spares.expect(never);
   for (let deaths = 0; deaths < 3; deaths++) {
     const count = started.length;
-    for (const spare of started.slice(-atOnce)) spares.ended(spare, 0);
+    for (const spare of started.slice(-startsAtOnce)) spares.ended(spare, 0);
     spares.started(1);
     expect(started).toHaveLength(count);
     await eventually('others', () => started.length > count);

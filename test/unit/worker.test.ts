@@ -47,7 +47,7 @@ const connection = {} as IncomingConnection;
 
 function started() {
   const unit = new PlayedUnit();
-  const options = { id: 1, generation: 1, warmsUp: false, isRehearsed: false, bootMs: 60_000, isMeasured: false };
+  const options = { id: 1, generation: 1, warmsUp: false, isKnownReady: false, bootMs: 60_000, isMeasured: false };
   const worker = new Worker({ ...options, unit, reports });
   unit.say({ type: 'ready' });
   return { unit, worker };
@@ -160,7 +160,7 @@ test('a worker that was told to end and one that ends by itself differ', async (
   told.unit.exit();
   expect((await told.worker.exit).isWanted).toBe(true);
   const young = new PlayedUnit();
-  const options = { id: 1, generation: 1, warmsUp: false, isRehearsed: false, bootMs: 60_000, isMeasured: false };
+  const options = { id: 1, generation: 1, warmsUp: false, isKnownReady: false, bootMs: 60_000, isMeasured: false };
   const worker = new Worker({ ...options, unit: young, reports });
   young.exit({ code: 3, reason: 'it exited with code 3' });
   await expect(worker.ready).rejects.toThrow('it exited with code 3 (does it call process.exit?)');
