@@ -278,3 +278,16 @@ test('only the table of models knows their names', () => {
   // Which model it is when nobody says.
   expect(asking).toEqual(["config/options names 'prefork'"]);
 });
+
+test('no code compares with the name of a model, a way to accept or a runtime', () => {
+  const comparison =
+    /(?:[=!]==\s*|case\s+)'(ppc|prefork|tpc|prethread|hybrid|shared|dispatch|process|thread|inline|pooled)'/g;
+  const comparing = files
+    .filter((file) => !isIn('strategies/models', file)) // where a way to accept becomes a placement
+    .flatMap((file) =>
+      [...readFileSync(path.join(src, `${file}.ts`), 'utf8').matchAll(comparison)].map(
+        ([found]) => `${file}: ${found}`,
+      ),
+    );
+  expect(comparing).toEqual([]);
+});

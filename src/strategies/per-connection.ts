@@ -7,7 +7,7 @@ import type { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import { migrateUnserved } from '../migration/sender.js';
-import type { Worker } from '../worker/worker.js';
+import type { Given, Worker } from '../worker/worker.js';
 import { boot } from './boot.js';
 import { Spares, urgentAfterShare } from './spares.js';
 import { StartLimiter } from './start-limiter.js';
@@ -223,7 +223,7 @@ export class PerConnection implements Strategy {
           await pause(refusedRetryMs);
           continue;
         }
-        const given = await worker.give(connection);
+        const given = await this.#hand(connection, worker);
         if (given !== 'refused') connection.close(); // our copy
         const { isWanted } = await worker.exit;
         if (given !== 'refused') return;
@@ -239,6 +239,19 @@ export class PerConnection implements Strategy {
       reason = (error as Error).message;
     }
     reports.connectionLost(reason);
+  }
+
+  /** Ends the worker that gets no connection. @throws Error */
+  async #hand(connection: IncomingConnection, worker: Worker): Promise<Given> {
+    const dismiss = (): void => worker.drain(this.#current.hosting.drainMs);
+    try {
+      const given = await worker.give(connection);
+      if (given === 'gone') dismiss();
+      return given;
+    } catch (error) {
+      dismiss();
+      throw error;
+    }
   }
 
   /** @returns undefined when the server has begun to stop meanwhile. @throws StartupError */

@@ -126,7 +126,8 @@ export class Pool implements Strategy {
           if (given === 'refused') continue;
           connection.close(); // our copy
           isPlaced();
-          return await given.ended;
+          if (given !== 'gone') await given.ended;
+          return;
         }
         if (this.#isEnding) break;
         await new Promise<void>((ready) => this.#waiting.push(ready));
@@ -398,8 +399,9 @@ export class Pool implements Strategy {
   #change(place: Place, start: () => Worker, approve = async (_: Worker) => {}): Promise<boolean> {
     clearTimeout(place.retry);
     place.retry = undefined;
-    if (place.next) this.#retire(place.next); // of an older generation, after a crash
+    if (place.next) this.#retire(place.next); // it would be of an older generation
     place.next = undefined;
+    place.change?.settle(false);
     return new Promise((settle, fail) => {
       place.change = { start, approve, settle, fail };
       this.#reconcile();

@@ -233,9 +233,12 @@ class ProcessUnit implements Unit {
     if (this.#child.connected) this.#child.send(commandOf(message), () => {}); // an error: it has ended, and `exited` says so
   }
 
-  hand(connection: IncomingConnection, id: number): void {
+  hand(connection: IncomingConnection, id: number): boolean {
+    const { unreadSocket } = connection;
+    if (unreadSocket.destroyed) return false;
     const message = { type: 'connection', id, ...connection.facts } as const;
-    this.#child.send(commandOf(message), connection.unreadSocket, { keepOpen: true }, () => {});
+    this.#child.send(commandOf(message), unreadSocket, { keepOpen: true }, () => {});
+    return true;
   }
 
   watch(): void {

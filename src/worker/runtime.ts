@@ -34,8 +34,11 @@ export interface Unit {
   /** @param listener called for each message of the worker, already checked */
   listen(listener: (message: FromWorker) => void): void;
   send(message: ToWorker): void;
-  /** Hands the connection over. It stays the host's until it is taken. */
-  hand(connection: IncomingConnection, id: number): void;
+  /**
+   * Hands the connection over. It stays the host's until it is taken.
+   * @returns false when its client has gone. @throws SystemCallError (EMFILE); nothing was handed over then
+   */
+  hand(connection: IncomingConnection, id: number): boolean;
   /** The worker is ready: from now on its event loop is watched. */
   watch(): void;
   kill(): void;

@@ -170,14 +170,16 @@ class ThreadUnit implements Unit {
     else this.#unsent.push(message);
   }
 
-  hand(connection: IncomingConnection, id: number): void {
+  hand(connection: IncomingConnection, id: number): boolean {
     const fd = connection.detach();
+    if (fd === undefined) return false;
     this.#handedOver.set(id, connection);
-    const handed = { id, ...(fd !== undefined && { fd }), ...connection.facts };
+    const handed = { id, fd, ...connection.facts };
     const ended = this.#threads.submit?.(this.#thread, handed);
     if (ended)
       ended.then(() => this.#hear({ type: 'ended', id })).catch(() => {}); // with its thread: that is told elsewhere
     else this.send({ type: 'connection', ...handed });
+    return true;
   }
 
   /** In one step: the thread takes a connection by the same counter. */

@@ -12,8 +12,11 @@ import type { StartOptions, Unit } from './runtime.js';
 
 export type Stage = 'starting' | 'ready' | 'draining' | 'gone';
 
-/** A connection that was handed over: not taken, it is the caller's again; taken, it ends some day. */
-export type Given = 'refused' | { readonly ended: Promise<void> };
+/**
+ * What came of handing a connection over: `refused`, it is the caller's again; `gone`, its client has gone; or it was taken,
+ * and ends some day.
+ */
+export type Given = 'refused' | 'gone' | { readonly ended: Promise<void> };
 
 /** How a worker has ended. */
 export interface Exit {
@@ -214,15 +217,27 @@ export class Worker {
     return this.#readyAt === undefined ? undefined : now() - this.#readyAt;
   }
 
-  /** Hands a connection over. It stays open here until the worker has taken it; a refused one is the caller's again. */
+  /**
+   * Hands a connection over. It stays open here until the worker has taken it; a refused one is the caller's again.
+   * @throws SystemCallError (EMFILE); the connection is closed then
+   */
   give(connection: IncomingConnection): Promise<Given> {
     if (this.#stage === 'draining' || this.#stage === 'gone') return Promise.resolve('refused');
     void this.isSilent; // looks
-    const id = ++this.#handed;
-    return new Promise((answer) => {
-      const { promise: ended, resolve: end } = deferred<void>();
+    const id = this.#handed + 1;
+    const { promise: ended, resolve: end } = deferred<void>();
+    return new Promise((answer, fail) => {
       this.#pending.set(id, { answer, end, ended, isTaken: false });
-      this.#unit.hand(connection, id);
+      try {
+        if (this.#unit.hand(connection, id)) {
+          this.#handed = id;
+          return;
+        }
+        answer('gone');
+      } catch (error) {
+        fail(error);
+      }
+      this.#pending.delete(id);
     });
   }
 

@@ -17,6 +17,7 @@ class PlayedUnit implements Unit {
   handled = 0;
   isKilled = false;
   say = (_: FromWorker): void => {};
+  handOver = (): boolean => true;
   exit = (_: Partial<UnitExit> = {}): void => {};
   readonly exited = new Promise<UnitExit>((exited) => {
     this.exit = (how) => exited({ code: 0, signal: null, reason: 'it exited with code 0', requests: [], ...how });
@@ -28,8 +29,9 @@ class PlayedUnit implements Unit {
   send(message: ToWorker): void {
     this.sent.push(message);
   }
-  hand(_: IncomingConnection, id: number): void {
+  hand(_: IncomingConnection, id: number): boolean {
     this.handedOver.push(id);
+    return this.handOver();
   }
   watch(): void {}
   kill(): void {
@@ -132,6 +134,24 @@ test('what a worker says about connections that it was never given changes nothi
   unit.handled = 1;
   unit.say({ type: 'taken', id: 1 });
   expect(await given).toHaveProperty('ended');
+  unit.exit();
+});
+
+test('a connection that cannot be handed over leaves no trace', async () => {
+  const { unit, worker } = started();
+  unit.handOver = () => false; // its client has gone
+  expect(await worker.give(connection)).toBe('gone');
+  unit.handOver = () => {
+    throw new Error('EMFILE');
+  };
+  await expect(worker.give(connection)).rejects.toThrow('EMFILE');
+  unit.handOver = () => true;
+  const given = worker.give(connection);
+  unit.handled = 1;
+  unit.say({ type: 'taken', id: 1 });
+  expect(await given).toHaveProperty('ended');
+  expect(worker.active).toBe(1);
+  expect(unit.handedOver).toEqual([1, 1, 1]);
   unit.exit();
 });
 

@@ -1,0 +1,91 @@
+// A connection between its accept and its pipeline: who owns its descriptor.
+import { once } from 'node:events';
+import { readlinkSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
+import { IncomingConnection } from '../../src/connection/incoming.ts';
+import { closeDescriptor, duplicate } from '../../src/os/descriptor.ts';
+import { descriptorOf } from '../../src/os/node-socket.ts';
+import { eventually } from '../helpers/eventually.ts';
+
+const server = createServer({ pauseOnConnect: true });
+let client: Socket;
+let accepted: Socket;
+beforeEach(async () => {
+  if (!server.listening) await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as { port: number };
+  client = connect(port, '127.0.0.1').setEncoding('utf8');
+  client.on('error', () => {});
+  [accepted] = (await once(server, 'connection')) as [Socket];
+});
+afterAll(() => void server.close());
+afterEach(() => {
+  client.destroy();
+  accepted.destroy();
+});
+
+/** What a descriptor stands for; empty when it is closed. */
+const behind = (fd: number): string => {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return '';
+  }
+};
+
+test('one that comes from its client has no history', () => {
+  const connection = IncomingConnection.of(accepted);
+  expect(connection.facts).toEqual({ requests: 0, isMigrated: false });
+  expect(connection.descriptor).toBe(descriptorOf(accepted));
+});
+
+test('detached it has a descriptor of its own, from which nothing has been read, and can be served again', async () => {
+  client.write('unread');
+  const connection = IncomingConnection.of(accepted, { requests: 7, isMigrated: true });
+  const fd = connection.detach() as number;
+  expect(accepted.destroyed).toBe(true);
+  expect(connection.descriptor).toBe(fd);
+  expect(connection.detach()).toBe(fd);
+  const socket = connection.socket.setEncoding('utf8');
+  expect(await once(socket, 'data')).toEqual(['unread']);
+  connection.close();
+  await once(client.resume(), 'close');
+});
+
+test('unread it reads nothing', async () => {
+  client.write('unread');
+  const connection = IncomingConnection.of(accepted);
+  connection.detach();
+  const { unreadSocket } = connection;
+  for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+  expect(unreadSocket.bytesRead).toBe(0);
+  connection.close();
+});
+
+test('released it is left alone', () => {
+  const connection = IncomingConnection.of(accepted);
+  const fd = connection.detach() as number;
+  const before = behind(fd);
+  connection.release();
+  connection.close();
+  expect(behind(fd)).toBe(before);
+  expect(() => connection.socket).toThrow('handed over');
+  closeDescriptor(fd);
+});
+
+test('closed, a copy of it goes on', async () => {
+  const copy = duplicate(descriptorOf(accepted) as number);
+  IncomingConnection.of(accepted).close();
+  const other = IncomingConnection.ofDescriptor(copy);
+  other.socket.write('hello');
+  expect(await once(client, 'data')).toEqual(['hello']);
+  other.close();
+  await eventually('it to be closed', () => behind(copy) === '');
+});
+
+test('one whose client has gone cannot be detached', async () => {
+  const connection = IncomingConnection.of(accepted);
+  accepted.destroy();
+  await once(accepted, 'close');
+  expect(connection.detach()).toBeUndefined();
+});
