@@ -1,17 +1,17 @@
-// Everything that can happen and is worth telling, as values. The core emits events and never logs; the log is
-// one subscriber among others. `wording` is the only place that turns an event into a level and a sentence.
+// The events of the server, as values. The core emits events and never logs: the log subscribes to them. `wording` is the
+// only place that gives an event a level and a message.
 import { EventEmitter } from 'node:events';
 import type { LogLevel } from './config/config.js';
 import type { AnswerCount } from './upkeep/answers.js';
 
-/** An error as it crosses from a worker to the supervisor. */
+/** An error in a form that a worker can send to the supervisor. */
 export interface ErrorRecord {
   readonly type: string;
   readonly message: string;
   readonly stack: string;
 }
 
-/** Who tells: a worker process, and a thread of it; 0 outside of threads. */
+/** The worker that an event comes from: its process, and its thread, which is 0 for a process. */
 export interface WorkerIdentity {
   readonly pid: number;
   readonly tid: number;
@@ -23,27 +23,27 @@ interface RequestFields {
   readonly url: string;
 }
 
-/** A request that is being served, and for how long. */
+/** A request in flight, and its age in milliseconds. */
 export interface RequestInFlight extends RequestFields {
   readonly ageMs: number;
 }
 
-/** One whose worker or thread has ended. */
+/** A request that was in flight when its worker or thread ended. */
 export interface LostRequest extends RequestInFlight {
-  /** By which it is known again (`flight/fingerprint`). */
+  /** Identifies the same request when it is sent again. */
   readonly fingerprint: string;
-  /** Of its answer, which its client has; it has no access line yet. Absent where there was none, or not all of it. */
+  /** The client got the whole response, but its access line is not written yet. Absent if the client did not. */
   readonly answered?: {
     readonly status: number;
-    /** The app was done with it, and something else ended the worker. */
+    /** The app had finished with the request, so something else ended the worker. */
     readonly isOver: boolean;
   };
 }
 
-/** The first answers of a new generation beside those of the old one; times in milliseconds. */
+/** The first responses of a new generation, compared with those of the old one; times in milliseconds. */
 export interface CanaryFigures {
   readonly requests: number;
-  /** With a status of 500 or more. */
+  /** Responses with a status of 500 or more. */
   readonly failed: number;
   readonly p99: number;
   readonly oldRequests: number;
@@ -51,21 +51,21 @@ export interface CanaryFigures {
   readonly oldP99: number;
 }
 
-/** What happened inside a worker; it does not know who it is. */
+/** An event inside a worker. The worker adds its identity when it sends the event. */
 export type WorkerEvent =
   | ({ event: 'request-failed'; err: ErrorRecord } & RequestFields)
   | ({ event: 'response-cut'; err: ErrorRecord } & RequestFields)
   | ({ event: 'client-gone'; err: ErrorRecord } & RequestFields)
   | ({ event: 'request-overdue'; err: ErrorRecord } & RequestFields)
-  /** It has ended workers, and was not given to the app. */
+  /** The request is quarantined and did not reach the app. */
   | ({ event: 'request-refused' } & RequestFields)
-  /** It was being served by a worker or thread that has ended. */
+  /** The worker or thread that served the request has ended. */
   | ({ event: 'request-lost'; tid?: number } & LostRequest)
-  /** The same, but its client has the answer. */
+  /** The same, but the client got the whole response. */
   | ({ event: 'request'; tid?: number; status: number; isSuspect: boolean } & LostRequest)
-  /** What the answers since the last such event were like. */
+  /** Statistics of the responses since the last such event. */
   | ({ event: 'answers' } & AnswerCount)
-  /** One that was suspected to end workers has been answered. */
+  /** A request that was in flight at a death has been answered. */
   | { event: 'suspect-cleared'; fingerprint: string }
   | ({ event: 'request-cut'; tid?: number } & RequestInFlight)
   | { event: 'app-crashed'; err: ErrorRecord }
@@ -73,11 +73,11 @@ export type WorkerEvent =
   | { event: 'thread-recycled'; tid: number; reason: string }
   | { event: 'threads-scaled'; from: number; to: number; reason: string }
   | { event: 'thread-unfit'; tid: number; reason: string; retryInMs: number }
-  /** The event loop stood still. Without a stack it was in native code, and without requests, too. */
+  /** The event loop was blocked for `stillMs` milliseconds. In native code there is no stack, and no list of requests. */
   | { event: 'hung'; tid?: number; stillMs: number; stack: readonly string[]; requests: readonly RequestInFlight[] }
   | { event: 'connection-lost'; reason: string }
   | { event: 'connections-shed'; count: number }
-  /** Messages on the migration channel that no worker of ours sends, since the last such event; the last one's sender. */
+  /** Invalid messages on the migration channel since the last such event, and the sender of the last one. */
   | { event: 'migration-refused'; count: number; senderPid: number; senderUid: number }
   | { event: 'access-log-failed'; reason: string }
   | { event: 'access-log-resumed'; lost: number };
@@ -99,7 +99,7 @@ export type ServerEvent =
   | { event: 'worker-died'; worker: number; pid: number; reason: string; replacedInMs: number | undefined }
   | { event: 'worker-unfit'; worker: number; reason: string }
   | { event: 'worker-killed'; worker: number; pid: number; reason: string }
-  /** Messages of a worker that no code of ours sends, since the last such event; the type of the last one. */
+  /** Invalid messages from a worker since the last such event, and the type of the last one. */
   | { event: 'worker-message-invalid'; worker: number; pid: number; count: number; type: string }
   | { event: 'worker-recycled'; worker: number; pid: number; reason: string }
   | { event: 'quarantined'; method: string; url: string; fingerprint: string; deaths: number }
@@ -130,121 +130,133 @@ export type ServerEvent =
 type Name = ServerEvent['event'];
 type Of<N extends Name> = Extract<ServerEvent, { event: N }>;
 
-/** Level and message of each event. Fields that came from a client are quoted by JSON in the line, not here. */
+/** Level and message of each event. Text from a client is in the fields, which JSON quotes, and not in the message. */
 export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => string] } = {
   ready: ['info', (e) => `serving on ${e.urls.join(', ')}`],
   warning: ['warn', (e) => e.warning],
-  'worker-started': ['debug', (e) => `worker ${e.worker} is ready (pid ${e.pid})`],
+  'worker-started': ['debug', (e) => `worker ${e.worker} (pid ${e.pid}) is ready`],
   'worker-died': [
     'error',
     (e) =>
-      `worker ${e.worker} (pid ${e.pid}) died: ${e.reason}; its connections are lost` +
-      (e.replacedInMs === undefined ? '' : `; replacing it ${soon(e.replacedInMs)}`),
+      `worker ${e.worker} (pid ${e.pid}) died: ${e.reason}; its connections are lost${replacement(e.replacedInMs)}`,
   ],
-  'worker-unfit': ['error', (e) => `a new worker ${e.worker} could not be started: ${e.reason}; trying again`],
+  'worker-unfit': ['error', (e) => `a new worker ${e.worker} could not start: ${e.reason}; retrying`],
   'worker-killed': ['warn', (e) => `killed worker ${e.worker} (pid ${e.pid}): ${e.reason}`],
   'worker-message-invalid': [
     'warn',
-    (e) => `ignored ${e.count} invalid message(s) of worker ${e.worker} (pid ${e.pid}); does the app send them?`,
+    (e) =>
+      `ignored ${counted(e.count, 'invalid message')} from worker ${e.worker} (pid ${e.pid}); does the app write to mpserve's IPC channel?`,
   ],
-  'worker-recycled': ['info', (e) => `replaced worker ${e.worker} (pid ${e.pid}), as ${e.reason}`],
+  'worker-recycled': ['info', (e) => `replaced worker ${e.worker} (pid ${e.pid}): ${e.reason}`],
   'thread-lost': [
     'error',
     (e) =>
-      `thread ${e.tid} of worker pid ${e.pid} ended (${e.reason}) and lost ${e.connections} connection(s)` +
-      (e.replacedInMs === undefined ? '' : `; replacing it ${soon(e.replacedInMs)}`),
+      `thread ${e.tid} of worker pid ${e.pid} died: ${e.reason}; ` +
+      `it lost ${counted(e.connections, 'connection')}${replacement(e.replacedInMs)}`,
   ],
-  'thread-unfit': [
-    'error',
-    (e) => `a new thread could not load the app: ${e.reason}; trying again in ${e.retryInMs} ms`,
+  'thread-recycled': ['info', (e) => `replaced thread ${e.tid} of worker pid ${e.pid}: ${e.reason}`],
+  'thread-unfit': ['error', (e) => `a new thread could not start: ${e.reason}; retrying in ${e.retryInMs} ms`],
+  'threads-scaled': ['info', (e) => `scaled from ${e.from} to ${e.to} threads in worker pid ${e.pid} (${e.reason})`],
+  hung: ['error', hangMessage],
+  'app-crashed': [
+    'fatal',
+    (e) => `uncaught exception in the app; the ${e.tid ? 'thread' : 'worker'} exits: ${e.err.message}`,
   ],
-  hung: [
-    'error',
-    (e) =>
-      `${e.tid ? `thread ${e.tid} of worker pid ${e.pid}` : `worker pid ${e.pid}`} has stood still for ${Math.round(e.stillMs)} ms in ` +
-      `${e.stack[0] ?? 'native code'}, with ${e.requests.length} request(s); it is ended${e.stack.length === 0 && e.tid ? ' as soon as that returns' : ''} and replaced`,
-  ],
-  'connection-lost': ['error', (e) => `a connection was closed unserved: ${e.reason}`],
+  'connection-lost': ['error', (e) => `closed a connection before it was served: ${e.reason}`],
   'connections-shed': [
     'warn',
-    (e) => `--max-connections is reached and clients are waiting; closed the ${e.count} slowest idle connection(s)`,
+    (e) => `--max-connections is reached and clients are waiting; closed ${counted(e.count, 'slow idle connection')}`,
   ],
   'migration-refused': [
     'warn',
     (e) =>
-      `closed ${e.count} malformed message(s) on the migration channel, the last from process ${e.senderPid} of user ${e.senderUid}`,
+      `refused ${counted(e.count, 'invalid message')} on the migration channel; ` +
+      `the last one came from pid ${e.senderPid} of user ${e.senderUid}`,
   ],
-  'access-log-failed': ['error', (e) => `access lines are being lost, as they cannot be written: ${e.reason}`],
-  'access-log-resumed': ['warn', (e) => `the access log is written again; ${e.lost} line(s) of it were lost`],
-  'log-resumed': ['warn', (e) => `the log is written again; ${e.lost} line(s) of it were lost`],
-  // Before its answer had begun, or after it was complete; what the client got is whole in both cases.
+  'access-log-failed': ['error', (e) => `cannot write the access log, so access lines may be lost: ${e.reason}`],
+  'access-log-resumed': ['warn', (e) => `writing the access log again; ${counted(e.lost, 'access line')} lost`],
+  'log-resumed': ['warn', (e) => `writing the log again; ${counted(e.lost, 'line')} lost`],
+  // The client got a complete response: a 500, or that of the app, which failed afterwards.
   'request-failed': ['error', (e) => `the app failed on a request: ${e.err.message}`],
   'response-cut': [
     'error',
-    (e) => `the app failed after its answer had begun, so the connection was cut: ${e.err.message}`,
+    (e) => `the app failed after the response had started; closed the connection: ${e.err.message}`,
   ],
-  'request-overdue': ['error', (e) => `a request was answered for the app, which took too long: ${e.err.message}`],
-  'request-refused': [
-    'error',
-    () => 'a request was answered with 503, as it has ended workers; see mpserve ctl quarantine',
-  ],
-  'request-lost': ['error', (e) => `a request was lost after ${e.ageMs} ms, with the worker or thread that served it`],
-  request: ['silent', () => ''], // it has its line in the access log
-  answers: ['trace', (e) => `${e.count} answer(s), ${e.failed} with a status of 500 or more`],
-  'canary-passed': [
-    'info',
-    (e) =>
-      `the new generation is no worse: ${e.failed} of ${e.requests} answers failed, p99 ${e.p99.toFixed(1)} ms; the old one: ${e.oldFailed} of ${e.oldRequests}, p99 ${e.oldP99.toFixed(1)} ms`,
-  ],
-  'suspect-cleared': ['debug', () => 'a request that was in flight when a worker ended has been answered by another'],
-  'request-cut': ['warn', (e) => `a request was cut after ${e.ageMs} ms, as --graceful-timeout was over`],
+  'request-overdue': ['error', (e) => `a request exceeded its deadline: ${e.err.message}`],
+  'request-refused': ['error', () => 'refused a quarantined request with 503; see mpserve ctl quarantine'],
+  'request-lost': ['error', (e) => `lost a request after ${e.ageMs} ms: the worker or thread that served it died`],
+  'request-cut': ['warn', (e) => `aborted a request after ${e.ageMs} ms: --graceful-timeout has expired`],
+  'client-gone': ['debug', () => 'the client disconnected before its response was complete'],
+  request: ['silent', () => ''], // the access log has a line for it
+  answers: ['trace', (e) => `${counted(e.count, 'response')}, ${e.failed} with a status of 500 or more`],
   quarantined: [
     'error',
     (e) =>
-      `a request was in flight at ${e.deaths} deaths of workers and is answered with 503 from now on; ` +
-      'mpserve ctl quarantine lists them, mpserve ctl quarantine clear lets them through again',
+      `quarantined a request that was in flight at ${counted(e.deaths, 'worker death')}: it is refused with 503; ` +
+      'mpserve ctl quarantine lists quarantined requests, mpserve ctl quarantine clear allows them again',
   ],
-  'quarantine-cleared': ['info', (e) => `${e.count} quarantined request(s) are let through again (${e.reason})`],
-  'client-gone': ['debug', () => 'the client went away before its answer was complete'],
-  'app-crashed': ['fatal', (e) => `uncaught in the app, which ends this worker: ${e.err.message}`],
+  'suspect-cleared': [
+    'debug',
+    () => 'a request that was in flight when a worker died was answered; it is no longer a suspect',
+  ],
+  'quarantine-cleared': ['info', (e) => `cleared the quarantine of ${counted(e.count, 'request')} (${e.reason})`],
   output: ['info', (e) => e.text],
+  reloading: ['info', (e) => `reloading (${e.reason}): the old workers serve until the new ones are ready`],
+  reloaded: ['info', (e) => `reloaded in ${e.ms} ms: generation ${e.generation}, ${counted(e.workers, 'worker')}`],
+  'canary-passed': [
+    'info',
+    (e) =>
+      `the new generation passed the canary: ${e.failed} of ${e.requests} responses failed, p99 ${e.p99.toFixed(1)} ms; ` +
+      `old generation: ${e.oldFailed} of ${e.oldRequests}, p99 ${e.oldP99.toFixed(1)} ms`,
+  ],
   switched: [
     'info',
     (e) =>
-      `switched from ${e.from} to ${e.model}, with ${e.workers} worker(s) and ${e.threads} thread(s) each, after ${e.ms} ms (${e.reason})`,
+      `switched from ${e.from} to ${e.model} in ${e.ms} ms (${e.reason}): ` +
+      `${counted(e.workers, 'worker')}, ${counted(e.threads, 'thread')} each`,
   ],
   upgraded: [
     'info',
-    (e) => `upgraded: process ${e.pid} (Node ${e.version}) serves, after ${e.ms} ms (${e.reason}); this one ends`,
-  ],
-  reloading: ['info', (e) => `reloading (${e.reason}): the old generation serves until the new one is ready`],
-  reloaded: [
-    'info',
-    (e) => `reloaded: generation ${e.generation} serves with ${e.workers} worker(s), after ${e.ms} ms`,
+    (e) => `upgraded in ${e.ms} ms (${e.reason}): process ${e.pid} (Node ${e.version}) serves; this one stops`,
   ],
   scaled: ['info', (e) => `scaled from ${e.from} to ${e.to} ${e.unit} (${e.reason})`],
-  'threads-scaled': ['info', (e) => `scaled from ${e.from} to ${e.to} threads in worker pid ${e.pid} (${e.reason})`],
-  'thread-recycled': ['info', (e) => `replaced thread ${e.tid} of worker pid ${e.pid}, as ${e.reason}`],
-  drained: ['warn', (e) => `drained (${e.reason}): clients wait until a reload or more workers`],
-  'logs-reopened': ['info', (e) => `opened ${e.files.join(' and ')} anew (${e.reason})`],
+  drained: ['warn', (e) => `drained (${e.reason}): clients wait until a reload, or until workers are added`],
+  'logs-reopened': ['info', (e) => `reopened ${e.files.join(' and ')} (${e.reason})`],
   'operation-refused': ['warn', (e) => `cannot ${e.action} (${e.by}): ${e.reason}`],
-  'operation-failed': ['error', (e) => `the ${e.action} has failed, what served before goes on: ${e.reason}`],
+  'operation-failed': ['error', (e) => `the ${e.action} failed; the server continues as before: ${e.reason}`],
   stopping: ['info', (e) => `stopping (${e.reason}): draining for up to ${e.gracefulMs} ms`],
-  stopped: ['info', (e) => `stopped (${e.reason}) after ${e.requests} request(s)`],
+  stopped: ['info', (e) => `stopped (${e.reason}) after ${counted(e.requests, 'request')}`],
 };
 
-function soon(ms: number): string {
-  return ms > 0 ? `in ${ms} ms` : 'now';
+function hangMessage({ pid, tid, stillMs, stack: [top], requests }: Of<'hung'>): string {
+  const what = tid ? `thread ${tid} of worker pid ${pid}` : `worker pid ${pid}`;
+  // Native code cannot be interrupted: the requests in flight are unknown, and a thread cannot be terminated yet.
+  const where = top === undefined ? 'native code' : `${top} with ${counted(requests.length, 'request')} in flight`;
+  const when = top === undefined && tid ? ' when that code returns' : '';
+  return `${what} blocked its event loop for ${Math.round(stillMs)} ms in ${where}; replacing it${when}`;
 }
 
-/** The bus between the core and whoever tells about it. */
+/** @param ms until the replacement is started; undefined without one */
+function replacement(ms: number | undefined): string {
+  if (ms === undefined) return '';
+  return ms > 0 ? `; replacing it in ${ms} ms` : '; replacing it now';
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** Carries events from the core to their subscribers. */
 export class Events extends EventEmitter<{ event: [ServerEvent] }> {
   tell(event: ServerEvent): void {
     this.emit('event', event);
   }
 }
 
-/** What to tell of a request that a worker or thread was at when it ended. @param isTimeOver it had been told to */
+/**
+ * The event for a request that was in flight when its worker or thread ended.
+ * @param isTimeOver the worker or thread had been told to end
+ */
 export function endOf(request: LostRequest, isTimeOver: boolean): EndOfRequest {
   const { answered, ...rest } = request;
   if (!answered) return { event: isTimeOver ? 'request-cut' : 'request-lost', ...rest };

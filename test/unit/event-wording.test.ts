@@ -1,0 +1,162 @@
+// The level and the message of every event. Other tests match events and their fields, so a message can be reworded here
+// alone.
+import { expect, test } from 'vitest';
+import { type ServerEvent, wording } from '../../src/events.ts';
+
+type Name = ServerEvent['event'];
+type Of<N extends Name> = Extract<ServerEvent, { event: N }>;
+type Fields<N extends Name> = Of<N> extends infer E ? (E extends unknown ? Omit<E, 'event'> : never) : never;
+
+const worker = { worker: 2, pid: 42 };
+const thread = { pid: 42, tid: 3 };
+const err = { type: 'Error', message: 'boom', stack: 'Error: boom' };
+const request = { reqId: 'a1', method: 'GET', url: '/a' };
+const inFlight = { ...request, ageMs: 120 };
+const lost = { ...inFlight, fingerprint: 'GET /a none' };
+
+/** Fields of each event, once for each form of its message. An event without fields here does not compile. */
+const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = {
+  ready: [
+    {
+      url: 'http://127.0.0.1:8080',
+      urls: ['http://127.0.0.1:8080', 'unix:/run/app.sock'],
+      model: 'prefork',
+      workers: 2,
+      threads: 1,
+      pid: 41,
+      bootMs: 90,
+    },
+  ],
+  warning: [{ warning: 'the app runs as root' }],
+  'worker-started': [{ ...worker, generation: 1 }],
+  'worker-died': [
+    { ...worker, reason: 'it exited with code 1', replacedInMs: 0 },
+    { ...worker, reason: 'it was ended by SIGKILL', replacedInMs: 500 },
+    { ...worker, reason: 'it exited with code 1', replacedInMs: undefined },
+  ],
+  'worker-unfit': [{ worker: 2, reason: 'cannot load the app' }],
+  'worker-killed': [{ ...worker, reason: 'it had not ended in time' }],
+  'worker-message-invalid': [
+    { ...worker, count: 1, type: 'ready' },
+    { ...worker, count: 2, type: 'ready' },
+  ],
+  'worker-recycled': [{ ...worker, reason: 'it has answered 1000 requests' }],
+  'thread-lost': [
+    { ...thread, connections: 1, reason: 'boom', replacedInMs: 0 },
+    { ...thread, connections: 2, reason: 'boom', replacedInMs: 500 },
+    { ...thread, connections: 0, reason: 'boom', replacedInMs: undefined },
+  ],
+  'thread-recycled': [{ ...thread, reason: 'it is 60 s old' }],
+  'thread-unfit': [{ ...thread, reason: 'cannot load the app', retryInMs: 500 }],
+  'threads-scaled': [{ pid: 42, from: 2, to: 4, reason: 'fewer idle than --spare-min 1' }],
+  hung: [
+    { pid: 42, tid: 0, stillMs: 1000.4, stack: ['spin (/app.js:3:1)'], requests: [inFlight] },
+    { ...thread, stillMs: 1000, stack: ['spin (/app.js:3:1)'], requests: [] },
+    { pid: 42, stillMs: 1000, stack: [], requests: [] },
+    { ...thread, stillMs: 1000, stack: [], requests: [] },
+  ],
+  'app-crashed': [
+    { pid: 42, tid: 0, err },
+    { ...thread, err },
+  ],
+  'connection-lost': [{ reason: 'the server is stopping' }],
+  'connections-shed': [
+    { ...thread, count: 1 },
+    { ...thread, count: 2 },
+  ],
+  'migration-refused': [{ ...thread, count: 1, senderPid: 77, senderUid: 1000 }],
+  'access-log-failed': [{ ...thread, reason: 'EPIPE' }],
+  'access-log-resumed': [{ ...thread, lost: 3 }],
+  'log-resumed': [{ lost: 3 }],
+  'request-failed': [{ ...thread, ...request, err }],
+  'response-cut': [{ ...thread, ...request, err }],
+  'request-overdue': [{ ...thread, ...request, err }],
+  'request-refused': [{ ...thread, ...request }],
+  'request-lost': [{ ...thread, ...lost }],
+  'request-cut': [{ ...thread, ...inFlight }],
+  'client-gone': [{ ...thread, ...request, err }],
+  request: [{ ...thread, ...lost, status: 200, isSuspect: false }],
+  answers: [{ ...thread, count: 10, failed: 1, times: [10] }],
+  quarantined: [{ method: 'GET', url: '/a', fingerprint: 'GET /a none', deaths: 3 }],
+  'suspect-cleared': [{ ...thread, fingerprint: 'GET /a none' }],
+  'quarantine-cleared': [{ count: 1, reason: 'mpserve ctl release' }],
+  output: [{ pid: 42, stream: 'stdout', text: 'hello' }],
+  reloading: [{ reason: 'SIGHUP' }],
+  reloaded: [{ generation: 2, workers: 2, ms: 300 }],
+  'canary-passed': [{ requests: 100, failed: 1, p99: 12.34, oldRequests: 200, oldFailed: 2, oldP99: 11 }],
+  switched: [{ from: 'prefork', model: 'hybrid', workers: 1, threads: 4, ms: 300, reason: 'mpserve ctl switch' }],
+  upgraded: [{ pid: 99, version: 'v24.0.0', ms: 300, reason: 'SIGUSR2' }],
+  scaled: [{ unit: 'workers', from: 2, to: 3, reason: 'SIGTTIN' }],
+  drained: [{ reason: 'SIGWINCH' }],
+  'logs-reopened': [{ files: ['server.log', 'access.log'], reason: 'SIGUSR1' }],
+  'operation-refused': [{ action: 'reload', reason: 'the server is still starting', by: 'SIGHUP' }],
+  'operation-failed': [{ action: 'reload', reason: 'cannot load the app' }],
+  stopping: [{ reason: 'SIGTERM', gracefulMs: 30_000 }],
+  stopped: [{ reason: 'SIGTERM', requests: 1 }],
+};
+
+test('each event has this level and message', () => {
+  const lines = Object.entries(samples).flatMap(([event, fields]) => {
+    const [level, messageOf] = wording[event as Name] as readonly [string, (event: object) => string];
+    return fields.map((one) => `${event} ${level}: ${messageOf({ event, ...one })}`);
+  });
+  expect(`\n${lines.join('\n')}\n`).toMatchInlineSnapshot(`
+    "
+    ready info: serving on http://127.0.0.1:8080, unix:/run/app.sock
+    warning warn: the app runs as root
+    worker-started debug: worker 2 (pid 42) is ready
+    worker-died error: worker 2 (pid 42) died: it exited with code 1; its connections are lost; replacing it now
+    worker-died error: worker 2 (pid 42) died: it was ended by SIGKILL; its connections are lost; replacing it in 500 ms
+    worker-died error: worker 2 (pid 42) died: it exited with code 1; its connections are lost
+    worker-unfit error: a new worker 2 could not start: cannot load the app; retrying
+    worker-killed warn: killed worker 2 (pid 42): it had not ended in time
+    worker-message-invalid warn: ignored 1 invalid message from worker 2 (pid 42); does the app write to mpserve's IPC channel?
+    worker-message-invalid warn: ignored 2 invalid messages from worker 2 (pid 42); does the app write to mpserve's IPC channel?
+    worker-recycled info: replaced worker 2 (pid 42): it has answered 1000 requests
+    thread-lost error: thread 3 of worker pid 42 died: boom; it lost 1 connection; replacing it now
+    thread-lost error: thread 3 of worker pid 42 died: boom; it lost 2 connections; replacing it in 500 ms
+    thread-lost error: thread 3 of worker pid 42 died: boom; it lost 0 connections
+    thread-recycled info: replaced thread 3 of worker pid 42: it is 60 s old
+    thread-unfit error: a new thread could not start: cannot load the app; retrying in 500 ms
+    threads-scaled info: scaled from 2 to 4 threads in worker pid 42 (fewer idle than --spare-min 1)
+    hung error: worker pid 42 blocked its event loop for 1000 ms in spin (/app.js:3:1) with 1 request in flight; replacing it
+    hung error: thread 3 of worker pid 42 blocked its event loop for 1000 ms in spin (/app.js:3:1) with 0 requests in flight; replacing it
+    hung error: worker pid 42 blocked its event loop for 1000 ms in native code; replacing it
+    hung error: thread 3 of worker pid 42 blocked its event loop for 1000 ms in native code; replacing it when that code returns
+    app-crashed fatal: uncaught exception in the app; the worker exits: boom
+    app-crashed fatal: uncaught exception in the app; the thread exits: boom
+    connection-lost error: closed a connection before it was served: the server is stopping
+    connections-shed warn: --max-connections is reached and clients are waiting; closed 1 slow idle connection
+    connections-shed warn: --max-connections is reached and clients are waiting; closed 2 slow idle connections
+    migration-refused warn: refused 1 invalid message on the migration channel; the last one came from pid 77 of user 1000
+    access-log-failed error: cannot write the access log, so access lines may be lost: EPIPE
+    access-log-resumed warn: writing the access log again; 3 access lines lost
+    log-resumed warn: writing the log again; 3 lines lost
+    request-failed error: the app failed on a request: boom
+    response-cut error: the app failed after the response had started; closed the connection: boom
+    request-overdue error: a request exceeded its deadline: boom
+    request-refused error: refused a quarantined request with 503; see mpserve ctl quarantine
+    request-lost error: lost a request after 120 ms: the worker or thread that served it died
+    request-cut warn: aborted a request after 120 ms: --graceful-timeout has expired
+    client-gone debug: the client disconnected before its response was complete
+    request silent: 
+    answers trace: 10 responses, 1 with a status of 500 or more
+    quarantined error: quarantined a request that was in flight at 3 worker deaths: it is refused with 503; mpserve ctl quarantine lists quarantined requests, mpserve ctl quarantine clear allows them again
+    suspect-cleared debug: a request that was in flight when a worker died was answered; it is no longer a suspect
+    quarantine-cleared info: cleared the quarantine of 1 request (mpserve ctl release)
+    output info: hello
+    reloading info: reloading (SIGHUP): the old workers serve until the new ones are ready
+    reloaded info: reloaded in 300 ms: generation 2, 2 workers
+    canary-passed info: the new generation passed the canary: 1 of 100 responses failed, p99 12.3 ms; old generation: 2 of 200, p99 11.0 ms
+    switched info: switched from prefork to hybrid in 300 ms (mpserve ctl switch): 1 worker, 4 threads each
+    upgraded info: upgraded in 300 ms (SIGUSR2): process 99 (Node v24.0.0) serves; this one stops
+    scaled info: scaled from 2 to 3 workers (SIGTTIN)
+    drained warn: drained (SIGWINCH): clients wait until a reload, or until workers are added
+    logs-reopened info: reopened server.log and access.log (SIGUSR1)
+    operation-refused warn: cannot reload (SIGHUP): the server is still starting
+    operation-failed error: the reload failed; the server continues as before: cannot load the app
+    stopping info: stopping (SIGTERM): draining for up to 30000 ms
+    stopped info: stopped (SIGTERM) after 1 request
+    "
+  `);
+});
