@@ -41,7 +41,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // The supervisor's side.
   [
     'cli',
-    'supervisor/heritage',
+    'supervisor/successor',
     'supervisor/supervisor',
     'strategies/models',
     'worker/process-runtime',
@@ -132,7 +132,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   // A file that did not load is linked once more in a child, to find the line of its error; what node takes, it says.
   'node:child_process': [
     'worker/process-runtime',
-    'supervisor/heritage',
+    'supervisor/successor',
     'app/load-failure',
     'config/error-location',
     'config/node-arg',

@@ -7,7 +7,7 @@ import { Events, type ServerEvent } from '../events.js';
 import { recoveredLine } from '../log/access-line.js';
 import { type Destination, openLogFile, standardOutput } from '../log/destination.js';
 import type { LineStream } from '../log/logger.js';
-import { inherit } from '../supervisor/heritage.js';
+import { inherit } from '../supervisor/successor.js';
 import { Supervisor } from '../supervisor/supervisor.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
 import type { Call } from './commands.js';

@@ -22,7 +22,7 @@ import { Connection } from './connection.js';
 import { limitTime } from './deadline.js';
 import { Drain, type Migration } from './drain.js';
 import { answerEarly, answerFailures } from './failures.js';
-import { hasSaidContinue, recordFlights } from './flights.js';
+import { hasSaidContinue, recordFlights } from './journal.js';
 import { KeepAlive } from './keep-alive.js';
 import { announcesMore, limitBody } from './limits.js';
 import { createRequestIds } from './request-id.js';

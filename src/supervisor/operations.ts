@@ -19,7 +19,7 @@ import type { ProcessOptions } from '../worker/process-runtime.js';
 import { reopenAll } from '../worker/worker.js';
 import { Canary } from './canary.js';
 import { type Premises, releaseNow, reloaded, strategyContext, switchable, switched } from './context.js';
-import type { Heir } from './heritage.js';
+import type { Heir } from './successor.js';
 
 export interface OperationsOptions {
   readonly strategy: ModelSwitch;

@@ -24,13 +24,13 @@ import { ModelSwitch } from '../strategies/model-switch.js';
 import type { Strategy } from '../strategies/strategy.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
 import { type Premises, type StrategyContext, strategyContext } from './context.js';
-import type { ControlDoor } from './control-door.js';
-import { announceHeir, bequeath, type Heir, type Heritage } from './heritage.js';
+import type { ControlDoor } from './control-listener.js';
 import { type Listener, listener, listenersFor } from './listener.js';
 import { blamed, Operations } from './operations.js';
 import { PidFile } from './pid-file.js';
 import { reportToSystemd } from './service.js';
 import { obeySignals, type SignalTarget } from './signals.js';
+import { announceHeir, bequeath, type Heir, type Heritage } from './successor.js';
 
 export interface SupervisorOptions {
   readonly loaded: Loaded;
@@ -74,7 +74,7 @@ export class Supervisor implements SignalTarget, Controls {
   #pidFile: PidFile | undefined;
   #door: ControlDoor | undefined;
   /** Loaded where there is a control socket: an HTTP server takes 2 ms of a start. */
-  #doors: typeof import('./control-door.js') | undefined;
+  #doors: typeof import('./control-listener.js') | undefined;
   #requestStop = (_: Stop): void => {};
   #end = (): void => {};
   #state: Status['state'] = 'starting';
@@ -146,7 +146,7 @@ export class Supervisor implements SignalTarget, Controls {
     const { loaded, events, accessLog, heritage } = this.#options;
     const { config, sources } = loaded;
     const { control } = config;
-    if (control !== undefined || heritage?.control) this.#doors = await import('./control-door.js');
+    if (control !== undefined || heritage?.control) this.#doors = await import('./control-listener.js');
     if (heritage) this.#listeners.push(...heritage.listeners.map(listener));
     else {
       if (config.pidFile !== undefined) this.#pidFile = PidFile.write(config.pidFile, origin(sources.pidFile));
