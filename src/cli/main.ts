@@ -25,7 +25,7 @@ export async function main(argv: readonly string[] = process.argv.slice(2)): Pro
   } catch (error) {
     if (!(error instanceof StartupError)) throw error;
     // Imported only here, because the other commands do not need it.
-    (await import('../supervisor/successor.js')).declineHeritage(error.message);
+    (await import('../supervisor/successor.js')).reportFailedStart(error.message);
     printError(error.message, wantsStack(argv) ? error : undefined);
     process.exitCode = error.exitCode;
   }

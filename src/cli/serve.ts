@@ -7,7 +7,7 @@ import { Events, type ServerEvent } from '../events.js';
 import { recoveredLine } from '../log/access-line.js';
 import { type Destination, openLogFile, standardOutput } from '../log/destination.js';
 import type { LineStream } from '../log/logger.js';
-import { inherit } from '../supervisor/successor.js';
+import { inheritState } from '../supervisor/successor.js';
 import { Supervisor } from '../supervisor/supervisor.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
 import type { Call } from './commands.js';
@@ -15,17 +15,17 @@ import { announceDaemon, isDaemon, startDaemon } from './daemon.js';
 
 /** Resolves to the exit code. @throws StartupError */
 export async function serve(load: Call['load']): Promise<number> {
-  const loadChecked: typeof load = async (operator) => {
-    const loaded = await load(operator);
+  const loadChecked: typeof load = async (overrides) => {
+    const loaded = await load(overrides);
     const { nodeArg } = loaded.config;
     if (nodeArg.length > 0) (await import('../config/node-arg.js')).checkNodeArguments(nodeArg, loaded.sources.nodeArg);
     return loaded;
   };
-  const heritage = inherit();
-  const loaded = await loadChecked(heritage?.operator);
+  const inherited = inheritState();
+  const loaded = await loadChecked(inherited?.operator);
   const { config, sources, warnings } = loaded;
   const { logFile, logFormat, logLevel, accessLog } = config;
-  if (config.daemon && !isDaemon && !heritage) return startDaemon();
+  if (config.daemon && !isDaemon && !inherited) return startDaemon();
   const output = standardOutput();
   const log = logFile === undefined ? output : openLogFile(logFile, origin(sources.logFile));
   const isPretty = ({ fd }: Destination) => (logFormat === undefined ? isatty(fd) : logFormat === 'pretty');
@@ -43,7 +43,7 @@ export async function serve(load: Call['load']): Promise<number> {
 
   const logs = [log, access].filter((one) => typeof one === 'object');
   if (isDaemon) events.on('event', ({ event }) => event === 'ready' && announceDaemon());
-  const supervisor = new Supervisor({ loaded, load: loadChecked, accessLog: access, logs, events, heritage });
+  const supervisor = new Supervisor({ loaded, load: loadChecked, accessLog: access, logs, events, inherited });
   const ended = supervisor.run();
   ended.catch(() => {}); // may reject before the log is open; awaited below
   await Promise.race([supervisor.spawned, ended.catch(() => {})]); // the workers start before the log library is loaded

@@ -1,100 +1,104 @@
-// Compares the first answers of a new generation with those that the old one gives meanwhile, and finds it worse or not.
+// Compares the first responses of a new generation with the responses of the old generation during the same time, and
+// decides whether the new generation is worse. It only reads events; the caller rolls back.
 import type { CanaryFigures, Events, ServerEvent } from '../events.js';
 import { Answers } from '../upkeep/answers.js';
 
-/** So many failed answers are no accident. */
-const someFailed = 3;
-/** Twice the share of failed answers, and more than this besides, is worse. */
-const failedMore = 0.01;
-/** Twice as long, and more than this besides, is slower (milliseconds): a process that is new is slow at first. */
-const slowerMs = 50;
-/** Whoever has few clients is not to wait for long (milliseconds). */
-const longest = 60_000;
+/** Fewer failed responses are taken for chance. */
+const minFailed = 3;
+/** The new failure rate is worse above twice the old rate plus this margin. */
+const failureRateMargin = 0.01;
+/** The new p99 is worse above twice the old p99 plus this margin, because a new process is slow at first. */
+const p99MarginMs = 50;
+/** With few clients the canary decides after this time, on fewer requests. */
+const maxTrialMs = 60_000;
 
 export class Canary {
   readonly #events: Events;
-  readonly #wanted: number;
+  readonly #minRequests: number;
   readonly #generation: number;
-  readonly #old = new Answers();
-  readonly #new = new Answers();
-  /** Processes of the new generation. */
-  readonly #pids = new Set<number>();
-  readonly #hear = (event: ServerEvent): void => this.#take(event);
-  #onTrouble = (_: string): void => {};
+  readonly #oldAnswers = new Answers();
+  readonly #newAnswers = new Answers();
+  /** Worker processes of the new generation. */
+  readonly #newPids = new Set<number>();
+  readonly #listener = (event: ServerEvent): void => this.#onEvent(event);
+  #onFailure = (_: string): void => {};
   #onEnough = (): void => {};
 
-  /** Listens from now on. @param requests after which it is judged; 1 or more. @param generation the new one */
+  /** Starts to count. @param requests that the new generation must answer before the decision; at least 1 */
   constructor(events: Events, requests: number, generation: number) {
     this.#events = events;
-    this.#wanted = requests;
+    this.#minRequests = requests;
     this.#generation = generation;
-    events.on('event', this.#hear);
+    events.on('event', this.#listener);
   }
 
   /**
-   * Settles when there was enough to judge by, or a minute has passed.
-   * @param onProgress told how many requests there were
-   * @throws Error that says what is worse
+   * Waits for enough requests, for at most `maxTrialMs`, and decides.
+   * @throws Error with the reason if the new generation is worse
    */
-  async judge(onProgress: (words: string) => void): Promise<CanaryFigures> {
-    let late: NodeJS.Timeout | undefined;
-    const progress = setInterval(() => onProgress(`compared ${this.#new.count} of ${this.#wanted} requests`), 500);
-    const trouble = await new Promise<string | undefined>((done) => {
-      this.#onTrouble = done;
+  async judge(onProgress: (message: string) => void): Promise<CanaryFigures> {
+    let timeout: NodeJS.Timeout | undefined;
+    const progress = setInterval(
+      () => onProgress(`compared ${this.#newAnswers.count} of ${this.#minRequests} requests`),
+      500,
+    );
+    const failure = await new Promise<string | undefined>((done) => {
+      this.#onFailure = done;
       this.#onEnough = () => done(undefined);
-      late = setTimeout(() => done(undefined), longest);
-      if (this.#new.count >= this.#wanted) done(undefined);
+      timeout = setTimeout(() => done(undefined), maxTrialMs);
+      if (this.#newAnswers.count >= this.#minRequests) done(undefined);
     });
-    clearTimeout(late);
+    clearTimeout(timeout);
     clearInterval(progress);
-    const report = this.#report();
-    const worse = trouble ?? whatIsWorse(report);
-    if (worse !== undefined) throw new Error(`the new generation was worse, and is rolled back: ${worse}`);
-    return report;
+    const figures = this.#figures();
+    const reason = failure ?? findRegression(figures);
+    if (reason !== undefined) throw new Error(`the new generation was worse and is rolled back: ${reason}`);
+    return figures;
   }
 
   stop(): void {
-    this.#events.off('event', this.#hear);
+    this.#events.off('event', this.#listener);
   }
 
-  #take(event: ServerEvent): void {
-    if (event.event === 'worker-started' && event.generation === this.#generation) this.#pids.add(event.pid);
+  #onEvent(event: ServerEvent): void {
+    if (event.event === 'worker-started' && event.generation === this.#generation) this.#newPids.add(event.pid);
     if (!('pid' in event) || event.pid === undefined) return;
-    const isNew = this.#pids.has(event.pid);
-    if (event.event === 'answers') (isNew ? this.#new : this.#old).merge(event);
-    else if (isNew) this.#hearTrouble(event);
-    if (this.#new.count >= this.#wanted) this.#onEnough();
+    const isNew = this.#newPids.has(event.pid);
+    if (event.event === 'answers') (isNew ? this.#newAnswers : this.#oldAnswers).merge(event);
+    else if (isNew) this.#checkFailure(event);
+    if (this.#newAnswers.count >= this.#minRequests) this.#onEnough();
   }
 
-  #hearTrouble(event: ServerEvent): void {
-    if (event.event === 'hung') this.#onTrouble(`it hung in ${event.stack[0] ?? 'native code'}`);
-    if (event.event === 'app-crashed') this.#onTrouble(`it crashed: ${event.err.message}`);
-    if (event.event === 'worker-died' || event.event === 'thread-lost') this.#onTrouble(`it died: ${event.reason}`);
+  #checkFailure(event: ServerEvent): void {
+    if (event.event === 'hung') this.#onFailure(`a worker hung in ${event.stack[0] ?? 'native code'}`);
+    if (event.event === 'app-crashed') this.#onFailure(`the app crashed: ${event.err.message}`);
+    if (event.event === 'worker-died' || event.event === 'thread-lost')
+      this.#onFailure(`a worker died: ${event.reason}`);
   }
 
-  #report(): CanaryFigures {
+  #figures(): CanaryFigures {
     return {
-      requests: this.#new.count,
-      failed: this.#new.failed,
-      p99: this.#new.p99,
-      oldRequests: this.#old.count,
-      oldFailed: this.#old.failed,
-      oldP99: this.#old.p99,
+      requests: this.#newAnswers.count,
+      failed: this.#newAnswers.failed,
+      p99: this.#newAnswers.p99,
+      oldRequests: this.#oldAnswers.count,
+      oldFailed: this.#oldAnswers.failed,
+      oldP99: this.#oldAnswers.p99,
     };
   }
 }
 
-/** In words; undefined when it is no worse. */
-export function whatIsWorse(report: CanaryFigures): string | undefined {
-  const { requests, failed, p99, oldRequests, oldFailed, oldP99 } = report;
-  const before = oldRequests > 0 ? oldFailed / oldRequests : 0;
-  const isMore = failed / Math.max(1, requests) > 2 * before + failedMore;
-  const compared = `(the old one: ${oldFailed} of ${oldRequests}, p99 ${oldP99.toFixed(1)} ms)`;
-  if (failed >= Math.min(someFailed, requests) && isMore) {
-    return `${failed} of its first ${requests} answers had a status of 500 or more ${compared}`;
+/** @returns what is worse in the new generation, as a clause; undefined if nothing is */
+function findRegression(figures: CanaryFigures): string | undefined {
+  const { requests, failed, p99, oldRequests, oldFailed, oldP99 } = figures;
+  const oldRate = oldRequests > 0 ? oldFailed / oldRequests : 0;
+  const isWorseRate = failed / Math.max(1, requests) > 2 * oldRate + failureRateMargin;
+  const oldFigures = `(the old generation: ${oldFailed} of ${oldRequests}, p99 ${oldP99.toFixed(1)} ms)`;
+  if (failed >= Math.min(minFailed, requests) && isWorseRate) {
+    return `${failed} of its first ${requests} responses had a status of 500 or above ${oldFigures}`;
   }
-  if (oldRequests > 0 && p99 > 2 * oldP99 + slowerMs) {
-    return `the p99 of its first ${requests} answers was ${p99.toFixed(1)} ms ${compared}`;
+  if (oldRequests > 0 && p99 > 2 * oldP99 + p99MarginMs) {
+    return `the p99 of its first ${requests} responses was ${p99.toFixed(1)} ms ${oldFigures}`;
   }
   return undefined;
 }

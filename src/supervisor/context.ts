@@ -1,4 +1,5 @@
-// What a strategy is given by the supervisor, made from the configuration: at the start, and at each reload.
+// Makes what a strategy needs from the configuration, at the start and at each reload, and decides which settings a reload
+// or a model switch changes.
 
 import { divide } from '../balance/divide.js';
 import { releaseOf } from '../config/app-path.js';
@@ -18,13 +19,13 @@ import type { Group } from '../worker/settings.js';
 import { DiedYoung, Worker, type WorkerReports } from '../worker/worker.js';
 import type { Listener } from './listener.js';
 
-/** What a server has for as long as it lives, and all its strategies with it. */
-export interface Premises {
+/** Resources that the server has from start to exit; all its strategies use the same. */
+export interface ServerResources {
   readonly listeners: readonly Listener[];
   readonly accessLog: ProcessOptions['accessLog'];
   readonly quarantine: Quarantine;
   readonly events: Events;
-  /** undefined where connections cannot migrate. */
+  /** undefined if connections cannot migrate. */
   readonly migrationChannel: MigrationChannel | undefined;
 }
 
@@ -32,22 +33,22 @@ export interface StrategyContext {
   readonly group: Group;
   readonly hosting: Hosting;
   readonly owner: ProcessOptions['owner'];
-  /** The app, at the place that its links stood for. */
+  /** The path of the app, with symbolic links resolved. */
   readonly release: string | undefined;
 }
 
-/** @param release the app, at the place that its links stand for; default: that of now */
+/** @param release the path of the app, with symbolic links resolved; default: resolved now. @throws StartupError */
 export function strategyContext(
   settings: Settings,
-  premises: Premises,
-  release = releaseNow(settings.config),
+  resources: ServerResources,
+  release = resolveRelease(settings.config),
 ): StrategyContext {
   const { config, sources } = settings;
-  const { listeners, events } = premises;
+  const { listeners, events } = resources;
   const model = models[config.model];
-  if (!model) throw new StartupError(ExitCode.config, `there is no model ${config.model}`);
+  if (!model) throw new StartupError(ExitCode.config, `unknown model '${config.model}'`);
   const { processes: group, threads } = model.placement(config.accept);
-  const migrationChannel = config.migrate ? premises.migrationChannel : undefined;
+  const migrationChannel = config.migrate ? resources.migrationChannel : undefined;
   const listen = listeners.map(({ fd }) => fd);
   const { maxRequests, maxRequestsJitter, maxMemory, maxAge, bootTimeout } = config;
   const recycle = { maxRequests, maxRequestsJitter, maxMemory, maxAge };
@@ -60,7 +61,7 @@ export function strategyContext(
       ...threads,
       count: config.threads,
       range: rangeOf(config, config.minThreads, config.maxThreads),
-      recycle: { ...recycle, maxMemory: 0 }, // their memory is that of their process
+      recycle: { ...recycle, maxMemory: 0 }, // threads share the memory of their process
       maxHeap: config.maxThreadHeap,
       spares: config.spares,
     },
@@ -69,30 +70,30 @@ export function strategyContext(
     isDaemon: config.daemon,
     owner,
     listen: group.hostAccepts ? [] : listen,
-    accessLog: premises.accessLog,
-    quarantine: premises.quarantine,
+    accessLog: resources.accessLog,
+    quarantine: resources.quarantine,
     keepsRecord: config.quarantineAfter > 0,
     migrationChannel,
     events,
   };
-  const isPool = threads && !threads.isPerConnection;
-  // Workers beyond what is configured, by an operator, have as much as the last.
-  const shares = group.isPerConnection ? [1] : divide(config.maxConnections, config.maxWorkers);
+  const isThreadPool = threads && !threads.isPerConnection;
+  // Workers beyond the configured number, added by an operator, get the limit of the last one.
+  const connectionLimits = group.isPerConnection ? [1] : divide(config.maxConnections, config.maxWorkers);
   const reports = workerReports(events);
   const hosting: Hosting = {
     startWorker: (start) =>
       new Worker({
         ...start,
-        unit: startProcess(options, start, shares[Math.min(start.id, shares.length) - 1] ?? 1),
-        // To load, and then to be ready.
+        unit: startProcess(options, start, connectionLimits[Math.min(start.id, connectionLimits.length) - 1] ?? 1),
+        // --boot-timeout limits loading the app, and then again waiting for --ready-path.
         bootMs: config.readyPath === undefined ? bootTimeout : 2 * bootTimeout,
         isMeasured: options.app.measure !== undefined,
         reports,
       }),
     workers: config.workers,
     range: config.minWorkers < config.maxWorkers ? rangeOf(config, config.minWorkers, config.maxWorkers) : undefined,
-    // Threads of a pool are recycled one by one.
-    recycle: isPool ? { ...recycle, maxRequests: 0, maxAge: 0 } : recycle,
+    // A thread pool recycles its threads, so the process keeps only the memory limit.
+    recycle: isThreadPool ? { ...recycle, maxRequests: 0, maxAge: 0 } : recycle,
     spares: config.spares,
     limitsStarts: true,
     drainMs: config.gracefulTimeout,
@@ -178,12 +179,13 @@ function hostReports(events: Events): HostReports {
   };
 }
 
-export function releaseNow({ app }: Config): string | undefined {
+/** The path of the app, with symbolic links resolved. */
+export function resolveRelease({ app }: Config): string | undefined {
   return app === undefined ? undefined : releaseOf(app, process.cwd());
 }
 
-/** Settings that are for the whole life of a server; a reload cannot change them. */
-const forLife = [
+/** Settings that a reload cannot change. */
+const restartSettings = [
   'model',
   'accept',
   'bind',
@@ -200,8 +202,8 @@ const forLife = [
   'control',
 ] as const satisfies readonly (keyof Config)[];
 
-/** What comes out of the model. */
-const byModel = [
+/** Settings whose defaults depend on the model. */
+const modelSettings = [
   'workers',
   'threads',
   'minWorkers',
@@ -212,28 +214,30 @@ const byModel = [
   'spares',
 ] as const satisfies readonly (keyof Config)[];
 
-/** `next`, but with what is for life as in `current`; and the keys of those that would have changed. */
-export function reloaded(
+/** @returns `next`, with the restart settings of `current`, and `refused`: the restart settings that differ in `next` */
+export function applyReload(
   current: Settings,
   next: Settings,
 ): Settings & { readonly refused: readonly (keyof Config)[] } {
-  const kept = current.config.model === next.config.model ? forLife : [...forLife, ...byModel];
-  const of = <T extends object>(from: T) => Object.fromEntries(kept.map((key) => [key, from[key as keyof T]]));
-  const refused = forLife.filter((key) => JSON.stringify(current.config[key]) !== JSON.stringify(next.config[key]));
+  const kept = current.config.model === next.config.model ? restartSettings : [...restartSettings, ...modelSettings];
+  const pick = <T extends object>(from: T) => Object.fromEntries(kept.map((key) => [key, from[key as keyof T]]));
+  const refused = restartSettings.filter(
+    (key) => JSON.stringify(current.config[key]) !== JSON.stringify(next.config[key]),
+  );
   return {
-    config: { ...next.config, ...of(current.config) },
-    sources: { ...next.sources, ...of(current.sources) },
+    config: { ...next.config, ...pick(current.config) },
+    sources: { ...next.sources, ...pick(current.sources) },
     refused,
   };
 }
 
 type Settings = Pick<Loaded, 'config' | 'sources'>;
 
-/** What an operator can change with another model, or without. */
-export const switchable = [
+/** Settings that `mpserve ctl switch` can change. */
+export const switchSettings = [
   'model',
   'accept',
-  ...byModel.filter((key) => key !== 'hangTimeout'),
+  ...modelSettings.filter((key) => key !== 'hangTimeout'),
   'maxConnections',
   'spareMin',
   'spareMax',
@@ -241,12 +245,12 @@ export const switchable = [
   'idleTimeout',
 ] as const satisfies readonly (keyof Config)[];
 
-/** `current`, but with the model and what goes with it as in `next`. */
-export function switched(current: Settings, next: Settings): Settings {
-  const keys = [...switchable, ...byModel];
-  const of = <T extends object>(from: T) => Object.fromEntries(keys.map((key) => [key, from[key as keyof T]]));
+/** @returns `current`, with the switch settings of `next` */
+export function applySwitch(current: Settings, next: Settings): Settings {
+  const keys = [...switchSettings, ...modelSettings];
+  const pick = <T extends object>(from: T) => Object.fromEntries(keys.map((key) => [key, from[key as keyof T]]));
   return {
-    config: { ...current.config, ...of(next.config) },
-    sources: { ...current.sources, ...of(next.sources) },
+    config: { ...current.config, ...pick(next.config) },
+    sources: { ...current.sources, ...pick(next.sources) },
   };
 }

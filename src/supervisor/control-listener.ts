@@ -1,37 +1,36 @@
-// The control socket: its place in the file system, and who answers there. At an upgrade both go to another process.
+// The listening socket of the control server, and the server on it. Both move to the successor at an upgrade.
 import { ControlServer, type Controls } from '../control/server.js';
 import { duplicate } from '../os/descriptor.js';
 import { type Listener, openListeners } from './listener.js';
 
-/** Operators that wait for an answer at the same time. */
+/** Control clients that the kernel queues. */
 const backlog = 16;
 
-export interface ControlDoor {
+export interface ControlListener {
   readonly listener: Listener;
   close(): Promise<void>;
-  /** Leaves it to another process, which answers there. */
+  /** Stops serving, but leaves the socket and its file to the successor. */
   abandon(): Promise<void>;
 }
 
-/** @param from where its path was configured, in words. @throws StartupError when the socket cannot be opened */
-export async function openControl(file: string, from: string, controls: Controls): Promise<ControlDoor> {
-  const [opened] = await openListeners([{ kind: 'unix', path: file }], backlog, from);
-  if (!opened) throw new Error('a socket was asked for, and none was opened');
-  return controlDoor(opened, controls);
+/** @param source of the setting, for error messages. @throws StartupError if the socket cannot be opened */
+export async function openControlListener(path: string, source: string, controls: Controls): Promise<ControlListener> {
+  const [listener] = (await openListeners([{ kind: 'unix', path }], backlog, source)) as [Listener];
+  return serveControl(listener, controls);
 }
 
-/** On a socket that listens already. */
-export function controlDoor(listener: Listener, controls: Controls): ControlDoor {
+/** Serves on a socket that is already listening. */
+export function serveControl(listener: Listener, controls: Controls): ControlListener {
   const server = new ControlServer(duplicate(listener.fd), controls);
-  let isOurs = true;
+  let isAbandoned = false;
   return {
     listener,
     close: async () => {
       await server.close();
-      if (isOurs) listener.close();
+      if (!isAbandoned) listener.close();
     },
     abandon: async () => {
-      isOurs = false;
+      isAbandoned = true;
       listener.abandon();
       await server.close();
     },

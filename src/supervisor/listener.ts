@@ -1,5 +1,5 @@
-// The listening sockets: opens them for the addresses of the configuration, keeps them for as long as the server
-// lives, and clears away the files of those that have one. Accepts nothing.
+// The listening sockets of the server: opens them, or takes those that systemd has opened, and removes the files of Unix
+// sockets. Never accepts a connection.
 import { chmodSync, lstatSync, statSync, unlinkSync } from 'node:fs';
 import { type AddressInfo, connect, isIPv4 } from 'node:net';
 import { type Address, formatAddress, isIPv6 } from '../config/address.js';
@@ -15,21 +15,25 @@ export interface Listener {
   readonly fd: number;
   /** `http://127.0.0.1:8080`, or `unix:/run/app.sock`. */
   readonly url: string;
-  /** As `net.Server#address()` would tell it. */
+  /** As `net.Server#address()` returns it. */
   readonly address: AddressInfo | string;
-  /** Of the file of a Unix socket; absent where there is none, or where it is not ours. */
+  /** The file of a Unix socket that this server has created; absent for other sockets. */
   readonly path?: string;
-  /** Closes the socket, and removes its file if that is still ours. */
+  /** Closes the socket, and removes its file unless another server has replaced it. */
   close(): void;
-  /** Closes our descriptor; the socket goes on in another process. */
+  /** Closes only this descriptor; the socket stays open in another process. */
   abandon(): void;
 }
 
-/** @param from where the addresses were configured, in words. @param socketMode of Unix sockets. @throws StartupError; nothing is left open then. */
+/**
+ * @param source of the addresses, for error messages
+ * @param socketMode of Unix sockets
+ * @throws StartupError if one cannot be opened; the others are closed then
+ */
 export async function openListeners(
   addresses: readonly Address[],
   backlog: number,
-  from: string,
+  source: string,
   socketMode = 0o600,
 ): Promise<Listener[]> {
   const listeners: Listener[] = [];
@@ -39,15 +43,16 @@ export async function openListeners(
   } catch (error) {
     for (const listener of listeners) listener.close();
     const address = formatAddress(addresses[listeners.length] as Address);
-    throw new StartupError(ExitCode.boot, `cannot listen on ${address} (${from}): ${reason(error as Error)}`, {
+    throw new StartupError(ExitCode.boot, `cannot listen on ${address} (${source}): ${reason(error as Error)}`, {
       cause: error,
     });
   }
 }
 
 /**
- * Those that systemd has opened for us, or else our own.
- * @param systemd what it has told. @throws StartupError; nothing is left open then
+ * The sockets that systemd has opened, or else new ones for `config.bind`.
+ * @param systemd the environment variables of systemd
+ * @throws StartupError if one cannot be opened; the others are closed then
  */
 export async function listenersFor(
   { config, sources }: Pick<Loaded, 'config' | 'sources'>,
@@ -58,14 +63,14 @@ export async function listenersFor(
   return openListeners(config.bind, config.backlog, origin(sources.bind), config.socketMode);
 }
 
-/** Listeners on sockets that systemd has opened; their files are its own. @throws StartupError */
+/** The files of these sockets belong to systemd. @throws StartupError */
 function inheritedListeners(fds: readonly number[]): Listener[] {
   return fds.map((fd) => {
     let address: Address;
     try {
       address = addressOf(fd);
     } catch (error) {
-      throw new StartupError(ExitCode.boot, `descriptor ${fd} (from LISTEN_FDS) is no listening socket`, {
+      throw new StartupError(ExitCode.boot, `descriptor ${fd} (from LISTEN_FDS) is not a listening socket`, {
         cause: error,
       });
     }
@@ -93,16 +98,16 @@ async function open(address: Address, backlog: number, socketMode: number): Prom
 async function openUnix(address: Address & { kind: 'unix' }, backlog: number, mode: number): Promise<Listener> {
   const { path } = address;
   if (Buffer.byteLength(path) > maxUnixPath) {
-    throw new Error(`the path is longer than ${maxUnixPath} bytes, which is all that a Unix socket can have`);
+    throw new Error(`the path is longer than ${maxUnixPath} bytes, the limit for Unix sockets`);
   }
-  await clearStale(path);
+  await removeStale(path);
   const fd = openListeningSocket(address, backlog);
-  // It was made for its owner alone, so nobody slips in before this.
+  // It was created with mode 0600, so other users could not connect before this.
   if (mode !== 0o600) chmodSync(path, mode);
   return listener({ fd, url: formatAddress(address), address: path, path });
 }
 
-/** For a socket that listens, which belongs to it from now on, and so does the file at its `path`. */
+/** Takes ownership of a listening socket and of the file at its `path`. */
 export function listener(socket: Pick<Listener, 'fd' | 'url' | 'address' | 'path'>): Listener {
   const { fd, path } = socket;
   const ino = path === undefined ? undefined : statSync(path, { throwIfNoEntry: false })?.ino;
@@ -111,41 +116,42 @@ export function listener(socket: Pick<Listener, 'fd' | 'url' | 'address' | 'path
     abandon();
     if (path === undefined || ino === undefined) return;
     try {
-      // Not if another server has put its own in its place.
+      // Another server may have replaced the file.
       if (statSync(path).ino === ino) unlinkSync(path);
-    } catch {} // it is gone already
+    } catch {} // the file no longer exists
   };
   return { ...socket, close, abandon };
 }
 
-/** Removes the socket file that a server left behind when it was killed; one that is alive stays. */
-async function clearStale(path: string): Promise<void> {
+/** Removes the socket file of a server that was killed. @throws Error if a server still listens on it */
+async function removeStale(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (!found) return;
-  if (!found.isSocket())
-    throw new Error('there is a file of that name that is no socket; remove it or choose another path');
-  const alive = await new Promise<boolean>((answer, failed) => {
+  if (!found.isSocket()) throw new Error('the file exists and is not a socket; remove it or choose another path');
+  const isAlive = await new Promise<boolean>((resolve, reject) => {
     const socket = connect(path);
     socket.once('connect', () => {
       socket.destroy();
-      answer(true);
+      resolve(true);
     });
     socket.once('error', (error: NodeJS.ErrnoException) => {
-      // Refused: nobody has it open any more. Anything else (EACCES) does not tell.
-      if (error.code === 'ECONNREFUSED') answer(false);
-      else failed(error);
+      // Refused: no process has the socket open. Other errors (EACCES) leave it unknown.
+      if (error.code === 'ECONNREFUSED') resolve(false);
+      else reject(error);
     });
   });
-  if (alive) throw new Error('another server is alive on that socket; stop it or choose another path');
+  if (isAlive) throw new Error('another server is listening on this socket; stop it or choose another path');
   unlinkSync(path);
 }
 
+/** What the operator can do, by error code. */
 const reasons: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'the port is in use; stop the process that has it (`ss -ltnp` lists them) or choose another port',
-  EACCES: 'not permitted; ports below 1024 need root or CAP_NET_BIND_SERVICE, a socket a directory one may write to',
-  EADDRNOTAVAIL: 'this machine does not have that address; `ip address` lists those it has',
+  EADDRINUSE: 'the port is in use; stop the process that uses it (`ss -ltnp` lists them) or choose another port',
+  EACCES:
+    'permission denied; a port below 1024 needs root or CAP_NET_BIND_SERVICE, a Unix socket needs a writable directory',
+  EADDRNOTAVAIL: 'this machine does not have this address; `ip address` lists its addresses',
   ENOENT: 'the directory of the socket does not exist; create it',
-  ENOTFOUND: 'the name cannot be resolved; check it, or give the address in numbers',
+  ENOTFOUND: 'the host name cannot be resolved; check it, or use an IP address',
 };
 
 function reason(error: Error): string {

@@ -1,6 +1,5 @@
-// What an operator can have done to a server while it serves: reload, scale, drain, reopen. One at a time; what was
-// refused or has failed has changed nothing, or says what.
-
+// The actions that operators request with a signal or `mpserve ctl`, except stop. The server performs one at a time. An
+// action that was refused or has failed has changed nothing.
 import { fchownSync, fstatSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { now } from '../clock.js';
@@ -18,39 +17,45 @@ import { models } from '../strategies/models.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
 import { reopenAll } from '../worker/worker.js';
 import { Canary } from './canary.js';
-import { type Premises, releaseNow, reloaded, strategyContext, switchable, switched } from './context.js';
-import type { Heir } from './successor.js';
+import {
+  applyReload,
+  applySwitch,
+  resolveRelease,
+  type ServerResources,
+  strategyContext,
+  switchSettings,
+} from './context.js';
+import type { Successor } from './successor.js';
 
 export interface OperationsOptions {
   readonly strategy: ModelSwitch;
   readonly loaded: Pick<Loaded, 'config' | 'sources'>;
-  readonly premises: Premises;
+  readonly resources: ServerResources;
   readonly owner: ProcessOptions['owner'];
-  /** The app, at the place that its links stood for. */
+  /** The path of the app, with symbolic links resolved. */
   readonly release: string | undefined;
-  /** What an operator has told the server whose heir this one is. */
-  readonly operator: Overrides;
-  /** Has the server that is installed now take our place. @throws StartupError, Refused */
-  readonly bequeath: (operator: Overrides) => Promise<Heir>;
-  /** Ends this server in favour of that one. */
-  readonly leaveTo: (heir: Heir) => void;
-  /** The files among the logs. */
+  /** Settings that operators have changed in the predecessors of this server. */
+  readonly overrides: Overrides;
+  /** @throws StartupError, Refused */
+  readonly startSuccessor: (overrides: Overrides) => Promise<Successor>;
+  /** Stops this server; its connections migrate to the successor. */
+  readonly handOff: (successor: Successor) => void;
+  /** May include destinations that are not files. */
   readonly logs: readonly Destination[];
-  /** Reads the configuration anew, with what an operator has told since the start. @throws StartupError */
-  readonly load: (operator: Overrides) => Promise<Loaded>;
+  /** Reads the configuration again; `overrides` take precedence. @throws StartupError */
+  readonly load: (overrides: Overrides) => Promise<Loaded>;
 }
 
-/** The most worker processes that can be asked for. */
-const most = 1024;
+const maxWorkerProcesses = 1024;
 
 export class Operations {
   readonly #options: OperationsOptions;
   #config: Config;
   #sources: Sources;
-  /** Who the workers are. */
+  /** The user and group of the workers. */
   #owner: ProcessOptions['owner'];
   #release: string | undefined;
-  /** What an operator has told since the start, in place of what is configured. */
+  /** Settings that operators have changed; they take precedence over the configuration. */
   #overrides: Overrides;
   #doing: Action | undefined;
   #last: Status['last'];
@@ -62,7 +67,7 @@ export class Operations {
     this.#sources = options.loaded.sources;
     this.#owner = options.owner;
     this.#release = options.release;
-    this.#overrides = options.operator;
+    this.#overrides = options.overrides;
   }
 
   get config(): Pick<Loaded, 'config' | 'sources'> {
@@ -70,7 +75,7 @@ export class Operations {
   }
 
   get #events(): Events {
-    return this.#options.premises.events;
+    return this.#options.resources.events;
   }
 
   get doing(): Action | undefined {
@@ -81,38 +86,38 @@ export class Operations {
     return this.#last;
   }
 
-  /** The server is about to end: nothing new is begun. */
+  /** Refuses every action from now on, because the server is stopping. */
   close(): void {
     this.#isClosed = true;
   }
 
-  /** A new generation serves the configuration and the app as they are now. @param reason who wanted it */
-  reload(reason: string, onProgress: (words: string) => void): Promise<string> {
-    return this.#alone('reload', async () => {
-      const { strategy, premises, load } = this.#options;
-      const { quarantine, events } = premises;
+  /** Replaces all workers with workers of the current configuration and app. @param reason the signal or command */
+  reload(reason: string, onProgress: (message: string) => void): Promise<string> {
+    return this.#exclusive('reload', async () => {
+      const { strategy, resources, load } = this.#options;
+      const { quarantine, events } = resources;
       const began = now();
       events.tell({ event: 'reloading', reason });
       const loaded = await load(this.#overrides);
       for (const warning of loaded.warnings) events.tell({ event: 'warning', warning });
-      const { config, sources, refused } = reloaded(this.config, loaded);
+      const { config, sources, refused } = applyReload(this.config, loaded);
       for (const key of refused) {
-        const warning = `${key} has changed (${origin(loaded.sources[key as keyof Config])}), which takes effect at the next start only`;
+        const warning = `${key} has changed (${origin(loaded.sources[key as keyof Config])}); restart the server to apply it`;
         events.tell({ event: 'warning', warning });
       }
-      const release = releaseNow(config);
-      const context = strategyContext({ config, sources }, premises, release);
+      const release = resolveRelease(config);
+      const context = strategyContext({ config, sources }, resources, release);
       const replaced = (done: number, all: number) => onProgress(`${done} of ${all} workers replaced`);
-      // Those of the old generation must tell what their answers are like, too.
-      const isTried = config.canary > 0 && this.#config.canary > 0;
-      const canary = isTried && new Canary(events, config.canary, strategy.snapshot().generation + 1);
+      // The workers of the old generation count their responses only if --canary was on before.
+      const hasCanary = config.canary > 0 && this.#config.canary > 0;
+      const canary = hasCanary && new Canary(events, config.canary, strategy.snapshot().generation + 1);
       const trial = canary
         ? async () => events.tell({ event: 'canary-passed', ...(await canary.judge(onProgress)) })
         : undefined;
       try {
         await strategy.replaceAll(context.hosting, replaced, trial);
       } catch (error) {
-        throw blamed(error, { config, sources });
+        throw withAppSource(error, { config, sources });
       } finally {
         if (canary) canary.stop();
       }
@@ -123,52 +128,52 @@ export class Operations {
       this.#owner = context.owner;
       quarantine.after = config.quarantineAfter;
       quarantine.hangMs = config.hangTimeout;
-      quarantine.release(); // what killed the old generation may be mended in the new one
+      quarantine.release(); // the new version may have fixed what killed workers
       const { generation, size } = strategy.snapshot();
       const ms = Math.round(now() - began);
       events.tell({ event: 'reloaded', generation, workers: size, ms });
-      return `generation ${generation} serves, after ${ms} ms`;
+      return `generation ${generation} is serving; the reload took ${ms} ms`;
     });
   }
 
-  /** The server that is installed now serves in the place of this one, which ends when its connections have gone. */
-  upgrade(reason: string, onProgress: (words: string) => void): Promise<string> {
-    return this.#alone('upgrade', async () => {
+  /** Starts the installed version as the successor, which replaces this server. */
+  upgrade(reason: string, onProgress: (message: string) => void): Promise<string> {
+    return this.#exclusive('upgrade', async () => {
       const began = now();
-      onProgress('the new server starts');
-      const heir = await this.#options.bequeath(this.#overrides);
-      const { pid, version } = heir;
+      onProgress('starting the new server');
+      const successor = await this.#options.startSuccessor(this.#overrides);
+      const { pid, version } = successor;
       const ms = Math.round(now() - began);
       this.#events.tell({ event: 'upgraded', pid, version, ms, reason });
-      this.#options.leaveTo(heir);
-      return `process ${pid} serves (Node ${version}), after ${ms} ms`;
+      this.#options.handOff(successor);
+      return `process ${pid} is serving (Node ${version}); the upgrade took ${ms} ms`;
     });
   }
 
   /**
-   * Another model serves, or the same one in another way: a new strategy starts beside the old one, and takes over its
-   * connections. What is not named stays as it is.
-   * @param options raw values by the keys of their options
+   * Switches to another model, or to other settings of the same model: a new strategy starts beside the old one, and the
+   * connections migrate to it.
+   * @param options raw values by key; other settings do not change
    */
-  switch(options: Overrides, reason: string, onProgress: (words: string) => void): Promise<string> {
-    return this.#alone('switch', async () => {
-      const { strategy, premises, load } = this.#options;
+  switch(options: Overrides, reason: string, onProgress: (message: string) => void): Promise<string> {
+    return this.#exclusive('switch', async () => {
+      const { strategy, resources, load } = this.#options;
       const keys = Object.keys(options);
-      const foreign = keys.find((key) => !(switchable as readonly string[]).includes(key));
-      if (foreign !== undefined) throw new Refused(`'${foreign}' cannot be switched; ${oneOf(switchable, 'and')} can`);
-      if (keys.length === 0) throw new Refused('say what to switch to, such as --model prethread');
+      const unknown = keys.find((key) => !(switchSettings as readonly string[]).includes(key));
+      if (unknown !== undefined) throw new Refused(`cannot switch '${unknown}'; use ${oneOf(switchSettings, 'and')}`);
+      if (keys.length === 0) throw new Refused('no settings to switch; use for example --model prethread');
       const began = now();
-      // What was told for one model says nothing about another.
+      // Settings for the old model do not apply to another one.
       const overrides = options.model === undefined ? { ...this.#overrides, ...options } : options;
-      const next = switched(this.config, await load(overrides));
+      const next = applySwitch(this.config, await load(overrides));
       const { model, workers, threads } = next.config;
       const from = this.#config.model;
-      if (isDeepStrictEqual(next.config, this.#config)) return `${model} serves so already`;
-      onProgress(`${model} starts beside ${from}`);
-      const context = strategyContext(next, premises, this.#release);
+      if (isDeepStrictEqual(next.config, this.#config)) return `already running ${model} with these settings`;
+      onProgress(`starting ${model} beside ${from}`);
+      const context = strategyContext(next, resources, this.#release);
       const { group, hosting } = context;
       const { settled } = await strategy.replace(group, hosting, this.#config.gracefulTimeout).catch((error) => {
-        throw blamed(error, next);
+        throw withAppSource(error, next);
       });
       if (this.#isClosed) throw new Refused('the server is stopping');
       this.#overrides = overrides;
@@ -176,103 +181,104 @@ export class Operations {
       this.#sources = next.sources;
       const ms = Math.round(now() - began);
       this.#events.tell({ event: 'switched', from, model, workers, threads, ms, reason });
-      onProgress(`${model} serves; connections go over to it`);
+      onProgress(`${model} is serving; connections migrate to it`);
       await settled;
-      return `${model} serves with ${workers} worker(s) and ${threads} thread(s) each, after ${ms} ms`;
+      return `${model} is serving with ${workers} worker(s) and ${threads} thread(s) each; the switch took ${ms} ms`;
     });
   }
 
-  /** @param change `3`, `+2` or `-1` */
+  /** @param change `3`, `+2` or `-1` workers */
   scale(change: string, reason: string): Promise<string> {
-    return this.#alone('scale', async () => {
+    return this.#exclusive('scale', async () => {
       const { strategy } = this.#options;
       const { model } = this.#config;
-      if (!models[model]?.workers) throw new Refused(`the model ${model} has no number of workers to change`);
-      if (!/^[+-]?\d{1,6}$/.test(change)) throw new Refused(`'${change}' is no number of workers; say 4, +1 or -1`);
+      if (!models[model]?.workers) throw new Refused(`the number of workers is fixed in the model ${model}`);
+      if (!/^[+-]?\d{1,6}$/.test(change)) throw new Refused(`invalid number of workers '${change}'; use 4, +1 or -1`);
       const from = strategy.snapshot().size;
       const to = /^[+-]/.test(change) ? from + Number(change) : Number(change);
       const { minWorkers, maxWorkers } = this.#config;
-      // Where the load decides, nobody else goes beyond what it may.
-      const [low, high] = minWorkers < maxWorkers ? [minWorkers, maxWorkers] : [1, most];
-      if (to < low || to > high) {
-        throw new Refused(`${to} workers are out of range, ${low} to ${high}; there are ${from}`);
+      // With auto-scaling, its limits apply.
+      const [min, max] = minWorkers < maxWorkers ? [minWorkers, maxWorkers] : [1, maxWorkerProcesses];
+      if (to < min || to > max) {
+        throw new Refused(`${to} workers are out of range; use ${min} to ${max} (now ${from})`);
       }
-      if (to === from) return `there are ${to} workers already`;
+      if (to === from) return `already running ${to} workers`;
       await strategy.resize(to);
       this.#events.tell({ event: 'scaled', unit: 'workers', from, to, reason });
-      return `${to} workers, instead of ${from}`;
+      return `changed from ${from} to ${to} workers`;
     });
   }
 
-  /** Nobody is served any more, until a reload or `scale`; clients wait in the kernel. */
+  /** Drains all workers. New connections wait in the kernel until `reload` or `scale` starts workers. */
   drain(reason: string): Promise<string> {
-    return this.#alone('drain', async () => {
+    return this.#exclusive('drain', async () => {
       await this.#options.strategy.resize(0);
       this.#events.tell({ event: 'drained', reason });
-      return 'no worker takes connections any more; they wait until there is a reload';
+      return 'drained; new connections wait until a reload or scale starts workers';
     });
   }
 
-  /** Requests that are refused, as they have ended workers, are let through again. */
-  release(reason: string): Promise<string> {
-    return this.#alone('release', async () => {
-      const count = this.#options.premises.quarantine.release();
+  /** Accepts the quarantined requests again. */
+  clearQuarantine(reason: string): Promise<string> {
+    return this.#exclusive('release', async () => {
+      const count = this.#options.resources.quarantine.release();
       this.#events.tell({ event: 'quarantine-cleared', count, reason });
-      return `${count} request(s) let through again`;
+      return `cleared ${count} request(s)`;
     });
   }
 
-  /** Log files that were renamed are left, and those of the old names begun. */
+  /** Opens the log files again by their names, after a log rotation has renamed them. */
   reopen(reason: string): Promise<string> {
-    return this.#alone('reopen', async () => {
-      const { strategy, logs, premises } = this.#options;
-      const { accessLog } = premises;
+    return this.#exclusive('reopen', async () => {
+      const { strategy, logs, resources } = this.#options;
+      const { accessLog } = resources;
       const files = logs.flatMap(({ path }) => path ?? []);
-      if (files.length === 0) throw new Refused('no log goes to a file (--log-file, --access-log)');
+      if (files.length === 0) throw new Refused('no log file to reopen; use --log-file or --access-log');
       for (const log of logs) reopenLog(log, this.#owner.uid !== undefined || this.#owner.gid !== undefined);
-      // Workers write their access lines by themselves.
+      // Workers write the access log themselves.
       if (typeof accessLog === 'object' && accessLog.path !== undefined) {
         const { uid, gid } = this.#owner;
-        if (uid !== undefined || gid !== undefined) handOver(accessLog.fd, uid, gid);
+        if (uid !== undefined || gid !== undefined) giveToWorkers(accessLog.fd, uid, gid);
         await reopenAll(strategy.snapshot().workers, accessLog.path);
       }
       this.#events.tell({ event: 'logs-reopened', reason, files });
-      return `opened ${files.join(' and ')} anew`;
+      return `reopened ${files.join(' and ')}`;
     });
   }
 
-  /** Does `work` while nothing else is done. @throws Refused, or what the work has thrown */
-  async #alone(action: Action, work: () => Promise<string>): Promise<string> {
+  /** Runs `work` if no other action is in progress. @throws Refused, or the error of `work` */
+  async #exclusive(action: Action, work: () => Promise<string>): Promise<string> {
     if (this.#isClosed) throw new Refused('the server is stopping');
-    if (this.#doing) throw new Refused(`a ${this.#doing} is under way; try again when it has ended`);
+    if (this.#doing) throw new Refused(`the action ${this.#doing} is in progress; try again when it is done`);
     this.#doing = action;
-    const end = (outcome: Outcome): void => {
+    const finish = (outcome: Outcome): void => {
       this.#doing = undefined;
       this.#last = { action, at: new Date().toISOString(), outcome };
     };
     try {
       const message = await work();
-      end({ ok: true, message });
+      finish({ ok: true, message });
       return message;
     } catch (error) {
       const { message: reason } = error as Error;
-      end({ ok: false, error: reason });
+      finish({ ok: false, error: reason });
       if (!(error instanceof Refused)) this.#events.tell({ event: 'operation-failed', action, reason });
       throw error;
     }
   }
 }
 
-/** Gives the file to the workers, who have to open it, too; only one that nobody else has put there. */
-function handOver(fd: number, uid = -1, gid = -1): void {
+/** Makes the workers' user the owner, so that they can open the file. Never for a hard link, which may be another user's file. */
+function giveToWorkers(fd: number, uid = -1, gid = -1): void {
   const stat = fstatSync(fd);
-  if (!stat.isFile() || stat.nlink !== 1) throw new Refused('the access log is no file of its own, so it stays root’s');
+  if (!stat.isFile() || stat.nlink !== 1)
+    throw new Refused('cannot change the owner of the access log, because it is not a regular file or has hard links');
   fchownSync(fd, uid, gid);
 }
 
-/** Whoever loads the app knows neither what the user called it nor where. */
-export function blamed(error: unknown, { config, sources }: Pick<Loaded, 'config' | 'sources'>): unknown {
-  const isApps = error instanceof StartupError && error.exitCode === ExitCode.app && config.app !== undefined;
-  if (isApps) error.message += ` [app ${config.app} ${origin(sources.app)}]`;
+/** Adds the configured name of the app and its source to the message: the worker that loads the app knows neither. */
+export function withAppSource(error: unknown, { config, sources }: Pick<Loaded, 'config' | 'sources'>): unknown {
+  const isAppError = error instanceof StartupError && error.exitCode === ExitCode.app && config.app !== undefined;
+  if (isAppError) error.message += ` [app ${config.app} ${origin(sources.app)}]`;
   return error;
 }

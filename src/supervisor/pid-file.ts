@@ -1,4 +1,4 @@
-// The file with the number of the supervisor's process: for scripts, and so that nobody starts the same server twice.
+// The pid file: it contains the pid of the supervisor, and prevents a second start of the same server.
 import { readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { ExitCode, StartupError } from '../errors.js';
 
@@ -10,58 +10,59 @@ export class PidFile {
   }
 
   /**
-   * Writes it; one that a dead process has left behind is replaced.
-   * @param from where `path` was configured, in words. @throws StartupError
+   * Writes the file, and replaces a stale one.
+   * @param source of the setting, for error messages
+   * @throws StartupError if the process in the file is alive, or the file cannot be written
    */
-  static write(path: string, from: string): PidFile {
-    const named = `the pid file ${path} (${from})`;
+  static write(path: string, source: string): PidFile {
+    const pidFile = `the pid file ${path} (${source})`;
     const holder = readPid(path);
     if (holder !== undefined && isAlive(holder)) {
       throw new StartupError(
         ExitCode.boot,
-        `${named} belongs to process ${holder}, which is alive; stop it (mpserve ctl stop, or kill ${holder}), or remove the file if that is no server`,
+        `${pidFile} belongs to process ${holder}, which is running; stop it (mpserve ctl stop, or kill ${holder}), or remove the file if the process is not mpserve`,
       );
     }
     try {
       if (holder !== undefined) unlinkSync(path);
-      // Exclusively: of two that start at the same time where there is none, one has it.
+      // Exclusive: if two servers start at the same time, only one succeeds.
       writeFileSync(path, content(), { flag: 'wx', mode: 0o644 });
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
-      throw new StartupError(ExitCode.boot, `cannot write ${named}: ${reasons[code ?? ''] ?? message}`, {
+      throw new StartupError(ExitCode.boot, `cannot write ${pidFile}: ${reasons[code ?? ''] ?? message}`, {
         cause: error,
       });
     }
     return new PidFile(path);
   }
 
-  /** Puts our number in the place of that of the server whose heir we are: at no moment there is none. @throws Error */
+  /** In a successor: replaces the file of the old server atomically. @throws Error */
   static takeOver(path: string): PidFile {
-    const fresh = `${path}.${process.pid}`;
-    writeFileSync(fresh, content(), { flag: 'wx', mode: 0o644 });
-    renameSync(fresh, path);
+    const temporary = `${path}.${process.pid}`;
+    writeFileSync(temporary, content(), { flag: 'wx', mode: 0o644 });
+    renameSync(temporary, path);
     return new PidFile(path);
   }
 
-  /** Not if another server has put its own in its place. */
+  /** Keeps the file if another server has replaced it. */
   remove(): void {
     try {
       if (readPid(this.#path) === process.pid) unlinkSync(this.#path);
-    } catch {} // it is gone already, or may not be removed
+    } catch {} // it no longer exists, or this user may not remove it
   }
 }
 
 const reasons: Readonly<Record<string, string>> = {
-  EACCES: 'permission denied; name one in a directory that this user may write to',
+  EACCES: 'permission denied; choose a directory that this user can write to',
   ENOENT: 'its directory does not exist; create it',
-  EEXIST: 'there is a file without the number of a process; remove it, or name another',
-  EISDIR: 'it is a directory; name a file',
-  EROFS: 'the file system is read-only; name one elsewhere',
+  EEXIST: 'the file exists and does not contain a pid; remove it or choose another path',
+  EISDIR: 'it is a directory; choose a file',
+  EROFS: 'the file system is read-only; choose another path',
 };
 
 const content = (): string => `${process.pid}\n`;
 
-/** undefined when there is none, or something else in it. */
+/** undefined if the file does not exist or does not contain a pid. */
 function readPid(path: string): number | undefined {
   try {
     const text = readFileSync(path, 'utf8').trim();
@@ -72,11 +73,11 @@ function readPid(path: string): number | undefined {
 }
 
 function isAlive(pid: number): boolean {
-  if (pid === process.pid) return false; // it was ours in a former life, before the system began anew
+  if (pid === process.pid) return false; // a stale file from before a reboot or of an earlier container
   try {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'; // it lives, and is another user's
+    return (error as NodeJS.ErrnoException).code === 'EPERM'; // it runs as another user
   }
 }

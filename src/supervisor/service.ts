@@ -1,37 +1,35 @@
-// Tells systemd how the server is, by listening to its events: ready, reloading, stopping, and that it lives.
+// Notifies systemd (sd_notify) of the server's state, and sends watchdog pings.
 import type { Events, ServerEvent } from '../events.js';
 import { Notifier, watchdogMs } from '../os/systemd.js';
 
-/** @returns a function that ends it */
+/** @returns a function that stops the notifications */
 export function reportToSystemd(events: Events, env: NodeJS.ProcessEnv): () => void {
   const notifier = Notifier.open(env);
   if (!notifier) return () => {};
-  const words: { readonly [N in ServerEvent['event']]?: (event: ServerEvent) => readonly string[] } = {
+  const messages: { readonly [N in ServerEvent['event']]?: (event: ServerEvent) => readonly string[] } = {
     ready: () => ['READY=1', 'STATUS=serving'],
-    // CLOCK_MONOTONIC, as Type=notify-reload wants it.
+    // Type=notify-reload requires the time on CLOCK_MONOTONIC.
     reloading: () => ['RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`],
     reloaded: () => ['READY=1', 'STATUS=serving'],
     upgraded: (event) => [`MAINPID=${'pid' in event ? event.pid : ''}`],
-    'operation-failed': (event) => [
-      'READY=1',
-      `STATUS=serving; the ${'action' in event ? event.action : ''} has failed`,
-    ],
+    'operation-failed': (event) => ['READY=1', `STATUS=serving; the ${'action' in event ? event.action : ''} failed`],
     scaled: (event) => [`STATUS=serving with ${'to' in event ? event.to : ''} workers`],
     drained: () => ['STATUS=drained'],
     stopping: () => ['STOPPING=1', 'STATUS=draining'],
   };
-  const tell = (event: ServerEvent): void => {
-    const lines = words[event.event]?.(event);
+  const notify = (event: ServerEvent): void => {
+    const lines = messages[event.event]?.(event);
     if (lines) notifier.say(...lines);
-    if (event.event === 'upgraded') leave(); // from now on another speaks for the service
+    if (event.event === 'upgraded') stop(); // the successor notifies systemd from now on
   };
-  const leave = (): void => {
+  const stop = (): void => {
     clearInterval(timer);
-    events.off('event', tell);
+    events.off('event', notify);
   };
-  events.on('event', tell);
-  const within = watchdogMs(env);
-  const timer = within === undefined ? undefined : setInterval(() => notifier.say('WATCHDOG=1'), within / 2);
+  events.on('event', notify);
+  const watchdogTimeoutMs = watchdogMs(env);
+  const timer =
+    watchdogTimeoutMs === undefined ? undefined : setInterval(() => notifier.say('WATCHDOG=1'), watchdogTimeoutMs / 2);
   timer?.unref();
-  return leave;
+  return stop;
 }

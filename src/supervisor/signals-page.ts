@@ -1,4 +1,4 @@
-// docs/signals.md, made from the table of signals.
+// Generates docs/signals.md from the table of signals.
 import { signals } from './signals.js';
 
 export function signalsPage(): string {
@@ -7,11 +7,11 @@ export function signalsPage(): string {
 
 <!-- Generated from src/supervisor/signals.ts by "npm run docs". Change that file, not this page. -->
 
-Those of gunicorn and nginx, sent to the supervisor: the \`pid\` of the ready line. Workers are told what to do over a
-channel of their own; a signal to one of them is at most \`SIGKILL\`, after which it is replaced. What a signal cannot
-say, [\`mpserve ctl\`](control.md) does, and tells what came of it.
+Send signals to the supervisor; the \`pid\` of the ready line in the log is its pid. The signals mean the same as in
+gunicorn and nginx. Do not signal workers: the supervisor controls them over IPC, and replaces a worker that is killed.
+[\`mpserve ctl\`](control.md) offers more actions, and reports the outcome of each.
 
-| signal | what the server does |
+| signal | action |
 | --- | --- |
 ${rows.join('\n')}
 `;

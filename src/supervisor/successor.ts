@@ -1,5 +1,5 @@
-// What a server leaves to the one that takes its place at an upgrade: its sockets, and what it was told since its start.
-// The old one starts the new one, as it was started itself, from what is installed now; until that serves, nothing ends.
+// An upgrade: the old server starts its successor, which inherits the sockets and the settings that operators have
+// changed. The old server keeps serving until the successor reports that it is ready.
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Overrides } from '../config/load.js';
 import { ExitCode, StartupError } from '../errors.js';
@@ -7,127 +7,130 @@ import type { MigrationChannel } from '../migration/channel.js';
 import { closeDescriptor, closeOnExec } from '../os/descriptor.js';
 import type { Listener } from './listener.js';
 
-/** Plain data; the descriptors belong to whoever has it. */
-export interface Heritage {
-  readonly listeners: readonly Pick<Listener, 'fd' | 'url' | 'address' | 'path'>[];
+type InheritedListener = Pick<Listener, 'fd' | 'url' | 'address' | 'path'>;
+
+/** Passed to the successor as JSON. Other versions of mpserve read it, so fields keep their names. */
+export interface InheritedState {
+  readonly listeners: readonly InheritedListener[];
   readonly migrationChannel: MigrationChannel | undefined;
-  readonly control: Pick<Listener, 'fd' | 'url' | 'address' | 'path'> | undefined;
+  readonly control: InheritedListener | undefined;
+  /** Settings that operators have changed since the start. */
   readonly operator: Overrides;
-  /** Of the workers that serve now. */
+  /** Of the old server's workers. */
   readonly generation: number;
 }
 
-/** What the heir says: that it serves, or why it cannot. */
-type LastWord = { readonly pid: number; readonly version: string } | { readonly reason: string };
+/** The one message of the successor: it is ready, or it cannot start. Other versions of mpserve read it. */
+type Report = Successor | { readonly reason: string };
 
-/** Not MPSERVE_…, which are options. */
-const variable = '_MPSERVE_HERITAGE';
-/** After the standard streams and the channel. */
-const firstPlace = 4;
-
-const written = process.env[variable];
-const isHeir = written !== undefined && process.send !== undefined;
-delete process.env[variable]; // it is not for the app
-
-/** Takes what was left to this process; undefined for one that was not started by another server. */
-export function inherit(): Heritage | undefined {
-  if (!isHeir) return undefined;
-  // An older server calls its channel a relay, and sends other messages: its connections end in order.
-  const { relay, ...heritage }: Heritage & { relay?: Record<string, number> } = JSON.parse(written);
-  for (const fd of Object.values(relay ?? {})) closeDescriptor(fd);
-  return keptOpen(heritage);
-}
-
-/** Not for children, unless they are given them. */
-function keptOpen(heritage: Heritage): Heritage {
-  for (const fd of descriptorsOf(heritage)) closeOnExec(fd);
-  return heritage;
-}
-
-/** As the heir: it serves, so the other may go. @param onAlone called when that has gone */
-export function announceHeir(onAlone: () => void): void {
-  if (process.connected) process.once('disconnect', onAlone);
-  else onAlone(); // it has died in the meantime
-  say({ pid: process.pid, version: process.version });
-  process.channel?.unref();
-}
-
-/** As the heir, if it is one: it cannot serve. */
-export function declineHeritage(reason: string): void {
-  if (isHeir) say({ reason });
-}
-
-function say(word: LastWord): void {
-  if (process.connected) process.send?.(word, () => {}); // an error: whom it is for has gone
-}
-
-/** A server that serves in our place. */
-export interface Heir {
+/** A successor that is ready. */
+export interface Successor {
   readonly pid: number;
   /** Of its Node. */
   readonly version: string;
 }
 
+/** Not named MPSERVE_…, because those variables are options. Other versions of mpserve use the same name. */
+const variable = '_MPSERVE_HERITAGE';
+/** In the successor, after stdin, stdout, stderr and the IPC channel. */
+const firstInheritedFd = 4;
+
+const inheritedJson = process.env[variable];
+const isSuccessor = inheritedJson !== undefined && process.send !== undefined;
+delete process.env[variable]; // the app must not inherit it
+
+/** In the successor: the state of the old server. In every other process: undefined. */
+export function inheritState(): InheritedState | undefined {
+  if (!isSuccessor) return undefined;
+  // A version from before the migration channel sends `relay` and uses another protocol: its connections do not migrate.
+  const { relay, ...state }: InheritedState & { relay?: Record<string, number> } = JSON.parse(inheritedJson);
+  for (const fd of Object.values(relay ?? {})) closeDescriptor(fd);
+  for (const fd of descriptorsOf(state)) closeOnExec(fd); // workers get the descriptors that they need by name
+  return state;
+}
+
+/** In the successor: reports that it is ready. @param onExit called when the old server has exited */
+export function reportReady(onExit: () => void): void {
+  if (process.connected) process.once('disconnect', onExit);
+  else onExit();
+  report({ pid: process.pid, version: process.version });
+  process.channel?.unref();
+}
+
+/** In the successor: reports that it cannot start. In every other process: does nothing. */
+export function reportFailedStart(reason: string): void {
+  if (isSuccessor) report({ reason });
+}
+
+function report(message: Report): void {
+  if (process.connected) process.send?.(message, () => {}); // an error means that the old server has exited
+}
+
 /**
- * Starts the server that is installed now, with our sockets. Resolves when it serves.
- * @param env in place of ours. @param deadlineMs within which it must. @param end of this server, which ends the attempt
- * @throws StartupError when it does not; it has ended then
+ * Starts the installed version of mpserve as the successor of this server, and waits until it is ready.
+ * @param env of the successor
+ * @param timeoutMs after which the successor is killed
+ * @param signal kills it earlier
+ * @throws StartupError if it does not become ready; its processes have been killed then
  */
-export async function bequeath(
-  heritage: Heritage,
+export async function startSuccessor(
+  state: InheritedState,
   env: NodeJS.ProcessEnv,
-  deadlineMs: number,
-  end: AbortSignal,
-): Promise<Heir> {
-  const fds = descriptorsOf(heritage);
-  const place = (fd: number): number => firstPlace + fds.indexOf(fd);
-  const { listeners, control, migrationChannel } = heritage;
-  const left: Heritage = {
-    ...heritage,
-    listeners: listeners.map((listener) => ({ ...listener, fd: place(listener.fd) })),
-    control: control && { ...control, fd: place(control.fd) },
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Successor> {
+  const fds = descriptorsOf(state);
+  const inheritedFd = (fd: number): number => firstInheritedFd + fds.indexOf(fd);
+  const { listeners, control, migrationChannel } = state;
+  const inherited: InheritedState = {
+    ...state,
+    listeners: listeners.map((listener) => ({ ...listener, fd: inheritedFd(listener.fd) })),
+    control: control && { ...control, fd: inheritedFd(control.fd) },
     migrationChannel:
       migrationChannel &&
       (Object.fromEntries(
-        Object.entries(migrationChannel).map(([name, fd]) => [name, place(fd)]),
+        Object.entries(migrationChannel).map(([name, fd]) => [name, inheritedFd(fd)]),
       ) as unknown as MigrationChannel),
   };
-  // By the names that we were started by: they may stand for another Node and another mpserve now.
+  // argv0 and the script's path, not what they resolved to: they name the versions that are installed now.
   const child = spawn(process.argv0, [...process.execArgv, ...process.argv.slice(1)], {
     detached: true,
-    env: { ...env, [variable]: JSON.stringify(left) },
+    env: { ...env, [variable]: JSON.stringify(inherited) },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...fds],
   });
-  const word = await lastWord(child, deadlineMs, end);
-  if ('pid' in word) {
+  const result = await firstReport(child, timeoutMs, signal);
+  if ('pid' in result) {
     child.unref();
-    child.channel?.unref(); // it hears of our end by it
-    return word;
+    child.channel?.unref(); // stays open: its end tells the successor that this server has exited
+    return result;
   }
-  child.kill('SIGKILL'); // its workers go with it
-  throw new StartupError(ExitCode.boot, `the new server could not start, and the old one goes on: ${word.reason}`);
+  child.kill('SIGKILL'); // its workers exit with it
+  throw new StartupError(
+    ExitCode.boot,
+    `the new server failed to start; the old server keeps serving: ${result.reason}`,
+  );
 }
 
-function lastWord(child: ChildProcess, deadlineMs: number, end: AbortSignal): Promise<LastWord> {
-  return new Promise((said) => {
-    const late = setTimeout(() => said({ reason: `it did not serve within ${deadlineMs} ms` }), deadlineMs);
-    const say = (word: LastWord): void => {
-      clearTimeout(late);
-      said(word);
+function firstReport(child: ChildProcess, timeoutMs: number, signal: AbortSignal): Promise<Report> {
+  return new Promise((resolve) => {
+    const timeout = setTimeout(() => settle({ reason: `it was not ready within ${timeoutMs} ms` }), timeoutMs);
+    const settle = (message: Report): void => {
+      clearTimeout(timeout);
+      resolve(message);
     };
-    end.addEventListener('abort', () => say({ reason: 'the server is stopping' }));
-    child.once('message', (word) => say(word as LastWord));
-    child.once('error', ({ message }) => say({ reason: `${process.argv0} cannot be run: ${message}` }));
-    child.once('exit', (code, signal) => {
-      const died = () => say({ reason: `it exited with ${signal ?? `code ${code}`}` });
-      // Its last word may come after its end.
-      if (child.connected) child.once('disconnect', died);
-      else died();
+    signal.addEventListener('abort', () => settle({ reason: 'the old server is stopping' }));
+    child.once('message', (message) => settle(message as Report));
+    child.once('error', ({ message }) => settle({ reason: `cannot run ${process.argv0}: ${message}` }));
+    child.once('exit', (code, signalName) => {
+      const exited = () => settle({ reason: `it exited with ${signalName ?? `code ${code}`}` });
+      // 'exit' can come before the last message.
+      if (child.connected) child.once('disconnect', exited);
+      else exited();
     });
   });
 }
 
-function descriptorsOf({ listeners, migrationChannel, control }: Heritage): number[] {
+function descriptorsOf({ listeners, migrationChannel, control }: InheritedState): number[] {
   const listening = [...listeners, ...(control ? [control] : [])].map(({ fd }) => fd);
   return [...listening, ...Object.values<number>({ ...migrationChannel })];
 }

@@ -1,6 +1,5 @@
-// The parent process: opens the sockets, starts the strategy, does what operators ask, and ends all in order. It loads
-// none of the user's code, and the only HTTP that it speaks is that of its control socket, so that nothing an app or a
-// client does can reach it.
+// The supervisor is the parent process: it opens the sockets, starts the strategy, performs the actions of operators, and
+// shuts down. It loads no user code and speaks HTTP only on the control socket, so no app or client can break it.
 import { now } from '../clock.js';
 import { type Config, isElastic } from '../config/config.js';
 import type { Loaded, Overrides } from '../config/load.js';
@@ -23,58 +22,58 @@ import { takeSystemd } from '../os/systemd.js';
 import { ModelSwitch } from '../strategies/model-switch.js';
 import type { Strategy } from '../strategies/strategy.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
-import { type Premises, type StrategyContext, strategyContext } from './context.js';
-import type { ControlDoor } from './control-listener.js';
+import { type ServerResources, type StrategyContext, strategyContext } from './context.js';
+import type { ControlListener } from './control-listener.js';
 import { type Listener, listener, listenersFor } from './listener.js';
-import { blamed, Operations } from './operations.js';
+import { Operations, withAppSource } from './operations.js';
 import { PidFile } from './pid-file.js';
 import { reportToSystemd } from './service.js';
-import { obeySignals, type SignalTarget } from './signals.js';
-import { announceHeir, bequeath, type Heir, type Heritage } from './successor.js';
+import { handleSignals, type SignalTarget } from './signals.js';
+import { type InheritedState, reportReady, type Successor, startSuccessor } from './successor.js';
 
 export interface SupervisorOptions {
   readonly loaded: Loaded;
-  /** Reads the configuration anew, with what an operator has told since the start. @throws StartupError */
-  readonly load: (operator: Overrides) => Promise<Loaded>;
+  /** Reads the configuration again; `overrides` take precedence. @throws StartupError */
+  readonly load: (overrides: Overrides) => Promise<Loaded>;
   readonly accessLog: ProcessOptions['accessLog'];
-  /** Those logs that are files. */
+  /** May include destinations that are not files. */
   readonly logs: readonly Destination[];
   readonly events: Events;
-  /** What another server has left to this one, which takes its place. */
-  readonly heritage: Heritage | undefined;
+  /** undefined unless this server is the successor of another one. */
+  readonly inherited: InheritedState | undefined;
 }
 
-/** The exit code after a second Ctrl-C: as a shell tells a process that SIGINT has ended. */
-const killedExit = 130;
-/** For an heir to begin, besides what its workers may take (milliseconds). */
-const heirMs = 10_000;
-/** What is in flight has so long when the end is to be quick (milliseconds). */
-const quickMs = 1000;
+/** The exit code after a second Ctrl-C: 128 + SIGINT, as shells report it. */
+const killedExitCode = 130;
+/** The time that a successor has to start, in addition to the time for its workers. */
+const successorBootMs = 10_000;
+/** The time for requests in flight in a quick stop. */
+const quickStopMs = 1000;
 
 interface Stop {
   readonly reason: string;
   readonly isQuick: boolean;
-  /** Who serves in our place. */
-  readonly heir?: Heir;
+  /** Present after an upgrade. */
+  readonly successor?: Successor;
 }
 
 export class Supervisor implements SignalTarget, Controls {
   readonly #options: SupervisorOptions;
   readonly #quarantine: Quarantine;
-  readonly #began = now();
+  readonly #startedAt = now();
   readonly #stop: Promise<Stop>;
-  /** Settles when all workers have ended. */
+  /** Settles when all workers have exited. */
   readonly #ended: Promise<void>;
-  /** What systemd has told this server, and not the app. */
+  /** The environment variables of systemd, which the app does not get. */
   readonly #systemd: NodeJS.ProcessEnv;
   readonly #listeners: Listener[] = [];
-  readonly #ending = new AbortController();
-  /** Who serves in our place. */
-  #heir: Heir | undefined;
+  readonly #stopping = new AbortController();
+  /** Defined after an upgrade. */
+  #successor: Successor | undefined;
   #pidFile: PidFile | undefined;
-  #door: ControlDoor | undefined;
-  /** Loaded where there is a control socket: an HTTP server takes 2 ms of a start. */
-  #doors: typeof import('./control-listener.js') | undefined;
+  #control: ControlListener | undefined;
+  /** Imported only for a control socket, because importing an HTTP server takes 2 ms. */
+  #controlModule: typeof import('./control-listener.js') | undefined;
   #requestStop = (_: Stop): void => {};
   #end = (): void => {};
   #state: Status['state'] = 'starting';
@@ -84,7 +83,7 @@ export class Supervisor implements SignalTarget, Controls {
   #scaled: Status['scaled'];
   #killed = false;
   #tellSpawned = (): void => {};
-  /** Settles when the first workers have been started, and load the app. */
+  /** Settles when the first workers have been spawned. */
   readonly spawned = new Promise<void>((resolve) => {
     this.#tellSpawned = resolve;
   });
@@ -107,77 +106,79 @@ export class Supervisor implements SignalTarget, Controls {
     });
   }
 
-  /** Serves until told to stop. Resolves to the exit code. @throws StartupError */
+  /** Serves until it is stopped. Resolves to the exit code. @throws StartupError */
   async run(): Promise<number> {
-    const { loaded, events, heritage } = this.#options;
+    const { loaded, events, inherited } = this.#options;
     const { config } = loaded;
-    /** What is let go of at the end, the last first. */
-    const release = [obeySignals(this)];
+    /** Called at the end, the last first. */
+    const cleanups = [handleSignals(this)];
     try {
-      release.push(reportToSystemd(events, this.#systemd));
-      const premises = await this.#open(release);
+      cleanups.push(reportToSystemd(events, this.#systemd));
+      const resources = await this.#open(cleanups);
       warnAboutRoot(config, events);
-      const { generation } = heritage ?? { generation: 0 };
-      const context = strategyContext(loaded, premises);
+      const { generation } = inherited ?? { generation: 0 };
+      const context = strategyContext(loaded, resources);
       const strategy = new ModelSwitch(context.group, context.hosting, generation + 1);
       this.#strategy = strategy;
-      if (heritage) strategy.setMigration({ receives: true });
+      if (inherited) strategy.setMigration({ receives: true });
       const starting = strategy.start();
       this.#tellSpawned();
       const started = starting.then(
-        () => this.#serve(strategy, premises, context),
+        () => this.#serve(strategy, resources, context),
         (error) => {
-          throw blamed(error, loaded);
+          throw withAppSource(error, loaded);
         },
       );
       const stop = await Promise.race([this.#stop, started.then(() => this.#stop)]);
-      return await this.#finish(strategy, stop);
+      return await this.#shutDown(strategy, stop);
     } finally {
       for (const listener of this.#listeners) listener.close();
       this.#end();
-      await this.#door?.close();
+      await this.#control?.close();
       this.#pidFile?.remove();
-      for (const letGo of release.reverse()) letGo();
+      for (const cleanup of cleanups.reverse()) cleanup();
     }
   }
 
-  /** Everything that it has until its end: its own, or what was left to it. */
-  async #open(release: (() => void)[]): Promise<Premises> {
-    const { loaded, events, accessLog, heritage } = this.#options;
+  /** Opens the server's resources, or takes those that it has inherited. @throws StartupError */
+  async #open(cleanups: (() => void)[]): Promise<ServerResources> {
+    const { loaded, events, accessLog, inherited } = this.#options;
     const { config, sources } = loaded;
     const { control } = config;
-    if (control !== undefined || heritage?.control) this.#doors = await import('./control-listener.js');
-    if (heritage) this.#listeners.push(...heritage.listeners.map(listener));
+    if (control !== undefined || inherited?.control) this.#controlModule = await import('./control-listener.js');
+    if (inherited) this.#listeners.push(...inherited.listeners.map(listener));
     else {
       if (config.pidFile !== undefined) this.#pidFile = PidFile.write(config.pidFile, origin(sources.pidFile));
       this.#listeners.push(...(await listenersFor(loaded, this.#systemd)));
-      if (control !== undefined) this.#door = await this.#doors?.openControl(control, origin(sources.control), this);
+      if (control !== undefined) {
+        this.#control = await this.#controlModule?.openControlListener(control, origin(sources.control), this);
+      }
     }
     this.#urls = this.#listeners.map(({ url }) => url);
     const migrationChannel =
-      heritage?.migrationChannel ?? (hasMigration ? channelOrWarning(config, events) : undefined);
-    release.push(() => migrationChannel && closeMigrationChannel(migrationChannel));
+      inherited?.migrationChannel ?? (hasMigration ? openChannelOrWarn(config, events) : undefined);
+    cleanups.push(() => migrationChannel && closeMigrationChannel(migrationChannel));
     return { listeners: this.#listeners, accessLog, quarantine: this.#quarantine, events, migrationChannel };
   }
 
-  /** Ends what serves, and gives to the heir what is its own. */
-  async #finish(strategy: Strategy, { reason, isQuick, heir }: Stop): Promise<number> {
+  /** Drains the strategy and closes the listeners, or leaves them to the successor. Resolves to the exit code. */
+  async #shutDown(strategy: Strategy, { reason, isQuick, successor }: Stop): Promise<number> {
     const { events } = this.#options;
     this.#state = 'stopping';
     this.#operations?.close();
-    this.#ending.abort();
+    this.#stopping.abort();
     const { gracefulTimeout } = this.settings().config;
-    const gracefulMs = isQuick ? Math.min(quickMs, gracefulTimeout) : gracefulTimeout;
+    const gracefulMs = isQuick ? Math.min(quickStopMs, gracefulTimeout) : gracefulTimeout;
     events.tell({ event: 'stopping', reason, gracefulMs });
-    const drained = strategy.drain(gracefulMs, heir !== undefined);
-    // At once, so that who comes now is refused instead of forgotten in a queue, and the next server can have the port.
-    for (const listener of this.#listeners.splice(0)) heir ? listener.abandon() : listener.close();
-    const left = heir && this.#door?.abandon();
+    const drained = strategy.drain(gracefulMs, successor !== undefined);
+    // Closed before the drain ends: new clients are refused instead of queued, and another server can use the port.
+    for (const listener of this.#listeners.splice(0)) successor ? listener.abandon() : listener.close();
+    const abandoned = successor && this.#control?.abandon();
     await drained;
-    await left;
-    const why = this.#killed ? `${reason}, then killed` : reason;
-    events.tell({ event: 'stopped', reason: why, requests: strategy.snapshot().answered });
-    return this.#killed ? killedExit : 0;
+    await abandoned;
+    const fullReason = this.#killed ? `${reason}, then killed` : reason;
+    events.tell({ event: 'stopped', reason: fullReason, requests: strategy.snapshot().answered });
+    return this.#killed ? killedExitCode : 0;
   }
 
   stop(reason: string, isQuick: boolean): void {
@@ -185,7 +186,7 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   kill(): void {
-    if (!this.#strategy) process.exit(killedExit); // there is nothing yet to end
+    if (!this.#strategy) process.exit(killedExitCode); // no worker has been started
     this.#killed = true;
     this.#strategy.kill();
   }
@@ -198,8 +199,10 @@ export class Supervisor implements SignalTarget, Controls {
     this.#attempt('reload', reason, (operations) => operations.reload(reason, () => {}));
   }
 
-  scale(by: number, reason: string): void {
-    this.#attempt('scale', reason, (operations) => operations.scale(by < 0 ? String(by) : `+${by}`, reason));
+  scale(change: number, reason: string): void {
+    this.#attempt('scale', reason, (operations) =>
+      operations.scale(change < 0 ? String(change) : `+${change}`, reason),
+    );
   }
 
   drain(reason: string): void {
@@ -219,7 +222,7 @@ export class Supervisor implements SignalTarget, Controls {
       state: this.#state === 'serving' && wanted === 0 ? 'drained' : this.#state,
       ...(doing && { doing }),
       pid: process.pid,
-      uptimeMs: Math.round(now() - this.#began),
+      uptimeMs: Math.round(now() - this.#startedAt),
       app: app ?? 'the built-in demo app',
       model,
       urls: this.#urls,
@@ -251,119 +254,126 @@ export class Supervisor implements SignalTarget, Controls {
     return this.#quarantine.list();
   }
 
-  /** What holds now: since a reload it may be other than at the start. */
+  /** The current configuration; reloads and switches change it. */
   settings(): Pick<Loaded, 'config' | 'sources'> {
     const { config, sources } = this.#operations?.config ?? this.#options.loaded;
     return { config, sources };
   }
 
-  async act(action: Action, { workers = '', now = false, options = {} }: Request, onProgress: (words: string) => void) {
+  async act(
+    action: Action,
+    { workers = '', now = false, options = {} }: Request,
+    onProgress: (message: string) => void,
+  ) {
     const reason = `mpserve ctl ${action}`;
     if (action === 'stop') {
-      if (this.#heir) throw new Refused(`process ${this.#heir.pid} serves in place of this one by now; ask again`);
+      if (this.#successor) throw new Refused(`process ${this.#successor.pid} has replaced this server; try again`);
       this.stop(now ? `${reason} --now` : reason, now);
-      onProgress(now ? 'stopping' : 'stopping: what is in flight is finished');
+      onProgress(now ? 'stopping' : 'stopping: waiting for requests in flight');
       if (now) this.#strategy?.kill();
       await this.#ended;
       return 'stopped';
     }
     const operations = this.#operations;
     if (!operations) throw new Refused('the server is still starting');
-    const work: { readonly [A in Exclude<Action, 'stop'>]: () => Promise<string> } = {
+    const actions: { readonly [A in Exclude<Action, 'stop'>]: () => Promise<string> } = {
       reload: () => operations.reload(reason, onProgress),
       upgrade: () => operations.upgrade(reason, onProgress),
       scale: () => operations.scale(workers, reason),
       switch: () => operations.switch(options, reason, onProgress),
       drain: () => operations.drain(reason),
       reopen: () => operations.reopen(reason),
-      release: () => operations.release(reason),
+      release: () => operations.clearQuarantine(reason),
     };
-    return work[action]();
+    return actions[action]();
   }
 
-  /** It can serve. */
-  #serve(strategy: ModelSwitch, premises: Premises, { owner, release }: StrategyContext): void {
-    if (this.#state === 'stopping') return; // it was told to in the meantime
-    const { loaded, load, logs, events, heritage } = this.#options;
+  /** The first workers are ready: announces the server, and accepts actions. */
+  #serve(strategy: ModelSwitch, resources: ServerResources, { owner, release }: StrategyContext): void {
+    if (this.#state === 'stopping') return; // a stop was requested meanwhile
+    const { loaded, load, logs, events, inherited } = this.#options;
     const { model, workers, threads } = loaded.config;
     this.#state = 'serving';
     this.#operations = new Operations({
       strategy,
       loaded,
       load,
-      premises,
+      resources,
       owner,
       release,
       logs,
-      operator: heritage?.operator ?? {},
-      bequeath: (operator) => this.#bequeath(premises, operator),
-      leaveTo: (heir) => {
-        this.#heir = heir;
-        this.#requestStop({ reason: `upgraded, process ${heir.pid} serves`, isQuick: false, heir });
+      overrides: inherited?.operator ?? {},
+      startSuccessor: (overrides) => this.#startSuccessor(resources, overrides),
+      handOff: (successor) => {
+        this.#successor = successor;
+        this.#requestStop({ reason: `upgraded to process ${successor.pid}`, isQuick: false, successor });
       },
     });
-    if (heritage) this.#takeOver(heritage, strategy);
+    if (inherited) this.#replacePredecessor(inherited, strategy);
     const [url = ''] = this.#urls;
-    const bootMs = Math.round(process.uptime() * 1000); // since this process began
+    const bootMs = Math.round(process.uptime() * 1000); // since the process started
     events.tell({ event: 'ready', url, urls: this.#urls, model, workers, threads, pid: process.pid, bootMs });
-    if (premises.migrationChannel && loaded.config.migrate) void stayUnlessExpected(strategy, events);
+    if (resources.migrationChannel && loaded.config.migrate) void checkMigrationSupport(strategy, events);
   }
 
-  /** As the heir of another server: from now on its pid file and its control socket are ours. */
-  #takeOver({ control }: Heritage, strategy: Strategy): void {
+  /** In a successor: takes over the pid file and the control socket, and reports that it is ready. */
+  #replacePredecessor({ control }: InheritedState, strategy: Strategy): void {
     const { config } = this.#options.loaded;
     if (config.pidFile !== undefined) this.#pidFile = PidFile.takeOver(config.pidFile);
-    if (control) this.#door = this.#doors?.controlDoor(listener(control), this);
-    announceHeir(() => strategy.setMigration({ receives: false }));
+    if (control) this.#control = this.#controlModule?.serveControl(listener(control), this);
+    reportReady(() => strategy.setMigration({ receives: false }));
   }
 
-  /** Has the server that is installed now take our place. @throws StartupError, Refused */
-  async #bequeath({ listeners, migrationChannel }: Premises, operator: Overrides): Promise<Heir> {
+  /** @throws StartupError, Refused */
+  async #startSuccessor({ listeners, migrationChannel }: ServerResources, operator: Overrides): Promise<Successor> {
     if (process.pid === 1) {
-      throw new Refused('it is the first process of its container, which ends with it; replace the container instead');
+      throw new Refused(
+        'cannot upgrade the first process of a container, because the container ends with it; replace the container',
+      );
     }
     const { bootTimeout } = this.settings().config;
     const generation = this.#strategy?.snapshot().generation ?? 0;
-    const heritage: Heritage = { listeners, migrationChannel, control: this.#door?.listener, operator, generation };
+    const control = this.#control?.listener;
+    const state: InheritedState = { listeners, migrationChannel, control, operator, generation };
     const env = { ...process.env, ...this.#systemd };
-    return bequeath(heritage, env, 2 * bootTimeout + heirMs, this.#ending.signal);
+    return startSuccessor(state, env, 2 * bootTimeout + successorBootMs, this.#stopping.signal);
   }
 
-  /** For a signal, which gets no answer but a line in the log. */
-  #attempt(action: Action, by: string, work: (operations: Operations) => Promise<string>): void {
+  /** Performs an action that a signal requests; the outcome goes to the log. */
+  #attempt(action: Action, signal: string, work: (operations: Operations) => Promise<string>): void {
     const refuse = (reason: string): void =>
-      this.#options.events.tell({ event: 'operation-refused', action, by, reason });
+      this.#options.events.tell({ event: 'operation-refused', action, by: signal, reason });
     if (!this.#operations) refuse('the server is still starting');
     else {
       work(this.#operations).catch((error: Error) => {
-        if (error instanceof Refused) refuse(error.message); // what has failed, it has told itself
+        if (error instanceof Refused) refuse(error.message); // `Operations` reports other errors
       });
     }
   }
 }
 
-/** Without a place for its socket a server serves, and connections end when their worker does. */
-function channelOrWarning({ migrate }: Config, events: Events): MigrationChannel | undefined {
+/** Without the channel the server still serves, but connections do not migrate. */
+function openChannelOrWarn({ migrate }: Config, events: Events): MigrationChannel | undefined {
   try {
     return openMigrationChannel();
   } catch (error) {
-    const warning = `connection migration is off: its socket could not be made (${(error as Error).message})`;
+    const warning = `connection migration is off: cannot create its socket (${(error as Error).message})`;
     if (migrate) events.tell({ event: 'warning', warning });
     return undefined;
   }
 }
 
-/** What an app can do as root, so can whoever finds a hole in it. */
+/** An attacker who exploits the app would be root. */
 function warnAboutRoot({ user }: Config, events: Events): void {
   if (process.getuid?.() !== 0 || (user !== undefined && user !== 'root' && user !== '0')) return;
   events.tell({ event: 'warning', warning: 'the app runs as root; name another user with --user' });
 }
 
-/** Connections are carried over only where Node is as we know it: what that needs is tried on the Node that runs. */
-async function stayUnlessExpected(strategy: Strategy, events: Events): Promise<void> {
+/** Turns migration off if the internals of Node that it uses are not as expected. */
+async function checkMigrationSupport(strategy: Strategy, events: Events): Promise<void> {
   const reason = await whatIsUnexpected();
   if (reason === undefined) return;
   strategy.setMigration({ send: 'off' });
-  const warning = `connections are not carried over to new workers but closed, as this Node (${process.version}) is not as expected: ${reason}`;
+  const warning = `connection migration is off: the internals of Node ${process.version} are not supported (${reason})`;
   events.tell({ event: 'warning', warning });
 }

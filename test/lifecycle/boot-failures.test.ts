@@ -48,7 +48,7 @@ describe('an address', () => {
 
   test('that this machine does not have', async () => {
     const said = await failure(3, ['--bind', '192.0.2.1:0']);
-    expect(said).toContain('cannot listen on 192.0.2.1:0 (from --bind): this machine does not have that address; ');
+    expect(said).toContain('cannot listen on 192.0.2.1:0 (from --bind): this machine does not have this address; ');
   });
 
   test('that is privileged', async ({ skip }) => {
@@ -60,14 +60,14 @@ describe('an address', () => {
     probe.close();
     skip(permitted, 'this user may listen on any port');
     expect(await failure(3, ['--bind', '127.0.0.1:1'])).toContain(
-      '(from --bind): not permitted; ports below 1024 need',
+      '(from --bind): permission denied; a port below 1024 needs',
     );
   });
 
   test('that is the socket of a running server, which keeps it', async () => {
     const socket = inFolder('alive.sock');
     await using server = await startServer({ bind: [`unix:${socket}`] });
-    expect(await failure(3, ['--bind', `unix:${socket}`])).toContain('another server is alive on that socket; ');
+    expect(await failure(3, ['--bind', `unix:${socket}`])).toContain('another server is listening on this socket; ');
     using wire = await connect(server.url);
     expect((await wire.ask('GET /')).status).toBe(200);
   });
@@ -88,7 +88,7 @@ describe('an address', () => {
   test('that is a file other than a socket: the file stays as it is', async () => {
     const file = inFolder('precious');
     writeFileSync(file, 'precious');
-    expect(await failure(3, ['--bind', `unix:${file}`])).toContain('there is a file of that name that is no socket; ');
+    expect(await failure(3, ['--bind', `unix:${file}`])).toContain('the file exists and is not a socket; ');
     expect(readFileSync(file, 'utf8')).toBe('precious');
   });
 

@@ -1,4 +1,4 @@
-// A new generation that is worse than the old one is found out by its first live requests, and rolled back.
+// A new generation that is worse than the old one in its first requests is rolled back.
 import { describe, expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
 import { eventually } from '../helpers/eventually.ts';
@@ -6,7 +6,7 @@ import { Site } from '../helpers/site.ts';
 
 const models = ['prefork', 'prethread', 'tpc', 'ppc'] as const;
 
-/** Clients of both kinds: who only keeps connections must come to meet the new generation, too. */
+/** Clients of both kinds, because keep-alive clients must reach the new generation, too. */
 function load(site: Site): Clients[] {
   return [
     new Clients(site.server.url, 2, 'one-each', '/', [200, 500]),
@@ -17,18 +17,20 @@ function load(site: Site): Clients[] {
 const app = (body: string): string => `module.exports = (req, res) => { ${body} };`;
 
 describe.concurrent.each(models)('%s', (model) => {
-  test('a generation that is no worse serves, and the log has the figures', async () => {
+  test('a generation that is not worse replaces the old one, and the log has the figures', async () => {
     await using site = await Site.start(model, ['--canary', '20']);
     const clients = load(site);
     site.write(app('res.end("second")'));
     expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
     const { requests, failed } = await site.server.waitFor('the figures', ({ event }) => event === 'canary-passed');
     expect({ requests: Number(requests) >= 20, failed }).toEqual({ requests: true, failed: 0 });
-    await eventually('it to answer all', () => clients.every(({ heard }) => heard.has('second')));
+    await eventually('the new generation to answer all clients', () =>
+      clients.every(({ heard }) => heard.has('second')),
+    );
     for (const one of clients) expect((await one.stop()).failures).toEqual([]);
   });
 
-  test('one that answers with 500 is rolled back', async () => {
+  test('a generation that responds with 500 is rolled back', async () => {
     await using site = await Site.start(model, ['--canary', '20']);
     const clients = load(site);
     site.write(app('res.statusCode = 500; res.end("broken")'));
@@ -36,11 +38,11 @@ describe.concurrent.each(models)('%s', (model) => {
     expect({ status, error: json.error }).toEqual({
       status: 500,
       error: expect.stringMatching(
-        /rolled back: \d+ of its first \d+ answers had a status of 500 or more \(the old one: 0 of \d+/,
+        /rolled back: \d+ of its first \d+ responses had a status of 500 or above \(the old generation: 0 of \d+/,
       ),
     });
     expect(await site.server.waitFor('the log to say so', ({ event }) => event === 'operation-failed')).toBeDefined();
-    await eventually('the new generation to have gone', async () => {
+    await eventually('the new generation to exit', async () => {
       const { json: workers } = await site.ask('GET', '/workers');
       return workers.every(({ generation }: { generation: number }) => generation === 1);
     });
@@ -52,15 +54,15 @@ describe.concurrent.each(models)('%s', (model) => {
   });
 });
 
-test.concurrent('one that crashes is rolled back, and so is one that is slow', async () => {
+test.concurrent('a generation that crashes is rolled back, and so is a slow one', async () => {
   await using site = await Site.start('prefork', ['--workers', '2', '--canary', '50']);
   const clients = new Clients(site.server.url, 4, 'one-each');
   site.write(app('setTimeout(() => { throw new Error("overboard"); }); res.end("x")'));
   expect((await site.ask('POST', '/reload')).json.error).toMatch(
-    /rolled back: it (crashed|died): overboard|its worker ended/,
+    /rolled back: (the app crashed|a worker died): overboard|its worker ended/,
   );
   site.write(app('setTimeout(() => res.end("slow"), 400)'));
-  expect((await site.ask('POST', '/reload')).json.error).toMatch(/rolled back: the p99 of its first \d+ answers was/);
+  expect((await site.ask('POST', '/reload')).json.error).toMatch(/rolled back: the p99 of its first \d+ responses was/);
   await clients.stop();
   expect((await site.ask('GET', '/status')).json).toMatchObject({ generation: 1 });
 });

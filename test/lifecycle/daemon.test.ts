@@ -1,4 +1,4 @@
-// A server in the background: the command ends when it is ready or has failed, and pid file and control socket lead to it.
+// --daemon and --pid-file: the command exits when the server is ready or has failed to start.
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -14,7 +14,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 const file = (name: string): string => path.join(folder, name);
 
-test.concurrent('it returns when ready, can be asked, and stopped', async () => {
+test.concurrent('the command exits when the server is ready, and ctl finds the server by its pid file', async () => {
   const pidFile = file('app.pid');
   const args = ['--daemon', '--pid-file', pidFile, '--log-file', file('app.log'), '--bind', '127.0.0.1:0'];
   expect(await mpserve([fixture('life.cjs'), ...args])).toEqual({ code: 0, stdout: '', stderr: '' });
@@ -28,7 +28,7 @@ test.concurrent('it returns when ready, can be asked, and stopped', async () => 
   expect(again.code).toBe(3);
   expect(again.stderr).toMatch(
     new RegExp(
-      `^mpserve: the pid file .*app.pid \\(from --pid-file\\) belongs to process ${status.pid}, which is alive`,
+      `^mpserve: the pid file .*app.pid \\(from --pid-file\\) belongs to process ${status.pid}, which is running`,
     ),
   );
 
@@ -38,23 +38,18 @@ test.concurrent('it returns when ready, can be asked, and stopped', async () => 
 });
 
 test.concurrent.each([
-  [
-    'an app that is not there',
-    ['./gone.js'],
-    4,
-    /^mpserve: the app '\.\/gone\.js' \(from the command line\) does not exist/,
-  ],
+  ['a missing app', ['./gone.js'], 4, /^mpserve: the app '\.\/gone\.js' \(from the command line\) does not exist/],
   ['an app that throws', [path.join(root, 'test/fixtures/apps/broken/throws.cjs')], 4, /throws\.cjs/],
-  ['an address of somebody else', ['--bind', '192.0.2.1:80'], 3, /cannot listen on 192\.0\.2\.1:80/],
-])('it returns when it has failed, with its code and line: %s', async (_, args, code, message) => {
+  ['an address of another machine', ['--bind', '192.0.2.1:80'], 3, /cannot listen on 192\.0\.2\.1:80/],
+])('the command exits with the error and the exit code of the server: %s', async (_, args, code, message) => {
   const run = await runCli([...args, '--daemon', '--bind', '127.0.0.1:0', '--log-file', file('failed.log')]);
   expect({ code: run.code, left: run.left }).toEqual({ code, left: [] });
   expect(run.stderr).toMatch(message);
 });
 
-test.concurrent('a stale pid file is replaced, and ours is removed at the end', async () => {
+test.concurrent('the server replaces a stale pid file, and removes its own at exit', async () => {
   const pidFile = file('stale.pid');
-  writeFileSync(pidFile, '4194305\n'); // more than Linux has
+  writeFileSync(pidFile, '4194305\n'); // above the highest pid of Linux
   const server = await startServer({ args: ['--pid-file', pidFile] });
   expect(Number(readFileSync(pidFile, 'utf8'))).toBe(server.pid);
   await server.stop();
@@ -63,12 +58,12 @@ test.concurrent('a stale pid file is replaced, and ours is removed at the end', 
 
 test.concurrent.each([
   [
-    'whose folder is missing',
+    'in a missing directory',
     '/gone/app.pid',
     /cannot write the pid file \/gone\/app\.pid \(from --pid-file\): its directory does not exist/,
   ],
-  ['that is something else', import.meta.filename, /there is a file without the number of a process/],
-])('a pid file %s', async (_, pidFile, message) => {
+  ['that does not contain a pid', import.meta.filename, /the file exists and does not contain a pid/],
+])('a pid file %s is an error', async (_, pidFile, message) => {
   const { code, stderr } = await runCli(['--bind', '127.0.0.1:0', '--pid-file', pidFile]);
   expect(code).toBe(3);
   expect(stderr).toMatch(message);

@@ -96,7 +96,7 @@ test.concurrent('ctl quarantine lists and clears', async () => {
   expect(await ctl()).toMatchObject({ code: 0, stdout: 'no request was in flight when a worker died\n' });
   await eventually('it to be refused', async () => (await statusOf(server, 'GET /die')) === 503);
   expect((await ctl('list')).stdout).toMatch(/^refused +2 +\d{4}-.* +GET \/die +none$/m);
-  expect(await ctl('clear')).toMatchObject({ code: 0, stdout: '1 request(s) let through again\n' });
+  expect(await ctl('clear')).toMatchObject({ code: 0, stdout: 'cleared 1 request(s)\n' });
   await eventually('it to be let through', async () => (await statusOf(server, 'GET /die')) === 'lost');
   const { code, stderr } = await ctl('empty');
   expect({ code, stderr }).toEqual({

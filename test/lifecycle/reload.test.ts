@@ -74,12 +74,12 @@ testModels('broken builds change nothing', ['tpc', 'hybrid'], async (model) => {
   });
 });
 
-test.concurrent('ctl reload exits 0 when it came true, and else 1 with the appâ€™s own error', async () => {
+test.concurrent('ctl reload exits 0 when it succeeds, and 1 with the error of the app when it fails', async () => {
   await using site = await Site.start('prefork');
   site.write(answering('second'));
   expect(await site.ctl('reload')).toMatchObject({
     code: 0,
-    stdout: expect.stringMatching(/^generation 2 serves, after \d+ ms\n$/),
+    stdout: expect.stringMatching(/^generation 2 is serving; the reload took \d+ ms\n$/),
     stderr: '',
   });
   site.write('throw new Error("no database")');
@@ -90,12 +90,12 @@ test.concurrent('ctl reload exits 0 when it came true, and else 1 with the appâ€
   expect((await wire.ask('GET /')).body).toBe('second');
 });
 
-test.concurrent('a reload reads the configuration anew; what is for life is left, with a warning', async () => {
+test.concurrent('a reload reads the configuration again, and warns about settings that need a restart', async () => {
   await using site = await Site.start('prefork', [], { workers: 1 });
   writeFileSync(site.settings, JSON.stringify({ workers: 3, keepAliveTimeout: '7s', backlog: 99 }));
   expect((await site.ask('POST', '/reload')).status).toBe(200);
   const warning = await site.server.waitFor('a warning', ({ warning }) => /backlog/.test(String(warning)));
-  expect(warning.msg).toMatch(/^backlog has changed .* at the next start only$/);
+  expect(warning.msg).toMatch(/^backlog has changed .*; restart the server to apply it$/);
   const { stdout } = await site.ctl('config', '--json');
   expect(JSON.parse(stdout).config).toMatchObject({ workers: 3, keepAliveTimeout: 7000, backlog: 511 });
   const { json: workers } = await site.ask('GET', '/workers');
@@ -105,7 +105,7 @@ test.concurrent('a reload reads the configuration anew; what is for life is left
 test.concurrent.each([
   ['mjs', 'export default'],
   ['cjs', 'module.exports ='],
-])('a configuration file that is a module (.%s) is read anew, too', async (extension, head) => {
+])('a reload reads a configuration module (.%s) again', async (extension, head) => {
   const own = path.join(folder, String(++count));
   const [settings, control] = [`${own}.${extension}`, `${own}.ctl`];
   writeFileSync(settings, `${head} { workers: 1 };`);
@@ -119,14 +119,14 @@ test.concurrent.each([
   expect(server.stderr).toBe('');
 });
 
-test.concurrent('a reload of an app that takes its time is waited for', async () => {
+test.concurrent('ctl reload waits for an app that loads slowly', async () => {
   await using site = await Site.start('prefork', [], { workers: 1 });
-  const nap = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 6000);';
-  site.write(`${nap} ${answering('second')}`);
+  const blockFor6s = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 6000);';
+  site.write(`${blockFor6s} ${answering('second')}`);
   expect(await site.ctl('reload')).toMatchObject({ code: 0, stderr: '' });
 });
 
-test.concurrent('a bad configuration file changes nothing', async () => {
+test.concurrent('a reload with an invalid configuration file changes nothing', async () => {
   await using site = await Site.start('prefork', [], { workers: 1 });
   writeFileSync(site.settings, '{"workers": "many"}');
   const { code, stderr } = await site.ctl('reload');
@@ -135,34 +135,34 @@ test.concurrent('a bad configuration file changes nothing', async () => {
   expect((await site.ask('GET', '/status')).json).toMatchObject({ state: 'serving', generation: 1 });
 });
 
-test.concurrent('one thing at a time: what comes meanwhile is refused', async () => {
+test.concurrent('an action during another action is refused', async () => {
   await using site = await Site.start('prefork', ['--workers', '2']);
   site.write(`const end = Date.now() + 700; while (Date.now() < end);${answering('late')}`);
   const first = site.ctl('reload');
   await site.server.waitFor('the reload to begin', ({ event }) => event === 'reloading');
   expect(await site.ask('POST', '/scale', '{"workers": "+1"}')).toEqual({
     status: 409,
-    json: { ok: false, refused: true, error: 'a reload is under way; try again when it has ended' },
+    json: { ok: false, refused: true, error: 'the action reload is in progress; try again when it is done' },
   });
   expect((await first).code).toBe(0);
 });
 
-test.concurrent('scaling, with ctl and with signals', async () => {
+test.concurrent('ctl and signals scale the number of workers', async () => {
   await using site = await Site.start('prefork', ['--workers', '2']);
   const clients = new Clients(site.server.url, 4, 'one-each');
-  expect(await site.ctl('scale', '+2')).toMatchObject({ code: 0, stdout: '4 workers, instead of 2\n' });
+  expect(await site.ctl('scale', '+2')).toMatchObject({ code: 0, stdout: 'changed from 2 to 4 workers\n' });
   expect(site.server.workers()).toHaveLength(4);
-  expect(await site.ctl('scale', '-1')).toMatchObject({ code: 0, stdout: '3 workers, instead of 4\n' });
+  expect(await site.ctl('scale', '-1')).toMatchObject({ code: 0, stdout: 'changed from 4 to 3 workers\n' });
   site.server.child.kill('SIGTTOU');
   await site.server.waitFor('one worker fewer', ({ event, to }) => event === 'scaled' && to === 2);
   site.server.child.kill('SIGTTIN');
   await site.server.waitFor('one worker more', ({ event, from, to }) => event === 'scaled' && from === 2 && to === 3);
-  await eventually('those that went to have ended', () => site.server.workers().length === 3);
-  expect(await site.ctl('scale', '1')).toMatchObject({ code: 0, stdout: '1 workers, instead of 3\n' });
+  await eventually('the removed workers to exit', () => site.server.workers().length === 3);
+  expect(await site.ctl('scale', '1')).toMatchObject({ code: 0, stdout: 'changed from 3 to 1 workers\n' });
   for (const [words, reason] of [
-    ['-1', /^mpserve: 0 workers are out of range, 1 to 1024; there are 1$/m],
+    ['-1', /^mpserve: 0 workers are out of range; use 1 to 1024 \(now 1\)$/m],
     ['5000', /5000 workers are out of range/],
-    ['many', /'many' is no number of workers; say 4, \+1 or -1/],
+    ['many', /invalid number of workers 'many'; use 4, \+1 or -1/],
   ] as const) {
     const { code, stderr } = await site.ctl('scale', words);
     expect(code).toBe(1);
@@ -171,14 +171,17 @@ test.concurrent('scaling, with ctl and with signals', async () => {
   expect((await clients.stop()).failures).toEqual([]);
 });
 
-test.concurrent.each(['ppc', 'tpc', 'prethread'])('%s has no number of workers to scale', async (model) => {
-  await using site = await Site.start(model);
-  const { code, stderr } = await site.ctl('scale', '2');
-  expect({ code, stderr }).toEqual({
-    code: 1,
-    stderr: `mpserve: the model ${model} has no number of workers to change\n`,
-  });
-});
+test.concurrent.each(['ppc', 'tpc', 'prethread'])(
+  'scale is refused in %s, which has a fixed number of workers',
+  async (model) => {
+    await using site = await Site.start(model);
+    const { code, stderr } = await site.ctl('scale', '2');
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: `mpserve: the number of workers is fixed in the model ${model}\n`,
+    });
+  },
+);
 
 testModels('SIGWINCH drains and stays up, SIGHUP brings the workers back', ['hybrid'], async (model) => {
   await using site = await Site.start(model);
@@ -341,11 +344,11 @@ describe.concurrent('ctl that cannot', () => {
     expect(run.stderr.trimEnd().split('\n')).toHaveLength(1);
   });
 
-  test('a server does not take the place of one that is alive', async () => {
+  test('a server does not replace the socket of a running server', async () => {
     await using site = await Site.start('prefork');
     const { code, stderr } = await runCli(['--bind', '127.0.0.1:0', '--control', site.control]);
     expect(code).toBe(3);
-    expect(stderr).toMatch(/another server is alive on that socket/);
+    expect(stderr).toMatch(/another server is listening on this socket/);
     expect((await site.ctl('status')).code).toBe(0);
   });
 });

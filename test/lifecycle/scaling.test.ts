@@ -60,7 +60,7 @@ test.concurrent('nobody scales beyond what the load may', async () => {
   await using server = await startServer({ args: [...workers, ...elastic, '--control', control] });
   expect(await ask(control, 'POST', '/scale', '{"workers": "4"}')).toMatchObject({
     status: 409,
-    json: { error: '4 workers are out of range, 1 to 3; there are 1' },
+    json: { error: '4 workers are out of range; use 1 to 3 (now 1)' },
   });
   expect(server.workers()).toHaveLength(1);
 });

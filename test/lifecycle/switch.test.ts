@@ -1,24 +1,25 @@
-// Another model serves from now on, under clients that never retry.
+// Switching the model while clients that never retry send requests.
 import { describe, expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { answering, Site } from '../helpers/site.ts';
 import { connect } from '../helpers/wire.ts';
 
-/** Each model once from and once to each other. */
-const walk = `prefork ppc prefork tpc prefork prethread prefork hybrid prethread hybrid ppc hybrid tpc hybrid prefork
+/** Contains each ordered pair of models once. */
+const modelSequence =
+  `prefork ppc prefork tpc prefork prethread prefork hybrid prethread hybrid ppc hybrid tpc hybrid prefork
   prethread ppc prethread tpc ppc tpc prethread`.split(/\s+/);
 
-test.concurrent('from each model to each other, twenty switches close no connection', async () => {
-  const pairs = new Set(walk.slice(1).map((to, i) => `${walk[i]} ${to}`));
+test.concurrent('switching from each model to each other closes no connection', async () => {
+  const pairs = new Set(modelSequence.slice(1).map((to, i) => `${modelSequence[i]} ${to}`));
   expect(pairs.size).toBe(20);
   await using site = await Site.start('prefork', ['--workers', '2']);
   const clients = new Clients(site.server.url, 3, 'kept-alive');
-  for (const model of walk.slice(1)) {
+  for (const model of modelSequence.slice(1)) {
     expect(await site.ask('POST', '/switch', JSON.stringify({ options: { model } }))).toMatchObject({ status: 200 });
     const { json } = await site.ask('GET', '/status');
     expect(json).toMatchObject({ state: 'serving', model });
-    await eventually('the model before to have gone', async () => {
+    await eventually('the workers of the old model to exit', async () => {
       const { json: workers } = await site.ask('GET', '/workers');
       return workers.every(({ generation }: { generation: number }) => generation === json.generation);
     });
@@ -30,7 +31,7 @@ test.concurrent('from each model to each other, twenty switches close no connect
 });
 
 describe.concurrent('a switch', () => {
-  test('tells what serves, is kept by a reload, and says where its settings come from', async () => {
+  test('reports the new settings and their source, and a reload keeps them', async () => {
     await using site = await Site.start('prefork');
     const outcome = await site.ctl(
       'switch',
@@ -45,7 +46,7 @@ describe.concurrent('a switch', () => {
     );
     expect(outcome).toMatchObject({
       code: 0,
-      stdout: expect.stringMatching(/^hybrid serves with 3 worker\(s\) and 1/),
+      stdout: expect.stringMatching(/^hybrid is serving with 3 worker\(s\) and 1/),
     });
     expect(site.server.lines.find(({ event }) => event === 'switched')).toMatchObject({
       from: 'prefork',
@@ -56,13 +57,15 @@ describe.concurrent('a switch', () => {
     expect(stdout).toMatch(/model +hybrid +from mpserve ctl switch --model/);
     expect(stdout).toMatch(/workers +3 +from mpserve ctl switch --workers/);
     expect(await site.ask('POST', '/scale', '{"workers": "-1"}')).toMatchObject({ status: 200 });
-    // What was said for one model says nothing about the next.
+    // Settings for the old model do not apply to the next one.
     expect((await site.ctl('switch', '--model', 'prethread')).code).toBe(0);
     expect((await site.ask('GET', '/config')).json.config).toMatchObject({ model: 'prethread', accept: 'shared' });
-    expect((await site.ctl('switch', '--model', 'prethread')).stdout).toMatch(/serves so already/);
+    expect((await site.ctl('switch', '--model', 'prethread')).stdout).toMatch(
+      /already running prethread with these settings/,
+    );
   });
 
-  test('within a model: other workers, another way to accept', async () => {
+  test('changes the number of workers and the accept mode of the same model', async () => {
     await using site = await Site.start('prefork', ['--workers', '1']);
     expect((await site.ctl('switch', '--accept', 'dispatch', '--workers', '2')).code).toBe(0);
     expect((await site.ask('GET', '/status')).json).toMatchObject({ model: 'prefork', workers: { wanted: 2 } });
@@ -70,7 +73,7 @@ describe.concurrent('a switch', () => {
     expect((await wire.ask('GET /')).body).toBe('first');
   });
 
-  test('serves the release that was served before it', async () => {
+  test('keeps serving the same release of the app', async () => {
     await using site = await Site.start('prefork');
     site.write(answering('not yet'));
     expect((await site.ctl('switch', '--model', 'prethread')).code).toBe(0);
@@ -78,7 +81,7 @@ describe.concurrent('a switch', () => {
     expect((await wire.ask('GET /')).body).toBe('first');
   });
 
-  test('that cannot be changes nothing, and says why', async () => {
+  test('that fails or is invalid changes nothing and reports the reason', async () => {
     await using site = await Site.start('prefork');
     using wire = await connect(site.server.url);
     await wire.ask('GET /');
@@ -89,13 +92,16 @@ describe.concurrent('a switch', () => {
     });
     expect(await options({ bind: '8080' })).toMatchObject({
       status: 409,
-      json: { error: expect.stringMatching(/^'bind' cannot be switched; model, accept/) },
+      json: { error: expect.stringMatching(/^cannot switch 'bind'; use model, accept/) },
     });
     expect(await options({ threads: '9999', model: 'prethread' })).toMatchObject({ status: 500 });
-    expect(await options({})).toMatchObject({ status: 409, json: { error: expect.stringMatching(/say what/) } });
+    expect(await options({})).toMatchObject({
+      status: 409,
+      json: { error: expect.stringMatching(/no settings to switch/) },
+    });
     expect(await site.ask('POST', '/switch', '{"options": {"model": {}}}')).toMatchObject({ status: 400 });
-    expect((await site.ctl('switch')).stderr).toMatch(/say what to switch to, such as --model prethread/);
-    // The next one's app cannot be loaded any more: the release is no longer there.
+    expect((await site.ctl('switch')).stderr).toMatch(/no settings to switch; use for example --model prethread/);
+    // The app of the new model cannot load, because the release has been removed.
     site.breakRelease();
     const failed = await options({ model: 'prethread' });
     expect(failed).toMatchObject({ status: 500, json: { error: expect.stringMatching(/the app .* failed to load/) } });

@@ -1,4 +1,4 @@
-// As systemd starts a service: it hears how that is over a datagram socket, and may have opened its sockets.
+// Running as a systemd service: notifications over a datagram socket, socket activation and the unit files.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,34 +21,34 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-test('it says READY, RELOADING, STATUS, WATCHDOG and STOPPING', async () => {
+test('the supervisor sends READY, RELOADING, STATUS, WATCHDOG and STOPPING', async () => {
   const socket = path.join(folder, 'notify');
   using datagrams = new Datagrams(socket);
-  const heard: string[] = [];
-  const hear = (what: string) =>
-    eventually(what, () => {
-      heard.push(...datagrams.take());
-      return heard.some((text) => text.split('\n').includes(what));
+  const received: string[] = [];
+  const waitFor = (line: string) =>
+    eventually(line, () => {
+      received.push(...datagrams.take());
+      return received.some((text) => text.split('\n').includes(line));
     });
   const server = await startServer({
     app: fixture('life.cjs'),
     args: ['--workers', '2'],
     env: { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '1000000' },
   });
-  await hear('READY=1');
-  await hear('WATCHDOG=1');
-  heard.length = 0;
+  await waitFor('READY=1');
+  await waitFor('WATCHDOG=1');
+  received.length = 0;
   server.child.kill('SIGHUP');
-  await hear('RELOADING=1');
-  await hear('READY=1');
-  expect(heard.join('\n')).toMatch(/^MONOTONIC_USEC=\d+$/m);
+  await waitFor('RELOADING=1');
+  await waitFor('READY=1');
+  expect(received.join('\n')).toMatch(/^MONOTONIC_USEC=\d+$/m);
   server.child.kill('SIGTTIN');
-  await hear('STATUS=serving with 3 workers');
+  await waitFor('STATUS=serving with 3 workers');
   await server.stop();
-  await hear('STOPPING=1');
+  await waitFor('STOPPING=1');
 });
 
-test('a socket that systemd has opened is served, in the place of --bind', async () => {
+test('a socket from systemd replaces --bind', async () => {
   const fd = openListeningSocket({ kind: 'tcp', host: '127.0.0.1', port: 0 }, 16);
   const port = portOf(fd);
   const script = `LISTEN_PID=$$ LISTEN_FDS=1 exec "${process.execPath}" "${path.join(root, 'bin/mpserve.js')}" "$@"`;
@@ -75,11 +75,11 @@ test('a socket that systemd has opened is served, in the place of --bind', async
 });
 
 const hasAnalyze = spawnSync('systemd-analyze', ['--version']).status === 0;
-test.skipIf(!hasAnalyze)('the unit files are sound', () => {
+test.skipIf(!hasAnalyze)('systemd-analyze accepts the unit files', () => {
   for (const name of ['mpserve.service', 'mpserve.socket']) {
     const text = readFileSync(path.join(root, 'docs/deploy', name), 'utf8');
     expect(text).toContain('[Unit]');
-    // It looks whether the command is there.
+    // systemd-analyze checks that the command exists.
     writeFileSync(path.join(folder, name), text.replaceAll('/usr/bin/mpserve', path.join(root, 'bin/mpserve.js')));
   }
   for (const name of ['mpserve.service', 'mpserve.socket']) {
@@ -87,19 +87,19 @@ test.skipIf(!hasAnalyze)('the unit files are sound', () => {
   }
 });
 
-test('at an upgrade it names the new main process, and does not say that the service ends', async () => {
+test('an upgrade sends the new MAINPID, and no STOPPING', async () => {
   const socket = path.join(folder, 'upgraded');
   using datagrams = new Datagrams(socket);
   const site = await Site.start('prefork', ['--workers', '1'], {}, { NOTIFY_SOCKET: socket });
   try {
     expect(await site.ask('POST', '/upgrade')).toMatchObject({ status: 200 });
-    await eventually('the old server to end', () => !isAlive(site.server.pid));
+    await eventually('the old server to exit', () => !isAlive(site.server.pid));
     const { json } = await site.ask('GET', '/status');
-    const heard = datagrams.take();
-    expect(heard).toContain(`MAINPID=${json.pid}`);
-    expect(heard.join('\n')).not.toContain('STOPPING=1');
+    const received = datagrams.take();
+    expect(received).toContain(`MAINPID=${json.pid}`);
+    expect(received.join('\n')).not.toContain('STOPPING=1');
     expect(await site.ask('POST', '/stop')).toMatchObject({ status: 200 });
-    await eventually('the end of the new one', () => datagrams.take().join('\n').includes('STOPPING=1'));
+    await eventually('the successor to stop', () => datagrams.take().join('\n').includes('STOPPING=1'));
   } finally {
     await site.remove();
   }

@@ -1,4 +1,4 @@
-// The server that is installed now takes the place of the one that runs.
+// Upgrades: a successor replaces the running server.
 import { existsSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -12,11 +12,11 @@ import { connect } from '../helpers/wire.ts';
 
 const bin = path.join(root, 'bin/mpserve.js');
 
-/** It is nobody's child any more when the server before it has gone. */
-async function stopHeir(site: Site): Promise<void> {
+/** The successor is not a child of the test, so `Server` cannot wait for its exit. */
+async function stopSuccessor(site: Site): Promise<void> {
   const { json } = await site.ask('GET', '/status');
   expect(await site.ask('POST', '/stop')).toMatchObject({ status: 200 });
-  await eventually('the heir to end', () => !isAlive(json.pid));
+  await eventually('the successor to exit', () => !isAlive(json.pid));
   await site.server.noneLeft();
 }
 
@@ -28,22 +28,22 @@ describe('an upgrade', () => {
       for (let i = 0; i < 2; i++) {
         const { json: before } = await site.ask('GET', '/status');
         expect(before.pid).toBe(Number(readFileSync(site.pidFile, 'utf8')));
-        // Somebody answers at any moment, and the file is always there.
-        const answers: unknown[] = [];
+        // At every moment one of the servers answers, and the pid file exists.
+        const pids: unknown[] = [];
         let isOver = false;
-        const asking = (async () => {
+        const polling = (async () => {
           while (!isOver) {
-            answers.push((await site.ask('GET', '/status')).json.pid, Number(readFileSync(site.pidFile, 'utf8')));
+            pids.push((await site.ask('GET', '/status')).json.pid, Number(readFileSync(site.pidFile, 'utf8')));
           }
         })();
         expect(await site.ask('POST', '/upgrade')).toMatchObject({ status: 200, json: { ok: true } });
-        await eventually('the old server to end', () => !isAlive(before.pid));
+        await eventually('the old server to exit', () => !isAlive(before.pid));
         isOver = true;
-        await asking;
+        await polling;
         const { json: after } = await site.ask('GET', '/status');
         expect(after).toMatchObject({ state: 'serving', model, generation: before.generation + 1 });
         expect(after.pid).not.toBe(before.pid);
-        expect(new Set(answers)).toEqual(new Set([before.pid, after.pid]));
+        expect(new Set(pids)).toEqual(new Set([before.pid, after.pid]));
         const since = clients.map(({ done }) => done);
         await eventually('further answers', () => clients.every(({ done }, i) => done > (since[i] as number) + 10));
       }
@@ -51,14 +51,14 @@ describe('an upgrade', () => {
         const { failures, reconnects } = await one.stop();
         expect({ failures, reconnects }).toEqual({ failures: [], reconnects: 0 });
       }
-      await stopHeir(site);
+      await stopSuccessor(site);
       expect(existsSync(site.pidFile)).toBe(false);
     } finally {
       await site.remove();
     }
   });
 
-  test('a server that is stopped meanwhile takes the one that starts with it', async () => {
+  test('stopping the server during an upgrade also kills the successor that is starting', async () => {
     const slow = 'setTimeout(() => {}, 60_000);';
     const site = await Site.start('prefork', ['--workers', '1'], {}, {}, (folder) => {
       symlinkSync(bin, path.join(folder, 'mpserve'));
@@ -68,7 +68,7 @@ describe('an upgrade', () => {
       unlinkSync(path.join(site.folder, 'mpserve'));
       writeFileSync(path.join(site.folder, 'mpserve'), slow);
       const upgrading = site.ask('POST', '/upgrade');
-      await eventually('it to begin', async () => (await site.ask('GET', '/status')).json.doing === 'upgrade');
+      await eventually('the upgrade to begin', async () => (await site.ask('GET', '/status')).json.doing === 'upgrade');
       expect(await site.ask('POST', '/stop')).toMatchObject({ status: 200 });
       expect(await upgrading).toMatchObject({ status: 500, json: { error: expect.stringMatching(/is stopping/) } });
       await site.server.noneLeft();
@@ -77,33 +77,37 @@ describe('an upgrade', () => {
     }
   });
 
-  test('SIGUSR2 starts what the name of the command stands for now, and keeps the model that was switched to', async () => {
+  test('SIGUSR2 starts the version that the command resolves to now, and the successor keeps switched settings', async () => {
     const site = await Site.start('prefork', [], {}, {}, (folder) => {
       symlinkSync(bin, path.join(folder, 'mpserve'));
       return path.join(folder, 'mpserve');
     });
     try {
       expect((await site.ask('POST', '/switch', '{"options": {"model": "prethread"}}')).status).toBe(200);
-      // An installation that says it is another.
+      // A new version that identifies itself.
       const link = path.join(site.folder, 'mpserve');
       unlinkSync(link);
       writeFileSync(link, `process.title = 'upgraded'; console.log('{"new": true}'); import(${JSON.stringify(bin)});`);
       site.server.child.kill('SIGUSR2');
-      await eventually('the old server to end', () => !isAlive(site.server.pid));
+      await eventually('the old server to exit', () => !isAlive(site.server.pid));
       expect(site.server.lines.find((line) => line.new)).toBeDefined();
       expect((await site.ask('GET', '/status')).json).toMatchObject({
         state: 'serving',
         model: 'prethread',
         generation: 3,
       });
-      await stopHeir(site);
+      await stopSuccessor(site);
     } finally {
       await site.remove();
     }
   });
 
   test.each([
-    ['exits', 'process.exit(7);', /the new server could not start, and the old one goes on: it exited with code 7/],
+    [
+      'exits',
+      'process.exit(7);',
+      /the new server failed to start; the old server keeps serving: it exited with code 7/,
+    ],
     [
       'refuses its configuration',
       `process.argv.push('--threads', 'x'); import(${JSON.stringify(bin)});`,
@@ -114,7 +118,7 @@ describe('an upgrade', () => {
       `process.argv[2] = '/nowhere.cjs'; import(${JSON.stringify(bin)});`,
       /'\/nowhere.cjs' .* does not exist/,
     ],
-  ])('a new server that %s changes nothing', async (_, code, reason) => {
+  ])('if the new server %s, the old server keeps serving', async (_, code, reason) => {
     await using site = await Site.start('prefork', ['--workers', '1'], {}, {}, (folder) => {
       symlinkSync(bin, path.join(folder, 'mpserve'));
       return path.join(folder, 'mpserve');
