@@ -1,5 +1,5 @@
-// One line for each request, written by the worker that served it. Lines are gathered and written whole; see
-// `log/line-buffer.ts`.
+// Writes one access-log line for each request, in the worker that serves it. `log/line-buffer.ts` buffers the lines and
+// writes only whole ones.
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { now } from '../clock.js';
@@ -13,7 +13,7 @@ export class AccessLog {
   readonly #lines: LineBuffer;
   readonly #origin: string;
 
-  /** @param onWritten called when no line waits any more */
+  /** @param onWritten called when the buffer is empty */
   constructor(
     destination: Destination,
     identity: WorkerIdentity,
@@ -29,7 +29,7 @@ export class AccessLog {
   }
 
   readonly stage: Stage = (next) => (req, res, reqId) => {
-    // Asked for while it is known.
+    // A socket forgets its peer's address when it closes.
     const connection = res.clientConnection;
     if (connection) connection.remote ??= req.socket.remoteAddress ?? 'unix';
     return next(req, res, reqId);
@@ -40,7 +40,7 @@ export class AccessLog {
     this.#line(req, statusCode, bytes, begunAt, reqId, clientConnection?.remote);
   };
 
-  /** The line of a request that became another protocol, once that has ended. */
+  /** Writes the line of an upgraded request (a WebSocket) when its socket closes. */
   upgraded(req: IncomingMessage, socket: Duplex, reqId: string): void {
     const started = now();
     const { bytesWritten: before, remoteAddress: remote } = req.socket;
@@ -59,7 +59,7 @@ export class AccessLog {
     reqId: string,
     remote: string | undefined,
   ): void {
-    const took = now() - started;
-    this.#lines.add(accessLine(this.#origin, reqId, req.method, req.url, status, bytes, took, remote ?? 'unix'));
+    const durationMs = now() - started;
+    this.#lines.add(accessLine(this.#origin, reqId, req.method, req.url, status, bytes, durationMs, remote ?? 'unix'));
   }
 }

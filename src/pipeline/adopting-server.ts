@@ -1,69 +1,70 @@
-// An http.Server that never listens and serves connections that others accepted. What this file relies on and
-// Node does not document: an http.Server starts to watch its connections (`headersTimeout`, `requestTimeout`,
-// `closeIdleConnections()`) when it emits 'listening'. The conformance tests pin it on each version of Node.
+// An http.Server that never listens: it serves sockets that an acceptor has accepted. Node does not document that an
+// http.Server starts to check its connections (`headersTimeout`, `requestTimeout`, `closeIdleConnections()`) when it
+// emits 'listening'; the conformance tests check this on each version of Node.
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Chore } from '../activity.js';
 import type { Limits } from '../config/config.js';
-import { NamedResponse } from './response.js';
+import { PipelineResponse } from './response.js';
 
-/** Timeouts are checked this often at most, and for short ones four times within their span (milliseconds). */
-const longestCheck = 1000;
-const shortestCheck = 50;
+/** Timeouts are checked four times within the shortest of them, but within these limits. */
+const maxCheckIntervalMs = 1000;
+const minCheckIntervalMs = 50;
 
 export function createAdoptingServer(limits: Limits): AdoptingServer {
   const { headerTimeout, requestTimeout } = limits;
-  const shortest = Math.min(...[headerTimeout, requestTimeout].filter((timeout) => timeout > 0), longestCheck * 4);
+  const timeouts = [headerTimeout, requestTimeout].filter((timeout) => timeout > 0);
+  const checkIntervalMs = Math.min(maxCheckIntervalMs, ...timeouts.map((timeout) => timeout / 4));
   const server = createServer({
-    ServerResponse: NamedResponse,
+    ServerResponse: PipelineResponse,
     maxHeaderSize: limits.maxHeaderSize,
     requestTimeout,
-    // Node refuses a header timeout that is longer than the request's.
+    // Node throws if headersTimeout is longer than requestTimeout.
     headersTimeout: requestTimeout > 0 && headerTimeout > 0 ? Math.min(headerTimeout, requestTimeout) : headerTimeout,
     keepAliveTimeout: limits.keepAliveTimeout,
-    connectionsCheckingInterval: Math.max(shortestCheck, shortest / 4),
+    connectionsCheckingInterval: Math.max(minCheckIntervalMs, checkIntervalMs),
   });
   server.maxRequestsPerSocket = limits.maxRequestsPerConnection;
   return server;
 }
 
-export type AdoptingServer = Server<typeof IncomingMessage, typeof NamedResponse>;
+export type AdoptingServer = Server<typeof IncomingMessage, typeof PipelineResponse>;
 
-/** Has Node watch the connections of `server` while there are any. Only between connections may it stop. */
-export function watching(server: AdoptingServer): Chore {
+/** Node's timeout checks, which need to run only while the server has connections. */
+export function timeoutChecks(server: AdoptingServer): Chore {
   return {
     start: () => void server.emit('listening'),
     stop: () => void server.close(),
   };
 }
 
-/** Starts to serve `socket`, which may have been accepted anywhere and may have bytes waiting. */
+/** Starts to serve an accepted socket, which may already have received bytes. */
 export function adopt(server: AdoptingServer, socket: Socket): void {
-  // A socket that came over IPC was made without it; HTTP clients may close their half after a request.
+  // Sockets from IPC lack this flag; an HTTP client may half-close after its request.
   socket.allowHalfOpen = true;
   server.emit('connection', socket);
 }
 
 /**
- * The same for a connection that was carried over between two requests: Node hears of it when its next request begins,
- * as it would not give a connection on which nothing has come for longer than that may take.
- * @param onBegin called then
+ * Starts to serve a connection that migrated between two requests. The server gets it only when the next request
+ * begins, because Node would otherwise answer it with 408 after `headersTimeout`.
+ * @param onBegin called when the next request begins
  */
-export function adoptResting(server: AdoptingServer, socket: Socket, onBegin: () => void): void {
+export function adoptIdle(server: AdoptingServer, socket: Socket, onBegin: () => void): void {
   socket.allowHalfOpen = true;
-  const forget = (): void => {
-    socket.off('readable', look).off('timeout', leave).off('error', leave);
+  const removeListeners = (): void => {
+    socket.off('readable', onReadable).off('timeout', close).off('error', close);
   };
-  const leave = (): void => {
-    forget();
+  const close = (): void => {
+    removeListeners();
     socket.destroy();
   };
-  const look = (): void => {
+  const onReadable = (): void => {
     if (socket.readableLength > 0) {
-      forget();
+      removeListeners();
       onBegin();
       server.emit('connection', socket);
-    } else leave(); // its client has gone
+    } else close(); // the client has disconnected
   };
-  socket.on('readable', look).on('timeout', leave).on('error', leave);
+  socket.on('readable', onReadable).on('timeout', close).on('error', close);
 }

@@ -1,24 +1,24 @@
-// Counts what the answers are like, and tells it while there are any (--canary).
+// Counts responses by status and duration, and reports the counts to the supervisor for --canary.
 import { now } from '../clock.js';
 import type { WorkerEvent } from '../events.js';
 import { Answers } from '../upkeep/answers.js';
 import type { OnClose } from './stage.js';
 
-const tellEvery = 100;
+const reportIntervalMs = 100;
 
 export function countAnswers(tell: (event: WorkerEvent) => void): OnClose {
   const answers = new Answers();
-  let isTelling = false;
+  let isScheduled = false;
   const report = (): void => {
-    isTelling = false;
+    isScheduled = false;
     const count = answers.take();
     if (count) tell({ event: 'answers', ...count });
   };
   return (res) => {
-    // Of what its client did not wait for nothing can be said.
+    // The client disconnected before the end of the response, which says nothing about the app.
     if (!res.writableFinished && res.statusCode < 500) return;
     answers.add(res.statusCode, now() - res.begunAt);
-    if (!isTelling) setTimeout(report, tellEvery).unref();
-    isTelling = true;
+    if (!isScheduled) setTimeout(report, reportIntervalMs).unref();
+    isScheduled = true;
   };
 }

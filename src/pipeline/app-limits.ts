@@ -1,10 +1,10 @@
-// What the app has set on its own server counts where the user of mpserve has set nothing: an app that has chosen
-// its keep-alive timeout for the proxy in front of it runs unmodified.
+// Takes over the limits that the app has set on its own http.Server, unless the user has set them for mpserve: so an
+// app that sets, say, its keep-alive timeout to suit its proxy needs no change.
 import { createServer, type Server } from 'node:http';
 import type { Limits } from '../config/config.js';
 
-/** What Node calls the limits that a server can carry. */
-const names: readonly (readonly [keyof Limits, string])[] = [
+/** The limits that are also properties of an http.Server. */
+const serverProperties: readonly (readonly [keyof Limits, string])[] = [
   ['headerTimeout', 'headersTimeout'],
   ['requestTimeout', 'requestTimeout'],
   ['keepAliveTimeout', 'keepAliveTimeout'],
@@ -12,12 +12,12 @@ const names: readonly (readonly [keyof Limits, string])[] = [
   ['maxRequestsPerConnection', 'maxRequestsPerSocket'],
 ];
 
-/** `limits` with those that are not `given` as `server` has them, if it has them other than a new server. */
+/** @returns `limits`, with those that the app has changed on `server` and that are not `given` by the user */
 export function appLimits(limits: Limits, given: readonly (keyof Limits)[], server: Server): Limits {
-  const [its, untouched] = [server, createServer()] as unknown as Record<string, number | undefined>[];
-  const changed = names.flatMap(([key, name]) => {
-    const value = its?.[name];
-    return given.includes(key) || value === untouched?.[name] ? [] : [[key, value ?? limits[key]] as const];
+  const [properties, defaults] = [server, createServer()] as unknown as Record<string, number | undefined>[];
+  const changed = serverProperties.flatMap(([key, name]) => {
+    const value = properties?.[name];
+    return given.includes(key) || value === defaults?.[name] ? [] : [[key, value ?? limits[key]] as const];
   });
   return { ...limits, ...Object.fromEntries(changed) };
 }

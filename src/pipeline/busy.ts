@@ -1,32 +1,32 @@
-// For how much of the time the app has had at least one request.
+// Measures the fraction of time with at least one request in flight.
 import { now } from '../clock.js';
 import type { OnClose, Stage } from './stage.js';
 
 export class BusyClock {
-  #count = 0;
-  /** Milliseconds that were busy since the last look, but for those since `#since`. */
+  #inFlight = 0;
+  /** Busy time since the last measurement, without the time since `#busySince`. */
   #busyMs = 0;
-  /** Since when it is busy, while it is. */
-  #since = 0;
-  #lookedAt = now();
+  /** Valid while requests are in flight. */
+  #busySince = 0;
+  #measuredAt = now();
 
   readonly stage: Stage = (next) => (req, res, reqId) => {
-    if (this.#count++ === 0) this.#since = res.begunAt;
+    if (this.#inFlight++ === 0) this.#busySince = res.begunAt;
     return next(req, res, reqId);
   };
 
   readonly onClose: OnClose = () => {
-    if (--this.#count === 0) this.#busyMs += now() - this.#since;
+    if (--this.#inFlight === 0) this.#busyMs += now() - this.#busySince;
   };
 
-  /** Since it was last asked, from 0 to 1. */
-  share(): number {
+  /** The busy fraction of the time since the last call, from 0 to 1. */
+  takeFraction(): number {
     const time = now();
-    const busyMs = this.#busyMs + (this.#count > 0 ? time - this.#since : 0);
-    const share = busyMs / Math.max(1, time - this.#lookedAt);
+    const busyMs = this.#busyMs + (this.#inFlight > 0 ? time - this.#busySince : 0);
+    const fraction = busyMs / Math.max(1, time - this.#measuredAt);
     this.#busyMs = 0;
-    this.#since = time;
-    this.#lookedAt = time;
-    return Math.min(1, share);
+    this.#busySince = time;
+    this.#measuredAt = time;
+    return Math.min(1, fraction);
   }
 }

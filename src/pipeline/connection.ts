@@ -1,39 +1,39 @@
-// One adopted connection: which request it is at, and for how long its client has kept the server waiting.
-// It decides nothing and closes nothing.
+// The state of one connection: its current request, and how long the server has waited for the client. It makes no
+// decisions and closes nothing.
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RequestInFlight } from '../events.js';
 import { shortened } from '../flight/fingerprint.js';
-import type { NamedResponse } from './response.js';
+import type { PipelineResponse } from './response.js';
 
-/** A client that moves fewer bytes than this between two looks at it has not moved. */
-const progressBytes = 256;
+/** A client that transfers fewer bytes between two checks makes no progress. */
+const minProgressBytes = 256;
 
 const key = Symbol('mpserve.connection');
 
 export class Connection {
   readonly socket: Socket;
-  /** That have begun on it, here or where it was carried over from. */
+  /** Requests that have begun on the connection, including those before it migrated here. */
   requests: number;
-  /** The address of its client, for the access log; undefined as long as nothing has been logged. */
+  /** The client's address for the access log; undefined until the first request is logged. */
   remote: string | undefined;
-  /** When it has been idle for too long, on the clock of `clock.ts`; `KeepAlive` sets it. */
+  /** When --keep-alive-timeout expires (`clock.ts`); `KeepAlive` sets it. */
   idleUntil = Number.POSITIVE_INFINITY;
   #request: IncomingMessage | undefined;
   #reqId = '';
-  #response: NamedResponse | undefined;
-  /** Answers that wait for that of an earlier request (pipelining). */
-  #queued: NamedResponse[] = [];
+  #response: PipelineResponse | undefined;
+  /** Responses that wait for an earlier response (pipelining). */
+  #queued: PipelineResponse[] = [];
   #begunAt = 0;
   #upgraded = false;
   #bytesTaken = 0;
-  #moved = 0;
-  #movedAt: number;
+  #transferred = 0;
+  #progressAt: number;
 
   constructor(socket: Socket, requests: number, now: number) {
     this.socket = socket;
     this.requests = requests;
-    this.#movedAt = now;
+    this.#progressAt = now;
     (socket as Keyed)[key] = this;
   }
 
@@ -41,7 +41,7 @@ export class Connection {
     return (socket as Keyed)[key];
   }
 
-  begin(request: IncomingMessage, response: NamedResponse): void {
+  begin(request: IncomingMessage, response: PipelineResponse): void {
     if (this.#response && !this.betweenRequests) {
       this.#queued = this.#queued.filter(({ closed }) => !closed);
       this.#queued.push(response);
@@ -54,29 +54,29 @@ export class Connection {
   }
 
   /**
-   * Drops the references to a response that is over and to its request. Kept until the next request, they would survive
-   * garbage collections, and V8 would enlarge its young generation sooner.
+   * Drops the references to a finished response and its request. If they stayed until the next request, they would
+   * survive garbage collections, and V8 would enlarge its young generation sooner.
    */
-  finish(response: NamedResponse): void {
+  finish(response: PipelineResponse): void {
     if (this.#response !== response) return;
     this.#response = undefined;
     this.#request = undefined;
   }
 
-  /** Bytes that have been written to it since this was last asked. */
+  /** Bytes written since the last call. */
   takeBytesWritten(): number {
     const before = this.#bytesTaken;
     this.#bytesTaken = this.socket.bytesWritten;
     return this.#bytesTaken - before;
   }
 
-  /** The connection has ended. Node tells the answer that had its turn, and not those that waited for theirs. */
+  /** After the connection has closed: Node emits 'close' on the current response, but not on queued ones. */
   end(): void {
     for (const response of this.#queued) if (!response.closed) response.emit('close');
     this.#queued = [];
   }
 
-  /** From now on it speaks another protocol, of which nothing is known here. */
+  /** The connection switches to another protocol, such as WebSocket. */
   upgrade(request: IncomingMessage, reqId: string, now: number): void {
     this.#upgraded = true;
     this.#request = request;
@@ -84,18 +84,18 @@ export class Connection {
     this.#begunAt = now;
   }
 
-  /** It may come to an end of a request, after which nothing is left to do. */
+  /** False once the connection is upgraded: it never is between two requests again. */
   get mayRest(): boolean {
     return !this.#upgraded;
   }
 
-  /** No request is being answered: before the first, between two, or while headers arrive. */
+  /** No request is in flight: before the first request, between two, or while headers arrive. */
   get betweenRequests(): boolean {
     if (this.#upgraded) return false;
     return this.#response === undefined || this.#response.writableFinished || this.#response.destroyed;
   }
 
-  /** No request is being answered, none waits for it, and whatever was to be sent has been. */
+  /** No request is in flight or queued, and no byte is waiting to be read or sent. */
   get canRest(): boolean {
     const { socket } = this;
     const isOpen = socket.readable && socket.writable && !socket.destroyed;
@@ -103,7 +103,7 @@ export class Connection {
     return isOpen && isEmpty && this.betweenRequests && this.#queued.every(({ closed }) => closed);
   }
 
-  /** The request that is being answered, or that made it another protocol; if any. */
+  /** The request in flight, or the one that upgraded the connection; undefined if there is none. */
   inFlight(now: number): RequestInFlight | undefined {
     const request = this.#request;
     if (!request || this.betweenRequests) return undefined;
@@ -111,29 +111,29 @@ export class Connection {
     return { reqId: this.#reqId, method, url: shortened(url), ageMs: Math.round(now - this.#begunAt) };
   }
 
-  /** The answer that is being made now, if any. */
-  get response(): NamedResponse | undefined {
+  /** The response in progress; undefined if there is none. */
+  get response(): PipelineResponse | undefined {
     return this.betweenRequests ? undefined : this.#response;
   }
 
   /**
-   * Milliseconds for which the client has kept us waiting (for a request, for more of a body, or by not reading
-   * its answer), as far as the looks at it can tell; -1 while it is the app's turn.
+   * Milliseconds that the server has waited for the client (for a request, for more of a body, or for the client to
+   * read its response), measured at the calls of this method; -1 while the client waits for the app.
    */
   idleFor(now: number): number {
-    const moved = this.socket.bytesRead + this.socket.bytesWritten;
-    if (moved - this.#moved >= progressBytes) {
-      this.#moved = moved;
-      this.#movedAt = now;
+    const transferred = this.socket.bytesRead + this.socket.bytesWritten;
+    if (transferred - this.#transferred >= minProgressBytes) {
+      this.#transferred = transferred;
+      this.#progressAt = now;
     }
-    return this.#clientsTurn ? now - this.#movedAt : -1;
+    return this.#waitsForClient ? now - this.#progressAt : -1;
   }
 
-  get #clientsTurn(): boolean {
+  get #waitsForClient(): boolean {
     if (this.#upgraded) return false;
     if (this.betweenRequests || this.socket.writableLength > 0) return true;
     const request = this.#request;
-    // A body that is on its way, unless the app has let it fill the buffer.
+    // The body is incomplete, and the app has not stopped reading it.
     return request !== undefined && !request.complete && request.readableLength < request.readableHighWaterMark;
   }
 }

@@ -1,18 +1,18 @@
-// The limit on the time of a request as a whole (--request-deadline): 504 where the answer has not begun by then
-// (RFC 9110, section 15.6.5), a cut connection where it has. The app is told by `req.signal`.
+// --request-deadline: after it, a request without a response gets 504 (RFC 9110, section 15.6.5); a response in
+// progress is cut. `req.signal` tells the app.
 import type { IncomingMessage } from 'node:http';
 import { HttpError } from '../errors.js';
 import { errorRecord, type WorkerEvent } from '../events.js';
 import type { answerEarly } from './failures.js';
 import type { Stage } from './stage.js';
 
-/** @param ms milliseconds from when the head of the request was there until the answer must be whole */
-export function limitTime(ms: number, answer: typeof answerEarly, tell: (event: WorkerEvent) => void): Stage {
+/** @param ms milliseconds from the end of the request's head to the end of its response */
+export function limitDuration(ms: number, answer: typeof answerEarly, tell: (event: WorkerEvent) => void): Stage {
   return (next) => (req, res, reqId) => {
-    const abort = signalOf(req);
+    const abort = addSignal(req);
     let overdue: HttpError | undefined;
     const timer = setTimeout(() => {
-      const error = new HttpError(504, `the answer was not whole after ${ms} ms (--request-deadline)`);
+      const error = new HttpError(504, `the response was not complete after ${ms} ms (--request-deadline)`);
       const { method = '', url = '' } = req;
       overdue = error;
       tell({ event: 'request-overdue', reqId, method, url, err: errorRecord(error) });
@@ -21,14 +21,14 @@ export function limitTime(ms: number, answer: typeof answerEarly, tell: (event: 
     }, ms);
     res.once('close', () => {
       clearTimeout(timer);
-      if (!res.writableFinished) abort(overdue ?? new Error('the client went away'));
+      if (!res.writableFinished) abort(overdue ?? new Error('the client disconnected'));
     });
     return next(req, res, reqId);
   };
 }
 
-/** Gives the request a `signal`, as newer Nodes do themselves. @returns what aborts it */
-function signalOf(req: IncomingMessage): (reason: Error) => void {
+/** Adds `req.signal`, which newer versions of Node have. @returns a function that aborts it */
+function addSignal(req: IncomingMessage): (reason: Error) => void {
   if ('signal' in req) return () => {};
   const controller = new AbortController();
   Object.defineProperty(req, 'signal', { value: controller.signal, configurable: true, writable: true });

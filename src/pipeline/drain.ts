@@ -1,46 +1,45 @@
-// Brings connections to their end here: requests in flight are finished, and the connections are given to others, where
-// there are any who take them. Otherwise, or when little time is left for that, those that are idle are closed when they
-// have been quiet for a while, so that a request on its way does not meet a closed socket.
+// Drains the connections of a pipeline: requests in flight finish, and connections migrate if there is a receiver.
+// Without one, or near the end of the time, a connection is closed once it has been quiet, so that a request that is on
+// its way does not meet a closed socket. docs/decisions/0016-slow-migrations.md explains the times.
 import { now, until } from '../clock.js';
 import type { WorkerEvent } from '../events.js';
 import type { MigrationSender } from '../migration/sender.js';
 import type { Connection } from './connection.js';
-import type { NamedResponse } from './response.js';
+import type { PipelineResponse } from './response.js';
 
-const interval = 100;
+const checkIntervalMs = 100;
 
-/** Of the time to drain, the last part, in which connections are not given away any more but ended in order. */
-export const closingShare = 0.25;
+/** The last fraction of the drain time: connections no longer migrate, but are closed. */
+export const closingFraction = 0.25;
 
-/** After this part of it a credit is kept until a connection comes to rest. */
-const keepCreditShare = (1 - closingShare) / 4;
+/** After this fraction of the drain time a credit is kept until a connection can migrate. */
+const keepCreditFraction = (1 - closingFraction) / 4;
 
-/** That a migration takes longer is said this often (milliseconds). */
-const tellEvery = 1000;
+/** How often `onMigrating` is called. */
+const reportIntervalMs = 1000;
 
-/** Others that drain at the same time have shut their doors by then: what they took, they would have to give on. */
-const doorsMs = 30;
+/** By then other workers that drain at the same time have stopped receiving; they would have to send connections on. */
+const migrationDelayMs = 30;
 
-/** Of the event loop, in which a socket that was destroyed says so. */
-const turns = 10;
+/** Turns of the event loop within which a destroyed socket emits 'close'. */
+const maxCloseTurns = 10;
 
-/** On which nothing has ever come is given so much longer: its client has connected in order to ask. */
-const freshness = 5;
+/** A connection without a byte so far is closed after this many times `quiet`: its first request may be on its way. */
+const unusedFactor = 5;
 
-/** Connections are given to others for as long as that goes on. */
 export interface Migration {
-  /** It is given up when no connection at all has gone over for so long (milliseconds), but not before `carryMs`. */
+  /** Migration ends after this time (milliseconds) in which no worker has migrated a connection. */
   readonly stallMs: number;
-  /** Called again and again, for longer than the time to drain if need be. */
+  /** Called repeatedly while migration takes longer than planned, even after the drain time. */
   readonly onMigrating: () => void;
 }
 
 export interface DrainOptions {
-  /** An idle connection is closed after so long without a byte (milliseconds). */
+  /** --drain-quiet: an idle connection is closed after this time without a byte (milliseconds). */
   readonly quiet: number;
-  /** For how long it may take (milliseconds), but for connections that wait for their turn to migrate. */
+  /** The drain time (milliseconds); connections that wait to migrate may take longer. */
   readonly ms: number;
-  /** Gives them to others; undefined where there is nobody. */
+  /** undefined: connections do not migrate. */
   readonly sender: MigrationSender<Connection> | undefined;
   readonly migration: Migration | undefined;
   readonly tell: (event: WorkerEvent) => void;
@@ -52,116 +51,116 @@ export class Drain {
   readonly #stallMs: number;
   readonly #keepCreditFrom: number;
   #sender: MigrationSender<Connection> | undefined;
-  /** As far as it is known now, connections go over until then: later, if others still do. */
-  #carryBy: number;
-  /** The counter of all migrated connections at the last look. */
+  /** When migration ends; postponed each time a connection migrates. */
+  #migrateUntil: number;
+  /** The count of migrated connections of all workers, at the last check. */
   #migratedCount: string | undefined;
-  /** When it is told again that it takes longer. */
-  #tellFrom: number;
-  /** What is left then is cut. */
-  #endBy: number;
-  /** Bytes read on each connection at the last look, and since when it has been so many. */
-  readonly #seen = new WeakMap<Connection, { bytes: number; since: number }>();
+  /** When `onMigrating` is called next. */
+  #reportAt: number;
+  /** When the remaining connections are cut. */
+  #cutAt: number;
+  /** The bytes read on each connection at the last check, and since when that number has not changed. */
+  readonly #lastRead = new WeakMap<Connection, { bytes: number; since: number }>();
 
   constructor(connections: ReadonlySet<Connection>, options: DrainOptions) {
     this.#connections = connections;
     this.#options = options;
     this.#sender = options.sender;
-    const began = now();
+    const startedAt = now();
     const { ms, migration } = options;
-    const carryMs = ms * (1 - closingShare);
+    const migrationMs = ms * (1 - closingFraction);
     this.#migratedCount = this.#sender?.migratedCount;
-    this.#stallMs = this.#migratedCount === undefined ? 0 : Math.max(carryMs, migration?.stallMs ?? 0);
-    this.#carryBy = began + Math.max(carryMs, this.#stallMs);
-    this.#tellFrom = began + carryMs;
-    this.#keepCreditFrom = began + ms * keepCreditShare;
-    this.#endBy = began + ms;
-    this.#sender?.holdFor(doorsMs);
-    this.#expectEnds();
+    this.#stallMs = this.#migratedCount === undefined ? 0 : Math.max(migrationMs, migration?.stallMs ?? 0);
+    this.#migrateUntil = startedAt + Math.max(migrationMs, this.#stallMs);
+    this.#reportAt = startedAt + migrationMs;
+    this.#keepCreditFrom = startedAt + ms * keepCreditFraction;
+    this.#cutAt = startedAt + ms;
+    this.#sender?.holdFor(migrationDelayMs);
+    this.#watchResponses();
   }
 
-  /** Settles when no connection is left. */
+  /** Settles when no connection is left; cuts the remaining ones in time. */
   async finish(): Promise<void> {
     await new Promise<void>((done) => {
-      const look = () => {
+      const check = () => {
         const time = now();
-        this.#look(time);
-        const isOver = time >= this.#endBy && !this.#sender;
+        this.#check(time);
+        const isOver = time >= this.#cutAt && !this.#sender;
         if (this.#connections.size > 0 && !isOver) return;
         clearInterval(timer);
-        clearTimeout(end);
+        clearTimeout(cutTimer);
         done();
       };
-      const timer = setInterval(look, interval);
-      const end = setTimeout(look, until(this.#endBy) + 1);
-      look();
+      const timer = setInterval(check, checkIntervalMs);
+      const cutTimer = setTimeout(check, until(this.#cutAt) + 1);
+      check();
     });
     this.#sender?.stop();
-    await this.#cut(now());
+    await this.#cutAll(now());
   }
 
-  /** A request has come meanwhile: with its answer the connection ends, or can go. */
-  expectEnd(response: NamedResponse): void {
+  /** Call for each request: after its response the connection migrates or closes. */
+  watchEnd(response: PipelineResponse): void {
     const sender = this.#sender;
     if (sender) response.once('close', () => sender.look());
-    // An answer that has not begun can still say that it is the connection's last.
+    // Sends "connection: close", if the head has not been sent.
     else if (!response.headersSent) response.shouldKeepAlive = false;
   }
 
-  /** No connection migrates any more. */
+  /** From now on no connection migrates. */
   stopMigration(): void {
     if (!this.#sender) return;
     this.#sender.stop();
     this.#sender = undefined;
-    // What has waited for longer than it was to take has as much time as any to end in order.
-    if (now() > this.#tellFrom) this.#endBy = Math.max(this.#endBy, now() + this.#options.ms * closingShare);
-    this.#expectEnds();
+    // Connections that were to migrate still get the closing time.
+    if (now() > this.#reportAt) this.#cutAt = Math.max(this.#cutAt, now() + this.#options.ms * closingFraction);
+    this.#watchResponses();
   }
 
-  #expectEnds(): void {
-    for (const { response } of this.#connections) if (response) this.expectEnd(response);
+  #watchResponses(): void {
+    for (const { response } of this.#connections) if (response) this.watchEnd(response);
   }
 
-  /** A connection has come meanwhile. */
-  look(): void {
+  /** Call when a connection was added. */
+  added(): void {
     this.#sender?.look();
   }
 
-  #look(time: number): void {
-    if (this.#sender?.hasStopped || (time > this.#keepCreditFrom && !this.#isMoving(time))) this.stopMigration();
-    if (time >= this.#endBy && this.#sender) this.#cutOverdue(time);
+  #check(time: number): void {
+    if (this.#sender?.hasStopped || (time > this.#keepCreditFrom && !this.#isMigrating(time))) this.stopMigration();
+    if (time >= this.#cutAt && this.#sender) this.#cutOverdue(time);
     if (time > this.#keepCreditFrom) this.#sender?.keepCredit();
     if (this.#sender) this.#sender.look();
     else this.#closeQuiet(time);
   }
 
   /**
-   * A connection that could go and has no credit waits for this server, not for its client or the app: on a slow machine
-   * each takes a while. As long as some go over, or a start may still bring a credit, the others are not given up.
+   * Whether connections still migrate, or a worker that is starting may still offer a credit. A connection without a
+   * credit waits for the server, not for its client or the app, so it must not be closed because the machine is slow.
    */
-  #isMoving(time: number): boolean {
+  #isMigrating(time: number): boolean {
     const count = this.#sender?.migratedCount;
-    if (count !== this.#migratedCount) this.#carryBy = Math.max(this.#carryBy, time + this.#stallMs);
+    if (count !== this.#migratedCount) this.#migrateUntil = Math.max(this.#migrateUntil, time + this.#stallMs);
     this.#migratedCount = count;
-    if (time > this.#carryBy) return false;
-    if (this.#sender && time >= this.#tellFrom) {
-      this.#tellFrom = time + tellEvery;
+    if (time > this.#migrateUntil) return false;
+    if (this.#sender && time >= this.#reportAt) {
+      this.#reportAt = time + reportIntervalMs;
       this.#options.migration?.onMigrating();
     }
     return true;
   }
 
-  /** Requests that have had their time, though connections at rest still have some. */
+  /** Cuts requests that have taken longer than the drain time, while idle connections still migrate. */
   #cutOverdue(time: number): void {
     for (const connection of this.#connections) {
       if ((connection.inFlight(time)?.ageMs ?? 0) >= this.#options.ms) this.#cutOne(connection, time);
     }
   }
 
-  /** Settles when their ends have been heard of, so that nobody takes what is cut here for lost. */
-  async #cut(time: number): Promise<void> {
+  /** Settles after the sockets' 'close' events, so that the journal does not report these requests as lost. */
+  async #cutAll(time: number): Promise<void> {
     for (const connection of this.#connections) this.#cutOne(connection, time);
-    for (let turn = 0; turn < turns && this.#connections.size > 0; turn++) {
+    for (let turn = 0; turn < maxCloseTurns && this.#connections.size > 0; turn++) {
       await new Promise((next) => setImmediate(next));
     }
   }
@@ -176,9 +175,9 @@ export class Drain {
     const { quiet } = this.#options;
     for (const connection of this.#connections) {
       const bytes = connection.socket.bytesRead;
-      const seen = this.#seen.get(connection);
-      if (seen?.bytes !== bytes) this.#seen.set(connection, { bytes, since: time });
-      else if (connection.betweenRequests && time - seen.since >= (bytes === 0 ? freshness * quiet : quiet)) {
+      const lastRead = this.#lastRead.get(connection);
+      if (lastRead?.bytes !== bytes) this.#lastRead.set(connection, { bytes, since: time });
+      else if (connection.betweenRequests && time - lastRead.since >= (bytes === 0 ? unusedFactor * quiet : quiet)) {
         connection.socket.destroy();
       }
     }

@@ -1,5 +1,5 @@
-// The only place that turns an error into a response. A client learns the status and the request's id, never a
-// stack; the operator learns everything, with the same id.
+// The only file that turns errors into responses. The client gets the status and the request id, never a stack; the log
+// gets the whole error with the same id.
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import { HttpError } from '../errors.js';
 import { errorRecord, type WorkerEvent } from '../events.js';
@@ -35,11 +35,11 @@ export function answerFailure(
   const outcome = outcomeOf(error, req, res);
   if (outcome)
     tell({ event: outcome, reqId, method: req.method ?? '', url: req.url ?? '', err: errorRecord(rootOf(error)) });
-  // The client must not take half an answer for a whole one.
+  // The client must not mistake a partial response for a complete one.
   if (outcome === 'response-cut') req.socket.destroy();
   if (res.headersSent || req.socket.destroyed) return;
-  for (const name of res.getHeaderNames()) if (!survives(name, error)) res.removeHeader(name);
-  // What is left of a body that nobody will read would be taken for the next request.
+  for (const name of res.getHeaderNames()) if (!isKept(name, error)) res.removeHeader(name);
+  // The parser would take the unread rest of the body for the next request.
   if (!req.complete && hasBody(req)) res.shouldKeepAlive = false;
   writeAnswer(error instanceof HttpError ? error.status : 500, res, reqId);
 }
@@ -51,8 +51,8 @@ function writeAnswer(status: number, res: ServerResponse, reqId: string): void {
 }
 
 /**
- * Answers a request that the app does not get, and ends the connection: at once, though the client may still be sending,
- * or after the answers to the requests before it.
+ * Answers a request that is not passed to the app, and closes the connection: at once, even if the client is still
+ * sending, or after the responses to earlier requests.
  */
 export function answerUnserved(error: HttpError, req: IncomingMessage, res: ServerResponse, reqId: string): void {
   if (res.socket === null && !res.headersSent && !req.socket.destroyed) {
@@ -64,7 +64,7 @@ export function answerUnserved(error: HttpError, req: IncomingMessage, res: Serv
 
 /** RFC 9112, section 6: a request has a body if one of these says so. */
 export function hasBody({ rawHeaders }: IncomingMessage): boolean {
-  // Not from `headers`, which Node makes only when they are asked for.
+  // Not from `headers`: Node builds that object on first access.
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string;
     if (name.length === transferEncoding.length && name.toLowerCase() === transferEncoding) return true;
@@ -74,7 +74,7 @@ export function hasBody({ rawHeaders }: IncomingMessage): boolean {
   return false;
 }
 
-/** What the failure means for the operator; an `HttpError` that can be answered and blames the client, nothing. */
+/** The event to report; undefined for an `HttpError` below 500, which is the client's fault, if it can be answered. */
 function outcomeOf(error: unknown, req: IncomingMessage, res: ServerResponse) {
   if (res.writableFinished) return 'request-failed';
   if (req.socket.destroyed) return 'client-gone';
@@ -82,21 +82,21 @@ function outcomeOf(error: unknown, req: IncomingMessage, res: ServerResponse) {
   return error instanceof HttpError && error.status < 500 ? undefined : 'request-failed';
 }
 
-/** An `HttpError` says with what to answer, its cause what went wrong. */
+/** An `HttpError` has the status of the response; its cause is the original error. */
 function rootOf(error: unknown): unknown {
   return error instanceof HttpError ? (error.cause ?? error) : error;
 }
 
-/** How long a connection that was answered early goes on swallowing what its client still sends (milliseconds). */
-const linger = 1000;
+/** After an early response the server discards what the client still sends, for this time. */
+const lingerMs = 1000;
 
 /**
- * Answers while the client is still sending, and ends the connection. The app may be at work on the request: its
- * response is taken from it, so that whatever it does with it later is ignored rather than thrown at it.
+ * Answers while the client is still sending, and closes the connection. The app may still work on the request: its
+ * response is detached, so that later writes are ignored and do not throw.
  */
 export function answerEarly(error: HttpError, req: IncomingMessage, res: ServerResponse, reqId: string): void {
   const { socket } = req;
-  // Where the app has begun to answer, or an earlier answer is on its way, a cut connection says it all.
+  // If this response has begun, or an earlier one is not finished, the connection can only be cut.
   if (res.headersSent || res.socket !== socket) return void socket.destroy();
   const reason = STATUS_CODES[error.status];
   const body = `${error.status} ${reason}\nrequest id: ${reqId}\n`;
@@ -108,14 +108,16 @@ export function answerEarly(error: HttpError, req: IncomingMessage, res: ServerR
   res.statusCode = error.status;
   res.destroy();
   res.emit('close');
-  // To close at once would make the kernel reset the connection, and the client might lose the answer to it.
-  const deadline = setTimeout(() => socket.destroy(), linger);
+  // Closing at once would make the kernel reset the connection, and the client could lose the response.
+  const deadline = setTimeout(() => socket.destroy(), lingerMs);
   socket.once('close', () => clearTimeout(deadline));
   socket.once('end', () => socket.destroy());
 }
 
-/** An `HttpError` is thrown on purpose, with headers that belong to it (Allow, Content-Range); others are not. */
-function survives(header: string, error: unknown): boolean {
+/**
+ * Headers set before an `HttpError` belong to its response (Allow, Content-Range); those before another error do not.
+ */
+function isKept(header: string, error: unknown): boolean {
   if (header === idHeader) return true;
   return error instanceof HttpError && (header === 'content-range' || !header.startsWith('content-'));
 }

@@ -1,4 +1,4 @@
-// Puts on record which requests the app is at, where it survives the worker, and refuses those that have killed workers.
+// Records requests in the in-flight journal, which survives a crash of the worker, and refuses quarantined requests.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { HttpError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
@@ -7,11 +7,11 @@ import { subjectOf } from '../flight/fingerprint.js';
 import { RecordedBody } from '../flight/recorded-body.js';
 import { unrecorded } from '../flight/recorder.js';
 import { answerUnserved, hasBody } from './failures.js';
-import { type OnSent, tellEnd } from './response.js';
+import { type OnSent, reportSent } from './response.js';
 import type { OnClose, Stage } from './stage.js';
 
-/** @param isLogged each request gets an access line, until when it stays on record: `settle` says that they are written */
-export function recordFlights(
+/** @param isLogged keeps the entry of an answered request until its access-log line is written (`recorder.settle`) */
+export function journalRequests(
   { recorder, watchlist }: FlightDeck,
   tell: (event: WorkerEvent) => void,
   isLogged: boolean,
@@ -19,20 +19,25 @@ export function recordFlights(
   const refuse = (req: IncomingMessage, res: ServerResponse, reqId: string): void => {
     const { method = '', url = '' } = req;
     tell({ event: 'request-refused', reqId, method, url });
-    answerUnserved(new HttpError(503, 'it has ended workers (--quarantine-after)'), req, res, reqId);
+    answerUnserved(
+      new HttpError(503, 'the request is quarantined because it killed workers (--quarantine-after)'),
+      req,
+      res,
+      reqId,
+    );
   };
   const onSent: OnSent = (res, isSent) => recorder?.answer(res.entry, res.statusCode, isSent);
 
   const stage: Stage = (next) => (req, res, reqId) => {
     const { method = '', url = '' } = req;
-    const isBodied = hasBody(req);
+    const hasRequestBody = hasBody(req);
     const isWatching = !watchlist.isEmpty;
-    if (isWatching && watchlist.refuses(subjectOf(method, url), isBodied ? 'unknown' : 'none')) {
+    if (isWatching && watchlist.refuses(subjectOf(method, url), hasRequestBody ? 'unknown' : 'none')) {
       return refuse(req, res, reqId);
     }
-    res.entry = recorder?.begin(reqId, method, url, isBodied, res.begunAt) ?? unrecorded;
-    if (recorder && isLogged) tellEnd(res, onSent);
-    if (!isBodied) return next(req, res, reqId);
+    res.entry = recorder?.begin(reqId, method, url, hasRequestBody, res.begunAt) ?? unrecorded;
+    if (recorder && isLogged) reportSent(res, onSent);
+    if (!hasRequestBody) return next(req, res, reqId);
 
     const body = new RecordedBody(recorder, res.entry);
     res.recordedBody = body;
@@ -40,7 +45,7 @@ export function recordFlights(
       record(req, body, false);
       return next(req, res, reqId);
     }
-    // A client that waits to be told to send it never would.
+    // The client sends the body only after "100 Continue".
     if (req.headers.expect !== undefined && !hasSaidContinue(res)) res.writeContinue();
     const arrived = new Promise<void>((resolve) => {
       body.onKnown = resolve;
@@ -53,29 +58,32 @@ export function recordFlights(
 
   const onClose: OnClose = (res) => {
     const { req, entry, recordedBody } = res;
-    // An answer that has begun is one: some, such as streams of events, end only when their clients go.
+    // A response that has begun clears a suspect: an event stream ends only when its client disconnects.
     if (!watchlist.isEmpty && res.headersSent) {
       watchlist.answered(subjectOf(req.method ?? '', req.url ?? ''), recordedBody?.digest() ?? 'none');
     }
-    res.entry = unrecorded; // it may soon be another's
+    res.entry = unrecorded; // another request may reuse the entry
     if (isLogged && res.writableFinished) recorder?.endUnsettled(entry, res.statusCode);
     else recorder?.end(entry);
   };
   return { stage, onClose };
 }
 
-/** What the parser pushes into the request, while the app reads it or before it does. */
+/**
+ * Copies the body as the parser pushes it into the request, whether or not the app reads it.
+ * @param isHeld the app gets the request only after the whole body
+ */
 function record(req: IncomingMessage, body: RecordedBody, isHeld: boolean): void {
   const push = req.push;
   req.push = (chunk: Buffer | null, encoding?: BufferEncoding) => {
     body.push(chunk);
-    const isHungry = push.call(req, chunk, encoding);
-    // The app does not read it yet; it must come all the same.
-    return isHeld && !body.isKnown ? true : isHungry;
+    const wantsMore = push.call(req, chunk, encoding);
+    // Nothing reads a held body yet, so ignore backpressure.
+    return isHeld && !body.isKnown ? true : wantsMore;
   };
 }
 
-/** That the client may send its body (RFC 9110, section 15.2.1). Node keeps it in a private field. */
+/** Whether "100 Continue" was sent (RFC 9110, section 15.2.1), which only a private field of Node knows. */
 export function hasSaidContinue(res: ServerResponse): boolean {
   return (res as unknown as { _sent100?: boolean })._sent100 === true;
 }

@@ -1,5 +1,5 @@
-// The one path that every request takes in every model: an http.Server that adopts connections, and the stages
-// in front of the app. Knows no model, process or thread.
+// The request pipeline, the same in every model: an http.Server that adopts connections, and the stages in front of the
+// app. It knows nothing of models, processes and threads.
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -14,59 +14,59 @@ import type { Destination } from '../log/destination.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { MigrationSender } from '../migration/sender.js';
 import type { AccessLog } from './access-log.js';
-import { type AdoptingServer, adopt, adoptResting, createAdoptingServer, watching } from './adopting-server.js';
+import { type AdoptingServer, adopt, adoptIdle, createAdoptingServer, timeoutChecks } from './adopting-server.js';
 import { countAnswers } from './answer-count.js';
 import { appLimits } from './app-limits.js';
 import type { BusyClock } from './busy.js';
 import { Connection } from './connection.js';
-import { limitTime } from './deadline.js';
+import { limitDuration } from './deadline.js';
 import { Drain, type Migration } from './drain.js';
 import { answerEarly, answerFailures } from './failures.js';
-import { hasSaidContinue, recordFlights } from './journal.js';
+import { hasSaidContinue, journalRequests } from './journal.js';
 import { KeepAlive } from './keep-alive.js';
-import { announcesMore, limitBody } from './limits.js';
+import { declaresMore, limitBody } from './limits.js';
 import { createRequestIds } from './request-id.js';
-import type { NamedResponse } from './response.js';
+import type { PipelineResponse } from './response.js';
 import { Shedding } from './shedding.js';
 import { compose, type Handler, type OnClose, type Stage } from './stage.js';
 
-export { closingShare } from './drain.js';
+export { closingFraction } from './drain.js';
 
 export interface PipelineOptions {
   readonly app: App;
   readonly limits: Limits;
-  /** Those that the app may not change on its own server. */
+  /** Limits that the user has set, so that the app's own server cannot change them. */
   readonly limitsGiven: readonly (keyof Limits)[];
-  /** Connections at the same time that whoever accepts them allows; at least 1. */
+  /** The acceptor's limit; at least 1. */
   readonly maxConnections: number;
   readonly accessLog: Destination | undefined;
-  /** undefined: nobody asks how busy the app is. */
+  /** undefined unless --scale-on=busy measures the load. */
   readonly busy: BusyClock | undefined;
-  /** undefined: no record is kept of what the app is at. */
-  readonly flights: FlightDeck | undefined;
-  /** Whether to tell what the answers are like. */
+  /** The in-flight journal; undefined if it is off. */
+  readonly journal: FlightDeck | undefined;
+  /** For --canary. */
   readonly countsAnswers: boolean;
-  /** Where connections go when this pipeline is drained; undefined where they cannot. */
+  /** undefined if connections cannot migrate. */
   readonly migrationChannel: MigrationChannel | undefined;
   /** For the access log. */
   readonly identity: WorkerIdentity;
   readonly tell: (event: WorkerEvent) => void;
-  /** Of this event loop. */
+  /** The timers of this event loop. */
   readonly activity: Activity;
 }
 
-/** Connections that have not come to rest by then stay (milliseconds). */
+/** A chosen connection that is busy during all of this time does not migrate. */
 const rebalanceMs = 1000;
 
-/** So many requests are named at once: whoever hears of them may have to take them in one piece. */
-const mostNamed = 64;
+/** `inFlight` returns at most this many requests, because they are sent in one message. */
+const maxReported = 64;
 
-/** Loads what this configuration needs and nothing else. */
+/** Imports the access log only if it is on. */
 export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
   const { accessLog, identity, tell } = options;
   if (!accessLog) return new Pipeline(options, undefined);
   const module = await import('./access-log.js');
-  const settle = () => options.flights?.recorder?.settle();
+  const settle = () => options.journal?.recorder?.settle();
   return new Pipeline(options, new module.AccessLog(accessLog, identity, tell, settle));
 }
 
@@ -74,39 +74,41 @@ export class Pipeline {
   readonly #app: App;
   readonly #accessLog: AccessLog | undefined;
   readonly #stages: readonly Stage[];
-  /** The listener for the end of each response: the record first, as the access log may write its lines at once. */
-  readonly #onClose: (this: NamedResponse) => void;
+  /**
+   * The 'close' listener of each response. It calls the journal first, because the access log may write its line at
+   * once.
+   */
+  readonly #onClose: (this: PipelineResponse) => void;
   readonly #server: AdoptingServer;
   readonly #connections = new Set<Connection>();
   readonly #keepAlive: KeepAlive;
   readonly #shedding: Shedding;
   readonly #activity: Activity;
   readonly #tell: PipelineOptions['tell'];
-  readonly #nameRequest = createRequestIds();
+  readonly #requestId = createRequestIds();
   readonly #limits: Limits;
   #migrationChannel: MigrationChannel | undefined;
   #drain: Drain | undefined;
-  /** Sends a part of the connections. */
   #rebalancing: MigrationSender<Connection> | undefined;
   #answered = 0;
 
   constructor(options: PipelineOptions, accessLog: AccessLog | undefined) {
     const { app, limitsGiven, maxConnections, tell } = options;
     const limits = app.server ? appLimits(options.limits, limitsGiven, app.server) : options.limits;
-    const flights = options.flights && recordFlights(options.flights, tell, accessLog !== undefined);
+    const journal = options.journal && journalRequests(options.journal, tell, accessLog !== undefined);
     this.#app = app;
     this.#accessLog = accessLog;
     this.#stages = [
       ...(accessLog ? [accessLog.stage] : []),
       ...(options.busy ? [options.busy.stage] : []),
       answerFailures(tell),
-      ...(limits.requestDeadline > 0 ? [limitTime(limits.requestDeadline, answerEarly, tell)] : []),
+      ...(limits.requestDeadline > 0 ? [limitDuration(limits.requestDeadline, answerEarly, tell)] : []),
       ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize)] : []),
-      ...(flights ? [flights.stage] : []),
+      ...(journal ? [journal.stage] : []),
     ];
     this.#onClose = closeListener([
       () => this.#answered++,
-      ...(flights ? [flights.onClose] : []),
+      ...(journal ? [journal.onClose] : []),
       ...(accessLog ? [accessLog.onClose] : []),
       ...(options.countsAnswers ? [countAnswers(tell)] : []),
       ...(options.busy ? [options.busy.onClose] : []),
@@ -118,13 +120,13 @@ export class Pipeline {
     this.#migrationChannel = options.migrationChannel;
     this.#server = createAdoptingServer(limits);
     this.#activity = options.activity;
-    for (const chore of [watching(this.#server), this.#keepAlive]) this.#activity.add(chore);
+    for (const chore of [timeoutChecks(this.#server), this.#keepAlive]) this.#activity.add(chore);
     this.#server.on(
       'request',
-      this.#requests((req, res) => app.handle(req, res)),
+      this.#requestListener((req, res) => app.handle(req, res)),
     );
-    if (limits.maxBodySize > 0) this.#askBeforeContinue(limits.maxBodySize);
-    if (app.server) this.#honour(app.server);
+    if (limits.maxBodySize > 0) this.#limitExpectedBody(limits.maxBodySize);
+    if (app.server) this.#forwardEvents(app.server);
   }
 
   /** Requests answered so far. */
@@ -132,11 +134,11 @@ export class Pipeline {
     return this.#answered;
   }
 
-  /** Serves a connection that somebody else accepted. Settles when it has ended; never rejects. */
+  /** Serves an accepted connection. Settles when it has closed; never rejects. */
   adopt(incoming: IncomingConnection): Promise<void> {
-    return new Promise((ended) => {
+    return new Promise((closed) => {
       const { socket, requests } = incoming;
-      if (socket.destroyed) return ended();
+      if (socket.destroyed) return closed();
       const connection = new Connection(socket, requests, now());
       this.#connections.add(connection);
       this.#activity.enter();
@@ -144,42 +146,42 @@ export class Pipeline {
       socket.once('close', () => {
         this.#connections.delete(connection);
         this.#activity.leave();
-        // When Node has done the same for the one that had its turn. Until then its requests are in the journal, and a
-        // worker for one connection exits when that has ended.
+        // After Node has emitted 'close' on the current response. Its request is in the journal until then, and a
+        // worker of ppc exits when its connection has closed.
         setImmediate(() => {
           connection.end();
-          ended();
+          closed();
         });
       });
       this.#shedding.added();
       if (connection.requests === 0) adopt(this.#server, socket);
-      else this.#adoptResting(connection);
-      this.#drain?.look();
+      else this.#adoptIdle(connection);
+      this.#drain?.added();
     });
   }
 
-  /** The requests that are being served now, the oldest first; of a crowd those. */
+  /** The oldest requests in flight, the oldest first. */
   inFlight(): readonly RequestInFlight[] {
     const all = [...this.#connections].flatMap((connection) => connection.inFlight(now()) ?? []);
-    return all.sort((a, b) => b.ageMs - a.ageMs).slice(0, mostNamed);
+    return all.sort((a, b) => b.ageMs - a.ageMs).slice(0, maxReported);
   }
 
-  /** For how long the slowest client has kept us waiting, in milliseconds; -1 while all wait for the app. */
+  /** Milliseconds that the server has waited for the slowest client; -1 while all clients wait for the app. */
   idleFor(): number {
     const time = now();
     return Math.max(-1, ...[...this.#connections].map((connection) => connection.idleFor(time)));
   }
 
-  /** Closes the slowest of the connections whose clients keep us waiting, if any has done so for too long. */
+  /** Closes the connections of the slowest clients; see `shedding`. */
   shed(): void {
     const count = this.#shedding.shed();
     if (count > 0) this.#tell({ event: 'connections-shed', count });
   }
 
   /**
-   * Finishes what is in flight. Connections are given to others, or end with the next answer. What is left after `ms`
-   * milliseconds is cut, but for connections at rest while others still go over.
-   * @param migration undefined: none is given away
+   * Finishes requests in flight, and migrates or closes the connections. After `ms` milliseconds the rest is cut,
+   * except idle connections while connections still migrate.
+   * @param migration undefined: connections do not migrate
    */
   async drain(ms: number, migration?: Migration): Promise<void> {
     const channel = migration && this.#migrationChannel;
@@ -191,16 +193,16 @@ export class Pipeline {
       tell: this.#tell,
     });
     await this.#drain.finish();
-    await new Promise((next) => setImmediate(next)); // the last connection may only just have closed
+    await new Promise((next) => setImmediate(next)); // the last connection may just have closed
     this.#shedding.stop();
     this.#activity.end();
     this.#accessLog?.flush();
   }
 
-  /** Has a random part of the connections, from 0 to 1, migrate as they come to rest. */
-  rebalance(part: number): void {
+  /** Migrates random connections between two requests. @param fraction of all connections, from 0 to 1 */
+  rebalance(fraction: number): void {
     if (!this.#migrationChannel || this.#drain) return;
-    const chosen = new Set([...this.#connections].filter(() => Math.random() < part));
+    const chosen = new Set([...this.#connections].filter(() => Math.random() < fraction));
     this.#rebalancing?.stop();
     const sender = new MigrationSender(this.#migrationChannel, this.#server, this.#connections, (one) =>
       chosen.has(one),
@@ -217,70 +219,70 @@ export class Pipeline {
     this.#drain?.stopMigration();
   }
 
-  /** It was carried over between two requests. */
-  #adoptResting(connection: Connection): void {
+  /** For a connection that migrated between two requests. */
+  #adoptIdle(connection: Connection): void {
     const { keepAliveTimeout } = this.#limits;
     if (keepAliveTimeout > 0) connection.idleUntil = now() + keepAliveTimeout;
-    adoptResting(this.#server, connection.socket, () => {
+    adoptIdle(this.#server, connection.socket, () => {
       connection.idleUntil = Number.POSITIVE_INFINITY;
     });
   }
 
-  /** What Node calls for a request: names it, counts it, and sends it through the stages to `app`. */
-  #requests(app: Handler): (req: IncomingMessage, res: NamedResponse) => void {
+  /** @returns a 'request' listener that passes the request through the stages to `app` */
+  #requestListener(app: Handler): (req: IncomingMessage, res: PipelineResponse) => void {
     const handle = compose(this.#stages, app);
-    const { maxRequestsPerConnection: most } = this.#limits;
+    const { maxRequestsPerConnection: maxRequests } = this.#limits;
     return (req, res) => {
-      const reqId = this.#nameRequest(req);
+      const reqId = this.#requestId(req);
       res.reqId = reqId;
       res.begunAt = now();
       res.on('close', this.#onClose);
       const connection = Connection.of(req.socket);
       res.clientConnection = connection;
       connection?.begin(req, res);
-      // Node counts those that it has seen; of a connection that was carried over it has not seen all.
-      if (most > 0 && connection && connection.requests >= most) res.shouldKeepAlive = false;
-      this.#drain?.expectEnd(res);
+      // Node does not count the requests from before a migration.
+      if (maxRequests > 0 && connection && connection.requests >= maxRequests) res.shouldKeepAlive = false;
+      this.#drain?.watchEnd(res);
       this.#rebalancing?.expectEnd(res, connection);
       handle(req, res, reqId);
     };
   }
 
-  /** With a limit on bodies, a client that asks is told before it sends one (RFC 9110, section 10.1.1). */
-  #askBeforeContinue(most: number): void {
-    const handle = this.#requests((req, res) => {
+  /** Refuses a body that is too large before the client sends it ("Expect: 100-continue", RFC 9110, section 10.1.1). */
+  #limitExpectedBody(maxBytes: number): void {
+    const handle = this.#requestListener((req, res) => {
       if (!hasSaidContinue(res)) res.writeContinue();
       return this.#app.handle(req, res);
     });
-    const refuse = this.#requests(() => undefined); // the limit stage answers
-    this.#server.on('checkContinue', (req, res) => (announcesMore(req, most) ? refuse : handle)(req, res));
+    const refuse = this.#requestListener(() => undefined); // the limit stage answers
+    this.#server.on('checkContinue', (req, res) => (declaresMore(req, maxBytes) ? refuse : handle)(req, res));
   }
 
   /**
-   * Passes on to the app's own server the events that it may listen to, for as long as it does: Node looks at
-   * whether there is a listener at all.
+   * Forwards events to the listeners of the app's own server. A forwarding listener exists only while the app has one,
+   * because Node behaves differently without a listener.
    */
-  #honour(appServer: Server): void {
+  #forwardEvents(appServer: Server): void {
     const server = this.#server;
-    const nodes = server.rawListeners('connection');
-    // As `emit` would, but what an async listener returns is not dropped, nor what it rejects with.
+    const nodeListeners = server.rawListeners('connection');
+    // Like `emit`, but awaits async listeners, so that rejections are caught.
     const call = async (name: string, ...args: unknown[]): Promise<void> => {
-      const listeners = appServer.rawListeners(name).filter((listener) => !nodes.includes(listener));
+      const listeners = appServer.rawListeners(name).filter((listener) => !nodeListeners.includes(listener));
       await Promise.all(listeners.map((listener) => listener.apply(appServer, args)));
     };
-    const exchange = (name: string) => this.#requests((req, res) => call(name, req, res));
-    const handOff = (name: string) => (req: IncomingMessage, socket: Duplex, head: Buffer) => {
-      this.#answered++; // by the app, in another protocol
-      const reqId = this.#nameRequest(req);
+    const forwardRequest = (name: string) => this.#requestListener((req, res) => call(name, req, res));
+    const forwardUpgrade = (name: string) => (req: IncomingMessage, socket: Duplex, head: Buffer) => {
+      this.#answered++; // the app continues in another protocol
+      const reqId = this.#requestId(req);
       Connection.of(req.socket)?.upgrade(req, reqId, now());
       this.#accessLog?.upgraded(req, socket, reqId);
       call(name, req, socket, head).catch(this.#failed(socket, reqId, req));
     };
     const forwards: Readonly<Record<string, (...args: never[]) => void>> = {
-      upgrade: handOff('upgrade'),
-      connect: handOff('connect'),
-      checkContinue: exchange('checkContinue'),
-      checkExpectation: exchange('checkExpectation'),
+      upgrade: forwardUpgrade('upgrade'),
+      connect: forwardUpgrade('connect'),
+      checkContinue: forwardRequest('checkContinue'),
+      checkExpectation: forwardRequest('checkExpectation'),
       clientError: (error: Error, socket: Duplex) => {
         call('clientError', error, socket).catch(this.#failed(socket));
       },
@@ -288,18 +290,18 @@ export class Pipeline {
         call('connection', socket).catch(this.#failed(socket));
       },
     };
-    const follow = (name: string | symbol, listening: boolean): void => {
+    const update = (name: string | symbol, hasListener: boolean): void => {
       const forward = typeof name === 'string' ? forwards[name] : undefined;
       if (forward === undefined || typeof name !== 'string') return;
       server.removeListener(name, forward as () => void);
-      if (listening) server.on(name, forward as () => void);
+      if (hasListener) server.on(name, forward as () => void);
     };
-    for (const name of Object.keys(forwards)) follow(name, appServer.listenerCount(name) > 0);
-    appServer.on('newListener', (name) => follow(name, true));
-    appServer.on('removeListener', (name) => follow(name, appServer.listenerCount(name) > 0));
+    for (const name of Object.keys(forwards)) update(name, appServer.listenerCount(name) > 0);
+    appServer.on('newListener', (name) => update(name, true));
+    appServer.on('removeListener', (name) => update(name, appServer.listenerCount(name) > 0));
   }
 
-  /** Where there is nothing to answer a failure with: tells of it and cuts the connection. */
+  /** @returns a function that reports an error which no response can report, and closes the connection */
   #failed(socket: Duplex, reqId = '', { method = '', url = '' }: Partial<IncomingMessage> = {}) {
     return (error: unknown): void => {
       this.#tell({ event: 'request-failed', reqId, method, url, err: errorRecord(error) });
@@ -308,11 +310,11 @@ export class Pipeline {
   }
 }
 
-function closeListener(listeners: readonly OnClose[]): (this: NamedResponse) => void {
+function closeListener(listeners: readonly OnClose[]): (this: PipelineResponse) => void {
   return function () {
     if (this.isOver) return;
     this.isOver = true;
-    for (const told of listeners) told(this);
+    for (const onClose of listeners) onClose(this);
     this.clientConnection?.finish(this);
   };
 }

@@ -1,6 +1,6 @@
-// The response object of every request: Node's own, which carries what the stages keep of its request, puts the
-// request's id into its headers as they are written, and tells when its last bytes go to the system. To set the id when
-// the request begins would put all other headers on Node's slow path (docs/decisions/0006-request-id-at-write-head.md).
+// The response class of the pipeline. It has the state of the stages, adds the request id while Node writes the head,
+// and reports when the last bytes are written. Setting the id when the request begins would put all other headers on
+// Node's slow path (docs/decisions/0006-request-id-at-write-head.md).
 import { type IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { RecordedBody } from '../flight/recorded-body.js';
 import { unrecorded } from '../flight/recorder.js';
@@ -9,21 +9,21 @@ import type { Connection } from './connection.js';
 export const idHeader = 'x-request-id';
 
 type Headers = OutgoingHttpHeaders | readonly OutgoingHttpHeader[] | readonly (readonly string[])[];
-type StoreHeader = (this: NamedResponse, firstLine: string, headers: Headers | null | undefined) => void;
+type StoreHeader = (this: PipelineResponse, firstLine: string, headers: Headers | null | undefined) => void;
 
-export class NamedResponse extends ServerResponse {
+export class PipelineResponse extends ServerResponse {
   reqId: string;
-  /** What it is sent on; undefined where it has not been adopted. */
+  /** undefined if the socket was not adopted by the pipeline. */
   clientConnection: Connection | undefined;
-  /** When its request began, on the clock of `clock.ts` (milliseconds). */
+  /** When the request began, in milliseconds of `clock.ts`. */
   begunAt: number;
-  /** Where its request is on record (`flight/recorder`). */
+  /** The request's entry in the in-flight journal. */
   entry: number;
-  /** What the record keeps of the request's body; undefined where it has none. */
+  /** The request's body in the in-flight journal; undefined without a body. */
   recordedBody: RecordedBody | undefined;
-  /** Of `tellEnd`. */
+  /** Set by `reportSent`. */
   onSent: OnSent | undefined;
-  /** Its stages have been told of its end. */
+  /** The stages have been told that the response is over. */
   isOver: boolean;
 
   constructor(req: IncomingMessage, ...options: unknown[]) {
@@ -35,7 +35,7 @@ export class NamedResponse extends ServerResponse {
     this.recordedBody = undefined;
     this.onSent = undefined;
     this.isOver = false;
-    // Its own and not its prototype's: Express gives each response another prototype.
+    // An own property, because Express replaces the prototype of each response.
     (this as unknown as { _storeHeader: StoreHeader })._storeHeader = storeHeader;
   }
 }
@@ -43,15 +43,15 @@ export class NamedResponse extends ServerResponse {
 const nodeStoreHeader = (ServerResponse.prototype as unknown as { _storeHeader: StoreHeader })._storeHeader;
 
 /**
- * What Node writes the head with, however the app set its headers. The id follows the status line; it has been checked
- * when the request came (`request-id`), so that Node need not check it again.
+ * Replaces the method of Node that writes every head, and adds the id after the status line. `request-id` has validated
+ * the id, so Node need not.
  */
-function storeHeader(this: NamedResponse, firstLine: string, headers: Headers | null | undefined): void {
+function storeHeader(this: PipelineResponse, firstLine: string, headers: Headers | null | undefined): void {
   const head = headers && hasIdHeader(headers) ? firstLine : `${firstLine}${idHeader}: ${this.reqId}\r\n`;
   nodeStoreHeader.call(this, head, headers);
 }
 
-/** @param headers as Node takes them: an object, a flat list of names and values, or a list of pairs */
+/** @param headers an object, a flat list of names and values, or a list of pairs, as Node accepts them */
 function hasIdHeader(headers: Headers): boolean {
   if (!Array.isArray(headers)) {
     for (const name in headers) if (isIdHeader(name)) return true;
@@ -62,25 +62,25 @@ function hasIdHeader(headers: Headers): boolean {
   return false;
 }
 
-/** Looks at the length first: this is asked of each header of each response. */
+/** Compares the length first, because this runs for each header of each response. */
 function isIdHeader(name: string): boolean {
   return name.length === idHeader.length && name.toLowerCase() === idHeader;
 }
 
-/** Told just before the last bytes are handed to the system, and again when that did not take all of them. */
-export type OnSent = (res: NamedResponse, isSent: boolean) => void;
+/** Called with true just before the last write, and with false if the kernel did not accept all bytes. */
+export type OnSent = (res: PipelineResponse, isSent: boolean) => void;
 
-export function tellEnd(response: NamedResponse, onSent: OnSent): void {
+export function reportSent(response: PipelineResponse, onSent: OnSent): void {
   response.onSent = onSent;
   (response as { end: unknown }).end = end;
 }
 
-/** What a client has got before its worker was killed it has got, whether the worker came to say so or not. */
-function end(this: NamedResponse, ...args: unknown[]): NamedResponse {
+/** Reports before the write: if the worker is killed just after the write, the client has its response. */
+function end(this: PipelineResponse, ...args: unknown[]): PipelineResponse {
   const { onSent, socket } = this;
-  // Whatever the app has made of the prototype.
-  const inherited = Object.getPrototypeOf(this).end as (this: NamedResponse, ...args: unknown[]) => NamedResponse;
-  // Without a socket it waits for the answers before it.
+  // The app may have changed the prototype.
+  const inherited = Object.getPrototypeOf(this).end as (this: PipelineResponse, ...args: unknown[]) => PipelineResponse;
+  // Without a socket the response waits for earlier ones (pipelining).
   if (!onSent || !socket || socket.destroyed || this.writableEnded) return inherited.apply(this, args);
   onSent(this, true);
   let isSent = false;

@@ -1,39 +1,39 @@
-// Keeps a crowded server reachable: closes the connections whose clients have kept it waiting longest, some at a
-// time (as nginx does with its idle connections), rather than let everybody wait. When is for others to say.
+// Load shedding: at the connection limit, closes the connections with the slowest clients, a few at a time, so that new
+// clients need not wait (nginx does so with idle connections). The acceptor decides when.
 import { slowestFirst } from '../balance/slowest.js';
 import { now } from '../clock.js';
 import type { Connection } from './connection.js';
 
-/** How often the progress of clients is noted while it is crowded (milliseconds). */
-const interval = 500;
-/** It is crowded from this share of the limit on. */
-const crowded = 0.75;
+/** How often the progress of clients is measured near the connection limit. */
+const measureIntervalMs = 500;
+/** The fraction of the limit above which progress is measured. */
+const measureFraction = 0.75;
 
 export class Shedding {
   readonly #connections: ReadonlySet<Connection>;
-  readonly #limit: number;
+  readonly #maxConnections: number;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(connections: ReadonlySet<Connection>, limit: number) {
+  constructor(connections: ReadonlySet<Connection>, maxConnections: number) {
     this.#connections = connections;
-    this.#limit = limit;
+    this.#maxConnections = maxConnections;
   }
 
-  /** Call when a connection was added: from here on progress is noted if it is crowded. */
+  /** Call when a connection was added: starts to measure progress near the limit. */
   added(): void {
-    if (this.#timer || this.#connections.size < this.#limit * crowded) return;
+    if (this.#timer || !this.#isNearLimit) return;
     this.#timer = setInterval(() => {
-      if (this.#connections.size < this.#limit * crowded) this.stop();
-      else this.#look();
-    }, interval);
+      if (this.#isNearLimit) this.#measure();
+      else this.stop();
+    }, measureIntervalMs);
     this.#timer.unref();
   }
 
-  /** Closes the slowest connections. @returns how many; 0 when no client has exhausted our patience. */
+  /** Closes the slowest connections. @returns how many; 0 if no client is slow */
   shed(): number {
-    const chosen = slowestFirst(this.#look());
-    for (const { socket } of chosen) socket.destroy();
-    return chosen.length;
+    const slowest = slowestFirst(this.#measure());
+    for (const { socket } of slowest) socket.destroy();
+    return slowest.length;
   }
 
   stop(): void {
@@ -41,7 +41,11 @@ export class Shedding {
     this.#timer = undefined;
   }
 
-  #look(): [Connection, number][] {
+  get #isNearLimit(): boolean {
+    return this.#connections.size >= this.#maxConnections * measureFraction;
+  }
+
+  #measure(): [Connection, number][] {
     const time = now();
     return [...this.#connections].map((connection) => [connection, connection.idleFor(time)]);
   }

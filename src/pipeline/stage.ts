@@ -1,17 +1,16 @@
-// What stages are made of: a handler that takes a request with its id, and a stage that wraps one handler in
-// another and may have to know when the exchange is over. They are composed once, when the pipeline is made; a request
-// makes one call, and one listener tells all stages of its end.
+// The types of the pipeline's stages. A stage wraps a handler in another (a middleware), and may also have a function
+// for the end of each response. Stages are composed once, when the pipeline is created.
 import type { IncomingMessage } from 'node:http';
-import type { NamedResponse } from './response.js';
+import type { PipelineResponse } from './response.js';
 
-/** What it throws, or what the promise it may return rejects with, is a failure of the request. */
-export type Handler = (req: IncomingMessage, res: NamedResponse, reqId: string) => unknown;
+/** If it throws or its promise rejects, the request has failed. */
+export type Handler = (req: IncomingMessage, res: PipelineResponse, reqId: string) => unknown;
 export type Stage = (next: Handler) => Handler;
 
-/** Called when a response has been sent whole, or its connection has gone: exactly once for each that a stage saw. */
-export type OnClose = (res: NamedResponse) => void;
+/** Called exactly once for each response, when it has been sent or its connection has closed. */
+export type OnClose = (res: PipelineResponse) => void;
 
-/** Wraps `innermost` in `stages`, the first of them outermost. */
+/** Wraps `innermost` in `stages`; the first stage is the outermost. */
 export function compose(stages: readonly Stage[], innermost: Handler): Handler {
   return stages.reduceRight((next, stage) => stage(next), innermost);
 }

@@ -1,5 +1,5 @@
-// Makes what a strategy needs from the configuration, at the start and at each reload, and decides which settings a reload
-// or a model switch changes.
+// Makes what a strategy needs from the configuration, at the start and at each reload, and decides which settings a
+// reload or a model switch changes.
 
 import { divide } from '../balance/divide.js';
 import { releaseOf } from '../config/app-path.js';
@@ -214,7 +214,9 @@ const modelSettings = [
   'spares',
 ] as const satisfies readonly (keyof Config)[];
 
-/** @returns `next`, with the restart settings of `current`, and `refused`: the restart settings that differ in `next` */
+/**
+ * @returns `next`, with the restart settings of `current`, and `refused`: the restart settings that differ in `next`
+ */
 export function applyReload(
   current: Settings,
   next: Settings,

@@ -1,5 +1,5 @@
-// The listening sockets of the server: opens them, or takes those that systemd has opened, and removes the files of Unix
-// sockets. Never accepts a connection.
+// The listening sockets of the server: opens them, or takes those that systemd has opened, and removes the files of
+// Unix sockets. Never accepts a connection.
 import { chmodSync, lstatSync, statSync, unlinkSync } from 'node:fs';
 import { type AddressInfo, connect, isIPv4 } from 'node:net';
 import { type Address, formatAddress, isIPv6 } from '../config/address.js';

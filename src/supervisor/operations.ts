@@ -151,8 +151,8 @@ export class Operations {
   }
 
   /**
-   * Switches to another model, or to other settings of the same model: a new strategy starts beside the old one, and the
-   * connections migrate to it.
+   * Switches to another model, or to other settings of the same model: a new strategy starts beside the old one, and
+   * the connections migrate to it.
    * @param options raw values by key; other settings do not change
    */
   switch(options: Overrides, reason: string, onProgress: (message: string) => void): Promise<string> {
@@ -268,7 +268,10 @@ export class Operations {
   }
 }
 
-/** Makes the workers' user the owner, so that they can open the file. Never for a hard link, which may be another user's file. */
+/**
+ * Makes the workers' user the owner, so that they can open the file. Never for a hard link, which may be another user's
+ * file.
+ */
 function giveToWorkers(fd: number, uid = -1, gid = -1): void {
   const stat = fstatSync(fd);
   if (!stat.isFile() || stat.nlink !== 1)

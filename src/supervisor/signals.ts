@@ -1,5 +1,5 @@
-// The signals that the supervisor handles, with the meanings of gunicorn and nginx. docs/signals.md is generated from this
-// table. A handler replaces Node's default action, also that of SIGUSR1 (the inspector).
+// The signals that the supervisor handles, with the meanings of gunicorn and nginx. docs/signals.md is generated from
+// this table. A handler replaces Node's default action, also that of SIGUSR1 (the inspector).
 import { isatty } from 'node:tty';
 
 export interface SignalTarget {

@@ -42,7 +42,8 @@ delete process.env[variable]; // the app must not inherit it
 /** In the successor: the state of the old server. In every other process: undefined. */
 export function inheritState(): InheritedState | undefined {
   if (!isSuccessor) return undefined;
-  // A version from before the migration channel sends `relay` and uses another protocol: its connections do not migrate.
+  // A version from before the migration channel sends `relay` and uses another protocol: its connections do not
+  // migrate.
   const { relay, ...state }: InheritedState & { relay?: Record<string, number> } = JSON.parse(inheritedJson);
   for (const fd of Object.values(relay ?? {})) closeDescriptor(fd);
   for (const fd of descriptorsOf(state)) closeOnExec(fd); // workers get the descriptors that they need by name

@@ -1,5 +1,5 @@
-// The supervisor is the parent process: it opens the sockets, starts the strategy, performs the actions of operators, and
-// shuts down. It loads no user code and speaks HTTP only on the control socket, so no app or client can break it.
+// The supervisor is the parent process: it opens the sockets, starts the strategy, performs the actions of operators,
+// and shuts down. It loads no user code and speaks HTTP only on the control socket, so no app or client can break it.
 import { now } from '../clock.js';
 import { type Config, isElastic } from '../config/config.js';
 import type { Loaded, Overrides } from '../config/load.js';

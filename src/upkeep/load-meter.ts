@@ -10,7 +10,7 @@ export type LoadMeter = () => number;
 
 export function loadMeter(measure: Measure, clock: BusyClock): LoadMeter {
   const meters: { readonly [M in Measure]: () => LoadMeter } = {
-    busy: () => () => clock.share(),
+    busy: () => () => clock.takeFraction(),
     elu: utilisation,
     lag: lateness,
   };

@@ -10,7 +10,7 @@ import { nothingWatched, type Watched } from '../flight/watchlist.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import { libc } from '../os/libc.js';
 import { BusyClock } from '../pipeline/busy.js';
-import { closingShare, createPipeline, type Pipeline } from '../pipeline/pipeline.js';
+import { closingFraction, createPipeline, type Pipeline } from '../pipeline/pipeline.js';
 import { type LoadMeter, loadMeter } from '../upkeep/load-meter.js';
 import { closeApp } from './close-app.js';
 import { untilReady } from './readiness.js';
@@ -62,7 +62,7 @@ export class AppRunner implements Service {
       limitsGiven,
       accessLog,
       busy: measure === 'busy' ? this.#clock : undefined,
-      flights: deck,
+      journal: deck,
       migrationChannel,
       countsAnswers,
       identity,
@@ -92,7 +92,7 @@ export class AppRunner implements Service {
     const stallMs = this.#options.settings.bootTimeout;
     await this.#pipeline?.drain(ms, migrates ? { stallMs, onMigrating } : undefined);
     // A long migration does not shorten the time that the app has to close.
-    const left = Math.max(until(deadline), migrates ? ms * closingShare : 0);
+    const left = Math.max(until(deadline), migrates ? ms * closingFraction : 0);
     await closeApp(this.#app, reason, this.#before, AbortSignal.timeout(left));
   }
 

@@ -95,7 +95,7 @@ class House {
       maxConnections: 1000,
       accessLog: undefined,
       busy: undefined,
-      flights: undefined,
+      journal: undefined,
       countsAnswers: false,
       migrationChannel: this.#channel,
       identity: { pid: process.pid, tid: 0 },

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { NamedResponse } from '../../src/pipeline/response.ts';
+import { PipelineResponse } from '../../src/pipeline/response.ts';
 
-type Answer = (res: NamedResponse) => void;
+type Answer = (res: PipelineResponse) => void;
 
 const ways: Record<string, Answer> = {
   'no header': (res) => res.end(),
@@ -36,7 +36,7 @@ const ownWays: Record<string, Answer> = {
 };
 
 let answer: Answer = () => {};
-const server = createServer({ ServerResponse: NamedResponse }, (_: IncomingMessage, res: NamedResponse) => {
+const server = createServer({ ServerResponse: PipelineResponse }, (_: IncomingMessage, res: PipelineResponse) => {
   res.reqId = 'the-id';
   answer(res);
 });
