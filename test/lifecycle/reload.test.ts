@@ -1,4 +1,4 @@
-// Reloads, scaling and reopened logs, asked for with `mpserve ctl` and with signals, while clients keep asking.
+// Reload, scale, drain, reopen and stop, with `mpserve ctl` and with signals, while clients send requests.
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -18,14 +18,14 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const models = ['prefork', 'ppc', 'tpc', 'prethread', 'hybrid'] as const;
 
-/** A test for each model. `seldom` are those whose pool or whose threads are those of another. */
-function testModels(title: string, seldom: readonly string[], body: (model: string) => Promise<void>): void {
+/** A test for each model. @param longOnly models that share the code of another model; tested only in the long run */
+function testModels(title: string, longOnly: readonly string[], body: (model: string) => Promise<void>): void {
   for (const model of models) {
-    test.concurrent(`${model}: ${title}`, { tags: seldom.includes(model) ? ['long'] : [] }, () => body(model));
+    test.concurrent(`${model}: ${title}`, { tags: longOnly.includes(model) ? ['long'] : [] }, () => body(model));
   }
 }
 
-testModels('reloads under load lose nothing', ['hybrid'], async (model) => {
+testModels('reloads under load lose no request and close no connection', ['hybrid'], async (model) => {
   await using site = await Site.start(model);
   const clients = [new Clients(site.server.url, 2, 'one-each'), new Clients(site.server.url, 2, 'kept-alive')];
   const rounds = model === 'prefork' ? 6 : 2;
@@ -43,7 +43,7 @@ testModels('reloads under load lose nothing', ['hybrid'], async (model) => {
   expect((await wire.ask('GET /')).body).toBe(`release ${rounds}`);
 });
 
-testModels('broken builds change nothing', ['tpc', 'hybrid'], async (model) => {
+testModels('a reload of a broken app changes nothing', ['tpc', 'hybrid'], async (model) => {
   await using site = await Site.start(model);
   const clients = new Clients(site.server.url, 2, 'one-each');
   const builds = [
@@ -55,7 +55,7 @@ testModels('broken builds change nothing', ['tpc', 'hybrid'], async (model) => {
   ] as const;
   for (const [build, reason] of model === 'prefork' ? builds : builds.slice(0, 2)) {
     site.write(build);
-    // Only what never ends by itself is to run into it.
+    // Only the build that never ends should reach --boot-timeout.
     site.configure(build.startsWith('for') ? { bootTimeout: '1s' } : {});
     const { status, json } = await site.ask('POST', '/reload');
     expect({ status, json }).toMatchObject({ status: 500, json: { ok: false, error: expect.stringMatching(reason) } });
@@ -187,24 +187,24 @@ testModels('SIGWINCH drains and stays up, SIGHUP brings the workers back', ['hyb
   await using site = await Site.start(model);
   site.server.child.kill('SIGWINCH');
   await site.server.waitFor('the drain', ({ event }) => event === 'drained');
-  await eventually('all workers to end', () => site.server.workers().length === 0);
+  await eventually('all workers to exit', () => site.server.workers().length === 0);
   expect((await site.ask('GET', '/status')).json).toMatchObject({ state: 'drained' });
-  using wire = await connect(site.server.url); // by the kernel's queue
+  using wire = await connect(site.server.url); // the kernel queues the connection
   const answer = wire.ask('GET /');
   site.server.child.kill('SIGHUP');
-  expect((await answer).body).toBe('first'); // by the first worker that is back
-  await site.server.waitFor('all to be back', ({ event }) => event === 'reloaded');
+  expect((await answer).body).toBe('first'); // from the first new worker
+  await site.server.waitFor('the reload', ({ event }) => event === 'reloaded');
   expect((await site.ask('GET', '/status')).json).toMatchObject({ state: 'serving', generation: 2 });
 });
 
-const alone = [
+const singleWorker = [
   ['prefork', '--workers'],
   ['prethread', '--threads'],
 ] as const;
-test.concurrent.each(alone)(
-  '%s: what a replacement tries before it is ready, nobody else sees',
+test.concurrent.each(singleWorker)(
+  '%s: the warm-up request of a new worker reaches neither the app nor the access log',
   async (model, count) => {
-    const log = path.join(folder, `tries-${model}`);
+    const log = path.join(folder, `warm-up-${model}`);
     await using site = await Site.start(model, [count, '1', '--access-log', log]);
     site.write('let seen = 0; module.exports = (req, res) => res.end("request " + ++seen);');
     expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
@@ -224,27 +224,30 @@ const blocking = `module.exports = (req, res) => {
   appendFileSync(process.env.NOTES, 'free ');
   res.end();
 };`;
-const changes = alone.flatMap((one) => [[...one, 'a reload'] as const, [...one, 'SIGWINCH'] as const]);
-test.concurrent.each(changes)('%s, %s 1: who comes after %s meets no worker that leaves', async (model, count, how) => {
-  const notes = path.join(folder, `notes-${model}-${how}`);
-  const noted = (): string => (existsSync(notes) ? readFileSync(notes, 'utf8') : '');
-  await using site = await Site.start(model, [count, '1'], {}, { NOTES: notes });
-  site.write(blocking);
-  await site.ask('POST', '/reload');
-  using wire = await connect(site.server.url);
-  const answer = wire.ask('GET /block');
-  await eventually('the worker to be blocked', () => noted() === 'blocked ');
-  // As long as it is, it does not know that it is to leave, and would accept who comes when it no longer is.
-  if (how === 'a reload') await site.ask('POST', '/reload');
-  else {
-    site.server.child.kill('SIGWINCH');
-    await site.server.waitFor('the drain', ({ event }) => event === 'drained');
-  }
-  expect(noted()).toBe('blocked free ');
-  expect((await answer).status).toBe(200);
-});
+const changes = singleWorker.flatMap((one) => [[...one, 'a reload'] as const, [...one, 'SIGWINCH'] as const]);
+test.concurrent.each(changes)(
+  '%s, %s 1: after %s returns, the old worker accepts no connection',
+  async (model, count, how) => {
+    const notes = path.join(folder, `notes-${model}-${how}`);
+    const noted = (): string => (existsSync(notes) ? readFileSync(notes, 'utf8') : '');
+    await using site = await Site.start(model, [count, '1'], {}, { NOTES: notes });
+    site.write(blocking);
+    await site.ask('POST', '/reload');
+    using wire = await connect(site.server.url);
+    const answer = wire.ask('GET /block');
+    await eventually('the worker to be blocked', () => noted() === 'blocked ');
+    // A blocked worker has not read the message to drain, and would accept connections when it is free again.
+    if (how === 'a reload') await site.ask('POST', '/reload');
+    else {
+      site.server.child.kill('SIGWINCH');
+      await site.server.waitFor('the drain', ({ event }) => event === 'drained');
+    }
+    expect(noted()).toBe('blocked free ');
+    expect((await answer).status).toBe(200);
+  },
+);
 
-testModels('reopened under load, every line is in one of the two files', ['hybrid'], async (model) => {
+testModels('reopening the access log under load loses no line', ['hybrid'], async (model) => {
   const own = path.join(folder, `reopen-${model}`);
   const [access, log] = [`${own}.access`, `${own}.log`];
   await using site = await Site.start(model, ['--access-log', access]);
@@ -271,7 +274,7 @@ testModels('reopened under load, every line is in one of the two files', ['hybri
   expect(existsSync(log)).toBe(false);
 });
 
-test.concurrent('ctl stop waits for the end; --now waits for nobody', async () => {
+test.concurrent('ctl stop waits for requests in flight, and --now does not', async () => {
   const slow = 'module.exports = (req, res) => setTimeout(() => res.end("slow"), req.url === "/" ? 500 : 60_000);';
   for (const words of [[], ['--now']]) {
     const site = await Site.start('prefork');
@@ -279,7 +282,7 @@ test.concurrent('ctl stop waits for the end; --now waits for nobody', async () =
     expect((await site.ask('POST', '/reload')).status).toBe(200);
     using wire = await connect(site.server.url);
     const answer = wire.ask(words.length === 0 ? 'GET /' : 'GET /long').catch((error: Error) => error.message);
-    await eventually('the request to be there', async () => (await site.ask('GET', '/status')).json.requests >= 0);
+    await eventually('the request to arrive', async () => (await site.ask('GET', '/status')).json.requests >= 0);
     const { code, stdout } = await site.ctl('stop', ...words);
     expect({ code, stdout }).toEqual({ code: 0, stdout: 'stopped\n' });
     expect(() => process.kill(site.server.pid, 0)).toThrow('ESRCH');
@@ -290,7 +293,7 @@ test.concurrent('ctl stop waits for the end; --now waits for nobody', async () =
   }
 });
 
-test.concurrent('the control socket speaks HTTP with JSON, and is its owner’s alone', async () => {
+test.concurrent('the control socket speaks HTTP with JSON, and only its owner may use it', async () => {
   await using site = await Site.start('hybrid', ['--workers', '2', '--threads', '2']);
   const ask = site.ask.bind(site);
   expect(statSync(site.control).mode & 0o777).toBe(0o600);
@@ -316,7 +319,7 @@ test.concurrent('the control socket speaks HTTP with JSON, and is its owner’s 
   });
 });
 
-describe.concurrent('ctl that cannot', () => {
+describe.concurrent('an invalid ctl command', () => {
   const missing = '/tmp/mpserve-no-such.ctl';
   test.each<[string, readonly string[], number, RegExp]>([
     [
@@ -325,18 +328,33 @@ describe.concurrent('ctl that cannot', () => {
       3,
       /^mpserve: cannot reach a server at \/tmp\/.* \(from --control\): no such socket; is the server running/,
     ],
-    ['no socket named', ['status'], 2, /^mpserve: no control socket configured; start the server with --control/],
-    ['nothing to do', [], 2, /^mpserve: missing command; use mpserve ctl status, workers,/],
+    [
+      'no control socket configured',
+      ['status'],
+      2,
+      /^mpserve: no control socket configured; start the server with --control/,
+    ],
+    ['no command', [], 2, /^mpserve: missing command; use mpserve ctl status, workers,/],
     [
       'an unknown command',
       ['reolad', '--control', missing],
       2,
       /unknown command 'mpserve ctl reolad'.*; did you mean reload\?$/,
     ],
-    ['a scale of nothing', ['scale', '--control', missing], 2, /missing number of workers/],
-    ['a word too many', ['reload', 'now', '--control', missing], 2, /takes no argument, but got 'now'$/],
-    ['--now elsewhere', ['reload', '--now', '--control', missing], 2, /--now only works with mpserve ctl stop/],
-    ['no socket at all', ['status', '--control', import.meta.filename], 3, /connection refused|not a socket/],
+    ['scale without a number', ['scale', '--control', missing], 2, /missing number of workers/],
+    ['an extra argument', ['reload', 'now', '--control', missing], 2, /takes no argument, but got 'now'$/],
+    [
+      '--now with another command',
+      ['reload', '--now', '--control', missing],
+      2,
+      /--now only works with mpserve ctl stop/,
+    ],
+    [
+      'a file that is not a socket',
+      ['status', '--control', import.meta.filename],
+      3,
+      /connection refused|not a socket/,
+    ],
   ])('%s', async (_, args, code, message) => {
     const run = await runCli(['ctl', ...args]);
     expect({ code: run.code, stdout: run.stdout }).toEqual({ code, stdout: '' });
