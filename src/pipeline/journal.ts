@@ -31,8 +31,8 @@ export function journalRequests(
   const stage: Stage = (next) => (req, res, reqId) => {
     const { method = '', url = '' } = req;
     const hasRequestBody = hasBody(req);
-    const isWatching = !watchlist.isEmpty;
-    if (isWatching && watchlist.refuses(subjectOf(method, url), hasRequestBody ? 'unknown' : 'none')) {
+    const hasSuspects = !watchlist.isEmpty;
+    if (hasSuspects && watchlist.refuses(subjectOf(method, url), hasRequestBody ? 'unknown' : 'none')) {
       return refuse(req, res, reqId);
     }
     res.entry = recorder?.begin(reqId, method, url, hasRequestBody, res.begunAt) ?? unrecorded;
@@ -41,7 +41,7 @@ export function journalRequests(
 
     const body = new RecordedBody(recorder, res.entry);
     res.recordedBody = body;
-    if (!isWatching || !watchlist.needsBody(subjectOf(method, url))) {
+    if (!hasSuspects || !watchlist.needsBody(subjectOf(method, url))) {
       record(req, body, false);
       return next(req, res, reqId);
     }

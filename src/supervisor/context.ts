@@ -215,21 +215,21 @@ const modelSettings = [
 ] as const satisfies readonly (keyof Config)[];
 
 /**
- * @returns `next`, with the restart settings of `current`, and `refused`: the restart settings that differ in `next`
+ * @returns `next`, with the restart settings of `current`, and `ignored`: the restart settings that differ in `next`
  */
 export function applyReload(
   current: Settings,
   next: Settings,
-): Settings & { readonly refused: readonly (keyof Config)[] } {
+): Settings & { readonly ignored: readonly (keyof Config)[] } {
   const kept = current.config.model === next.config.model ? restartSettings : [...restartSettings, ...modelSettings];
   const pick = <T extends object>(from: T) => Object.fromEntries(kept.map((key) => [key, from[key as keyof T]]));
-  const refused = restartSettings.filter(
+  const ignored = restartSettings.filter(
     (key) => JSON.stringify(current.config[key]) !== JSON.stringify(next.config[key]),
   );
   return {
     config: { ...next.config, ...pick(current.config) },
     sources: { ...next.sources, ...pick(current.sources) },
-    refused,
+    ignored,
   };
 }
 

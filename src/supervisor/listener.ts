@@ -102,7 +102,7 @@ async function openUnix(address: Address & { kind: 'unix' }, backlog: number, mo
   }
   await removeStale(path);
   const fd = openListeningSocket(address, backlog);
-  // It was created with mode 0600, so other users could not connect before this.
+  // The socket was created with mode 0600, so other users could not connect before this.
   if (mode !== 0o600) chmodSync(path, mode);
   return listener({ fd, url: formatAddress(address), address: path, path });
 }
@@ -128,7 +128,7 @@ async function removeStale(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (!found) return;
   if (!found.isSocket()) throw new Error('the file exists and is not a socket; remove it or choose another path');
-  const isAlive = await new Promise<boolean>((resolve, reject) => {
+  const isInUse = await new Promise<boolean>((resolve, reject) => {
     const socket = connect(path);
     socket.once('connect', () => {
       socket.destroy();
@@ -140,7 +140,7 @@ async function removeStale(path: string): Promise<void> {
       else reject(error);
     });
   });
-  if (isAlive) throw new Error('another server is listening on this socket; stop it or choose another path');
+  if (isInUse) throw new Error('another server is listening on this socket; stop it or choose another path');
   unlinkSync(path);
 }
 

@@ -100,8 +100,8 @@ export class Operations {
       events.tell({ event: 'reloading', reason });
       const loaded = await load(this.#overrides);
       for (const warning of loaded.warnings) events.tell({ event: 'warning', warning });
-      const { config, sources, refused } = applyReload(this.config, loaded);
-      for (const key of refused) {
+      const { config, sources, ignored } = applyReload(this.config, loaded);
+      for (const key of ignored) {
         const warning = `${key} has changed (${origin(loaded.sources[key as keyof Config])}); restart the server to apply it`;
         events.tell({ event: 'warning', warning });
       }
