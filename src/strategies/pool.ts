@@ -449,7 +449,7 @@ export class Pool implements Strategy {
     }, rebalanceEveryMs);
     try {
       const died = worker.exit.then(({ code, signal }) => {
-        throw new Error(`the new generation was worse, and is rolled back: its worker ended (${signal ?? code})`);
+        throw new Error(`the new generation was worse and is rolled back: its worker ended (${signal ?? code})`);
       });
       await Promise.race([trial(), died]);
     } finally {
