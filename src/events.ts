@@ -2,7 +2,7 @@
 // one subscriber among others. `wording` is the only place that turns an event into a level and a sentence.
 import { EventEmitter } from 'node:events';
 import type { LogLevel } from './config/config.js';
-import type { AnswerCount } from './upkeep/answers.js';
+import type { AnswerCount } from './scaling/response-stats.js';
 
 /** An error as it crosses from a worker to the supervisor. */
 export interface ErrorRecord {
@@ -30,7 +30,7 @@ export interface RequestInFlight extends RequestFields {
 
 /** One whose worker or thread has ended. */
 export interface LostRequest extends RequestInFlight {
-  /** By which it is known again (`flight/fingerprint`). */
+  /** By which it is known again (`inflight/fingerprint`). */
   readonly fingerprint: string;
   /** Of its answer, which its client has; it has no access line yet. Absent where there was none, or not all of it. */
   readonly answered?: {

@@ -2,8 +2,8 @@
 // may be unable to say, and ended in any case.
 
 import { isStopped } from '../os/process-tree.js';
+import { watchLoop } from './detector.js';
 import { type HeartbeatFile, monotonicMs, msSince } from './heartbeat.js';
-import { watchLoop } from './observer.js';
 
 /** A worker that has not reported by then is blocked in native code, or handles SIGUSR1 itself (milliseconds). */
 const reportMs = 1000;

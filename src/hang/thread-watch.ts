@@ -2,8 +2,8 @@
 // ended alone.
 import { type InspectorNotification, Session } from 'node:inspector';
 import type { WorkerEvent } from '../events.js';
+import { watchLoop } from './detector.js';
 import { isDebugged } from './heartbeat.js';
-import { watchLoop } from './observer.js';
 import { captureStack, type Target, type TargetEvent } from './stack-capture.js';
 
 /** A session with a thread is there at once, or never will be (milliseconds). */

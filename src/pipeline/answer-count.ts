@@ -1,7 +1,7 @@
 // Counts what the answers are like, and tells it while there are any (--canary).
 import { now } from '../clock.js';
 import type { WorkerEvent } from '../events.js';
-import { Answers } from '../upkeep/answers.js';
+import { Answers } from '../scaling/response-stats.js';
 import type { OnClose } from './stage.js';
 
 const tellEvery = 100;

@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RequestInFlight } from '../events.js';
-import { shortened } from '../flight/fingerprint.js';
+import { shortened } from '../inflight/fingerprint.js';
 import type { NamedResponse } from './response.js';
 
 /** A client that moves fewer bytes than this between two looks at it has not moved. */

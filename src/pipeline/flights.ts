@@ -2,10 +2,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { HttpError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
-import type { FlightDeck } from '../flight/deck.js';
-import { subjectOf } from '../flight/fingerprint.js';
-import { RecordedBody } from '../flight/recorded-body.js';
-import { unrecorded } from '../flight/recorder.js';
+import { subjectOf } from '../inflight/fingerprint.js';
+import { unrecorded } from '../inflight/journal-writer.js';
+import type { FlightDeck } from '../inflight/loop-journal.js';
+import { RecordedBody } from '../inflight/recorded-body.js';
 import { answerUnserved, hasBody } from './failures.js';
 import { type OnSent, tellEnd } from './response.js';
 import type { OnClose, Stage } from './stage.js';

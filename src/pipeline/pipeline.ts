@@ -9,7 +9,7 @@ import { now } from '../clock.js';
 import type { Limits } from '../config/config.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { errorRecord, type RequestInFlight, type WorkerEvent, type WorkerIdentity } from '../events.js';
-import type { FlightDeck } from '../flight/deck.js';
+import type { FlightDeck } from '../inflight/loop-journal.js';
 import type { Destination } from '../log/destination.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { MigrationSender } from '../migration/sender.js';

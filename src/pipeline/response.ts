@@ -2,8 +2,8 @@
 // request's id into its headers as they are written, and tells when its last bytes go to the system. To set the id when
 // the request begins would put all other headers on Node's slow path (docs/decisions/0006-request-id-at-write-head.md).
 import { type IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import type { RecordedBody } from '../flight/recorded-body.js';
-import { unrecorded } from '../flight/recorder.js';
+import { unrecorded } from '../inflight/journal-writer.js';
+import type { RecordedBody } from '../inflight/recorded-body.js';
 import type { Connection } from './connection.js';
 
 export const idHeader = 'x-request-id';
@@ -17,7 +17,7 @@ export class NamedResponse extends ServerResponse {
   clientConnection: Connection | undefined;
   /** When its request began, on the clock of `clock.ts` (milliseconds). */
   begunAt: number;
-  /** Where its request is on record (`flight/recorder`). */
+  /** Where its request is on record (`inflight/journal-writer`). */
   entry: number;
   /** What the record keeps of the request's body; undefined where it has none. */
   recordedBody: RecordedBody | undefined;

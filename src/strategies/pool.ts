@@ -8,8 +8,8 @@ import type { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import { migrateUnserved } from '../migration/sender.js';
-import { Recycler } from '../upkeep/recycler.js';
-import { lookEvery, Scaler } from '../upkeep/scaler.js';
+import { Recycler } from '../scaling/recycler.js';
+import { lookEvery, Scaler } from '../scaling/scaler.js';
 import type { Exit, Worker } from '../worker/worker.js';
 import { boot } from './boot.js';
 import {

@@ -1,6 +1,6 @@
 // Compares the first answers of a new generation with those that the old one gives meanwhile, and finds it worse or not.
 import type { CanaryFigures, Events, ServerEvent } from '../events.js';
-import { Answers } from '../upkeep/answers.js';
+import { Answers } from '../scaling/response-stats.js';
 
 /** So many failed answers are no accident. */
 const someFailed = 3;

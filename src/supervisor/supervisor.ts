@@ -9,7 +9,7 @@ import type { Action, Request, Status, WorkerStatus } from '../control/protocol.
 import { Refused } from '../control/refused.js';
 import type { Controls } from '../control/server.js';
 import type { Events } from '../events.js';
-import { Quarantine, type Suspect } from '../flight/quarantine.js';
+import { Quarantine, type Suspect } from '../inflight/quarantine.js';
 import type { Destination } from '../log/destination.js';
 import {
   closeMigrationChannel,

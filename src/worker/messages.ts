@@ -3,7 +3,7 @@
 import type { ConnectionFacts } from '../connection/incoming.js';
 import type { ExitCode } from '../errors.js';
 import type { WorkerEvent, WorkerIdentity } from '../events.js';
-import type { Watched } from '../flight/watchlist.js';
+import type { Watched } from '../inflight/denylist.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 

@@ -1,7 +1,7 @@
 // What serves connections inside a worker: the app on the worker's own event loop, or threads that the worker hosts.
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { RequestInFlight, WorkerEvent } from '../events.js';
-import type { Watched } from '../flight/watchlist.js';
+import type { Watched } from '../inflight/denylist.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import type { StopReason } from './close-app.js';
 

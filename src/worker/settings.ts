@@ -2,13 +2,13 @@
 // begin to load the app at once, without waiting for a message. Plain data.
 import type { AddressInfo } from 'node:net';
 import type { Limits } from '../config/config.js';
-import type { Box } from '../flight/berths.js';
-import type { Place } from '../flight/deck.js';
 import type { HeartbeatPlace } from '../hang/heartbeat.js';
+import type { Place } from '../inflight/loop-journal.js';
+import type { Box } from '../inflight/regions.js';
 import type { Destination } from '../log/destination.js';
 import type { MigrationChannel } from '../migration/channel.js';
-import type { RecycleLimits } from '../upkeep/recycler.js';
-import type { Measure, Range } from '../upkeep/scaler.js';
+import type { RecycleLimits } from '../scaling/recycler.js';
+import type { Measure, Range } from '../scaling/scaler.js';
 
 /** How the workers of a host live and get their connections. */
 export interface Group {

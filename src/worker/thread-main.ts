@@ -3,9 +3,9 @@
 import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads';
 import { Activity } from '../activity.js';
 import { IncomingConnection } from '../connection/incoming.js';
-import { openDeck } from '../flight/deck.js';
 import { Heartbeat } from '../hang/heartbeat.js';
 import { onHangReport } from '../hang/stack-capture.js';
+import { openDeck } from '../inflight/loop-journal.js';
 import { AppRunner } from './app-runner.js';
 import { WorkerMain } from './main.js';
 import type { FromWorker, Handed, ToWorker } from './messages.js';

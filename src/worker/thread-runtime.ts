@@ -7,10 +7,10 @@ import { type MessagePort, Worker as NodeThread, receiveMessageOnPort } from 'no
 import { Piscina } from 'piscina';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
-import { type Berth, Berths } from '../flight/berths.js';
-import { mapped, unmapped } from '../flight/deck.js';
-import { nothingWatched, type Watched } from '../flight/watchlist.js';
 import { type ThreadWatch, watchThreads } from '../hang/thread-watch.js';
+import { nothingWatched, type Watched } from '../inflight/denylist.js';
+import { mapped, unmapped } from '../inflight/loop-journal.js';
+import { type Berth, Berths } from '../inflight/regions.js';
 import { duplicateChannel } from '../migration/channel.js';
 import { duplicate } from '../os/descriptor.js';
 import { type FromWorker, type Handed, newKey, type ToWorker } from './messages.js';

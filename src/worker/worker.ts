@@ -4,9 +4,9 @@ import { migratingMs, now } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { LostRequest, WorkerEvent, WorkerIdentity } from '../events.js';
-import type { Watched } from '../flight/watchlist.js';
+import type { Watched } from '../inflight/denylist.js';
 import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
-import { HeardLoad } from '../upkeep/heard-load.js';
+import { HeardLoad } from '../scaling/reported-load.js';
 import type { FromWorker, Questions, Subject, ToWorker } from './messages.js';
 import type { StartOptions, Unit } from './runtime.js';
 

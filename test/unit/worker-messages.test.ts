@@ -4,7 +4,7 @@ import { Writable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { Events, type WorkerEvent, wording } from '../../src/events.ts';
 import { subscribeLog } from '../../src/log/logger.ts';
-import { Answers } from '../../src/upkeep/answers.ts';
+import { Answers } from '../../src/scaling/response-stats.ts';
 import { checkMessage, describeMessage } from '../../src/worker/checked-messages.ts';
 import type { FromWorker } from '../../src/worker/messages.ts';
 

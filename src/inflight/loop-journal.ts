@@ -1,10 +1,10 @@
 // What one event loop keeps record of its requests with, made from plain data that a process or thread is given.
 import { mapSharedMemory } from '../os/shared-memory.js';
-import type { Box } from './berths.js';
-import { boxBytes, regionBytes } from './box.js';
+import { nothingWatched, Watchlist } from './denylist.js';
 import type { Fingerprint } from './fingerprint.js';
-import { Recorder } from './recorder.js';
-import { nothingWatched, Watchlist } from './watchlist.js';
+import { boxBytes, regionBytes } from './journal.js';
+import { Recorder } from './journal-writer.js';
+import type { Box } from './regions.js';
 
 /** A region, in memory that is mapped in this process, or behind a descriptor where to map it would cost too much. */
 export type Place =

@@ -1,9 +1,9 @@
 // Who is suspected of ending workers, who is refused, and who is let go.
 import { beforeEach, expect, test, vi } from 'vitest';
 import { Events } from '../../src/events.ts';
-import { fingerprintOf, subjectOf } from '../../src/flight/fingerprint.ts';
-import { Quarantine } from '../../src/flight/quarantine.ts';
-import { Watchlist } from '../../src/flight/watchlist.ts';
+import { Watchlist } from '../../src/inflight/denylist.ts';
+import { fingerprintOf, subjectOf } from '../../src/inflight/fingerprint.ts';
+import { Quarantine } from '../../src/inflight/quarantine.ts';
 
 let events: Events;
 let now: number;

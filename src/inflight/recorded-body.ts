@@ -2,7 +2,7 @@
 // when somebody asks, which is after a death; of a longer one the digest of what is looked at is made as it comes.
 import type { Hash } from 'node:crypto';
 import { digestBytes, digestOf, longestBody } from './fingerprint.js';
-import type { Recorder } from './recorder.js';
+import type { Recorder } from './journal-writer.js';
 
 export class RecordedBody {
   readonly #recorder: Recorder | undefined;

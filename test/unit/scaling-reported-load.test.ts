@@ -1,7 +1,7 @@
 // The load of a member as it was last heard of, on a made-up clock.
 import { expect, test, vi } from 'vitest';
-import { HeardLoad } from '../../src/upkeep/heard-load.ts';
-import { lookEvery } from '../../src/upkeep/scaler.ts';
+import { HeardLoad } from '../../src/scaling/reported-load.ts';
+import { lookEvery } from '../../src/scaling/scaler.ts';
 
 let ms = 0;
 vi.mock(import('../../src/clock.ts'), async (original) => ({ ...(await original()), now: () => ms }));

@@ -1,8 +1,8 @@
 // The regions of a worker's box, as its threads come and go: each takes one that is free and leaves it when it ends.
 import type { LostRequest } from '../events.js';
-import type { BoxPlan } from './box.js';
-import { takeFlights } from './box.js';
-import type { Place } from './deck.js';
+import type { BoxPlan } from './journal.js';
+import { takeFlights } from './journal.js';
+import type { Place } from './loop-journal.js';
 
 export interface Berth {
   /** undefined when there is none: this thread keeps no record. */

@@ -1,6 +1,6 @@
 // How many members a pool should have, by made-up loads on a made-up clock.
 import { describe, expect, test } from 'vitest';
-import { lookEvery, type Member, type Range, Scaler } from '../../src/upkeep/scaler.ts';
+import { lookEvery, type Member, type Range, Scaler } from '../../src/scaling/scaler.ts';
 
 const range: Range = { min: 1, max: 8, spareMin: 1, spareMax: 2, idleMs: 2000, measure: 'busy' };
 

@@ -1,8 +1,8 @@
 // Keeps the record of one event loop: a request that begins takes an entry of its region, and gives it back when it ends.
 import { writeSync } from 'node:fs';
 import { now } from '../clock.js';
-import { answered, at, entryBytes, stage, textBytes } from './box.js';
 import { digestBytes, shortened } from './fingerprint.js';
+import { answered, at, entryBytes, stage, textBytes } from './journal.js';
 
 /** Where a region is: mapped, or behind a descriptor where to map it would cost more than the few writes. */
 export type Region =

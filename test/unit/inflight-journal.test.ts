@@ -3,11 +3,11 @@ import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } fr
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Berths } from '../../src/flight/berths.ts';
-import { at, FlightBox, takeFlights } from '../../src/flight/box.ts';
-import { mapDeck, mapped, type Place, unmapped } from '../../src/flight/deck.ts';
-import { Recorder } from '../../src/flight/recorder.ts';
-import { Watchlist } from '../../src/flight/watchlist.ts';
+import { Watchlist } from '../../src/inflight/denylist.ts';
+import { at, FlightBox, takeFlights } from '../../src/inflight/journal.ts';
+import { Recorder } from '../../src/inflight/journal-writer.ts';
+import { mapDeck, mapped, type Place, unmapped } from '../../src/inflight/loop-journal.ts';
+import { Berths } from '../../src/inflight/regions.ts';
 
 let box: FlightBox;
 beforeEach(() => {

@@ -5,8 +5,8 @@ import { EventEmitter } from 'node:events';
 import { now } from '../clock.js';
 import type { Config } from '../config/config.js';
 import type { Events, LostRequest, ServerEvent } from '../events.js';
+import type { Watched } from './denylist.js';
 import type { Fingerprint } from './fingerprint.js';
-import type { Watched } from './watchlist.js';
 
 /** What is known of one; an entry of the list that operators see. */
 export interface Suspect {

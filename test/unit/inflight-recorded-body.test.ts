@@ -1,11 +1,11 @@
 // A request is known again by its body, whether the record keeps that or a digest of it, and however it arrives.
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { entryBytes, FlightBox } from '../../src/flight/box.ts';
-import { mapped, type Place, unmapped } from '../../src/flight/deck.ts';
-import { longestBody } from '../../src/flight/fingerprint.ts';
-import { RecordedBody } from '../../src/flight/recorded-body.ts';
-import { Recorder, unrecorded } from '../../src/flight/recorder.ts';
+import { longestBody } from '../../src/inflight/fingerprint.ts';
+import { entryBytes, FlightBox } from '../../src/inflight/journal.ts';
+import { Recorder, unrecorded } from '../../src/inflight/journal-writer.ts';
+import { mapped, type Place, unmapped } from '../../src/inflight/loop-journal.ts';
+import { RecordedBody } from '../../src/inflight/recorded-body.ts';
 
 let box: FlightBox;
 beforeEach(() => {
