@@ -1,53 +1,53 @@
-// What an event loop knows of requests that have been in flight when workers died: which of them it refuses, and of which
-// it tells when they turn out to be harmless.
+// The requests that an event loop refuses, and the suspects that it reports as cleared once the app has answered them.
 import { type BodyDigest, type Fingerprint, fingerprintOf } from './fingerprint.js';
 
-/** As the supervisor says it. */
-export interface Watched {
-  /** An answer clears them. */
+/** As the supervisor sends it. */
+export interface DenylistEntries {
+  /** In flight when workers died. An answer clears them. */
   readonly suspects: readonly Fingerprint[];
   readonly refused: readonly Fingerprint[];
 }
 
-export const nothingWatched: Watched = { suspects: [], refused: [] };
+export const emptyDenylist: DenylistEntries = { suspects: [], refused: [] };
 
-export class Watchlist {
+export class Denylist {
   #suspects = new Set<Fingerprint>();
   #refused = new Set<Fingerprint>();
-  /** Those refused ones that are told apart by their bodies, without these. */
-  #subjects = new Set<string>();
+  /** Request lines of refused requests with a known body. */
+  #linesWithBody = new Set<string>();
   readonly #onCleared: (fingerprint: Fingerprint) => void;
 
-  constructor({ suspects, refused }: Watched, onCleared: (fingerprint: Fingerprint) => void) {
+  constructor(entries: DenylistEntries, onCleared: (fingerprint: Fingerprint) => void) {
     this.#onCleared = onCleared;
-    this.set({ suspects, refused });
+    this.set(entries);
   }
 
-  set({ suspects, refused }: Watched): void {
+  set({ suspects, refused }: DenylistEntries): void {
     this.#suspects = new Set(suspects);
     this.#refused = new Set(refused);
-    const withoutBody = (one: Fingerprint) => one.slice(0, one.lastIndexOf(' '));
-    this.#subjects = new Set(refused.filter((one) => !/ (none|unknown)$/.test(one)).map(withoutBody));
+    const lineOf = (fingerprint: Fingerprint) => fingerprint.slice(0, fingerprint.lastIndexOf(' '));
+    this.#linesWithBody = new Set(refused.filter((one) => !/ (none|unknown)$/.test(one)).map(lineOf));
   }
 
   get isEmpty(): boolean {
     return this.#suspects.size === 0 && this.#refused.size === 0;
   }
 
-  refuses(subject: string, body: BodyDigest): boolean {
-    return this.#refused.size > 0 && this.#refused.has(fingerprintOf(subject, body));
+  /** @param line of `requestLine` */
+  refuses(line: string, body: BodyDigest): boolean {
+    return this.#refused.size > 0 && this.#refused.has(fingerprintOf(line, body));
   }
 
-  /** Whether it depends on the body of the request if it is refused. */
-  needsBody(subject: string): boolean {
-    return this.#subjects.has(subject);
+  /** Whether the body decides if the request is refused. */
+  needsBody(line: string): boolean {
+    return this.#linesWithBody.has(line);
   }
 
-  /** It was answered, and whoever answered it lives. */
-  answered(subject: string, body: BodyDigest): void {
+  /** The app has answered the request, and this event loop lives. */
+  answered(line: string, body: BodyDigest): void {
     if (this.#suspects.size === 0) return;
-    for (const one of [fingerprintOf(subject, body), fingerprintOf(subject, 'unknown')]) {
-      if (this.#suspects.delete(one)) this.#onCleared(one);
+    for (const fingerprint of [fingerprintOf(line, body), fingerprintOf(line, 'unknown')]) {
+      if (this.#suspects.delete(fingerprint)) this.#onCleared(fingerprint);
     }
   }
 }

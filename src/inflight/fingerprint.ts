@@ -1,36 +1,35 @@
-// By what a request is known again: its method, its target with the query, and the digest of its body.
+// The fingerprint by which a repeated request is recognised: its method, its URL with the query, and a digest of its body.
 
 /** `POST /orders 9f86d081884c7d65…`. */
 export type Fingerprint = string;
 
-/** More of a target is not looked at. It also has to fit into an entry of the box, beside the rest. */
-export const longestUrl = 320;
-/** More of a body is not looked at (bytes). */
-export const longestBody = 65_536;
+/** Characters of the URL that count. They fit into a slot of the journal together with the rest. */
+const maxUrlLength = 320;
+/** Bytes of the body that count. */
+export const maxBodyBytes = 65_536;
 
-/** How much of a SHA-256 is kept: enough that another body with the same one cannot be made. */
+/** Bytes of the SHA-256 that are kept: enough that a client cannot construct another body with the same ones. */
 export const digestBytes = 16;
 
-/** The digest of `body`, of which no more than `longestBody` is given: hexadecimal. */
+/** Hexadecimal. @param body at most `maxBodyBytes` */
 export function digestOf(body: Uint8Array): string {
-  // Loaded here: it takes 1.5 to 3 ms, and most workers never need it.
+  // Loaded here: that takes 1.5 to 3 ms, and most workers never need it.
   const { createHash } = process.getBuiltinModule('node:crypto');
   return createHash('sha256').update(body).digest().toString('hex', 0, digestBytes);
 }
 
-/** `unknown`: it had not arrived yet. */
+/** `unknown`: the body had not arrived yet. */
 export type BodyDigest = 'none' | 'unknown' | (string & {});
 
-/** All but the body. */
-export function subjectOf(method: string, url: string): string {
-  return `${method} ${shortened(url)}`;
+/** The fingerprint without the body. */
+export function requestLine(method: string, url: string): string {
+  return `${method} ${truncateUrl(url)}`;
 }
 
-/** What is looked at, and shown, of a target. */
-export function shortened(url: string): string {
-  return url.length > longestUrl ? url.slice(0, longestUrl) : url;
+export function truncateUrl(url: string): string {
+  return url.length > maxUrlLength ? url.slice(0, maxUrlLength) : url;
 }
 
-export function fingerprintOf(subject: string, body: BodyDigest): Fingerprint {
-  return `${subject} ${body}`;
+export function fingerprintOf(line: string, body: BodyDigest): Fingerprint {
+  return `${line} ${body}`;
 }

@@ -1,138 +1,135 @@
-// Keeps the record of one event loop: a request that begins takes an entry of its region, and gives it back when it ends.
+// Writes the requests of one event loop to its region of the journal: a slot per request, freed when the request ends.
 import { writeSync } from 'node:fs';
 import { now } from '../clock.js';
-import { digestBytes, shortened } from './fingerprint.js';
-import { answered, at, entryBytes, stage, textBytes } from './journal.js';
+import { digestBytes, truncateUrl } from './fingerprint.js';
+import { offset, responseState, slotBytes, slotState, textBytes } from './journal.js';
+import type { FileRegion, MappedRegion, Region } from './regions.js';
 
-/** Where a region is: mapped, or behind a descriptor where to map it would cost more than the few writes. */
-export type Region =
-  | { readonly memory: Buffer }
-  | { readonly fd: number; readonly position: number; readonly bytes: number };
+/** The slot of a request that is not in the journal. */
+export const noSlot = -1;
 
-/** No entry was free: this request is not on record. */
-export const unrecorded = -1;
-
-export class Recorder {
+export class JournalWriter {
   #bytes: Buffer;
   readonly #free: number[] = [];
-  /** Those that have ended and have no access line yet. */
-  readonly #unsettled: number[] = [];
-  #file: { readonly fd: number; readonly position: number } | undefined;
+  /** Slots of ended requests whose access log lines are not written yet. */
+  readonly #unlogged: number[] = [];
+  /** undefined once the region is mapped. */
+  #file: FileRegion | undefined;
 
   constructor(region: Region) {
-    this.#bytes = 'memory' in region ? region.memory : Buffer.alloc(region.bytes);
-    this.#file = 'memory' in region ? undefined : region;
-    // The last one that was given back is the next to be used, so that few pages are ever touched.
-    for (let from = this.#bytes.length - entryBytes; from >= 0; from -= entryBytes) this.#free.push(from);
+    this.#file = 'fd' in region ? region : undefined;
+    this.#bytes = 'fd' in region ? Buffer.alloc(region.bytes) : memoryOf(region);
+    // A stack: the slot that was freed last is used next, so that few pages are ever touched.
+    for (let slot = this.#bytes.length - slotBytes; slot >= 0; slot -= slotBytes) this.#free.push(slot);
   }
 
-  /** What was a file until now is mapped at `memory`, which is faster from the third request on. */
-  map(memory: Buffer): void {
-    this.#bytes = memory;
+  /** From now on writes to mapped memory, which is faster from the third request on. */
+  map(region: MappedRegion): void {
+    this.#bytes = memoryOf(region);
     this.#file = undefined;
   }
 
   /**
+   * Records a request. Without a free slot it takes the oldest one that only waits for its access log line.
    * @param begunAt on the clock of `clock.ts`
-   * @returns what to call the others with
+   * @returns the slot, for the other methods; `noSlot` if there is none
    */
   begin(reqId: string, method: string, url: string, hasBody: boolean, begunAt = now()): number {
-    const from = this.#free.pop() ?? this.#unsettled.shift();
-    if (from === undefined) return unrecorded;
+    const slot = this.#free.pop() ?? this.#unlogged.shift();
+    if (slot === undefined) return noSlot;
     const bytes = this.#bytes;
-    const shown = shortened(url);
-    const text = reqId + method + shown;
-    bytes[from + at.id] = reqId.length;
-    bytes[from + at.stage] = stage.free;
-    bytes[from + at.answered] = answered.no;
-    bytes[from + at.method] = method.length;
-    bytes[from + at.url] = shown.length & 0xff;
-    bytes[from + at.url + 1] = shown.length >> 8;
-    bytes.writeDoubleLE(begunAt, from + at.begun);
-    bytes.write(text, from + at.text, textBytes, 'latin1');
-    bytes[from + at.stage] = hasBody ? stage.bodyUnknown : stage.noBody;
-    this.#wrote(from, at.text + text.length);
-    return from;
+    const shownUrl = truncateUrl(url);
+    const text = reqId + method + shownUrl;
+    bytes[slot + offset.idLength] = reqId.length;
+    bytes[slot + offset.state] = slotState.free;
+    bytes[slot + offset.response] = responseState.pending;
+    bytes[slot + offset.methodLength] = method.length;
+    bytes[slot + offset.urlLength] = shownUrl.length & 0xff;
+    bytes[slot + offset.urlLength + 1] = shownUrl.length >> 8;
+    bytes.writeDoubleLE(begunAt, slot + offset.begunAt);
+    bytes.write(text, slot + offset.text, textBytes, 'latin1');
+    bytes[slot + offset.state] = hasBody ? slotState.bodyUnknown : slotState.noBody;
+    this.#write(slot, Math.min(offset.text + text.length, slotBytes));
+    return slot;
   }
 
   /**
-   * Keeps a part of its body, as long as there is room. @param offset bytes of it that are kept already
-   * @returns false when there is none, and nothing was kept
+   * Adds a chunk of the request body to its slot. @param length bytes of the body that are there already
+   * @returns false if the chunk does not fit
    */
-  keepBody(from: number, offset: number, chunk: Buffer): boolean {
-    if (from === unrecorded) return false;
-    const start = this.#bodyAt(from) + offset;
-    if (start + chunk.length > from + entryBytes) return false;
+  appendBody(slot: number, length: number, chunk: Buffer): boolean {
+    if (slot === noSlot) return false;
+    const start = this.#bodyStart(slot) + length;
+    if (start + chunk.length > slot + slotBytes) return false;
     chunk.copy(this.#bytes, start);
     this.#write(start, chunk.length);
     return true;
   }
 
-  /** What is kept of its body. @param length bytes; by default those of a body that is whole */
-  keptBody(from: number, length = this.#bytes.readUInt16LE(Math.max(0, from) + at.kept)): Buffer | undefined {
-    if (from === unrecorded) return undefined;
-    const start = this.#bodyAt(from);
+  /** The body in a slot. @param length bytes; by default what `finishBody` has set */
+  bodyIn(slot: number, length = this.#bytes.readUInt16LE(Math.max(0, slot) + offset.bodyLength)): Buffer | undefined {
+    if (slot === noSlot) return undefined;
+    const start = this.#bodyStart(slot);
     return this.#bytes.subarray(start, start + length);
   }
 
-  /** Its body has arrived, and all of it is kept. */
-  sealKept(from: number, length: number): void {
-    if (from === unrecorded) return;
-    this.#bytes[from + at.kept] = length & 0xff;
-    this.#bytes[from + at.kept + 1] = length >> 8;
-    this.#bytes[from + at.stage] = stage.bodyKept;
-    this.#wrote(from, at.text);
+  /** The whole body has arrived, and is in the slot. */
+  finishBody(slot: number, length: number): void {
+    if (slot === noSlot) return;
+    this.#bytes[slot + offset.bodyLength] = length & 0xff;
+    this.#bytes[slot + offset.bodyLength + 1] = length >> 8;
+    this.#bytes[slot + offset.state] = slotState.bodyInSlot;
+    this.#write(slot, offset.text);
   }
 
-  /** Its body has arrived, or as much of it as is looked at. */
-  seal(from: number, digest: Buffer): void {
-    if (from === unrecorded) return;
-    digest.copy(this.#bytes, from + at.digest, 0, digestBytes);
-    this.#bytes[from + at.stage] = stage.bodyKnown;
-    this.#wrote(from, at.text);
+  /** The body has arrived as far as it counts, and does not fit into the slot. */
+  setDigest(slot: number, digest: Buffer): void {
+    if (slot === noSlot) return;
+    digest.copy(this.#bytes, slot + offset.digest, 0, digestBytes);
+    this.#bytes[slot + offset.state] = slotState.bodyDigested;
+    this.#write(slot, offset.text);
   }
 
   /**
-   * Its answer is being handed to the system: should the worker end before it has written the access line, somebody else
-   * can. @param isAnswered false: not all of it could be handed over, which may take as long as its client takes
+   * The worker is passing the response to the kernel. If the worker dies before it logs the request, its host does.
+   * @param isSent false if the kernel could not take all of it, which then depends on the client
    */
-  answer(from: number, status: number, isAnswered: boolean): void {
-    if (from === unrecorded) return;
-    this.#answer(from, status, isAnswered ? answered.sent : answered.no);
+  setResponse(slot: number, status: number, isSent: boolean): void {
+    if (slot === noSlot) return;
+    this.#setResponse(slot, status, isSent ? responseState.sent : responseState.pending);
   }
 
-  /** As `end`, when the lines of all that have ended so have been written (`settle`). */
-  endUnsettled(from: number, status: number): void {
-    if (from === unrecorded) return;
-    this.#answer(from, status, answered.over);
-    this.#unsettled.push(from);
+  /** The request has ended, but its access log line is not written: keeps the slot until `freeLogged`. */
+  endUnlogged(slot: number, status: number): void {
+    if (slot === noSlot) return;
+    this.#setResponse(slot, status, responseState.closed);
+    this.#unlogged.push(slot);
   }
 
-  settle(): void {
-    for (const from of this.#unsettled.splice(0)) this.end(from);
+  /** All access log lines so far are written. */
+  freeLogged(): void {
+    for (const slot of this.#unlogged.splice(0)) this.end(slot);
   }
 
-  end(from: number): void {
-    if (from === unrecorded) return;
-    this.#bytes[from + at.stage] = stage.free;
-    this.#wrote(from, 1);
-    this.#free.push(from);
+  end(slot: number): void {
+    if (slot === noSlot) return;
+    this.#bytes[slot + offset.state] = slotState.free;
+    this.#write(slot, 1);
+    this.#free.push(slot);
   }
 
-  #answer(from: number, status: number, how: number): void {
-    this.#bytes.writeUInt16LE(status & 0xffff, from + at.status); // an app can set any
-    this.#bytes[from + at.answered] = how;
-    this.#wrote(from, at.begun);
+  #setResponse(slot: number, status: number, state: number): void {
+    this.#bytes.writeUInt16LE(status & 0xffff, slot + offset.status); // an app can set any number
+    this.#bytes[slot + offset.response] = state;
+    this.#write(slot, offset.begunAt);
   }
 
-  #bodyAt(from: number): number {
+  #bodyStart(slot: number): number {
     const bytes = this.#bytes;
-    const url = (bytes[from + at.url] as number) + ((bytes[from + at.url + 1] as number) << 8);
-    return from + at.text + (bytes[from + at.id] as number) + (bytes[from + at.method] as number) + url;
-  }
-
-  #wrote(from: number, length: number): void {
-    this.#write(from, Math.min(length, entryBytes));
+    const urlLength =
+      (bytes[slot + offset.urlLength] as number) + ((bytes[slot + offset.urlLength + 1] as number) << 8);
+    const idAndMethod = (bytes[slot + offset.idLength] as number) + (bytes[slot + offset.methodLength] as number);
+    return slot + offset.text + idAndMethod + urlLength;
   }
 
   #write(start: number, length: number): void {
@@ -140,4 +137,8 @@ export class Recorder {
     const { fd, position } = this.#file;
     writeSync(fd, this.#bytes, start, length, position + start);
   }
+}
+
+function memoryOf({ buffer, start, bytes }: MappedRegion): Buffer {
+  return Buffer.from(buffer, start, bytes);
 }

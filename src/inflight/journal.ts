@@ -1,88 +1,92 @@
-// The black box of a worker: in memory that survives it stands which requests it is serving, so that its death can be
-// laid at their door. Entries of a fixed size, in regions of which each event loop of the worker has one. Behind them is the
-// heartbeat of the process.
+// The in-flight journal of a worker: shared memory that holds the requests it is serving and survives its death. A slot per
+// request, a region per event loop. Behind the regions is the heartbeat of the process.
 import { readSync, writeSync } from 'node:fs';
 import { now } from '../clock.js';
 import type { LostRequest } from '../events.js';
 import { type HeartbeatPlace, heartbeatBytes } from '../hang/heartbeat.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { createSharedMemory } from '../os/shared-memory.js';
-import { type BodyDigest, digestBytes, digestOf, fingerprintOf, subjectOf } from './fingerprint.js';
+import { type BodyDigest, digestBytes, digestOf, fingerprintOf, requestLine } from './fingerprint.js';
 
-/** How a box is divided. */
-export interface BoxPlan {
+export interface JournalLayout {
   readonly regions: number;
-  /** In each region: so many requests at the same time are on record. */
-  readonly entries: number;
+  readonly slotsPerRegion: number;
 }
 
-export const entryBytes = 1024;
+/** Plain data, for the process that inherits the descriptor. */
+export interface JournalFile {
+  readonly fd: number;
+  readonly layout: JournalLayout;
+}
+
+export const slotBytes = 1024;
 
 /**
- * What is where in an entry. The first byte is written last: until then the entry is free. The text is the id, the method
- * and the target; behind it is room for a short body, whose length stands where the digest of a longer one would.
+ * Offsets of the fields in a slot. `state` is written last: until then the slot is free. `text` is the id, the method and
+ * the URL; a body that fits follows, and then `bodyLength` takes the bytes of `digest`.
  */
-export const at = {
-  stage: 0,
-  method: 1,
-  id: 2,
-  answered: 3,
-  url: 4,
+export const offset = {
+  state: 0,
+  methodLength: 1,
+  idLength: 2,
+  response: 3,
+  urlLength: 4,
   status: 6,
-  begun: 8,
+  begunAt: 8,
   digest: 16,
-  kept: 16,
+  bodyLength: 16,
   text: 16 + digestBytes,
 } as const;
-export const textBytes = entryBytes - at.text;
+export const textBytes = slotBytes - offset.text;
 
-/** `stage`: what is known of the body. `bodyKept`: it is in the entry, whole. */
-export const stage = { free: 0, bodyUnknown: 1, bodyKnown: 2, noBody: 3, bodyKept: 4 } as const;
+/** `bodyInSlot`: the slot holds the whole body instead of its digest. */
+export const slotState = { free: 0, bodyUnknown: 1, bodyDigested: 2, noBody: 3, bodyInSlot: 4 } as const;
 
-/** `answered`: whether its client has the answer; `over`: and the app is done with it. */
-export const answered = { no: 0, sent: 1, over: 2 } as const;
+/** `sent`: the kernel has the whole response. `closed`: and the app has finished the request. */
+export const responseState = { pending: 0, sent: 1, closed: 2 } as const;
 
-/** In a whole box. A region is never so small that one connection could not have its requests on record. */
-const most = 4096;
-const least = 8;
+const maxSlots = 4096;
+/** Enough for the requests of one connection. */
+const minSlotsPerRegion = 8;
+const maxSlotsPerRegion = 1024;
 
-/** @param loops event loops that can live in the worker at the same time; 0 where none keeps a record */
-function planBox(loops: number): BoxPlan {
-  if (loops === 0) return { regions: 0, entries: 0 };
-  const regions = Math.min(loops, most / least); // beyond that many, some keep no record
-  // In steps of `least`, so that the regions of a mapping begin at whole pages.
-  const entries = Math.max(least, Math.floor(most / regions / least) * least);
-  return { regions, entries: Math.min(1024, entries) };
+/** @param loops event loops that can run in the worker at the same time; 0 for a journal of a heartbeat alone */
+function layoutFor(loops: number): JournalLayout {
+  if (loops === 0) return { regions: 0, slotsPerRegion: 0 };
+  const regions = Math.min(loops, maxSlots / minSlotsPerRegion); // further event loops have no region
+  // A multiple of the minimum, so that each region begins on a page boundary.
+  const slots = Math.floor(maxSlots / regions / minSlotsPerRegion) * minSlotsPerRegion;
+  return { regions, slotsPerRegion: Math.min(maxSlotsPerRegion, Math.max(minSlotsPerRegion, slots)) };
 }
 
-export function regionBytes({ entries }: BoxPlan): number {
-  return entries * entryBytes;
+export function regionBytes({ slotsPerRegion }: JournalLayout): number {
+  return slotsPerRegion * slotBytes;
 }
 
-export function boxBytes(plan: BoxPlan): number {
-  return plan.regions * regionBytes(plan);
+export function journalBytes(layout: JournalLayout): number {
+  return layout.regions * regionBytes(layout);
 }
 
-/** The supervisor's end of one. */
-export class FlightBox {
-  readonly plan: BoxPlan;
-  /** For the worker to inherit. */
+/** The journal in the supervisor, which creates it and reads it after the worker's death. */
+export class Journal implements JournalFile {
+  readonly layout: JournalLayout;
+  /** The worker inherits it. */
   readonly fd: number;
 
-  /** @param loops as of `planBox`. @throws SystemCallError (EMFILE), Error */
+  /** @param loops as of `layoutFor`. @throws SystemCallError (EMFILE), Error */
   constructor(loops: number) {
-    this.plan = planBox(loops);
-    this.fd = createSharedMemory(boxBytes(this.plan) + heartbeatBytes);
+    this.layout = layoutFor(loops);
+    this.fd = createSharedMemory(journalBytes(this.layout) + heartbeatBytes);
   }
 
-  /** Where the worker has its heartbeat, behind `fd` in this process. */
+  /** The descriptor in it is that of this process. */
   get heartbeat(): HeartbeatPlace {
-    return { fd: this.fd, position: boxBytes(this.plan) };
+    return { fd: this.fd, position: journalBytes(this.layout) };
   }
 
-  /** What was on record when the worker ended. */
+  /** After the worker's death. */
   take(): readonly LostRequest[] {
-    return takeFlights(this.fd, this.plan);
+    return takeRequests(this);
   }
 
   close(): void {
@@ -90,67 +94,70 @@ export class FlightBox {
   }
 }
 
-/** Lost ones: of more than so many nobody reads the rest. */
-const mostLost = 256;
+/** Unanswered requests that one death reports. */
+const maxLost = 256;
 
 /**
- * Takes what is on record in the regions from `first` to before `end`, what was answered before what was not, of these the
- * youngest first: nobody writes there any more,
- * and they are free for the next one. Where the memory cannot be read, nothing.
+ * Reads the requests in the regions from `first` to before `end`, and frees their slots. Call it when the event loops of
+ * these regions have ended.
+ * @returns answered requests, then at most `maxLost` unanswered ones, the youngest first; none if the file cannot be read
  */
-export function takeFlights(fd: number, plan: BoxPlan, first = 0, end = plan.regions): readonly LostRequest[] {
-  // In pieces: a buffer for a whole box, at each death, would make the supervisor's memory go up and down by as much.
-  const bytes = Buffer.allocUnsafe(least * entryBytes);
-  const flights: LostRequest[] = [];
+export function takeRequests({ fd, layout }: JournalFile, first = 0, end = layout.regions): readonly LostRequest[] {
+  // In chunks: a buffer for the whole journal would raise the supervisor's memory by 4 MiB at each death.
+  const chunk = Buffer.allocUnsafe(minSlotsPerRegion * slotBytes);
+  const requests: LostRequest[] = [];
   try {
-    for (let start = first * regionBytes(plan); start < end * regionBytes(plan); start += bytes.length) {
-      if (readSync(fd, bytes, 0, bytes.length, start) < bytes.length) break; // its worker has cut the file off
-      for (let from = 0; from < bytes.length; from += entryBytes) {
-        if (bytes[from] === stage.free) continue;
-        flights.push(readEntry(bytes.subarray(from, from + entryBytes)));
-        writeSync(fd, Buffer.of(stage.free), 0, 1, start + from);
+    for (let start = first * regionBytes(layout); start < end * regionBytes(layout); start += chunk.length) {
+      if (readSync(fd, chunk, 0, chunk.length, start) < chunk.length) break; // the worker has truncated the file
+      for (let slot = 0; slot < chunk.length; slot += slotBytes) {
+        if (chunk[slot] === slotState.free) continue;
+        requests.push(readSlot(chunk.subarray(slot, slot + slotBytes)));
+        writeSync(fd, Buffer.of(slotState.free), 0, 1, start + slot);
       }
     }
-  } catch {} // it tells of a death that is told of anyway
-  flights.sort((a, b) => a.ageMs - b.ageMs);
-  const lost = flights.filter(({ answered }) => !answered).slice(0, mostLost);
-  return [...flights.filter(({ answered }) => answered), ...lost];
+  } catch {} // the death itself is reported all the same
+  requests.sort((a, b) => a.ageMs - b.ageMs);
+  const lost = requests.filter(({ answered }) => !answered).slice(0, maxLost);
+  return [...requests.filter(({ answered }) => answered), ...lost];
 }
 
-function readEntry(entry: Buffer): LostRequest {
-  const [idLength = 0, methodLength = 0] = [entry[at.id], entry[at.method]];
-  let from: number = at.text;
-  const [reqId = '', method = '', url = ''] = [idLength, methodLength, entry.readUInt16LE(at.url)].map((length) => {
-    from += length;
-    return entry.toString('latin1', from - length, Math.min(entryBytes, from));
-  });
+function readSlot(slot: Buffer): LostRequest {
+  const [idLength = 0, methodLength = 0] = [slot[offset.idLength], slot[offset.methodLength]];
+  let end: number = offset.text;
+  const [reqId = '', method = '', url = ''] = [idLength, methodLength, slot.readUInt16LE(offset.urlLength)].map(
+    (length) => {
+      end += length;
+      return slot.toString('latin1', end - length, Math.min(slotBytes, end));
+    },
+  );
+  const response = slot[offset.response];
   return {
     reqId,
     method,
     url,
-    ageMs: ageOf(entry.readDoubleLE(at.begun)),
-    fingerprint: fingerprintOf(subjectOf(method, url), bodyOf(entry, from)),
-    ...(entry[at.answered] !== answered.no && {
-      answered: { status: entry.readUInt16LE(at.status), isOver: entry[at.answered] === answered.over },
+    ageMs: ageOf(slot.readDoubleLE(offset.begunAt)),
+    fingerprint: fingerprintOf(requestLine(method, url), bodyDigest(slot, end)),
+    ...(response !== responseState.pending && {
+      answered: { status: slot.readUInt16LE(offset.status), isOver: response === responseState.closed },
     }),
   };
 }
 
-/** Milliseconds; 0 for a time that is none, as a worker can write there what it likes. */
-function ageOf(begun: number): number {
+/** Milliseconds; 0 for an impossible time, as the app can write anything to the journal. */
+function ageOf(begunAt: number): number {
   const time = now();
-  return begun >= 0 && begun < time ? Math.round(time - begun) : 0;
+  return begunAt >= 0 && begunAt < time ? Math.round(time - begunAt) : 0;
 }
 
-/** @param from where a body is that has been kept */
-function bodyOf(entry: Buffer, from: number): BodyDigest {
-  switch (entry[at.stage]) {
-    case stage.noBody:
+/** @param start offset of a body that is in the slot */
+function bodyDigest(slot: Buffer, start: number): BodyDigest {
+  switch (slot[offset.state]) {
+    case slotState.noBody:
       return 'none';
-    case stage.bodyKnown:
-      return entry.toString('hex', at.digest, at.text);
-    case stage.bodyKept:
-      return digestOf(entry.subarray(from, from + entry.readUInt16LE(at.kept)));
+    case slotState.bodyDigested:
+      return slot.toString('hex', offset.digest, offset.text);
+    case slotState.bodyInSlot:
+      return digestOf(slot.subarray(start, start + slot.readUInt16LE(offset.bodyLength)));
     default:
       return 'unknown';
   }

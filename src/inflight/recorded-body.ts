@@ -1,64 +1,63 @@
-// What of one request's body tells it from others: a short one is kept on record as it came, and its digest made only
-// when somebody asks, which is after a death; of a longer one the digest of what is looked at is made as it comes.
+// Digests the body of one request. A body that fits into the slot is copied there, and digested only if its digest is
+// needed, which is after a death; a longer one is digested while it arrives.
 import type { Hash } from 'node:crypto';
-import { digestBytes, digestOf, longestBody } from './fingerprint.js';
-import type { Recorder } from './journal-writer.js';
+import { digestBytes, digestOf, maxBodyBytes } from './fingerprint.js';
+import type { JournalWriter } from './journal-writer.js';
 
 export class RecordedBody {
-  readonly #recorder: Recorder | undefined;
-  readonly #entry: number;
-  /** Of a body for which the record has no room. */
+  readonly #writer: JournalWriter | undefined;
+  readonly #slot: number;
+  /** Of a body that does not fit into the slot. */
   #hash: Hash | undefined;
-  /** Bytes that have been looked at. */
-  #seen = 0;
+  #receivedBytes = 0;
   #digest: string | undefined;
-  #isWhole = false;
-  /** Called when it has arrived, or as much of it as is looked at. */
+  #isKnown = false;
+  /** Called when the body, or `maxBodyBytes` of it, has arrived. */
   onKnown: (() => void) | undefined;
 
-  /** @param entry of `Recorder.begin` */
-  constructor(recorder: Recorder | undefined, entry: number) {
-    this.#recorder = recorder;
-    this.#entry = entry;
+  /** @param slot from `JournalWriter.begin` */
+  constructor(writer: JournalWriter | undefined, slot: number) {
+    this.#writer = writer;
+    this.#slot = slot;
   }
 
-  /** Enough of it has arrived to know it again. */
+  /** The body, or `maxBodyBytes` of it, has arrived. */
   get isKnown(): boolean {
-    return this.#isWhole;
+    return this.#isKnown;
   }
 
   /** @param chunk the next part of the body; null at its end */
   push(chunk: Buffer | null): void {
-    if (this.#isWhole) return;
+    if (this.#isKnown) return;
     if (chunk !== null && chunk.length > 0) this.#add(chunk);
-    if (chunk === null || this.#seen >= longestBody) this.#conclude();
+    if (chunk === null || this.#receivedBytes >= maxBodyBytes) this.#finish();
   }
 
-  /** Hexadecimal. `unknown` while it arrives. */
+  /** Hexadecimal; `unknown` until the body is known. */
   digest(): string {
-    if (!this.#isWhole) return 'unknown';
-    this.#digest ??= digestOf(this.#recorder?.keptBody(this.#entry) ?? Buffer.alloc(0));
+    if (!this.#isKnown) return 'unknown';
+    this.#digest ??= digestOf(this.#writer?.bodyIn(this.#slot) ?? Buffer.alloc(0));
     return this.#digest;
   }
 
   #add(chunk: Buffer): void {
-    const seen = this.#seen;
-    this.#seen += chunk.length;
-    if (!this.#hash && this.#recorder?.keepBody(this.#entry, seen, chunk)) return;
+    const before = this.#receivedBytes;
+    this.#receivedBytes += chunk.length;
+    if (!this.#hash && this.#writer?.appendBody(this.#slot, before, chunk)) return;
     if (!this.#hash) {
       this.#hash = process.getBuiltinModule('node:crypto').createHash('sha256');
-      if (seen > 0) this.#hash.update(this.#recorder?.keptBody(this.#entry, seen) ?? '');
+      if (before > 0) this.#hash.update(this.#writer?.bodyIn(this.#slot, before) ?? '');
     }
-    this.#hash.update(this.#seen > longestBody ? chunk.subarray(0, longestBody - seen) : chunk);
+    this.#hash.update(this.#receivedBytes > maxBodyBytes ? chunk.subarray(0, maxBodyBytes - before) : chunk);
   }
 
-  #conclude(): void {
-    this.#isWhole = true;
+  #finish(): void {
+    this.#isKnown = true;
     if (this.#hash) {
       const digest = this.#hash.digest();
       this.#digest = digest.toString('hex', 0, digestBytes);
-      this.#recorder?.seal(this.#entry, digest);
-    } else this.#recorder?.sealKept(this.#entry, this.#seen);
+      this.#writer?.setDigest(this.#slot, digest);
+    } else this.#writer?.finishBody(this.#slot, this.#receivedBytes);
     this.onKnown?.();
   }
 }

@@ -1,42 +1,69 @@
-// The regions of a worker's box, as its threads come and go: each takes one that is free and leaves it when it ends.
+// The regions of a journal: where they are in memory or in the file, and which of them the threads of a process use.
 import type { LostRequest } from '../events.js';
-import type { BoxPlan } from './journal.js';
-import { takeFlights } from './journal.js';
-import type { Place } from './loop-journal.js';
+import { mapSharedMemory } from '../os/shared-memory.js';
+import { type JournalFile, journalBytes, regionBytes, takeRequests } from './journal.js';
 
-export interface Berth {
-  /** undefined when there is none: this thread keeps no record. */
-  readonly place: Place | undefined;
-  /** When the thread has ended. @returns what it was at */
-  leave(): readonly LostRequest[];
+export interface MappedRegion {
+  readonly buffer: SharedArrayBuffer;
+  readonly start: number;
+  readonly bytes: number;
 }
 
-export interface Box {
+export interface FileRegion {
   readonly fd: number;
-  readonly plan: BoxPlan;
+  readonly position: number;
+  readonly bytes: number;
 }
 
-const none: Berth = { place: undefined, leave: () => [] };
+/** Plain data, for another process or thread. */
+export type Region = MappedRegion | FileRegion;
 
-export class Berths {
-  readonly #box: Box | undefined;
-  readonly #placeOf: (region: number) => Place | undefined;
+/** @returns the region of an index from 0; undefined beyond the last */
+export type RegionLookup<R extends Region = Region> = (index: number) => R | undefined;
+
+/** Maps the journal into this process. @throws SystemCallError (ENOMEM, EBADF) */
+export function mappedRegions({ fd, layout }: JournalFile): RegionLookup<MappedRegion> {
+  const buffer = mapSharedMemory(fd, journalBytes(layout));
+  const bytes = regionBytes(layout);
+  return (index) => (index < layout.regions ? { buffer, start: index * bytes, bytes } : undefined);
+}
+
+/** Without mapping: each write is a system call, and the first one costs no more than the others. */
+export function fileRegions({ fd, layout }: JournalFile): RegionLookup<FileRegion> {
+  const bytes = regionBytes(layout);
+  return (index) => (index < layout.regions ? { fd, position: index * bytes, bytes } : undefined);
+}
+
+/** A region while a thread uses it. */
+export interface RegionLease {
+  /** undefined if none was free: the thread keeps no journal. */
+  readonly region: Region | undefined;
+  /** Frees the region of a thread that has ended. @returns the requests that were in flight */
+  release(): readonly LostRequest[];
+}
+
+const noRegion: RegionLease = { region: undefined, release: () => [] };
+
+export class RegionPool {
+  readonly #journal: JournalFile | undefined;
+  readonly #regionAt: RegionLookup;
   readonly #free: number[];
 
-  constructor(box: Box | undefined, placesOf: (box: Box) => (region: number) => Place | undefined) {
-    this.#box = box;
-    this.#placeOf = box ? placesOf(box) : () => undefined;
-    this.#free = Array.from({ length: box?.plan.regions ?? 0 }, (_, i) => i).reverse();
+  /** @param journal undefined for a pool without regions */
+  constructor(journal: JournalFile | undefined, regionsOf: (journal: JournalFile) => RegionLookup) {
+    this.#journal = journal;
+    this.#regionAt = journal ? regionsOf(journal) : () => undefined;
+    this.#free = Array.from({ length: journal?.layout.regions ?? 0 }, (_, i) => i).reverse();
   }
 
-  take(): Berth {
-    const [box, region] = [this.#box, this.#free.pop()];
-    if (!box || region === undefined) return none;
+  lease(): RegionLease {
+    const [journal, index] = [this.#journal, this.#free.pop()];
+    if (!journal || index === undefined) return noRegion;
     return {
-      place: this.#placeOf(region),
-      leave: () => {
-        this.#free.push(region);
-        return takeFlights(box.fd, box.plan, region, region + 1);
+      region: this.#regionAt(index),
+      release: () => {
+        this.#free.push(index);
+        return takeRequests(journal, index, index + 1);
       },
     };
   }

@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RequestInFlight } from '../events.js';
-import { shortened } from '../inflight/fingerprint.js';
+import { truncateUrl } from '../inflight/fingerprint.js';
 import type { NamedResponse } from './response.js';
 
 /** A client that moves fewer bytes than this between two looks at it has not moved. */
@@ -108,7 +108,7 @@ export class Connection {
     const request = this.#request;
     if (!request || this.betweenRequests) return undefined;
     const { method = '', url = '' } = request;
-    return { reqId: this.#reqId, method, url: shortened(url), ageMs: Math.round(now - this.#begunAt) };
+    return { reqId: this.#reqId, method, url: truncateUrl(url), ageMs: Math.round(now - this.#begunAt) };
   }
 
   /** The answer that is being made now, if any. */

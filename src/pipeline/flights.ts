@@ -2,17 +2,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { HttpError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
-import { subjectOf } from '../inflight/fingerprint.js';
-import { unrecorded } from '../inflight/journal-writer.js';
-import type { FlightDeck } from '../inflight/loop-journal.js';
+import { requestLine } from '../inflight/fingerprint.js';
+import { noSlot } from '../inflight/journal-writer.js';
+import type { LoopJournal } from '../inflight/loop-journal.js';
 import { RecordedBody } from '../inflight/recorded-body.js';
 import { answerUnserved, hasBody } from './failures.js';
 import { type OnSent, tellEnd } from './response.js';
 import type { OnClose, Stage } from './stage.js';
 
-/** @param isLogged each request gets an access line, until when it stays on record: `settle` says that they are written */
+/** @param isLogged each request gets an access line, until when it stays on record: `freeLogged` says that they are written */
 export function recordFlights(
-  { recorder, watchlist }: FlightDeck,
+  { writer, denylist }: LoopJournal,
   tell: (event: WorkerEvent) => void,
   isLogged: boolean,
 ): { readonly stage: Stage; readonly onClose: OnClose } {
@@ -21,22 +21,22 @@ export function recordFlights(
     tell({ event: 'request-refused', reqId, method, url });
     answerUnserved(new HttpError(503, 'it has ended workers (--quarantine-after)'), req, res, reqId);
   };
-  const onSent: OnSent = (res, isSent) => recorder?.answer(res.entry, res.statusCode, isSent);
+  const onSent: OnSent = (res, isSent) => writer?.setResponse(res.entry, res.statusCode, isSent);
 
   const stage: Stage = (next) => (req, res, reqId) => {
     const { method = '', url = '' } = req;
     const isBodied = hasBody(req);
-    const isWatching = !watchlist.isEmpty;
-    if (isWatching && watchlist.refuses(subjectOf(method, url), isBodied ? 'unknown' : 'none')) {
+    const isWatching = !denylist.isEmpty;
+    if (isWatching && denylist.refuses(requestLine(method, url), isBodied ? 'unknown' : 'none')) {
       return refuse(req, res, reqId);
     }
-    res.entry = recorder?.begin(reqId, method, url, isBodied, res.begunAt) ?? unrecorded;
-    if (recorder && isLogged) tellEnd(res, onSent);
+    res.entry = writer?.begin(reqId, method, url, isBodied, res.begunAt) ?? noSlot;
+    if (writer && isLogged) tellEnd(res, onSent);
     if (!isBodied) return next(req, res, reqId);
 
-    const body = new RecordedBody(recorder, res.entry);
+    const body = new RecordedBody(writer, res.entry);
     res.recordedBody = body;
-    if (!isWatching || !watchlist.needsBody(subjectOf(method, url))) {
+    if (!isWatching || !denylist.needsBody(requestLine(method, url))) {
       record(req, body, false);
       return next(req, res, reqId);
     }
@@ -47,19 +47,19 @@ export function recordFlights(
     });
     record(req, body, true);
     return arrived.then(() =>
-      watchlist.refuses(subjectOf(method, url), body.digest()) ? refuse(req, res, reqId) : next(req, res, reqId),
+      denylist.refuses(requestLine(method, url), body.digest()) ? refuse(req, res, reqId) : next(req, res, reqId),
     );
   };
 
   const onClose: OnClose = (res) => {
     const { req, entry, recordedBody } = res;
     // An answer that has begun is one: some, such as streams of events, end only when their clients go.
-    if (!watchlist.isEmpty && res.headersSent) {
-      watchlist.answered(subjectOf(req.method ?? '', req.url ?? ''), recordedBody?.digest() ?? 'none');
+    if (!denylist.isEmpty && res.headersSent) {
+      denylist.answered(requestLine(req.method ?? '', req.url ?? ''), recordedBody?.digest() ?? 'none');
     }
-    res.entry = unrecorded; // it may soon be another's
-    if (isLogged && res.writableFinished) recorder?.endUnsettled(entry, res.statusCode);
-    else recorder?.end(entry);
+    res.entry = noSlot; // it may soon be another's
+    if (isLogged && res.writableFinished) writer?.endUnlogged(entry, res.statusCode);
+    else writer?.end(entry);
   };
   return { stage, onClose };
 }

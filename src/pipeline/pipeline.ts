@@ -9,7 +9,7 @@ import { now } from '../clock.js';
 import type { Limits } from '../config/config.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { errorRecord, type RequestInFlight, type WorkerEvent, type WorkerIdentity } from '../events.js';
-import type { FlightDeck } from '../inflight/loop-journal.js';
+import type { LoopJournal } from '../inflight/loop-journal.js';
 import type { Destination } from '../log/destination.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { MigrationSender } from '../migration/sender.js';
@@ -43,7 +43,7 @@ export interface PipelineOptions {
   /** undefined: nobody asks how busy the app is. */
   readonly busy: BusyClock | undefined;
   /** undefined: no record is kept of what the app is at. */
-  readonly flights: FlightDeck | undefined;
+  readonly flights: LoopJournal | undefined;
   /** Whether to tell what the answers are like. */
   readonly countsAnswers: boolean;
   /** Where connections go when this pipeline is drained; undefined where they cannot. */
@@ -66,7 +66,7 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
   const { accessLog, identity, tell } = options;
   if (!accessLog) return new Pipeline(options, undefined);
   const module = await import('./access-log.js');
-  const settle = () => options.flights?.recorder?.settle();
+  const settle = () => options.flights?.writer?.freeLogged();
   return new Pipeline(options, new module.AccessLog(accessLog, identity, tell, settle));
 }
 

@@ -2,7 +2,7 @@
 // request's id into its headers as they are written, and tells when its last bytes go to the system. To set the id when
 // the request begins would put all other headers on Node's slow path (docs/decisions/0006-request-id-at-write-head.md).
 import { type IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { unrecorded } from '../inflight/journal-writer.js';
+import { noSlot } from '../inflight/journal-writer.js';
 import type { RecordedBody } from '../inflight/recorded-body.js';
 import type { Connection } from './connection.js';
 
@@ -31,7 +31,7 @@ export class NamedResponse extends ServerResponse {
     this.reqId = '';
     this.clientConnection = undefined;
     this.begunAt = 0;
-    this.entry = unrecorded;
+    this.entry = noSlot;
     this.recordedBody = undefined;
     this.onSent = undefined;
     this.isOver = false;

@@ -123,7 +123,7 @@ export class Operations {
       this.#owner = context.owner;
       quarantine.after = config.quarantineAfter;
       quarantine.hangMs = config.hangTimeout;
-      quarantine.release(); // what killed the old generation may be mended in the new one
+      quarantine.clear(); // what killed the old generation may be mended in the new one
       const { generation, size } = strategy.snapshot();
       const ms = Math.round(now() - began);
       events.tell({ event: 'reloaded', generation, workers: size, ms });
@@ -216,7 +216,7 @@ export class Operations {
   /** Requests that are refused, as they have ended workers, are let through again. */
   release(reason: string): Promise<string> {
     return this.#alone('release', async () => {
-      const count = this.#options.premises.quarantine.release();
+      const count = this.#options.premises.quarantine.clear();
       this.#events.tell({ event: 'quarantine-cleared', count, reason });
       return `${count} request(s) let through again`;
     });

@@ -5,8 +5,8 @@ import { loadApp } from '../app/load.js';
 import { now, until } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { RequestInFlight, WorkerIdentity } from '../events.js';
-import { nothingWatched, type Watched } from '../inflight/denylist.js';
-import type { FlightDeck } from '../inflight/loop-journal.js';
+import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
+import type { LoopJournal } from '../inflight/loop-journal.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import { libc } from '../os/libc.js';
 import { BusyClock } from '../pipeline/busy.js';
@@ -30,7 +30,7 @@ export interface RunnerOptions {
   readonly maxConnections: number;
   readonly tell: Tell;
   /** Where the requests in flight are recorded. */
-  readonly deck: FlightDeck | undefined;
+  readonly deck: LoopJournal | undefined;
   /** Of this event loop. */
   readonly activity: Activity;
 }
@@ -39,7 +39,7 @@ export class AppRunner implements Service {
   readonly #options: RunnerOptions;
   readonly #clock = new BusyClock();
   readonly #meter: LoadMeter | undefined;
-  #watched = nothingWatched;
+  #watched = emptyDenylist;
   #isMigrationOff = false;
   #app: App | undefined;
   /** What was pending before the app was loaded. */
@@ -114,10 +114,10 @@ export class AppRunner implements Service {
     return this.#pipeline?.inFlight() ?? [];
   }
 
-  setDenylist(watched: Watched): void {
+  setDenylist(watched: DenylistEntries): void {
     this.#watched = watched;
     // No request is refused before the worker is ready: the app itself is asked whether it is.
-    if (this.#pipeline) this.#options.deck?.watchlist.set(watched);
+    if (this.#pipeline) this.#options.deck?.denylist.set(watched);
   }
 
   shed(): void {

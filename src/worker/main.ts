@@ -6,7 +6,7 @@ import { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { errorRecord, type WorkerIdentity } from '../events.js';
-import { nothingWatched } from '../inflight/denylist.js';
+import { emptyDenylist } from '../inflight/denylist.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { defaultPolicy } from '../migration/policy.js';
 import { lookEvery } from '../scaling/scaler.js';
@@ -55,7 +55,7 @@ export class WorkerMain {
   #service: Service | undefined;
   /** The same, before it can serve. */
   #starting: Service | undefined;
-  #watched = nothingWatched;
+  #watched = emptyDenylist;
   #policy = defaultPolicy;
   #acceptor: Acceptor | undefined;
   #started: Promise<void> = Promise.resolve();

@@ -5,7 +5,8 @@ import { Activity } from '../activity.js';
 import { IncomingConnection } from '../connection/incoming.js';
 import { reportWhenBlocked } from '../hang/hang-report.js';
 import { Heartbeat, HeartbeatFile } from '../hang/heartbeat.js';
-import { mapDeck, openDeck, unmapped } from '../inflight/loop-journal.js';
+import { mapLoopJournal, openLoopJournal } from '../inflight/loop-journal.js';
+import { fileRegions } from '../inflight/regions.js';
 import { reopen } from '../os/descriptor.js';
 import { AppRunner } from './app-runner.js';
 import { ignoreSignal } from './close-app.js';
@@ -32,8 +33,8 @@ const identity = { pid: process.pid, tid: 0 };
 const activity = new Activity();
 const { flights, threads, heartbeat } = settings;
 /** Of this event loop; the threads of a host have their own. */
-const place = flights && !threads ? unmapped(flights)(0) : undefined;
-const deck = flights && openDeck(place, (fingerprint) => main.tell({ event: 'suspect-cleared', fingerprint }));
+const place = flights && !threads ? fileRegions(flights)(0) : undefined;
+const deck = flights && openLoopJournal(place, (fingerprint) => main.tell({ event: 'suspect-cleared', fingerprint }));
 
 const main: WorkerMain = new WorkerMain({
   settings: {
@@ -51,7 +52,8 @@ const main: WorkerMain = new WorkerMain({
   onReady: () => {
     startHeartbeat();
     // A worker for one connection does not live long enough for it.
-    if (deck && flights && !threads && !settings.once) setTimeout(() => mapDeck(deck, flights), mapAfterMs).unref();
+    if (deck && flights && !threads && !settings.once)
+      setTimeout(() => mapLoopJournal(deck, flights), mapAfterMs).unref();
   },
   reopen: reopenAccessLog,
   exit: () => process.exit(0),

@@ -7,7 +7,7 @@ import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import { HeartbeatFile, isDebugged } from '../hang/heartbeat.js';
 import { HangWatch } from '../hang/process-watch.js';
-import { FlightBox } from '../inflight/journal.js';
+import { Journal } from '../inflight/journal.js';
 import type { Quarantine } from '../inflight/quarantine.js';
 import type { Destination } from '../log/destination.js';
 import type { MigrationChannel } from '../migration/channel.js';
@@ -78,7 +78,7 @@ export function startProcess(options: ProcessOptions, start: StartOptions, maxCo
   // Threads are watched by the process around them, which runs none of the app.
   const isWatched = app.hangTimeout > 0 && !threads && !isDebugged(execArgv);
   const loops = keepsRecord ? eventLoops(threads, maxConnections) : 0;
-  const box = keepsRecord || isWatched ? orRefused(() => new FlightBox(loops), leash) : undefined;
+  const box = keepsRecord || isWatched ? orRefused(() => new Journal(loops), leash) : undefined;
   const takesLines = typeof accessLog === 'function';
   const settings: WorkerSettings = {
     ...app,
@@ -97,7 +97,7 @@ export function startProcess(options: ProcessOptions, start: StartOptions, maxCo
       path: descriptors.path,
       ...(channel.migrated !== undefined && { migrated: descriptors.migrated }),
     },
-    flights: keepsRecord && box ? { fd: descriptors.journal, plan: box.plan } : undefined,
+    flights: keepsRecord && box ? { fd: descriptors.journal, layout: box.layout } : undefined,
     heartbeat: isWatched && box ? { ...box.heartbeat, fd: descriptors.journal } : undefined,
     accessLog: accessLog && {
       fd: descriptors.accessLog,
@@ -166,7 +166,7 @@ class ProcessUnit implements Unit {
     worker: number,
     key: string,
     leash: Leash | undefined,
-    box: FlightBox | undefined,
+    box: Journal | undefined,
     isWatched: boolean,
   ) {
     const { events, quarantine, keepsRecord, app } = options;
@@ -185,9 +185,9 @@ class ProcessUnit implements Unit {
       events.tell({ event: 'worker-killed', worker, pid, reason });
       child.kill('SIGKILL'); // and is replaced, as a worker that dies by itself
     });
-    const updateDenylist = (): void => this.send({ type: 'denylist', watched: quarantine.watched });
+    const updateDenylist = (): void => this.send({ type: 'denylist', watched: quarantine.denylist });
     if (keepsRecord) {
-      const { suspects, refused } = quarantine.watched;
+      const { suspects, refused } = quarantine.denylist;
       if (suspects.length + refused.length > 0) updateDenylist();
       quarantine.on('change', updateDenylist);
     }
@@ -280,7 +280,7 @@ function eventLoops(threads: ThreadGroup | undefined, maxConnections: number): n
   return threads.isPerConnection ? maxConnections + threads.spares : 2 * threads.range.max;
 }
 
-function orRefused<T>(call: () => T, leash?: Leash, box?: FlightBox): T {
+function orRefused<T>(call: () => T, leash?: Leash, box?: Journal): T {
   try {
     return call();
   } catch (error) {
@@ -290,7 +290,7 @@ function orRefused<T>(call: () => T, leash?: Leash, box?: FlightBox): T {
 }
 
 /** What was made for a worker that could not be started. */
-function release(leash: Leash | undefined, box: FlightBox | undefined): void {
+function release(leash: Leash | undefined, box: Journal | undefined): void {
   leash?.tie(undefined);
   leash?.release();
   box?.close();

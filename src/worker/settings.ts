@@ -3,8 +3,8 @@
 import type { AddressInfo } from 'node:net';
 import type { Limits } from '../config/config.js';
 import type { HeartbeatPlace } from '../hang/heartbeat.js';
-import type { Place } from '../inflight/loop-journal.js';
-import type { Box } from '../inflight/regions.js';
+import type { JournalFile } from '../inflight/journal.js';
+import type { Region } from '../inflight/regions.js';
 import type { Destination } from '../log/destination.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import type { RecycleLimits } from '../scaling/recycler.js';
@@ -81,7 +81,7 @@ export interface WorkerSettings extends ThreadSettings {
   /** Descriptors of listening sockets to accept on; empty where connections are handed over. */
   readonly listen: readonly number[];
   /** Where requests in flight are recorded; undefined for nowhere. */
-  readonly flights: Box | undefined;
+  readonly flights: JournalFile | undefined;
   /** Where the heartbeat is, if the supervisor watches this event loop. */
   readonly heartbeat: HeartbeatPlace | undefined;
 }
@@ -93,7 +93,7 @@ export interface ThreadData {
   /** Memory that it shares with its host (`worker/thread-counters`). */
   readonly counters: Int32Array;
   /** It keeps a record of its requests in flight, here; undefined where there is no room for it. */
-  readonly journal: { readonly place: Place | undefined } | undefined;
+  readonly journal: { readonly place: Region | undefined } | undefined;
 }
 
 /** For a thread, whose app can read it: all but what is the process's own. */

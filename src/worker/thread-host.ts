@@ -2,7 +2,7 @@
 import { divide } from '../balance/divide.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { endOf, type RequestInFlight } from '../events.js';
-import type { Watched } from '../inflight/denylist.js';
+import type { DenylistEntries } from '../inflight/denylist.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import { retryMs } from '../scaling/recycler.js';
 import { createStrategy } from '../strategies/create.js';
@@ -67,7 +67,7 @@ export class ThreadHost implements Service {
     return loads.length > 0 ? loads.reduce((sum, load) => sum + load, 0) / loads.length : undefined;
   }
 
-  setDenylist(watched: Watched): void {
+  setDenylist(watched: DenylistEntries): void {
     this.#runtime.watched = watched;
     for (const thread of this.#threads) thread.setDenylist(watched);
   }

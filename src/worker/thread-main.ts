@@ -5,7 +5,7 @@ import { Activity } from '../activity.js';
 import { IncomingConnection } from '../connection/incoming.js';
 import { Heartbeat } from '../hang/heartbeat.js';
 import { onHangReport } from '../hang/stack-capture.js';
-import { openDeck } from '../inflight/loop-journal.js';
+import { openLoopJournal } from '../inflight/loop-journal.js';
 import { AppRunner } from './app-runner.js';
 import { WorkerMain } from './main.js';
 import type { FromWorker, Handed, ToWorker } from './messages.js';
@@ -38,7 +38,7 @@ const main: WorkerMain = new WorkerMain({
       );
     }
     const deck =
-      journal && openDeck(journal.place, (fingerprint) => main.tell({ event: 'suspect-cleared', fingerprint }));
+      journal && openLoopJournal(journal.place, (fingerprint) => main.tell({ event: 'suspect-cleared', fingerprint }));
     const { maxConnections } = settings;
     return new AppRunner({ settings, identity, maxConnections, tell: main.tell, deck, activity });
   },

@@ -4,7 +4,7 @@ import { migratingMs, now } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { LostRequest, WorkerEvent, WorkerIdentity } from '../events.js';
-import type { Watched } from '../inflight/denylist.js';
+import type { DenylistEntries } from '../inflight/denylist.js';
 import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
 import { HeardLoad } from '../scaling/reported-load.js';
 import type { FromWorker, Questions, Subject, ToWorker } from './messages.js';
@@ -257,7 +257,7 @@ export class Worker {
     this.send({ type: 'shed' });
   }
 
-  setDenylist(watched: Watched): void {
+  setDenylist(watched: DenylistEntries): void {
     this.send({ type: 'denylist', watched });
   }
 

@@ -1,57 +1,57 @@
-// The record that survives who keeps it.
+// The in-flight journal: what a worker wrote to it can be read after the worker's death.
 import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Watchlist } from '../../src/inflight/denylist.ts';
-import { at, FlightBox, takeFlights } from '../../src/inflight/journal.ts';
-import { Recorder } from '../../src/inflight/journal-writer.ts';
-import { mapDeck, mapped, type Place, unmapped } from '../../src/inflight/loop-journal.ts';
-import { Berths } from '../../src/inflight/regions.ts';
+import { Denylist } from '../../src/inflight/denylist.ts';
+import { Journal, offset, takeRequests } from '../../src/inflight/journal.ts';
+import { JournalWriter } from '../../src/inflight/journal-writer.ts';
+import { mapLoopJournal } from '../../src/inflight/loop-journal.ts';
+import { fileRegions, mappedRegions, type Region, RegionPool } from '../../src/inflight/regions.ts';
 
-let box: FlightBox;
+let journal: Journal;
 beforeEach(() => {
-  box = new FlightBox(3);
+  journal = new Journal(3);
 });
-afterEach(() => box.close());
+afterEach(() => journal.close());
 
-const recorderAt = (place: Place | undefined): Recorder => {
-  if (!place) throw new Error('no place');
-  return new Recorder('buffer' in place ? { memory: Buffer.from(place.buffer, place.at, place.bytes) } : place);
+const writerAt = (region: Region | undefined): JournalWriter => {
+  if (!region) throw new Error('no region');
+  return new JournalWriter(region);
 };
 
 test.each([
-  ['mapped', mapped],
-  ['unmapped', unmapped],
-])('%s: what has begun and not ended is there, and then it is not', (_, placesOf) => {
-  const places = placesOf(box);
-  const [one, two] = [recorderAt(places(0)), recorderAt(places(2))];
+  ['mapped', mappedRegions],
+  ['in a file', fileRegions],
+])('%s: the requests in flight of a dead worker are read once', (_, regionsOf) => {
+  const regionAt = regionsOf(journal);
+  const [one, two] = [writerAt(regionAt(0)), writerAt(regionAt(2))];
   const first = one.begin('id-1', 'GET', '/a?x=1', false);
   one.begin('id-2', 'POST', '/b', true);
   const third = two.begin('id-3', 'PUT', '/c', true);
-  two.seal(third, Buffer.alloc(32, 0xab));
+  two.setDigest(third, Buffer.alloc(32, 0xab));
   one.end(first);
   // The youngest first, and two of the same millisecond in any order.
-  expect(box.take().toSorted((a, b) => a.reqId.localeCompare(b.reqId))).toMatchObject([
+  expect(journal.take().toSorted((a, b) => a.reqId.localeCompare(b.reqId))).toMatchObject([
     { reqId: 'id-2', method: 'POST', url: '/b', fingerprint: 'POST /b unknown' },
     { reqId: 'id-3', method: 'PUT', url: '/c', fingerprint: `PUT /c ${'ab'.repeat(16)}` },
   ]);
-  expect(box.take()).toEqual([]);
+  expect(journal.take()).toEqual([]);
 });
 
 test.each([
-  ['mapped', mapped],
-  ['unmapped', unmapped],
-])('%s: what is answered and has no line yet is known, until it has one', (_, placesOf) => {
-  const recorder = recorderAt(placesOf(box)(1));
-  const [sent, partly, over, settled] = ['/1', '/2', '/3', '/4'].map((url) => recorder.begin('id', 'GET', url, false));
-  recorder.endUnsettled(settled as number, 200);
-  recorder.settle();
-  recorder.answer(sent as number, 201, true);
-  recorder.answer(partly as number, 202, true);
-  recorder.answer(partly as number, 202, false);
-  recorder.endUnsettled(over as number, 404);
-  const taken = box.take().map(({ url, answered }) => [url, answered]);
+  ['mapped', mappedRegions],
+  ['in a file', fileRegions],
+])('%s: an answered request is reported until its access log line is written', (_, regionsOf) => {
+  const writer = writerAt(regionsOf(journal)(1));
+  const [sent, partly, closed, logged] = ['/1', '/2', '/3', '/4'].map((url) => writer.begin('id', 'GET', url, false));
+  writer.endUnlogged(logged as number, 200);
+  writer.freeLogged();
+  writer.setResponse(sent as number, 201, true);
+  writer.setResponse(partly as number, 202, true);
+  writer.setResponse(partly as number, 202, false);
+  writer.endUnlogged(closed as number, 404);
+  const taken = journal.take().map(({ url, answered }) => [url, answered]);
   expect(Object.fromEntries(taken)).toEqual({
     '/1': { status: 201, isOver: false },
     '/2': undefined,
@@ -59,109 +59,109 @@ test.each([
   });
 });
 
-test('an entry that is used again has nothing of the request before', () => {
-  const recorder = recorderAt(mapped(box)(0));
-  recorder.endUnsettled(recorder.begin('first', 'GET', '/', false), 500);
-  recorder.settle();
-  recorder.begin('second', 'GET', '/', false);
-  expect(box.take()).toMatchObject([{ reqId: 'second' }]);
-  expect(box.take()).toEqual([]);
+test('a reused slot holds nothing of the request before', () => {
+  const writer = writerAt(mappedRegions(journal)(0));
+  writer.endUnlogged(writer.begin('first', 'GET', '/', false), 500);
+  writer.freeLogged();
+  writer.begin('second', 'GET', '/', false);
+  expect(journal.take()).toMatchObject([{ reqId: 'second' }]);
+  expect(journal.take()).toEqual([]);
 });
 
-test('an app can answer with any status', () => {
-  const recorder = recorderAt(mapped(box)(0));
-  recorder.answer(recorder.begin('id', 'GET', '/', false), -1, true);
-  expect(box.take()).toMatchObject([{ reqId: 'id', answered: { isOver: false } }]);
+test('a status that is no status code is recorded, too', () => {
+  const writer = writerAt(mappedRegions(journal)(0));
+  writer.setResponse(writer.begin('id', 'GET', '/', false), -1, true);
+  expect(journal.take()).toMatchObject([{ reqId: 'id', answered: { isOver: false } }]);
 });
 
-test('all that are answered are there, however many are lost', () => {
-  const recorder = recorderAt(mapped(box)(0));
-  const answered = recorder.begin('answered', 'GET', '/', false);
-  for (let i = 0; i < 300; i++) recorder.begin(`${i}`, 'GET', '/', false);
-  recorder.endUnsettled(answered, 200);
-  const taken = box.take();
+test('all answered requests are reported, and at most 256 lost ones', () => {
+  const writer = writerAt(mappedRegions(journal)(0));
+  const answered = writer.begin('answered', 'GET', '/', false);
+  for (let i = 0; i < 300; i++) writer.begin(`${i}`, 'GET', '/', false);
+  writer.endUnlogged(answered, 200);
+  const taken = journal.take();
   expect(taken).toHaveLength(257);
   expect(taken[0]).toMatchObject({ reqId: 'answered' });
 });
 
-test('when all that is free waits for its line, the oldest of these makes room', () => {
-  const recorder = recorderAt(mapped(box)(0));
-  const { entries } = box.plan;
-  for (let i = 0; i < entries; i++) recorder.endUnsettled(recorder.begin(`${i}`, 'GET', '/', false), 200);
-  recorder.begin('last', 'GET', '/', false);
-  const ids = box.take().map(({ reqId }) => reqId);
+test('without a free slot, the oldest one that waits for its log line is reused', () => {
+  const writer = writerAt(mappedRegions(journal)(0));
+  const { slotsPerRegion } = journal.layout;
+  for (let i = 0; i < slotsPerRegion; i++) writer.endUnlogged(writer.begin(`${i}`, 'GET', '/', false), 200);
+  writer.begin('last', 'GET', '/', false);
+  const ids = journal.take().map(({ reqId }) => reqId);
   expect(ids).toContain('last');
   expect(ids).not.toContain('0');
 });
 
-test('what has begun before it is mapped ends after it', () => {
-  const recorder = recorderAt(unmapped(box)(0));
-  const one = recorder.begin('one', 'GET', '/1', false);
-  const two = recorder.begin('two', 'POST', '/2', true);
-  mapDeck({ recorder, watchlist: new Watchlist({ suspects: [], refused: [] }, () => {}) }, box);
-  const three = recorder.begin('three', 'GET', '/3', false);
-  recorder.end(one);
-  recorder.seal(two, Buffer.alloc(32, 1));
-  recorder.end(three);
-  expect(box.take()).toMatchObject([{ reqId: 'two', fingerprint: `POST /2 ${'01'.repeat(16)}` }]);
+test('requests that began before the region was mapped end after it', () => {
+  const writer = writerAt(fileRegions(journal)(0));
+  const one = writer.begin('one', 'GET', '/1', false);
+  const two = writer.begin('two', 'POST', '/2', true);
+  mapLoopJournal({ writer, denylist: new Denylist({ suspects: [], refused: [] }, () => {}) }, journal);
+  const three = writer.begin('three', 'GET', '/3', false);
+  writer.end(one);
+  writer.setDigest(two, Buffer.alloc(32, 1));
+  writer.end(three);
+  expect(journal.take()).toMatchObject([{ reqId: 'two', fingerprint: `POST /2 ${'01'.repeat(16)}` }]);
 });
 
-test('a long target is cut, whatever is in it', () => {
-  const recorder = recorderAt(mapped(box)(1));
+test('a long URL is truncated, whatever its characters', () => {
+  const writer = writerAt(mappedRegions(journal)(1));
   const url = `/${'ÿ'.repeat(5000)}`;
-  recorder.begin('x'.repeat(128), 'PROPPATCH', url, false);
-  const [flight] = box.take();
-  expect(flight).toMatchObject({ reqId: 'x'.repeat(128), method: 'PROPPATCH', url: url.slice(0, 320) });
+  writer.begin('x'.repeat(128), 'PROPPATCH', url, false);
+  const [request] = journal.take();
+  expect(request).toMatchObject({ reqId: 'x'.repeat(128), method: 'PROPPATCH', url: url.slice(0, 320) });
 });
 
-test('when it is full, the others are not on record, and it goes on', () => {
-  const recorder = recorderAt(mapped(box)(0));
-  const { entries } = box.plan;
-  const places = Array.from({ length: entries + 5 }, (_, i) => recorder.begin(`${i}`, 'GET', '/', false));
-  for (const place of places) recorder.end(place);
-  recorder.begin('last', 'GET', '/', false);
-  expect(box.take()).toMatchObject([{ reqId: 'last' }]);
+test('requests beyond the number of slots are not recorded, and later ones are', () => {
+  const writer = writerAt(mappedRegions(journal)(0));
+  const { slotsPerRegion } = journal.layout;
+  const slots = Array.from({ length: slotsPerRegion + 5 }, (_, i) => writer.begin(`${i}`, 'GET', '/', false));
+  for (const slot of slots) writer.end(slot);
+  writer.begin('last', 'GET', '/', false);
+  expect(journal.take()).toMatchObject([{ reqId: 'last' }]);
 });
 
-test('a region that was left is taken again, and has nothing of who was there before', () => {
-  const berths = new Berths(box, mapped);
-  const [one, two, three, none] = [berths.take(), berths.take(), berths.take(), berths.take()];
-  expect(none.place).toBeUndefined();
-  recorderAt(two.place).begin('lost', 'GET', '/', false);
-  recorderAt(three.place).begin('other', 'GET', '/', false);
-  expect(two.leave()).toMatchObject([{ reqId: 'lost' }]);
-  const again = berths.take();
-  expect(again.place).toEqual(two.place);
-  expect(again.leave()).toEqual([]);
-  expect(one.leave()).toEqual([]);
+test('a released region is leased again, without the requests of the thread before', () => {
+  const pool = new RegionPool(journal, mappedRegions);
+  const [one, two, three, none] = [pool.lease(), pool.lease(), pool.lease(), pool.lease()];
+  expect(none.region).toBeUndefined();
+  writerAt(two.region).begin('lost', 'GET', '/', false);
+  writerAt(three.region).begin('other', 'GET', '/', false);
+  expect(two.release()).toMatchObject([{ reqId: 'lost' }]);
+  const again = pool.lease();
+  expect(again.region).toEqual(two.region);
+  expect(again.release()).toEqual([]);
+  expect(one.release()).toEqual([]);
 });
 
-test('what cannot be read says nothing', () => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-box-'));
+test('a journal that cannot be read reports no requests', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-journal-'));
   const fd = openSync(path.join(folder, 'empty'), 'w');
   try {
-    expect(takeFlights(fd, box.plan)).toEqual([]);
+    expect(takeRequests({ fd, layout: journal.layout })).toEqual([]);
   } finally {
     closeSync(fd);
     rmSync(folder, { recursive: true });
   }
 });
 
-// The worker can write there what it likes, and the supervisor writes log lines of it.
+// The app can write anything to the journal, and the supervisor logs it.
 test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -1e308, 1e308])(
-  'a time of %d in the record makes no age that a log line could not hold',
+  'a time of %d in a slot is logged as an age of 0',
   (time) => {
-    const { position = 0 } = unmapped(box)(0) as { position?: number };
-    recorderAt(unmapped(box)(0)).begin('id-1', 'GET', '/', false);
-    const begun = Buffer.alloc(8);
-    begun.writeDoubleLE(time);
-    writeSync(box.fd, begun, 0, 8, position + at.begun);
-    expect(box.take()).toMatchObject([{ reqId: 'id-1', ageMs: 0 }]);
+    const { position = 0 } = fileRegions(journal)(0) ?? {};
+    writerAt(fileRegions(journal)(0)).begin('id-1', 'GET', '/', false);
+    const begunAt = Buffer.alloc(8);
+    begunAt.writeDoubleLE(time);
+    writeSync(journal.fd, begunAt, 0, 8, position + offset.begunAt);
+    expect(journal.take()).toMatchObject([{ reqId: 'id-1', ageMs: 0 }]);
   },
 );
 
-test('of a record that its worker has cut off nothing is read', () => {
-  recorderAt(unmapped(box)(0)).begin('id-1', 'GET', '/', false);
-  ftruncateSync(box.fd, 0);
-  expect(box.take()).toEqual([]);
+test('a journal that the worker has truncated reports no requests', () => {
+  writerAt(fileRegions(journal)(0)).begin('id-1', 'GET', '/', false);
+  ftruncateSync(journal.fd, 0);
+  expect(journal.take()).toEqual([]);
 });

@@ -1,8 +1,8 @@
-// Who is suspected of ending workers, who is refused, and who is let go.
+// Which requests are suspected of killing workers, which are refused, and which are cleared.
 import { beforeEach, expect, test, vi } from 'vitest';
 import { Events } from '../../src/events.ts';
-import { Watchlist } from '../../src/inflight/denylist.ts';
-import { fingerprintOf, subjectOf } from '../../src/inflight/fingerprint.ts';
+import { Denylist } from '../../src/inflight/denylist.ts';
+import { fingerprintOf, requestLine } from '../../src/inflight/fingerprint.ts';
 import { Quarantine } from '../../src/inflight/quarantine.ts';
 
 let events: Events;
@@ -14,78 +14,78 @@ beforeEach(() => {
   return () => vi.restoreAllMocks();
 });
 
-const flight = (url: string, body = 'none') => ({
+const lostRequest = (url: string, body = 'none') => ({
   reqId: 'a',
   method: 'GET',
   url,
   ageMs: 1,
-  fingerprint: fingerprintOf(subjectOf('GET', url), body),
+  fingerprint: fingerprintOf(requestLine('GET', url), body),
 });
-const dies = (...urls: string[]): void => {
+const reportDeath = (...urls: string[]): void => {
   now += 1000;
-  for (const url of urls) events.tell({ event: 'request-lost', ...flight(url) });
+  for (const url of urls) events.tell({ event: 'request-lost', ...lostRequest(url) });
 };
 
-test('three deaths without an answer in between', () => {
+test('a request is refused after three deaths without an answer in between', () => {
   const quarantine = new Quarantine({ quarantineAfter: 3, hangTimeout: 30_000 }, events);
-  dies('/a', '/b');
-  dies('/a', '/a', '/c');
+  reportDeath('/a', '/b');
+  reportDeath('/a', '/a', '/c');
   expect(quarantine.list()).toMatchObject([
     { url: '/a', deaths: 2, isRefused: false },
     { url: '/b', deaths: 1 },
     { url: '/c', deaths: 1 },
   ]);
   events.tell({ event: 'suspect-cleared', fingerprint: 'GET /b none' });
-  dies('/a', '/b');
-  expect(quarantine.watched).toEqual({ suspects: ['GET /c none', 'GET /b none'], refused: ['GET /a none'] });
-  // Once refused, it is refused until somebody clears it.
+  reportDeath('/a', '/b');
+  expect(quarantine.denylist).toEqual({ suspects: ['GET /c none', 'GET /b none'], refused: ['GET /a none'] });
+  // A refused request stays refused until an operator clears the quarantine.
   events.tell({ event: 'suspect-cleared', fingerprint: 'GET /a none' });
-  expect(quarantine.watched.refused).toEqual(['GET /a none']);
-  expect(quarantine.release()).toBe(1);
-  expect(quarantine.watched).toEqual({ suspects: [], refused: [] });
+  expect(quarantine.denylist.refused).toEqual(['GET /a none']);
+  expect(quarantine.clear()).toBe(1);
+  expect(quarantine.denylist).toEqual({ suspects: [], refused: [] });
 });
 
-test('deaths one right after the other count once', () => {
+test('deaths within 250 ms count once', () => {
   const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, events);
-  dies('/a');
-  for (let i = 0; i < 10; i++) events.tell({ event: 'request-lost', ...flight('/a') });
+  reportDeath('/a');
+  for (let i = 0; i < 10; i++) events.tell({ event: 'request-lost', ...lostRequest('/a') });
   expect(quarantine.list()).toMatchObject([{ deaths: 1, isRefused: false }]);
 });
 
-test('after an hour without a death it is forgotten; what was refused is not', () => {
+test('a suspect expires after an hour without a death; a refused request does not', () => {
   const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, events);
-  dies('/a', '/b');
-  dies('/a');
+  reportDeath('/a', '/b');
+  reportDeath('/a');
   now += 3_700_000;
-  dies('/c');
+  reportDeath('/c');
   expect(quarantine.list()).toMatchObject([{ url: '/a', isRefused: true }, { url: '/c' }]);
 });
 
-test('what had been served for longer than a hang takes to be found is no suspect', () => {
+test('a request older than a minute and a hang timeout is no suspect', () => {
   const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, events);
-  events.tell({ event: 'request-lost', ...flight('/events'), ageMs: 121_000 });
-  dies('/a');
+  events.tell({ event: 'request-lost', ...lostRequest('/events'), ageMs: 121_000 });
+  reportDeath('/a');
   expect(quarantine.list()).toMatchObject([{ url: '/a' }]);
 });
 
-test('who makes up requests does not make it grow without bound; the oldest are forgotten', () => {
+test('there are at most 1000 suspects; the oldest are dropped', () => {
   const quarantine = new Quarantine({ quarantineAfter: 3, hangTimeout: 30_000 }, events);
-  for (let i = 0; i < 10; i++) dies(...Array.from({ length: 256 }, (_, k) => `/${i}/${k}`));
+  for (let i = 0; i < 10; i++) reportDeath(...Array.from({ length: 256 }, (_, k) => `/${i}/${k}`));
   expect(quarantine.list()).toHaveLength(1000);
-  expect(quarantine.watched.suspects).toContain('GET /9/255 none');
-  expect(quarantine.watched.suspects).not.toContain('GET /0/0 none');
+  expect(quarantine.denylist.suspects).toContain('GET /9/255 none');
+  expect(quarantine.denylist.suspects).not.toContain('GET /0/0 none');
 });
 
-test('0 suspects nobody', () => {
+test('--quarantine-after 0 suspects no request', () => {
   const quarantine = new Quarantine({ quarantineAfter: 0, hangTimeout: 30_000 }, events);
-  for (let i = 0; i < 5; i++) dies('/a');
+  for (let i = 0; i < 5; i++) reportDeath('/a');
   expect(quarantine.list()).toEqual([]);
 });
 
-test('a watchlist tells of a suspect that was answered, once; and knows for whom the body decides', () => {
+test('a denylist reports an answered suspect once, and knows which requests need their bodies', () => {
   const cleared: string[] = [];
   const refused = ['POST /b 00ff', 'POST /c unknown', 'GET /d none'];
-  const list = new Watchlist({ suspects: ['GET /a none', 'POST /e unknown'], refused }, (one) => cleared.push(one));
+  const list = new Denylist({ suspects: ['GET /a none', 'POST /e unknown'], refused }, (one) => cleared.push(one));
   list.answered('GET /a', 'none');
   list.answered('GET /a', 'none');
   list.answered('POST /e', 'abcd');

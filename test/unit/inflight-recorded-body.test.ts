@@ -1,85 +1,85 @@
-// A request is known again by its body, whether the record keeps that or a digest of it, and however it arrives.
+// The worker and the supervisor find the same digest for a body, in the slot or not, however the body arrives.
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { longestBody } from '../../src/inflight/fingerprint.ts';
-import { entryBytes, FlightBox } from '../../src/inflight/journal.ts';
-import { Recorder, unrecorded } from '../../src/inflight/journal-writer.ts';
-import { mapped, type Place, unmapped } from '../../src/inflight/loop-journal.ts';
+import { maxBodyBytes } from '../../src/inflight/fingerprint.ts';
+import { Journal, slotBytes } from '../../src/inflight/journal.ts';
+import { JournalWriter, noSlot } from '../../src/inflight/journal-writer.ts';
 import { RecordedBody } from '../../src/inflight/recorded-body.ts';
+import { fileRegions, mappedRegions, type Region } from '../../src/inflight/regions.ts';
 
-let box: FlightBox;
+let journal: Journal;
 beforeEach(() => {
-  box = new FlightBox(1);
+  journal = new Journal(1);
 });
-afterEach(() => box.close());
+afterEach(() => journal.close());
 
-const recorderAt = (place: Place | undefined): Recorder => {
-  if (!place) throw new Error('no place');
-  return new Recorder('buffer' in place ? { memory: Buffer.from(place.buffer, place.at, place.bytes) } : place);
+const writerAt = (region: Region | undefined): JournalWriter => {
+  if (!region) throw new Error('no region');
+  return new JournalWriter(region);
 };
 
-/** Bytes that differ from place to place. */
+/** Bytes that differ with their position. */
 const bytes = (length: number) => Buffer.from(Array.from({ length }, (_, i) => (i * 7 + (i >> 8)) & 0xff));
 
-/** What it must come to, by the definition: of the first 64 KiB the first 16 bytes of a SHA-256. */
+/** By definition: the first 16 bytes of the SHA-256 of the first 64 KiB. */
 const expected = (body: Buffer) =>
-  createHash('sha256').update(body.subarray(0, longestBody)).digest('hex').slice(0, 32);
+  createHash('sha256').update(body.subarray(0, maxBodyBytes)).digest('hex').slice(0, 32);
 
 function inPieces(body: Buffer, size: number): Buffer[] {
   return Array.from({ length: Math.ceil(body.length / size) }, (_, i) => body.subarray(i * size, (i + 1) * size));
 }
 
-const lengths = [0, 1, 100, 255, 256, 700, entryBytes - 1, entryBytes, 5000, longestBody - 1, longestBody, 200_000];
-const cases = [mapped, unmapped].flatMap((placesOf) =>
-  lengths.flatMap((length) => [1, 64, 4096, 70_000].map((size) => ({ placesOf, length, size }))),
+const lengths = [0, 1, 100, 255, 256, 700, slotBytes - 1, slotBytes, 5000, maxBodyBytes - 1, maxBodyBytes, 200_000];
+const cases = [mappedRegions, fileRegions].flatMap((regionsOf) =>
+  lengths.flatMap((length) => [1, 64, 4096, 70_000].map((size) => ({ regionsOf, length, size }))),
 );
 
 test.each(cases.filter(({ length, size }) => length / size < 5000))(
-  '$length bytes in pieces of $size, $placesOf.name: the worker and the supervisor know the same body',
-  ({ placesOf, length, size }) => {
-    const recorder = recorderAt(placesOf(box)(0));
-    // Another request has been there, whose body must not shine through.
-    const before = recorder.begin('before', 'POST', '/long/target/of/another', true);
-    const other = new RecordedBody(recorder, before);
+  '$length bytes in pieces of $size, $regionsOf.name: the worker and the supervisor find the same digest',
+  ({ regionsOf, length, size }) => {
+    const writer = writerAt(regionsOf(journal)(0));
+    // The slot was used by a request with a body, which must not show.
+    const before = writer.begin('before', 'POST', '/long/target/of/another', true);
+    const other = new RecordedBody(writer, before);
     other.push(Buffer.alloc(800, 0xee));
     other.push(null);
-    recorder.end(before);
+    writer.end(before);
 
     const body = bytes(length);
-    const entry = recorder.begin('id', 'POST', '/', true);
-    const recorded = new RecordedBody(recorder, entry);
+    const slot = writer.begin('id', 'POST', '/', true);
+    const recorded = new RecordedBody(writer, slot);
     for (const piece of inPieces(body, size)) {
       if (!recorded.isKnown) expect(recorded.digest()).toBe('unknown');
       recorded.push(piece);
     }
     recorded.push(null);
     expect(recorded.digest()).toBe(expected(body));
-    expect(box.take()).toMatchObject([{ reqId: 'id', fingerprint: `POST / ${expected(body)}` }]);
+    expect(journal.take()).toMatchObject([{ reqId: 'id', fingerprint: `POST / ${expected(body)}` }]);
   },
 );
 
-test('without an entry its digest is known all the same', () => {
+test('without a slot the body is digested all the same', () => {
   for (const body of [bytes(0), bytes(100), bytes(5000)]) {
-    const recorded = new RecordedBody(undefined, unrecorded);
+    const recorded = new RecordedBody(undefined, noSlot);
     recorded.push(body);
     recorded.push(null);
     expect(recorded.digest()).toBe(expected(body));
   }
 });
 
-test('one that has not arrived whole is unknown, however much is kept of it', () => {
-  const recorder = recorderAt(mapped(box)(0));
-  const recorded = new RecordedBody(recorder, recorder.begin('id', 'PUT', '/', true));
+test('a body that has arrived in part is unknown', () => {
+  const writer = writerAt(mappedRegions(journal)(0));
+  const recorded = new RecordedBody(writer, writer.begin('id', 'PUT', '/', true));
   recorded.push(bytes(100));
   expect(recorded.digest()).toBe('unknown');
-  expect(box.take()).toMatchObject([{ fingerprint: 'PUT / unknown' }]);
+  expect(journal.take()).toMatchObject([{ fingerprint: 'PUT / unknown' }]);
 });
 
-test('it is told once that it is known', () => {
-  const recorded = new RecordedBody(undefined, unrecorded);
-  let told = 0;
-  recorded.onKnown = () => told++;
-  for (const piece of inPieces(bytes(longestBody + 10_000), 10_000)) recorded.push(piece);
+test('onKnown is called once', () => {
+  const recorded = new RecordedBody(undefined, noSlot);
+  let calls = 0;
+  recorded.onKnown = () => calls++;
+  for (const piece of inPieces(bytes(maxBodyBytes + 10_000), 10_000)) recorded.push(piece);
   recorded.push(null);
-  expect(told).toBe(1);
+  expect(calls).toBe(1);
 });
