@@ -1,72 +1,70 @@
-// Looks at the heartbeats of the event loops that this process watches: one timer for all of them, and none without any.
+// Finds blocked event loops by their heartbeats: one timer for all that this process watches, and none without any.
 import { now } from '../clock.js';
-import { beatEvery, msSince } from './heartbeat.js';
+import { beatIntervalMs, msSince } from './heartbeat.js';
 
-/** An event loop that is watched. */
-export interface Subject {
-  /** It is blocked when it has not turned for so long (milliseconds). */
+export interface WatchedLoop {
+  /** Milliseconds without a beat after which it is blocked. */
   readonly hangMs: number;
-  /** By when it will have turned again (`monotonicMs`); 0 before its first heartbeat, undefined while it need not. */
+  /** When its next beat is due (`monotonicMs`); 0 before the first, undefined while it may be paused. */
   dueBy(): number | undefined;
-  /** Whether it has a reason not to turn that is none of its own. Asked only before it is found blocked. */
-  isExcused?(): boolean;
-  /** Called once, with for how long it has been blocked at least (milliseconds). It is not watched any more. */
+  /** Whether it is paused from outside. Called only when it would be reported as blocked. */
+  isPaused?(): boolean;
+  /** Called once, with the milliseconds that it has been blocked at least. After that it is no longer watched. */
   onBlocked(ms: number): void;
 }
 
-/** Of each: since when it could have been found blocked, on the clock of `clock.ts`. */
-const watchedSince = new Map<Subject, number>();
+/** Since when each could have been found blocked, on the clock of `clock.ts`. */
+const watchedSince = new Map<WatchedLoop, number>();
 let timer: NodeJS.Timeout | undefined;
-let interval = Number.POSITIVE_INFINITY;
-let lookedAt = 0;
+let intervalMs = Number.POSITIVE_INFINITY;
+let checkedAt = 0;
 
-/** Watches `subject` until the function that is returned is called. */
-export function watchLoop(subject: Subject): () => void {
-  watchedSince.set(subject, now());
-  const wanted = lookEvery(subject.hangMs);
-  if (wanted < interval) schedule(wanted);
-  return () => forget(subject);
+/** @returns a function that stops watching */
+export function watchLoop(loop: WatchedLoop): () => void {
+  watchedSince.set(loop, now());
+  const wantedMs = checkIntervalMs(loop.hangMs);
+  if (wantedMs < intervalMs) schedule(wantedMs);
+  return () => unwatch(loop);
 }
 
-/** Milliseconds. */
-function lookEvery(hangMs: number): number {
-  return Math.max(beatEvery(hangMs), Math.min(5000, hangMs / 6));
+function checkIntervalMs(hangMs: number): number {
+  return Math.max(beatIntervalMs(hangMs), Math.min(5000, hangMs / 6));
 }
 
 function schedule(ms: number): void {
   clearInterval(timer);
-  interval = ms;
-  lookedAt = now();
-  timer = setInterval(look, ms);
+  intervalMs = ms;
+  checkedAt = now();
+  timer = setInterval(check, ms);
   timer.unref();
 }
 
-function forget(subject: Subject): void {
-  watchedSince.delete(subject);
+function unwatch(loop: WatchedLoop): void {
+  watchedSince.delete(loop);
   if (watchedSince.size > 0) return;
   clearInterval(timer);
-  interval = Number.POSITIVE_INFINITY;
+  intervalMs = Number.POSITIVE_INFINITY;
 }
 
-function look(): void {
+function check(): void {
   const time = now();
-  const pause = time - lookedAt;
-  lookedAt = time;
-  for (const [subject, since] of watchedSince) {
-    const { hangMs } = subject;
-    // If we could not look either, the machine was asleep, or too busy to blame an event loop.
-    const wasAway = pause > Math.max(hangMs / 2, 2 * interval);
-    const dueBy = wasAway ? undefined : subject.dueBy();
+  const sinceLastCheckMs = time - checkedAt;
+  checkedAt = time;
+  for (const [loop, since] of watchedSince) {
+    const { hangMs } = loop;
+    // If this check is late as well, the machine was asleep, or too busy to blame an event loop.
+    const isLate = sinceLastCheckMs > Math.max(hangMs / 2, 2 * intervalMs);
+    const dueBy = isLate ? undefined : loop.dueBy();
     if (dueBy === undefined) {
-      watchedSince.set(subject, time);
+      watchedSince.set(loop, time);
       continue;
     }
     const blockedMs = Math.min(time - since, dueBy === 0 ? Number.POSITIVE_INFINITY : msSince(dueBy));
     if (blockedMs < hangMs) continue;
-    if (subject.isExcused?.()) watchedSince.set(subject, time);
+    if (loop.isPaused?.()) watchedSince.set(loop, time);
     else {
-      forget(subject);
-      subject.onBlocked(blockedMs);
+      unwatch(loop);
+      loop.onBlocked(blockedMs);
     }
   }
 }

@@ -3,7 +3,7 @@
 import { readSync, writeSync } from 'node:fs';
 import { now } from '../clock.js';
 import type { LostRequest } from '../events.js';
-import { type HeartbeatPlace, heartbeatBytes } from '../hang/heartbeat.js';
+import { type HeartbeatLocation, heartbeatBytes } from '../hang/heartbeat.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { createSharedMemory } from '../os/shared-memory.js';
 import { type BodyDigest, digestBytes, digestOf, fingerprintOf, requestLine } from './fingerprint.js';
@@ -80,7 +80,7 @@ export class Journal implements JournalFile {
   }
 
   /** The descriptor in it is that of this process. */
-  get heartbeat(): HeartbeatPlace {
+  get heartbeat(): HeartbeatLocation {
     return { fd: this.fd, position: journalBytes(this.layout) };
   }
 

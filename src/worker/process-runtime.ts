@@ -6,7 +6,7 @@ import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import { HeartbeatFile, isDebugged } from '../hang/heartbeat.js';
-import { HangWatch } from '../hang/process-watch.js';
+import { ProcessWatch } from '../hang/process-watch.js';
 import { Journal } from '../inflight/journal.js';
 import type { Quarantine } from '../inflight/quarantine.js';
 import type { Destination } from '../log/destination.js';
@@ -152,7 +152,7 @@ class ProcessUnit implements Unit {
   readonly #child: ChildProcess;
   readonly #options: ProcessOptions;
   readonly #key: string;
-  readonly #hang: HangWatch | undefined;
+  readonly #hang: ProcessWatch | undefined;
   readonly #invalid: InvalidMessages;
   /** Each connection is answered by `taken` or `refused`, in turn. */
   #handled = 0;
@@ -176,7 +176,7 @@ class ProcessUnit implements Unit {
     this.#key = key;
     this.#hang =
       isWatched && box
-        ? new HangWatch(pid, new HeartbeatFile(box.heartbeat), app.hangTimeout, () => child.kill('SIGKILL'))
+        ? new ProcessWatch(pid, new HeartbeatFile(box.heartbeat), app.hangTimeout, () => child.kill('SIGKILL'))
         : undefined;
     this.#invalid = new InvalidMessages((count, type) => {
       events.tell({ event: 'worker-message-invalid', worker, pid, count, type });

@@ -2,7 +2,7 @@
 // begin to load the app at once, without waiting for a message. Plain data.
 import type { AddressInfo } from 'node:net';
 import type { Limits } from '../config/config.js';
-import type { HeartbeatPlace } from '../hang/heartbeat.js';
+import type { HeartbeatLocation } from '../hang/heartbeat.js';
 import type { JournalFile } from '../inflight/journal.js';
 import type { Region } from '../inflight/regions.js';
 import type { Destination } from '../log/destination.js';
@@ -83,7 +83,7 @@ export interface WorkerSettings extends ThreadSettings {
   /** Where requests in flight are recorded; undefined for nowhere. */
   readonly flights: JournalFile | undefined;
   /** Where the heartbeat is, if the supervisor watches this event loop. */
-  readonly heartbeat: HeartbeatPlace | undefined;
+  readonly heartbeat: HeartbeatLocation | undefined;
 }
 
 export interface ThreadData {

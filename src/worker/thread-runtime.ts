@@ -143,7 +143,7 @@ class ThreadUnit implements Unit {
     });
     this.exited = new Promise((exited) => {
       thread.prependListener('exit', (code) => {
-        watch.forget(this.tid);
+        watch.unwatch(this.tid);
         this.#hearLastMessages();
         exited({
           code,
