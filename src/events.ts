@@ -2,7 +2,7 @@
 // one subscriber among others. `wording` is the only place that turns an event into a level and a sentence.
 import { EventEmitter } from 'node:events';
 import type { LogLevel } from './config/config.js';
-import type { AnswerCount } from './scaling/response-stats.js';
+import type { ResponseCounts } from './scaling/response-stats.js';
 
 /** An error as it crosses from a worker to the supervisor. */
 export interface ErrorRecord {
@@ -64,7 +64,7 @@ export type WorkerEvent =
   /** The same, but its client has the answer. */
   | ({ event: 'request'; tid?: number; status: number; isSuspect: boolean } & LostRequest)
   /** What the answers since the last such event were like. */
-  | ({ event: 'answers' } & AnswerCount)
+  | ({ event: 'answers' } & ResponseCounts)
   /** One that was suspected to end workers has been answered. */
   | { event: 'suspect-cleared'; fingerprint: string }
   | ({ event: 'request-cut'; tid?: number } & RequestInFlight)

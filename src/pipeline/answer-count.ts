@@ -1,13 +1,13 @@
 // Counts what the answers are like, and tells it while there are any (--canary).
 import { now } from '../clock.js';
 import type { WorkerEvent } from '../events.js';
-import { Answers } from '../scaling/response-stats.js';
+import { ResponseStats } from '../scaling/response-stats.js';
 import type { OnClose } from './stage.js';
 
 const tellEvery = 100;
 
 export function countAnswers(tell: (event: WorkerEvent) => void): OnClose {
-  const answers = new Answers();
+  const answers = new ResponseStats();
   let isTelling = false;
   const report = (): void => {
     isTelling = false;

@@ -1,23 +1,23 @@
-// How loaded this event loop is, by the measure that the pool is sized by.
+// Measures the load of this event loop in the unit that the pool is scaled by (--scale-on).
 import type { BusyClock } from '../pipeline/busy.js';
-import { longestLag, type Measure } from './scaler.js';
+import { type Measure, maxLagMs } from './scaler.js';
 
-// Loaded when it is needed: a child that serves one connection would pay for it on every connection.
+// Loaded on use: a worker for one connection would pay for it on every connection.
 const hooks = () => process.getBuiltinModule('node:perf_hooks');
 
-/** @returns the load since it was last asked, from 0 to 1 */
+/** @returns the load since the last call, from 0 to 1 */
 export type LoadMeter = () => number;
 
 export function loadMeter(measure: Measure, clock: BusyClock): LoadMeter {
   const meters: { readonly [M in Measure]: () => LoadMeter } = {
     busy: () => () => clock.share(),
-    elu: utilisation,
-    lag: lateness,
+    elu: utilization,
+    lag,
   };
   return meters[measure]();
 }
 
-function utilisation(): LoadMeter {
+function utilization(): LoadMeter {
   const { performance } = hooks();
   let last = performance.eventLoopUtilization();
   return () => {
@@ -28,15 +28,15 @@ function utilisation(): LoadMeter {
   };
 }
 
-/** The delay that a tenth of the turns exceed, beyond the resolution of the clock that it is taken with. */
-function lateness(): LoadMeter {
-  const resolution = 10;
-  const delays = hooks().monitorEventLoopDelay({ resolution });
+/** The 90th percentile of the event-loop delay, less the interval of its sampling timer. */
+function lag(): LoadMeter {
+  const resolutionMs = 10;
+  const delays = hooks().monitorEventLoopDelay({ resolution: resolutionMs });
   delays.enable();
   return () => {
-    // Without a single turn since the last look, there is no delay to be read, as none has ended.
-    const late = delays.count > 0 ? delays.percentile(90) / 1e6 - resolution : longestLag;
+    // No sample since the last call: the delay has not ended yet.
+    const lagMs = delays.count > 0 ? delays.percentile(90) / 1e6 - resolutionMs : maxLagMs;
     delays.reset();
-    return Math.min(1, Math.max(0, late) / longestLag);
+    return Math.min(1, Math.max(0, lagMs) / maxLagMs);
   };
 }

@@ -1,11 +1,11 @@
-// Replaces members of a pool, processes or threads, that have had enough: of requests, of memory, of time. A replacement
-// is ready before the old one drains, so nobody notices.
+// Recycles members of a pool (processes or threads) that have reached a limit of requests, memory or age. The replacement
+// is ready before the old member drains, so no client notices.
 import { now } from '../clock.js';
 
-/** When a member has had enough; 0 is never. */
+/** 0 disables a limit. */
 export interface RecycleLimits {
   readonly maxRequests: number;
-  /** Up to so many more requests, by chance, so that members which began together do not end together. */
+  /** Maximum of the random number of requests added to `maxRequests`: members that start together do not end together. */
   readonly maxRequestsJitter: number;
   /** Resident memory in bytes. */
   readonly maxMemory: number;
@@ -13,100 +13,100 @@ export interface RecycleLimits {
   readonly maxAge: number;
 }
 
-export interface Recyclable<M> {
-  /** Those that can serve. */
+export interface RecyclablePool<M> {
+  /** Members that can serve. */
   readonly ready: readonly M[];
-  /** Nothing is replaced any more. */
+  /** The pool is draining, and replaces no member. */
   readonly ending: boolean;
-  /** Replaces it. @returns false when somebody else has, or it has gone. @throws Error when a new one cannot be ready */
-  renew(member: M): Promise<boolean>;
+  /** @returns false if the member is gone or being replaced already. @throws Error if the replacement does not get ready */
+  recycle(member: M): Promise<boolean>;
 }
 
 export interface Usage {
-  /** Requests. */
+  /** Requests that it has answered. */
   readonly answered: number;
   /** Milliseconds since it was ready; undefined if it never was. */
   readonly readyMs: number | undefined;
-  /** Bytes; 0 where that is not known. */
+  /** Bytes; 0 if unknown. */
   readonly memory: number;
 }
 
-export interface Report<M> {
+export interface RecyclerReports<M> {
   recycled(member: M, reason: string): void;
   failed(member: M, reason: string): void;
 }
 
-/** Memory can grow fast, and a look costs a few microseconds a member (milliseconds). */
-const lookEvery = 250;
-/** A life so short is none (milliseconds). */
-const young = 300;
-/** After a replacement could not be started, or had to be replaced at once (milliseconds). */
+/** Memory can grow fast, and a check costs a few microseconds per member. */
+const checkIntervalMs = 250;
+/** A member that reaches a limit before this age does so right after its start. */
+const minAgeMs = 300;
+/** The wait after a replacement has failed, or was recycled before `minAgeMs`. */
 export const retryMs = 10_000;
 
 export class Recycler<M extends Usage> {
-  readonly #pool: Recyclable<M>;
-  readonly #report: Report<M>;
+  readonly #pool: RecyclablePool<M>;
+  readonly #reports: RecyclerReports<M>;
   readonly #limits: RecycleLimits;
-  /** Requests that each may serve. */
-  readonly #allowed = new WeakMap<M, number>();
+  /** `maxRequests` with its jitter. */
+  readonly #maxRequests = new WeakMap<M, number>();
   #timer: NodeJS.Timeout | undefined;
-  #notBefore = 0;
-  #isBusy = false;
+  #pausedUntil = 0;
+  #isRecycling = false;
 
-  constructor(pool: Recyclable<M>, limits: RecycleLimits, report: Report<M>) {
+  constructor(pool: RecyclablePool<M>, limits: RecycleLimits, reports: RecyclerReports<M>) {
     this.#pool = pool;
     this.#limits = limits;
-    this.#report = report;
+    this.#reports = reports;
   }
 
   start(): void {
     const { maxRequests, maxMemory, maxAge } = this.#limits;
-    if (maxRequests + maxMemory + maxAge > 0) this.#timer = setInterval(() => void this.#look(), lookEvery);
+    if (maxRequests + maxMemory + maxAge > 0) this.#timer = setInterval(() => void this.#check(), checkIntervalMs);
   }
 
   stop(): void {
     clearInterval(this.#timer);
   }
 
-  /** One at a time: a replacement needs memory and processor time, too. */
-  async #look(): Promise<void> {
-    if (this.#isBusy || now() < this.#notBefore) return;
+  /** Recycles one member at a time: the replacement needs memory and CPU, too. */
+  async #check(): Promise<void> {
+    if (this.#isRecycling || now() < this.#pausedUntil) return;
     for (const member of this.#pool.ready) {
-      const reason = this.#reason(member);
+      const reason = this.#reasonToRecycle(member);
       if (reason === undefined) continue;
-      this.#isBusy = true;
+      this.#isRecycling = true;
       try {
-        // One that has had enough as soon as it is there has more than it should, and the next will, too.
-        if ((member.readyMs ?? 0) < young) this.#notBefore = now() + retryMs;
-        if (await this.#pool.renew(member)) this.#report.recycled(member, reason);
+        // The replacement will probably reach the limit as soon.
+        if ((member.readyMs ?? 0) < minAgeMs) this.#pausedUntil = now() + retryMs;
+        if (await this.#pool.recycle(member)) this.#reports.recycled(member, reason);
       } catch (error) {
         if (this.#pool.ending) return;
-        this.#notBefore = now() + retryMs;
-        this.#report.failed(member, (error as Error).message);
+        this.#pausedUntil = now() + retryMs;
+        this.#reports.failed(member, (error as Error).message);
       } finally {
-        this.#isBusy = false;
+        this.#isRecycling = false;
       }
       return;
     }
   }
 
-  #reason(member: M): string | undefined {
+  #reasonToRecycle(member: M): string | undefined {
     const { maxRequests, maxMemory, maxAge } = this.#limits;
     const { answered, readyMs = 0 } = member;
-    if (maxRequests > 0 && answered >= this.#allowance(member)) return `it has answered ${answered} requests`;
+    if (maxRequests > 0 && answered >= this.#maxRequestsOf(member)) return `it has answered ${answered} requests`;
     if (maxAge > 0 && readyMs >= maxAge) return `it is ${Math.round(readyMs / 1000)} s old`;
     const memory = maxMemory > 0 ? member.memory : 0;
     if (memory > maxMemory) return `it has ${Math.round(memory / 1024 ** 2)} MiB of memory`;
     return undefined;
   }
 
-  #allowance(member: M): number {
+  #maxRequestsOf(member: M): number {
     const { maxRequests, maxRequestsJitter } = this.#limits;
-    let allowed = this.#allowed.get(member);
-    if (allowed === undefined) {
-      allowed = maxRequests + Math.round(Math.random() * maxRequestsJitter);
-      this.#allowed.set(member, allowed);
+    let max = this.#maxRequests.get(member);
+    if (max === undefined) {
+      max = maxRequests + Math.round(Math.random() * maxRequestsJitter);
+      this.#maxRequests.set(member, max);
     }
-    return allowed;
+    return max;
   }
 }

@@ -1,36 +1,33 @@
-// The load of a member as it was last heard of. One that does not tell any more cannot: its event loop does not turn.
-// Where the machine is slow, whoever looks is late, too, and what has been said is still unread: only time in which
-// there were looks counts as silence.
+// The load that a member of a pool last reported. A member that stops reporting is busy: its event loop is blocked. If the
+// reader itself is late, unread reports may be waiting, so only the time between punctual reads counts as silence.
 import { now } from '../clock.js';
-import { lookEvery } from './scaler.js';
+import { sampleIntervalMs } from './scaler.js';
 
-/** After so many missing reports. */
-const missing = 2;
+const maxMissingReports = 2;
 
-export class HeardLoad {
+export class ReportedLoad {
   #load: number | undefined;
-  /** Since the last report or look. */
-  #since = 0;
-  /** Milliseconds without a report, as far as there were looks. */
+  /** Time of the last report or read. */
+  #updatedAt = 0;
   #silentMs = 0;
 
-  /** It is measured from now on: a first report will come. */
-  expect(): void {
-    this.heard(0);
+  /** The member measures its load from now on. */
+  start(): void {
+    this.report(0);
   }
 
-  heard(load: number): void {
+  report(load: number): void {
     this.#load = load;
-    this.#since = now();
+    this.#updatedAt = now();
     this.#silentMs = 0;
   }
 
-  /** From 0 to 1; undefined while nobody measures it. To be looked at every `lookEvery` milliseconds. */
+  /** From 0 to 1; undefined for a member that does not measure it. Read it every `sampleIntervalMs`. */
   get value(): number | undefined {
     if (this.#load === undefined) return undefined;
     const time = now();
-    this.#silentMs += Math.min(lookEvery, time - this.#since);
-    this.#since = time;
-    return this.#silentMs > missing * lookEvery ? 1 : this.#load;
+    this.#silentMs += Math.min(sampleIntervalMs, time - this.#updatedAt);
+    this.#updatedAt = time;
+    return this.#silentMs > maxMissingReports * sampleIntervalMs ? 1 : this.#load;
   }
 }

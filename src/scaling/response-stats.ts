@@ -1,37 +1,37 @@
-// What answers were like: how many, how many of them a fault of the server, and how long they took, in so few numbers
-// that an event loop can tell another of them ten times a second.
+// Statistics of responses: how many, how many failed, and a histogram of their times. Small enough to be sent between
+// processes ten times a second.
 
 /** Plain data. */
-export interface AnswerCount {
+export interface ResponseCounts {
   readonly count: number;
   /** With a status of 500 or more. */
   readonly failed: number;
-  /** How many took how long: four classes for each doubling, from `shortest` on. */
+  /** Responses per bucket of the histogram. */
   readonly times: readonly number[];
 }
 
-/** Milliseconds; what is shorter counts as this. */
-const shortest = 0.125;
-const classes = 96;
-const perDoubling = 4;
+/** Upper bound of the fastest responses. Bucket `i` begins at `minMs * 2 ** (i / bucketsPerDoubling)`. */
+const minMs = 0.125;
+const buckets = 96;
+const bucketsPerDoubling = 4;
 
-export class Answers {
+export class ResponseStats {
   #count = 0;
   #failed = 0;
-  #times = new Uint32Array(classes);
+  #times = new Uint32Array(buckets);
 
-  /** @param ms milliseconds that it took */
+  /** @param ms from the request to the end of its response */
   add(status: number, ms: number): void {
     this.#count++;
     if (status >= 500) this.#failed++;
-    const place = Math.floor(perDoubling * Math.log2(Math.max(shortest, ms) / shortest));
-    (this.#times[Math.min(classes - 1, place)] as number)++;
+    const bucket = Math.floor(bucketsPerDoubling * Math.log2(Math.max(minMs, ms) / minMs));
+    (this.#times[Math.min(buckets - 1, bucket)] as number)++;
   }
 
-  merge({ count, failed, times }: AnswerCount): void {
+  merge({ count, failed, times }: ResponseCounts): void {
     this.#count += count;
     this.#failed += failed;
-    for (const [i, more] of times.slice(0, classes).entries()) (this.#times[i] as number) += more;
+    for (const [i, more] of times.slice(0, buckets).entries()) (this.#times[i] as number) += more;
   }
 
   get count(): number {
@@ -42,19 +42,19 @@ export class Answers {
     return this.#failed;
   }
 
-  /** Milliseconds within which 99 of 100 were answered, rounded up by at most a fifth; 0 for none. */
+  /** The 99th percentile in milliseconds, too high by at most a fifth; 0 without responses. */
   get p99(): number {
     let left = Math.ceil(this.#count * 0.99);
     if (left === 0) return 0;
-    const place = this.#times.findIndex((count) => {
+    const bucket = this.#times.findIndex((count) => {
       left -= count;
       return left <= 0;
     });
-    return shortest * 2 ** ((place + 1) / perDoubling);
+    return minMs * 2 ** ((bucket + 1) / bucketsPerDoubling);
   }
 
-  /** All so far, and begins anew; undefined when there were none. */
-  take(): AnswerCount | undefined {
+  /** Returns the counts and resets them; undefined if there are none. */
+  take(): ResponseCounts | undefined {
     if (this.#count === 0) return undefined;
     const taken = { count: this.#count, failed: this.#failed, times: [...this.#times] };
     this.#count = 0;

@@ -9,7 +9,7 @@ import type { IncomingConnection } from '../connection/incoming.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import { migrateUnserved } from '../migration/sender.js';
 import { Recycler } from '../scaling/recycler.js';
-import { lookEvery, Scaler } from '../scaling/scaler.js';
+import { Scaler, sampleIntervalMs } from '../scaling/scaler.js';
 import type { Exit, Worker } from '../worker/worker.js';
 import { boot } from './boot.js';
 import {
@@ -200,7 +200,7 @@ export class Pool implements Strategy {
   }
 
   /** For the recycler: replaces a worker by one of the same generation. @returns false when its place has been given up */
-  async renew(worker: Worker): Promise<boolean> {
+  async recycle(worker: Worker): Promise<boolean> {
     const place = this.#places.find((one) => one.worker === worker);
     if (!place || place.change || this.#isEnding) return false;
     return this.#change(place, () => this.#startFor(place, true));
@@ -486,7 +486,7 @@ export class Pool implements Strategy {
       this.#acceptor = accept({ serve: (connection) => this.give(connection), onCrowded: () => this.shed() });
       this.#acceptor.start();
     }
-    if (this.#scaler) this.#timers.push(setInterval(() => this.#scale(), lookEvery));
+    if (this.#scaler) this.#timers.push(setInterval(() => this.#scale(), sampleIntervalMs));
     if (this.#hosting.revokes) this.#timers.push(setInterval(() => this.#revoke(), revokeEveryMs));
   }
 

@@ -1,6 +1,6 @@
 // Compares the first answers of a new generation with those that the old one gives meanwhile, and finds it worse or not.
 import type { CanaryFigures, Events, ServerEvent } from '../events.js';
-import { Answers } from '../scaling/response-stats.js';
+import { ResponseStats } from '../scaling/response-stats.js';
 
 /** So many failed answers are no accident. */
 const someFailed = 3;
@@ -15,8 +15,8 @@ export class Canary {
   readonly #events: Events;
   readonly #wanted: number;
   readonly #generation: number;
-  readonly #old = new Answers();
-  readonly #new = new Answers();
+  readonly #old = new ResponseStats();
+  readonly #new = new ResponseStats();
   /** Processes of the new generation. */
   readonly #pids = new Set<number>();
   readonly #hear = (event: ServerEvent): void => this.#take(event);

@@ -9,7 +9,7 @@ import { errorRecord, type WorkerIdentity } from '../events.js';
 import { emptyDenylist } from '../inflight/denylist.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { defaultPolicy } from '../migration/policy.js';
-import { lookEvery } from '../scaling/scaler.js';
+import { sampleIntervalMs } from '../scaling/scaler.js';
 import type { StopReason } from './close-app.js';
 import type { FromWorker, Questions, Subject, ToWorker } from './messages.js';
 import type { Service, Tell } from './service.js';
@@ -80,7 +80,7 @@ export class WorkerMain {
   start(listen: readonly number[], migrationChannel: MigrationChannel | undefined): void {
     process.on('uncaughtExceptionMonitor', (error) => this.tell({ event: 'app-crashed', err: errorRecord(error) }));
     this.#reportAnswered();
-    if (this.#options.settings.measure) setInterval(() => this.#reportLoad(), lookEvery).unref();
+    if (this.#options.settings.measure) setInterval(() => this.#reportLoad(), sampleIntervalMs).unref();
     this.#started = this.#load(listen, migrationChannel);
   }
 

@@ -6,7 +6,7 @@ import { ExitCode, StartupError } from '../errors.js';
 import type { LostRequest, WorkerEvent, WorkerIdentity } from '../events.js';
 import type { DenylistEntries } from '../inflight/denylist.js';
 import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
-import { HeardLoad } from '../scaling/reported-load.js';
+import { ReportedLoad } from '../scaling/reported-load.js';
 import type { FromWorker, Questions, Subject, ToWorker } from './messages.js';
 import type { StartOptions, Unit } from './runtime.js';
 
@@ -71,7 +71,7 @@ export class Worker {
   readonly exit: Promise<Exit>;
   readonly #unit: Unit;
   readonly #reports: WorkerReports;
-  readonly #load = new HeardLoad();
+  readonly #load = new ReportedLoad();
   /** Connections that were handed over and have not ended, by their numbers, which go up. */
   readonly #pending = new Map<number, Pending>();
   readonly #questions = new Map<number, (answer: object | undefined) => void>();
@@ -115,7 +115,7 @@ export class Worker {
         clearTimeout(late);
         this.#readyAt = now();
         unit.watch();
-        if (isMeasured) this.#load.expect();
+        if (isMeasured) this.#load.start();
         if (this.#stage === 'starting') this.#stage = 'ready';
         reports.ready(this);
         ready.resolve();
@@ -137,7 +137,7 @@ export class Worker {
         reports.migrating();
       },
       load: ({ load }) => {
-        if (isMeasured) this.#load.heard(load);
+        if (isMeasured) this.#load.report(load);
       },
       answer: ({ id, type: _, ...answer }) => this.#questions.get(id)?.(answer),
       event: ({ event }) => reports.event(event),
