@@ -22,7 +22,7 @@ export function reportToSystemd(events: Events, env: NodeJS.ProcessEnv): () => v
   };
   const tell = (event: ServerEvent): void => {
     const lines = words[event.event]?.(event);
-    if (lines) notifier.say(...lines);
+    if (lines) notifier.notify(...lines);
     if (event.event === 'upgraded') leave(); // from now on another speaks for the service
   };
   const leave = (): void => {
@@ -31,7 +31,7 @@ export function reportToSystemd(events: Events, env: NodeJS.ProcessEnv): () => v
   };
   events.on('event', tell);
   const within = watchdogMs(env);
-  const timer = within === undefined ? undefined : setInterval(() => notifier.say('WATCHDOG=1'), within / 2);
+  const timer = within === undefined ? undefined : setInterval(() => notifier.notify('WATCHDOG=1'), within / 2);
   timer?.unref();
   return leave;
 }

@@ -17,9 +17,9 @@ import {
   type MigrationChannel,
   openMigrationChannel,
 } from '../migration/channel.js';
-import { whatIsUnexpected } from '../os/node-socket.js';
+import { unsupportedInternals } from '../os/node-socket.js';
 import { hasProc, ownCpuSeconds, proportionalMemory } from '../os/process-tree.js';
-import { takeSystemd } from '../os/systemd.js';
+import { takeSystemdEnv } from '../os/systemd.js';
 import { ModelSwitch } from '../strategies/model-switch.js';
 import type { Strategy } from '../strategies/strategy.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
@@ -91,7 +91,7 @@ export class Supervisor implements SignalTarget, Controls {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    this.#systemd = takeSystemd(process.env);
+    this.#systemd = takeSystemdEnv(process.env);
     this.#quarantine = new Quarantine(options.loaded.config, options.events);
     options.events.on('event', (event) => {
       if (event.event !== 'scaled' && event.event !== 'threads-scaled') return;
@@ -361,7 +361,7 @@ function warnAboutRoot({ user }: Config, events: Events): void {
 
 /** Connections are carried over only where Node is as we know it: what that needs is tried on the Node that runs. */
 async function stayUnlessExpected(strategy: Strategy, events: Events): Promise<void> {
-  const reason = await whatIsUnexpected();
+  const reason = await unsupportedInternals();
   if (reason === undefined) return;
   strategy.setMigration({ send: 'off' });
   const warning = `connections are not carried over to new workers but closed, as this Node (${process.version}) is not as expected: ${reason}`;

@@ -208,7 +208,7 @@ test.concurrent('a Node that is not as expected: a warning, and connections are 
   const strange = `--require=${fixture('strange-node.cjs')}`;
   await using site = await Site.start('prefork', ['--workers', '1'], {}, { NODE_OPTIONS: strange });
   const { warning } = await site.server.waitFor('a warning', ({ warning }) => /not as expected/.test(String(warning)));
-  expect(warning).toMatch(/connections are not carried over .* a parser is never at rest/);
+  expect(warning).toMatch(/connections are not carried over .* a parser never counts as idle/);
   using wire = await connect(site.server.url);
   await wire.ask('GET /');
   expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
