@@ -1,7 +1,7 @@
 // The heartbeat of an event loop: each beat writes by when the next one is due, where the process that watches it can
 // read that. An idle event loop beats less often than one with connections, so that it is seldom woken.
 import { readSync, writeSync } from 'node:fs';
-import type { Chore } from '../activity.js';
+import type { BackgroundTask } from '../activity.js';
 import { now } from '../clock.js';
 
 /** A debugger blocks an event loop at breakpoints, which is no hang. @param execArgv of the process */
@@ -29,7 +29,7 @@ function idleBeatIntervalMs(hangMs: number): number {
   return Math.max(10, hangMs / 2);
 }
 
-export class Heartbeat implements Chore {
+export class Heartbeat implements BackgroundTask {
   readonly #write: (dueBy: number) => void;
   readonly #hangMs: number;
   #timer: NodeJS.Timeout | undefined;

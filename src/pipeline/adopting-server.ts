@@ -3,7 +3,7 @@
 // `closeIdleConnections()`) when it emits 'listening'. The conformance tests pin it on each version of Node.
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Chore } from '../activity.js';
+import type { BackgroundTask } from '../activity.js';
 import type { Limits } from '../config/config.js';
 import { NamedResponse } from './response.js';
 
@@ -30,7 +30,7 @@ export function createAdoptingServer(limits: Limits): AdoptingServer {
 export type AdoptingServer = Server<typeof IncomingMessage, typeof NamedResponse>;
 
 /** Has Node watch the connections of `server` while there are any. Only between connections may it stop. */
-export function watching(server: AdoptingServer): Chore {
+export function watching(server: AdoptingServer): BackgroundTask {
   return {
     start: () => void server.emit('listening'),
     stop: () => void server.close(),

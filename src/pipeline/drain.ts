@@ -1,7 +1,7 @@
 // Brings connections to their end here: requests in flight are finished, and the connections are given to others, where
 // there are any who take them. Otherwise, or when little time is left for that, those that are idle are closed when they
 // have been quiet for a while, so that a request on its way does not meet a closed socket.
-import { now, until } from '../clock.js';
+import { msUntil, now } from '../clock.js';
 import type { WorkerEvent } from '../events.js';
 import type { MigrationSender } from '../migration/sender.js';
 import type { Connection } from './connection.js';
@@ -93,7 +93,7 @@ export class Drain {
         done();
       };
       const timer = setInterval(look, interval);
-      const end = setTimeout(look, until(this.#endBy) + 1);
+      const end = setTimeout(look, msUntil(this.#endBy) + 1);
       look();
     });
     this.#sender?.stop();

@@ -2,7 +2,7 @@
 // ended and stops it when the next request begins, which costs a busy connection a twentieth of a small request.
 // Here both only write down a time, and one interval looks at all connections. It relies on Node doing so by
 // `socket.setTimeout()`; should that change, Node's own timers do the work.
-import type { Chore } from '../activity.js';
+import type { BackgroundTask } from '../activity.js';
 import { now } from '../clock.js';
 import type { Connection } from './connection.js';
 
@@ -10,7 +10,7 @@ import type { Connection } from './connection.js';
 const most = 500;
 const least = 25;
 
-export class KeepAlive implements Chore {
+export class KeepAlive implements BackgroundTask {
   readonly #connections: ReadonlySet<Connection>;
   readonly #interval: number;
   #timer: NodeJS.Timeout | undefined;

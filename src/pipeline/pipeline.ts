@@ -118,7 +118,7 @@ export class Pipeline {
     this.#migrationChannel = options.migrationChannel;
     this.#server = createAdoptingServer(limits);
     this.#activity = options.activity;
-    for (const chore of [watching(this.#server), this.#keepAlive]) this.#activity.add(chore);
+    for (const task of [watching(this.#server), this.#keepAlive]) this.#activity.add(task);
     this.#server.on(
       'request',
       this.#requests((req, res) => app.handle(req, res)),
@@ -139,11 +139,11 @@ export class Pipeline {
       if (socket.destroyed) return ended();
       const connection = new Connection(socket, requests, now());
       this.#connections.add(connection);
-      this.#activity.enter();
+      this.#activity.connectionOpened();
       this.#keepAlive.watch(connection);
       socket.once('close', () => {
         this.#connections.delete(connection);
-        this.#activity.leave();
+        this.#activity.connectionClosed();
         // When Node has done the same for the one that had its turn. Until then its requests are in the journal, and a
         // worker for one connection exits when that has ended.
         setImmediate(() => {
@@ -193,7 +193,7 @@ export class Pipeline {
     await this.#drain.finish();
     await new Promise((next) => setImmediate(next)); // the last connection may only just have closed
     this.#shedding.stop();
-    this.#activity.end();
+    this.#activity.stop();
     this.#accessLog?.flush();
   }
 

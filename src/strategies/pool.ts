@@ -516,8 +516,8 @@ export class Pool implements Strategy {
   /** Connections that a worker does not come to go to others, if there are any that do. */
   #revoke(): void {
     const { ready } = this;
-    if (ready.every(({ isSilent }) => isSilent)) return;
-    for (const worker of ready) if (worker.isSilent) worker.revoke();
+    if (ready.every(({ isUnresponsive }) => isUnresponsive)) return;
+    for (const worker of ready) if (worker.isUnresponsive) worker.revoke();
   }
 
   /** Changes the pool while nothing else does. */

@@ -2,7 +2,7 @@
 import type { Activity } from '../activity.js';
 import type { App } from '../app/app.js';
 import { loadApp } from '../app/load.js';
-import { now, until } from '../clock.js';
+import { msUntil, now } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { RequestInFlight, WorkerIdentity } from '../events.js';
 import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
@@ -92,7 +92,7 @@ export class AppRunner implements Service {
     const stallMs = this.#options.settings.bootTimeout;
     await this.#pipeline?.drain(ms, migrates ? { stallMs, onMigrating } : undefined);
     // A long migration does not shorten the time that the app has to close.
-    const left = Math.max(until(deadline), migrates ? ms * closingShare : 0);
+    const left = Math.max(msUntil(deadline), migrates ? ms * closingShare : 0);
     await closeApp(this.#app, reason, this.#before, AbortSignal.timeout(left));
   }
 

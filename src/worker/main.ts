@@ -1,7 +1,7 @@
 // The inside of a worker, the same for processes and threads: starts the service, then accepts connections or is given
 // them, until it is told to drain.
 import type { Activity } from '../activity.js';
-import { now, until, within } from '../clock.js';
+import { msUntil, now, within } from '../clock.js';
 import { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
@@ -190,7 +190,7 @@ export class WorkerMain {
     await within(ms, this.#started);
     const service = this.#service;
     const drained = service?.drain({
-      ms: until(deadline),
+      ms: msUntil(deadline),
       reason,
       migrates,
       onMigrating: () => say({ type: 'migrating' }),

@@ -1,6 +1,6 @@
 // A worker as its host sees it, process or thread. `drain` escalates to `kill` by itself, so whoever drains a worker can
 // wait for `exit` and needs no timer of its own.
-import { migratingMs, now } from '../clock.js';
+import { migratingReportTimeoutMs, now } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { LostRequest, WorkerEvent, WorkerIdentity } from '../events.js';
@@ -133,7 +133,7 @@ export class Worker {
       draining: () => acceptsNoMore.resolve(),
       migrating: () => {
         if (this.#stage !== 'draining' || this.#migrationMs === undefined) return;
-        this.#killAfter(Math.max(migratingMs, this.#migrationMs));
+        this.#killAfter(Math.max(migratingReportTimeoutMs, this.#migrationMs));
         reports.migrating();
       },
       load: ({ load }) => {
@@ -181,7 +181,7 @@ export class Worker {
   }
 
   /** It does not come to the connections that were handed to it: its event loop is blocked. */
-  get isSilent(): boolean {
+  get isUnresponsive(): boolean {
     if (this.#revoked > 0) return true;
     const { handled } = this.#unit;
     if (handled !== this.#handled || handled === this.#handed) {
@@ -217,7 +217,7 @@ export class Worker {
   /** Hands a connection over. It stays open here until the worker has taken it; a refused one is the caller's again. */
   give(connection: IncomingConnection): Promise<Given> {
     if (this.#stage === 'draining' || this.#stage === 'gone') return Promise.resolve('refused');
-    void this.isSilent; // looks
+    void this.isUnresponsive; // looks
     const id = ++this.#handed;
     return new Promise((answer) => {
       const { promise: ended, resolve: end } = deferred<void>();
