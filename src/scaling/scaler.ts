@@ -4,7 +4,7 @@
 /** An event-loop lag that counts as a load of 1. */
 export const maxLagMs = 33;
 
-/** How the load of a member is measured, and how log lines call it. */
+/** How the load of a member is measured, and what log lines call it. */
 export const measures = {
   /** The fraction of time in which the member had a request. */
   busy: 'busy',
