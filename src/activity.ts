@@ -1,44 +1,41 @@
-// Work that needs the clock, and that an idle event loop need not be woken for: it runs while there is a connection, and
-// ends soon after the last one. With each connection that comes and goes it would cost more than it saves.
+// Runs background tasks (timers) only while there are connections, so that an idle event loop is seldom woken. It checks
+// once a second: starting and stopping tasks with each connection would cost more than it saves.
 
-/** Started and stopped any number of times, in turn. */
-export interface Chore {
+/** Can be started again after it was stopped. */
+export interface BackgroundTask {
   start(): void;
   stop(): void;
 }
 
-/** How often it is looked whether there is still a connection (milliseconds). */
-const lookEvery = 1000;
+const checkIntervalMs = 1000;
 
 export class Activity {
-  readonly #chores: Chore[] = [];
+  readonly #tasks: BackgroundTask[] = [];
   #connections = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  add(chore: Chore): void {
-    this.#chores.push(chore);
-    if (this.#timer) chore.start();
+  add(task: BackgroundTask): void {
+    this.#tasks.push(task);
+    if (this.#timer) task.start();
   }
 
-  /** A connection begins. */
-  enter(): void {
+  connectionOpened(): void {
     this.#connections++;
     if (this.#timer) return;
-    for (const chore of this.#chores) chore.start();
-    this.#timer = setInterval(() => this.#connections === 0 && this.end(), lookEvery);
+    for (const task of this.#tasks) task.start();
+    this.#timer = setInterval(() => this.#connections === 0 && this.stop(), checkIntervalMs);
     this.#timer.unref();
   }
 
-  /** A connection has ended. */
-  leave(): void {
+  connectionClosed(): void {
     this.#connections--;
   }
 
-  /** Stops all chores until the next connection begins. */
-  end(): void {
+  /** Stops all tasks until the next connection. */
+  stop(): void {
     if (!this.#timer) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
-    for (const chore of this.#chores) chore.stop();
+    for (const task of this.#tasks) task.stop();
   }
 }

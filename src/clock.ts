@@ -1,27 +1,26 @@
-// Time that only goes forward. Not `performance.now()`: the first use of `performance` loads modules for half a
-// millisecond, which a child that serves one connection would pay on every connection. Nor `process.uptime()`, which
-// takes twice as long and differs from process to process.
+// Monotonic time. Not `performance.now()`: the first use of `performance` loads modules for 0.5 ms, which a worker for one
+// connection would pay each time. Not `process.uptime()`: it takes twice as long and differs between processes.
 
-/** Milliseconds on the monotonic clock of the system, with fractions: the same for all processes of the machine. */
+/** Milliseconds on the monotonic clock of the system, with fractions. The same in all processes of the machine. */
 export function now(): number {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1000 + nanoseconds / 1e6;
 }
 
-/** Whole milliseconds until `deadline`, a time of `now()`; 0 once it has passed. */
-export function until(deadline: number): number {
+/** @param deadline a time of `now()`. @returns whole milliseconds; 0 once it has passed */
+export function msUntil(deadline: number): number {
   return Math.max(0, Math.ceil(deadline - now()));
 }
 
-/** One that has said that its connections still migrate says so again long before so many milliseconds. */
-export const migratingMs = 10_000;
+/** A worker whose connections still migrate reports that well within this time. */
+export const migratingReportTimeoutMs = 10_000;
 
 /** Settles when `promise` does, or after `ms` milliseconds. Never rejects. */
 export async function within(ms: number, promise: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
+  const timeout = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, ms);
   });
-  await Promise.race([promise, late]).catch(() => {});
+  await Promise.race([promise, timeout]).catch(() => {});
   clearTimeout(timer);
 }

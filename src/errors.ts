@@ -1,11 +1,11 @@
-// The errors that cross a boundary, sorted by who can act on them. `StartupError`: the operator;
-// `HttpError`: the client. Anything else is a fault of the app (a 500) or of ours (the process dies).
+// The errors that cross a boundary. The operator can act on a `StartupError`, the client on an `HttpError`. Any other error
+// is a bug of the app (a 500) or of mpserve (the process exits).
 
-/** What a failed start exits with; `docs/architecture.md` lists them. 0 and 130 are not failures to start. */
+/** Exit codes of a failed start, which `docs/architecture.md` lists. */
 export const ExitCode = {
-  /** A flag, a variable or the configuration file. */
+  /** An invalid option, environment variable or configuration file. */
   config: 2,
-  /** The address cannot be listened on, or a worker could not be started. */
+  /** Cannot listen on the address, or cannot start a worker. */
   boot: 3,
   /** The user's app failed to load. */
   app: 4,
@@ -15,8 +15,8 @@ export const ExitCode = {
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 
 /**
- * The server cannot start. `message` is one line for the operator: it names the thing, where its value came
- * from, and what to do. It is printed on stderr after `mpserve: `.
+ * The server cannot start. `message` is one line for the operator: the setting, where its value came from, and what to do.
+ * It is printed on stderr after `mpserve: `.
  */
 export class StartupError extends Error {
   override readonly name = 'StartupError';
@@ -29,7 +29,7 @@ export class StartupError extends Error {
   }
 }
 
-/** A request that is answered with `status` (400 to 599) instead of by the app. The message stays in the server. */
+/** Answers the request with `status` (400 to 599) instead of the app. The client does not see the message. */
 export class HttpError extends Error {
   override readonly name = 'HttpError';
   constructor(

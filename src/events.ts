@@ -2,7 +2,7 @@
 // only place that gives an event a level and a message.
 import { EventEmitter } from 'node:events';
 import type { LogLevel } from './config/config.js';
-import type { AnswerCount } from './upkeep/answers.js';
+import type { ResponseCounts } from './scaling/response-stats.js';
 
 /** An error in a form that a worker can send to the supervisor. */
 export interface ErrorRecord {
@@ -64,7 +64,7 @@ export type WorkerEvent =
   /** The same, but the client got the whole response. */
   | ({ event: 'request'; tid?: number; status: number; isSuspect: boolean } & LostRequest)
   /** Statistics of the responses since the last such event. */
-  | ({ event: 'answers' } & AnswerCount)
+  | ({ event: 'answers' } & ResponseCounts)
   /** A request that was in flight at a death has been answered. */
   | { event: 'suspect-cleared'; fingerprint: string }
   | ({ event: 'request-cut'; tid?: number } & RequestInFlight)

@@ -16,12 +16,12 @@ const leaves = [
   'connection',
   'errors',
   'events',
-  'flight',
+  'inflight',
   'hang',
   'log',
   'migration',
   'os',
-  'upkeep',
+  'scaling',
 ];
 
 /** A worker as its host sees it. */
@@ -63,7 +63,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['worker/fields'],
   ['worker/invalid-messages', 'clock'],
   ['worker/lines'],
-  ['worker/messages', 'connection/incoming', 'errors', 'events', 'flight/watchlist', 'migration'],
+  ['worker/messages', 'connection/incoming', 'errors', 'events', 'inflight/denylist', 'migration'],
   ['worker/checked-messages', 'worker/fields', 'worker/messages', 'errors', 'events'],
   ['worker/runtime', 'worker/messages', 'connection/incoming', 'events'],
   ['worker/settings', ...leaves],
@@ -86,11 +86,11 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'connection/incoming',
     'errors',
     'events',
-    'flight',
+    'inflight',
     'log',
     'migration',
     'os/node-socket',
-    'upkeep/answers',
+    'scaling/response-stats',
   ],
   ['app', 'config/app-path', 'errors'],
   // Both sides.
@@ -99,13 +99,13 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['clock'],
   ['back-off'],
   ['balance', 'clock'],
-  ['config', 'errors', 'upkeep/scaler'],
+  ['config', 'errors', 'scaling/scaler'],
   // When members of a pool are replaced, how many there should be, and how loaded they are.
-  ['upkeep/load-meter', 'upkeep', 'pipeline/busy'],
-  ['upkeep', 'clock'],
-  ['events', 'config/config', 'upkeep/answers'],
+  ['scaling/load-meter', 'scaling', 'pipeline/busy'],
+  ['scaling', 'clock'],
+  ['events', 'config/config', 'scaling/response-stats'],
   // Requests on record, in memory that survives the process that serves them.
-  ['flight', 'clock', 'config/config', 'events', 'hang/heartbeat', 'os'],
+  ['inflight', 'clock', 'config/config', 'events', 'hang/heartbeat', 'os'],
   // Whether event loops are blocked, and in what.
   ['hang', 'activity', 'clock', 'events', 'os/process-tree'],
   ['log', 'clock', 'config/config', 'errors', 'events', 'os/descriptor'],

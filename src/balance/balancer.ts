@@ -1,18 +1,18 @@
-// Places a connection: picks one of the candidates that would take it. Keeps no connection and asks nobody.
+// Picks the worker or thread for a connection. A policy sees only the candidates: it does no I/O.
 
 export interface Candidate {
   readonly id: number;
-  /** Connections that it has now. */
+  /** Connections that it serves. */
   readonly active: number;
-  /** It does not answer: what it was given before waits for it. */
-  readonly isSilent: boolean;
+  /** It has not acknowledged earlier connections in time. */
+  readonly isUnresponsive: boolean;
 }
 
-/** @returns one of `candidates`, or undefined when there is none. */
+/** @returns one of `candidates`; undefined if there are none */
 export type Balancer = <C extends Candidate>(candidates: readonly C[]) => C | undefined;
 
-/** Those that answer; all of them when none does, for then one is as good as the other. */
+/** The responsive candidates, or all of them if none is responsive. */
 export function responsive<C extends Candidate>(candidates: readonly C[]): readonly C[] {
-  const answering = candidates.filter(({ isSilent }) => !isSilent);
-  return answering.length > 0 ? answering : candidates;
+  const chosen = candidates.filter(({ isUnresponsive }) => !isUnresponsive);
+  return chosen.length > 0 ? chosen : candidates;
 }

@@ -1,10 +1,10 @@
-// Each in turn.
+// Round robin: each candidate in turn, by id.
 import type { Balancer, Candidate } from './balancer.js';
 
 export function roundRobin(): Balancer {
   let last = -1;
   return (candidates) => {
-    // By id and not by position: candidates come and go between two turns.
+    // Not by position: candidates come and go between two connections.
     const next = lowestAbove(last, candidates) ?? lowestAbove(-1, candidates);
     last = next?.id ?? last;
     return next;
@@ -13,6 +13,8 @@ export function roundRobin(): Balancer {
 
 function lowestAbove<C extends Candidate>(id: number, candidates: readonly C[]): C | undefined {
   let lowest: C | undefined;
-  for (const one of candidates) if (one.id > id && (!lowest || one.id < lowest.id)) lowest = one;
+  for (const candidate of candidates) {
+    if (candidate.id > id && (!lowest || candidate.id < lowest.id)) lowest = candidate;
+  }
   return lowest;
 }

@@ -1,26 +1,26 @@
-// Lets the slowest go where every connection lives with somebody of its own, who has to be asked.
+// Sheds the slowest connections where each connection has a worker of its own, which has to be asked.
 import { slowestFirst } from './slowest.js';
 
-export interface Idler {
-  /** For how long its client has kept it waiting (milliseconds); -1 while it is the app's turn, or without an answer. */
-  idleFor(deadlineMs: number): Promise<number>;
+export interface ConnectionWorker {
+  /** Milliseconds that the worker has waited for its client; -1 if the app is busy, or without an answer in time. */
+  idleFor(timeoutMs: number): Promise<number>;
   /** Closes the connection. */
   shed(): void;
 }
 
-/** Who does not say within this time how long it has been idle is busy (milliseconds). */
-const answerWithin = 100;
+/** A worker that does not answer within this time is busy. */
+const answerTimeoutMs = 100;
 
-/** @returns what to call when it is crowded; while one look is under way, further calls do nothing. */
-export function shedder(all: () => Iterable<Idler>): () => void {
-  let looking = false;
-  const look = async (): Promise<void> => {
-    const asked = [...all()].map(async (one) => [one, await one.idleFor(answerWithin)] as const);
-    for (const one of slowestFirst(await Promise.all(asked))) one.shed();
-    looking = false;
+/** @returns a function to call when the server is near its limit; does nothing while an earlier call is under way */
+export function shedder(workers: () => Iterable<ConnectionWorker>): () => void {
+  let isShedding = false;
+  const shed = async (): Promise<void> => {
+    const idle = [...workers()].map(async (worker) => [worker, await worker.idleFor(answerTimeoutMs)] as const);
+    for (const worker of slowestFirst(await Promise.all(idle))) worker.shed();
+    isShedding = false;
   };
   return () => {
-    if (!looking) void look();
-    looking = true;
+    if (!isShedding) void shed();
+    isShedding = true;
   };
 }

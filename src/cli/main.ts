@@ -6,7 +6,7 @@ import { oneOf } from '../config/kind.js';
 import { loadConfig, type Overrides } from '../config/load.js';
 import { listOptions, optionTable } from '../config/options.js';
 import { ExitCode, StartupError } from '../errors.js';
-import { allowance } from '../os/cgroup.js';
+import { availableResources } from '../os/cgroup.js';
 import { models } from '../strategies/models.js';
 import { type Command, commands } from './commands.js';
 import { printError } from './print-error.js';
@@ -59,7 +59,7 @@ async function run(argv: readonly string[]): Promise<number> {
       argv: { ...given.values, app: command.takes === '[app]' ? positionals[0] : undefined },
       env: process.env,
       cwd: process.cwd(),
-      machine: allowance(),
+      machine: availableResources(),
       commands: commands.map(({ name }) => name),
     });
   return command.run({ positionals, switches: given.switches, values: given.values, table, line, load });

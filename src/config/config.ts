@@ -1,5 +1,5 @@
 // The resolved configuration, as the rest of the program reads it: checked and frozen. Only `load.ts` creates it.
-import type { Measure, Range } from '../upkeep/scaler.js';
+import type { Measure, Range } from '../scaling/scaler.js';
 import type { Address } from './address.js';
 import type { Accept } from './model.js';
 

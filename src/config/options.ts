@@ -1,6 +1,6 @@
 // The option table: the only list of options. Flags, environment variables, the configuration file, `--help`, shell
 // completion and docs/options.md are all derived from it. The caller passes the models.
-import type { Measure } from '../upkeep/scaler.js';
+import type { Measure } from '../scaling/scaler.js';
 import type { Config, LogLevel } from './config.js';
 import {
   addresses,

@@ -1,5 +1,5 @@
 // The type of the user's configuration file, `mpserve.config.*`. It has the same keys as the table in `options.ts`.
-import type { Measure } from '../upkeep/scaler.js';
+import type { Measure } from '../scaling/scaler.js';
 import type { Config, LogLevel } from './config.js';
 import type { Accept } from './model.js';
 

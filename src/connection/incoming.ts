@@ -2,7 +2,7 @@
 // cannot place the connection calls `close`, one that has handed the descriptor over calls `release`.
 import type { Socket } from 'node:net';
 import { closeDescriptor } from '../os/descriptor.js';
-import { descriptorOf, detach, socketOn } from '../os/node-socket.js';
+import { descriptorOf, detach, socketFromFd } from '../os/node-socket.js';
 
 /** What is known of a connection besides its descriptor. Plain data: it goes along when the connection changes hands. */
 export interface ConnectionFacts {
@@ -87,7 +87,7 @@ export class IncomingConnection implements ConnectionFacts {
 
   #asSocket(isPaused: boolean): Socket {
     if (this.#fd !== undefined) {
-      this.#socket = socketOn(this.#fd, isPaused);
+      this.#socket = socketFromFd(this.#fd, isPaused);
       this.#fd = undefined;
     }
     if (!this.#socket) throw new Error('the connection has been handed over');

@@ -1,55 +1,53 @@
-// Has a process tell in which code its event loop is blocked, when its supervisor asks it with SIGUSR1. Node answers that
-// signal by starting its inspector, also in the middle of an endless loop, as it interrupts the JavaScript that runs; and
-// it tells JavaScript of it at once, in an event for cluster (decision 10). The function that hears of it stands on top of
-// the code that is blocked, so its own stack is the one to report, and no session with the inspector is needed.
+// In a worker process: reports the stack of the blocked event loop when the supervisor sends SIGUSR1. On that signal Node
+// starts its inspector, for which it interrupts even an endless loop, and emits an event meant for cluster (decision 10).
+// The listener runs on top of the blocked code, so it captures that stack without an inspector session.
 import { type HeartbeatFile, msSince } from './heartbeat.js';
 
-/** Named in a report (frames). */
-const longestStack = 12;
-/** Between two callbacks there is none of the app's code on the stack: it is asked again, so often in all. */
-const tries = 5;
+const maxFrames = 12;
+/** Signals, each of which may arrive between two callbacks, when no code of the app is on the stack. */
+const maxAttempts = 5;
 
-/** @param report called while the event loop is blocked, with for how long it has been; the process ends afterwards */
+/** @param report called while the event loop is blocked; afterwards this process kills itself */
 export function reportWhenBlocked(
   heartbeat: HeartbeatFile,
   report: (stack: readonly string[], blockedMs: number) => void,
 ): void {
-  // Of any number: that of Node's default would be known to others, and taken where two workers are asked.
+  // A random port: Node's default is well known, and two workers could not both listen on it.
   process.debugPort = 0;
-  let tried = 0;
-  const answer = (): void => {
-    const stack = stackHere();
-    const isTelling = stack.some((frame) => !frame.includes('(node:'));
-    if (!isTelling && ++tried < tries) {
-      process.getBuiltinModule('node:inspector').close(); // or it would not hear the next signal
+  let attempts = 0;
+  const reportStack = (): void => {
+    const stack = interruptedStack();
+    const hasAppCode = stack.some((frame) => !frame.includes('(node:'));
+    if (!hasAppCode && ++attempts < maxAttempts) {
+      process.getBuiltinModule('node:inspector').close(); // so that the next signal starts it again
       return;
     }
     report(stack, Math.max(0, msSince(heartbeat.dueBy ?? 0)));
-    process.kill(process.pid, 'SIGKILL'); // before anybody could have connected to the inspector
+    process.kill(process.pid, 'SIGKILL'); // before a debugger can connect to the inspector
   };
-  const hear = (message: { readonly cmd?: unknown } | undefined): void => {
+  const onInternalMessage = (message: { readonly cmd?: unknown } | undefined): void => {
     if (message?.cmd !== 'NODE_DEBUG_ENABLED') return;
-    if (heartbeat.isAsked) answer();
+    if (heartbeat.isReportRequested) reportStack();
     else heartbeat.setDebugged(); // an operator has started the inspector
   };
-  process.on('internalMessage' as 'message', hear);
+  process.on('internalMessage' as 'message', onInternalMessage);
 }
 
-/** Of the code that was interrupted, the innermost frame first: `render (/srv/app/views.js:12:7)`. */
-function stackHere(): readonly string[] {
+/** The innermost frame first: `render (/srv/app/views.js:12:7)`. */
+function interruptedStack(): readonly string[] {
   const { prepareStackTrace, stackTraceLimit } = Error;
-  const here: { stack?: readonly string[] } = {};
+  const holder: { stack?: readonly string[] } = {};
   try {
-    Error.stackTraceLimit = longestStack;
-    Error.prepareStackTrace = (_, sites) => sites.map(written);
-    Error.captureStackTrace(here, process.emit); // without what is above
-    return here.stack ?? [];
+    Error.stackTraceLimit = maxFrames;
+    Error.prepareStackTrace = (_, sites) => sites.map(formatFrame);
+    Error.captureStackTrace(holder, process.emit); // without our own frames
+    return holder.stack ?? [];
   } finally {
     Object.assign(Error, { prepareStackTrace, stackTraceLimit });
   }
 }
 
-function written(site: NodeJS.CallSite): string {
+function formatFrame(site: NodeJS.CallSite): string {
   const url = site.getFileName() ?? undefined;
   const name = site.getFunctionName() || '(anonymous)';
   if (url === undefined) return `${name} (native)`;

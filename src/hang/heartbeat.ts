@@ -1,58 +1,58 @@
-// The sign of life of an event loop: it writes down by when it will be back, where the process that watches it can read
-// that. An idle event loop promises to be back later than one with connections, so that it is seldom woken.
+// The heartbeat of an event loop: each beat writes by when the next one is due, where the process that watches it can
+// read that. An idle event loop beats less often than one with connections, so that it is seldom woken.
 import { readSync, writeSync } from 'node:fs';
-import type { Chore } from '../activity.js';
+import type { BackgroundTask } from '../activity.js';
 import { now } from '../clock.js';
 
-/** At the breakpoints of a debugger an event loop is blocked on purpose. @param execArgv of its process */
+/** A debugger blocks an event loop at breakpoints, which is no hang. @param execArgv of the process */
 export function isDebugged(execArgv: readonly string[]): boolean {
   return [...execArgv, process.env.NODE_OPTIONS ?? ''].some((text) => /(^|\s)--inspect/.test(text));
 }
 
-/** Milliseconds of a clock that all processes of the machine share; it wraps around after 49 days. */
+/** Milliseconds of a clock that all processes of the machine share, as 32 bits: it wraps around after 49 days. */
 export function monotonicMs(): number {
   return now() | 0;
 }
 
-/** Milliseconds since `time`, a time of `monotonicMs`; negative when it is to come. */
+/** @param time of `monotonicMs`. @returns milliseconds; negative for a time in the future */
 export function msSince(time: number): number {
   return (monotonicMs() - time) | 0;
 }
 
-/** How often an event loop gives a sign of life while it has connections (milliseconds). */
-export function beatEvery(hangMs: number): number {
+/** Milliseconds between two beats of an event loop that has connections. */
+export function beatIntervalMs(hangMs: number): number {
   return Math.max(10, Math.min(1000, hangMs / 8));
 }
 
-/** The same while it has none. */
-function restingBeatEvery(hangMs: number): number {
+/** The same without connections. */
+function idleBeatIntervalMs(hangMs: number): number {
   return Math.max(10, hangMs / 2);
 }
 
-export class Heartbeat implements Chore {
+export class Heartbeat implements BackgroundTask {
   readonly #write: (dueBy: number) => void;
   readonly #hangMs: number;
   #timer: NodeJS.Timeout | undefined;
 
-  /** Beats slowly from now on. @param write is told by when the event loop will have turned again (`monotonicMs`) */
+  /** Starts to beat at the idle interval. @param write gets the time by which the next beat is due (`monotonicMs`) */
   constructor(hangMs: number, write: (dueBy: number) => void) {
     this.#hangMs = hangMs;
     this.#write = write;
     this.stop();
   }
 
-  /** Beats fast from now on. */
+  /** The first connection: beats often. */
   start(): void {
-    this.#beatEvery(beatEvery(this.#hangMs));
+    this.#beatEvery(beatIntervalMs(this.#hangMs));
   }
 
-  /** Beats slowly from now on. */
+  /** No connections: beats at the idle interval. */
   stop(): void {
-    this.#beatEvery(restingBeatEvery(this.#hangMs));
+    this.#beatEvery(idleBeatIntervalMs(this.#hangMs));
   }
 
   #beatEvery(ms: number): void {
-    const beat = () => this.#write((monotonicMs() + Math.ceil(ms)) | 0 || 1); // 0 stands for no beat
+    const beat = () => this.#write((monotonicMs() + Math.ceil(ms)) | 0 || 1); // 0 means none yet
     clearInterval(this.#timer);
     beat();
     this.#timer = setInterval(beat, ms);
@@ -60,28 +60,28 @@ export class Heartbeat implements Chore {
   }
 }
 
-/** Where the heartbeat of a process is: in a file that it shares with the supervisor. */
-export interface HeartbeatPlace {
+/** The heartbeat of a process, in a file that it shares with the supervisor. */
+export interface HeartbeatLocation {
   readonly fd: number;
   readonly position: number;
 }
 
-/** `debugged`: by an operator; `asked`: the supervisor wants a hang report. */
-const states = { watched: 0, debugged: 1, asked: 2 } as const;
+/** `debugged`: by an operator; `reportRequested`: the supervisor wants a hang report. */
+const states = { watched: 0, debugged: 1, reportRequested: 2 } as const;
 
 const wordBytes = 4;
 export const heartbeatBytes = 2 * wordBytes;
 
-/** One end of the file, in the worker or in the supervisor. */
+/** That file, in the worker or in the supervisor. */
 export class HeartbeatFile {
-  readonly #place: HeartbeatPlace;
+  readonly #location: HeartbeatLocation;
   readonly #word = Buffer.alloc(wordBytes);
 
-  constructor(place: HeartbeatPlace) {
-    this.#place = place;
+  constructor(location: HeartbeatLocation) {
+    this.#location = location;
   }
 
-  /** By when it will have turned again; 0 before the first beat, undefined while a debugger may hold it. */
+  /** When the next beat is due (`monotonicMs`); 0 before the first, undefined while a debugger may pause the process. */
   get dueBy(): number | undefined {
     return this.#read(1) === states.debugged ? undefined : this.#read(0);
   }
@@ -90,26 +90,26 @@ export class HeartbeatFile {
     this.#write(0, time);
   }
 
-  get isAsked(): boolean {
-    return this.#read(1) === states.asked;
+  get isReportRequested(): boolean {
+    return this.#read(1) === states.reportRequested;
   }
 
-  ask(): void {
-    this.#write(1, states.asked);
+  requestReport(): void {
+    this.#write(1, states.reportRequested);
   }
 
-  /** From now on it may stand at a breakpoint. */
+  /** From now on a debugger may pause the process. */
   setDebugged(): void {
     this.#write(1, states.debugged);
   }
 
   #read(index: number): number {
-    readSync(this.#place.fd, this.#word, 0, wordBytes, this.#place.position + index * wordBytes);
+    readSync(this.#location.fd, this.#word, 0, wordBytes, this.#location.position + index * wordBytes);
     return this.#word.readInt32LE();
   }
 
   #write(index: number, value: number): void {
     this.#word.writeInt32LE(value);
-    writeSync(this.#place.fd, this.#word, 0, wordBytes, this.#place.position + index * wordBytes);
+    writeSync(this.#location.fd, this.#word, 0, wordBytes, this.#location.position + index * wordBytes);
   }
 }

@@ -1,25 +1,22 @@
-// Watches the event loop of a worker process from the supervisor. One that is blocked is asked in which code, which it
-// may be unable to say, and ended in any case.
-
+// In the supervisor: watches the event loop of a worker process. If it is blocked, requests a hang report, for which it
+// waits a second, and kills the worker.
 import { isStopped } from '../os/process-tree.js';
+import { watchLoop } from './detector.js';
 import { type HeartbeatFile, monotonicMs, msSince } from './heartbeat.js';
-import { watchLoop } from './observer.js';
 
-/** A worker that has not reported by then is blocked in native code, or handles SIGUSR1 itself (milliseconds). */
-const reportMs = 1000;
-/** Between two signals (milliseconds). */
-const askEvery = 100;
+/** A worker that has not reported by then is blocked in native code, or handles SIGUSR1 itself. */
+const reportTimeoutMs = 1000;
+const signalIntervalMs = 100;
 
-export class HangWatch {
+export class ProcessWatch {
   readonly #pid: number;
   readonly #heartbeat: HeartbeatFile;
   readonly #hangMs: number;
   readonly #kill: () => void;
-  #forget: (() => void) | undefined;
-  #asking: NodeJS.Timeout | undefined;
+  #unwatch: (() => void) | undefined;
+  #signals: NodeJS.Timeout | undefined;
   #blockedMs: number | undefined;
 
-  /** @param kill ends the worker */
   constructor(pid: number, heartbeat: HeartbeatFile, hangMs: number, kill: () => void) {
     this.#pid = pid;
     this.#heartbeat = heartbeat;
@@ -27,41 +24,41 @@ export class HangWatch {
     this.#kill = kill;
   }
 
-  /** For how long it was blocked when it was found (milliseconds); undefined when it was not. */
+  /** Milliseconds that the event loop was blocked when this was found; undefined if it never was. */
   get blockedMs(): number | undefined {
     return this.#blockedMs;
   }
 
   begin(): void {
-    this.#forget = watchLoop({
+    this.#unwatch = watchLoop({
       hangMs: this.#hangMs,
       dueBy: () => this.#heartbeat.dueBy,
-      isExcused: () => isStopped(this.#pid), // by an operator, or a debugger such as gdb
-      onBlocked: (ms) => this.#ask(ms),
+      isPaused: () => isStopped(this.#pid), // by an operator, or a debugger such as gdb
+      onBlocked: (ms) => this.#requestReport(ms),
     });
   }
 
-  /** When the worker has ended. */
+  /** Call it when the worker has exited. */
   end(): void {
-    this.#forget?.();
-    clearInterval(this.#asking);
+    this.#unwatch?.();
+    clearInterval(this.#signals);
   }
 
-  #ask(ms: number): void {
+  #requestReport(ms: number): void {
     this.#blockedMs = Math.round(ms);
-    this.#heartbeat.ask();
+    this.#heartbeat.requestReport();
     this.#signal();
-    const askedAt = monotonicMs();
-    this.#asking = setInterval(() => {
-      if (msSince(askedAt) < reportMs) return this.#signal();
+    const requestedAt = monotonicMs();
+    this.#signals = setInterval(() => {
+      if (msSince(requestedAt) < reportTimeoutMs) return this.#signal();
       this.end();
       this.#kill();
-    }, askEvery);
+    }, signalIntervalMs);
   }
 
   #signal(): void {
     try {
       process.kill(this.#pid, 'SIGUSR1');
-    } catch {} // it has ended, which is told elsewhere
+    } catch {} // the worker has exited, which its exit event reports
   }
 }

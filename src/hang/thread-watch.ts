@@ -1,63 +1,63 @@
-// Watches the event loops of threads from the process that they are in: a blocked one is made to report its stack, and is
-// ended alone.
+// Watches the event loops of the threads of this process. If one is blocked, has its stack reported, and terminates that
+// thread alone.
 import { type InspectorNotification, Session } from 'node:inspector';
 import type { WorkerEvent } from '../events.js';
+import { watchLoop } from './detector.js';
 import { isDebugged } from './heartbeat.js';
-import { watchLoop } from './observer.js';
 import { captureStack, type Target, type TargetEvent } from './stack-capture.js';
 
-/** A session with a thread is there at once, or never will be (milliseconds). */
-const attachMs = 1000;
+/** Attaching to a thread succeeds at once or never. */
+const attachTimeoutMs = 1000;
 
 export class ThreadWatch {
   readonly #hangMs: number;
   readonly #onNative: (threadId: number, ms: number) => void;
-  /** By the ids of the threads: what ends the watching. */
-  readonly #watched = new Map<number, () => void>();
+  /** By thread id: stops watching. */
+  readonly #unwatch = new Map<number, () => void>();
 
   /**
-   * @param hangMs an event loop that has not turned for so long is blocked; 0 watches none
-   * @param onNative called for a thread that could not report, as it is blocked in native code
+   * @param hangMs milliseconds without a beat after which an event loop is blocked; 0 watches none
+   * @param onNative called for a thread that is blocked in native code, which cannot report
    */
   constructor(hangMs: number, onNative: (threadId: number, ms: number) => void) {
     this.#hangMs = hangMs;
     this.#onNative = onNative;
   }
 
-  /** @param dueBy when its next heartbeat is due. @param end ends the thread */
-  watch(threadId: number, dueBy: () => number, end: () => void): void {
+  /** @param dueBy when the next beat of the thread is due */
+  watch(threadId: number, dueBy: () => number, terminate: () => void): void {
     if (this.#hangMs === 0) return;
     const onBlocked = (ms: number): void => {
       void reportStack(threadId, ms)
         .catch(() => false)
         .then((hasReported) => {
           if (!hasReported) this.#onNative(threadId, ms);
-          end();
+          terminate();
         });
     };
-    this.#watched.set(threadId, watchLoop({ hangMs: this.#hangMs, dueBy, onBlocked }));
+    this.#unwatch.set(threadId, watchLoop({ hangMs: this.#hangMs, dueBy, onBlocked }));
   }
 
-  forget(threadId: number): void {
-    this.#watched.get(threadId)?.();
-    this.#watched.delete(threadId);
+  unwatch(threadId: number): void {
+    this.#unwatch.get(threadId)?.();
+    this.#unwatch.delete(threadId);
   }
 }
 
-/** A watch that tells of each blocked thread, unless this process is being debugged. */
+/** Watches none while this process is debugged. */
 export function watchThreads(hangMs: number, tell: (event: WorkerEvent) => void): ThreadWatch {
-  return new ThreadWatch(isDebugged(process.execArgv) ? 0 : hangMs, (tid, stillMs) =>
-    tell({ event: 'hung', tid, stillMs, stack: [], requests: [] }),
+  return new ThreadWatch(isDebugged(process.execArgv) ? 0 : hangMs, (tid, ms) =>
+    tell({ event: 'hung', tid, stillMs: ms, stack: [], requests: [] }),
   );
 }
 
 /** Through the inspector of this process, which has a session with each of its threads (domain NodeWorker). */
-async function reportStack(threadId: number, stillMs: number): Promise<boolean> {
+async function reportStack(threadId: number, blockedMs: number): Promise<boolean> {
   const session = new Session();
   session.connect();
   try {
     const target = await attach(session, threadId);
-    return await captureStack(target, stillMs);
+    return await captureStack(target, blockedMs);
   } finally {
     session.disconnect();
   }
@@ -65,14 +65,14 @@ async function reportStack(threadId: number, stillMs: number): Promise<boolean> 
 
 function attach(session: Session, threadId: number): Promise<Target> {
   return new Promise((attached, failed) => {
-    const late = setTimeout(() => failed(new Error('there is no such thread')), attachMs);
+    const timeout = setTimeout(() => failed(new Error(`no thread ${threadId} to attach to`)), attachTimeoutMs);
     session.on(
       'NodeWorker.attachedToWorker',
       ({ params }: InspectorNotification<{ sessionId: string; workerInfo: { title: string } }>) => {
-        // There is no other way to tell whose session it is.
+        // Nothing but the title tells which thread the session is with.
         if (!params.workerInfo.title.startsWith(`[worker ${threadId}]`)) return;
-        clearTimeout(late);
-        attached(throughParent(session, params.sessionId));
+        clearTimeout(timeout);
+        attached(targetOf(session, params.sessionId));
       },
     );
     session.post('NodeWorker.enable', { waitForDebuggerOnStart: false }, (error) => error && failed(error));
@@ -85,9 +85,9 @@ interface Message extends TargetEvent {
   readonly result?: unknown;
 }
 
-function throughParent(session: Session, sessionId: string): Target {
-  let posted = 0;
-  const answers = new Map<number, (message: Message) => void>();
+function targetOf(session: Session, sessionId: string): Target {
+  let lastId = 0;
+  const pending = new Map<number, (message: Message) => void>();
   let onEvent = (_: TargetEvent): void => {};
   session.on(
     'NodeWorker.receivedMessageFromWorker',
@@ -95,14 +95,14 @@ function throughParent(session: Session, sessionId: string): Target {
       if (params.sessionId !== sessionId) return;
       const message = JSON.parse(params.message) as Message;
       if (message.id === undefined) onEvent(message);
-      else answers.get(message.id)?.(message);
+      else pending.get(message.id)?.(message);
     },
   );
   return {
     post: (method, params = {}) =>
       new Promise((resolve, reject) => {
-        const id = ++posted;
-        answers.set(id, ({ error, result }) => (error ? reject(new Error(error.message)) : resolve(result)));
+        const id = ++lastId;
+        pending.set(id, ({ error, result }) => (error ? reject(new Error(error.message)) : resolve(result)));
         const message = JSON.stringify({ id, method, params });
         session.post('NodeWorker.sendMessageToWorker', { sessionId, message }, (error) => error && reject(error));
       }),

@@ -3,7 +3,7 @@
 
 import { writeSync } from 'node:fs';
 import { now } from '../clock.js';
-import { isWritable, unblocking } from '../os/descriptor.js';
+import { isWritable, nonBlocking } from '../os/descriptor.js';
 import { pipeAtomicBytes } from './line.js';
 
 /** A line that does not fit into the queue is dropped and counted. */
@@ -22,7 +22,7 @@ export class LineQueue {
 
   /** @param onResumed called with the number of dropped lines, when the queue is empty again */
   constructor(fd: number, onResumed: (lost: number) => void) {
-    this.#fd = unblocking(fd);
+    this.#fd = nonBlocking(fd);
     this.#onResumed = onResumed;
     process.once('exit', () => this.#drain(exitTimeoutMs));
   }

@@ -3,7 +3,7 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { IncomingConnection } from '../connection/incoming.js';
-import { descriptorOf, restingIn } from '../os/node-socket.js';
+import { descriptorOf, idleSockets } from '../os/node-socket.js';
 import { type MigrationChannel, sendConnection } from './channel.js';
 import { creditRetryMs, migratedCount, offerCredits, takeCredit } from './credits.js';
 
@@ -111,7 +111,7 @@ export class MigrationSender<C extends Migratable> {
 
   /** As many as there are credits; one has been taken. */
   #sendSome(candidates: readonly C[]): void {
-    const resting = restingIn(this.#server);
+    const resting = idleSockets(this.#server);
     const ready = candidates.filter(({ socket }) => socket.bytesRead === 0 || resting.has(socket));
     for (const { socket, requests } of ready) {
       const fd = descriptorOf(socket) as number; // it is open

@@ -1,42 +1,42 @@
-// How much of the machine this process may use: less than all of it in a container, whose limits are those of its control
-// groups (cgroups(7)). Node 20 looks at the processors of the machine alone.
+// The processors and memory that this process may use: those of the machine, or less in a container, as its control groups
+// say (cgroups(7)). Node 20 knows only the processors of the machine.
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 
-export interface Allowance {
+export interface Resources {
   /** Processors, at least 1. */
   readonly cores: number;
   /** Bytes; Infinity without a limit. */
   readonly memory: number;
 }
 
-/** The first version writes "no limit" as a number near 2 ** 63. */
+/** cgroup v1 writes "no limit" as a number near 2 ** 63. */
 const unlimited = 2 ** 60;
 
-/** @param root of the file system, which is another one in tests */
-export function allowance(root = '/', cores = availableParallelism()): Allowance {
+/** @param root of the file system; tests have their own */
+export function availableResources(root = '/', cores = availableParallelism()): Resources {
   const mount = path.join(root, 'sys/fs/cgroup');
   let cpu = Number.POSITIVE_INFINITY;
   let memory = Number.POSITIVE_INFINITY;
   for (const line of (read(path.join(root, 'proc/self/cgroup')) ?? '').split('\n')) {
     const [, controllers, group = '/'] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
     if (controllers === undefined) continue;
-    const held = controllers.split(',');
-    // In the second version there is one tree, in the first one for each set of controllers. `cpu,cpuacct` is found as
-    // `cpu`, too. Most trees hold no limit that matters here, and are not looked at: each start pays for it.
-    const trees = [...new Set([controllers, held[0] as string])].map((name) => path.join(mount, name));
+    const names = controllers.split(',');
+    // v2 has one hierarchy, v1 has one for each set of controllers; `cpu,cpuacct` is mounted as `cpu`, too. Hierarchies
+    // without a limit of interest are not read: that would slow down each start.
+    const trees = [...new Set([controllers, names[0] as string])].map((name) => path.join(mount, name));
     const folders = trees.flatMap((tree) => upwards(tree, group));
-    const least = (limit: (folder: string) => number) => Math.min(...folders.map(limit));
-    if (controllers === '') [cpu, memory] = [Math.min(cpu, least(cpuLimit)), Math.min(memory, least(memoryLimit))];
-    if (held.includes('cpu')) cpu = Math.min(cpu, least(oldCpuLimit));
-    if (held.includes('memory')) memory = Math.min(memory, least(oldMemoryLimit));
+    const lowest = (limit: (folder: string) => number) => Math.min(...folders.map(limit));
+    if (controllers === '') [cpu, memory] = [Math.min(cpu, lowest(cpuLimit)), Math.min(memory, lowest(memoryLimit))];
+    if (names.includes('cpu')) cpu = Math.min(cpu, lowest(cpuLimitV1));
+    if (names.includes('memory')) memory = Math.min(memory, lowest(memoryLimitV1));
   }
-  // Half a processor more than a whole one keeps two workers busy for some of the time.
+  // Rounded up: 1.5 processors keep two workers busy some of the time.
   return { cores: Math.max(1, Math.min(cores, Math.ceil(cpu))), memory };
 }
 
-/** In a container the tree may begin at the group itself, so that its name leads nowhere: then the root tells. */
+/** The group and its ancestors. In a container the group itself may be mounted at the root, under no name. */
 function upwards(tree: string, group: string): readonly string[] {
   const folders: string[] = [];
   for (let at = path.join('/', group); ; at = path.dirname(at)) {
@@ -50,7 +50,7 @@ function cpuLimit(folder: string): number {
   return quota && period ? quota / period : Number.POSITIVE_INFINITY;
 }
 
-function oldCpuLimit(folder: string): number {
+function cpuLimitV1(folder: string): number {
   const quota = Number(read(path.join(folder, 'cpu.cfs_quota_us')) ?? -1);
   const period = quota > 0 ? Number(read(path.join(folder, 'cpu.cfs_period_us')) ?? 0) : 0;
   return period > 0 ? quota / period : Number.POSITIVE_INFINITY;
@@ -60,7 +60,7 @@ function memoryLimit(folder: string): number {
   return bytes(read(path.join(folder, 'memory.max')));
 }
 
-function oldMemoryLimit(folder: string): number {
+function memoryLimitV1(folder: string): number {
   return bytes(read(path.join(folder, 'memory.limit_in_bytes')));
 }
 
@@ -69,10 +69,10 @@ function bytes(text: string | undefined): number {
   return count > 0 && count < unlimited ? count : Number.POSITIVE_INFINITY;
 }
 
-/** undefined where there is no such group, or none of Linux. */
+/** undefined if there is no such file, as on other systems than Linux. */
 function read(file: string): string | undefined {
   try {
-    // Most are not there, and to make an error takes longer than to look.
+    // Most files are missing, and creating an error takes longer than this check.
     return existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined;
   } catch {
     return undefined;

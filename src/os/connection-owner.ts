@@ -1,20 +1,20 @@
-// Which process has the server's end of a connection on this machine, from /proc (proc(5)). Linux only.
+// Which process has the server's end of a local connection, from /proc (proc(5)). Linux only.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
-/** Of `pids`, who has the server's end of the connection from `clientPort` to `serverPort`; undefined if none has. */
+/** The one of `pids` that has the server's end of the connection from `clientPort`; undefined if none has. */
 export function ownerOf(pids: readonly number[], serverPort: number, clientPort: number): number | undefined {
   const inode = serverEnds(serverPort).get(clientPort);
   return inode === undefined ? undefined : pids.find((pid) => socketsOf(pid).has(inode));
 }
 
-/** Those of `clientPorts` whose connections to `serverPort` end in `pid`. */
+/** Those of `clientPorts` whose connections `pid` has the server's ends of. */
 export function ownedBy(pid: number, serverPort: number, clientPorts: readonly number[]): readonly number[] {
   const ends = serverEnds(serverPort);
-  const held = socketsOf(pid);
-  return clientPorts.filter((port) => held.has(ends.get(port) ?? ''));
+  const sockets = socketsOf(pid);
+  return clientPorts.filter((port) => sockets.has(ends.get(port) ?? ''));
 }
 
-/** The inode of the server's end, by the port of the client; connections of IPv4. */
+/** The inode of the server's end by client port; IPv4 only. */
 function serverEnds(serverPort: number): ReadonlyMap<number, string> {
   const ends = new Map<number, string>();
   for (const line of read('/proc/net/tcp').split('\n').slice(1)) {
@@ -38,7 +38,7 @@ function socketsOf(pid: number): ReadonlySet<string> {
   return inodes;
 }
 
-// A process may go, and a descriptor be closed, between a look and the next.
+// A process may exit, and a descriptor may be closed, between two reads.
 function list(folder: string): readonly string[] {
   try {
     return readdirSync(folder);

@@ -1,5 +1,5 @@
-// File descriptors as Node does not show them: a copy of one, its end, whether there is something to read.
-// An fd number handed to somebody belongs to them: whoever holds it when something fails closes it.
+// Operations on file descriptors that Node does not offer. A function that gets a descriptor to keep owns it, and closes
+// it if something fails.
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { platform } from 'node:process';
 import { checked, libc } from './libc.js';
@@ -14,7 +14,7 @@ const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const POLLIN = 1;
 const POLLOUT = 4;
-/** fcntl(2): duplicates and sets close-on-exec in one call, so that no child of the app ever inherits a client. */
+/** fcntl(2): sets close-on-exec in the same call, so that no child of the app ever inherits a client. */
 const F_DUPFD_CLOEXEC = platform === 'darwin' ? 67 : 1030;
 
 /** A second descriptor for the same open file, closed on exec. @throws SystemCallError (EMFILE, EBADF) */
@@ -23,21 +23,21 @@ export function duplicate(fd: number): number {
 }
 
 /**
- * Puts the file `path`, opened for appending, in the place of what is behind `fd`, in one step: whoever writes there,
- * in whichever thread, writes to the one or to the other. @throws Error when it cannot be opened; nothing has changed
+ * Atomically redirects `fd` to the file `path`, opened for appending: a thread that writes meanwhile writes to the old file
+ * or to the new one. @throws Error if the file cannot be opened; then `fd` is as before
  */
 export function reopen(fd: number, path: string, noLinks = false): void {
   const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW } = constants;
-  const fresh = openSync(path, O_APPEND | O_CREAT | O_WRONLY | (noLinks ? O_NOFOLLOW : 0), 0o640);
+  const opened = openSync(path, O_APPEND | O_CREAT | O_WRONLY | (noLinks ? O_NOFOLLOW : 0), 0o640);
   try {
-    checked('dup2', libc().dup2(fresh, fd));
+    checked('dup2', libc().dup2(opened, fd));
     closeOnExec(fd);
   } finally {
-    closeSync(fresh);
+    closeSync(opened);
   }
 }
 
-/** Two connected descriptors, closed on exec, which belong to the caller (socketpair(2)). @throws SystemCallError */
+/** Two connected descriptors, closed on exec, which the caller owns (socketpair(2)). @throws SystemCallError */
 export function socketPair(): readonly [number, number] {
   const pair = Buffer.alloc(8);
   checked('socketpair', libc().socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
@@ -46,40 +46,37 @@ export function socketPair(): readonly [number, number] {
   return fds;
 }
 
-/**
- * Whether there is something to read from `fd`; on a listening socket, a client in the queue (poll(2)). Waits for it up
- * to `ms` milliseconds.
- */
+/** Whether `fd` has data, or for a listening socket a client in its queue (poll(2)). Blocks for up to `ms` milliseconds. */
 export function isReadable(fd: number, ms = 0): boolean {
   return poll(fd, POLLIN, ms);
 }
 
-/** Whether a write to `fd` is taken, or fails, at once; waits for that up to `ms` milliseconds. */
+/** Whether a write to `fd` would succeed or fail at once. Blocks for up to `ms` milliseconds. */
 export function isWritable(fd: number, ms: number): boolean {
   return poll(fd, POLLOUT, ms);
 }
 
 /**
- * A descriptor of our own for the pipe or terminal behind `fd`, which we inherited: one that never blocks us, while
- * for everybody who shares `fd` nothing changes. Elsewhere than on Linux, and for the rest, `fd` itself.
+ * A non-blocking descriptor for the same pipe or terminal, which leaves the mode of `fd` as it is for the processes that
+ * share it. For other files, and on other systems than Linux, `fd` itself.
  */
-export function unblocking(fd: number): number {
+export function nonBlocking(fd: number): number {
   try {
     const status = fstatSync(fd);
     if (platform !== 'linux' || !(status.isFIFO() || status.isCharacterDevice())) return fd;
     const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = constants;
     return openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
   } catch {
-    return fd; // closed, or it belongs to another user
+    return fd; // it is closed, or another user owns it
   }
 }
 
-/** Whether it is a stream socket that does not listen; only on Linux. */
+/** Whether `fd` is a stream socket that does not listen; Linux only. */
 export function isConnection(fd: number): boolean {
   return optionOf(fd, SO_TYPE) === SOCK_STREAM && optionOf(fd, SO_ACCEPTCONN) === 0;
 }
 
-/** undefined for what is no socket. */
+/** undefined if `fd` is no socket. */
 function optionOf(fd: number, option: number): number | undefined {
   const value = Buffer.alloc(4);
   const size = Buffer.alloc(4);
@@ -91,7 +88,7 @@ export function closeOnExec(fd: number): void {
   checked('fcntl(F_SETFD)', libc().fcntl(fd, F_SETFD, 'int', FD_CLOEXEC));
 }
 
-/** Not fs.close: in a thread Node warns about a descriptor that it did not open itself. */
+/** Not fs.close: a thread of Node warns if it did not open the descriptor itself. */
 export function closeDescriptor(fd: number): void {
   libc().close(fd);
 }

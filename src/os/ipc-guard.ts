@@ -1,13 +1,12 @@
-// Keeps what a child process writes to its IPC channel from ending this process. Node's reader trusts the child: a line
-// that is no JSON, an acknowledgement that nobody waits for, or a handle of an unknown type throws outside of any caller's
-// reach, and a line without an end grows until the memory is full. Uses undocumented parts of Node, and does without the
-// guard where they are missing; `test/unit/ipc-guard.test.ts` pins them.
+// Protects this process from what a child writes to its IPC channel. Node's reader trusts the child: invalid JSON, an
+// unexpected acknowledgement or an unknown handle type throws an exception that no caller can catch, and an endless line
+// fills the memory. Uses Node internals, which `test/unit/ipc-guard.test.ts` pins, and does nothing if they are missing.
 import type { EventEmitter } from 'node:events';
 
-/** A longer line breaks the channel (characters). */
-const maxLine = 16 * 1024 ** 2;
-/** Answers that the child has not read; more of them break the channel. */
-const maxUnread = 1000;
+/** A longer line breaks the channel. */
+const maxLineChars = 16 * 1024 ** 2;
+/** More acknowledgements that the child has not read break the channel. */
+const maxUnreadAcks = 1000;
 
 /** A `ChildProcess`. */
 interface Child extends EventEmitter {
@@ -21,14 +20,14 @@ interface Handle {
 
 interface Channel {
   onread: ((this: Channel, chunk: ArrayBuffer | undefined) => void) | undefined;
-  /** What came with the chunk that is read next. */
+  /** Came with the chunk that is read next. */
   pendingHandle: Handle | null;
   [incompleteLine: symbol]: unknown;
 }
 
 /**
- * Accepts no handle from the child, and calls `onBroken` once, with a sentence, when nothing further can be read from it.
- * @returns whether this Node could be guarded
+ * Refuses handles from the child. @param onBroken called once, with a sentence, if the channel cannot be read any further
+ * @returns false if this Node's internals are not supported
  */
 export function guardChannel(child: Child, onBroken: (reason: string) => void): boolean {
   const channel = bySymbol(child, 'kChannelHandle') as Channel | undefined;
@@ -36,7 +35,7 @@ export function guardChannel(child: Child, onBroken: (reason: string) => void): 
   if (!channel || typeof read !== 'function') return false;
   const lineKey = symbolOf(channel, 'kJSONBuffer');
   let isBroken = false;
-  const breaks = (reason: string): void => {
+  const fail = (reason: string): void => {
     if (!isBroken) onBroken(reason);
     isBroken = true;
   };
@@ -44,29 +43,29 @@ export function guardChannel(child: Child, onBroken: (reason: string) => void): 
     try {
       this.pendingHandle?.close?.();
       this.pendingHandle = null;
-      if (isBroken && chunk) return; // its end is read in any case
+      if (isBroken && chunk) return; // but the end of the channel is read
       read.call(this, chunk);
       const line = lineKey && this[lineKey];
-      if (typeof line === 'string' && line.length > maxLine) {
+      if (typeof line === 'string' && line.length > maxLineChars) {
         this[lineKey as symbol] = '';
-        breaks(`it sent a line of more than ${maxLine} characters on its channel`);
+        fail(`it sent a line of more than ${maxLineChars} characters on its IPC channel`);
       }
     } catch (error) {
-      breaks(`what it sent on its channel cannot be read: ${(error as Error).message}`);
+      fail(`its IPC channel cannot be read: ${(error as Error).message}`);
     }
   };
-  guardCommands(child, breaks);
+  guardCommands(child, fail);
   return true;
 }
 
-/** Node's own commands come as events, each in a turn of its own. */
-function guardCommands(child: Child, breaks: (reason: string) => void): void {
+/** Node emits its own commands as events, each from a callback of its own. */
+function guardCommands(child: Child, fail: (reason: string) => void): void {
   const emit = child.emit as (event: string, ...args: unknown[]) => boolean;
   let unread = 0;
   const acknowledge = (): void => {
     unread++;
-    // The handle is closed already. Without an answer the child would send nothing further.
-    if (unread > maxUnread) breaks('it sends handles and reads no answer');
+    // The handle is closed already. Without an acknowledgement the child would send nothing further.
+    if (unread > maxUnreadAcks) fail('it sends handles and does not read their acknowledgements');
     else if (child.connected) child.send({ cmd: 'NODE_HANDLE_ACK' }, () => unread--);
   };
   child.emit = (event: string, ...args: unknown[]): boolean => {
@@ -78,7 +77,7 @@ function guardCommands(child: Child, breaks: (reason: string) => void): void {
     try {
       return Reflect.apply(emit, child, [event, ...args]);
     } catch {
-      return true; // an acknowledgement of what was not sent: it changes nothing
+      return true; // it acknowledges a handle that was not sent, which changes nothing
     }
   };
 }

@@ -1,6 +1,6 @@
-// Ties a worker's life to the supervisor's, even while the worker's event loop is blocked and it cannot see
-// the IPC channel close: a socket pair whose other end raises SIGKILL in the worker when ours is closed, and the
-// kernel closes ours when the supervisor dies. (prctl's PR_SET_PDEATHSIG would have to run in every worker.)
+// Kills a worker when the supervisor dies, even if the worker's event loop is blocked and cannot see the IPC channel close.
+// The two share a socket pair, and the kernel sends the worker SIGKILL when the supervisor's end is closed, which it is at
+// the latest when the supervisor dies. (prctl's PR_SET_PDEATHSIG would have to run in every worker.)
 import { platform } from 'node:process';
 import { closeDescriptor, socketPair } from './descriptor.js';
 import { checked, libc } from './libc.js';
@@ -14,19 +14,19 @@ const O_NONBLOCK = 0o4000;
 const O_ASYNC = 0o20000;
 
 export interface Leash {
-  /** The end for the worker to inherit; pass it in `stdio`. */
+  /** The worker's end; pass it in `stdio`. */
   readonly fd: number;
-  /** Call once, right after the fork: ties the worker and closes this process's copy of its end. */
+  /** Call it once, right after the fork. Closes this process's copy of `fd`. @param pid undefined if the fork failed */
   tie(pid: number | undefined): void;
-  /** Lets go, once the worker is gone. */
+  /** Call it when the worker has exited. */
   release(): void;
 }
 
-/** undefined where the system cannot do it (macOS): there a worker ends when it sees the channel close. */
+/** undefined on other systems than Linux, where a worker exits when it sees the IPC channel close. */
 export function createLeash(): Leash | undefined {
   if (platform !== 'linux') return undefined;
   const { fcntl } = libc();
-  const [held, fd] = socketPair();
+  const [ownEnd, fd] = socketPair();
   return {
     fd,
     tie(pid) {
@@ -37,6 +37,6 @@ export function createLeash(): Leash | undefined {
       }
       closeDescriptor(fd);
     },
-    release: () => closeDescriptor(held),
+    release: () => closeDescriptor(ownEnd),
   };
 }

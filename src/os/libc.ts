@@ -1,5 +1,5 @@
-// The C library through koffi, which is prebuilt: the few calls that Node does not offer. Loaded on first use,
-// because a process that needs none of them should not pay for it.
+// Calls of the C library that Node does not offer, through koffi, which is prebuilt. Loaded on first use: a process that
+// needs none of them does not pay for it.
 import { platform } from 'node:process';
 import { getSystemErrorName } from 'node:util';
 
@@ -28,11 +28,11 @@ interface Libc {
   mmap(address: bigint, length: number, protection: number, flags: number, fd: number, offset: number): bigint;
   close(fd: number): number;
   errno(): number;
-  /** Where the memory of `view` is in this process. */
+  /** The address of the first byte of `view`. */
   address(view: Uint8Array): bigint;
 }
 
-/** A call to the C library failed. `code` is the name of its errno, such as `EADDRINUSE`. */
+/** A failed call of the C library. `code` is the name of its errno, such as `EADDRINUSE`. */
 export class SystemCallError extends Error {
   override readonly name = 'SystemCallError';
   constructor(
@@ -45,13 +45,13 @@ export class SystemCallError extends Error {
 
 let loaded: Libc | undefined;
 
-/** @throws Error with a sentence where koffi cannot be loaded (no prebuilt binary for this platform). */
+/** @throws Error with a sentence for the user if koffi cannot be loaded */
 export function libc(): Libc {
   loaded ??= load();
   return loaded;
 }
 
-/** Returns `result` of the call named `call`, or throws its errno as a `SystemCallError`. */
+/** @returns `result`. @throws SystemCallError with the errno if it is negative */
 export function checked(call: string, result: number): number {
   if (result < 0) throw new SystemCallError(getSystemErrorName(-libc().errno()), call);
   return result;
@@ -63,7 +63,7 @@ function load(): Libc {
   const koffi = loadKoffi(createRequire(import.meta.url));
   const library = koffi.load(null); // the symbols of this process: libc on Linux, libSystem on macOS
   const calls = { errno: () => koffi.errno(), address: (view: Uint8Array) => koffi.address(view) };
-  // Each is looked up when it is called for the first time; most processes call few of them.
+  // Each symbol is looked up on first use; most processes use few of them.
   for (const [name, prototype] of Object.entries(prototypes)) {
     Object.defineProperty(calls, name, {
       configurable: true,
@@ -109,8 +109,8 @@ function loadKoffi(require: NodeJS.Require): typeof import('koffi') {
   } catch (error) {
     const [why] = (error as Error).message.split('\n');
     throw new Error(
-      `the package koffi cannot be loaded (${why}); its binary is an optional dependency, ` +
-        `so install without --omit=optional, on a platform that it has one for (this is ${platform} ${process.arch})`,
+      `cannot load the package koffi (${why}); its binary is an optional dependency: install without --omit=optional, ` +
+        `on a platform that koffi supports (this is ${platform} ${process.arch})`,
       { cause: error },
     );
   }

@@ -1,6 +1,5 @@
-// A listening socket that Node does not poll: the kernel queues clients on it while nobody accepts, through
-// boots and crashes of the workers. Node's own `net.Server` would begin to accept at once (tcp(7), unix(7)).
-
+// A listening socket that Node does not poll: the kernel queues clients on it while no worker accepts, as during starts and
+// crashes. Node's own `net.Server` would begin to accept at once (tcp(7), unix(7)).
 import { platform } from 'node:process';
 import { type Address, isIPv6 } from '../config/address.js';
 import { closeDescriptor, closeOnExec } from './descriptor.js';
@@ -16,7 +15,7 @@ const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = platform === 'darwin' ? 27 : 26;
 const F_SETFL = 4;
 const O_NONBLOCK = platform === 'darwin' ? 4 : 0o4000;
-/** sizeof sun_path less its final zero. */
+/** The size of sun_path less its final zero (bytes). */
 export const maxUnixPath = platform === 'darwin' ? 103 : 107;
 
 /**
@@ -50,12 +49,12 @@ export function openListeningSocket(address: Address, backlog: number): number {
   }
 }
 
-/** The port that a TCP listening socket got, for those that asked for port 0. */
+/** The port of a TCP listening socket, which the kernel has chosen if port 0 was requested. */
 export function portOf(fd: number): number {
   return nameOf(fd).readUInt16BE(2);
 }
 
-/** Where a listening socket listens that somebody else has opened. @throws SystemCallError when it is no socket */
+/** The address of a listening socket that another process has opened. @throws SystemCallError if `fd` is no socket */
 export function addressOf(fd: number): Address {
   const name = nameOf(fd);
   const family = platform === 'darwin' ? name.readUInt8(1) : name.readUInt16LE(0);
@@ -63,11 +62,11 @@ export function addressOf(fd: number): Address {
   const port = name.readUInt16BE(2);
   if (family === AF_INET) return { kind: 'tcp', host: [...name.subarray(4, 8)].join('.'), port };
   const groups = Array.from({ length: 8 }, (_, i) => name.readUInt16BE(8 + 2 * i).toString(16));
-  // The URL parser knows how to write it (RFC 5952).
+  // The URL parser formats it (RFC 5952).
   return { kind: 'tcp', host: new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1), port };
 }
 
-/** struct sockaddr of whatever family. */
+/** struct sockaddr of any family. */
 function nameOf(fd: number): Buffer {
   const name = Buffer.alloc(128);
   checked('getsockname', libc().getsockname(fd, name, int(name.length)));

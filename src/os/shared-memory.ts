@@ -1,4 +1,4 @@
-// Memory that outlives a process which dies: one writes it, and whoever has the descriptor reads what was last there.
+// Shared memory that outlives the process that writes it: another process with the descriptor can still read it.
 import { ftruncateSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -12,12 +12,12 @@ const MAP_SHARED = 1;
 const MAP_FIXED = 0x10;
 
 /**
- * A descriptor of `bytes` zeros, closed on exec, which belongs to the caller. What nobody writes takes no memory.
+ * A descriptor of `bytes` zeros, closed on exec, which the caller owns. Pages that are never written take no memory.
  * @throws SystemCallError (EMFILE), Error
  */
 export function createSharedMemory(bytes: number): number {
   const { memfd_create } = libc();
-  const fd = memfd_create ? checked('memfd_create', memfd_create('mpserve', MFD_CLOEXEC)) : createNameless();
+  const fd = memfd_create ? checked('memfd_create', memfd_create('mpserve', MFD_CLOEXEC)) : createUnnamedFile();
   try {
     ftruncateSync(fd, bytes);
     return fd;
@@ -28,14 +28,14 @@ export function createSharedMemory(bytes: number): number {
 }
 
 /**
- * Makes it a part of this process, as a buffer that its threads can share, for as long as there is the buffer.
+ * Maps the memory into this process, as a buffer that its threads can share, until the buffer is collected.
  * @throws SystemCallError (ENOMEM, EBADF)
  */
 export function mapSharedMemory(fd: number, bytes: number): SharedArrayBuffer {
   const { address, mmap } = libc();
-  // A buffer of V8's own, under which the pages are exchanged: one that is made from an address belongs to a thread.
-  // One that could grow has pages to itself, which are unmapped at its end; any other is taken from the heap of the C
-  // library, which would go on with our pages as its own.
+  // Maps over the pages of a buffer of V8's, as a buffer made from an address would belong to one thread. A growable buffer
+  // has its own pages, which V8 unmaps at its end. V8 takes other buffers from the heap of the C library, which would reuse
+  // the mapped pages.
   const buffer = new SharedArrayBuffer(bytes, { maxByteLength: bytes });
   const start = address(new Uint8Array(buffer));
   const mapped = mmap(start, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
@@ -43,7 +43,7 @@ export function mapSharedMemory(fd: number, bytes: number): SharedArrayBuffer {
   return buffer;
 }
 
-function createNameless(): number {
+function createUnnamedFile(): number {
   const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-'));
   try {
     return openSync(path.join(folder, 'memory'), 'w+', 0o600);

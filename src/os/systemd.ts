@@ -1,5 +1,5 @@
-// What systemd says to a service and hears from it: sockets that it has opened (sd_listen_fds(3)), and datagrams on how
-// the service is (sd_notify(3)). Without systemd around it, all of it is nothing.
+// The protocol between systemd and a service: sockets that systemd has opened (sd_listen_fds(3)), and datagrams with the
+// state of the service (sd_notify(3)). Does nothing without systemd.
 import { platform } from 'node:process';
 import { closeOnExec } from './descriptor.js';
 import { checked, libc } from './libc.js';
@@ -7,9 +7,8 @@ import { checked, libc } from './libc.js';
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const MSG_DONTWAIT = platform === 'darwin' ? 0x80 : 0x40;
-const firstSocket = 3;
+const firstSocketFd = 3;
 
-/** What it tells a service in. */
 const variables = [
   'LISTEN_PID',
   'LISTEN_FDS',
@@ -19,23 +18,23 @@ const variables = [
   'WATCHDOG_USEC',
 ] as const;
 
-/** Takes what systemd has said out of the environment: it is not for the app. */
-export function takeSystemd(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const told = Object.fromEntries(variables.map((name) => [name, env[name]]));
+/** Removes the variables of systemd from `env`, which the app gets, and returns them. */
+export function takeSystemdEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const taken = Object.fromEntries(variables.map((name) => [name, env[name]]));
   for (const name of variables) delete env[name];
-  return told;
+  return taken;
 }
 
-/** Descriptors of listening sockets that were opened for this process, which belong to it; none if it was not started so. */
+/** Descriptors of the listening sockets that systemd has opened for this process, which owns them. */
 export function inheritedSockets(env: NodeJS.ProcessEnv): readonly number[] {
   const { LISTEN_PID, LISTEN_FDS } = env;
   if (Number(LISTEN_PID) !== process.pid) return [];
-  const fds = Array.from({ length: Number(LISTEN_FDS) || 0 }, (_, i) => firstSocket + i);
-  for (const fd of fds) closeOnExec(fd); // workers are given theirs in places of their own
+  const fds = Array.from({ length: Number(LISTEN_FDS) || 0 }, (_, i) => firstSocketFd + i);
+  for (const fd of fds) closeOnExec(fd); // workers get theirs under other numbers
   return fds;
 }
 
-/** Milliseconds within which systemd wants to hear that we live; undefined if it does not care. */
+/** The watchdog timeout in milliseconds; undefined if the watchdog is off. */
 export function watchdogMs({ WATCHDOG_USEC, WATCHDOG_PID }: NodeJS.ProcessEnv): number | undefined {
   if (WATCHDOG_PID !== undefined && Number(WATCHDOG_PID) !== process.pid) return undefined;
   const ms = Number(WATCHDOG_USEC) / 1000;
@@ -51,12 +50,12 @@ export class Notifier {
     this.#address = address;
   }
 
-  /** undefined where nobody listens. @throws SystemCallError */
+  /** undefined without systemd. @throws SystemCallError */
   static open({ NOTIFY_SOCKET }: NodeJS.ProcessEnv): Notifier | undefined {
     if (!NOTIFY_SOCKET || !/^[/@]./.test(NOTIFY_SOCKET)) return undefined;
     const fd = checked('socket', libc().socket(AF_UNIX, SOCK_DGRAM, 0));
     closeOnExec(fd);
-    // struct sockaddr_un; a name that begins with @ is abstract, which is a zero byte in its place (unix(7)).
+    // struct sockaddr_un; a name that begins with @ is abstract: a zero byte replaces the @ (unix(7)).
     const path = Buffer.from(NOTIFY_SOCKET);
     const isAbstract = path[0] === '@'.charCodeAt(0);
     if (isAbstract) path[0] = 0;
@@ -66,8 +65,8 @@ export class Notifier {
     return new Notifier(fd, address);
   }
 
-  /** Says it, `READY=1` for example, a line each. That nobody hears it, or not now, is no error. */
-  say(...lines: readonly string[]): void {
+  /** @param lines such as `READY=1`. Ignores errors: systemd may be gone or busy */
+  notify(...lines: readonly string[]): void {
     const text = Buffer.from(lines.join('\n'));
     libc().sendto(this.#fd, text, text.length, MSG_DONTWAIT, this.#address, this.#address.length);
   }

@@ -3,7 +3,7 @@
 // emits 'listening'; the conformance tests check this on each version of Node.
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Chore } from '../activity.js';
+import type { BackgroundTask } from '../activity.js';
 import type { Limits } from '../config/config.js';
 import { PipelineResponse } from './response.js';
 
@@ -31,7 +31,7 @@ export function createAdoptingServer(limits: Limits): AdoptingServer {
 export type AdoptingServer = Server<typeof IncomingMessage, typeof PipelineResponse>;
 
 /** Node's timeout checks, which need to run only while the server has connections. */
-export function timeoutChecks(server: AdoptingServer): Chore {
+export function timeoutChecks(server: AdoptingServer): BackgroundTask {
   return {
     start: () => void server.emit('listening'),
     stop: () => void server.close(),

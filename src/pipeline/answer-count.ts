@@ -1,13 +1,13 @@
 // Counts responses by status and duration, and reports the counts to the supervisor for --canary.
 import { now } from '../clock.js';
 import type { WorkerEvent } from '../events.js';
-import { Answers } from '../upkeep/answers.js';
+import { ResponseStats } from '../scaling/response-stats.js';
 import type { OnClose } from './stage.js';
 
 const reportIntervalMs = 100;
 
 export function countAnswers(tell: (event: WorkerEvent) => void): OnClose {
-  const answers = new Answers();
+  const answers = new ResponseStats();
   let isScheduled = false;
   const report = (): void => {
     isScheduled = false;

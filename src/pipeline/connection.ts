@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RequestInFlight } from '../events.js';
-import { shortened } from '../flight/fingerprint.js';
+import { truncateUrl } from '../inflight/fingerprint.js';
 import type { PipelineResponse } from './response.js';
 
 /** A client that transfers fewer bytes between two checks makes no progress. */
@@ -108,7 +108,7 @@ export class Connection {
     const request = this.#request;
     if (!request || this.betweenRequests) return undefined;
     const { method = '', url = '' } = request;
-    return { reqId: this.#reqId, method, url: shortened(url), ageMs: Math.round(now - this.#begunAt) };
+    return { reqId: this.#reqId, method, url: truncateUrl(url), ageMs: Math.round(now - this.#begunAt) };
   }
 
   /** The response in progress; undefined if there is none. */

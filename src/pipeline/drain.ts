@@ -1,7 +1,7 @@
 // Drains the connections of a pipeline: requests in flight finish, and connections migrate if there is a receiver.
 // Without one, or near the end of the time, a connection is closed once it has been quiet, so that a request that is on
 // its way does not meet a closed socket. docs/decisions/0016-slow-migrations.md explains the times.
-import { now, until } from '../clock.js';
+import { msUntil, now } from '../clock.js';
 import type { WorkerEvent } from '../events.js';
 import type { MigrationSender } from '../migration/sender.js';
 import type { Connection } from './connection.js';
@@ -92,7 +92,7 @@ export class Drain {
         done();
       };
       const timer = setInterval(check, checkIntervalMs);
-      const cutTimer = setTimeout(check, until(this.#cutAt) + 1);
+      const cutTimer = setTimeout(check, msUntil(this.#cutAt) + 1);
       check();
     });
     this.#sender?.stop();

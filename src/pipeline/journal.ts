@@ -2,17 +2,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { HttpError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
-import type { FlightDeck } from '../flight/deck.js';
-import { subjectOf } from '../flight/fingerprint.js';
-import { RecordedBody } from '../flight/recorded-body.js';
-import { unrecorded } from '../flight/recorder.js';
+import { requestLine } from '../inflight/fingerprint.js';
+import { noSlot } from '../inflight/journal-writer.js';
+import type { LoopJournal } from '../inflight/loop-journal.js';
+import { RecordedBody } from '../inflight/recorded-body.js';
 import { answerUnserved, hasBody } from './failures.js';
 import { type OnSent, reportSent } from './response.js';
 import type { OnClose, Stage } from './stage.js';
 
-/** @param isLogged keeps the entry of an answered request until its access-log line is written (`recorder.settle`) */
+/** @param isLogged keeps the entry of an answered request until its access-log line is written (`writer.freeLogged`) */
 export function journalRequests(
-  { recorder, watchlist }: FlightDeck,
+  { writer, denylist }: LoopJournal,
   tell: (event: WorkerEvent) => void,
   isLogged: boolean,
 ): { readonly stage: Stage; readonly onClose: OnClose } {
@@ -26,22 +26,22 @@ export function journalRequests(
       reqId,
     );
   };
-  const onSent: OnSent = (res, isSent) => recorder?.answer(res.entry, res.statusCode, isSent);
+  const onSent: OnSent = (res, isSent) => writer?.setResponse(res.entry, res.statusCode, isSent);
 
   const stage: Stage = (next) => (req, res, reqId) => {
     const { method = '', url = '' } = req;
     const hasRequestBody = hasBody(req);
-    const hasSuspects = !watchlist.isEmpty;
-    if (hasSuspects && watchlist.refuses(subjectOf(method, url), hasRequestBody ? 'unknown' : 'none')) {
+    const hasSuspects = !denylist.isEmpty;
+    if (hasSuspects && denylist.refuses(requestLine(method, url), hasRequestBody ? 'unknown' : 'none')) {
       return refuse(req, res, reqId);
     }
-    res.entry = recorder?.begin(reqId, method, url, hasRequestBody, res.begunAt) ?? unrecorded;
-    if (recorder && isLogged) reportSent(res, onSent);
+    res.entry = writer?.begin(reqId, method, url, hasRequestBody, res.begunAt) ?? noSlot;
+    if (writer && isLogged) reportSent(res, onSent);
     if (!hasRequestBody) return next(req, res, reqId);
 
-    const body = new RecordedBody(recorder, res.entry);
+    const body = new RecordedBody(writer, res.entry);
     res.recordedBody = body;
-    if (!hasSuspects || !watchlist.needsBody(subjectOf(method, url))) {
+    if (!hasSuspects || !denylist.needsBody(requestLine(method, url))) {
       record(req, body, false);
       return next(req, res, reqId);
     }
@@ -52,19 +52,19 @@ export function journalRequests(
     });
     record(req, body, true);
     return arrived.then(() =>
-      watchlist.refuses(subjectOf(method, url), body.digest()) ? refuse(req, res, reqId) : next(req, res, reqId),
+      denylist.refuses(requestLine(method, url), body.digest()) ? refuse(req, res, reqId) : next(req, res, reqId),
     );
   };
 
   const onClose: OnClose = (res) => {
     const { req, entry, recordedBody } = res;
     // A response that has begun clears a suspect: an event stream ends only when its client disconnects.
-    if (!watchlist.isEmpty && res.headersSent) {
-      watchlist.answered(subjectOf(req.method ?? '', req.url ?? ''), recordedBody?.digest() ?? 'none');
+    if (!denylist.isEmpty && res.headersSent) {
+      denylist.answered(requestLine(req.method ?? '', req.url ?? ''), recordedBody?.digest() ?? 'none');
     }
-    res.entry = unrecorded; // another request may reuse the entry
-    if (isLogged && res.writableFinished) recorder?.endUnsettled(entry, res.statusCode);
-    else recorder?.end(entry);
+    res.entry = noSlot; // another request may reuse the entry
+    if (isLogged && res.writableFinished) writer?.endUnlogged(entry, res.statusCode);
+    else writer?.end(entry);
   };
   return { stage, onClose };
 }

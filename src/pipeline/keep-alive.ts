@@ -2,7 +2,7 @@
 // response and stops it at the next request, which costs 5 % of a small request. This class replaces
 // `socket.setTimeout()`, which Node calls for that, with one that only stores a time. If Node stops calling it, Node's
 // own timers still work.
-import type { Chore } from '../activity.js';
+import type { BackgroundTask } from '../activity.js';
 import { now } from '../clock.js';
 import type { Connection } from './connection.js';
 
@@ -10,7 +10,7 @@ import type { Connection } from './connection.js';
 const maxIntervalMs = 500;
 const minIntervalMs = 25;
 
-export class KeepAlive implements Chore {
+export class KeepAlive implements BackgroundTask {
   readonly #connections: ReadonlySet<Connection>;
   readonly #intervalMs: number;
   #timer: NodeJS.Timeout | undefined;

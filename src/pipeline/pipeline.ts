@@ -9,7 +9,7 @@ import { now } from '../clock.js';
 import type { Limits } from '../config/config.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { errorRecord, type RequestInFlight, type WorkerEvent, type WorkerIdentity } from '../events.js';
-import type { FlightDeck } from '../flight/deck.js';
+import type { LoopJournal } from '../inflight/loop-journal.js';
 import type { Destination } from '../log/destination.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { MigrationSender } from '../migration/sender.js';
@@ -43,7 +43,7 @@ export interface PipelineOptions {
   /** undefined unless --scale-on=busy measures the load. */
   readonly busy: BusyClock | undefined;
   /** The in-flight journal; undefined if it is off. */
-  readonly journal: FlightDeck | undefined;
+  readonly journal: LoopJournal | undefined;
   /** For --canary. */
   readonly countsAnswers: boolean;
   /** undefined if connections cannot migrate. */
@@ -66,8 +66,8 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
   const { accessLog, identity, tell } = options;
   if (!accessLog) return new Pipeline(options, undefined);
   const module = await import('./access-log.js');
-  const settle = () => options.journal?.recorder?.settle();
-  return new Pipeline(options, new module.AccessLog(accessLog, identity, tell, settle));
+  const freeLogged = () => options.journal?.writer?.freeLogged();
+  return new Pipeline(options, new module.AccessLog(accessLog, identity, tell, freeLogged));
 }
 
 export class Pipeline {
@@ -141,11 +141,11 @@ export class Pipeline {
       if (socket.destroyed) return closed();
       const connection = new Connection(socket, requests, now());
       this.#connections.add(connection);
-      this.#activity.enter();
+      this.#activity.connectionOpened();
       this.#keepAlive.watch(connection);
       socket.once('close', () => {
         this.#connections.delete(connection);
-        this.#activity.leave();
+        this.#activity.connectionClosed();
         // After Node has emitted 'close' on the current response. Its request is in the journal until then, and a
         // worker of ppc exits when its connection has closed.
         setImmediate(() => {
@@ -195,7 +195,7 @@ export class Pipeline {
     await this.#drain.finish();
     await new Promise((next) => setImmediate(next)); // the last connection may just have closed
     this.#shedding.stop();
-    this.#activity.end();
+    this.#activity.stop();
     this.#accessLog?.flush();
   }
 

@@ -2,8 +2,8 @@
 // and reports when the last bytes are written. Setting the id when the request begins would put all other headers on
 // Node's slow path (docs/decisions/0006-request-id-at-write-head.md).
 import { type IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import type { RecordedBody } from '../flight/recorded-body.js';
-import { unrecorded } from '../flight/recorder.js';
+import { noSlot } from '../inflight/journal-writer.js';
+import type { RecordedBody } from '../inflight/recorded-body.js';
 import type { Connection } from './connection.js';
 
 export const idHeader = 'x-request-id';
@@ -31,7 +31,7 @@ export class PipelineResponse extends ServerResponse {
     this.reqId = '';
     this.clientConnection = undefined;
     this.begunAt = 0;
-    this.entry = unrecorded;
+    this.entry = noSlot;
     this.recordedBody = undefined;
     this.onSent = undefined;
     this.isOver = false;

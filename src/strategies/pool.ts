@@ -8,8 +8,8 @@ import type { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import { migrateUnserved } from '../migration/sender.js';
-import { Recycler } from '../upkeep/recycler.js';
-import { lookEvery, Scaler } from '../upkeep/scaler.js';
+import { Recycler } from '../scaling/recycler.js';
+import { Scaler, sampleIntervalMs } from '../scaling/scaler.js';
 import type { Exit, Worker } from '../worker/worker.js';
 import { boot } from './boot.js';
 import {
@@ -201,7 +201,7 @@ export class Pool implements Strategy {
   }
 
   /** For the recycler: replaces a worker by one of the same generation. @returns false when its place has been given up */
-  async renew(worker: Worker): Promise<boolean> {
+  async recycle(worker: Worker): Promise<boolean> {
     const place = this.#places.find((one) => one.worker === worker);
     if (!place || place.change || this.#isEnding) return false;
     return this.#change(place, () => this.#startFor(place, true));
@@ -488,7 +488,7 @@ export class Pool implements Strategy {
       this.#acceptor = accept({ serve: (connection) => this.give(connection), onCrowded: () => this.shed() });
       this.#acceptor.start();
     }
-    if (this.#scaler) this.#timers.push(setInterval(() => this.#scale(), lookEvery));
+    if (this.#scaler) this.#timers.push(setInterval(() => this.#scale(), sampleIntervalMs));
     if (this.#hosting.revokes) this.#timers.push(setInterval(() => this.#revoke(), revokeEveryMs));
   }
 
@@ -518,8 +518,8 @@ export class Pool implements Strategy {
   /** Connections that a worker does not come to go to others, if there are any that do. */
   #revoke(): void {
     const { ready } = this;
-    if (ready.every(({ isSilent }) => isSilent)) return;
-    for (const worker of ready) if (worker.isSilent) worker.revoke();
+    if (ready.every(({ isUnresponsive }) => isUnresponsive)) return;
+    for (const worker of ready) if (worker.isUnresponsive) worker.revoke();
   }
 
   /** Changes the pool while nothing else does. */

@@ -4,8 +4,8 @@ import type { Acceptor, AcceptorOptions } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import type { MigrationPolicy } from '../migration/policy.js';
-import type { RecycleLimits } from '../upkeep/recycler.js';
-import type { Range } from '../upkeep/scaler.js';
+import type { RecycleLimits } from '../scaling/recycler.js';
+import type { Range } from '../scaling/scaler.js';
 import type { StartOptions } from '../worker/runtime.js';
 import type { Exit, Worker } from '../worker/worker.js';
 

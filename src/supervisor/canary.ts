@@ -1,7 +1,7 @@
 // Compares the first responses of a new generation with the responses of the old generation during the same time, and
 // decides whether the new generation is worse. It only reads events; the caller rolls back.
 import type { CanaryFigures, Events, ServerEvent } from '../events.js';
-import { Answers } from '../upkeep/answers.js';
+import { ResponseStats } from '../scaling/response-stats.js';
 
 /** Fewer failed responses are taken for chance. */
 const minFailed = 3;
@@ -16,8 +16,8 @@ export class Canary {
   readonly #events: Events;
   readonly #minRequests: number;
   readonly #generation: number;
-  readonly #oldAnswers = new Answers();
-  readonly #newAnswers = new Answers();
+  readonly #oldAnswers = new ResponseStats();
+  readonly #newAnswers = new ResponseStats();
   /** Worker processes of the new generation. */
   readonly #newPids = new Set<number>();
   readonly #listener = (event: ServerEvent): void => this.#onEvent(event);

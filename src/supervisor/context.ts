@@ -9,7 +9,7 @@ import { findOwner } from '../config/user.js';
 import { Acceptor } from '../connection/acceptor.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { type Events, endOf } from '../events.js';
-import type { Quarantine } from '../flight/quarantine.js';
+import type { Quarantine } from '../inflight/quarantine.js';
 import { duplicateChannel, type MigrationChannel } from '../migration/channel.js';
 import { duplicate } from '../os/descriptor.js';
 import { models } from '../strategies/models.js';

@@ -128,7 +128,7 @@ export class Operations {
       this.#owner = context.owner;
       quarantine.after = config.quarantineAfter;
       quarantine.hangMs = config.hangTimeout;
-      quarantine.release(); // the new version may have fixed what killed workers
+      quarantine.clear(); // the new version may have fixed what killed workers
       const { generation, size } = strategy.snapshot();
       const ms = Math.round(now() - began);
       events.tell({ event: 'reloaded', generation, workers: size, ms });
@@ -221,7 +221,7 @@ export class Operations {
   /** Accepts the quarantined requests again. */
   clearQuarantine(reason: string): Promise<string> {
     return this.#exclusive('release', async () => {
-      const count = this.#options.resources.quarantine.release();
+      const count = this.#options.resources.quarantine.clear();
       this.#events.tell({ event: 'quarantine-cleared', count, reason });
       return `cleared ${count} request(s)`;
     });

@@ -19,7 +19,7 @@ export function reportToSystemd(events: Events, env: NodeJS.ProcessEnv): () => v
   };
   const notify = (event: ServerEvent): void => {
     const lines = messages[event.event]?.(event);
-    if (lines) notifier.say(...lines);
+    if (lines) notifier.notify(...lines);
     if (event.event === 'upgraded') stop(); // the successor notifies systemd from now on
   };
   const stop = (): void => {
@@ -29,7 +29,9 @@ export function reportToSystemd(events: Events, env: NodeJS.ProcessEnv): () => v
   events.on('event', notify);
   const watchdogTimeoutMs = watchdogMs(env);
   const timer =
-    watchdogTimeoutMs === undefined ? undefined : setInterval(() => notifier.say('WATCHDOG=1'), watchdogTimeoutMs / 2);
+    watchdogTimeoutMs === undefined
+      ? undefined
+      : setInterval(() => notifier.notify('WATCHDOG=1'), watchdogTimeoutMs / 2);
   timer?.unref();
   return stop;
 }

@@ -8,7 +8,7 @@ import type { Action, Request, Status, WorkerStatus } from '../control/protocol.
 import { Refused } from '../control/refused.js';
 import type { Controls } from '../control/server.js';
 import type { Events } from '../events.js';
-import { Quarantine, type Suspect } from '../flight/quarantine.js';
+import { Quarantine, type Suspect } from '../inflight/quarantine.js';
 import type { Destination } from '../log/destination.js';
 import {
   closeMigrationChannel,
@@ -16,9 +16,9 @@ import {
   type MigrationChannel,
   openMigrationChannel,
 } from '../migration/channel.js';
-import { whatIsUnexpected } from '../os/node-socket.js';
+import { unsupportedInternals } from '../os/node-socket.js';
 import { hasProc, ownCpuSeconds, proportionalMemory } from '../os/process-tree.js';
-import { takeSystemd } from '../os/systemd.js';
+import { takeSystemdEnv } from '../os/systemd.js';
 import { ModelSwitch } from '../strategies/model-switch.js';
 import type { Strategy } from '../strategies/strategy.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
@@ -90,7 +90,7 @@ export class Supervisor implements SignalTarget, Controls {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    this.#systemd = takeSystemd(process.env);
+    this.#systemd = takeSystemdEnv(process.env);
     this.#quarantine = new Quarantine(options.loaded.config, options.events);
     options.events.on('event', (event) => {
       if (event.event !== 'scaled' && event.event !== 'threads-scaled') return;
@@ -371,7 +371,7 @@ function warnAboutRoot({ user }: Config, events: Events): void {
 
 /** Turns migration off if the internals of Node that it uses are not as expected. */
 async function checkMigrationSupport(strategy: Strategy, events: Events): Promise<void> {
-  const reason = await whatIsUnexpected();
+  const reason = await unsupportedInternals();
   if (reason === undefined) return;
   strategy.setMigration({ send: 'off' });
   const warning = `connection migration is off: the internals of Node ${process.version} are not supported (${reason})`;

@@ -2,16 +2,16 @@
 import type { Activity } from '../activity.js';
 import type { App } from '../app/app.js';
 import { loadApp } from '../app/load.js';
-import { now, until } from '../clock.js';
+import { msUntil, now } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { RequestInFlight, WorkerIdentity } from '../events.js';
-import type { FlightDeck } from '../flight/deck.js';
-import { nothingWatched, type Watched } from '../flight/watchlist.js';
+import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
+import type { LoopJournal } from '../inflight/loop-journal.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import { libc } from '../os/libc.js';
 import { BusyClock } from '../pipeline/busy.js';
 import { closingFraction, createPipeline, type Pipeline } from '../pipeline/pipeline.js';
-import { type LoadMeter, loadMeter } from '../upkeep/load-meter.js';
+import { type LoadMeter, loadMeter } from '../scaling/load-meter.js';
 import { closeApp } from './close-app.js';
 import { untilReady } from './readiness.js';
 import type { DrainOrder, Service, Tell } from './service.js';
@@ -30,7 +30,7 @@ export interface RunnerOptions {
   readonly maxConnections: number;
   readonly tell: Tell;
   /** Where the requests in flight are recorded. */
-  readonly deck: FlightDeck | undefined;
+  readonly loopJournal: LoopJournal | undefined;
   /** Of this event loop. */
   readonly activity: Activity;
 }
@@ -39,7 +39,7 @@ export class AppRunner implements Service {
   readonly #options: RunnerOptions;
   readonly #clock = new BusyClock();
   readonly #meter: LoadMeter | undefined;
-  #watched = nothingWatched;
+  #denylist = emptyDenylist;
   #isMigrationOff = false;
   #app: App | undefined;
   /** What was pending before the app was loaded. */
@@ -54,7 +54,7 @@ export class AppRunner implements Service {
   }
 
   async start(): Promise<void> {
-    const { settings, identity, maxConnections, tell, deck, activity } = this.#options;
+    const { settings, identity, maxConnections, tell, loopJournal, activity } = this.#options;
     const { app: target, addresses, demoFaults, bootTimeout: timeout, readyPath, measure } = settings;
     const { limits, limitsGiven, accessLog, migrationChannel, countsAnswers } = settings;
     const options = {
@@ -62,7 +62,7 @@ export class AppRunner implements Service {
       limitsGiven,
       accessLog,
       busy: measure === 'busy' ? this.#clock : undefined,
-      journal: deck,
+      journal: loopJournal,
       migrationChannel,
       countsAnswers,
       identity,
@@ -78,7 +78,7 @@ export class AppRunner implements Service {
     if (readyPath !== undefined && !settings.isKnownReady) await untilReady(pipeline, readyPath, timeout);
     this.#pipeline = pipeline;
     if (this.#isMigrationOff) pipeline.stopMigration();
-    this.setDenylist(this.#watched);
+    this.setDenylist(this.#denylist);
   }
 
   async serve(connection: IncomingConnection): Promise<void> {
@@ -92,7 +92,7 @@ export class AppRunner implements Service {
     const stallMs = this.#options.settings.bootTimeout;
     await this.#pipeline?.drain(ms, migrates ? { stallMs, onMigrating } : undefined);
     // A long migration does not shorten the time that the app has to close.
-    const left = Math.max(until(deadline), migrates ? ms * closingFraction : 0);
+    const left = Math.max(msUntil(deadline), migrates ? ms * closingFraction : 0);
     await closeApp(this.#app, reason, this.#before, AbortSignal.timeout(left));
   }
 
@@ -114,10 +114,10 @@ export class AppRunner implements Service {
     return this.#pipeline?.inFlight() ?? [];
   }
 
-  setDenylist(watched: Watched): void {
-    this.#watched = watched;
+  setDenylist(denylist: DenylistEntries): void {
+    this.#denylist = denylist;
     // No request is refused before the worker is ready: the app itself is asked whether it is.
-    if (this.#pipeline) this.#options.deck?.watchlist.set(watched);
+    if (this.#pipeline) this.#options.loopJournal?.denylist.set(denylist);
   }
 
   shed(): void {

@@ -1,15 +1,15 @@
 // The inside of a worker, the same for processes and threads: starts the service, then accepts connections or is given
 // them, until it is told to drain.
 import type { Activity } from '../activity.js';
-import { now, until, within } from '../clock.js';
+import { msUntil, now, within } from '../clock.js';
 import { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { errorRecord, type WorkerIdentity } from '../events.js';
-import { nothingWatched } from '../flight/watchlist.js';
+import { emptyDenylist } from '../inflight/denylist.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { defaultPolicy } from '../migration/policy.js';
-import { lookEvery } from '../upkeep/scaler.js';
+import { sampleIntervalMs } from '../scaling/scaler.js';
 import type { StopReason } from './close-app.js';
 import type { FromWorker, Questions, Subject, ToWorker } from './messages.js';
 import type { Service, Tell } from './service.js';
@@ -55,7 +55,7 @@ export class WorkerMain {
   #service: Service | undefined;
   /** The same, before it can serve. */
   #starting: Service | undefined;
-  #watched = nothingWatched;
+  #denylist = emptyDenylist;
   #policy = defaultPolicy;
   #acceptor: Acceptor | undefined;
   #started: Promise<void> = Promise.resolve();
@@ -80,7 +80,7 @@ export class WorkerMain {
   start(listen: readonly number[], migrationChannel: MigrationChannel | undefined): void {
     process.on('uncaughtExceptionMonitor', (error) => this.tell({ event: 'app-crashed', err: errorRecord(error) }));
     this.#reportAnswered();
-    if (this.#options.settings.measure) setInterval(() => this.#reportLoad(), lookEvery).unref();
+    if (this.#options.settings.measure) setInterval(() => this.#reportLoad(), sampleIntervalMs).unref();
     this.#started = this.#load(listen, migrationChannel);
   }
 
@@ -95,9 +95,9 @@ export class WorkerMain {
       if (typeof policy.send === 'string') this.#policy = policy;
       (this.#service ?? this.#starting)?.setMigration(policy);
     },
-    denylist: ({ watched }) => {
-      this.#watched = watched;
-      (this.#service ?? this.#starting)?.setDenylist(watched);
+    denylist: ({ entries }) => {
+      this.#denylist = entries;
+      (this.#service ?? this.#starting)?.setDenylist(entries);
     },
     shed: () => this.#service?.shed(),
     ask: (question) => {
@@ -130,7 +130,7 @@ export class WorkerMain {
     try {
       const service = await makeService();
       this.#starting = service;
-      service.setDenylist(this.#watched);
+      service.setDenylist(this.#denylist);
       service.setMigration(this.#policy);
       await service.start();
       this.#service = service;
@@ -190,7 +190,7 @@ export class WorkerMain {
     await within(ms, this.#started);
     const service = this.#service;
     const drained = service?.drain({
-      ms: until(deadline),
+      ms: msUntil(deadline),
       reason,
       migrates,
       onMigrating: () => say({ type: 'migrating' }),

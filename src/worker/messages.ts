@@ -3,7 +3,7 @@
 import type { ConnectionFacts } from '../connection/incoming.js';
 import type { ExitCode } from '../errors.js';
 import type { WorkerEvent, WorkerIdentity } from '../events.js';
-import type { Watched } from '../flight/watchlist.js';
+import type { DenylistEntries } from '../inflight/denylist.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 
@@ -28,7 +28,7 @@ export type ToWorker =
   | { type: 'drain'; ms: number; migrates: boolean }
   | { type: 'migration'; policy: MigrationPolicy }
   /** Requests that were in flight when workers died. */
-  | { type: 'denylist'; watched: Watched }
+  | { type: 'denylist'; entries: DenylistEntries }
   /** The server is at its limit and clients wait: close the slowest of your idle connections. */
   | { type: 'shed' }
   | { [S in Subject]: { type: 'ask'; id: number; about: S } & Questions[S]['ask'] }[Subject];

@@ -3,9 +3,10 @@ import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { Activity } from '../activity.js';
 import { IncomingConnection } from '../connection/incoming.js';
-import { mapDeck, openDeck, unmapped } from '../flight/deck.js';
 import { reportWhenBlocked } from '../hang/hang-report.js';
 import { Heartbeat, HeartbeatFile } from '../hang/heartbeat.js';
+import { mapLoopJournal, openLoopJournal } from '../inflight/loop-journal.js';
+import { fileRegions } from '../inflight/regions.js';
 import { reopen } from '../os/descriptor.js';
 import { AppRunner } from './app-runner.js';
 import { ignoreSignal } from './close-app.js';
@@ -30,10 +31,11 @@ const say = (message: FromWorker, sent?: () => void): void => {
 
 const identity = { pid: process.pid, tid: 0 };
 const activity = new Activity();
-const { flights, threads, heartbeat } = settings;
+const { journal, threads, heartbeat } = settings;
 /** Of this event loop; the threads of a host have their own. */
-const place = flights && !threads ? unmapped(flights)(0) : undefined;
-const deck = flights && openDeck(place, (fingerprint) => main.tell({ event: 'suspect-cleared', fingerprint }));
+const region = journal && !threads ? fileRegions(journal)(0) : undefined;
+const loopJournal =
+  journal && openLoopJournal(region, (fingerprint) => main.tell({ event: 'suspect-cleared', fingerprint }));
 
 const main: WorkerMain = new WorkerMain({
   settings: {
@@ -47,11 +49,19 @@ const main: WorkerMain = new WorkerMain({
   makeService: async () =>
     threads
       ? new (await import('./thread-host.js')).ThreadHost(settings, threads, main.tell)
-      : new AppRunner({ settings, identity, maxConnections: settings.maxConnections, tell: main.tell, deck, activity }),
+      : new AppRunner({
+          settings,
+          identity,
+          maxConnections: settings.maxConnections,
+          tell: main.tell,
+          loopJournal,
+          activity,
+        }),
   onReady: () => {
     startHeartbeat();
     // A worker for one connection does not live long enough for it.
-    if (deck && flights && !threads && !settings.once) setTimeout(() => mapDeck(deck, flights), mapAfterMs).unref();
+    if (loopJournal && journal && !threads && !settings.once)
+      setTimeout(() => mapLoopJournal(loopJournal, journal), mapAfterMs).unref();
   },
   reopen: reopenAccessLog,
   exit: () => process.exit(0),

@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
-import { FlightBox } from '../flight/box.js';
-import type { Quarantine } from '../flight/quarantine.js';
 import { HeartbeatFile, isDebugged } from '../hang/heartbeat.js';
-import { HangWatch } from '../hang/process-watch.js';
+import { ProcessWatch } from '../hang/process-watch.js';
+import { Journal } from '../inflight/journal.js';
+import type { Quarantine } from '../inflight/quarantine.js';
 import type { Destination } from '../log/destination.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { guardChannel } from '../os/ipc-guard.js';
@@ -78,7 +78,7 @@ export function startProcess(options: ProcessOptions, start: StartOptions, maxCo
   // Threads are watched by the process around them, which runs none of the app.
   const isWatched = app.hangTimeout > 0 && !threads && !isDebugged(execArgv);
   const loops = keepsRecord ? eventLoops(threads, maxConnections) : 0;
-  const box = keepsRecord || isWatched ? orRefused(() => new FlightBox(loops), leash) : undefined;
+  const journal = keepsRecord || isWatched ? orRefused(() => new Journal(loops), leash) : undefined;
   const takesLines = typeof accessLog === 'function';
   const settings: WorkerSettings = {
     ...app,
@@ -97,8 +97,8 @@ export function startProcess(options: ProcessOptions, start: StartOptions, maxCo
       path: descriptors.path,
       ...(channel.migrated !== undefined && { migrated: descriptors.migrated }),
     },
-    flights: keepsRecord && box ? { fd: descriptors.journal, plan: box.plan } : undefined,
-    heartbeat: isWatched && box ? { ...box.heartbeat, fd: descriptors.journal } : undefined,
+    journal: keepsRecord && journal ? { fd: descriptors.journal, layout: journal.layout } : undefined,
+    heartbeat: isWatched && journal ? { ...journal.heartbeat, fd: descriptors.journal } : undefined,
     accessLog: accessLog && {
       fd: descriptors.accessLog,
       atomicBytes: takesLines ? ownPipeAtomicBytes : accessLog.atomicBytes,
@@ -119,7 +119,7 @@ export function startProcess(options: ProcessOptions, start: StartOptions, maxCo
         'ipc',
         takesLines ? 'pipe' : (accessLog?.fd ?? 'ignore'),
         leash?.fd ?? 'ignore',
-        box?.fd ?? 'ignore',
+        journal?.fd ?? 'ignore',
         channel?.fd ?? 'ignore',
         channel?.credits ?? 'ignore',
         channel?.migrated ?? 'ignore',
@@ -127,11 +127,11 @@ export function startProcess(options: ProcessOptions, start: StartOptions, maxCo
         ...listen,
       ],
     });
-  const child = orRefused(run, leash, box);
+  const child = orRefused(run, leash, journal);
   const { pid } = child;
   if (pid === undefined) {
     child.once('error', () => {}); // it comes later, and says no more than this
-    release(leash, box);
+    release(leash, journal);
     throw refused();
   }
   leash?.tie(pid);
@@ -140,7 +140,7 @@ export function startProcess(options: ProcessOptions, start: StartOptions, maxCo
   for (const stream of ['stdout', 'stderr'] as const) {
     if (child[stream]) readLines(child[stream], (text) => options.events.tell({ event: 'output', pid, stream, text }));
   }
-  return new ProcessUnit(child, pid, options, start.id, settings.channelKey, leash, box, isWatched);
+  return new ProcessUnit(child, pid, options, start.id, settings.channelKey, leash, journal, isWatched);
 }
 
 class ProcessUnit implements Unit {
@@ -152,7 +152,7 @@ class ProcessUnit implements Unit {
   readonly #child: ChildProcess;
   readonly #options: ProcessOptions;
   readonly #key: string;
-  readonly #hang: HangWatch | undefined;
+  readonly #hang: ProcessWatch | undefined;
   readonly #invalid: InvalidMessages;
   /** Each connection is answered by `taken` or `refused`, in turn. */
   #handled = 0;
@@ -166,7 +166,7 @@ class ProcessUnit implements Unit {
     worker: number,
     key: string,
     leash: Leash | undefined,
-    box: FlightBox | undefined,
+    journal: Journal | undefined,
     isWatched: boolean,
   ) {
     const { events, quarantine, keepsRecord, app } = options;
@@ -175,8 +175,8 @@ class ProcessUnit implements Unit {
     this.#options = options;
     this.#key = key;
     this.#hang =
-      isWatched && box
-        ? new HangWatch(pid, new HeartbeatFile(box.heartbeat), app.hangTimeout, () => child.kill('SIGKILL'))
+      isWatched && journal
+        ? new ProcessWatch(pid, new HeartbeatFile(journal.heartbeat), app.hangTimeout, () => child.kill('SIGKILL'))
         : undefined;
     this.#invalid = new InvalidMessages((count, type) => {
       events.tell({ event: 'worker-message-invalid', worker, pid, count, type });
@@ -185,9 +185,9 @@ class ProcessUnit implements Unit {
       events.tell({ event: 'worker-killed', worker, pid, reason });
       child.kill('SIGKILL'); // and is replaced, as a worker that dies by itself
     });
-    const updateDenylist = (): void => this.send({ type: 'denylist', watched: quarantine.watched });
+    const updateDenylist = (): void => this.send({ type: 'denylist', entries: quarantine.denylist });
     if (keepsRecord) {
-      const { suspects, refused } = quarantine.watched;
+      const { suspects, refused } = quarantine.denylist;
       if (suspects.length + refused.length > 0) updateDenylist();
       quarantine.on('change', updateDenylist);
     }
@@ -196,8 +196,8 @@ class ProcessUnit implements Unit {
       quarantine.off('change', updateDenylist);
       this.#invalid.flush();
       this.#reportHang();
-      const requests = box?.take() ?? [];
-      box?.close();
+      const requests = journal?.take() ?? [];
+      journal?.close();
       const reason = signal === null ? `it exited with code ${code}` : `it was ended by ${signal}`;
       return { code, signal, reason, requests };
     });
@@ -283,20 +283,20 @@ function eventLoops(threads: ThreadGroup | undefined, maxConnections: number): n
   return threads.isPerConnection ? maxConnections + threads.spares : 2 * threads.range.max;
 }
 
-function orRefused<T>(call: () => T, leash?: Leash, box?: FlightBox): T {
+function orRefused<T>(call: () => T, leash?: Leash, journal?: Journal): T {
   try {
     return call();
   } catch (error) {
-    release(leash, box);
+    release(leash, journal);
     throw refused(error);
   }
 }
 
 /** What was made for a worker that could not be started. */
-function release(leash: Leash | undefined, box: FlightBox | undefined): void {
+function release(leash: Leash | undefined, journal: Journal | undefined): void {
   leash?.tie(undefined);
   leash?.release();
-  box?.close();
+  journal?.close();
 }
 
 function refused(cause?: unknown): StartupError {

@@ -6,7 +6,7 @@ import { now } from '../clock.js';
 import { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { socketPair } from '../os/descriptor.js';
-import { socketOn } from '../os/node-socket.js';
+import { socketFromFd } from '../os/node-socket.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
 
 /** Between two questions (milliseconds). */
@@ -40,7 +40,7 @@ function ask(pipeline: Pipeline, path: string, ms: number): Promise<number | str
     const sent = request({
       path,
       headers: { host: 'localhost', connection: 'close' },
-      createConnection: () => socketOn(ours),
+      createConnection: () => socketFromFd(ours),
     });
     const late = setTimeout(() => sent.destroy(new Error('no answer in time')), ms);
     sent.once('response', (response) => {

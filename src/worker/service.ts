@@ -1,7 +1,7 @@
 // What serves connections inside a worker: the app on the worker's own event loop, or threads that the worker hosts.
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { RequestInFlight, WorkerEvent } from '../events.js';
-import type { Watched } from '../flight/watchlist.js';
+import type { DenylistEntries } from '../inflight/denylist.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import type { StopReason } from './close-app.js';
 
@@ -31,7 +31,7 @@ export interface Service {
   setMigration(policy: MigrationPolicy): void;
   /** The load since the last call, from 0 to 1; undefined where it is not measured. */
   load(): number | undefined;
-  setDenylist(watched: Watched): void;
+  setDenylist(denylist: DenylistEntries): void;
   /** Calls `told` with the number of migrated connections that could be served well now. Absent where any number could. */
   onCredits?(told: (count: number) => void): void;
   /** Closes the slowest idle connections, if any: clients wait. */

@@ -2,13 +2,13 @@
 // begin to load the app at once, without waiting for a message. Plain data.
 import type { AddressInfo } from 'node:net';
 import type { Limits } from '../config/config.js';
-import type { Box } from '../flight/berths.js';
-import type { Place } from '../flight/deck.js';
-import type { HeartbeatPlace } from '../hang/heartbeat.js';
+import type { HeartbeatLocation } from '../hang/heartbeat.js';
+import type { JournalFile } from '../inflight/journal.js';
+import type { Region } from '../inflight/regions.js';
 import type { Destination } from '../log/destination.js';
 import type { MigrationChannel } from '../migration/channel.js';
-import type { RecycleLimits } from '../upkeep/recycler.js';
-import type { Measure, Range } from '../upkeep/scaler.js';
+import type { RecycleLimits } from '../scaling/recycler.js';
+import type { Measure, Range } from '../scaling/scaler.js';
 
 /** How the workers of a host live and get their connections. */
 export interface Group {
@@ -81,9 +81,9 @@ export interface WorkerSettings extends ThreadSettings {
   /** Descriptors of listening sockets to accept on; empty where connections are handed over. */
   readonly listen: readonly number[];
   /** Where requests in flight are recorded; undefined for nowhere. */
-  readonly flights: Box | undefined;
+  readonly journal: JournalFile | undefined;
   /** Where the heartbeat is, if the supervisor watches this event loop. */
-  readonly heartbeat: HeartbeatPlace | undefined;
+  readonly heartbeat: HeartbeatLocation | undefined;
 }
 
 export interface ThreadData {
@@ -93,21 +93,13 @@ export interface ThreadData {
   /** Memory that it shares with its host (`worker/thread-counters`). */
   readonly counters: Int32Array;
   /** It keeps a record of its requests in flight, here; undefined where there is no room for it. */
-  readonly journal: { readonly place: Place | undefined } | undefined;
+  readonly journal: { readonly region: Region | undefined } | undefined;
 }
 
 /** For a thread, whose app can read it: all but what is the process's own. */
 export function threadSettings(settings: WorkerSettings): Omit<ThreadSettings, keyof StartSettings> {
-  const {
-    channelKey: _,
-    umask: __,
-    threads: ___,
-    listen: ____,
-    flights: _____,
-    heartbeat: ______,
-    ...shared
-  } = settings;
-  return shared;
+  const own = new Set<string>(['channelKey', 'umask', 'threads', 'listen', 'journal', 'heartbeat']);
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => !own.has(name))) as unknown as ThreadSettings;
 }
 
 /** What differs between workers of a group. */

@@ -2,11 +2,11 @@
 import { divide } from '../balance/divide.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { endOf, type RequestInFlight } from '../events.js';
-import type { Watched } from '../flight/watchlist.js';
+import type { DenylistEntries } from '../inflight/denylist.js';
 import type { MigrationPolicy } from '../migration/policy.js';
+import { retryMs } from '../scaling/recycler.js';
 import { createStrategy } from '../strategies/create.js';
 import type { Hosting, Strategy } from '../strategies/strategy.js';
-import { retryMs } from '../upkeep/recycler.js';
 import type { StartOptions } from './runtime.js';
 import type { DrainOrder, Service, Tell } from './service.js';
 import type { ThreadGroup, WorkerSettings } from './settings.js';
@@ -67,9 +67,9 @@ export class ThreadHost implements Service {
     return loads.length > 0 ? loads.reduce((sum, load) => sum + load, 0) / loads.length : undefined;
   }
 
-  setDenylist(watched: Watched): void {
-    this.#runtime.watched = watched;
-    for (const thread of this.#threads) thread.setDenylist(watched);
+  setDenylist(denylist: DenylistEntries): void {
+    this.#runtime.denylist = denylist;
+    for (const thread of this.#threads) thread.setDenylist(denylist);
   }
 
   onCredits(told: (count: number) => void): void {

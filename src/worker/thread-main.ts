@@ -3,9 +3,9 @@
 import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads';
 import { Activity } from '../activity.js';
 import { IncomingConnection } from '../connection/incoming.js';
-import { openDeck } from '../flight/deck.js';
 import { Heartbeat } from '../hang/heartbeat.js';
 import { onHangReport } from '../hang/stack-capture.js';
+import { openLoopJournal } from '../inflight/loop-journal.js';
 import { AppRunner } from './app-runner.js';
 import { WorkerMain } from './main.js';
 import type { FromWorker, Handed, ToWorker } from './messages.js';
@@ -37,10 +37,10 @@ const main: WorkerMain = new WorkerMain({
         main.tell({ event: 'hung', stack, stillMs, requests: main.service?.inFlight() ?? [] }),
       );
     }
-    const deck =
-      journal && openDeck(journal.place, (fingerprint) => main.tell({ event: 'suspect-cleared', fingerprint }));
+    const loopJournal =
+      journal && openLoopJournal(journal.region, (fingerprint) => main.tell({ event: 'suspect-cleared', fingerprint }));
     const { maxConnections } = settings;
-    return new AppRunner({ settings, identity, maxConnections, tell: main.tell, deck, activity });
+    return new AppRunner({ settings, identity, maxConnections, tell: main.tell, loopJournal, activity });
   },
   onReady: () => {},
   onActive: (change) => counter.countAccepted(counters, change),
@@ -63,9 +63,9 @@ export default serve;
 /** Takes the connection, unless the host has taken it back by then, and serves it. */
 async function serve({ fd = noConnection, requests, isMigrated }: Handed): Promise<void> {
   if (fd === noConnection) return;
-  const place = handed++;
+  const index = handed++;
   const connection = IncomingConnection.ofDescriptor(fd, { requests, isMigrated });
-  await main.serve(connection, () => counter.take(counters, place, place + 1));
+  await main.serve(connection, () => counter.take(counters, index, index + 1));
 }
 
 async function serveAlone(connection: Handed): Promise<void> {

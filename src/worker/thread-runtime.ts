@@ -7,10 +7,9 @@ import { type MessagePort, Worker as NodeThread, receiveMessageOnPort } from 'no
 import { Piscina } from 'piscina';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
-import { type Berth, Berths } from '../flight/berths.js';
-import { mapped, unmapped } from '../flight/deck.js';
-import { nothingWatched, type Watched } from '../flight/watchlist.js';
 import { type ThreadWatch, watchThreads } from '../hang/thread-watch.js';
+import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
+import { fileRegions, mappedRegions, type RegionLease, RegionPool } from '../inflight/regions.js';
 import { duplicateChannel } from '../migration/channel.js';
 import { duplicate } from '../os/descriptor.js';
 import { type FromWorker, type Handed, newKey, type ToWorker } from './messages.js';
@@ -45,8 +44,8 @@ export class ThreadRuntime {
   readonly #group: ThreadGroup;
   readonly #threads: Threads;
   readonly #watch: ThreadWatch;
-  readonly #berths: Berths;
-  #watched = nothingWatched;
+  readonly #regions: RegionPool;
+  #denylist = emptyDenylist;
 
   constructor(settings: WorkerSettings, group: ThreadGroup, tell: Tell) {
     this.#settings = settings;
@@ -54,18 +53,19 @@ export class ThreadRuntime {
     const { isPerConnection } = group;
     this.#threads = isPerConnection ? new DedicatedThreads(group) : new PiscinaThreads(group, settings.maxConnections);
     this.#watch = watchThreads(settings.hangTimeout, tell);
-    this.#berths = new Berths(settings.flights, isPerConnection ? unmapped : mapped); // mapping costs more than a thread
+    // Mapping would cost more than a thread for one connection.
+    this.#regions = new RegionPool(settings.journal, isPerConnection ? fileRegions : mappedRegions);
   }
 
   /** Of the threads that are started from now on. */
-  set watched(watched: Watched) {
-    this.#watched = watched;
+  set denylist(denylist: DenylistEntries) {
+    this.#denylist = denylist;
   }
 
   /** @throws Error when the system refuses another thread */
   start({ warmsUp, isKnownReady }: StartOptions, maxConnections: number): Unit {
     const { isPerConnection: once, hostAccepts } = this.#group;
-    const { flights, listen, migrationChannel } = this.#settings;
+    const { journal, listen, migrationChannel } = this.#settings;
     const settings: ThreadSettings = {
       ...threadSettings(this.#settings),
       warmsUp,
@@ -73,8 +73,8 @@ export class ThreadRuntime {
       once,
       maxConnections,
     };
-    const berth = this.#berths.take();
-    const unit = new ThreadUnit(this.#threads, this.#watch, berth, settings, flights !== undefined, () => {
+    const lease = this.#regions.lease();
+    const unit = new ThreadUnit(this.#threads, this.#watch, lease, settings, journal !== undefined, () => {
       // Node closes these descriptors when the thread ends, however it does.
       if (hostAccepts) return;
       unit.send({
@@ -83,7 +83,7 @@ export class ThreadRuntime {
         migrationChannel: duplicateChannel(migrationChannel),
       });
     });
-    unit.send({ type: 'denylist', watched: this.#watched });
+    unit.send({ type: 'denylist', entries: this.#denylist });
     return unit;
   }
 }
@@ -113,7 +113,7 @@ class ThreadUnit implements Unit {
   constructor(
     threads: Threads,
     watch: ThreadWatch,
-    berth: Berth,
+    lease: RegionLease,
     settings: ThreadSettings,
     records: boolean,
     onReady: () => void,
@@ -122,11 +122,11 @@ class ThreadUnit implements Unit {
     this.#watch = watch;
     this.#onReady = onReady;
     const helloKey = newKey();
-    const journal = records ? { place: berth.place } : undefined;
+    const journal = records ? { region: lease.region } : undefined;
     try {
       this.#thread = threads.start({ settings, helloKey, counters: this.#counters, journal });
     } catch (error) {
-      berth.leave();
+      lease.release();
       throw error;
     }
     const thread = this.#thread;
@@ -143,9 +143,14 @@ class ThreadUnit implements Unit {
     });
     this.exited = new Promise((exited) => {
       thread.prependListener('exit', (code) => {
-        watch.forget(this.tid);
+        watch.unwatch(this.tid);
         this.#hearLastMessages();
-        exited({ code, signal: null, reason: this.#reason ?? `it exited with code ${code}`, requests: berth.leave() });
+        exited({
+          code,
+          signal: null,
+          reason: this.#reason ?? `it exited with code ${code}`,
+          requests: lease.release(),
+        });
       });
     });
   }

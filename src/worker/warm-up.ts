@@ -6,7 +6,7 @@ import { Activity } from '../activity.js';
 import type { App } from '../app/app.js';
 import { IncomingConnection } from '../connection/incoming.js';
 import { socketPair } from '../os/descriptor.js';
-import { socketOn } from '../os/node-socket.js';
+import { socketFromFd } from '../os/node-socket.js';
 import { createPipeline, type PipelineOptions } from '../pipeline/pipeline.js';
 
 const app: App = { kind: 'listener', handle: (_, res) => res.end('warm') };
@@ -23,7 +23,7 @@ export async function warmUp(options: Omit<PipelineOptions, 'app'>): Promise<voi
   };
   const pipeline = await createPipeline({ ...options, ...quiet, app });
   const [ours, theirs] = socketPair();
-  const client = socketOn(ours);
+  const client = socketFromFd(ours);
   const answered = once(client.resume(), 'close');
   const served = pipeline.adopt(IncomingConnection.ofDescriptor(theirs));
   client.end(request);

@@ -1,12 +1,12 @@
 // A worker as its host sees it, process or thread. `drain` escalates to `kill` by itself, so the caller can
 // wait for `exit` and needs no timer of its own.
-import { migratingMs, now } from '../clock.js';
+import { migratingReportTimeoutMs, now } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { LostRequest, WorkerEvent, WorkerIdentity } from '../events.js';
-import type { Watched } from '../flight/watchlist.js';
+import type { DenylistEntries } from '../inflight/denylist.js';
 import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
-import { HeardLoad } from '../upkeep/heard-load.js';
+import { ReportedLoad } from '../scaling/reported-load.js';
 import type { FromWorker, Questions, Subject, ToWorker } from './messages.js';
 import type { StartOptions, Unit } from './runtime.js';
 
@@ -74,7 +74,7 @@ export class Worker {
   readonly exit: Promise<Exit>;
   readonly #unit: Unit;
   readonly #reports: WorkerReports;
-  readonly #load = new HeardLoad();
+  readonly #load = new ReportedLoad();
   /** Connections that were handed over and have not ended, by their numbers, which go up. */
   readonly #pending = new Map<number, Pending>();
   readonly #questions = new Map<number, (answer: object | undefined) => void>();
@@ -118,7 +118,7 @@ export class Worker {
         clearTimeout(late);
         this.#readyAt = now();
         unit.watch();
-        if (isMeasured) this.#load.expect();
+        if (isMeasured) this.#load.start();
         if (this.#stage === 'starting') this.#stage = 'ready';
         reports.ready(this);
         ready.resolve();
@@ -136,11 +136,11 @@ export class Worker {
       draining: () => acceptsNoMore.resolve(),
       migrating: () => {
         if (this.#stage !== 'draining' || this.#migrationMs === undefined) return;
-        this.#killAfter(Math.max(migratingMs, this.#migrationMs));
+        this.#killAfter(Math.max(migratingReportTimeoutMs, this.#migrationMs));
         reports.migrating();
       },
       load: ({ load }) => {
-        if (isMeasured) this.#load.heard(load);
+        if (isMeasured) this.#load.report(load);
       },
       answer: ({ id, type: _, ...answer }) => this.#questions.get(id)?.(answer),
       event: ({ event }) => reports.event(event),
@@ -184,7 +184,7 @@ export class Worker {
   }
 
   /** It does not come to the connections that were handed to it: its event loop is blocked. */
-  get isSilent(): boolean {
+  get isUnresponsive(): boolean {
     if (this.#revoked > 0) return true;
     const { handled } = this.#unit;
     if (handled !== this.#handled || handled === this.#handed) {
@@ -223,7 +223,7 @@ export class Worker {
    */
   give(connection: IncomingConnection): Promise<Given> {
     if (this.#stage === 'draining' || this.#stage === 'gone') return Promise.resolve('refused');
-    void this.isSilent; // looks
+    void this.isUnresponsive; // looks
     const id = this.#handed + 1;
     const { promise: ended, resolve: end } = deferred<void>();
     return new Promise((answer, fail) => {
@@ -272,8 +272,8 @@ export class Worker {
     this.send({ type: 'shed' });
   }
 
-  setDenylist(watched: Watched): void {
-    this.send({ type: 'denylist', watched });
+  setDenylist(denylist: DenylistEntries): void {
+    this.send({ type: 'denylist', entries: denylist });
   }
 
   /** @param change what is new of it */

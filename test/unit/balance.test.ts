@@ -1,20 +1,20 @@
-// Who gets a connection, and who has to go when it is crowded.
+// Which worker gets a connection, and which connections are shed when the server is near its limit.
 import { describe, expect, test } from 'vitest';
 import { responsive } from '../../src/balance/balancer.ts';
 import { divide } from '../../src/balance/divide.ts';
 import { roundRobin } from '../../src/balance/round-robin.ts';
 import { slowestFirst } from '../../src/balance/slowest.ts';
 
-const some = (...ids: number[]) => ids.map((id) => ({ id, active: 0, isSilent: false }));
+const some = (...ids: number[]) => ids.map((id) => ({ id, active: 0, isUnresponsive: false }));
 
 describe('round robin', () => {
-  test('gives to each in turn, in whatever order they are listed', () => {
+  test('picks each candidate in turn, whatever their order', () => {
     const next = roundRobin();
-    const given = [1, 2, 3, 1, 2, 3].map(() => next(some(3, 1, 2))?.id);
-    expect(given).toEqual([1, 2, 3, 1, 2, 3]);
+    const picked = [1, 2, 3, 1, 2, 3].map(() => next(some(3, 1, 2))?.id);
+    expect(picked).toEqual([1, 2, 3, 1, 2, 3]);
   });
 
-  test('skips nobody when one goes and another comes', () => {
+  test('skips no candidate when others come and go', () => {
     const next = roundRobin();
     expect(next(some(1, 2, 3))?.id).toBe(1);
     expect(next(some(2, 3, 4))?.id).toBe(2);
@@ -24,13 +24,13 @@ describe('round robin', () => {
     expect(next(some(5, 3))?.id).toBe(3);
   });
 
-  test('gives nothing when there is nobody', () => expect(roundRobin()([])).toBeUndefined());
+  test('picks none without candidates', () => expect(roundRobin()([])).toBeUndefined());
 });
 
-test('those who do not answer get nothing, unless nobody does', () => {
+test('unresponsive candidates are left out, unless all are unresponsive', () => {
   const [one, two] = [
-    { id: 1, active: 1, isSilent: true },
-    { id: 2, active: 1, isSilent: false },
+    { id: 1, active: 1, isUnresponsive: true },
+    { id: 2, active: 1, isUnresponsive: false },
   ];
   expect(responsive([one, two])).toEqual([two]);
   expect(responsive([one])).toEqual([one]);
@@ -40,9 +40,9 @@ test.each([
   [10, 3, [4, 3, 3]],
   [9, 3, [3, 3, 3]],
   [1, 3, [1, 1, 1]],
-])('a limit of %i among %i', (total, parts, shares) => expect(divide(total, parts)).toEqual(shares));
+])('a limit of %i is divided among %i', (total, parts, shares) => expect(divide(total, parts)).toEqual(shares));
 
-describe('the slowest', () => {
+describe('the slowest connections', () => {
   test('come first, at most an eighth of all but at least one', () => {
     const sixteen = Array.from({ length: 16 }, (_, i): [number, number] => [i, 1000 + i]);
     expect(slowestFirst(sixteen)).toEqual([15, 14]);
@@ -60,7 +60,7 @@ describe('the slowest', () => {
     expect(slowestFirst(many)).toHaveLength(32);
   });
 
-  test('are none while nobody has kept us waiting for a second, or it is the app’s turn', () => {
+  test('are none while each client has kept the server waiting for less than a second, or the app is busy', () => {
     expect(
       slowestFirst([
         ['a', 999],

@@ -1,9 +1,9 @@
-// What a container lets its processes use, as the files of control groups say it.
+// The processors and memory of a container, from the files of its control groups.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { allowance } from '../../src/os/cgroup.ts';
+import { availableResources } from '../../src/os/cgroup.ts';
 
 let root: string;
 beforeEach(() => {
@@ -29,12 +29,12 @@ test.each<Case>([
     { cores: 2, memory: gibi },
   ],
   [
-    'half a processor is one',
+    'half a processor counts as one',
     { 'proc/self/cgroup': '0::/\n', 'sys/fs/cgroup/cpu.max': '50000 100000\n' },
     { ...unlimited, cores: 1 },
   ],
   [
-    'the least of a group and those above it',
+    'the lowest limit of a group and its ancestors',
     {
       'proc/self/cgroup': '0::/a/b\n',
       'sys/fs/cgroup/a/b/cpu.max': '400000 100000\n',
@@ -45,7 +45,7 @@ test.each<Case>([
     { cores: 3, memory: 4 * gibi },
   ],
   [
-    'the first version',
+    'cgroup v1',
     {
       'proc/self/cgroup': '4:memory:/docker/x\n3:cpu,cpuacct:/docker/x\n1:name=systemd:/docker/x\n',
       'sys/fs/cgroup/cpu,cpuacct/docker/x/cpu.cfs_quota_us': '150000\n',
@@ -56,7 +56,7 @@ test.each<Case>([
     { cores: 2, memory: 2 * gibi },
   ],
   [
-    'the first version without a limit',
+    'cgroup v1 without a limit',
     {
       'proc/self/cgroup': '3:cpu,cpuacct:/\n',
       'sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us': '-1\n',
@@ -64,18 +64,18 @@ test.each<Case>([
     },
     unlimited,
   ],
-  ['nonsense', { 'proc/self/cgroup': 'x\n0::/\n', 'sys/fs/cgroup/cpu.max': 'many\n' }, unlimited],
+  ['unreadable files', { 'proc/self/cgroup': 'x\n0::/\n', 'sys/fs/cgroup/cpu.max': 'many\n' }, unlimited],
 ])('%s', (_, files, expected) => {
   for (const [name, text] of Object.entries(files)) {
     const file = path.join(root, name);
     mkdirSync(path.dirname(file), { recursive: true });
     writeFileSync(file, text);
   }
-  expect(allowance(root, 8)).toEqual(expected);
+  expect(availableResources(root, 8)).toEqual(expected);
 });
 
-test('on this machine there is something', () => {
-  const { cores, memory } = allowance();
+test('this machine has a processor and memory', () => {
+  const { cores, memory } = availableResources();
   expect(cores).toBeGreaterThanOrEqual(1);
   expect(memory).toBeGreaterThan(0);
 });

@@ -1,5 +1,4 @@
-// A child process that writes to its channel what it should not, with and without the guard: this pins the parts of Node that
-// the guard uses.
+// A child process that writes invalid data to its IPC channel. Pins the Node internals that the guard uses.
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -49,7 +48,7 @@ test.each([
   ["process.send({ cmd: 'NODE_HANDLE_NACK' })"],
   ["process.send({ cmd: 'NODE_HANDLE' })"],
   ['writeSync(process.channel.fd, \'null\\n5\\n[]\\n{"__proto__":{"cmd":"NODE_HANDLE"}}\\n\')'],
-])('%s is survived, and what follows is heard', async (code) => {
+])('%s does no harm, and later messages arrive', async (code) => {
   await withChild(async (child, heard, broken) => {
     child.send({ code: `${code}; setTimeout(() => process.send('after'), 50)` });
     await eventually('what follows', () => heard.includes('after'));
@@ -57,7 +56,7 @@ test.each([
   });
 });
 
-test('a handle is closed here and acknowledged', async () => {
+test('a handle from the child is closed and acknowledged', async () => {
   await withChild(async (child, heard, broken) => {
     const code = `const server = net.createServer().listen(0, '127.0.0.1', () => {
       const { port } = server.address();
@@ -78,13 +77,13 @@ test('a handle is closed here and acknowledged', async () => {
 });
 
 test.each([
-  ['a line that is no JSON', "writeSync(process.channel.fd, 'x\\n')", /cannot be read/],
+  ['a line that is not JSON', "writeSync(process.channel.fd, 'x\\n')", /cannot be read/],
   [
     'a line without an end',
     "const piece = Buffer.alloc(65536, 'x'); const more = () => { try { for (;;) writeSync(process.channel.fd, piece); } catch { setTimeout(more, 1); } }; more()",
     /more than 16777216 characters/,
   ],
-])('%s breaks the channel, once', async (_, code, reason) => {
+])('%s breaks the channel once', async (_, code, reason) => {
   await withChild(async (child, __, broken) => {
     child.send({ code });
     await eventually('the report', () => broken.length > 0);
@@ -92,7 +91,7 @@ test.each([
   });
 });
 
-test('its own commands and a connection for the child pass', async () => {
+test('commands of Node reach the child', async () => {
   await withChild(async (child, heard) => {
     child.send({ code: "process.on('internalMessage', ({ cmd }) => process.send(cmd))" });
     child.send({ cmd: 'NODE_MPSERVE' });

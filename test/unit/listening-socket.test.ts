@@ -1,5 +1,4 @@
-// Sockets that listen without Node: that the addresses written into them are those that were meant, and that they
-// queue clients until somebody accepts.
+// Listening sockets that are opened without Node: their addresses, and that the kernel queues clients until a server accepts.
 import { once } from 'node:events';
 import { lstatSync, mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
@@ -41,7 +40,7 @@ describe.runIf(hasIPv6)('IPv6', () => {
     expect(await boundTo(host)).toMatchObject({ address, family: 'IPv6' });
   });
 
-  test('[::] takes IPv4 clients, too, as in Node', async () => {
+  test('[::] accepts IPv4 clients, too, as in Node', async () => {
     const fd = openListeningSocket(tcp('::'), 16);
     const socket = connect(portOf(fd), '127.0.0.1');
     await once(socket, 'connect');
@@ -50,7 +49,7 @@ describe.runIf(hasIPv6)('IPv6', () => {
   });
 });
 
-test('a client waits in the queue until somebody accepts', async () => {
+test('a client waits in the queue until a server accepts', async () => {
   const fd = openListeningSocket(tcp('127.0.0.1'), 16);
   expect(isReadable(fd)).toBe(false);
   const client = connect(portOf(fd), '127.0.0.1');
@@ -72,7 +71,7 @@ test('a duplicate keeps the socket open when the original is closed', async () =
   closeDescriptor(copy);
 });
 
-test('a Unix socket is for its owner alone', () => {
+test('only its owner can connect to a Unix socket', () => {
   const file = path.join(folder, 'own.sock');
   const fd = openListeningSocket({ kind: 'unix', path: file }, 16);
   expect(lstatSync(file).mode & 0o777).toBe(0o600);

@@ -19,7 +19,7 @@ import { sendMessage } from '../../src/migration/message.ts';
 import { closeDescriptor, socketPair } from '../../src/os/descriptor.ts';
 import { libc } from '../../src/os/libc.ts';
 import { openListeningSocket } from '../../src/os/listening-socket.ts';
-import { descriptorOf, socketOn } from '../../src/os/node-socket.ts';
+import { descriptorOf, socketFromFd } from '../../src/os/node-socket.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { sendRights } from '../helpers/rights.ts';
 
@@ -89,7 +89,7 @@ function stranger(): Socket {
   const fd = socket(unix, streamWithoutWaiting, 0);
   const address = Buffer.from(`\x01\0/proc/self/fd/${channel.path}\0`);
   expect(connectTo(fd, address, address.length)).toBe(0);
-  return socketOn(fd).on('error', () => {});
+  return socketFromFd(fd).on('error', () => {});
 }
 
 test('a connection migrates with the number of its requests, and its client notices nothing', async () => {

@@ -4,7 +4,7 @@ import { Writable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { Events, type WorkerEvent, wording } from '../../src/events.ts';
 import { subscribeLog } from '../../src/log/logger.ts';
-import { Answers } from '../../src/upkeep/answers.ts';
+import { ResponseStats } from '../../src/scaling/response-stats.ts';
 import { checkMessage, describeMessage } from '../../src/worker/checked-messages.ts';
 import type { FromWorker } from '../../src/worker/messages.ts';
 
@@ -124,7 +124,7 @@ describe.each(Object.entries(events))('the event %s', (name, body) => {
         const line = logged(checked.event);
         if (wording[checked.event.event][0] !== 'silent') expect(JSON.parse(line).event).toBe(name);
         expect(line.length).toBeLessThan(1e6);
-        if (checked.event.event === 'answers') new Answers().merge(checked.event);
+        if (checked.event.event === 'answers') new ResponseStats().merge(checked.event);
       }
     }
   });

@@ -113,11 +113,11 @@ test('connections that a blocked worker has not come to are taken back, and it g
   worker.revoke();
   expect(await given[1]).toBe('refused');
   expect(await given[2]).toBe('refused');
-  expect(worker.isSilent).toBe(true);
+  expect(worker.isUnresponsive).toBe(true);
   unit.say({ type: 'ended', id: 2 });
-  expect(worker.isSilent).toBe(true);
+  expect(worker.isUnresponsive).toBe(true);
   unit.say({ type: 'ended', id: 3 });
-  expect(worker.isSilent).toBe(false);
+  expect(worker.isUnresponsive).toBe(false);
   unit.exit();
 });
 

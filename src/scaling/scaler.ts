@@ -1,30 +1,29 @@
-// How many members a pool should have: enough that some are idle, and not many more. It grows when too few are, at once
-// and faster the longer that lasts; it shrinks when too many have been for a while, and only as far as the load allows.
+// Decides how many members a pool should have, so that a few are idle. With too few idle members the pool grows at once,
+// and faster the longer that lasts. With too many for a while it shrinks, as far as the load allows.
 
-/** A lag that counts as a load of 1 (milliseconds). */
-export const longestLag = 33;
+/** An event-loop lag that counts as a load of 1. */
+export const maxLagMs = 33;
 
-/** By what a member counts as busy. */
+/** How the load of a member is measured, and what log lines call it. */
 export const measures = {
-  /** The share of time in which it has had a request. */
+  /** The fraction of time in which the member had a request. */
   busy: 'busy',
-  /** The share of time in which its event loop has not waited (event-loop utilisation). */
+  /** Event-loop utilization. */
   elu: 'of its event loop used',
-  /** How late its event loop is, as a share of `longestLag`. */
-  lag: `of ${longestLag} ms late`,
+  /** Event-loop lag as a fraction of `maxLagMs`. */
+  lag: `of ${maxLagMs} ms late`,
 } as const;
 
 export type Measure = keyof typeof measures;
 
-/** What an operator allows. */
+/** From the options of the operator. */
 export interface Range {
   readonly min: number;
   readonly max: number;
-  /** With fewer idle ones it grows. */
+  /** With fewer idle members the pool grows. */
   readonly spareMin: number;
-  /** With more idle ones it shrinks. */
+  /** With more idle members, for `idleMs`, the pool shrinks. */
   readonly spareMax: number;
-  /** Milliseconds for which there must be more. */
   readonly idleMs: number;
   readonly measure: Measure;
 }
@@ -38,32 +37,34 @@ export interface Member {
 
 export interface Decision {
   readonly size: number;
-  /** In words, with the figures. */
+  /** For the log. */
   readonly reason: string;
 }
 
-/** Who is idle becomes busy above the one, and who is busy idle below the other. */
+/** An idle member becomes busy above the first load, a busy one idle below the second. */
 const busyAbove = 0.6;
 const idleBelow = 0.3;
 
-/** A load below this is none. */
-const negligible = 0.02;
+/** A load below this counts as 0. */
+const minLoad = 0.02;
 
-/** Growing once more within this time, that of a start and a measurement, is growing in a row (milliseconds). */
-const inARow = 3000;
+/** The pool grows faster if it grew within this time, which is that of a start and a measurement. */
+const streakWindowMs = 3000;
 
-/** Between two looks at a pool, and two measurements of a member (milliseconds). */
-export const lookEvery = 250;
+/** Members measure their load, and pools decide on their size, at this interval. */
+export const sampleIntervalMs = 250;
+
+const maxLoadsShown = 16;
 
 export class Scaler {
   readonly #range: Range;
-  /** Of each member, as it was and as it is: a single look says little. */
+  /** Smoothed loads by member. */
   #loads = new Map<number, number>();
   #busy = new Set<number>();
-  /** How often in a row it has grown, and when it last has. */
+  /** How often the pool has grown in a row. */
   #streak = 0;
   #grewAt = Number.NEGATIVE_INFINITY;
-  /** Since when there have been too many, and the fewest that were too many since then. */
+  /** Since when there have been too many members, and the smallest excess since then. */
   #excess: { readonly since: number; readonly count: number } | undefined;
 
   constructor(range: Range) {
@@ -71,22 +72,23 @@ export class Scaler {
   }
 
   /**
-   * @param size members that are wanted now; some of them may not be able to serve yet
-   * @param now milliseconds on any clock that goes forward
-   * @returns the size to change to; undefined to leave it
+   * @param members those that can serve
+   * @param size the current target size, which includes members that are starting
+   * @param now milliseconds on any monotonic clock
+   * @returns the new size; undefined to keep it
    */
   decide(members: readonly Member[], size: number, now: number): Decision | undefined {
     const { min, max, spareMin, spareMax, idleMs } = this.#range;
     this.#loads = new Map(members.map(({ id, load = 0 }) => [id, smoothed(load, this.#loads.get(id))]));
     this.#busy = new Set(members.map(({ id }) => id).filter((id) => this.#isBusy(id)));
     const idle = members.length - this.#busy.size;
-    // So many would be idle enough under this load.
+    // With this size, `spareMin` members would be idle under the present load.
     const needed = Math.ceil(this.#total / busyAbove) + spareMin;
-    // Those that are still starting will be idle.
+    // Members that are starting will be idle.
     const lacking = spareMin - idle - Math.max(0, size - members.length);
     if (lacking > 0 && size < max) {
       this.#excess = undefined;
-      this.#streak = now - this.#grewAt < inARow ? this.#streak + 1 : 0;
+      this.#streak = now - this.#grewAt < streakWindowMs ? this.#streak + 1 : 0;
       this.#grewAt = now;
       const step = Math.max(lacking, 2 ** this.#streak);
       return this.#decision(
@@ -118,8 +120,8 @@ export class Scaler {
   }
 
   #decision(size: number, members: readonly Member[], why: string): Decision {
-    const loads = [...this.#loads.values()].map((load) => `${Math.round(load * 100)} %`).slice(0, mostShown);
-    const shown = members.length > mostShown ? [...loads, '…'] : loads;
+    const loads = [...this.#loads.values()].map((load) => `${Math.round(load * 100)} %`).slice(0, maxLoadsShown);
+    const shown = members.length > maxLoadsShown ? [...loads, '…'] : loads;
     const idle = members.length - this.#busy.size;
     return {
       size,
@@ -128,11 +130,9 @@ export class Scaler {
   }
 }
 
-const mostShown = 16;
-
-/** Clients wait while it rises, and nobody while it falls. */
+/** Rising load counts more than falling load: clients wait while it rises. */
 function smoothed(load: number, before = load): number {
   const weight = load > before ? 0.75 : 0.5;
   const mean = weight * load + (1 - weight) * before;
-  return mean < negligible ? 0 : mean;
+  return mean < minLoad ? 0 : mean;
 }

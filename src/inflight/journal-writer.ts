@@ -1,0 +1,144 @@
+// Writes the requests of one event loop to its region of the journal: a slot per request, freed when the request ends.
+import { writeSync } from 'node:fs';
+import { now } from '../clock.js';
+import { digestBytes, truncateUrl } from './fingerprint.js';
+import { offset, responseState, slotBytes, slotState, textBytes } from './journal.js';
+import type { FileRegion, MappedRegion, Region } from './regions.js';
+
+/** The slot of a request that is not in the journal. */
+export const noSlot = -1;
+
+export class JournalWriter {
+  #bytes: Buffer;
+  readonly #free: number[] = [];
+  /** Slots of ended requests whose access log lines are not written yet. */
+  readonly #unlogged: number[] = [];
+  /** undefined once the region is mapped. */
+  #file: FileRegion | undefined;
+
+  constructor(region: Region) {
+    this.#file = 'fd' in region ? region : undefined;
+    this.#bytes = 'fd' in region ? Buffer.alloc(region.bytes) : memoryOf(region);
+    // A stack: the slot that was freed last is used next, so that few pages are ever touched.
+    for (let slot = this.#bytes.length - slotBytes; slot >= 0; slot -= slotBytes) this.#free.push(slot);
+  }
+
+  /** From now on writes to mapped memory, which is faster from the third request on. */
+  map(region: MappedRegion): void {
+    this.#bytes = memoryOf(region);
+    this.#file = undefined;
+  }
+
+  /**
+   * Records a request. Without a free slot it takes the oldest one that only waits for its access log line.
+   * @param begunAt on the clock of `clock.ts`
+   * @returns the slot, for the other methods; `noSlot` if there is none
+   */
+  begin(reqId: string, method: string, url: string, hasBody: boolean, begunAt = now()): number {
+    const slot = this.#free.pop() ?? this.#unlogged.shift();
+    if (slot === undefined) return noSlot;
+    const bytes = this.#bytes;
+    const shownUrl = truncateUrl(url);
+    const text = reqId + method + shownUrl;
+    bytes[slot + offset.idLength] = reqId.length;
+    bytes[slot + offset.state] = slotState.free;
+    bytes[slot + offset.response] = responseState.pending;
+    bytes[slot + offset.methodLength] = method.length;
+    bytes[slot + offset.urlLength] = shownUrl.length & 0xff;
+    bytes[slot + offset.urlLength + 1] = shownUrl.length >> 8;
+    bytes.writeDoubleLE(begunAt, slot + offset.begunAt);
+    bytes.write(text, slot + offset.text, textBytes, 'latin1');
+    bytes[slot + offset.state] = hasBody ? slotState.bodyUnknown : slotState.noBody;
+    this.#write(slot, Math.min(offset.text + text.length, slotBytes));
+    return slot;
+  }
+
+  /**
+   * Adds a chunk of the request body to its slot. @param length bytes of the body that are there already
+   * @returns false if the chunk does not fit
+   */
+  appendBody(slot: number, length: number, chunk: Buffer): boolean {
+    if (slot === noSlot) return false;
+    const start = this.#bodyStart(slot) + length;
+    if (start + chunk.length > slot + slotBytes) return false;
+    chunk.copy(this.#bytes, start);
+    this.#write(start, chunk.length);
+    return true;
+  }
+
+  /** The body in a slot. @param length bytes; by default what `finishBody` has set */
+  bodyIn(slot: number, length = this.#bytes.readUInt16LE(Math.max(0, slot) + offset.bodyLength)): Buffer | undefined {
+    if (slot === noSlot) return undefined;
+    const start = this.#bodyStart(slot);
+    return this.#bytes.subarray(start, start + length);
+  }
+
+  /** The whole body has arrived, and is in the slot. */
+  finishBody(slot: number, length: number): void {
+    if (slot === noSlot) return;
+    this.#bytes[slot + offset.bodyLength] = length & 0xff;
+    this.#bytes[slot + offset.bodyLength + 1] = length >> 8;
+    this.#bytes[slot + offset.state] = slotState.bodyInSlot;
+    this.#write(slot, offset.text);
+  }
+
+  /** The body has arrived as far as it counts, and does not fit into the slot. */
+  setDigest(slot: number, digest: Buffer): void {
+    if (slot === noSlot) return;
+    digest.copy(this.#bytes, slot + offset.digest, 0, digestBytes);
+    this.#bytes[slot + offset.state] = slotState.bodyDigested;
+    this.#write(slot, offset.text);
+  }
+
+  /**
+   * The worker is passing the response to the kernel. If the worker dies before it logs the request, its host does.
+   * @param isSent false if the kernel could not take all of it, which then depends on the client
+   */
+  setResponse(slot: number, status: number, isSent: boolean): void {
+    if (slot === noSlot) return;
+    this.#setResponse(slot, status, isSent ? responseState.sent : responseState.pending);
+  }
+
+  /** The request has ended, but its access log line is not written: keeps the slot until `freeLogged`. */
+  endUnlogged(slot: number, status: number): void {
+    if (slot === noSlot) return;
+    this.#setResponse(slot, status, responseState.closed);
+    this.#unlogged.push(slot);
+  }
+
+  /** All access log lines so far are written. */
+  freeLogged(): void {
+    for (const slot of this.#unlogged.splice(0)) this.end(slot);
+  }
+
+  end(slot: number): void {
+    if (slot === noSlot) return;
+    this.#bytes[slot + offset.state] = slotState.free;
+    this.#write(slot, 1);
+    this.#free.push(slot);
+  }
+
+  #setResponse(slot: number, status: number, state: number): void {
+    this.#bytes.writeUInt16LE(status & 0xffff, slot + offset.status); // an app can set any number
+    this.#bytes[slot + offset.response] = state;
+    this.#write(slot, offset.begunAt);
+  }
+
+  #bodyStart(slot: number): number {
+    const bytes = this.#bytes;
+    const urlLength =
+      (bytes[slot + offset.urlLength] as number) + ((bytes[slot + offset.urlLength + 1] as number) << 8);
+    const idAndMethod = (bytes[slot + offset.idLength] as number) + (bytes[slot + offset.methodLength] as number);
+    return slot + offset.text + idAndMethod + urlLength;
+  }
+
+  #write(start: number, length: number): void {
+    if (!this.#file) return;
+    const { fd, position } = this.#file;
+    writeSync(fd, this.#bytes, start, length, position + start);
+  }
+}
+
+function memoryOf({ buffer, start, bytes }: MappedRegion): Buffer {
+  return Buffer.from(buffer, start, bytes);
+}

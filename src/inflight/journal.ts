@@ -1,0 +1,164 @@
+// The in-flight journal of a worker: shared memory that holds the requests it is serving and survives its death. A slot per
+// request, a region per event loop. Behind the regions is the heartbeat of the process.
+import { readSync, writeSync } from 'node:fs';
+import { now } from '../clock.js';
+import type { LostRequest } from '../events.js';
+import { type HeartbeatLocation, heartbeatBytes } from '../hang/heartbeat.js';
+import { closeDescriptor } from '../os/descriptor.js';
+import { createSharedMemory } from '../os/shared-memory.js';
+import { type BodyDigest, digestBytes, digestOf, fingerprintOf, requestLine } from './fingerprint.js';
+
+export interface JournalLayout {
+  readonly regions: number;
+  readonly slotsPerRegion: number;
+}
+
+/** Plain data, for the process that inherits the descriptor. */
+export interface JournalFile {
+  readonly fd: number;
+  readonly layout: JournalLayout;
+}
+
+export const slotBytes = 1024;
+
+/**
+ * Offsets of the fields in a slot. `state` is written last: until then the slot is free. `text` is the id, the method and
+ * the URL; a body that fits follows, and then `bodyLength` takes the bytes of `digest`.
+ */
+export const offset = {
+  state: 0,
+  methodLength: 1,
+  idLength: 2,
+  response: 3,
+  urlLength: 4,
+  status: 6,
+  begunAt: 8,
+  digest: 16,
+  bodyLength: 16,
+  text: 16 + digestBytes,
+} as const;
+export const textBytes = slotBytes - offset.text;
+
+/** `bodyInSlot`: the slot holds the whole body instead of its digest. */
+export const slotState = { free: 0, bodyUnknown: 1, bodyDigested: 2, noBody: 3, bodyInSlot: 4 } as const;
+
+/** `sent`: the kernel has the whole response. `closed`: and the app has finished the request. */
+export const responseState = { pending: 0, sent: 1, closed: 2 } as const;
+
+const maxSlots = 4096;
+/** Enough for the requests of one connection. */
+const minSlotsPerRegion = 8;
+const maxSlotsPerRegion = 1024;
+
+/** @param loops event loops that can run in the worker at the same time; 0 for a journal of a heartbeat alone */
+function layoutFor(loops: number): JournalLayout {
+  if (loops === 0) return { regions: 0, slotsPerRegion: 0 };
+  const regions = Math.min(loops, maxSlots / minSlotsPerRegion); // further event loops have no region
+  // A multiple of the minimum, so that each region begins on a page boundary.
+  const slots = Math.floor(maxSlots / regions / minSlotsPerRegion) * minSlotsPerRegion;
+  return { regions, slotsPerRegion: Math.min(maxSlotsPerRegion, Math.max(minSlotsPerRegion, slots)) };
+}
+
+export function regionBytes({ slotsPerRegion }: JournalLayout): number {
+  return slotsPerRegion * slotBytes;
+}
+
+export function journalBytes(layout: JournalLayout): number {
+  return layout.regions * regionBytes(layout);
+}
+
+/** The journal in the supervisor, which creates it and reads it after the worker's death. */
+export class Journal implements JournalFile {
+  readonly layout: JournalLayout;
+  /** The worker inherits it. */
+  readonly fd: number;
+
+  /** @param loops as of `layoutFor`. @throws SystemCallError (EMFILE), Error */
+  constructor(loops: number) {
+    this.layout = layoutFor(loops);
+    this.fd = createSharedMemory(journalBytes(this.layout) + heartbeatBytes);
+  }
+
+  /** The descriptor in it is that of this process. */
+  get heartbeat(): HeartbeatLocation {
+    return { fd: this.fd, position: journalBytes(this.layout) };
+  }
+
+  /** After the worker's death. */
+  take(): readonly LostRequest[] {
+    return takeRequests(this);
+  }
+
+  close(): void {
+    closeDescriptor(this.fd);
+  }
+}
+
+/** Unanswered requests that one death reports. */
+const maxLost = 256;
+
+/**
+ * Reads the requests in the regions from `first` to before `end`, and frees their slots. Call it when the event loops of
+ * these regions have ended.
+ * @returns answered requests, then at most `maxLost` unanswered ones, the youngest first; none if the file cannot be read
+ */
+export function takeRequests({ fd, layout }: JournalFile, first = 0, end = layout.regions): readonly LostRequest[] {
+  // In chunks: a buffer for the whole journal would raise the supervisor's memory by 4 MiB at each death.
+  const chunk = Buffer.allocUnsafe(minSlotsPerRegion * slotBytes);
+  const requests: LostRequest[] = [];
+  try {
+    for (let start = first * regionBytes(layout); start < end * regionBytes(layout); start += chunk.length) {
+      if (readSync(fd, chunk, 0, chunk.length, start) < chunk.length) break; // the worker has truncated the file
+      for (let slot = 0; slot < chunk.length; slot += slotBytes) {
+        if (chunk[slot] === slotState.free) continue;
+        requests.push(readSlot(chunk.subarray(slot, slot + slotBytes)));
+        writeSync(fd, Buffer.of(slotState.free), 0, 1, start + slot);
+      }
+    }
+  } catch {} // the death itself is reported all the same
+  requests.sort((a, b) => a.ageMs - b.ageMs);
+  const lost = requests.filter(({ answered }) => !answered).slice(0, maxLost);
+  return [...requests.filter(({ answered }) => answered), ...lost];
+}
+
+function readSlot(slot: Buffer): LostRequest {
+  const [idLength = 0, methodLength = 0] = [slot[offset.idLength], slot[offset.methodLength]];
+  let end: number = offset.text;
+  const [reqId = '', method = '', url = ''] = [idLength, methodLength, slot.readUInt16LE(offset.urlLength)].map(
+    (length) => {
+      end += length;
+      return slot.toString('latin1', end - length, Math.min(slotBytes, end));
+    },
+  );
+  const response = slot[offset.response];
+  return {
+    reqId,
+    method,
+    url,
+    ageMs: ageOf(slot.readDoubleLE(offset.begunAt)),
+    fingerprint: fingerprintOf(requestLine(method, url), bodyDigest(slot, end)),
+    ...(response !== responseState.pending && {
+      answered: { status: slot.readUInt16LE(offset.status), isOver: response === responseState.closed },
+    }),
+  };
+}
+
+/** Milliseconds; 0 for an impossible time, as the app can write anything to the journal. */
+function ageOf(begunAt: number): number {
+  const time = now();
+  return begunAt >= 0 && begunAt < time ? Math.round(time - begunAt) : 0;
+}
+
+/** @param start offset of a body that is in the slot */
+function bodyDigest(slot: Buffer, start: number): BodyDigest {
+  switch (slot[offset.state]) {
+    case slotState.noBody:
+      return 'none';
+    case slotState.bodyDigested:
+      return slot.toString('hex', offset.digest, offset.text);
+    case slotState.bodyInSlot:
+      return digestOf(slot.subarray(start, start + slot.readUInt16LE(offset.bodyLength)));
+    default:
+      return 'unknown';
+  }
+}

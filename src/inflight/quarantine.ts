@@ -1,0 +1,121 @@
+// Finds the requests that kill workers. A request in flight at a death is a suspect. Most suspects were there by chance;
+// another worker soon answers them, which clears them. A request in flight at death after death is refused.
+import { EventEmitter } from 'node:events';
+import { now } from '../clock.js';
+import type { Config } from '../config/config.js';
+import type { Events, LostRequest, ServerEvent } from '../events.js';
+import type { DenylistEntries } from './denylist.js';
+import type { Fingerprint } from './fingerprint.js';
+
+/** An entry of the list that operators see. */
+export interface Suspect {
+  readonly fingerprint: Fingerprint;
+  readonly method: string;
+  readonly url: string;
+  /** Deaths and hangs of workers or threads at which it was in flight. */
+  readonly deaths: number;
+  /** Time of the last of these (ISO 8601). */
+  readonly at: string;
+  readonly isRefused: boolean;
+}
+
+/**
+ * Deaths closer together count as one: the other workers first need time to get the denylist and to answer the suspect.
+ * So an app that keeps crashing at random gets no request refused.
+ */
+const deathSpacingMs = 250;
+
+/** A suspect expires after an hour without another death. */
+const suspectTtlMs = 3_600_000;
+
+/** A request older than this, plus the time to detect a hang, is no suspect: a stream is in flight at each death. */
+const longRequestMs = 60_000;
+
+/** Clients can invent any number of requests. Beyond this many, the oldest suspects are dropped. */
+const maxSuspects = 1000;
+
+export class Quarantine extends EventEmitter<{ change: [DenylistEntries] }> {
+  readonly #events: Events;
+  /** In the order of their last deaths. */
+  readonly #suspects = new Map<Fingerprint, Suspect & { readonly countedAt: number }>();
+  #isChangePending = false;
+  /** Deaths after which a request is refused; 0 refuses none. */
+  after: number;
+  /** `--hang-timeout` in milliseconds. */
+  hangMs: number;
+
+  constructor({ quarantineAfter, hangTimeout }: Pick<Config, 'quarantineAfter' | 'hangTimeout'>, events: Events) {
+    super();
+    this.setMaxListeners(0); // each worker is one
+    this.after = quarantineAfter;
+    this.hangMs = hangTimeout;
+    this.#events = events;
+    events.on('event', (event: ServerEvent) => {
+      if (event.event === 'request-lost' || (event.event === 'request' && event.isSuspect)) this.#addSuspect(event);
+      else if (event.event === 'suspect-cleared') this.#clearSuspect(event.fingerprint);
+    });
+  }
+
+  get denylist(): DenylistEntries {
+    const all = [...this.#suspects.values()];
+    const of = (isRefused: boolean) => all.filter((one) => one.isRefused === isRefused).map((one) => one.fingerprint);
+    return { suspects: of(false), refused: of(true) };
+  }
+
+  /** By their deaths, the most first: refused requests, then suspects. */
+  list(): readonly Suspect[] {
+    const all = [...this.#suspects.values()].map(({ countedAt: _, ...suspect }) => suspect);
+    return all.sort((a, b) => b.deaths - a.deaths);
+  }
+
+  /** Removes all suspects and refused requests. @returns how many were refused */
+  clear(): number {
+    const { refused } = this.denylist;
+    if (this.#suspects.size > 0) {
+      this.#suspects.clear();
+      this.#emitChange();
+    }
+    return refused.length;
+  }
+
+  /** The request was in flight at a death. */
+  #addSuspect({ fingerprint, method, url, ageMs }: LostRequest): void {
+    if (this.after === 0 || ageMs >= longRequestMs + 2 * this.hangMs) return;
+    const time = now();
+    const known = this.#suspects.get(fingerprint);
+    if (known && time - known.countedAt < deathSpacingMs) return;
+    const deaths = (known?.deaths ?? 0) + 1;
+    const isRefused = deaths >= this.after;
+    const at = new Date().toISOString();
+    this.#suspects.delete(fingerprint);
+    this.#suspects.set(fingerprint, { fingerprint, method, url, deaths, at, isRefused, countedAt: time });
+    if (deaths === this.after) this.#events.tell({ event: 'quarantined', method, url, fingerprint, deaths });
+    this.#expire(time);
+    this.#emitChange();
+  }
+
+  /** Drops suspects that are too old, and any entries beyond `maxSuspects`. The oldest are first. */
+  #expire(time: number): void {
+    for (const [fingerprint, { countedAt, isRefused }] of this.#suspects) {
+      const isExpired = !isRefused && time - countedAt > suspectTtlMs;
+      if (isExpired || this.#suspects.size > maxSuspects) this.#suspects.delete(fingerprint);
+      else if (time - countedAt <= suspectTtlMs) break;
+    }
+  }
+
+  /** One event for all requests of a death. */
+  #emitChange(): void {
+    if (this.#isChangePending) return;
+    this.#isChangePending = true;
+    setImmediate(() => {
+      this.#isChangePending = false;
+      this.emit('change', this.denylist);
+    });
+  }
+
+  /** A worker has answered the request, and lives. */
+  #clearSuspect(fingerprint: Fingerprint): void {
+    // No change event: other workers that answer it report it once more, which is cheaper.
+    if (this.#suspects.get(fingerprint)?.isRefused === false) this.#suspects.delete(fingerprint);
+  }
+}

@@ -1,0 +1,167 @@
+// The in-flight journal: what a worker wrote to it can be read after the worker's death.
+import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Denylist } from '../../src/inflight/denylist.ts';
+import { Journal, offset, takeRequests } from '../../src/inflight/journal.ts';
+import { JournalWriter } from '../../src/inflight/journal-writer.ts';
+import { mapLoopJournal } from '../../src/inflight/loop-journal.ts';
+import { fileRegions, mappedRegions, type Region, RegionPool } from '../../src/inflight/regions.ts';
+
+let journal: Journal;
+beforeEach(() => {
+  journal = new Journal(3);
+});
+afterEach(() => journal.close());
+
+const writerAt = (region: Region | undefined): JournalWriter => {
+  if (!region) throw new Error('no region');
+  return new JournalWriter(region);
+};
+
+test.each([
+  ['mapped', mappedRegions],
+  ['in a file', fileRegions],
+])('%s: the requests in flight of a dead worker are read once', (_, regionsOf) => {
+  const regionAt = regionsOf(journal);
+  const [one, two] = [writerAt(regionAt(0)), writerAt(regionAt(2))];
+  const first = one.begin('id-1', 'GET', '/a?x=1', false);
+  one.begin('id-2', 'POST', '/b', true);
+  const third = two.begin('id-3', 'PUT', '/c', true);
+  two.setDigest(third, Buffer.alloc(32, 0xab));
+  one.end(first);
+  // The youngest first, and two of the same millisecond in any order.
+  expect(journal.take().toSorted((a, b) => a.reqId.localeCompare(b.reqId))).toMatchObject([
+    { reqId: 'id-2', method: 'POST', url: '/b', fingerprint: 'POST /b unknown' },
+    { reqId: 'id-3', method: 'PUT', url: '/c', fingerprint: `PUT /c ${'ab'.repeat(16)}` },
+  ]);
+  expect(journal.take()).toEqual([]);
+});
+
+test.each([
+  ['mapped', mappedRegions],
+  ['in a file', fileRegions],
+])('%s: an answered request is reported until its access log line is written', (_, regionsOf) => {
+  const writer = writerAt(regionsOf(journal)(1));
+  const [sent, partly, closed, logged] = ['/1', '/2', '/3', '/4'].map((url) => writer.begin('id', 'GET', url, false));
+  writer.endUnlogged(logged as number, 200);
+  writer.freeLogged();
+  writer.setResponse(sent as number, 201, true);
+  writer.setResponse(partly as number, 202, true);
+  writer.setResponse(partly as number, 202, false);
+  writer.endUnlogged(closed as number, 404);
+  const taken = journal.take().map(({ url, answered }) => [url, answered]);
+  expect(Object.fromEntries(taken)).toEqual({
+    '/1': { status: 201, isOver: false },
+    '/2': undefined,
+    '/3': { status: 404, isOver: true },
+  });
+});
+
+test('a reused slot holds nothing of the request before', () => {
+  const writer = writerAt(mappedRegions(journal)(0));
+  writer.endUnlogged(writer.begin('first', 'GET', '/', false), 500);
+  writer.freeLogged();
+  writer.begin('second', 'GET', '/', false);
+  expect(journal.take()).toMatchObject([{ reqId: 'second' }]);
+  expect(journal.take()).toEqual([]);
+});
+
+test('a status that is no status code is recorded, too', () => {
+  const writer = writerAt(mappedRegions(journal)(0));
+  writer.setResponse(writer.begin('id', 'GET', '/', false), -1, true);
+  expect(journal.take()).toMatchObject([{ reqId: 'id', answered: { isOver: false } }]);
+});
+
+test('all answered requests are reported, and at most 256 lost ones', () => {
+  const writer = writerAt(mappedRegions(journal)(0));
+  const answered = writer.begin('answered', 'GET', '/', false);
+  for (let i = 0; i < 300; i++) writer.begin(`${i}`, 'GET', '/', false);
+  writer.endUnlogged(answered, 200);
+  const taken = journal.take();
+  expect(taken).toHaveLength(257);
+  expect(taken[0]).toMatchObject({ reqId: 'answered' });
+});
+
+test('without a free slot, the oldest one that waits for its log line is reused', () => {
+  const writer = writerAt(mappedRegions(journal)(0));
+  const { slotsPerRegion } = journal.layout;
+  for (let i = 0; i < slotsPerRegion; i++) writer.endUnlogged(writer.begin(`${i}`, 'GET', '/', false), 200);
+  writer.begin('last', 'GET', '/', false);
+  const ids = journal.take().map(({ reqId }) => reqId);
+  expect(ids).toContain('last');
+  expect(ids).not.toContain('0');
+});
+
+test('requests that began before the region was mapped end after it', () => {
+  const writer = writerAt(fileRegions(journal)(0));
+  const one = writer.begin('one', 'GET', '/1', false);
+  const two = writer.begin('two', 'POST', '/2', true);
+  mapLoopJournal({ writer, denylist: new Denylist({ suspects: [], refused: [] }, () => {}) }, journal);
+  const three = writer.begin('three', 'GET', '/3', false);
+  writer.end(one);
+  writer.setDigest(two, Buffer.alloc(32, 1));
+  writer.end(three);
+  expect(journal.take()).toMatchObject([{ reqId: 'two', fingerprint: `POST /2 ${'01'.repeat(16)}` }]);
+});
+
+test('a long URL is truncated, whatever its characters', () => {
+  const writer = writerAt(mappedRegions(journal)(1));
+  const url = `/${'ÿ'.repeat(5000)}`;
+  writer.begin('x'.repeat(128), 'PROPPATCH', url, false);
+  const [request] = journal.take();
+  expect(request).toMatchObject({ reqId: 'x'.repeat(128), method: 'PROPPATCH', url: url.slice(0, 320) });
+});
+
+test('requests beyond the number of slots are not recorded, and later ones are', () => {
+  const writer = writerAt(mappedRegions(journal)(0));
+  const { slotsPerRegion } = journal.layout;
+  const slots = Array.from({ length: slotsPerRegion + 5 }, (_, i) => writer.begin(`${i}`, 'GET', '/', false));
+  for (const slot of slots) writer.end(slot);
+  writer.begin('last', 'GET', '/', false);
+  expect(journal.take()).toMatchObject([{ reqId: 'last' }]);
+});
+
+test('a released region is leased again, without the requests of the thread before', () => {
+  const pool = new RegionPool(journal, mappedRegions);
+  const [one, two, three, none] = [pool.lease(), pool.lease(), pool.lease(), pool.lease()];
+  expect(none.region).toBeUndefined();
+  writerAt(two.region).begin('lost', 'GET', '/', false);
+  writerAt(three.region).begin('other', 'GET', '/', false);
+  expect(two.release()).toMatchObject([{ reqId: 'lost' }]);
+  const again = pool.lease();
+  expect(again.region).toEqual(two.region);
+  expect(again.release()).toEqual([]);
+  expect(one.release()).toEqual([]);
+});
+
+test('a journal that cannot be read reports no requests', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-journal-'));
+  const fd = openSync(path.join(folder, 'empty'), 'w');
+  try {
+    expect(takeRequests({ fd, layout: journal.layout })).toEqual([]);
+  } finally {
+    closeSync(fd);
+    rmSync(folder, { recursive: true });
+  }
+});
+
+// The app can write anything to the journal, and the supervisor logs it.
+test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -1e308, 1e308])(
+  'a time of %d in a slot is logged as an age of 0',
+  (time) => {
+    const { position = 0 } = fileRegions(journal)(0) ?? {};
+    writerAt(fileRegions(journal)(0)).begin('id-1', 'GET', '/', false);
+    const begunAt = Buffer.alloc(8);
+    begunAt.writeDoubleLE(time);
+    writeSync(journal.fd, begunAt, 0, 8, position + offset.begunAt);
+    expect(journal.take()).toMatchObject([{ reqId: 'id-1', ageMs: 0 }]);
+  },
+);
+
+test('a journal that the worker has truncated reports no requests', () => {
+  writerAt(fileRegions(journal)(0)).begin('id-1', 'GET', '/', false);
+  ftruncateSync(journal.fd, 0);
+  expect(journal.take()).toEqual([]);
+});

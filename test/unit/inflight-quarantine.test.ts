@@ -1,0 +1,101 @@
+// Which requests are suspected of killing workers, which are refused, and which are cleared.
+import { beforeEach, expect, test, vi } from 'vitest';
+import { Events } from '../../src/events.ts';
+import { Denylist } from '../../src/inflight/denylist.ts';
+import { fingerprintOf, requestLine } from '../../src/inflight/fingerprint.ts';
+import { Quarantine } from '../../src/inflight/quarantine.ts';
+
+let events: Events;
+let now: number;
+beforeEach(() => {
+  events = new Events();
+  now = 0;
+  vi.spyOn(process, 'hrtime').mockImplementation(() => [now / 1000, 0]);
+  return () => vi.restoreAllMocks();
+});
+
+const lostRequest = (url: string, body = 'none') => ({
+  reqId: 'a',
+  method: 'GET',
+  url,
+  ageMs: 1,
+  fingerprint: fingerprintOf(requestLine('GET', url), body),
+});
+const reportDeath = (...urls: string[]): void => {
+  now += 1000;
+  for (const url of urls) events.tell({ event: 'request-lost', ...lostRequest(url) });
+};
+
+test('a request is refused after three deaths without an answer in between', () => {
+  const quarantine = new Quarantine({ quarantineAfter: 3, hangTimeout: 30_000 }, events);
+  reportDeath('/a', '/b');
+  reportDeath('/a', '/a', '/c');
+  expect(quarantine.list()).toMatchObject([
+    { url: '/a', deaths: 2, isRefused: false },
+    { url: '/b', deaths: 1 },
+    { url: '/c', deaths: 1 },
+  ]);
+  events.tell({ event: 'suspect-cleared', fingerprint: 'GET /b none' });
+  reportDeath('/a', '/b');
+  expect(quarantine.denylist).toEqual({ suspects: ['GET /c none', 'GET /b none'], refused: ['GET /a none'] });
+  // A refused request stays refused until an operator clears the quarantine.
+  events.tell({ event: 'suspect-cleared', fingerprint: 'GET /a none' });
+  expect(quarantine.denylist.refused).toEqual(['GET /a none']);
+  expect(quarantine.clear()).toBe(1);
+  expect(quarantine.denylist).toEqual({ suspects: [], refused: [] });
+});
+
+test('deaths within 250 ms count once', () => {
+  const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, events);
+  reportDeath('/a');
+  for (let i = 0; i < 10; i++) events.tell({ event: 'request-lost', ...lostRequest('/a') });
+  expect(quarantine.list()).toMatchObject([{ deaths: 1, isRefused: false }]);
+});
+
+test('a suspect expires after an hour without a death; a refused request does not', () => {
+  const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, events);
+  reportDeath('/a', '/b');
+  reportDeath('/a');
+  now += 3_700_000;
+  reportDeath('/c');
+  expect(quarantine.list()).toMatchObject([{ url: '/a', isRefused: true }, { url: '/c' }]);
+});
+
+test('a request older than a minute and a hang timeout is no suspect', () => {
+  const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, events);
+  events.tell({ event: 'request-lost', ...lostRequest('/events'), ageMs: 121_000 });
+  reportDeath('/a');
+  expect(quarantine.list()).toMatchObject([{ url: '/a' }]);
+});
+
+test('there are at most 1000 suspects; the oldest are dropped', () => {
+  const quarantine = new Quarantine({ quarantineAfter: 3, hangTimeout: 30_000 }, events);
+  for (let i = 0; i < 10; i++) reportDeath(...Array.from({ length: 256 }, (_, k) => `/${i}/${k}`));
+  expect(quarantine.list()).toHaveLength(1000);
+  expect(quarantine.denylist.suspects).toContain('GET /9/255 none');
+  expect(quarantine.denylist.suspects).not.toContain('GET /0/0 none');
+});
+
+test('--quarantine-after 0 suspects no request', () => {
+  const quarantine = new Quarantine({ quarantineAfter: 0, hangTimeout: 30_000 }, events);
+  for (let i = 0; i < 5; i++) reportDeath('/a');
+  expect(quarantine.list()).toEqual([]);
+});
+
+test('a denylist reports an answered suspect once, and knows which requests need their bodies', () => {
+  const cleared: string[] = [];
+  const refused = ['POST /b 00ff', 'POST /c unknown', 'GET /d none'];
+  const list = new Denylist({ suspects: ['GET /a none', 'POST /e unknown'], refused }, (one) => cleared.push(one));
+  list.answered('GET /a', 'none');
+  list.answered('GET /a', 'none');
+  list.answered('POST /e', 'abcd');
+  expect(cleared).toEqual(['GET /a none', 'POST /e unknown']);
+  expect(list.refuses('POST /b', '00ff')).toBe(true);
+  expect(list.refuses('POST /b', '1234')).toBe(false);
+  expect(list.refuses('POST /c', 'unknown')).toBe(true);
+  expect([list.needsBody('POST /b'), list.needsBody('POST /c'), list.needsBody('GET /d')]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+});
