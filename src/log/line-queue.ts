@@ -9,7 +9,7 @@ import { pipeAtomicBytes } from './line.js';
 /** A line that does not fit into the queue is dropped and counted. */
 const maxQueuedBytes = 1_048_576;
 const retryDelayMs = 20;
-/** How long an exiting process waits for a slow reader. */
+/** How long an exiting process waits for a reader that reads nothing. */
 const exitTimeoutMs = 200;
 
 export class LineQueue {
@@ -44,9 +44,9 @@ export class LineQueue {
     this.#onResumed(lost);
   }
 
-  /** Writes until the queue is empty or the reader is not ready; waits for the reader up to `timeoutMs` in total. */
+  /** Writes until the queue is empty or the reader is not ready; waits up to `timeoutMs` for it to read, each time again. */
   #write(timeoutMs: number): void {
-    const deadline = now() + timeoutMs;
+    let deadline = now() + timeoutMs;
     for (let line = this.#lines[0]; line; line = this.#lines[0]) {
       if (!isWritable(this.#fd, Math.max(0, Math.ceil(deadline - now())))) return;
       let written = 0;
@@ -57,6 +57,7 @@ export class LineQueue {
         // EPIPE, ENOSPC: keep the lines, as for a slow reader, but do not wait.
         if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || now() >= deadline) return;
       }
+      if (written > 0) deadline = now() + timeoutMs;
       this.#bytes -= written;
       if (written < line.length) this.#lines[0] = line.subarray(written);
       else this.#lines.shift();

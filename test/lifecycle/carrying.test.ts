@@ -208,7 +208,7 @@ test.concurrent('if the internals of Node are not supported, a warning says so a
   const strange = `--require=${fixture('strange-node.cjs')}`;
   await using site = await Site.start('prefork', ['--workers', '1'], {}, { NODE_OPTIONS: strange });
   const { warning } = await site.server.waitFor('a warning', ({ warning }) => /migration is off/.test(String(warning)));
-  expect(warning).toMatch(/connection migration is off: .* \(a parser is never at rest\)/);
+  expect(warning).toMatch(/connection migration is off: .* \(a parser never counts as idle\)/);
   using wire = await connect(site.server.url);
   await wire.ask('GET /');
   expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });

@@ -1,5 +1,5 @@
 // Requests that end whoever serves them: they are named, and after a few deaths they are refused; others are not.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -74,16 +74,18 @@ test.concurrent.each(['prefork', 'prethread', 'ppc'])(
 );
 
 test.concurrent('who was only there is cleared by an answer', async () => {
-  await using server = await start({ model: 'prefork', args: ['--workers', '1'] });
+  const held = path.join(folder, 'held');
+  await using server = await start({ model: 'prefork', args: ['--workers', '1'], env: { HELD_BY: held } });
   for (let deaths = 1; deaths <= 3; deaths++) {
+    writeFileSync(held, '');
     const bystander = statusOf(server, 'GET /wait');
     await eventually(
       'it to be there',
       () => server.lines.filter(({ seen }) => seen === 'wait').length === 2 * deaths - 1,
     );
-    expect(await Promise.all([bystander, statusOf(server, 'GET /die')])).toEqual(
-      deaths <= 2 ? ['lost', 'lost'] : [200, 503],
-    );
+    const dying = await statusOf(server, 'GET /die');
+    rmSync(held);
+    expect([await bystander, dying]).toEqual(deaths <= 2 ? ['lost', 'lost'] : [200, 503]);
     expect(await statusOf(server, 'GET /wait')).toBe(200);
   }
   const { json } = await ask(server.control, 'GET', '/quarantine');
