@@ -13,7 +13,6 @@ export async function boot(start: () => Worker): Promise<Worker> {
       await worker.ready;
       return worker;
     } catch (error) {
-      if (!(error instanceof DiedYoung)) worker.kill(); // it may still live
       const { isWanted } = await worker.exit;
       // An exit of its own accord is the app's doing and would happen again; a signal may not.
       if (!(error instanceof DiedYoung) || isWanted || error.signal === null) throw error;

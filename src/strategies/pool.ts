@@ -23,6 +23,8 @@ import {
 
 /** After the system refused a worker (milliseconds). */
 const refusedRetryMs = 500;
+/** When a start has failed, the others have this long until the host ends (milliseconds). */
+const othersBootMs = 1000;
 /** After the pool could not grow (milliseconds). */
 const growRetryMs = 10_000;
 /** Between two looks for workers that do not come to their connections (milliseconds). */
@@ -105,8 +107,12 @@ export class Pool implements Strategy {
       await Promise.all(booting);
     } catch (error) {
       this.#isEnding = true;
-      this.kill();
-      await Promise.allSettled(booting);
+      const settled = Promise.allSettled(booting);
+      if (this.#hosting.endsWithHost) await within(othersBootMs, settled);
+      else {
+        this.kill();
+        await settled;
+      }
       throw error;
     }
     if (!this.#isEnding) this.#keepUp();
@@ -338,7 +344,6 @@ export class Pool implements Strategy {
 
   /** `next` cannot be ready. */
   async #failed(place: Place, next: Worker, error: Error): Promise<void> {
-    next.kill(); // unless it has ended
     await next.exit;
     this.#answeredByTheGone += next.answered;
     if (place.next !== next) return;

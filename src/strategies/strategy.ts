@@ -77,6 +77,11 @@ export interface Hosting {
   readonly drainMs: number;
   /** A reload is over when the replaced workers have gone, or after some seconds: connections take a while to move. */
   readonly awaitsExits: boolean;
+  /**
+   * When a start has failed the host ends, and its workers with it, but not before they have finished loading: Node aborts
+   * when a thread is terminated while it loads native code.
+   */
+  readonly endsWithHost: boolean;
   /** Connections can be taken back from workers that do not come to them. */
   readonly revokes: boolean;
   /** Makes the acceptor of the host; undefined where the workers accept, or the host calls `give` itself. */

@@ -98,6 +98,7 @@ export function strategyContext(
     limitsStarts: true,
     drainMs: config.gracefulTimeout,
     awaitsExits: threads?.isPerConnection ?? false,
+    endsWithHost: false,
     revokes: false,
     accept: group.hostAccepts
       ? (handlers) =>

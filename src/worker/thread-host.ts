@@ -108,6 +108,7 @@ export class ThreadHost implements Service {
       limitsStarts: false,
       drainMs: gracefulTimeout,
       awaitsExits: false,
+      endsWithHost: true,
       revokes: group.hostAccepts,
       accept: undefined,
       migrationChannel,

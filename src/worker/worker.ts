@@ -126,6 +126,7 @@ export class Worker {
       failed: ({ exitCode, message, stack }) => {
         isSettled = true;
         ready.reject(Object.assign(new StartupError(exitCode, message), { stack }));
+        this.#killing ??= setTimeout(() => this.kill(), unit.exitGraceMs); // it exits by itself
       },
       taken: ({ id }) => this.#taken(id),
       refused: ({ id }) => this.#refused(id),

@@ -74,6 +74,17 @@ testModels('a reload of a broken app changes nothing', ['tpc', 'hybrid'], async 
   });
 });
 
+// The first thread that fails must not have the others terminated while they load native code: Node aborts then.
+test('prethread: of many broken builds in a row each is reported with its own error', { tags: ['long'] }, async () => {
+  await using site = await Site.start('prethread', ['--threads', '4']);
+  site.write('throw new Error("no database")');
+  for (let build = 0; build < 30; build++) {
+    const { status, json } = await site.ask('POST', '/reload');
+    expect({ status, json }).toMatchObject({ status: 500, json: { error: expect.stringMatching(/no database/) } });
+  }
+  expect(site.server.stderr).toBe('');
+});
+
 test.concurrent('ctl reload exits 0 when it succeeds, and 1 with the error of the app when it fails', async () => {
   await using site = await Site.start('prefork');
   site.write(answering('second'));
