@@ -2,7 +2,7 @@
 // connections migrate or end. To everything else they are one.
 import { within } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
-import type { MigrationPolicy } from '../migration/policy.js';
+import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
 import type { Group } from '../worker/settings.js';
 import { createStrategy } from './create.js';
 import {
@@ -25,7 +25,7 @@ export class ModelSwitch implements Strategy {
   #next: Strategy | undefined;
   readonly #replaced = new Set<Strategy>();
   #answeredByTheReplaced = 0;
-  #policy: MigrationPolicy = { send: 'drain', receives: false };
+  #policy = defaultPolicy;
   #isEnding = false;
 
   /** @param generation of the first workers */

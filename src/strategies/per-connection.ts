@@ -5,7 +5,7 @@ import { shedder } from '../balance/shedder.js';
 import { now, within } from '../clock.js';
 import type { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
-import type { MigrationPolicy } from '../migration/policy.js';
+import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
 import { migrateUnserved } from '../migration/sender.js';
 import type { Given, Worker } from '../worker/worker.js';
 import { boot } from './boot.js';
@@ -44,7 +44,7 @@ export class PerConnection implements Strategy {
   readonly #starts = new StartLimiter();
   /** Workers that have been replaced and whose connections migrate, and from when that is urgent. */
   readonly #leaving = new Map<Worker, number>();
-  #policy: MigrationPolicy = { send: 'drain', receives: false };
+  #policy = defaultPolicy;
   /** Connections are about to migrate here; from then on that is urgent. */
   #receivesUrgentlyFrom: number | undefined;
   /** The first worker of a generation, while it starts. */

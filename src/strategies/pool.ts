@@ -6,7 +6,7 @@ import { roundRobin } from '../balance/round-robin.js';
 import { now, within } from '../clock.js';
 import type { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
-import type { MigrationPolicy } from '../migration/policy.js';
+import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
 import { migrateUnserved } from '../migration/sender.js';
 import { Recycler } from '../scaling/recycler.js';
 import { Scaler, sampleIntervalMs } from '../scaling/scaler.js';
@@ -64,7 +64,7 @@ export class Pool implements Strategy {
   readonly #leaving = new Set<Worker>();
   /** A worker of the next generation that serves beside the others. */
   #onTrial: Worker | undefined;
-  #policy: MigrationPolicy = { send: 'drain', receives: false };
+  #policy = defaultPolicy;
   readonly #balance = roundRobin();
   #acceptor: Acceptor | undefined;
   #recycler: Recycler<Worker>;
