@@ -111,17 +111,19 @@ test('a second server of the same app is captured as well', async () => {
   expect(capture.server).not.toBe(second);
 });
 
-test('a server of another app listens, and a warning names its port', async () => {
-  const free = await freePort();
+test('a server of another app binds its port, and a warning names it', async () => {
+  const holder = net.createServer().listen(0, '127.0.0.1');
+  await once(holder, 'listening');
+  const { port } = holder.address() as net.AddressInfo;
   http.createServer(() => {}).listen(3000);
   const warned = once(process, 'warning');
-  const other = http.createServer(() => {}).listen(free, '127.0.0.1');
+  const other = http.createServer(() => {}).listen(port, '127.0.0.1');
   try {
-    await once(other, 'listening');
-    expect(other.address()).toMatchObject({ port: free });
-    expect(String((await warned)[0])).toContain(`second server on port ${free}`);
+    const [error] = await once(other, 'error');
+    expect(error).toMatchObject({ code: 'EADDRINUSE', port });
+    expect(String((await warned)[0])).toContain(`second server on port ${port}`);
   } finally {
-    other.close();
+    holder.close();
   }
 });
 
@@ -175,13 +177,3 @@ test('after restore() servers listen again', async () => {
     server.close();
   }
 });
-
-/** Finds a free port with a server that is closed before any is captured, so that no warning names it. */
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
