@@ -21,6 +21,7 @@ const leaves = [
   'log',
   'migration',
   'os',
+  'reports',
   'scaling',
 ];
 
@@ -28,7 +29,6 @@ const leaves = [
 const outside = [
   'worker/checked-messages',
   'worker/invalid-messages',
-  'worker/lines',
   'worker/messages',
   'worker/runtime',
   'worker/settings',
@@ -60,11 +60,10 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // Both classes serve in the supervisor and in a process of threads.
   ['strategies', ...outside, ...leaves],
   // A worker as its host sees it.
-  ['worker/fields'],
+  ['reports'],
   ['worker/invalid-messages', 'clock'],
-  ['worker/lines'],
   ['worker/messages', 'connection/incoming', 'errors', 'events', 'inflight/denylist', 'migration'],
-  ['worker/checked-messages', 'worker/fields', 'worker/messages', 'errors', 'events'],
+  ['worker/checked-messages', 'worker/messages', 'reports', 'errors', 'events'],
   ['worker/runtime', 'worker/messages', 'connection/incoming', 'events'],
   ['worker/settings', ...leaves],
   ['worker/worker', ...outside, ...leaves],
@@ -74,8 +73,18 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['worker/thread-hello'],
   // The inside of a worker.
   ['worker/thread-host', 'strategies', 'worker/thread-runtime', 'worker/service', ...outside, ...leaves],
-  ['worker/process-main', 'worker', ...leaves],
-  ['worker', 'pipeline/pipeline', 'pipeline/busy', 'app/load', 'app/app', 'app/pending', ...leaves],
+  ['worker/process-main', 'worker', 'app/close-app', ...leaves],
+  [
+    'worker',
+    'pipeline/pipeline',
+    'pipeline/busy',
+    'pipeline/readiness',
+    'pipeline/warm-up',
+    'app/load',
+    'app/app',
+    'app/close-app',
+    ...leaves,
+  ],
   [
     'pipeline',
     'activity',
@@ -89,10 +98,11 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'inflight',
     'log',
     'migration',
+    'os/descriptor',
     'os/node-socket',
     'scaling/response-stats',
   ],
-  ['app', 'config/app-path', 'errors'],
+  ['app', 'clock', 'config/app-path', 'errors'],
   // Both sides.
   ['errors'],
   ['activity'],

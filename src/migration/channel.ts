@@ -7,8 +7,8 @@ import path from 'node:path';
 import { arch, platform } from 'node:process';
 import { closeDescriptor, duplicate } from '../os/descriptor.js';
 import { checked, libc, type SystemCallError } from '../os/libc.js';
+import { sendMessage } from '../os/rights-message.js';
 import { type Credits, countMigrated, offerCredits } from './credits.js';
-import { sendMessage } from './message.js';
 
 /** Descriptors, as plain data. */
 export interface MigrationChannel extends Credits {

@@ -7,9 +7,9 @@ import { ListeningSocket } from '../connection/listening-socket.js';
 import { isReadable } from '../os/descriptor.js';
 import { libc } from '../os/libc.js';
 import { descriptorOf } from '../os/node-socket.js';
+import { receiveMessage, type Sender } from '../os/rights-message.js';
 import { channelBacklog, type MigrationChannel } from './channel.js';
 import { offerCredits, takeCredit } from './credits.js';
-import { receiveMessage, type Sender } from './message.js';
 
 /** @param count messages since the last call that no server of ours sends; `sender` is that of the last one */
 export type OnRefused = (count: number, sender: Sender) => void;

@@ -1,6 +1,7 @@
 // Loads the app and serves connections with it on this event loop: what a worker does that hosts no threads.
 import type { Activity } from '../activity.js';
 import type { App } from '../app/app.js';
+import { closeApp } from '../app/close-app.js';
 import { loadApp } from '../app/load.js';
 import { msUntil, now } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
@@ -11,12 +12,11 @@ import type { MigrationPolicy } from '../migration/policy.js';
 import { libc } from '../os/libc.js';
 import { BusyClock } from '../pipeline/busy.js';
 import { closingFraction, createPipeline, type Pipeline } from '../pipeline/pipeline.js';
+import { untilReady } from '../pipeline/readiness.js';
+import { warmUp } from '../pipeline/warm-up.js';
 import { type LoadMeter, loadMeter } from '../scaling/load-meter.js';
-import { closeApp } from './close-app.js';
-import { untilReady } from './readiness.js';
 import type { DrainOrder, Service, Tell } from './service.js';
 import type { ThreadSettings } from './settings.js';
-import { warmUp } from './warm-up.js';
 
 /**
  * A connection that lasts this long is kept by its client, and may have to migrate (milliseconds): what that needs is

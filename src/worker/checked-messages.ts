@@ -14,7 +14,7 @@ import {
   optional,
   record,
   text,
-} from './fields.js';
+} from '../reports/fields.js';
 import type { FromWorker } from './messages.js';
 
 /** The worker that a message came from, as the supervisor knows it. */

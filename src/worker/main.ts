@@ -1,6 +1,7 @@
 // The inside of a worker, the same for processes and threads: starts the service, then accepts connections or is given
 // them, until it is told to drain.
 import type { Activity } from '../activity.js';
+import type { StopReason } from '../app/close-app.js';
 import { msUntil, now, within } from '../clock.js';
 import { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
@@ -10,7 +11,6 @@ import { emptyDenylist } from '../inflight/denylist.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { defaultPolicy } from '../migration/policy.js';
 import { sampleIntervalMs } from '../scaling/scaler.js';
-import type { StopReason } from './close-app.js';
 import type { FromWorker, Questions, Subject, ToWorker } from './messages.js';
 import type { Service, Tell } from './service.js';
 

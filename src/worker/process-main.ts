@@ -2,6 +2,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { Activity } from '../activity.js';
+import { ignoreSignal } from '../app/close-app.js';
 import { IncomingConnection } from '../connection/incoming.js';
 import { reportWhenBlocked } from '../hang/hang-report.js';
 import { Heartbeat, HeartbeatFile } from '../hang/heartbeat.js';
@@ -9,7 +10,6 @@ import { mapLoopJournal, openLoopJournal } from '../inflight/loop-journal.js';
 import { fileRegions } from '../inflight/regions.js';
 import { reopen } from '../os/descriptor.js';
 import { AppRunner } from './app-runner.js';
-import { ignoreSignal } from './close-app.js';
 import { WorkerMain } from './main.js';
 import { type FromWorker, type Handed, keyed, messageIn } from './messages.js';
 import { settingsVariable, type WorkerSettings } from './settings.js';

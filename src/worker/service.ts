@@ -1,9 +1,10 @@
 // What serves connections inside a worker: the app on the worker's own event loop, or threads that the worker hosts.
+
+import type { StopReason } from '../app/close-app.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { RequestInFlight, WorkerEvent } from '../events.js';
 import type { DenylistEntries } from '../inflight/denylist.js';
 import type { MigrationPolicy } from '../migration/policy.js';
-import type { StopReason } from './close-app.js';
 
 export type Tell = (event: WorkerEvent) => void;
 

@@ -2,7 +2,7 @@
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { fitLine } from '../../src/log/line.ts';
-import { readLines } from '../../src/worker/lines.ts';
+import { readLines } from '../../src/log/lines.ts';
 
 const line = (record: object): string => `${JSON.stringify(record)}\n`;
 

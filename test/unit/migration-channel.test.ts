@@ -15,11 +15,11 @@ import {
   sendConnection,
 } from '../../src/migration/channel.ts';
 import { takeCredit } from '../../src/migration/credits.ts';
-import { sendMessage } from '../../src/migration/message.ts';
 import { closeDescriptor, socketPair } from '../../src/os/descriptor.ts';
 import { libc } from '../../src/os/libc.ts';
 import { openListeningSocket } from '../../src/os/listening-socket.ts';
 import { descriptorOf, socketFromFd } from '../../src/os/node-socket.ts';
+import { sendMessage } from '../../src/os/rights-message.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { sendRights } from '../helpers/rights.ts';
 

@@ -1,7 +1,7 @@
 // The message in which a connection migrates: its descriptor (SCM_RIGHTS, cmsg(3)) and what is known of it, as sendmsg(2)
 // and recvmsg(2) want it. What comes in is checked: any process that has inherited the channel could send.
-import { closeDescriptor, isConnection } from '../os/descriptor.js';
-import { libc } from '../os/libc.js';
+import { closeDescriptor, isConnection } from './descriptor.js';
+import { libc } from './libc.js';
 
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;

@@ -7,7 +7,7 @@ import { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { socketPair } from '../os/descriptor.js';
 import { socketFromFd } from '../os/node-socket.js';
-import type { Pipeline } from '../pipeline/pipeline.js';
+import type { Pipeline } from './pipeline.js';
 
 /** Between two questions (milliseconds). */
 const pause = 100;

@@ -1,7 +1,8 @@
 // Closes the app before its worker exits: as a plain Node process would when it is told to end.
-import type { App } from '../app/app.js';
-import { watchForQuiet } from '../app/pending.js';
+
 import { within } from '../clock.js';
+import type { App } from './app.js';
+import { watchForQuiet } from './pending.js';
 
 /** The worker's own listener for SIGTERM and SIGINT: only the supervisor decides when a worker ends. */
 export const ignoreSignal = (): void => {};

@@ -7,7 +7,7 @@ import type { App } from '../app/app.js';
 import { IncomingConnection } from '../connection/incoming.js';
 import { socketPair } from '../os/descriptor.js';
 import { socketFromFd } from '../os/node-socket.js';
-import { createPipeline, type PipelineOptions } from '../pipeline/pipeline.js';
+import { createPipeline, type PipelineOptions } from './pipeline.js';
 
 const app: App = { kind: 'listener', handle: (_, res) => res.end('warm') };
 const request = 'GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n';
