@@ -2,6 +2,8 @@
 
 export interface Candidate {
   readonly id: number;
+  /** Two candidates may have the same id, in different generations, while a new generation is on trial. */
+  readonly generation: number;
   /** Connections that it serves. */
   readonly active: number;
   /** It has not acknowledged earlier connections in time. */

@@ -1,20 +1,22 @@
-// Round robin: each candidate in turn, by id.
+// Round robin: each candidate in turn, by id and generation.
 import type { Balancer, Candidate } from './balancer.js';
 
 export function roundRobin(): Balancer {
-  let last = -1;
+  let last: Turn = { id: -1, generation: -1 };
   return (candidates) => {
     // Not by position: candidates come and go between two connections.
-    const next = lowestAbove(last, candidates) ?? lowestAbove(-1, candidates);
-    last = next?.id ?? last;
+    const next = lowest(candidates.filter((one) => compare(one, last) > 0)) ?? lowest(candidates);
+    last = next ?? last;
     return next;
   };
 }
 
-function lowestAbove<C extends Candidate>(id: number, candidates: readonly C[]): C | undefined {
-  let lowest: C | undefined;
-  for (const candidate of candidates) {
-    if (candidate.id > id && (!lowest || candidate.id < lowest.id)) lowest = candidate;
-  }
-  return lowest;
+type Turn = Pick<Candidate, 'id' | 'generation'>;
+
+function compare(a: Turn, b: Turn): number {
+  return a.id - b.id || a.generation - b.generation;
+}
+
+function lowest<C extends Turn>(candidates: readonly C[]): C | undefined {
+  return candidates.length > 0 ? candidates.reduce((low, one) => (compare(one, low) < 0 ? one : low)) : undefined;
 }

@@ -14,14 +14,19 @@ import {
   type Trial,
 } from './strategy.js';
 
+/** While a new strategy is on trial, about this many connections move to it, this often (milliseconds). */
+const rebalanceCount = 4;
+const rebalanceEveryMs = 500;
+
 export interface Replacement {
   /** Settles when the strategy before has ended, or after some seconds. */
   readonly settled: Promise<void>;
 }
 
 export class ModelSwitch implements Strategy {
+  #group: Group;
   #current: Strategy;
-  /** The strategy that is to replace it, while that starts. */
+  /** The strategy that is to replace it, while that starts or is on trial. */
   #next: Strategy | undefined;
   readonly #replaced = new Set<Strategy>();
   #answeredByTheReplaced = 0;
@@ -30,6 +35,7 @@ export class ModelSwitch implements Strategy {
 
   /** @param generation of the first workers */
   constructor(group: Group, hosting: Hosting, generation: number) {
+    this.#group = group;
     this.#current = createStrategy(group, hosting, generation);
   }
 
@@ -44,29 +50,40 @@ export class ModelSwitch implements Strategy {
   /**
    * Has another strategy serve from now on: it starts beside the one that there is, and receives its connections.
    * @param ms that the strategy before has for connections that cannot migrate
-   * @throws StartupError when it cannot start; nothing has changed then
+   * @param trial of the new strategy, while both serve
+   * @throws StartupError when it cannot start, or what the trial has thrown; nothing has changed then
    */
-  async replace(group: Group, hosting: Hosting, ms: number): Promise<Replacement> {
+  async replace(group: Group, hosting: Hosting, ms: number, trial?: Trial): Promise<Replacement> {
     const old = this.#current;
     const next = createStrategy(group, hosting, old.snapshot().generation + 1);
     this.#next = next;
     next.setMigration({ receives: true });
     try {
       await next.start();
+      if (trial && old.snapshot().size > 0) {
+        await tryBeside(old, trial).catch((error) => {
+          void this.#retire(next, ms);
+          throw error;
+        });
+      }
     } finally {
       this.#next = undefined;
     }
     if (this.#isEnding) return { settled: Promise.resolve() };
+    this.#group = group;
     this.#current = next;
-    this.#replaced.add(old);
-    const { send } = this.#policy;
-    next.setMigration({ send });
-    const gone = old.drain(ms, send !== 'off').then(() => {
-      this.#replaced.delete(old);
-      this.#answeredByTheReplaced += old.snapshot().answered;
-      this.#tellCurrent();
-    });
-    return { settled: within(settleMs, gone) };
+    next.setMigration({ send: this.#policy.send });
+    return { settled: within(settleMs, this.#retire(old, ms)) };
+  }
+
+  async replaceAll(next: Hosting, onProgress: OnProgress, trial?: Trial): Promise<void> {
+    if (this.#current.replaceAll) return this.#current.replaceAll(next, onProgress, trial);
+    const { workers } = this.#current.snapshot();
+    const { settled } = await this.replace(this.#group, next, next.drainMs, trial);
+    let gone = 0;
+    for (const { exit } of workers) void exit.then(() => onProgress(++gone, workers.length));
+    // Each connection has a worker that is started for it, so the next reload should leave them the time for that.
+    await settled;
   }
 
   async drain(ms: number, migrates = false): Promise<void> {
@@ -94,10 +111,6 @@ export class ModelSwitch implements Strategy {
     for (const strategy of this.#all) strategy.kill();
   }
 
-  replaceAll(next: Hosting, onProgress: OnProgress, trial?: Trial): Promise<void> {
-    return this.#current.replaceAll(next, onProgress, trial);
-  }
-
   resize(workers: number): Promise<void> {
     return this.#current.resize(workers);
   }
@@ -112,6 +125,16 @@ export class ModelSwitch implements Strategy {
     return { ...current, answered, workers };
   }
 
+  /** Its connections go to the strategy that serves. Settles when it has ended. */
+  async #retire(strategy: Strategy, ms: number): Promise<void> {
+    this.#replaced.add(strategy);
+    this.#tellCurrent();
+    await strategy.drain(ms, this.#policy.send !== 'off');
+    this.#replaced.delete(strategy);
+    this.#answeredByTheReplaced += strategy.snapshot().answered;
+    this.#tellCurrent();
+  }
+
   #tellCurrent(): void {
     this.#current.setMigration({ receives: this.#policy.receives || this.#replaced.size > 0 });
   }
@@ -120,4 +143,13 @@ export class ModelSwitch implements Strategy {
   get #all(): readonly Strategy[] {
     return [this.#current, ...(this.#next ? [this.#next] : []), ...this.#replaced];
   }
+}
+
+/** Some of the kept-alive connections of `old` go to the strategy on trial, which would have only new ones otherwise. */
+async function tryBeside(old: Strategy, trial: Trial): Promise<void> {
+  const rebalancing = setInterval(() => {
+    const { workers } = old.snapshot();
+    old.setMigration({ send: { rebalance: Math.min(1, rebalanceCount / workers.length) } });
+  }, rebalanceEveryMs);
+  await trial().finally(() => clearInterval(rebalancing));
 }

@@ -4,25 +4,14 @@ import { BackOff } from '../back-off.js';
 import { responsive } from '../balance/balancer.js';
 import { roundRobin } from '../balance/round-robin.js';
 import { now, within } from '../clock.js';
-import type { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
-import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
-import { migrateUnserved } from '../migration/sender.js';
 import { Recycler } from '../scaling/recycler.js';
 import { Scaler, sampleIntervalMs } from '../scaling/scaler.js';
-import type { Exit, Worker } from '../worker/worker.js';
+import type { Exit, Given, Worker } from '../worker/worker.js';
+import { BaseStrategy, refusedRetryMs } from './base.js';
 import { boot } from './boot.js';
-import {
-  type Hosting,
-  type OnProgress,
-  type Strategy,
-  type StrategySnapshot,
-  settleMs,
-  type Trial,
-} from './strategy.js';
+import { type Hosting, type OnProgress, type Strategy, settleMs, type Trial } from './strategy.js';
 
-/** After the system refused a worker (milliseconds). */
-const refusedRetryMs = 500;
 /** When a start has failed, the others have this long until the host ends (milliseconds). */
 const othersBootMs = 1000;
 /** After the pool could not grow (milliseconds). */
@@ -55,39 +44,26 @@ interface Change {
   readonly fail: (error: Error) => void;
 }
 
-export class Pool implements Strategy {
-  #hosting: Hosting;
-  #generation: number;
+export class Pool extends BaseStrategy implements Strategy {
   readonly #places: Place[] = [];
   #wanted: number;
-  /** Workers without a place, on their way out. */
-  readonly #leaving = new Set<Worker>();
-  /** A worker of the next generation that serves beside the others. */
-  #onTrial: Worker | undefined;
-  #policy = defaultPolicy;
+  /** A worker of the next generation serves beside the others. */
+  #hasTrial = false;
   readonly #balance = roundRobin();
-  #acceptor: Acceptor | undefined;
   #recycler: Recycler<Worker>;
   #scaler: Scaler | undefined;
   readonly #timers: NodeJS.Timeout[] = [];
   /** Connections that wait for a worker to be ready. */
   readonly #waiting: (() => void)[] = [];
-  /** Connections that have no worker yet. */
-  readonly #unplaced = new Set<Promise<unknown>>();
   /** Settles when nothing is being changed. */
   #changing: Promise<unknown> = Promise.resolve();
   #changes = 0;
   /** When it may grow again, after it could not. */
   #growFrom = 0;
-  #answeredByTheGone = 0;
-  #isEnding = false;
-  /** It drains, and connections without a worker migrate. */
-  #migrates = false;
 
   /** @param generation of the first workers */
   constructor(hosting: Hosting, generation: number) {
-    this.#hosting = hosting;
-    this.#generation = generation;
+    super(hosting, generation);
     this.#wanted = hosting.workers;
     for (let id = 1; id <= hosting.workers; id++) this.#places.push(vacancy(id));
     this.#recycler = this.#makeRecycler();
@@ -96,9 +72,8 @@ export class Pool implements Strategy {
 
   async start(): Promise<void> {
     const booting = this.#places.map(async (place) => {
-      const start = () => this.#startFor(place, this.#policy.receives);
       const worker = await boot(() => {
-        place.next = start();
+        place.next = this.#startFor(place, this.policy.receives);
         return place.next;
       });
       await this.#occupy(place, worker);
@@ -106,76 +81,57 @@ export class Pool implements Strategy {
     try {
       await Promise.all(booting);
     } catch (error) {
-      this.#isEnding = true;
+      this.isEnding = true;
       const settled = Promise.allSettled(booting);
-      if (this.#hosting.endsWithHost) await within(othersBootMs, settled);
+      if (this.hosting.endsWithHost) await within(othersBootMs, settled);
       else {
         this.kill();
         await settled;
       }
       throw error;
     }
-    if (!this.#isEnding) this.#keepUp();
+    if (!this.isEnding) this.#keepUp();
   }
 
-  async give(connection: IncomingConnection): Promise<void> {
-    let isPlaced = (): void => {};
-    const unplaced = new Promise<void>((placed) => {
-      isPlaced = placed;
-    });
-    this.#unplaced.add(unplaced);
-    try {
-      for (;;) {
-        const worker = this.#balance(responsive(this.ready));
-        if (worker) {
-          const given = await worker.give(connection);
-          if (given === 'refused') continue;
-          connection.close(); // our copy
-          isPlaced();
-          if (given !== 'gone') await given.ended;
-          return;
-        }
-        if (this.#isEnding) break;
+  protected async place(connection: IncomingConnection): Promise<Given> {
+    for (;;) {
+      const worker = this.#balance(responsive(this.ready));
+      if (worker) {
+        const given = await worker.give(connection);
+        if (given !== 'refused') return given;
+      } else {
+        if (this.isEnding) return 'refused';
         await new Promise<void>((ready) => this.#waiting.push(ready));
       }
-      const hasMigrated = await migrateUnserved(connection, this.#hosting.migrationChannel, () => this.#migrates);
-      if (!hasMigrated) this.#hosting.reports.connectionLost('the server is stopping');
-    } catch (error) {
-      connection.close();
-      this.#hosting.reports.connectionLost((error as Error).message);
-    } finally {
-      isPlaced();
-      this.#unplaced.delete(unplaced);
     }
   }
 
-  /** Workers that can serve, in the order of their places. */
+  /** Workers that can serve. */
   get ready(): Worker[] {
-    const all = [...this.#places.map(({ worker }) => worker), this.#onTrial];
-    return all.flatMap((worker) => (worker?.stage === 'ready' ? [worker] : []));
+    return this.inStage('ready');
   }
 
   /** For the recycler. */
   get ending(): boolean {
-    return this.#isEnding;
+    return this.isEnding;
   }
 
   replaceAll(next: Hosting, onProgress: OnProgress, trial?: Trial): Promise<void> {
     return this.#alone(async () => {
-      const generation = this.#generation + 1;
-      const before = this.#hosting;
+      const generation = this.generation + 1;
+      const before = this.hosting;
       const all = this.#places.length;
       let isAdopted = false;
       /** From now on workers that die are replaced by those of the new generation. */
       const adopt = (): void => {
         if (isAdopted) return;
         isAdopted = true;
-        this.#hosting = next;
-        this.#generation = generation;
+        this.hosting = next;
+        this.generation = generation;
       };
       for (const [replaced, place] of [...this.#places].entries()) {
-        if (this.#isEnding) return;
-        const start = () => next.startWorker({ id: place.id, generation, warmsUp: true, isKnownReady: false });
+        if (this.isEnding) return;
+        const start = () => this.startWorker({ id: place.id, generation, warmsUp: true, isKnownReady: false }, next);
         await this.#change(place, start, async (worker) => {
           if (trial && replaced === 0) await this.#try(worker, trial);
           adopt();
@@ -183,8 +139,8 @@ export class Pool implements Strategy {
         onProgress(replaced + 1, all);
       }
       adopt();
-      if (next.awaitsExits) await within(settleMs, Promise.all([...this.#leaving].map(({ exit }) => exit)));
-      this.#letBe();
+      if (next.awaitsExits) await within(settleMs, Promise.all(this.inStage('draining').map(({ exit }) => exit)));
+      this.pause();
       this.#recycler = this.#makeRecycler();
       this.#scaler = next.range && new Scaler(next.range);
       // A number that an operator has set since the start stays, unless another one is configured now.
@@ -198,9 +154,8 @@ export class Pool implements Strategy {
   resize(workers: number): Promise<void> {
     return this.#alone(async () => {
       if (workers === 0) {
-        this.#letBe();
-        this.#acceptor?.close(); // from now on the kernel queues clients
-        this.#acceptor = undefined;
+        this.pause();
+        this.closeAcceptor();
       }
       await this.#resize(workers);
     });
@@ -209,66 +164,28 @@ export class Pool implements Strategy {
   /** For the recycler: replaces a worker by one of the same generation. @returns false when its place has been given up */
   async recycle(worker: Worker): Promise<boolean> {
     const place = this.#places.find((one) => one.worker === worker);
-    if (!place || place.change || this.#isEnding) return false;
+    if (!place || place.change || this.isEnding) return false;
     return this.#change(place, () => this.#startFor(place, true));
-  }
-
-  async drain(ms: number, migrates = false): Promise<void> {
-    this.#isEnding = true;
-    this.#migrates = migrates && this.#policy.send !== 'off';
-    this.#letBe();
-    this.#acceptor?.close();
-    for (const place of this.#places) clearTimeout(place.retry);
-    const { workers } = this;
-    for (const worker of workers) worker.drain(ms, migrates);
-    this.#wake();
-    await Promise.all([...workers.map(({ exit }) => exit), within(ms, Promise.all(this.#unplaced))]);
-    this.#migrates = false;
   }
 
   shed(): void {
     for (const worker of this.ready) worker.shed();
   }
 
-  async acceptNoMore(): Promise<void> {
-    const leaving = this.workers.filter(({ stage }) => stage === 'draining');
-    await Promise.all(leaving.map(({ acceptsNoMore }) => acceptsNoMore));
+  protected get size(): number {
+    return this.#wanted;
   }
 
-  setMigration(change: Partial<MigrationPolicy>): void {
-    if (typeof change.send === 'object') {
-      for (const worker of this.ready) worker.setMigration(change);
-      return;
-    }
-    this.#policy = { ...this.#policy, ...change };
-    if (this.#policy.send === 'off') {
-      this.#migrates = false;
-      for (const worker of this.workers) worker.setMigration({ send: 'off' });
-    }
-    this.#tellReceivers();
-  }
-
-  kill(): void {
-    this.#isEnding = true;
-    this.#migrates = false;
-    this.#letBe();
-    this.#acceptor?.close();
+  protected pause(): void {
+    this.#recycler.stop();
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    if (!this.isEnding) return;
     for (const place of this.#places) clearTimeout(place.retry);
-    for (const worker of this.workers) worker.kill();
     this.#wake();
   }
 
-  /** All that live: those with a place in its order, then those that start or leave. */
-  get workers(): Worker[] {
-    const serving = this.#places.flatMap(({ worker }) => worker ?? []);
-    const starting = this.#places.flatMap(({ next }) => next ?? []);
-    return [...serving, ...starting, ...this.#leaving];
-  }
-
-  snapshot(): StrategySnapshot {
-    const { workers } = this;
-    const answered = workers.reduce((sum, { answered }) => sum + answered, this.#answeredByTheGone);
-    return { answered, generation: this.#generation, size: this.#wanted, workers };
+  protected tellReceivers(): void {
+    for (const worker of this.ready) worker.setMigration({ receives: this.#receives, send: this.policy.send });
   }
 
   /**
@@ -276,7 +193,7 @@ export class Pool implements Strategy {
    * starts a worker in each place that has none, or from which an operation wants another.
    */
   #reconcile(): void {
-    if (this.#isEnding) return;
+    if (this.isEnding) return;
     // With the same load, as where it is not measured, the newest places go.
     const byLoad = [...this.#places].sort((a, b) => loadOf(b) - loadOf(a) || a.id - b.id);
     for (const place of byLoad.slice(this.#wanted)) this.#giveUp(place);
@@ -345,10 +262,9 @@ export class Pool implements Strategy {
   /** `next` cannot be ready. */
   async #failed(place: Place, next: Worker, error: Error): Promise<void> {
     await next.exit;
-    this.#answeredByTheGone += next.answered;
     if (place.next !== next) return;
     place.next = undefined;
-    if (this.#isEnding) return place.change?.fail(error);
+    if (this.isEnding) return place.change?.fail(error);
     this.#unfit(place, next, error, place.change ? 0 : place.backOff.died(0));
   }
 
@@ -360,7 +276,7 @@ export class Pool implements Strategy {
       this.#reconcile(); // its worker may have died meanwhile
       return;
     }
-    this.#hosting.reports.unfit(place.id, worker, error, delay);
+    this.hosting.reports.unfit(place.id, worker, error, delay);
     this.#retryIn(place, delay);
   }
 
@@ -368,13 +284,12 @@ export class Pool implements Strategy {
   #ended(place: Place, worker: Worker, exit: Exit): void {
     if (place.worker !== worker) return; // it has been replaced
     place.worker = undefined;
-    this.#answeredByTheGone += worker.answered;
-    if (this.#isEnding) {
-      if (!exit.isWanted) this.#hosting.reports.died(worker, exit, undefined);
+    if (this.isEnding) {
+      if (!exit.isWanted) this.hosting.reports.died(worker, exit, undefined);
       return;
     }
     const delay = place.backOff.died(exit.livedMs);
-    this.#hosting.reports.died(worker, exit, delay);
+    this.hosting.reports.died(worker, exit, delay);
     this.#retryIn(place, delay);
   }
 
@@ -390,14 +305,9 @@ export class Pool implements Strategy {
   /** Its connections go to the others, or are finished. */
   #retire(worker: Worker): void {
     if (worker.stage === 'gone') return;
-    this.#leaving.add(worker);
-    worker.drain(this.#hosting.drainMs, this.#wanted > 0 && this.#policy.send !== 'off');
-    this.#tellReceivers();
-    void worker.exit.then(() => {
-      this.#leaving.delete(worker);
-      this.#answeredByTheGone += worker.answered;
-      this.#tellReceivers();
-    });
+    worker.drain(this.hosting.drainMs, this.#wanted > 0 && this.policy.send !== 'off');
+    this.tellReceivers();
+    void worker.exit.then(() => this.tellReceivers());
   }
 
   /** Starts a new worker in the place. @returns false when the place was given up meanwhile. @throws Error */
@@ -437,7 +347,7 @@ export class Pool implements Strategy {
       if (added.length > 0) for (const one of ready) one.setMigration({ send: { rebalance: 1 - before / workers } });
       for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
     } finally {
-      if (this.#wanted > 0 && !this.#isEnding) this.#keepUp();
+      if (this.#wanted > 0 && !this.isEnding) this.#keepUp();
     }
     // A client that comes afterwards meets no worker that leaves.
     await within(settleMs, this.acceptNoMore());
@@ -445,12 +355,12 @@ export class Pool implements Strategy {
 
   /** Has it serve beside the others while `trial` lasts. @throws what that throws */
   async #try(worker: Worker, trial: Trial): Promise<void> {
-    this.#onTrial = worker;
-    this.#tellReceivers();
+    this.#hasTrial = true;
+    this.tellReceivers();
     const rebalancing = setInterval(() => {
       // The others send a part of their kept-alive connections: otherwise the worker on trial would have none.
       const { ready } = this;
-      for (const one of ready) one.setMigration({ send: { rebalance: 1 / (ready.length + 1) } });
+      for (const one of ready) if (one !== worker) one.setMigration({ send: { rebalance: 1 / ready.length } });
     }, rebalanceEveryMs);
     try {
       const died = worker.exit.then(({ code, signal }) => {
@@ -458,65 +368,51 @@ export class Pool implements Strategy {
       });
       await Promise.race([trial(), died]);
     } finally {
-      this.#onTrial = undefined;
+      this.#hasTrial = false;
       clearInterval(rebalancing);
-      this.#tellReceivers();
+      this.tellReceivers();
     }
   }
 
   #startFor({ id }: Place, warmsUp: boolean): Worker {
-    const generation = this.#generation;
-    return this.#hosting.startWorker({ id, generation, warmsUp, isKnownReady: false });
+    return this.startWorker({ id, generation: this.generation, warmsUp, isKnownReady: false });
   }
 
   /** Connections are about to migrate to its workers. */
   get #receives(): boolean {
-    return this.#policy.receives || this.#leaving.size > 0 || this.#onTrial !== undefined;
-  }
-
-  #tellReceivers(): void {
-    for (const worker of this.ready) worker.setMigration({ receives: this.#receives, send: this.#policy.send });
+    return this.policy.receives || this.#hasTrial || this.inStage('draining').length > 0;
   }
 
   /** A worker is ready, or none will be any more. */
   #wake(): void {
-    this.#tellReceivers();
+    this.tellReceivers();
     for (const ready of this.#waiting.splice(0)) ready();
   }
 
   /** From now on it serves, and sees to it that it can. */
   #keepUp(): void {
-    this.#letBe();
+    this.pause();
     this.#recycler.start();
-    const { accept } = this.#hosting;
-    if (accept && !this.#acceptor) {
-      this.#acceptor = accept({ serve: (connection) => this.give(connection), onCrowded: () => this.shed() });
-      this.#acceptor.start();
-    }
+    this.openAcceptor({});
     if (this.#scaler) this.#timers.push(setInterval(() => this.#scale(), sampleIntervalMs));
-    if (this.#hosting.revokes) this.#timers.push(setInterval(() => this.#revoke(), revokeEveryMs));
-  }
-
-  #letBe(): void {
-    this.#recycler.stop();
-    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    if (this.hosting.revokes) this.#timers.push(setInterval(() => this.#revoke(), revokeEveryMs));
   }
 
   /** Has the load decide how many workers there are. */
   #scale(): void {
-    if (this.#changes > 0 || this.#isEnding || now() < this.#growFrom) return;
+    if (this.#changes > 0 || this.isEnding || now() < this.#growFrom) return;
     const from = this.#wanted;
     const decision = this.#scaler?.decide(this.ready, from, now());
     if (!decision) return;
     const { size, reason } = decision;
-    const { reports } = this.#hosting;
+    const { reports } = this.hosting;
     const scaled = this.#alone(() => this.#resize(size)).catch(({ message }: Error) => {
-      if (this.#isEnding) return;
+      if (this.isEnding) return;
       this.#growFrom = now() + growRetryMs;
       reports.scaleFailed(message);
     });
     void scaled.then(() => {
-      if (this.#wanted !== from && !this.#isEnding) reports.scaled(from, this.#wanted, reason);
+      if (this.#wanted !== from && !this.isEnding) reports.scaled(from, this.#wanted, reason);
     });
   }
 
@@ -536,7 +432,7 @@ export class Pool implements Strategy {
   }
 
   #makeRecycler(): Recycler<Worker> {
-    const { reports, recycle } = this.#hosting;
+    const { reports, recycle } = this.hosting;
     return new Recycler(this, recycle, {
       recycled: (worker, reason) => reports.recycled(worker, reason),
       failed: (worker, reason) => reports.recycleFailed(worker, reason),

@@ -16,12 +16,12 @@ export interface Strategy {
   give(connection: IncomingConnection): Promise<void>;
   /**
    * Replaces all workers by those that `next` starts: a new generation is ready before the old one drains, so there is
-   * never less than before. One call at a time, together with `resize`.
+   * never less than before. One call at a time, together with `resize`. Absent where another strategy takes over instead.
    * @param trial of the first new workers, while they serve beside the old ones
    * @throws StartupError when the new generation cannot be ready, or what the trial has thrown; unless some of it has
    * already replaced the old one, nothing has changed
    */
-  replaceAll(next: Hosting, onProgress: OnProgress, trial?: Trial): Promise<void>;
+  replaceAll?(next: Hosting, onProgress: OnProgress, trial?: Trial): Promise<void>;
   /**
    * Changes the number of workers, 0 or more; with 0 clients wait in the kernel. Where workers are not counted, 0 stops
    * serving and 1 resumes it. @throws StartupError when an added worker cannot be ready

@@ -54,6 +54,16 @@ describe.concurrent.each(models)('%s', (model) => {
   });
 });
 
+test.concurrent('prefork dispatch: new connections reach the worker on trial', async () => {
+  await using site = await Site.start('prefork', ['--accept', 'dispatch', '--canary', '20']);
+  const clients = new Clients(site.server.url, 4, 'one-each', '/');
+  site.write(app('res.end("second")'));
+  expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+  const { requests } = await site.server.waitFor('the figures', ({ event }) => event === 'canary-passed');
+  expect(Number(requests)).toBeGreaterThanOrEqual(20);
+  expect((await clients.stop()).failures).toEqual([]);
+});
+
 test.concurrent('a generation that crashes is rolled back, and so is a slow one', async () => {
   await using site = await Site.start('prefork', ['--workers', '2', '--canary', '50']);
   const clients = new Clients(site.server.url, 4, 'one-each');

@@ -1,8 +1,9 @@
 // A crowd of new connections in ppc, each of which waits for the start of a process of its own.
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { expect, test } from 'vitest';
 import { eventually, progress } from '../helpers/eventually.ts';
-import { fixture, startServer } from '../helpers/server.ts';
+import { fixture, type Server, startServer } from '../helpers/server.ts';
 import { connect, type Wire } from '../helpers/wire.ts';
 
 const app = fixture('slow-start.cjs');
@@ -11,6 +12,15 @@ async function crowd(url: string, count: number): Promise<Wire[]> {
   const wires = await Promise.all(Array.from({ length: count }, () => connect(url)));
   await Promise.all(wires.map((wire) => wire.request('GET /')));
   return wires;
+}
+
+/** Clients that the kernel queues until they are accepted. */
+function waitingIn({ url }: Server): number {
+  const port = Number(new URL(url).port).toString(16).toUpperCase().padStart(4, '0');
+  // proc_net_tcp(5): local address, remote address, state (0A is LISTEN), tx_queue:rx_queue.
+  const [, queued = ''] =
+    new RegExp(`:${port} \\S+ 0A \\w+:(\\w+)`).exec(readFileSync('/proc/net/tcp', 'latin1')) ?? [];
+  return Number.parseInt(queued, 16);
 }
 
 test('a few processes start at a time, so that the first clients do not wait for all', async () => {
@@ -29,7 +39,25 @@ test('a few processes start at a time, so that the first clients do not wait for
   expect(most).toBeLessThanOrEqual(6 * availableParallelism());
 });
 
-test('a server that is stopped while clients wait for their processes ends, and starts no more of them', async () => {
+test.each([
+  ['a reload', (server: Server) => server.child.kill('SIGHUP')],
+  ['a graceful stop', (server: Server) => server.child.kill('SIGTERM')],
+])('%s serves the clients that wait for their processes, also where none migrate', async (_, end) => {
+  await using server = await startServer({
+    app,
+    model: 'ppc',
+    args: ['--no-migrate', '--graceful-timeout', '10m', '--keep-alive-timeout', '10m', '--drain-quiet', '0'],
+  });
+  const wires = await crowd(server.url, Math.max(16, 6 * availableParallelism()));
+  await eventually('all to be accepted', () => waitingIn(server) === 0);
+  end(server);
+  const come = () => wires.filter(({ socket }) => socket.bytesRead > 0).length;
+  await progress('an answer to each', come, wires.length);
+  for (const wire of wires) wire.close();
+  expect(server.lines.filter(({ event }) => event === 'connection-lost')).toEqual([]);
+});
+
+test('a server that is stopped while clients wait for their processes ends when its time is over', async () => {
   await using server = await startServer({ app, model: 'ppc', args: ['--graceful-timeout', '1s'] });
   const wires = await crowd(server.url, 32);
   await eventually('the first of them', () => server.workers().length > 2);

@@ -5,7 +5,7 @@ import { divide } from '../../src/balance/divide.ts';
 import { roundRobin } from '../../src/balance/round-robin.ts';
 import { slowestFirst } from '../../src/balance/slowest.ts';
 
-const some = (...ids: number[]) => ids.map((id) => ({ id, active: 0, isUnresponsive: false }));
+const some = (...ids: number[]) => ids.map((id) => ({ id, generation: 1, active: 0, isUnresponsive: false }));
 
 describe('round robin', () => {
   test('picks each candidate in turn, whatever their order', () => {
@@ -24,13 +24,25 @@ describe('round robin', () => {
     expect(next(some(5, 3))?.id).toBe(3);
   });
 
+  test('picks a candidate on trial as well as the one with the same id that it may replace', () => {
+    const next = roundRobin();
+    const candidates = [...some(1, 2), { ...some(1)[0], generation: 2 }] as ReturnType<typeof some>;
+    const picked = [1, 2, 3, 4].map(() => next(candidates));
+    expect(picked.map((one) => [one?.id, one?.generation])).toEqual([
+      [1, 1],
+      [1, 2],
+      [2, 1],
+      [1, 1],
+    ]);
+  });
+
   test('picks none without candidates', () => expect(roundRobin()([])).toBeUndefined());
 });
 
 test('unresponsive candidates are left out, unless all are unresponsive', () => {
   const [one, two] = [
-    { id: 1, active: 1, isUnresponsive: true },
-    { id: 2, active: 1, isUnresponsive: false },
+    { id: 1, generation: 1, active: 1, isUnresponsive: true },
+    { id: 2, generation: 1, active: 1, isUnresponsive: false },
   ];
   expect(responsive([one, two])).toEqual([two]);
   expect(responsive([one])).toEqual([one]);

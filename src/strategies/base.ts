@@ -1,0 +1,162 @@
+// What `Pool` and `PerConnection` have in common: the workers that live, what they have answered, the connections that
+// no worker has taken yet, and where connections migrate.
+import { msUntil, now, within } from '../clock.js';
+import type { Acceptor, AcceptorOptions } from '../connection/acceptor.js';
+import type { IncomingConnection } from '../connection/incoming.js';
+import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
+import { migrateUnserved } from '../migration/sender.js';
+import type { StartOptions } from '../worker/runtime.js';
+import type { Given, Worker } from '../worker/worker.js';
+import type { Hosting, StrategySnapshot } from './strategy.js';
+
+/** After the system refused a worker, another one is started after this time at the earliest (milliseconds). */
+export const refusedRetryMs = 500;
+
+export abstract class BaseStrategy {
+  protected hosting: Hosting;
+  /** Of the workers that are started from now on. */
+  protected generation: number;
+  protected policy = defaultPolicy;
+  protected isEnding = false;
+  /** All that live. */
+  protected readonly workers = new Set<Worker>();
+  protected acceptor: Acceptor | undefined;
+  /** It drains, and connections that no worker has taken migrate. */
+  #migrates = false;
+  /** Until when it may drain. */
+  #drainBy = Number.POSITIVE_INFINITY;
+  readonly #untaken = new Set<Promise<unknown>>();
+  #answeredByTheGone = 0;
+
+  /** @param generation of the first workers */
+  constructor(hosting: Hosting, generation: number) {
+    this.hosting = hosting;
+    this.generation = generation;
+  }
+
+  /** How many workers are wanted; 1 where they are not counted, and 0 while none serves. */
+  protected abstract readonly size: number;
+  /**
+   * Has a worker take the connection.
+   * @returns `refused` when there is none any more, because the strategy ends. @throws Error that says why none took it
+   */
+  protected abstract place(connection: IncomingConnection): Promise<Given>;
+  /** Stops what it does by itself, for now or, if it is ending, for good. */
+  protected abstract pause(): void;
+  /** Has the workers that serve follow the policy. */
+  protected abstract tellReceivers(): void;
+  abstract shed(): void;
+
+  async give(connection: IncomingConnection): Promise<void> {
+    const taking = this.#take(connection);
+    this.#untaken.add(taking);
+    const given = await taking;
+    this.#untaken.delete(taking);
+    if (typeof given === 'object') await given.ended;
+  }
+
+  async drain(ms: number, migrates = false): Promise<void> {
+    this.isEnding = true;
+    this.#drainBy = now() + ms;
+    this.#migrates = migrates && this.policy.send !== 'off' && this.hosting.migrationChannel !== undefined;
+    this.pause();
+    this.closeAcceptor();
+    for (const worker of this.workers) worker.drain(ms, migrates);
+    await within(ms, Promise.all(this.#untaken));
+    while (this.workers.size > 0) await Promise.all([...this.workers].map(({ exit }) => exit));
+    this.#migrates = false;
+  }
+
+  kill(): void {
+    this.isEnding = true;
+    this.#drainBy = 0;
+    this.#migrates = false;
+    this.pause();
+    this.closeAcceptor();
+    for (const worker of this.workers) worker.kill();
+  }
+
+  async acceptNoMore(): Promise<void> {
+    await Promise.all(this.inStage('draining').map(({ acceptsNoMore }) => acceptsNoMore));
+  }
+
+  setMigration(change: Partial<MigrationPolicy>): void {
+    if (typeof change.send === 'object') {
+      for (const worker of this.inStage('ready')) worker.setMigration(change);
+      return;
+    }
+    this.policy = { ...this.policy, ...change };
+    if (this.policy.send === 'off') {
+      this.#migrates = false;
+      for (const worker of this.workers) worker.setMigration({ send: 'off' });
+    }
+    this.tellReceivers();
+  }
+
+  snapshot(): StrategySnapshot {
+    const workers = (['ready', 'starting', 'draining'] as const).flatMap((stage) => this.inStage(stage));
+    const answered = workers.reduce((sum, { answered }) => sum + answered, this.#answeredByTheGone);
+    return { answered, generation: this.generation, size: this.size, workers };
+  }
+
+  /** It ends, and no worker is to take a connection any more. */
+  protected get isOver(): boolean {
+    return this.isEnding && (this.#migrates || now() >= this.#drainBy);
+  }
+
+  /** For a worker that took its connection when the others had been told to drain. */
+  protected drainLate(worker: Worker): void {
+    worker.drain(msUntil(this.#drainBy), this.#migrates);
+  }
+
+  /** By their ids. */
+  protected inStage(stage: Worker['stage']): Worker[] {
+    return [...this.workers].filter((worker) => worker.stage === stage).sort((a, b) => a.id - b.id);
+  }
+
+  /** @throws StartupError when the system refuses another worker */
+  protected startWorker(options: StartOptions, hosting = this.hosting): Worker {
+    const worker = hosting.startWorker(options);
+    this.workers.add(worker);
+    if (this.policy.send === 'off') worker.setMigration({ send: 'off' });
+    void worker.exit.then(() => {
+      this.workers.delete(worker);
+      this.#answeredByTheGone += worker.answered;
+    });
+    return worker;
+  }
+
+  /** From now on the host accepts, where its workers do not. */
+  protected openAcceptor(options: Pick<AcceptorOptions, 'usesCredits'>): Acceptor | undefined {
+    this.acceptor ??= this.hosting.accept?.({
+      ...options,
+      serve: (connection) => this.give(connection),
+      onCrowded: () => this.shed(),
+    });
+    this.acceptor?.start();
+    return this.acceptor;
+  }
+
+  /** From now on the kernel queues clients, or another strategy accepts them. */
+  protected closeAcceptor(): void {
+    this.acceptor?.close();
+    this.acceptor = undefined;
+  }
+
+  /** Settles when a worker has the connection, or nobody will have it. Never rejects. */
+  async #take(connection: IncomingConnection): Promise<Given> {
+    const { reports, migrationChannel } = this.hosting;
+    try {
+      const given = await this.place(connection);
+      if (given !== 'refused')
+        connection.close(); // our copy
+      else if (!(await migrateUnserved(connection, migrationChannel, () => this.#migrates)))
+        reports.connectionLost('the server is stopping');
+      return given;
+    } catch (error) {
+      connection.close();
+      reports.connectionLost((error as Error).message);
+      return 'gone';
+    }
+  }
+}
