@@ -109,8 +109,15 @@ test('kills', async () => {
 });
 
 describe('hangs', () => {
-  test.each(models)('%s', async (model) => {
-    const args = [...serverArgs, '--hang-timeout', '2s'];
+  // Also on one processor, a pool has a worker besides the blocked one.
+  test.each([
+    ['prefork', ['--workers', '2']],
+    ['ppc', []],
+    ['tpc', []],
+    ['prethread', ['--threads', '2']],
+    ['hybrid', ['--workers', '2', '--threads', '2']],
+  ])('%s', async (model, poolSize) => {
+    const args = [...serverArgs, '--hang-timeout', '2s', ...poolSize];
     await using server = await startServer({ app: fixture('hanging.cjs'), model, args });
     using wire = await connect(server.url);
     await wire.ask('GET /');
