@@ -12,6 +12,8 @@ const SO_TYPE = 3;
 const SO_ACCEPTCONN = 30;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
 const POLLIN = 1;
 const POLLOUT = 4;
 /** fcntl(2): sets close-on-exec in the same call, so that no child of the app ever inherits a client. */
@@ -86,6 +88,11 @@ function optionOf(fd: number, option: number): number | undefined {
 
 export function closeOnExec(fd: number): void {
   checked('fcntl(F_SETFD)', libc().fcntl(fd, F_SETFD, 'int', FD_CLOEXEC));
+}
+
+/** Locks the open file for this process, until its descriptor is closed (flock(2)). @returns false if another one has */
+export function tryLock(fd: number): boolean {
+  return libc().flock(fd, LOCK_EX | LOCK_NB) === 0;
 }
 
 /** Not fs.close: a thread of Node warns if it did not open the descriptor itself. */

@@ -16,6 +16,7 @@ interface Libc {
   getsockname(fd: number, address: Buffer, length: Buffer): number;
   sendto(fd: number, data: Buffer, length: number, flags: number, address: Buffer, size: number): number;
   fcntl(fd: number, command: number, type: 'int', value: number): number;
+  flock(fd: number, operation: number): number;
   dup2(from: number, to: number): number;
   socketpair(domain: number, type: number, protocol: number, pair: Buffer): number;
   poll(entries: Buffer, count: number, timeout: number): number;
@@ -90,6 +91,7 @@ const prototypes: { readonly [Name in keyof Omit<Libc, 'errno' | 'address'>]: st
   getsockname: 'int getsockname(int, void*, void*)',
   sendto: 'long sendto(int, const void*, unsigned long, int, const void*, uint32_t)',
   fcntl: 'int fcntl(int, int, ...)',
+  flock: 'int flock(int, int)',
   dup2: 'int dup2(int, int)',
   socketpair: 'int socketpair(int, int, int, void*)',
   poll: 'int poll(void*, unsigned long, int)',

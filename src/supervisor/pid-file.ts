@@ -1,6 +1,18 @@
 // The pid file: it contains the pid of the supervisor, and prevents a second start of the same server.
-import { readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { ExitCode, StartupError } from '../errors.js';
+import { tryLock } from '../os/descriptor.js';
 
 export class PidFile {
   readonly #path: string;
@@ -10,36 +22,34 @@ export class PidFile {
   }
 
   /**
-   * Writes the file, and replaces a stale one.
+   * Writes the file, and replaces a stale one. Of two servers that start at the same time, only one succeeds.
    * @param source of the setting, for error messages
    * @throws StartupError if the process in the file is alive, or the file cannot be written
    */
   static write(path: string, source: string): PidFile {
-    const pidFile = `the pid file ${path} (${source})`;
-    const holder = readPid(path);
-    if (holder !== undefined && isAlive(holder)) {
-      throw new StartupError(
-        ExitCode.boot,
-        `${pidFile} belongs to process ${holder}, which is running; stop it (mpserve ctl stop, or kill ${holder}), or remove the file if the process is not mpserve`,
-      );
-    }
+    const temporary = temporaryFor(path);
     try {
-      if (holder !== undefined) unlinkSync(path);
-      // Exclusive: if two servers start at the same time, only one succeeds.
-      writeFileSync(path, content(), { flag: 'wx', mode: 0o644 });
+      writePid(temporary);
+      while (!replaceStale(path, temporary)) {}
+      return new PidFile(path);
     } catch (error) {
+      if (error instanceof HeldError) {
+        throw new StartupError(ExitCode.boot, `the pid file ${path} (${source}) ${error.message}`);
+      }
       const { code, message } = error as NodeJS.ErrnoException;
-      throw new StartupError(ExitCode.boot, `cannot write ${pidFile}: ${reasons[code ?? ''] ?? message}`, {
+      const reason = reasons[code ?? ''] ?? message;
+      throw new StartupError(ExitCode.boot, `cannot write the pid file ${path} (${source}): ${reason}`, {
         cause: error,
       });
+    } finally {
+      rmSync(temporary, { force: true });
     }
-    return new PidFile(path);
   }
 
   /** In a successor: replaces the file of the old server atomically. @throws Error */
   static takeOver(path: string): PidFile {
-    const temporary = `${path}.${process.pid}`;
-    writeFileSync(temporary, content(), { flag: 'wx', mode: 0o644 });
+    const temporary = temporaryFor(path);
+    writePid(temporary);
     renameSync(temporary, path);
     return new PidFile(path);
   }
@@ -47,29 +57,61 @@ export class PidFile {
   /** Keeps the file if another server has replaced it. */
   remove(): void {
     try {
-      if (readPid(this.#path) === process.pid) unlinkSync(this.#path);
+      if (pidIn(readFileSync(this.#path, 'utf8').trim()) === process.pid) unlinkSync(this.#path);
     } catch {} // it no longer exists, or this user may not remove it
   }
 }
 
+/** The file belongs to another server. */
+class HeldError extends Error {}
+
 const reasons: Readonly<Record<string, string>> = {
   EACCES: 'permission denied; choose a directory that this user can write to',
   ENOENT: 'its directory does not exist; create it',
-  EEXIST: 'the file exists and does not contain a pid; remove it or choose another path',
   EISDIR: 'it is a directory; choose a file',
+  ELOOP: 'it is a symbolic link; name the file itself',
+  ENOSPC: 'the disk is full; free some space',
   EROFS: 'the file system is read-only; choose another path',
 };
 
-const content = (): string => `${process.pid}\n`;
-
-/** undefined if the file does not exist or does not contain a pid. */
-function readPid(path: string): number | undefined {
+/**
+ * Renames `temporary` to `path`, unless that belongs to a server that runs. An empty file is stale: a server died, or an
+ * earlier version found the disk full, before it had written its pid.
+ * @returns false if another server has replaced the file meanwhile. @throws HeldError, or a system error
+ */
+function replaceStale(path: string, temporary: string): boolean {
+  const { O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const file = openSync(path, O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o644);
   try {
-    const text = readFileSync(path, 'utf8').trim();
-    return /^[1-9]\d{0,9}$/.test(text) ? Number(text) : undefined;
-  } catch {
-    return undefined;
+    // Otherwise a server that has read the stale pid could replace the file of one that was quicker.
+    if (!tryLock(file)) throw new HeldError('is being written by another server that starts');
+    if (fstatSync(file).ino !== statSync(path, { throwIfNoEntry: false })?.ino) return false;
+    const text = readFileSync(file, 'utf8').trim();
+    const holder = pidIn(text);
+    if (text !== '' && holder === undefined)
+      throw new HeldError('exists and does not contain a pid; remove it or choose another path');
+    if (holder !== undefined && isAlive(holder))
+      throw new HeldError(
+        `belongs to process ${holder}, which is running; stop it (mpserve ctl stop, or kill ${holder}), ` +
+          'or remove the file if the process is not mpserve',
+      );
+    renameSync(temporary, path); // atomic: no reader meets a file that is not whole
+    return true;
+  } finally {
+    closeSync(file);
   }
+}
+
+const temporaryFor = (path: string): string => `${path}.${process.pid}`;
+
+/** Replaces a file of an earlier process with the same pid. */
+function writePid(path: string): void {
+  rmSync(path, { force: true });
+  writeFileSync(path, `${process.pid}\n`, { flag: 'wx', mode: 0o644 });
+}
+
+function pidIn(text: string): number | undefined {
+  return /^[1-9]\d{0,9}$/.test(text) ? Number(text) : undefined;
 }
 
 function isAlive(pid: number): boolean {

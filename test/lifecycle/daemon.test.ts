@@ -1,10 +1,10 @@
-// --daemon and --pid-file: the command exits when the server is ready or has failed to start.
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+// --daemon: the command exits when the server is ready or has failed to start.
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { mpserve } from '../cli/command.ts';
-import { fixture, root, runCli, startServer } from '../helpers/server.ts';
+import { fixture, root, runCli } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
 let folder: string;
@@ -45,26 +45,4 @@ test.concurrent.each([
   const run = await runCli([...args, '--daemon', '--bind', '127.0.0.1:0', '--log-file', file('failed.log')]);
   expect({ code: run.code, left: run.left }).toEqual({ code, left: [] });
   expect(run.stderr).toMatch(message);
-});
-
-test.concurrent('the server replaces a stale pid file, and removes its own at exit', async () => {
-  const pidFile = file('stale.pid');
-  writeFileSync(pidFile, '4194305\n'); // above the highest pid of Linux
-  const server = await startServer({ args: ['--pid-file', pidFile] });
-  expect(Number(readFileSync(pidFile, 'utf8'))).toBe(server.pid);
-  await server.stop();
-  expect(existsSync(pidFile)).toBe(false);
-});
-
-test.concurrent.each([
-  [
-    'in a missing directory',
-    '/gone/app.pid',
-    /cannot write the pid file \/gone\/app\.pid \(from --pid-file\): its directory does not exist/,
-  ],
-  ['that does not contain a pid', import.meta.filename, /the file exists and does not contain a pid/],
-])('a pid file %s is an error', async (_, pidFile, message) => {
-  const { code, stderr } = await runCli(['--bind', '127.0.0.1:0', '--pid-file', pidFile]);
-  expect(code).toBe(3);
-  expect(stderr).toMatch(message);
 });
