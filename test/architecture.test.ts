@@ -68,9 +68,8 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['worker/settings', ...leaves],
   ['worker/worker', ...outside, ...leaves],
   ['worker/process-runtime', ...outside, ...leaves],
-  ['worker/thread-runtime', 'worker/service', 'worker/thread-counters', 'worker/thread-hello', ...outside, ...leaves],
+  ['worker/thread-runtime', 'worker/service', 'worker/thread-counters', ...outside, ...leaves],
   ['worker/thread-counters'],
-  ['worker/thread-hello'],
   // The inside of a worker.
   ['worker/thread-host', 'strategies', 'worker/thread-runtime', 'worker/service', ...outside, ...leaves],
   ['worker/process-main', 'worker', 'app/close-app', ...leaves],
@@ -153,7 +152,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
     'prove/client-pool',
     'cli/daemon',
   ],
-  'node:worker_threads': ['worker/thread-runtime', 'worker/thread-main', 'worker/thread-hello'],
+  'node:worker_threads': ['worker/thread-runtime', 'worker/thread-main'],
 };
 
 interface Import {

@@ -65,8 +65,8 @@ export function messageIn(raw: unknown): ToWorker | undefined {
   return cmd === command ? message : undefined;
 }
 
-/** `message` as a process sends it, with the key from its settings. */
-export function keyed(key: string, message: FromWorker): object {
+/** What a worker sends where the app sends messages, too; `key` is from its settings. */
+export function keyed(key: string, message: object): object {
   return { mpserve: key, message };
 }
 

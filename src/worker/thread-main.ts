@@ -8,10 +8,9 @@ import { onHangReport } from '../hang/stack-capture.js';
 import { openLoopJournal } from '../inflight/loop-journal.js';
 import { AppRunner } from './app-runner.js';
 import { WorkerMain } from './main.js';
-import type { FromWorker, Handed, ToWorker } from './messages.js';
+import { type FromWorker, type Handed, keyed, type ToWorker } from './messages.js';
 import type { ThreadData } from './settings.js';
 import { counter } from './thread-counters.js';
-import { type Hello, noConnection } from './thread-hello.js';
 
 const { settings, counters, journal, helloKey }: ThreadData = workerData;
 // Not for the app.
@@ -51,7 +50,7 @@ port.on('message', (message: ToWorker) => {
   if (message.type === 'connection') void serveAlone(message);
   else main.handle(message);
 });
-parentPort?.postMessage({ mpserve: helloKey, port: port2 } satisfies Hello, [port2]);
+parentPort?.postMessage(keyed(helloKey, port2), [port2]);
 const start = (): void => main.start([], undefined);
 // Piscina sets up its own port when it has loaded this file; whether the app is at work is seen by what is active after that.
 if (settings.once) start();
@@ -61,8 +60,8 @@ else setImmediate(start);
 export default serve;
 
 /** Takes the connection, unless the host has taken it back by then, and serves it. */
-async function serve({ fd = noConnection, requests, isMigrated }: Handed): Promise<void> {
-  if (fd === noConnection) return;
+async function serve({ fd, requests, isMigrated }: Handed): Promise<void> {
+  if (fd === undefined) return; // the task was only to start this thread
   const index = handed++;
   const connection = IncomingConnection.ofDescriptor(fd, { requests, isMigrated });
   await main.serve(connection, () => counter.take(counters, index, index + 1));

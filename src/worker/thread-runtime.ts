@@ -3,7 +3,7 @@
 // in `PiscinaThreads`.
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { type MessagePort, Worker as NodeThread, receiveMessageOnPort } from 'node:worker_threads';
+import { MessagePort, Worker as NodeThread, receiveMessageOnPort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
@@ -12,7 +12,7 @@ import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
 import { fileRegions, mappedRegions, type RegionLease, RegionPool } from '../inflight/regions.js';
 import { duplicateChannel } from '../migration/channel.js';
 import { duplicate } from '../os/descriptor.js';
-import { type FromWorker, type Handed, newKey, type ToWorker } from './messages.js';
+import { type FromWorker, type Handed, newKey, type ToWorker, unkeyed } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
 import type { Tell } from './service.js';
 import {
@@ -23,7 +23,6 @@ import {
   type WorkerSettings,
 } from './settings.js';
 import { counter, createCounters } from './thread-counters.js';
-import { isHello, noConnection } from './thread-hello.js';
 
 const threadFile = fileURLToPath(new URL('../worker/thread-main.cjs', import.meta.url));
 
@@ -132,10 +131,11 @@ class ThreadUnit implements Unit {
     const thread = this.#thread;
     this.tid = thread.threadId; // Node forgets it when the thread has ended
     thread.on('message', (message: unknown) => {
-      if (this.#port || !isHello(message, helloKey)) return;
-      this.#port = message.port;
-      this.#port.on('message', (message: FromWorker) => this.#hear(message));
-      for (const unsent of this.#unsent.splice(0)) this.#port.postMessage(unsent);
+      const port = unkeyed(helloKey, message);
+      if (this.#port || !(port instanceof MessagePort)) return; // a message of the app
+      this.#port = port;
+      port.on('message', (message: FromWorker) => this.#hear(message));
+      for (const unsent of this.#unsent.splice(0)) port.postMessage(unsent);
     });
     // Before piscina, which hears of both, too.
     thread.prependListener('error', ({ code, message }: NodeJS.ErrnoException) => {
@@ -268,7 +268,7 @@ class PiscinaThreads implements Threads {
     const never = new AbortController();
     this.#chosen = undefined;
     (pool.options as { workerData: ThreadData }).workerData = data;
-    pool.run({ fd: noConnection }, { signal: never.signal }).catch(() => {});
+    pool.run({}, { signal: never.signal }).catch(() => {});
     never.abort();
     const thread = pool.threads.find((one) => !before.has(one));
     if (!thread) throw new StartupError(ExitCode.boot, 'the pool of threads has no room for another one');
