@@ -14,6 +14,7 @@ const leaves = [
   'clock',
   'config',
   'connection',
+  'deferred',
   'errors',
   'events',
   'inflight',
@@ -104,6 +105,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ],
   ['app', 'clock', 'config/app-path', 'errors'],
   // Both sides.
+  ['deferred'],
   ['errors'],
   ['activity'],
   ['clock'],

@@ -181,7 +181,7 @@ function hostReports(events: Events): HostReports {
 }
 
 /** The path of the app, with symbolic links resolved. */
-export function resolveRelease({ app }: Config): string | undefined {
+function resolveRelease({ app }: Config): string | undefined {
   return app === undefined ? undefined : releaseOf(app, process.cwd());
 }
 

@@ -4,9 +4,10 @@ import { now } from '../clock.js';
 import { type Config, isElastic } from '../config/config.js';
 import type { Loaded, Overrides } from '../config/load.js';
 import { origin } from '../config/source.js';
-import type { Action, Request, Status, WorkerStatus } from '../control/protocol.js';
+import type { Action, Request, Settings, Status, WorkerStatus } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
 import type { Controls } from '../control/server.js';
+import { deferred } from '../deferred.js';
 import type { Events } from '../events.js';
 import { Quarantine, type Suspect } from '../inflight/quarantine.js';
 import type { Destination } from '../log/destination.js';
@@ -61,9 +62,12 @@ export class Supervisor implements SignalTarget, Controls {
   readonly #options: SupervisorOptions;
   readonly #quarantine: Quarantine;
   readonly #startedAt = now();
-  readonly #stop: Promise<Stop>;
-  /** Settles when all workers have exited. */
-  readonly #ended: Promise<void>;
+  readonly #stop = deferred<Stop>();
+  /** When all workers have exited. */
+  readonly #ended = deferred<void>();
+  readonly #spawned = deferred<void>();
+  /** Settles when the first workers have been spawned. */
+  readonly spawned = this.#spawned.promise;
   /** The environment variables of systemd, which the app does not get. */
   readonly #systemd: NodeJS.ProcessEnv;
   readonly #listeners: Listener[] = [];
@@ -74,19 +78,12 @@ export class Supervisor implements SignalTarget, Controls {
   #control: ControlListener | undefined;
   /** Imported only for a control socket, because importing an HTTP server takes 2 ms. */
   #controlModule: typeof import('./control-listener.js') | undefined;
-  #requestStop = (_: Stop): void => {};
-  #end = (): void => {};
   #state: Status['state'] = 'starting';
   #urls: readonly string[] = [];
   #strategy: ModelSwitch | undefined;
   #operations: Operations | undefined;
   #scaled: Status['scaled'];
   #killed = false;
-  #tellSpawned = (): void => {};
-  /** Settles when the first workers have been spawned. */
-  readonly spawned = new Promise<void>((resolve) => {
-    this.#tellSpawned = resolve;
-  });
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -97,12 +94,6 @@ export class Supervisor implements SignalTarget, Controls {
       const { from, to, reason } = event;
       const unit = event.event === 'scaled' ? 'workers' : 'threads';
       this.#scaled = { at: new Date().toISOString(), from, to, unit, reason };
-    });
-    this.#stop = new Promise((resolve) => {
-      this.#requestStop = resolve;
-    });
-    this.#ended = new Promise((resolve) => {
-      this.#end = resolve;
     });
   }
 
@@ -122,18 +113,18 @@ export class Supervisor implements SignalTarget, Controls {
       this.#strategy = strategy;
       if (inherited) strategy.setMigration({ receives: true });
       const starting = strategy.start();
-      this.#tellSpawned();
+      this.#spawned.resolve();
       const started = starting.then(
         () => this.#serve(strategy, resources, context),
         (error) => {
           throw withAppSource(error, loaded);
         },
       );
-      const stop = await Promise.race([this.#stop, started.then(() => this.#stop)]);
+      const stop = await Promise.race([this.#stop.promise, started.then(() => this.#stop.promise)]);
       return await this.#shutDown(strategy, stop);
     } finally {
       for (const listener of this.#listeners) listener.close();
-      this.#end();
+      this.#ended.resolve();
       await this.#control?.close();
       this.#pidFile?.remove();
       for (const cleanup of cleanups.reverse()) cleanup();
@@ -182,7 +173,7 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   stop(reason: string, isQuick: boolean): void {
-    this.#requestStop({ reason, isQuick });
+    this.#stop.resolve({ reason, isQuick });
   }
 
   kill(): void {
@@ -191,26 +182,11 @@ export class Supervisor implements SignalTarget, Controls {
     this.#strategy.kill();
   }
 
-  upgrade(reason: string): void {
-    this.#attempt('upgrade', reason, (operations) => operations.upgrade(reason, () => {}));
-  }
-
-  reload(reason: string): void {
-    this.#attempt('reload', reason, (operations) => operations.reload(reason, () => {}));
-  }
-
-  scale(change: number, reason: string): void {
-    this.#attempt('scale', reason, (operations) =>
-      operations.scale(change < 0 ? String(change) : `+${change}`, reason),
-    );
-  }
-
-  drain(reason: string): void {
-    this.#attempt('drain', reason, (operations) => operations.drain(reason));
-  }
-
-  reopen(reason: string): void {
-    this.#attempt('reopen', reason, (operations) => operations.reopen(reason));
+  attempt(action: Exclude<Action, 'stop'>, signal: string, request: Request = {}): void {
+    this.#perform(action, request, signal, () => {}).catch((error: Error) => {
+      if (!(error instanceof Refused)) return; // `Operations` reports it
+      this.#options.events.tell({ event: 'operation-refused', action, by: signal, reason: error.message });
+    });
   }
 
   status(): Status {
@@ -255,28 +231,33 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   /** The current configuration; reloads and switches change it. */
-  settings(): Pick<Loaded, 'config' | 'sources'> {
-    const { config, sources } = this.#operations?.config ?? this.#options.loaded;
+  settings(): Settings {
+    const { config, sources } = this.#operations?.settings ?? this.#options.loaded;
     return { config, sources };
   }
 
-  async act(
-    action: Action,
-    { workers = '', now = false, options = {} }: Request,
-    onProgress: (message: string) => void,
-  ) {
+  async act(action: Action, request: Request, onProgress: (message: string) => void): Promise<string> {
     const reason = `mpserve ctl ${action}`;
-    if (action === 'stop') {
-      if (this.#successor) throw new Refused(`process ${this.#successor.pid} has replaced this server; try again`);
-      this.stop(now ? `${reason} --now` : reason, now);
-      onProgress(now ? 'stopping' : 'stopping: waiting for requests in flight');
-      if (now) this.#strategy?.kill();
-      await this.#ended;
-      return 'stopped';
-    }
+    if (action !== 'stop') return this.#perform(action, request, reason, onProgress);
+    const { now = false } = request;
+    if (this.#successor) throw new Refused(`process ${this.#successor.pid} has replaced this server; try again`);
+    this.stop(now ? `${reason} --now` : reason, now);
+    onProgress(now ? 'stopping' : 'stopping: waiting for requests in flight');
+    if (now) this.#strategy?.kill();
+    await this.#ended.promise;
+    return 'stopped';
+  }
+
+  /** @throws Refused if the action was not started, Error if it failed */
+  async #perform(
+    action: Exclude<Action, 'stop'>,
+    { workers = '', options = {} }: Request,
+    reason: string,
+    onProgress: (message: string) => void,
+  ): Promise<string> {
     const operations = this.#operations;
     if (!operations) throw new Refused('the server is still starting');
-    const actions: { readonly [A in Exclude<Action, 'stop'>]: () => Promise<string> } = {
+    const actions: { readonly [A in typeof action]: () => Promise<string> } = {
       reload: () => operations.reload(reason, onProgress),
       upgrade: () => operations.upgrade(reason, onProgress),
       scale: () => operations.scale(workers, reason),
@@ -289,7 +270,7 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   /** The first workers are ready: announces the server, and accepts actions. */
-  #serve(strategy: ModelSwitch, resources: ServerResources, { owner, release }: StrategyContext): void {
+  #serve(strategy: ModelSwitch, resources: ServerResources, context: StrategyContext): void {
     if (this.#state === 'stopping') return; // a stop was requested meanwhile
     const { loaded, load, logs, events, inherited } = this.#options;
     const { model, workers, threads } = loaded.config;
@@ -299,14 +280,13 @@ export class Supervisor implements SignalTarget, Controls {
       loaded,
       load,
       resources,
-      owner,
-      release,
+      context,
       logs,
       overrides: inherited?.operator ?? {},
       startSuccessor: (overrides) => this.#startSuccessor(resources, overrides),
       handOff: (successor) => {
         this.#successor = successor;
-        this.#requestStop({ reason: `upgraded to process ${successor.pid}`, isQuick: false, successor });
+        this.#stop.resolve({ reason: `upgraded to process ${successor.pid}`, isQuick: false, successor });
       },
     });
     if (inherited) this.#replacePredecessor(inherited, strategy);
@@ -337,18 +317,6 @@ export class Supervisor implements SignalTarget, Controls {
     const state: InheritedState = { listeners, migrationChannel, control, operator, generation };
     const env = { ...process.env, ...this.#systemd };
     return startSuccessor(state, env, 2 * bootTimeout + successorBootMs, this.#stopping.signal);
-  }
-
-  /** Performs an action that a signal requests; the outcome goes to the log. */
-  #attempt(action: Action, signal: string, work: (operations: Operations) => Promise<string>): void {
-    const refuse = (reason: string): void =>
-      this.#options.events.tell({ event: 'operation-refused', action, by: signal, reason });
-    if (!this.#operations) refuse('the server is still starting');
-    else {
-      work(this.#operations).catch((error: Error) => {
-        if (error instanceof Refused) refuse(error.message); // `Operations` reports other errors
-      });
-    }
   }
 }
 

@@ -2,6 +2,7 @@
 // wait for `exit` and needs no timer of its own.
 import { migratingReportTimeoutMs, now } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
+import { deferred } from '../deferred.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { LostRequest, WorkerEvent, WorkerIdentity } from '../events.js';
 import type { DenylistEntries } from '../inflight/denylist.js';
@@ -386,14 +387,4 @@ export class DiedYoung extends StartupError {
   ) {
     super(ExitCode.app, `the app ended the worker while it was loading: ${reason} (does it call process.exit?)`);
   }
-}
-
-function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: Error) => void } {
-  let resolve = (_: T): void => {};
-  let reject = (_: Error): void => {};
-  const promise = new Promise<T>((resolved, rejected) => {
-    resolve = resolved;
-    reject = rejected;
-  });
-  return { promise, resolve, reject };
 }
