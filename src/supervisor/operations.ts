@@ -12,6 +12,7 @@ import { Refused } from '../control/refused.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import { type Destination, reopenLog } from '../log/destination.js';
+import type { Reports } from '../reports/reports.js';
 import type { ModelSwitch } from '../strategies/model-switch.js';
 import { models } from '../strategies/models.js';
 import { reopenAll } from '../worker/worker.js';
@@ -48,6 +49,7 @@ const maxWorkerProcesses = 1024;
 
 export class Operations {
   readonly #options: OperationsOptions;
+  readonly #reports: Reports;
   readonly #events: Events;
   #settings: Settings;
   /** Of the last reload. */
@@ -60,6 +62,7 @@ export class Operations {
 
   constructor(options: OperationsOptions) {
     this.#options = options;
+    this.#reports = options.resources.reports;
     this.#events = options.resources.events;
     this.#settings = options.loaded;
     this.#context = options.context;
@@ -89,7 +92,7 @@ export class Operations {
       const { strategy, resources, load } = this.#options;
       const { quarantine } = resources;
       const began = now();
-      this.#events.tell({ event: 'reloading', reason });
+      this.#reports.publish({ kind: 'reloading', reason });
       const loaded = await load(this.#overrides);
       for (const warning of loaded.warnings) this.#events.tell({ event: 'warning', warning });
       const { config, sources, ignored } = applyReload(this.#settings, loaded);
@@ -101,7 +104,7 @@ export class Operations {
       const replaced = (done: number, all: number) => onProgress(`${done} of ${all} workers replaced`);
       // The workers of the old generation count their responses only if --canary was on before.
       const hasCanary = config.canary > 0 && this.#settings.config.canary > 0;
-      const canary = hasCanary && new Canary(this.#events, config.canary, strategy.snapshot().generation + 1);
+      const canary = hasCanary && new Canary(this.#reports, config.canary, strategy.snapshot().generation + 1);
       const trial = canary
         ? async () => this.#events.tell({ event: 'canary-passed', ...(await canary.judge(onProgress)) })
         : undefined;
@@ -120,7 +123,7 @@ export class Operations {
       quarantine.clear(); // the new version may have fixed what killed workers
       const { generation, size } = strategy.snapshot();
       const ms = Math.round(now() - began);
-      this.#events.tell({ event: 'reloaded', generation, workers: size, ms });
+      this.#reports.publish({ kind: 'reloaded', generation, workers: size, ms });
       return `generation ${generation} is serving; the reload took ${ms} ms`;
     });
   }
@@ -133,7 +136,7 @@ export class Operations {
       const successor = await this.#options.startSuccessor(this.#overrides);
       const { pid, version } = successor;
       const ms = Math.round(now() - began);
-      this.#events.tell({ event: 'upgraded', pid, version, ms, reason });
+      this.#reports.publish({ kind: 'upgraded', pid, version, ms, reason });
       this.#options.handOff(successor);
       return `process ${pid} is serving (Node ${version}); the upgrade took ${ms} ms`;
     });
@@ -191,7 +194,7 @@ export class Operations {
       }
       if (to === from) return `already running ${to} workers`;
       await strategy.resize(to);
-      this.#events.tell({ event: 'scaled', unit: 'workers', from, to, reason });
+      this.#reports.publish({ kind: 'scaled', unit: 'workers', from, to, reason });
       return `changed from ${from} to ${to} workers`;
     });
   }
@@ -200,7 +203,7 @@ export class Operations {
   drain(reason: string): Promise<string> {
     return this.#exclusive('drain', async () => {
       await this.#options.strategy.resize(0);
-      this.#events.tell({ event: 'drained', reason });
+      this.#reports.publish({ kind: 'drained', reason });
       return 'drained; new connections wait until a reload or scale starts workers';
     });
   }
@@ -250,7 +253,7 @@ export class Operations {
     } catch (error) {
       const { message: reason } = error as Error;
       finish({ ok: false, error: reason });
-      if (!(error instanceof Refused)) this.#events.tell({ event: 'operation-failed', action, reason });
+      if (!(error instanceof Refused)) this.#reports.publish({ kind: 'operation-failed', action, reason });
       throw error;
     }
   }

@@ -20,6 +20,8 @@ import {
 import { unsupportedInternals } from '../os/node-socket.js';
 import { hasProc, ownCpuSeconds, proportionalMemory } from '../os/process-tree.js';
 import { takeSystemdEnv } from '../os/systemd.js';
+import type { ReportOf } from '../reports/report.js';
+import type { Reports } from '../reports/reports.js';
 import { ModelSwitch } from '../strategies/model-switch.js';
 import type { Strategy } from '../strategies/strategy.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
@@ -39,6 +41,7 @@ export interface SupervisorOptions {
   readonly accessLog: ProcessOptions['accessLog'];
   /** May include destinations that are not files. */
   readonly logs: readonly Destination[];
+  readonly reports: Reports;
   readonly events: Events;
   /** undefined unless this server is the successor of another one. */
   readonly inherited: InheritedState | undefined;
@@ -88,23 +91,23 @@ export class Supervisor implements SignalTarget, Controls {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#systemd = takeSystemdEnv(process.env);
-    this.#quarantine = new Quarantine(options.loaded.config, options.events);
-    options.events.on('event', (event) => {
-      if (event.event !== 'scaled' && event.event !== 'threads-scaled') return;
-      const { from, to, reason } = event;
-      const unit = event.event === 'scaled' ? 'workers' : 'threads';
+    const { reports, events } = options;
+    this.#quarantine = new Quarantine(options.loaded.config, reports, events);
+    const scaled = ({ kind, from, to, reason }: ReportOf<'scaled' | 'threads-scaled'>): void => {
+      const unit = kind === 'scaled' ? 'workers' : 'threads';
       this.#scaled = { at: new Date().toISOString(), from, to, unit, reason };
-    });
+    };
+    reports.subscribe({ scaled, 'threads-scaled': scaled });
   }
 
   /** Serves until it is stopped. Resolves to the exit code. @throws StartupError */
   async run(): Promise<number> {
-    const { loaded, events, inherited } = this.#options;
+    const { loaded, reports, events, inherited } = this.#options;
     const { config } = loaded;
     /** Called at the end, the last first. */
     const cleanups = [handleSignals(this)];
     try {
-      cleanups.push(reportToSystemd(events, this.#systemd));
+      cleanups.push(reportToSystemd(reports, this.#systemd));
       const resources = await this.#open(cleanups);
       warnAboutRoot(config, events);
       const { generation } = inherited ?? { generation: 0 };
@@ -133,7 +136,7 @@ export class Supervisor implements SignalTarget, Controls {
 
   /** Opens the server's resources, or takes those that it has inherited. @throws StartupError */
   async #open(cleanups: (() => void)[]): Promise<ServerResources> {
-    const { loaded, events, accessLog, inherited } = this.#options;
+    const { loaded, reports, events, accessLog, inherited } = this.#options;
     const { config, sources } = loaded;
     const { control } = config;
     if (control !== undefined || inherited?.control) this.#controlModule = await import('./control-listener.js');
@@ -149,18 +152,18 @@ export class Supervisor implements SignalTarget, Controls {
     const migrationChannel =
       inherited?.migrationChannel ?? (hasMigration ? openChannelOrWarn(config, events) : undefined);
     cleanups.push(() => migrationChannel && closeMigrationChannel(migrationChannel));
-    return { listeners: this.#listeners, accessLog, quarantine: this.#quarantine, events, migrationChannel };
+    return { listeners: this.#listeners, accessLog, quarantine: this.#quarantine, reports, events, migrationChannel };
   }
 
   /** Drains the strategy and closes the listeners, or leaves them to the successor. Resolves to the exit code. */
   async #shutDown(strategy: Strategy, { reason, isQuick, successor }: Stop): Promise<number> {
-    const { events } = this.#options;
+    const { reports, events } = this.#options;
     this.#state = 'stopping';
     this.#operations?.close();
     this.#stopping.abort();
     const { gracefulTimeout } = this.settings().config;
     const gracefulMs = isQuick ? Math.min(quickStopMs, gracefulTimeout) : gracefulTimeout;
-    events.tell({ event: 'stopping', reason, gracefulMs });
+    reports.publish({ kind: 'stopping', reason, gracefulMs });
     const drained = strategy.drain(gracefulMs, successor !== undefined);
     // Closed before the drain ends: new clients are refused instead of queued, and another server can use the port.
     for (const listener of this.#listeners.splice(0)) successor ? listener.abandon() : listener.close();
@@ -272,7 +275,7 @@ export class Supervisor implements SignalTarget, Controls {
   /** The first workers are ready: announces the server, and accepts actions. */
   #serve(strategy: ModelSwitch, resources: ServerResources, context: StrategyContext): void {
     if (this.#state === 'stopping') return; // a stop was requested meanwhile
-    const { loaded, load, logs, events, inherited } = this.#options;
+    const { loaded, load, logs, reports, events, inherited } = this.#options;
     const { model, workers, threads } = loaded.config;
     this.#state = 'serving';
     this.#operations = new Operations({
@@ -292,7 +295,7 @@ export class Supervisor implements SignalTarget, Controls {
     if (inherited) this.#replacePredecessor(inherited, strategy);
     const [url = ''] = this.#urls;
     const bootMs = Math.round(process.uptime() * 1000); // since the process started
-    events.tell({ event: 'ready', url, urls: this.#urls, model, workers, threads, pid: process.pid, bootMs });
+    reports.publish({ kind: 'ready', url, urls: this.#urls, model, workers, threads, pid: process.pid, bootMs });
     if (resources.migrationChannel && loaded.config.migrate) void checkMigrationSupport(strategy, events);
   }
 
