@@ -56,8 +56,7 @@ export class Operations {
   #context: StrategyContext;
   /** Settings that operators have changed; they take precedence over the configuration. */
   #overrides: Overrides;
-  #doing: Action | undefined;
-  #last: Status['last'];
+  #state: Pick<Status, 'doing' | 'last'> = {};
   #isClosed = false;
 
   constructor(options: OperationsOptions) {
@@ -73,12 +72,9 @@ export class Operations {
     return this.#settings;
   }
 
-  get doing(): Action | undefined {
-    return this.#doing;
-  }
-
-  get last(): Status['last'] {
-    return this.#last;
+  /** The action in progress, and the last one with its outcome. */
+  get state(): Pick<Status, 'doing' | 'last'> {
+    return this.#state;
   }
 
   /** Refuses every action from now on, because the server is stopping. */
@@ -240,11 +236,11 @@ export class Operations {
   /** Runs `work` if no other action is in progress. @throws Refused, or the error of `work` */
   async #exclusive(action: Action, work: () => Promise<string>): Promise<string> {
     if (this.#isClosed) throw new Refused('the server is stopping');
-    if (this.#doing) throw new Refused(`the action ${this.#doing} is in progress; try again when it is done`);
-    this.#doing = action;
+    const { doing } = this.#state;
+    if (doing) throw new Refused(`the action ${doing} is in progress; try again when it is done`);
+    this.#state = { ...this.#state, doing: action };
     const finish = (outcome: Outcome): void => {
-      this.#doing = undefined;
-      this.#last = { action, at: new Date().toISOString(), outcome };
+      this.#state = { last: { action, at: new Date().toISOString(), outcome } };
     };
     try {
       const message = await work();

@@ -161,7 +161,7 @@ export class Supervisor implements SignalTarget, Controls {
     this.#state = 'stopping';
     this.#operations?.close();
     this.#stopping.abort();
-    const { gracefulTimeout } = this.settings().config;
+    const { gracefulTimeout } = this.config().config;
     const gracefulMs = isQuick ? Math.min(quickStopMs, gracefulTimeout) : gracefulTimeout;
     reports.publish({ kind: 'stopping', reason, gracefulMs });
     const drained = strategy.drain(gracefulMs, successor !== undefined);
@@ -193,10 +193,10 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   status(): Status {
-    const { config } = this.settings();
+    const { config } = this.config();
     const { app, model, threads, minWorkers, maxWorkers, minThreads, maxThreads } = config;
     const { generation = 1, size: wanted = 0, workers = [], answered: requests = 0 } = this.#strategy?.snapshot() ?? {};
-    const { doing, last } = this.#operations ?? {};
+    const { doing, last } = this.#operations?.state ?? {};
     return {
       state: this.#state === 'serving' && wanted === 0 ? 'drained' : this.#state,
       ...(doing && { doing }),
@@ -229,12 +229,12 @@ export class Supervisor implements SignalTarget, Controls {
     }));
   }
 
-  quarantined(): readonly Suspect[] {
+  quarantine(): readonly Suspect[] {
     return this.#quarantine.list();
   }
 
   /** The current configuration; reloads and switches change it. */
-  settings(): Settings {
+  config(): Settings {
     const { config, sources } = this.#operations?.settings ?? this.#options.loaded;
     return { config, sources };
   }
@@ -314,7 +314,7 @@ export class Supervisor implements SignalTarget, Controls {
         'cannot upgrade the first process of a container, because the container ends with it; replace the container',
       );
     }
-    const { bootTimeout } = this.settings().config;
+    const { bootTimeout } = this.config().config;
     const generation = this.#strategy?.snapshot().generation ?? 0;
     const control = this.#control?.listener;
     const state: InheritedState = { listeners, migrationChannel, control, operator, generation };
