@@ -1,5 +1,5 @@
-// The events of the server, as values: lines of the log, on which nothing acts (that is what reports are for). `wording`
-// is the only place that gives an event a level and a message.
+// The events of the server, as values: lines of the log. Nothing acts on them; what the server acts on is a report
+// (`reports`). `wording` is the only place that gives an event a level and a message.
 import type { LogLevel } from './config/config.js';
 import type { ErrorRecord } from './errors.js';
 import type { LostRequest, Report, RequestFields, RequestInFlight, WorkerIdentity } from './reports/report.js';
@@ -50,15 +50,7 @@ export type ServerEvent =
   | { event: 'quarantine-cleared'; count: number; reason: string }
   | { event: 'output'; pid: number; stream: 'stdout' | 'stderr'; text: string }
   | { event: 'log-resumed'; lost: number }
-  | {
-      event: 'switched';
-      from: string;
-      model: string;
-      workers: number;
-      threads: number;
-      ms: number;
-      reason: string;
-    }
+  | { event: 'switched'; from: string; model: string; workers: number; threads: number; ms: number; reason: string }
   | ({ event: 'canary-passed' } & CanaryFigures)
   | { event: 'logs-reopened'; files: readonly string[]; reason: string }
   | { event: 'operation-refused'; action: string; reason: string; by: string }

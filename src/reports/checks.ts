@@ -1,5 +1,5 @@
-// Which reports and events the supervisor accepts from a worker. The app runs in the worker's process and can send what it
-// likes, so what is accepted is at most wrong about that worker.
+// Which reports and events the supervisor accepts from a worker. The app runs in the worker's process and can send any
+// message, so what is accepted is at most wrong about that worker.
 import type { ErrorRecord } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
 import {
@@ -87,8 +87,8 @@ const tables = { report: recordsByName(reports), event: recordsByName(events) };
 export const nameField = { report: 'kind', event: 'event' } as const;
 
 /**
- * @returns a report that is safe to act on, or an event that is safe to log; undefined for one that this worker does not
- * send. Never throws
+ * A report that is safe to act on, or an event that is safe to log; undefined for one that this worker does not send.
+ * Never throws.
  */
 export function checkTold(type: 'report' | 'event', raw: unknown, { pid, hasThreads }: Sender): object | undefined {
   const name = ownField(raw, nameField[type]);

@@ -55,7 +55,6 @@ export type Report =
       model: string;
       workers: number;
       threads: number;
-      pid: number;
       bootMs: number;
     }
   | { kind: 'worker-started'; worker: number; pid: number; generation: number }

@@ -1,5 +1,6 @@
 // Compares the first responses of a new generation with the responses of the old generation during the same time, and
 // decides whether the new generation is worse. It only reads reports; the caller rolls back.
+import { deferred } from '../deferred.js';
 import type { CanaryFigures } from '../events.js';
 import type { Reports } from '../reports/reports.js';
 import { ResponseStats } from '../scaling/response-stats.js';
@@ -21,8 +22,8 @@ export class Canary {
   readonly #newAnswers = new ResponseStats();
   /** Worker processes of the new generation. */
   readonly #newPids = new Set<number>();
-  #onFailure = (_: string): void => {};
-  #onEnough = (): void => {};
+  /** With what has failed, or after enough requests. */
+  readonly #decided = deferred<string | undefined>();
 
   /** Starts to count. @param requests that the new generation must answer before the decision; at least 1 */
   constructor(reports: Reports, requests: number, generation: number) {
@@ -33,7 +34,7 @@ export class Canary {
       },
       answers: (answers) => {
         (this.#newPids.has(answers.pid) ? this.#newAnswers : this.#oldAnswers).merge(answers);
-        if (this.#newAnswers.count >= this.#minRequests) this.#onEnough();
+        if (this.#newAnswers.count >= this.#minRequests) this.#decided.resolve(undefined);
       },
       hung: ({ pid, stack: [top = 'native code'] }) => this.#fail(pid, `a worker hung in ${top}`),
       'app-crashed': ({ pid, err }) => this.#fail(pid, `the app crashed: ${err.message}`),
@@ -47,38 +48,24 @@ export class Canary {
    * @throws Error with the reason if the new generation is worse
    */
   async judge(onProgress: (message: string) => void): Promise<CanaryFigures> {
-    let timeout: NodeJS.Timeout | undefined;
     const progress = setInterval(
       () => onProgress(`compared ${this.#newAnswers.count} of ${this.#minRequests} requests`),
       500,
     );
-    const failure = await new Promise<string | undefined>((done) => {
-      this.#onFailure = done;
-      this.#onEnough = () => done(undefined);
-      timeout = setTimeout(() => done(undefined), maxTrialMs);
-      if (this.#newAnswers.count >= this.#minRequests) done(undefined);
-    });
+    const timeout = setTimeout(() => this.#decided.resolve(undefined), maxTrialMs);
+    const failure = await this.#decided.promise;
     clearTimeout(timeout);
     clearInterval(progress);
-    const figures = this.#figures();
+    const { count: requests, failed, p99 } = this.#newAnswers;
+    const { count: oldRequests, failed: oldFailed, p99: oldP99 } = this.#oldAnswers;
+    const figures = { requests, failed, p99, oldRequests, oldFailed, oldP99 };
     const reason = failure ?? findRegression(figures);
     if (reason !== undefined) throw new Error(`the new generation was worse and is rolled back: ${reason}`);
     return figures;
   }
 
   #fail(pid: number, reason: string): void {
-    if (this.#newPids.has(pid)) this.#onFailure(reason);
-  }
-
-  #figures(): CanaryFigures {
-    return {
-      requests: this.#newAnswers.count,
-      failed: this.#newAnswers.failed,
-      p99: this.#newAnswers.p99,
-      oldRequests: this.#oldAnswers.count,
-      oldFailed: this.#oldAnswers.failed,
-      oldP99: this.#oldAnswers.p99,
-    };
+    if (this.#newPids.has(pid)) this.#decided.resolve(reason);
   }
 }
 

@@ -24,11 +24,7 @@ export function reportToSystemd(reports: Reports, env: NodeJS.ProcessEnv): () =>
     clearInterval(timer);
     unsubscribe();
   };
-  const watchdogTimeoutMs = watchdogMs(env);
-  const timer =
-    watchdogTimeoutMs === undefined
-      ? undefined
-      : setInterval(() => notifier.notify('WATCHDOG=1'), watchdogTimeoutMs / 2);
-  timer?.unref();
+  const timeoutMs = watchdogMs(env);
+  const timer = timeoutMs && setInterval(() => notifier.notify('WATCHDOG=1'), timeoutMs / 2).unref();
   return stop;
 }

@@ -72,7 +72,7 @@ export class Supervisor implements SignalTarget, Controls {
   /** Settles when the first workers have been spawned. */
   readonly spawned = this.#spawned.promise;
   /** The environment variables of systemd, which the app does not get. */
-  readonly #systemd: NodeJS.ProcessEnv;
+  readonly #systemd = takeSystemdEnv(process.env);
   readonly #listeners: Listener[] = [];
   readonly #stopping = new AbortController();
   /** Defined after an upgrade. */
@@ -90,7 +90,6 @@ export class Supervisor implements SignalTarget, Controls {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    this.#systemd = takeSystemdEnv(process.env);
     const { reports, events } = options;
     this.#quarantine = new Quarantine(options.loaded.config, reports, events);
     const scaled = ({ kind, from, to, reason }: ReportOf<'scaled' | 'threads-scaled'>): void => {
@@ -295,7 +294,7 @@ export class Supervisor implements SignalTarget, Controls {
     if (inherited) this.#replacePredecessor(inherited, strategy);
     const [url = ''] = this.#urls;
     const bootMs = Math.round(process.uptime() * 1000); // since the process started
-    reports.publish({ kind: 'ready', url, urls: this.#urls, model, workers, threads, pid: process.pid, bootMs });
+    reports.publish({ kind: 'ready', url, urls: this.#urls, model, workers, threads, bootMs });
     if (resources.migrationChannel && loaded.config.migrate) void checkMigrationSupport(strategy, events);
   }
 

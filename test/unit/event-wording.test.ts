@@ -23,7 +23,6 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
       model: 'prefork',
       workers: 2,
       threads: 1,
-      pid: 41,
       bootMs: 90,
     },
   ],
