@@ -40,3 +40,18 @@ export class HttpError extends Error {
     super(message, options);
   }
 }
+
+/** Any error, in a form that a worker can send to the supervisor. */
+export interface ErrorRecord {
+  readonly type: string;
+  readonly message: string;
+  readonly stack: string;
+}
+
+export function errorRecord(error: unknown): ErrorRecord {
+  if (error instanceof Error) {
+    return { type: error.name, message: error.message, stack: error.stack ?? `${error.name}: ${error.message}` };
+  }
+  const message = String(error);
+  return { type: typeof error, message, stack: message };
+}

@@ -1,44 +1,8 @@
-// The events of the server, as values. The core emits events and never logs: the log subscribes to them. `wording` is the
-// only place that gives an event a level and a message.
-import { EventEmitter } from 'node:events';
+// The events of the server, as values: lines of the log. Nothing acts on them; what the server acts on is a report
+// (`reports`). `wording` is the only place that gives an event a level and a message.
 import type { LogLevel } from './config/config.js';
-import type { ResponseCounts } from './scaling/response-stats.js';
-
-/** An error in a form that a worker can send to the supervisor. */
-export interface ErrorRecord {
-  readonly type: string;
-  readonly message: string;
-  readonly stack: string;
-}
-
-/** The worker that an event comes from: its process, and its thread, which is 0 for a process. */
-export interface WorkerIdentity {
-  readonly pid: number;
-  readonly tid: number;
-}
-
-interface RequestFields {
-  readonly reqId: string;
-  readonly method: string;
-  readonly url: string;
-}
-
-/** A request in flight, and its age in milliseconds. */
-export interface RequestInFlight extends RequestFields {
-  readonly ageMs: number;
-}
-
-/** A request that was in flight when its worker or thread ended. */
-export interface LostRequest extends RequestInFlight {
-  /** Identifies the same request when it is sent again. */
-  readonly fingerprint: string;
-  /** The client got the whole response, but its access line is not written yet. Absent if the client did not. */
-  readonly answered?: {
-    readonly status: number;
-    /** The app had finished with the request, so something else ended the worker. */
-    readonly isOver: boolean;
-  };
-}
+import type { ErrorRecord } from './errors.js';
+import type { LostRequest, Report, RequestFields, RequestInFlight, WorkerIdentity } from './reports/report.js';
 
 /** The first responses of a new generation, compared with those of the old one; times in milliseconds. */
 export interface CanaryFigures {
@@ -59,22 +23,9 @@ export type WorkerEvent =
   | ({ event: 'request-overdue'; err: ErrorRecord } & RequestFields)
   /** The request is quarantined and did not reach the app. */
   | ({ event: 'request-refused' } & RequestFields)
-  /** The worker or thread that served the request has ended. */
-  | ({ event: 'request-lost'; tid?: number } & LostRequest)
-  /** The same, but the client got the whole response. */
-  | ({ event: 'request'; tid?: number; status: number; isSuspect: boolean } & LostRequest)
-  /** Statistics of the responses since the last such event. */
-  | ({ event: 'answers' } & ResponseCounts)
-  /** A request that was in flight at a death has been answered. */
-  | { event: 'suspect-cleared'; fingerprint: string }
-  | ({ event: 'request-cut'; tid?: number } & RequestInFlight)
-  | { event: 'app-crashed'; err: ErrorRecord }
-  | { event: 'thread-lost'; tid: number; connections: number; reason: string; replacedInMs: number | undefined }
+  | ({ event: 'request-cut' } & RequestInFlight)
   | { event: 'thread-recycled'; tid: number; reason: string }
-  | { event: 'threads-scaled'; from: number; to: number; reason: string }
   | { event: 'thread-unfit'; tid: number; reason: string; retryInMs: number }
-  /** The event loop was blocked for `stillMs` milliseconds. In native code there is no stack, and no list of requests. */
-  | { event: 'hung'; tid?: number; stillMs: number; stack: readonly string[]; requests: readonly RequestInFlight[] }
   | { event: 'connection-lost'; reason: string }
   | { event: 'connections-shed'; count: number }
   /** Invalid messages on the migration channel since the last such event, and the sender of the last one. */
@@ -82,21 +33,14 @@ export type WorkerEvent =
   | { event: 'access-log-failed'; reason: string }
   | { event: 'access-log-resumed'; lost: number };
 
+/** A report in the log: its kind is the name of the event. */
+type Reported<R> = R extends { kind: infer K } ? { event: K } & Omit<R, 'kind'> : never;
+
 export type ServerEvent =
   | (WorkerEvent & Partial<WorkerIdentity>)
-  | {
-      event: 'ready';
-      url: string;
-      urls: readonly string[];
-      model: string;
-      workers: number;
-      threads: number;
-      pid: number;
-      bootMs: number;
-    }
+  | Reported<Exclude<Report, { kind: 'request-ended' }>>
+  | ({ event: 'request-lost' } & Partial<WorkerIdentity> & Omit<LostRequest, 'answered'>)
   | { event: 'warning'; warning: string }
-  | { event: 'worker-started'; worker: number; pid: number; generation: number }
-  | { event: 'worker-died'; worker: number; pid: number; reason: string; replacedInMs: number | undefined }
   | { event: 'worker-unfit'; worker: number; reason: string }
   | { event: 'worker-killed'; worker: number; pid: number; reason: string }
   /** Invalid messages from a worker since the last such event, and the type of the last one. */
@@ -106,32 +50,17 @@ export type ServerEvent =
   | { event: 'quarantine-cleared'; count: number; reason: string }
   | { event: 'output'; pid: number; stream: 'stdout' | 'stderr'; text: string }
   | { event: 'log-resumed'; lost: number }
-  | {
-      event: 'switched';
-      from: string;
-      model: string;
-      workers: number;
-      threads: number;
-      ms: number;
-      reason: string;
-    }
-  | { event: 'upgraded'; pid: number; version: string; ms: number; reason: string }
+  | { event: 'switched'; from: string; model: string; workers: number; threads: number; ms: number; reason: string }
   | ({ event: 'canary-passed' } & CanaryFigures)
-  | { event: 'reloading'; reason: string }
-  | { event: 'reloaded'; generation: number; workers: number; ms: number }
-  | { event: 'scaled'; unit: 'workers'; from: number; to: number; reason: string }
-  | { event: 'drained'; reason: string }
   | { event: 'logs-reopened'; files: readonly string[]; reason: string }
   | { event: 'operation-refused'; action: string; reason: string; by: string }
-  | { event: 'operation-failed'; action: string; reason: string }
-  | { event: 'stopping'; reason: string; gracefulMs: number }
   | { event: 'stopped'; reason: string; requests: number };
 
 type Name = ServerEvent['event'];
 type Of<N extends Name> = Extract<ServerEvent, { event: N }>;
 
 /** Level and message of each event. Text from a client is in the fields, which JSON quotes, and not in the message. */
-export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => string] } = {
+export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silent'>, (e: Of<N>) => string] } = {
   ready: ['info', (e) => `serving on ${e.urls.join(', ')}`],
   warning: ['warn', (e) => e.warning],
   'worker-started': ['debug', (e) => `worker ${e.worker} (pid ${e.pid}) is ready`],
@@ -187,7 +116,6 @@ export const wording: { readonly [N in Name]: readonly [LogLevel, (e: Of<N>) => 
   'request-lost': ['error', (e) => `lost a request after ${e.ageMs} ms: the worker or thread that served it died`],
   'request-cut': ['warn', (e) => `aborted a request after ${e.ageMs} ms: --graceful-timeout has expired`],
   'client-gone': ['debug', () => 'the client disconnected before its response was complete'],
-  request: ['silent', () => ''], // the access log has a line for it
   answers: ['trace', (e) => `${counted(e.count, 'response')}, ${e.failed} with a status of 500 or more`],
   quarantined: [
     'error',
@@ -246,29 +174,18 @@ function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** Carries events from the core to their subscribers. */
-export class Events extends EventEmitter<{ event: [ServerEvent] }> {
+/** Takes events to the log, their only reader, and keeps them until it is open. */
+export class Events {
+  readonly #early: ServerEvent[] = [];
+  #log = (event: ServerEvent): void => void this.#early.push(event);
+
   tell(event: ServerEvent): void {
-    this.emit('event', event);
+    this.#log(event);
   }
-}
 
-/**
- * The event for a request that was in flight when its worker or thread ended.
- * @param isTimeOver the worker or thread had been told to end
- */
-export function endOf(request: LostRequest, isTimeOver: boolean): EndOfRequest {
-  const { answered, ...rest } = request;
-  if (!answered) return { event: isTimeOver ? 'request-cut' : 'request-lost', ...rest };
-  return { event: 'request', ...rest, status: answered.status, isSuspect: !isTimeOver && !answered.isOver };
-}
-
-type EndOfRequest = Extract<WorkerEvent, { event: 'request' | 'request-lost' | 'request-cut' }>;
-
-export function errorRecord(error: unknown): ErrorRecord {
-  if (error instanceof Error) {
-    return { type: error.name, message: error.message, stack: error.stack ?? `${error.name}: ${error.message}` };
+  /** @param log called once for each event, first for those before */
+  open(log: (event: ServerEvent) => void): void {
+    this.#log = log;
+    for (const event of this.#early.splice(0)) log(event);
   }
-  const message = String(error);
-  return { type: typeof error, message, stack: message };
 }

@@ -14,6 +14,7 @@ const leaves = [
   'clock',
   'config',
   'connection',
+  'deferred',
   'errors',
   'events',
   'inflight',
@@ -60,11 +61,10 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // Both classes serve in the supervisor and in a process of threads.
   ['strategies', ...outside, ...leaves],
   // A worker as its host sees it.
-  ['reports'],
   ['worker/invalid-messages', 'clock'],
-  ['worker/messages', 'connection/incoming', 'errors', 'events', 'inflight/denylist', 'migration'],
-  ['worker/checked-messages', 'worker/messages', 'reports', 'errors', 'events'],
-  ['worker/runtime', 'worker/messages', 'connection/incoming', 'events'],
+  ['worker/messages', 'connection/incoming', 'errors', 'events', 'inflight/denylist', 'migration', 'reports/report'],
+  ['worker/checked-messages', 'worker/messages', 'reports', 'errors'],
+  ['worker/runtime', 'worker/messages', 'connection/incoming', 'reports/report'],
   ['worker/settings', ...leaves],
   ['worker/worker', ...outside, ...leaves],
   ['worker/process-runtime', ...outside, ...leaves],
@@ -99,10 +99,12 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'migration',
     'os/descriptor',
     'os/node-socket',
+    'reports/report',
     'scaling/response-stats',
   ],
   ['app', 'clock', 'config/app-path', 'errors'],
   // Both sides.
+  ['deferred'],
   ['errors'],
   ['activity'],
   ['clock'],
@@ -112,12 +114,15 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // When members of a pool are replaced, how many there should be, and how loaded they are.
   ['scaling/load-meter', 'scaling', 'pipeline/busy'],
   ['scaling', 'clock'],
-  ['events', 'config/config', 'scaling/response-stats'],
+  ['events', 'config/config', 'errors', 'reports/report'],
+  // What the server acts on. The log gets events, and only `reports` may tell it of reports.
+  ['reports/report', 'errors', 'scaling/response-stats'],
+  ['reports', 'errors', 'events'],
   // Requests on record, in memory that survives the process that serves them.
-  ['inflight', 'clock', 'config/config', 'events', 'hang/heartbeat', 'os'],
+  ['inflight', 'clock', 'config/config', 'events', 'hang/heartbeat', 'os', 'reports'],
   // Whether event loops are blocked, and in what.
-  ['hang', 'activity', 'clock', 'events', 'os/process-tree'],
-  ['log', 'clock', 'config/config', 'errors', 'events', 'os/descriptor'],
+  ['hang', 'activity', 'clock', 'os/process-tree', 'reports/report'],
+  ['log', 'clock', 'config/config', 'errors', 'events', 'os/descriptor', 'reports/report'],
   ['os', 'config/address', 'clock'],
   // Connections until they are served, and how they migrate.
   ['connection', 'clock', 'migration/channel', 'migration/receiver', 'os'],
@@ -299,4 +304,14 @@ test('no code compares with the name of a model, a way to accept or a runtime', 
       ),
     );
   expect(comparing).toEqual([]);
+});
+
+test('only the log reads events, and only one file passes reports on to it', () => {
+  const matching = (sign: RegExp) =>
+    files.filter((file) => sign.test(readFileSync(path.join(src, `${file}.ts`), 'utf8')));
+  // Other code can only tell `Events` of an event: it has one reader, which is the log.
+  expect(matching(/\bevents\.(?!tell\b|js\b|includes\b)\w/i)).toEqual(['cli/serve']);
+  expect(readFileSync(path.join(src, 'cli/serve.ts'), 'utf8')).toContain('events.open(openLog(');
+  expect(matching(/\bServerEvent\b/)).toEqual(['events', 'log/logger', 'log/pretty', 'reports/reports']);
+  expect(matching(/\bwording\[/)).toEqual(['log/logger']);
 });

@@ -149,9 +149,9 @@ function memoryGrowth(model: string, cells: readonly Cell[], results: readonly R
   const [first, last] = [rounds[0]?.peakMemoryBytes, rounds.at(-1)?.peakMemoryBytes];
   if (first === undefined || last === undefined || last < first * 1.3) return [];
   const seconds = ((results[0]?.settings.durationMs ?? 0) / 1000) * rounds.length;
-  const served = Math.round((medianOf(throughput, { rounds }) ?? 0) * seconds);
+  const answered = Math.round((medianOf(throughput, { rounds }) ?? 0) * seconds);
   return [
-    `the memory of ${model} grew from ${Math.round(first / 1e6)} to ${Math.round(last / 1e6)} MB in about ${served.toLocaleString('en')} requests; if it keeps growing, the app has a memory leak`,
+    `the memory of ${model} grew from ${Math.round(first / 1e6)} to ${Math.round(last / 1e6)} MB in about ${answered.toLocaleString('en')} requests; if it keeps growing, the app has a memory leak`,
   ];
 }
 

@@ -6,13 +6,13 @@ import type { Tally } from './tally.js';
 /** Connections that are opened at the same time. */
 const openConcurrency = 32;
 
-/** @returns the duration in `seconds`, and `held`, the most connections that were open and served at the same time */
+/** @returns the duration in `seconds`, and `held`, the most connections that were open and had an answer at the same time */
 export async function idleConnections(job: Job, tally: Tally): Promise<{ seconds: number; held: number }> {
   const { hostname, port } = new URL(job.origin);
   const began = performance.now();
   const end = began + job.durationMs;
   const sockets = new Set<Socket>();
-  const served = new Set<Socket>();
+  const answered = new Set<Socket>();
   let opened = 0;
   let held = 0;
   const opener = async (): Promise<void> => {
@@ -23,14 +23,14 @@ export async function idleConnections(job: Job, tally: Tally): Promise<{ seconds
       sockets.add(socket);
       socket.once('close', () => {
         sockets.delete(socket);
-        served.delete(socket);
+        answered.delete(socket);
       });
       const status = await firstStatus(socket, job.requests[0] as Request, end - openedAt);
       if (status === undefined) socket.destroy();
       else {
         tally.recordResponse(status, performance.now() - openedAt);
-        served.add(socket);
-        held = Math.max(held, served.size);
+        answered.add(socket);
+        held = Math.max(held, answered.size);
       }
     }
   };

@@ -66,7 +66,7 @@ export interface Config {
   /** Number of processes or threads that are kept ready with the app loaded; each then serves one connection. */
   readonly spares: number;
   /**
-   * Recycle limits: requests served, a random addition to that limit, bytes of resident memory, age in milliseconds. 0
+   * Recycle limits: requests answered, a random addition to that limit, bytes of resident memory, age in milliseconds. 0
    * is no limit.
    */
   readonly maxRequests: number;

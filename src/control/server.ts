@@ -6,7 +6,6 @@ import {
   type Action,
   actions,
   type Outcome,
-  type Query,
   queries,
   type Request,
   type Settings,
@@ -17,12 +16,12 @@ import {
 } from './protocol.js';
 import { Refused } from './refused.js';
 
+/** Each query of the protocol is a method of its name. */
 export interface Controls {
   status(): Status;
   workers(): readonly WorkerStatus[];
-  quarantined(): readonly Suspect[];
-  /** The configuration, and the source of each value. */
-  settings(): Settings;
+  config(): Settings;
+  quarantine(): readonly Suspect[];
   /** @returns the result as a sentence. @throws Refused if the action was not started, Error if it failed */
   act(action: Action, request: Request, onProgress: (message: string) => void): Promise<string>;
 }
@@ -71,21 +70,11 @@ export class ControlServer {
     const method = action ? 'POST' : 'GET';
     if (request.method !== method) return respond(response, 405, failure(`/${name} requires ${method}`));
     try {
-      if (query) return respond(response, 200, this.#query(query));
+      if (query) return respond(response, 200, this.#controls[query]());
       if (action) await this.#act(action, await readBody(request), request, response);
     } catch (error) {
       if (!response.headersSent) respond(response, query ? 500 : 400, failure((error as Error).message));
     }
-  }
-
-  #query(query: Query): unknown {
-    const results: { readonly [Q in Query]: () => unknown } = {
-      status: () => this.#controls.status(),
-      workers: () => this.#controls.workers(),
-      config: () => this.#controls.settings(),
-      quarantine: () => this.#controls.quarantined(),
-    };
-    return results[query]();
   }
 
   async #act(action: Action, body: Request, request: IncomingMessage, response: ServerResponse): Promise<void> {

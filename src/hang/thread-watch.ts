@@ -1,7 +1,7 @@
 // Watches the event loops of the threads of this process. If one is blocked, has its stack reported, and terminates that
 // thread alone.
 import { type InspectorNotification, Session } from 'node:inspector';
-import type { WorkerEvent } from '../events.js';
+import type { WorkerReport } from '../reports/report.js';
 import { watchLoop } from './detector.js';
 import { isDebugged } from './heartbeat.js';
 import { captureStack, type Target, type TargetEvent } from './stack-capture.js';
@@ -45,9 +45,9 @@ export class ThreadWatch {
 }
 
 /** Watches none while this process is debugged. */
-export function watchThreads(hangMs: number, tell: (event: WorkerEvent) => void): ThreadWatch {
+export function watchThreads(hangMs: number, tell: (report: WorkerReport) => void): ThreadWatch {
   return new ThreadWatch(isDebugged(process.execArgv) ? 0 : hangMs, (tid, ms) =>
-    tell({ event: 'hung', tid, stillMs: ms, stack: [], requests: [] }),
+    tell({ kind: 'hung', tid, stillMs: ms, stack: [], requests: [] }),
   );
 }
 

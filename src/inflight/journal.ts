@@ -2,10 +2,10 @@
 // request, a region per event loop. Behind the regions is the heartbeat of the process.
 import { readSync, writeSync } from 'node:fs';
 import { now } from '../clock.js';
-import type { LostRequest } from '../events.js';
 import { type HeartbeatLocation, heartbeatBytes } from '../hang/heartbeat.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { createSharedMemory } from '../os/shared-memory.js';
+import type { LostRequest } from '../reports/report.js';
 import { type BodyDigest, digestBytes, digestOf, fingerprintOf, requestLine } from './fingerprint.js';
 
 export interface JournalLayout {

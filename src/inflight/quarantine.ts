@@ -3,7 +3,9 @@
 import { EventEmitter } from 'node:events';
 import { now } from '../clock.js';
 import type { Config } from '../config/config.js';
-import type { Events, LostRequest, ServerEvent } from '../events.js';
+import type { Events } from '../events.js';
+import type { LostRequest } from '../reports/report.js';
+import type { Reports } from '../reports/reports.js';
 import type { DenylistEntries } from './denylist.js';
 import type { Fingerprint } from './fingerprint.js';
 
@@ -44,15 +46,21 @@ export class Quarantine extends EventEmitter<{ change: [DenylistEntries] }> {
   /** `--hang-timeout` in milliseconds. */
   hangMs: number;
 
-  constructor({ quarantineAfter, hangTimeout }: Pick<Config, 'quarantineAfter' | 'hangTimeout'>, events: Events) {
+  constructor(
+    { quarantineAfter, hangTimeout }: Pick<Config, 'quarantineAfter' | 'hangTimeout'>,
+    reports: Reports,
+    events: Events,
+  ) {
     super();
     this.setMaxListeners(0); // each worker is one
     this.after = quarantineAfter;
     this.hangMs = hangTimeout;
     this.#events = events;
-    events.on('event', (event: ServerEvent) => {
-      if (event.event === 'request-lost' || (event.event === 'request' && event.isSuspect)) this.#addSuspect(event);
-      else if (event.event === 'suspect-cleared') this.#clearSuspect(event.fingerprint);
+    reports.subscribe({
+      'request-ended': (request) => {
+        if (!request.isWanted && !request.answered?.isOver) this.#addSuspect(request);
+      },
+      'suspect-cleared': ({ fingerprint }) => this.#clearSuspect(fingerprint),
     });
   }
 

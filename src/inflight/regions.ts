@@ -1,6 +1,6 @@
 // The regions of a journal: where they are in memory or in the file, and which of them the threads of a process use.
-import type { LostRequest } from '../events.js';
 import { mapSharedMemory } from '../os/shared-memory.js';
+import type { LostRequest } from '../reports/report.js';
 import { type JournalFile, journalBytes, regionBytes, takeRequests } from './journal.js';
 
 export interface MappedRegion {

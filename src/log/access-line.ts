@@ -1,6 +1,6 @@
 // Formats the access line of a request. It has pino's format but is written without pino, which takes a worker 17 ms to
 // load and three times as much CPU for each line (docs/decisions/0004-access-lines.md).
-import type { ServerEvent } from '../events.js';
+import type { ReportOf } from '../reports/report.js';
 
 const infoLevel = 30; // as in pino
 
@@ -40,11 +40,12 @@ function milliseconds(ms: number): string {
 }
 
 /** The line of a request whose worker was killed after it had sent the response and before it wrote the line. */
-export function recoveredLine({ pid = 0, tid, reqId, method, url, status, ageMs }: Recovered): string {
+export function recoveredLine(
+  { pid, tid, reqId, method, url, ageMs }: ReportOf<'request-ended'>,
+  status: number,
+): string {
   return accessLine(lineOrigin({ pid, tid }), escaped(reqId), escaped(method), url, status, null, ageMs, null);
 }
-
-type Recovered = Extract<ServerEvent, { event: 'request' }>;
 
 /** Escapes text from shared memory, which the app may have overwritten. */
 function escaped(text: string): string {

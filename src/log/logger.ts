@@ -1,8 +1,9 @@
-// The log of the server: subscribes to events and writes them as lines with pino. No other module calls it to log.
+// The log of the server: writes events as lines with pino. No other module calls it to log.
 import type { Writable } from 'node:stream';
 import { pino } from 'pino';
 import type { Config } from '../config/config.js';
-import { type ErrorRecord, type Events, type ServerEvent, wording } from '../events.js';
+import type { ErrorRecord } from '../errors.js';
+import { type ServerEvent, wording } from '../events.js';
 import type { Destination } from './destination.js';
 import { fitLine } from './line.js';
 import { LineQueue } from './line-queue.js';
@@ -10,20 +11,13 @@ import { LineQueue } from './line-queue.js';
 /** A sink for log lines. */
 export type LineStream = Pick<Writable, 'write'>;
 
-/** @returns a function that logs one event, for events that were emitted before the subscription */
-export function subscribeLog(
-  events: Events,
-  level: Config['logLevel'],
-  stream: LineStream,
-): (event: ServerEvent) => void {
+/** @returns a function that logs an event */
+export function openLog(level: Config['logLevel'], stream: LineStream): (event: ServerEvent) => void {
   const logger = pino({ level, base: null, serializers }, stream as Writable);
-  const log = (event: ServerEvent): void => {
-    const [eventLevel, messageOf] = wording[event.event] as [Config['logLevel'], (e: ServerEvent) => string];
-    if (eventLevel === 'silent') return;
-    logger[eventLevel]('pid' in event ? event : { pid: process.pid, ...event }, messageOf(event));
+  return (event) => {
+    const [eventLevel, messageOf] = wording[event.event];
+    logger[eventLevel]('pid' in event ? event : { pid: process.pid, ...event }, messageOf(event as never));
   };
-  events.on('event', log);
-  return log;
 }
 
 /** An error in an event is a plain record already; pino's own serializer would give its type as `Object`. */

@@ -18,7 +18,7 @@ const hiddenFields = new Map<unknown, readonly string[]>(
     stopped: ['reason', 'requests'],
     output: ['stream'],
     request: ['reqId', 'method', 'url', 'status', 'bytes', 'durationMs', 'remote', 'truncated'],
-  } satisfies { readonly [N in ServerEvent['event']]?: readonly string[] }),
+  } satisfies { readonly [N in ServerEvent['event'] | 'request']?: readonly string[] }),
 );
 
 /** @param colorize with ANSI colours, for a terminal */

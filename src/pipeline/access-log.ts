@@ -3,10 +3,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { now } from '../clock.js';
-import type { WorkerEvent, WorkerIdentity } from '../events.js';
+import type { WorkerEvent } from '../events.js';
 import { accessLine, lineOrigin } from '../log/access-line.js';
 import type { Destination } from '../log/destination.js';
 import { LineBuffer } from '../log/line-buffer.js';
+import type { WorkerIdentity } from '../reports/report.js';
 import type { OnClose, Stage } from './stage.js';
 
 export class AccessLog {

@@ -1,18 +1,18 @@
 // Counts responses by status and duration, and reports the counts to the supervisor for --canary.
 import { now } from '../clock.js';
-import type { WorkerEvent } from '../events.js';
+import type { WorkerReport } from '../reports/report.js';
 import { ResponseStats } from '../scaling/response-stats.js';
 import type { OnClose } from './stage.js';
 
 const reportIntervalMs = 100;
 
-export function countAnswers(tell: (event: WorkerEvent) => void): OnClose {
+export function countAnswers(tell: (report: WorkerReport) => void): OnClose {
   const answers = new ResponseStats();
   let isScheduled = false;
   const report = (): void => {
     isScheduled = false;
     const count = answers.take();
-    if (count) tell({ event: 'answers', ...count });
+    if (count) tell({ kind: 'answers', ...count });
   };
   return (res) => {
     // The client disconnected before the end of the response, which says nothing about the app.

@@ -2,8 +2,8 @@
 // decisions and closes nothing.
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { RequestInFlight } from '../events.js';
 import { truncateUrl } from '../inflight/fingerprint.js';
+import type { RequestInFlight } from '../reports/report.js';
 import type { PipelineResponse } from './response.js';
 
 /** A client that transfers fewer bytes between two checks makes no progress. */

@@ -1,8 +1,8 @@
 // --request-deadline: after it, a request without a response gets 504 (RFC 9110, section 15.6.5); a response in
 // progress is cut. `req.signal` tells the app.
 import type { IncomingMessage } from 'node:http';
-import { HttpError } from '../errors.js';
-import { errorRecord, type WorkerEvent } from '../events.js';
+import { errorRecord, HttpError } from '../errors.js';
+import type { WorkerEvent } from '../events.js';
 import type { answerEarly } from './failures.js';
 import type { Stage } from './stage.js';
 

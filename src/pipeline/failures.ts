@@ -1,8 +1,8 @@
 // The only file that turns errors into responses. The client gets the status and the request id, never a stack; the log
 // gets the whole error with the same id.
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
-import { HttpError } from '../errors.js';
-import { errorRecord, type WorkerEvent } from '../events.js';
+import { errorRecord, HttpError } from '../errors.js';
+import type { WorkerEvent } from '../events.js';
 import { idHeader } from './response.js';
 import type { Stage } from './stage.js';
 

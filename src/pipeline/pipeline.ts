@@ -8,11 +8,13 @@ import type { App } from '../app/app.js';
 import { now } from '../clock.js';
 import type { Limits } from '../config/config.js';
 import type { IncomingConnection } from '../connection/incoming.js';
-import { errorRecord, type RequestInFlight, type WorkerEvent, type WorkerIdentity } from '../events.js';
+import { errorRecord } from '../errors.js';
+import type { WorkerEvent } from '../events.js';
 import type { LoopJournal } from '../inflight/loop-journal.js';
 import type { Destination } from '../log/destination.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { MigrationSender } from '../migration/sender.js';
+import type { RequestInFlight, WorkerIdentity, WorkerReport } from '../reports/report.js';
 import type { AccessLog } from './access-log.js';
 import { type AdoptingServer, adopt, adoptIdle, createAdoptingServer, timeoutChecks } from './adopting-server.js';
 import { countAnswers } from './answer-count.js';
@@ -50,7 +52,7 @@ export interface PipelineOptions {
   readonly migrationChannel: MigrationChannel | undefined;
   /** For the access log. */
   readonly identity: WorkerIdentity;
-  readonly tell: (event: WorkerEvent) => void;
+  readonly tell: (told: WorkerReport | WorkerEvent) => void;
   /** The timers of this event loop. */
   readonly activity: Activity;
 }

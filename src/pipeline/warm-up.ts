@@ -24,10 +24,10 @@ export async function warmUp(options: Omit<PipelineOptions, 'app'>): Promise<voi
   const pipeline = await createPipeline({ ...options, ...quiet, app });
   const [ours, theirs] = socketPair();
   const client = socketFromFd(ours);
-  const answered = once(client.resume(), 'close');
-  const served = pipeline.adopt(IncomingConnection.ofDescriptor(theirs));
+  const closed = once(client.resume(), 'close');
+  const ended = pipeline.adopt(IncomingConnection.ofDescriptor(theirs));
   client.end(request);
-  await answered;
-  await served;
+  await closed;
+  await ended;
   await pipeline.drain(0);
 }

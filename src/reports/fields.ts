@@ -8,6 +8,8 @@ export type Check<T> = (value: unknown) => T | typeof invalid;
 
 /** A check for each field of `M`. */
 export type Fields<M> = { readonly [K in keyof M]-?: Check<M[K]> };
+/** The same, of a union's member, without the fields `Besides`. */
+export type FieldsOf<M, Besides extends string> = M extends unknown ? Fields<Omit<M, Besides>> : never;
 
 export const number =
   (min: number, max: number): Check<number> =>
@@ -53,10 +55,21 @@ export function record<M extends object>(fields: Fields<M>): Check<M> {
     if (typeof value !== 'object' || value === null) return invalid;
     const made: Record<string, unknown> = {};
     for (const [name, check] of checks) {
-      const field = check(Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined);
+      const field = check(ownField(value, name));
       if (field === invalid) return invalid;
       if (field !== undefined) made[name] = field;
     }
     return made as M;
   };
+}
+
+/** `record` of each row of a table, by the row's name. */
+export function recordsByName(table: Readonly<Record<string, object>>): ReadonlyMap<unknown, Check<object>> {
+  return new Map(Object.entries(table).map(([name, fields]) => [name, record(fields as Fields<object>)]));
+}
+
+/** undefined if `value` does not have the field itself. */
+export function ownField(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
+  return (value as Record<string, unknown>)[name];
 }

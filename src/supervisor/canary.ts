@@ -1,6 +1,8 @@
 // Compares the first responses of a new generation with the responses of the old generation during the same time, and
-// decides whether the new generation is worse. It only reads events; the caller rolls back.
-import type { CanaryFigures, Events, ServerEvent } from '../events.js';
+// decides whether the new generation is worse. It only reads reports; the caller rolls back.
+import { deferred } from '../deferred.js';
+import type { CanaryFigures } from '../events.js';
+import type { Reports } from '../reports/reports.js';
 import { ResponseStats } from '../scaling/response-stats.js';
 
 /** Fewer failed responses are taken for chance. */
@@ -13,23 +15,32 @@ const p99MarginMs = 50;
 const maxTrialMs = 60_000;
 
 export class Canary {
-  readonly #events: Events;
+  /** Stops counting. */
+  readonly stop: () => void;
   readonly #minRequests: number;
-  readonly #generation: number;
   readonly #oldAnswers = new ResponseStats();
   readonly #newAnswers = new ResponseStats();
   /** Worker processes of the new generation. */
   readonly #newPids = new Set<number>();
-  readonly #listener = (event: ServerEvent): void => this.#onEvent(event);
-  #onFailure = (_: string): void => {};
-  #onEnough = (): void => {};
+  /** With what has failed, or after enough requests. */
+  readonly #decided = deferred<string | undefined>();
 
   /** Starts to count. @param requests that the new generation must answer before the decision; at least 1 */
-  constructor(events: Events, requests: number, generation: number) {
-    this.#events = events;
+  constructor(reports: Reports, requests: number, generation: number) {
     this.#minRequests = requests;
-    this.#generation = generation;
-    events.on('event', this.#listener);
+    this.stop = reports.subscribe({
+      'worker-started': (worker) => {
+        if (worker.generation === generation) this.#newPids.add(worker.pid);
+      },
+      answers: (answers) => {
+        (this.#newPids.has(answers.pid) ? this.#newAnswers : this.#oldAnswers).merge(answers);
+        if (this.#newAnswers.count >= this.#minRequests) this.#decided.resolve(undefined);
+      },
+      hung: ({ pid, stack: [top = 'native code'] }) => this.#fail(pid, `a worker hung in ${top}`),
+      'app-crashed': ({ pid, err }) => this.#fail(pid, `the app crashed: ${err.message}`),
+      'worker-died': ({ pid, reason }) => this.#fail(pid, `a worker died: ${reason}`),
+      'thread-lost': ({ pid, reason }) => this.#fail(pid, `a worker died: ${reason}`),
+    });
   }
 
   /**
@@ -37,54 +48,24 @@ export class Canary {
    * @throws Error with the reason if the new generation is worse
    */
   async judge(onProgress: (message: string) => void): Promise<CanaryFigures> {
-    let timeout: NodeJS.Timeout | undefined;
     const progress = setInterval(
       () => onProgress(`compared ${this.#newAnswers.count} of ${this.#minRequests} requests`),
       500,
     );
-    const failure = await new Promise<string | undefined>((done) => {
-      this.#onFailure = done;
-      this.#onEnough = () => done(undefined);
-      timeout = setTimeout(() => done(undefined), maxTrialMs);
-      if (this.#newAnswers.count >= this.#minRequests) done(undefined);
-    });
+    const timeout = setTimeout(() => this.#decided.resolve(undefined), maxTrialMs);
+    const failure = await this.#decided.promise;
     clearTimeout(timeout);
     clearInterval(progress);
-    const figures = this.#figures();
+    const { count: requests, failed, p99 } = this.#newAnswers;
+    const { count: oldRequests, failed: oldFailed, p99: oldP99 } = this.#oldAnswers;
+    const figures = { requests, failed, p99, oldRequests, oldFailed, oldP99 };
     const reason = failure ?? findRegression(figures);
     if (reason !== undefined) throw new Error(`the new generation was worse and is rolled back: ${reason}`);
     return figures;
   }
 
-  stop(): void {
-    this.#events.off('event', this.#listener);
-  }
-
-  #onEvent(event: ServerEvent): void {
-    if (event.event === 'worker-started' && event.generation === this.#generation) this.#newPids.add(event.pid);
-    if (!('pid' in event) || event.pid === undefined) return;
-    const isNew = this.#newPids.has(event.pid);
-    if (event.event === 'answers') (isNew ? this.#newAnswers : this.#oldAnswers).merge(event);
-    else if (isNew) this.#checkFailure(event);
-    if (this.#newAnswers.count >= this.#minRequests) this.#onEnough();
-  }
-
-  #checkFailure(event: ServerEvent): void {
-    if (event.event === 'hung') this.#onFailure(`a worker hung in ${event.stack[0] ?? 'native code'}`);
-    if (event.event === 'app-crashed') this.#onFailure(`the app crashed: ${event.err.message}`);
-    if (event.event === 'worker-died' || event.event === 'thread-lost')
-      this.#onFailure(`a worker died: ${event.reason}`);
-  }
-
-  #figures(): CanaryFigures {
-    return {
-      requests: this.#newAnswers.count,
-      failed: this.#newAnswers.failed,
-      p99: this.#newAnswers.p99,
-      oldRequests: this.#oldAnswers.count,
-      oldFailed: this.#oldAnswers.failed,
-      oldP99: this.#oldAnswers.p99,
-    };
+  #fail(pid: number, reason: string): void {
+    if (this.#newPids.has(pid)) this.#decided.resolve(reason);
   }
 }
 

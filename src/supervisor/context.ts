@@ -8,10 +8,11 @@ import type { Loaded } from '../config/load.js';
 import { findOwner } from '../config/user.js';
 import { Acceptor } from '../connection/acceptor.js';
 import { ExitCode, StartupError } from '../errors.js';
-import { type Events, endOf } from '../events.js';
+import type { Events } from '../events.js';
 import type { Quarantine } from '../inflight/quarantine.js';
 import { duplicateChannel, type MigrationChannel } from '../migration/channel.js';
 import { duplicate } from '../os/descriptor.js';
+import type { Reports } from '../reports/reports.js';
 import { models } from '../strategies/models.js';
 import type { Hosting, HostReports } from '../strategies/strategy.js';
 import { type ProcessOptions, startProcess } from '../worker/process-runtime.js';
@@ -24,6 +25,7 @@ export interface ServerResources {
   readonly listeners: readonly Listener[];
   readonly accessLog: ProcessOptions['accessLog'];
   readonly quarantine: Quarantine;
+  readonly reports: Reports;
   readonly events: Events;
   /** undefined if connections cannot migrate. */
   readonly migrationChannel: MigrationChannel | undefined;
@@ -44,7 +46,7 @@ export function strategyContext(
   release = resolveRelease(settings.config),
 ): StrategyContext {
   const { config, sources } = settings;
-  const { listeners, events } = resources;
+  const { listeners, reports, events } = resources;
   const model = models[config.model];
   if (!model) throw new StartupError(ExitCode.config, `unknown model '${config.model}'`);
   const { processes: group, threads } = model.placement(config.accept);
@@ -74,12 +76,12 @@ export function strategyContext(
     quarantine: resources.quarantine,
     keepsRecord: config.quarantineAfter > 0,
     migrationChannel,
+    reports,
     events,
   };
   const isThreadPool = threads && !threads.isPerConnection;
   // Workers beyond the configured number, added by an operator, get the limit of the last one.
   const connectionLimits = group.isPerConnection ? [1] : divide(config.maxConnections, config.maxWorkers);
-  const reports = workerReports(events);
   const hosting: Hosting = {
     startWorker: (start) =>
       new Worker({
@@ -88,7 +90,7 @@ export function strategyContext(
         // --boot-timeout limits loading the app, and then again waiting for --ready-path.
         bootMs: config.readyPath === undefined ? bootTimeout : 2 * bootTimeout,
         isMeasured: options.app.measure !== undefined,
-        reports,
+        reports: workerReports(resources),
       }),
     workers: config.workers,
     range: config.minWorkers < config.maxWorkers ? rangeOf(config, config.minWorkers, config.maxWorkers) : undefined,
@@ -115,7 +117,7 @@ export function strategyContext(
           })
       : undefined,
     migrationChannel,
-    reports: hostReports(events),
+    reports: hostReports(resources),
   };
   return { group, hosting, owner, release };
 }
@@ -151,37 +153,38 @@ function appSettings({ config, sources }: Settings, listeners: readonly Listener
   };
 }
 
-function workerReports(events: Events): WorkerReports {
+function workerReports({ reports, events }: ServerResources): WorkerReports {
   return {
-    ready: ({ id: worker, pid, generation }) => events.tell({ event: 'worker-started', worker, pid, generation }),
+    ready: ({ id: worker, pid, generation }) => reports.publish({ kind: 'worker-started', worker, pid, generation }),
     killed: ({ id: worker, pid }, reason) => events.tell({ event: 'worker-killed', worker, pid, reason }),
     migrating: () => {},
+    report: (report) => reports.publish(report),
     event: (event) => events.tell(event),
     lost: ({ pid }, requests, isWanted) => {
-      for (const request of requests) events.tell({ pid, ...endOf(request, isWanted) });
+      for (const request of requests) reports.publish({ kind: 'request-ended', pid, ...request, isWanted });
     },
   };
 }
 
-function hostReports(events: Events): HostReports {
+function hostReports({ reports, events }: ServerResources): HostReports {
   return {
     died: ({ id: worker, pid }, { reason }, replacedInMs) =>
-      events.tell({ event: 'worker-died', worker, pid, reason, replacedInMs }),
+      reports.publish({ kind: 'worker-died', worker, pid, reason, replacedInMs }),
     unfit: (id, worker, error, replacedInMs) => {
       if (worker && error instanceof DiedYoung)
-        events.tell({ event: 'worker-died', worker: id, pid: worker.pid, reason: error.reason, replacedInMs });
+        reports.publish({ kind: 'worker-died', worker: id, pid: worker.pid, reason: error.reason, replacedInMs });
       else events.tell({ event: 'worker-unfit', worker: id, reason: error.message });
     },
     recycled: ({ id: worker, pid }, reason) => events.tell({ event: 'worker-recycled', worker, pid, reason }),
     recycleFailed: ({ id: worker }, reason) => events.tell({ event: 'worker-unfit', worker, reason }),
-    scaled: (from, to, reason) => events.tell({ event: 'scaled', unit: 'workers', from, to, reason }),
-    scaleFailed: (reason) => events.tell({ event: 'operation-failed', action: 'scale', reason }),
+    scaled: (from, to, reason) => reports.publish({ kind: 'scaled', unit: 'workers', from, to, reason }),
+    scaleFailed: (reason) => reports.publish({ kind: 'operation-failed', action: 'scale', reason }),
     connectionLost: (reason) => events.tell({ event: 'connection-lost', reason }),
   };
 }
 
 /** The path of the app, with symbolic links resolved. */
-export function resolveRelease({ app }: Config): string | undefined {
+function resolveRelease({ app }: Config): string | undefined {
   return app === undefined ? undefined : releaseOf(app, process.cwd());
 }
 

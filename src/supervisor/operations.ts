@@ -5,23 +5,23 @@ import { isDeepStrictEqual } from 'node:util';
 import { now } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { oneOf } from '../config/kind.js';
-import type { Loaded, Overrides, Sources } from '../config/load.js';
+import type { Loaded, Overrides } from '../config/load.js';
 import { origin } from '../config/source.js';
-import type { Action, Outcome, Status } from '../control/protocol.js';
+import type { Action, Outcome, Settings, Status } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import { type Destination, reopenLog } from '../log/destination.js';
+import type { Reports } from '../reports/reports.js';
 import type { ModelSwitch } from '../strategies/model-switch.js';
 import { models } from '../strategies/models.js';
-import type { ProcessOptions } from '../worker/process-runtime.js';
 import { reopenAll } from '../worker/worker.js';
 import { Canary } from './canary.js';
 import {
   applyReload,
   applySwitch,
-  resolveRelease,
   type ServerResources,
+  type StrategyContext,
   strategyContext,
   switchSettings,
 } from './context.js';
@@ -29,11 +29,10 @@ import type { Successor } from './successor.js';
 
 export interface OperationsOptions {
   readonly strategy: ModelSwitch;
-  readonly loaded: Pick<Loaded, 'config' | 'sources'>;
+  readonly loaded: Settings;
   readonly resources: ServerResources;
-  readonly owner: ProcessOptions['owner'];
-  /** The path of the app, with symbolic links resolved. */
-  readonly release: string | undefined;
+  /** Of the workers with these settings. */
+  readonly context: StrategyContext;
   /** Settings that operators have changed in the predecessors of this server. */
   readonly overrides: Overrides;
   /** @throws StartupError, Refused */
@@ -50,40 +49,32 @@ const maxWorkerProcesses = 1024;
 
 export class Operations {
   readonly #options: OperationsOptions;
-  #config: Config;
-  #sources: Sources;
-  /** The user and group of the workers. */
-  #owner: ProcessOptions['owner'];
-  #release: string | undefined;
+  readonly #reports: Reports;
+  readonly #events: Events;
+  #settings: Settings;
+  /** Of the last reload. */
+  #context: StrategyContext;
   /** Settings that operators have changed; they take precedence over the configuration. */
   #overrides: Overrides;
-  #doing: Action | undefined;
-  #last: Status['last'];
+  #state: Pick<Status, 'doing' | 'last'> = {};
   #isClosed = false;
 
   constructor(options: OperationsOptions) {
     this.#options = options;
-    this.#config = options.loaded.config;
-    this.#sources = options.loaded.sources;
-    this.#owner = options.owner;
-    this.#release = options.release;
+    this.#reports = options.resources.reports;
+    this.#events = options.resources.events;
+    this.#settings = options.loaded;
+    this.#context = options.context;
     this.#overrides = options.overrides;
   }
 
-  get config(): Pick<Loaded, 'config' | 'sources'> {
-    return { config: this.#config, sources: this.#sources };
+  get settings(): Settings {
+    return this.#settings;
   }
 
-  get #events(): Events {
-    return this.#options.resources.events;
-  }
-
-  get doing(): Action | undefined {
-    return this.#doing;
-  }
-
-  get last(): Status['last'] {
-    return this.#last;
+  /** The action in progress, and the last one with its outcome. */
+  get state(): Pick<Status, 'doing' | 'last'> {
+    return this.#state;
   }
 
   /** Refuses every action from now on, because the server is stopping. */
@@ -95,24 +86,23 @@ export class Operations {
   reload(reason: string, onProgress: (message: string) => void): Promise<string> {
     return this.#exclusive('reload', async () => {
       const { strategy, resources, load } = this.#options;
-      const { quarantine, events } = resources;
+      const { quarantine } = resources;
       const began = now();
-      events.tell({ event: 'reloading', reason });
+      this.#reports.publish({ kind: 'reloading', reason });
       const loaded = await load(this.#overrides);
-      for (const warning of loaded.warnings) events.tell({ event: 'warning', warning });
-      const { config, sources, ignored } = applyReload(this.config, loaded);
+      for (const warning of loaded.warnings) this.#events.tell({ event: 'warning', warning });
+      const { config, sources, ignored } = applyReload(this.#settings, loaded);
       for (const key of ignored) {
         const warning = `${key} has changed (${origin(loaded.sources[key as keyof Config])}); restart the server to apply it`;
-        events.tell({ event: 'warning', warning });
+        this.#events.tell({ event: 'warning', warning });
       }
-      const release = resolveRelease(config);
-      const context = strategyContext({ config, sources }, resources, release);
+      const context = strategyContext({ config, sources }, resources);
       const replaced = (done: number, all: number) => onProgress(`${done} of ${all} workers replaced`);
       // The workers of the old generation count their responses only if --canary was on before.
-      const hasCanary = config.canary > 0 && this.#config.canary > 0;
-      const canary = hasCanary && new Canary(events, config.canary, strategy.snapshot().generation + 1);
+      const hasCanary = config.canary > 0 && this.#settings.config.canary > 0;
+      const canary = hasCanary && new Canary(this.#reports, config.canary, strategy.snapshot().generation + 1);
       const trial = canary
-        ? async () => events.tell({ event: 'canary-passed', ...(await canary.judge(onProgress)) })
+        ? async () => this.#events.tell({ event: 'canary-passed', ...(await canary.judge(onProgress)) })
         : undefined;
       try {
         await strategy.replaceAll(context.hosting, replaced, trial);
@@ -122,16 +112,14 @@ export class Operations {
         if (canary) canary.stop();
       }
       if (this.#isClosed) throw new Refused('the server is stopping');
-      this.#config = config;
-      this.#sources = sources;
-      this.#release = release;
-      this.#owner = context.owner;
+      this.#settings = { config, sources };
+      this.#context = context;
       quarantine.after = config.quarantineAfter;
       quarantine.hangMs = config.hangTimeout;
       quarantine.clear(); // the new version may have fixed what killed workers
       const { generation, size } = strategy.snapshot();
       const ms = Math.round(now() - began);
-      events.tell({ event: 'reloaded', generation, workers: size, ms });
+      this.#reports.publish({ kind: 'reloaded', generation, workers: size, ms });
       return `generation ${generation} is serving; the reload took ${ms} ms`;
     });
   }
@@ -144,7 +132,7 @@ export class Operations {
       const successor = await this.#options.startSuccessor(this.#overrides);
       const { pid, version } = successor;
       const ms = Math.round(now() - began);
-      this.#events.tell({ event: 'upgraded', pid, version, ms, reason });
+      this.#reports.publish({ kind: 'upgraded', pid, version, ms, reason });
       this.#options.handOff(successor);
       return `process ${pid} is serving (Node ${version}); the upgrade took ${ms} ms`;
     });
@@ -165,20 +153,19 @@ export class Operations {
       const began = now();
       // Settings for the old model do not apply to another one.
       const overrides = options.model === undefined ? { ...this.#overrides, ...options } : options;
-      const next = applySwitch(this.config, await load(overrides));
+      const next = applySwitch(this.#settings, await load(overrides));
       const { model, workers, threads } = next.config;
-      const from = this.#config.model;
-      if (isDeepStrictEqual(next.config, this.#config)) return `already running ${model} with these settings`;
+      const { config } = this.#settings;
+      const from = config.model;
+      if (isDeepStrictEqual(next.config, config)) return `already running ${model} with these settings`;
       onProgress(`starting ${model} beside ${from}`);
-      const context = strategyContext(next, resources, this.#release);
-      const { group, hosting } = context;
-      const { settled } = await strategy.replace(group, hosting, this.#config.gracefulTimeout).catch((error) => {
+      const { group, hosting } = strategyContext(next, resources, this.#context.release);
+      const { settled } = await strategy.replace(group, hosting, config.gracefulTimeout).catch((error) => {
         throw withAppSource(error, next);
       });
       if (this.#isClosed) throw new Refused('the server is stopping');
       this.#overrides = overrides;
-      this.#config = next.config;
-      this.#sources = next.sources;
+      this.#settings = next;
       const ms = Math.round(now() - began);
       this.#events.tell({ event: 'switched', from, model, workers, threads, ms, reason });
       onProgress(`${model} is serving; connections migrate to it`);
@@ -191,12 +178,11 @@ export class Operations {
   scale(change: string, reason: string): Promise<string> {
     return this.#exclusive('scale', async () => {
       const { strategy } = this.#options;
-      const { model } = this.#config;
+      const { model, minWorkers, maxWorkers } = this.#settings.config;
       if (!models[model]?.workers) throw new Refused(`the number of workers is fixed in the model ${model}`);
       if (!/^[+-]?\d{1,6}$/.test(change)) throw new Refused(`invalid number of workers '${change}'; use 4, +1 or -1`);
       const from = strategy.snapshot().size;
       const to = /^[+-]/.test(change) ? from + Number(change) : Number(change);
-      const { minWorkers, maxWorkers } = this.#config;
       // With auto-scaling, its limits apply.
       const [min, max] = minWorkers < maxWorkers ? [minWorkers, maxWorkers] : [1, maxWorkerProcesses];
       if (to < min || to > max) {
@@ -204,7 +190,7 @@ export class Operations {
       }
       if (to === from) return `already running ${to} workers`;
       await strategy.resize(to);
-      this.#events.tell({ event: 'scaled', unit: 'workers', from, to, reason });
+      this.#reports.publish({ kind: 'scaled', unit: 'workers', from, to, reason });
       return `changed from ${from} to ${to} workers`;
     });
   }
@@ -213,7 +199,7 @@ export class Operations {
   drain(reason: string): Promise<string> {
     return this.#exclusive('drain', async () => {
       await this.#options.strategy.resize(0);
-      this.#events.tell({ event: 'drained', reason });
+      this.#reports.publish({ kind: 'drained', reason });
       return 'drained; new connections wait until a reload or scale starts workers';
     });
   }
@@ -234,11 +220,12 @@ export class Operations {
       const { accessLog } = resources;
       const files = logs.flatMap(({ path }) => path ?? []);
       if (files.length === 0) throw new Refused('no log file to reopen; use --log-file or --access-log');
-      for (const log of logs) reopenLog(log, this.#owner.uid !== undefined || this.#owner.gid !== undefined);
+      const { uid, gid } = this.#context.owner;
+      const hasOwner = uid !== undefined || gid !== undefined;
+      for (const log of logs) reopenLog(log, hasOwner);
       // Workers write the access log themselves.
       if (typeof accessLog === 'object' && accessLog.path !== undefined) {
-        const { uid, gid } = this.#owner;
-        if (uid !== undefined || gid !== undefined) giveToWorkers(accessLog.fd, uid, gid);
+        if (hasOwner) giveToWorkers(accessLog.fd, uid, gid);
         await reopenAll(strategy.snapshot().workers, accessLog.path);
       }
       this.#events.tell({ event: 'logs-reopened', reason, files });
@@ -249,11 +236,11 @@ export class Operations {
   /** Runs `work` if no other action is in progress. @throws Refused, or the error of `work` */
   async #exclusive(action: Action, work: () => Promise<string>): Promise<string> {
     if (this.#isClosed) throw new Refused('the server is stopping');
-    if (this.#doing) throw new Refused(`the action ${this.#doing} is in progress; try again when it is done`);
-    this.#doing = action;
+    const { doing } = this.#state;
+    if (doing) throw new Refused(`the action ${doing} is in progress; try again when it is done`);
+    this.#state = { ...this.#state, doing: action };
     const finish = (outcome: Outcome): void => {
-      this.#doing = undefined;
-      this.#last = { action, at: new Date().toISOString(), outcome };
+      this.#state = { last: { action, at: new Date().toISOString(), outcome } };
     };
     try {
       const message = await work();
@@ -262,7 +249,7 @@ export class Operations {
     } catch (error) {
       const { message: reason } = error as Error;
       finish({ ok: false, error: reason });
-      if (!(error instanceof Refused)) this.#events.tell({ event: 'operation-failed', action, reason });
+      if (!(error instanceof Refused)) this.#reports.publish({ kind: 'operation-failed', action, reason });
       throw error;
     }
   }
@@ -280,7 +267,7 @@ function giveToWorkers(fd: number, uid = -1, gid = -1): void {
 }
 
 /** Adds the configured name of the app and its source to the message: the worker that loads the app knows neither. */
-export function withAppSource(error: unknown, { config, sources }: Pick<Loaded, 'config' | 'sources'>): unknown {
+export function withAppSource(error: unknown, { config, sources }: Settings): unknown {
   const isAppError = error instanceof StartupError && error.exitCode === ExitCode.app && config.app !== undefined;
   if (isAppError) error.message += ` [app ${config.app} ${origin(sources.app)}]`;
   return error;

@@ -1,37 +1,30 @@
 // Notifies systemd (sd_notify) of the server's state, and sends watchdog pings.
-import type { Events, ServerEvent } from '../events.js';
 import { Notifier, watchdogMs } from '../os/systemd.js';
+import type { Reports } from '../reports/reports.js';
 
 /** @returns a function that stops the notifications */
-export function reportToSystemd(events: Events, env: NodeJS.ProcessEnv): () => void {
+export function reportToSystemd(reports: Reports, env: NodeJS.ProcessEnv): () => void {
   const notifier = Notifier.open(env);
   if (!notifier) return () => {};
-  const messages: { readonly [N in ServerEvent['event']]?: (event: ServerEvent) => readonly string[] } = {
-    ready: () => ['READY=1', 'STATUS=serving'],
+  const unsubscribe = reports.subscribe({
+    ready: () => notifier.notify('READY=1', 'STATUS=serving'),
     // Type=notify-reload requires the time on CLOCK_MONOTONIC.
-    reloading: () => ['RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`],
-    reloaded: () => ['READY=1', 'STATUS=serving'],
-    upgraded: (event) => [`MAINPID=${'pid' in event ? event.pid : ''}`],
-    'operation-failed': (event) => ['READY=1', `STATUS=serving; the ${'action' in event ? event.action : ''} failed`],
-    scaled: (event) => [`STATUS=serving with ${'to' in event ? event.to : ''} workers`],
-    drained: () => ['STATUS=drained'],
-    stopping: () => ['STOPPING=1', 'STATUS=draining'],
-  };
-  const notify = (event: ServerEvent): void => {
-    const lines = messages[event.event]?.(event);
-    if (lines) notifier.notify(...lines);
-    if (event.event === 'upgraded') stop(); // the successor notifies systemd from now on
-  };
+    reloading: () => notifier.notify('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`),
+    reloaded: () => notifier.notify('READY=1', 'STATUS=serving'),
+    upgraded: ({ pid }) => {
+      notifier.notify(`MAINPID=${pid}`);
+      stop(); // the successor notifies systemd from now on
+    },
+    'operation-failed': ({ action }) => notifier.notify('READY=1', `STATUS=serving; the ${action} failed`),
+    scaled: ({ to }) => notifier.notify(`STATUS=serving with ${to} workers`),
+    drained: () => notifier.notify('STATUS=drained'),
+    stopping: () => notifier.notify('STOPPING=1', 'STATUS=draining'),
+  });
   const stop = (): void => {
     clearInterval(timer);
-    events.off('event', notify);
+    unsubscribe();
   };
-  events.on('event', notify);
-  const watchdogTimeoutMs = watchdogMs(env);
-  const timer =
-    watchdogTimeoutMs === undefined
-      ? undefined
-      : setInterval(() => notifier.notify('WATCHDOG=1'), watchdogTimeoutMs / 2);
-  timer?.unref();
+  const timeoutMs = watchdogMs(env);
+  const timer = timeoutMs && setInterval(() => notifier.notify('WATCHDOG=1'), timeoutMs / 2).unref();
   return stop;
 }

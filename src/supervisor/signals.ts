@@ -1,18 +1,15 @@
 // The signals that the supervisor handles, with the meanings of gunicorn and nginx. docs/signals.md is generated from
 // this table. A handler replaces Node's default action, also that of SIGUSR1 (the inspector).
 import { isatty } from 'node:tty';
+import type { Action, Request } from '../control/protocol.js';
 
 export interface SignalTarget {
   /** Stops the server. @param isQuick cuts requests in flight after a second instead of --graceful-timeout */
   stop(reason: string, isQuick: boolean): void;
   /** Kills all workers and exits. */
   kill(): void;
-  reload(reason: string): void;
-  upgrade(reason: string): void;
-  /** @param change of the number of workers; negative to remove some */
-  scale(change: number, reason: string): void;
-  drain(reason: string): void;
-  reopen(reason: string): void;
+  /** Starts another action; its outcome goes to the log. */
+  attempt(action: Exclude<Action, 'stop'>, signal: NodeJS.Signals, request?: Request): void;
 }
 
 const hasTerminal = (): boolean => [0, 1, 2].some(isatty);
@@ -41,24 +38,30 @@ export const signals: Readonly<Partial<Record<NodeJS.Signals, Handler>>> = {
   SIGHUP: {
     description:
       'reload the configuration and the app: new workers replace the old ones without losing a request. If the terminal was closed: stop gracefully',
-    handle: (target, signal) => (hasLostTerminal() ? target.stop(signal, false) : target.reload(signal)),
+    handle: (target, signal) => (hasLostTerminal() ? target.stop(signal, false) : target.attempt('reload', signal)),
   },
-  SIGTTIN: { description: 'add a worker', handle: (target, signal) => target.scale(1, signal) },
-  SIGTTOU: { description: 'remove a worker', handle: (target, signal) => target.scale(-1, signal) },
+  SIGTTIN: {
+    description: 'add a worker',
+    handle: (target, signal) => target.attempt('scale', signal, { workers: '+1' }),
+  },
+  SIGTTOU: {
+    description: 'remove a worker',
+    handle: (target, signal) => target.attempt('scale', signal, { workers: '-1' }),
+  },
   SIGUSR1: {
     description: 'reopen the log files, after they have been renamed',
-    handle: (target, signal) => target.reopen(signal),
+    handle: (target, signal) => target.attempt('reopen', signal),
   },
   SIGUSR2: {
     description:
       'upgrade: start the installed versions of mpserve and Node on the same sockets. When the new server is ready, connections migrate to it and the old server exits',
-    handle: (target, signal) => target.upgrade(signal),
+    handle: (target, signal) => target.attempt('upgrade', signal),
   },
   SIGWINCH: {
     description:
       'drain all workers, but keep the server: new connections wait in the kernel until SIGHUP or SIGTTIN starts workers again. Ignored on a terminal, which sends it when the window is resized',
     handle: (target, signal) => {
-      if (!hasTerminal()) target.drain(signal);
+      if (!hasTerminal()) target.attempt('drain', signal);
     },
   },
 };

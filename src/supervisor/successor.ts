@@ -21,7 +21,7 @@ export interface InheritedState {
 }
 
 /** The one message of the successor: it is ready, or it cannot start. Other versions of mpserve read it. */
-type Report = Successor | { readonly reason: string };
+type StartResult = Successor | { readonly reason: string };
 
 /** A successor that is ready. */
 export interface Successor {
@@ -63,7 +63,7 @@ export function reportFailedStart(reason: string): void {
   if (isSuccessor) report({ reason });
 }
 
-function report(message: Report): void {
+function report(message: StartResult): void {
   if (process.connected) process.send?.(message, () => {}); // an error means that the old server has exited
 }
 
@@ -112,15 +112,15 @@ export async function startSuccessor(
   );
 }
 
-function firstReport(child: ChildProcess, timeoutMs: number, signal: AbortSignal): Promise<Report> {
+function firstReport(child: ChildProcess, timeoutMs: number, signal: AbortSignal): Promise<StartResult> {
   return new Promise((resolve) => {
     const timeout = setTimeout(() => settle({ reason: `it was not ready within ${timeoutMs} ms` }), timeoutMs);
-    const settle = (message: Report): void => {
+    const settle = (message: StartResult): void => {
       clearTimeout(timeout);
       resolve(message);
     };
     signal.addEventListener('abort', () => settle({ reason: 'the old server is stopping' }));
-    child.once('message', (message) => settle(message as Report));
+    child.once('message', (message) => settle(message as StartResult));
     child.once('error', ({ message }) => settle({ reason: `cannot run ${process.argv0}: ${message}` }));
     child.once('exit', (code, signalName) => {
       const exited = () => settle({ reason: `it exited with ${signalName ?? `code ${code}`}` });

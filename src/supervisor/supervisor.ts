@@ -4,9 +4,10 @@ import { now } from '../clock.js';
 import { type Config, isElastic } from '../config/config.js';
 import type { Loaded, Overrides } from '../config/load.js';
 import { origin } from '../config/source.js';
-import type { Action, Request, Status, WorkerStatus } from '../control/protocol.js';
+import type { Action, Request, Settings, Status, WorkerStatus } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
 import type { Controls } from '../control/server.js';
+import { deferred } from '../deferred.js';
 import type { Events } from '../events.js';
 import { Quarantine, type Suspect } from '../inflight/quarantine.js';
 import type { Destination } from '../log/destination.js';
@@ -19,6 +20,8 @@ import {
 import { unsupportedInternals } from '../os/node-socket.js';
 import { hasProc, ownCpuSeconds, proportionalMemory } from '../os/process-tree.js';
 import { takeSystemdEnv } from '../os/systemd.js';
+import type { ReportOf } from '../reports/report.js';
+import type { Reports } from '../reports/reports.js';
 import { ModelSwitch } from '../strategies/model-switch.js';
 import type { Strategy } from '../strategies/strategy.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
@@ -38,6 +41,7 @@ export interface SupervisorOptions {
   readonly accessLog: ProcessOptions['accessLog'];
   /** May include destinations that are not files. */
   readonly logs: readonly Destination[];
+  readonly reports: Reports;
   readonly events: Events;
   /** undefined unless this server is the successor of another one. */
   readonly inherited: InheritedState | undefined;
@@ -61,11 +65,14 @@ export class Supervisor implements SignalTarget, Controls {
   readonly #options: SupervisorOptions;
   readonly #quarantine: Quarantine;
   readonly #startedAt = now();
-  readonly #stop: Promise<Stop>;
-  /** Settles when all workers have exited. */
-  readonly #ended: Promise<void>;
+  readonly #stop = deferred<Stop>();
+  /** When all workers have exited. */
+  readonly #ended = deferred<void>();
+  readonly #spawned = deferred<void>();
+  /** Settles when the first workers have been spawned. */
+  readonly spawned = this.#spawned.promise;
   /** The environment variables of systemd, which the app does not get. */
-  readonly #systemd: NodeJS.ProcessEnv;
+  readonly #systemd = takeSystemdEnv(process.env);
   readonly #listeners: Listener[] = [];
   readonly #stopping = new AbortController();
   /** Defined after an upgrade. */
@@ -74,46 +81,32 @@ export class Supervisor implements SignalTarget, Controls {
   #control: ControlListener | undefined;
   /** Imported only for a control socket, because importing an HTTP server takes 2 ms. */
   #controlModule: typeof import('./control-listener.js') | undefined;
-  #requestStop = (_: Stop): void => {};
-  #end = (): void => {};
   #state: Status['state'] = 'starting';
   #urls: readonly string[] = [];
   #strategy: ModelSwitch | undefined;
   #operations: Operations | undefined;
   #scaled: Status['scaled'];
   #killed = false;
-  #tellSpawned = (): void => {};
-  /** Settles when the first workers have been spawned. */
-  readonly spawned = new Promise<void>((resolve) => {
-    this.#tellSpawned = resolve;
-  });
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    this.#systemd = takeSystemdEnv(process.env);
-    this.#quarantine = new Quarantine(options.loaded.config, options.events);
-    options.events.on('event', (event) => {
-      if (event.event !== 'scaled' && event.event !== 'threads-scaled') return;
-      const { from, to, reason } = event;
-      const unit = event.event === 'scaled' ? 'workers' : 'threads';
+    const { reports, events } = options;
+    this.#quarantine = new Quarantine(options.loaded.config, reports, events);
+    const scaled = ({ kind, from, to, reason }: ReportOf<'scaled' | 'threads-scaled'>): void => {
+      const unit = kind === 'scaled' ? 'workers' : 'threads';
       this.#scaled = { at: new Date().toISOString(), from, to, unit, reason };
-    });
-    this.#stop = new Promise((resolve) => {
-      this.#requestStop = resolve;
-    });
-    this.#ended = new Promise((resolve) => {
-      this.#end = resolve;
-    });
+    };
+    reports.subscribe({ scaled, 'threads-scaled': scaled });
   }
 
   /** Serves until it is stopped. Resolves to the exit code. @throws StartupError */
   async run(): Promise<number> {
-    const { loaded, events, inherited } = this.#options;
+    const { loaded, reports, events, inherited } = this.#options;
     const { config } = loaded;
     /** Called at the end, the last first. */
     const cleanups = [handleSignals(this)];
     try {
-      cleanups.push(reportToSystemd(events, this.#systemd));
+      cleanups.push(reportToSystemd(reports, this.#systemd));
       const resources = await this.#open(cleanups);
       warnAboutRoot(config, events);
       const { generation } = inherited ?? { generation: 0 };
@@ -122,18 +115,18 @@ export class Supervisor implements SignalTarget, Controls {
       this.#strategy = strategy;
       if (inherited) strategy.setMigration({ receives: true });
       const starting = strategy.start();
-      this.#tellSpawned();
+      this.#spawned.resolve();
       const started = starting.then(
         () => this.#serve(strategy, resources, context),
         (error) => {
           throw withAppSource(error, loaded);
         },
       );
-      const stop = await Promise.race([this.#stop, started.then(() => this.#stop)]);
+      const stop = await Promise.race([this.#stop.promise, started.then(() => this.#stop.promise)]);
       return await this.#shutDown(strategy, stop);
     } finally {
       for (const listener of this.#listeners) listener.close();
-      this.#end();
+      this.#ended.resolve();
       await this.#control?.close();
       this.#pidFile?.remove();
       for (const cleanup of cleanups.reverse()) cleanup();
@@ -142,7 +135,7 @@ export class Supervisor implements SignalTarget, Controls {
 
   /** Opens the server's resources, or takes those that it has inherited. @throws StartupError */
   async #open(cleanups: (() => void)[]): Promise<ServerResources> {
-    const { loaded, events, accessLog, inherited } = this.#options;
+    const { loaded, reports, events, accessLog, inherited } = this.#options;
     const { config, sources } = loaded;
     const { control } = config;
     if (control !== undefined || inherited?.control) this.#controlModule = await import('./control-listener.js');
@@ -158,18 +151,18 @@ export class Supervisor implements SignalTarget, Controls {
     const migrationChannel =
       inherited?.migrationChannel ?? (hasMigration ? openChannelOrWarn(config, events) : undefined);
     cleanups.push(() => migrationChannel && closeMigrationChannel(migrationChannel));
-    return { listeners: this.#listeners, accessLog, quarantine: this.#quarantine, events, migrationChannel };
+    return { listeners: this.#listeners, accessLog, quarantine: this.#quarantine, reports, events, migrationChannel };
   }
 
   /** Drains the strategy and closes the listeners, or leaves them to the successor. Resolves to the exit code. */
   async #shutDown(strategy: Strategy, { reason, isQuick, successor }: Stop): Promise<number> {
-    const { events } = this.#options;
+    const { reports, events } = this.#options;
     this.#state = 'stopping';
     this.#operations?.close();
     this.#stopping.abort();
-    const { gracefulTimeout } = this.settings().config;
+    const { gracefulTimeout } = this.config().config;
     const gracefulMs = isQuick ? Math.min(quickStopMs, gracefulTimeout) : gracefulTimeout;
-    events.tell({ event: 'stopping', reason, gracefulMs });
+    reports.publish({ kind: 'stopping', reason, gracefulMs });
     const drained = strategy.drain(gracefulMs, successor !== undefined);
     // Closed before the drain ends: new clients are refused instead of queued, and another server can use the port.
     for (const listener of this.#listeners.splice(0)) successor ? listener.abandon() : listener.close();
@@ -182,7 +175,7 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   stop(reason: string, isQuick: boolean): void {
-    this.#requestStop({ reason, isQuick });
+    this.#stop.resolve({ reason, isQuick });
   }
 
   kill(): void {
@@ -191,33 +184,18 @@ export class Supervisor implements SignalTarget, Controls {
     this.#strategy.kill();
   }
 
-  upgrade(reason: string): void {
-    this.#attempt('upgrade', reason, (operations) => operations.upgrade(reason, () => {}));
-  }
-
-  reload(reason: string): void {
-    this.#attempt('reload', reason, (operations) => operations.reload(reason, () => {}));
-  }
-
-  scale(change: number, reason: string): void {
-    this.#attempt('scale', reason, (operations) =>
-      operations.scale(change < 0 ? String(change) : `+${change}`, reason),
-    );
-  }
-
-  drain(reason: string): void {
-    this.#attempt('drain', reason, (operations) => operations.drain(reason));
-  }
-
-  reopen(reason: string): void {
-    this.#attempt('reopen', reason, (operations) => operations.reopen(reason));
+  attempt(action: Exclude<Action, 'stop'>, signal: string, request: Request = {}): void {
+    this.#perform(action, request, signal, () => {}).catch((error: Error) => {
+      if (!(error instanceof Refused)) return; // `Operations` reports it
+      this.#options.events.tell({ event: 'operation-refused', action, by: signal, reason: error.message });
+    });
   }
 
   status(): Status {
-    const { config } = this.settings();
+    const { config } = this.config();
     const { app, model, threads, minWorkers, maxWorkers, minThreads, maxThreads } = config;
     const { generation = 1, size: wanted = 0, workers = [], answered: requests = 0 } = this.#strategy?.snapshot() ?? {};
-    const { doing, last } = this.#operations ?? {};
+    const { doing, last } = this.#operations?.state ?? {};
     return {
       state: this.#state === 'serving' && wanted === 0 ? 'drained' : this.#state,
       ...(doing && { doing }),
@@ -250,33 +228,38 @@ export class Supervisor implements SignalTarget, Controls {
     }));
   }
 
-  quarantined(): readonly Suspect[] {
+  quarantine(): readonly Suspect[] {
     return this.#quarantine.list();
   }
 
   /** The current configuration; reloads and switches change it. */
-  settings(): Pick<Loaded, 'config' | 'sources'> {
-    const { config, sources } = this.#operations?.config ?? this.#options.loaded;
+  config(): Settings {
+    const { config, sources } = this.#operations?.settings ?? this.#options.loaded;
     return { config, sources };
   }
 
-  async act(
-    action: Action,
-    { workers = '', now = false, options = {} }: Request,
-    onProgress: (message: string) => void,
-  ) {
+  async act(action: Action, request: Request, onProgress: (message: string) => void): Promise<string> {
     const reason = `mpserve ctl ${action}`;
-    if (action === 'stop') {
-      if (this.#successor) throw new Refused(`process ${this.#successor.pid} has replaced this server; try again`);
-      this.stop(now ? `${reason} --now` : reason, now);
-      onProgress(now ? 'stopping' : 'stopping: waiting for requests in flight');
-      if (now) this.#strategy?.kill();
-      await this.#ended;
-      return 'stopped';
-    }
+    if (action !== 'stop') return this.#perform(action, request, reason, onProgress);
+    const { now = false } = request;
+    if (this.#successor) throw new Refused(`process ${this.#successor.pid} has replaced this server; try again`);
+    this.stop(now ? `${reason} --now` : reason, now);
+    onProgress(now ? 'stopping' : 'stopping: waiting for requests in flight');
+    if (now) this.#strategy?.kill();
+    await this.#ended.promise;
+    return 'stopped';
+  }
+
+  /** @throws Refused if the action was not started, Error if it failed */
+  async #perform(
+    action: Exclude<Action, 'stop'>,
+    { workers = '', options = {} }: Request,
+    reason: string,
+    onProgress: (message: string) => void,
+  ): Promise<string> {
     const operations = this.#operations;
     if (!operations) throw new Refused('the server is still starting');
-    const actions: { readonly [A in Exclude<Action, 'stop'>]: () => Promise<string> } = {
+    const actions: { readonly [A in typeof action]: () => Promise<string> } = {
       reload: () => operations.reload(reason, onProgress),
       upgrade: () => operations.upgrade(reason, onProgress),
       scale: () => operations.scale(workers, reason),
@@ -289,9 +272,9 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   /** The first workers are ready: announces the server, and accepts actions. */
-  #serve(strategy: ModelSwitch, resources: ServerResources, { owner, release }: StrategyContext): void {
+  #serve(strategy: ModelSwitch, resources: ServerResources, context: StrategyContext): void {
     if (this.#state === 'stopping') return; // a stop was requested meanwhile
-    const { loaded, load, logs, events, inherited } = this.#options;
+    const { loaded, load, logs, reports, events, inherited } = this.#options;
     const { model, workers, threads } = loaded.config;
     this.#state = 'serving';
     this.#operations = new Operations({
@@ -299,20 +282,19 @@ export class Supervisor implements SignalTarget, Controls {
       loaded,
       load,
       resources,
-      owner,
-      release,
+      context,
       logs,
       overrides: inherited?.operator ?? {},
       startSuccessor: (overrides) => this.#startSuccessor(resources, overrides),
       handOff: (successor) => {
         this.#successor = successor;
-        this.#requestStop({ reason: `upgraded to process ${successor.pid}`, isQuick: false, successor });
+        this.#stop.resolve({ reason: `upgraded to process ${successor.pid}`, isQuick: false, successor });
       },
     });
     if (inherited) this.#replacePredecessor(inherited, strategy);
     const [url = ''] = this.#urls;
     const bootMs = Math.round(process.uptime() * 1000); // since the process started
-    events.tell({ event: 'ready', url, urls: this.#urls, model, workers, threads, pid: process.pid, bootMs });
+    reports.publish({ kind: 'ready', url, urls: this.#urls, model, workers, threads, bootMs });
     if (resources.migrationChannel && loaded.config.migrate) void checkMigrationSupport(strategy, events);
   }
 
@@ -331,24 +313,12 @@ export class Supervisor implements SignalTarget, Controls {
         'cannot upgrade the first process of a container, because the container ends with it; replace the container',
       );
     }
-    const { bootTimeout } = this.settings().config;
+    const { bootTimeout } = this.config().config;
     const generation = this.#strategy?.snapshot().generation ?? 0;
     const control = this.#control?.listener;
     const state: InheritedState = { listeners, migrationChannel, control, operator, generation };
     const env = { ...process.env, ...this.#systemd };
     return startSuccessor(state, env, 2 * bootTimeout + successorBootMs, this.#stopping.signal);
-  }
-
-  /** Performs an action that a signal requests; the outcome goes to the log. */
-  #attempt(action: Action, signal: string, work: (operations: Operations) => Promise<string>): void {
-    const refuse = (reason: string): void =>
-      this.#options.events.tell({ event: 'operation-refused', action, by: signal, reason });
-    if (!this.#operations) refuse('the server is still starting');
-    else {
-      work(this.#operations).catch((error: Error) => {
-        if (error instanceof Refused) refuse(error.message); // `Operations` reports other errors
-      });
-    }
   }
 }
 

@@ -5,11 +5,11 @@ import type { StopReason } from '../app/close-app.js';
 import { msUntil, now, within } from '../clock.js';
 import { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
-import { ExitCode, StartupError } from '../errors.js';
-import { errorRecord, type WorkerIdentity } from '../events.js';
+import { ExitCode, errorRecord, StartupError } from '../errors.js';
 import { emptyDenylist } from '../inflight/denylist.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { defaultPolicy } from '../migration/policy.js';
+import type { WorkerIdentity } from '../reports/report.js';
 import { sampleIntervalMs } from '../scaling/scaler.js';
 import type { FromWorker, Questions, Subject, ToWorker } from './messages.js';
 import type { Service, Tell } from './service.js';
@@ -65,7 +65,10 @@ export class WorkerMain {
   constructor(options: MainOptions) {
     const { identity, say } = options;
     this.#options = options;
-    this.tell = (event) => say({ type: 'event', event: { ...identity, ...event } });
+    this.tell = (told) => {
+      const message = { ...identity, ...told };
+      say('kind' in message ? { type: 'report', report: message } : { type: 'event', event: message });
+    };
   }
 
   get service(): Service | undefined {
@@ -78,7 +81,7 @@ export class WorkerMain {
 
   /** @param listen descriptors of sockets on which this worker accepts; none where connections are handed to it */
   start(listen: readonly number[], migrationChannel: MigrationChannel | undefined): void {
-    process.on('uncaughtExceptionMonitor', (error) => this.tell({ event: 'app-crashed', err: errorRecord(error) }));
+    process.on('uncaughtExceptionMonitor', (error) => this.tell({ kind: 'app-crashed', err: errorRecord(error) }));
     this.#reportAnswered();
     if (this.#options.settings.measure) setInterval(() => this.#reportLoad(), sampleIntervalMs).unref();
     this.#started = this.#load(listen, migrationChannel);

@@ -2,10 +2,11 @@
 
 import type { ConnectionFacts } from '../connection/incoming.js';
 import type { ExitCode } from '../errors.js';
-import type { WorkerEvent, WorkerIdentity } from '../events.js';
+import type { WorkerEvent } from '../events.js';
 import type { DenylistEntries } from '../inflight/denylist.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import type { MigrationPolicy } from '../migration/policy.js';
+import type { WorkerIdentity, WorkerReport } from '../reports/report.js';
 
 /** A connection as it is handed over. For a thread with its descriptor, for a process with the socket beside it. */
 export type Handed = ConnectionFacts & { readonly id: number; readonly fd?: number };
@@ -49,6 +50,9 @@ export type FromWorker =
   /** The load since the last such message, from 0 to 1. */
   | { type: 'load'; load: number }
   | { type: 'answer'; id: number; ms?: number; failure?: string }
+  /** The server may act on it. */
+  | { type: 'report'; report: WorkerReport & WorkerIdentity }
+  /** For the log. */
   | { type: 'event'; event: WorkerEvent & WorkerIdentity };
 
 /** Node delivers a message with such a `cmd` as 'internalMessage', as it does for node:cluster: the app does not hear it. */

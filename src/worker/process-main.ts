@@ -35,7 +35,7 @@ const { journal, threads, heartbeat } = settings;
 /** Of this event loop; the threads of a host have their own. */
 const region = journal && !threads ? fileRegions(journal)(0) : undefined;
 const loopJournal =
-  journal && openLoopJournal(region, (fingerprint) => main.tell({ event: 'suspect-cleared', fingerprint }));
+  journal && openLoopJournal(region, (fingerprint) => main.tell({ kind: 'suspect-cleared', fingerprint }));
 
 const main: WorkerMain = new WorkerMain({
   settings: {
@@ -107,7 +107,7 @@ function startHeartbeat(): void {
     }),
   );
   reportWhenBlocked(file, (stack, stillMs) =>
-    main.tell({ event: 'hung', stack, stillMs, requests: main.service?.inFlight() ?? [] }),
+    main.tell({ kind: 'hung', stack, stillMs, requests: main.service?.inFlight() ?? [] }),
   );
 }
 

@@ -16,6 +16,7 @@ import { guardChannel } from '../os/ipc-guard.js';
 import { createLeash, type Leash } from '../os/leash.js';
 import { residentMemory, wantedCpuMs } from '../os/process-tree.js';
 import { scheduleAsBatch, scheduleAsOther } from '../os/scheduling.js';
+import type { Reports } from '../reports/reports.js';
 import { checkMessage, describeMessage } from './checked-messages.js';
 import { InvalidMessages } from './invalid-messages.js';
 import { commandOf, type FromWorker, newKey, type ToWorker, unkeyed } from './messages.js';
@@ -46,6 +47,7 @@ export interface ProcessOptions {
   readonly accessLog: Destination | LineReader | undefined;
   /** Where connections migrate; undefined where they do not. */
   readonly migrationChannel: MigrationChannel | undefined;
+  readonly reports: Reports;
   readonly events: Events;
 }
 
@@ -223,7 +225,7 @@ class ProcessUnit implements Unit {
       const message = checkMessage(sent, sender);
       if (!message) return this.#invalid.add(describeMessage(sent));
       if (message.type === 'taken' || message.type === 'refused') this.#handled++;
-      if (message.type === 'event' && message.event.event === 'hung' && message.event.tid === 0)
+      if (message.type === 'report' && message.report.kind === 'hung' && message.report.tid === 0)
         this.#hasReportedHang = true;
       listener(message);
     });
@@ -256,7 +258,7 @@ class ProcessUnit implements Unit {
     this.#hang?.end();
     const stillMs = this.#hang?.blockedMs;
     if (stillMs === undefined || this.#hasReportedHang) return;
-    this.#options.events.tell({ event: 'hung', pid: this.pid, stillMs, stack: [], requests: [] });
+    this.#options.reports.publish({ kind: 'hung', pid: this.pid, stillMs, stack: [], requests: [] });
   }
 }
 

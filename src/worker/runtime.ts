@@ -1,6 +1,6 @@
 // How a worker is started and reached: as a process or as a thread. To everything above, both are the same.
 import type { IncomingConnection } from '../connection/incoming.js';
-import type { LostRequest } from '../events.js';
+import type { LostRequest } from '../reports/report.js';
 import type { FromWorker, ToWorker } from './messages.js';
 
 /** How a process or thread has ended. */

@@ -2,11 +2,13 @@
 
 import type { StopReason } from '../app/close-app.js';
 import type { IncomingConnection } from '../connection/incoming.js';
-import type { RequestInFlight, WorkerEvent } from '../events.js';
+import type { WorkerEvent } from '../events.js';
 import type { DenylistEntries } from '../inflight/denylist.js';
 import type { MigrationPolicy } from '../migration/policy.js';
+import type { RequestInFlight, WorkerReport } from '../reports/report.js';
 
-export type Tell = (event: WorkerEvent) => void;
+/** Sends the supervisor a report, or an event for the log. */
+export type Tell = (told: WorkerReport | WorkerEvent) => void;
 
 export interface DrainOrder {
   /** Milliseconds after which what is left is cut. */

@@ -1,9 +1,9 @@
 // A worker process that hosts threads: the same strategies as in the supervisor, with threads as workers.
 import { divide } from '../balance/divide.js';
 import type { IncomingConnection } from '../connection/incoming.js';
-import { endOf, type RequestInFlight } from '../events.js';
 import type { DenylistEntries } from '../inflight/denylist.js';
 import type { MigrationPolicy } from '../migration/policy.js';
+import type { RequestInFlight } from '../reports/report.js';
 import { retryMs } from '../scaling/recycler.js';
 import { createStrategy } from '../strategies/create.js';
 import type { Hosting, Strategy } from '../strategies/strategy.js';
@@ -115,13 +115,13 @@ export class ThreadHost implements Service {
       reports: {
         died: ({ tid, readyMs }, { reason, connections }, replacedInMs) => {
           // Otherwise the connection that it was started for is reported as lost.
-          if (readyMs !== undefined) tell({ event: 'thread-lost', tid, connections, reason, replacedInMs });
+          if (readyMs !== undefined) tell({ kind: 'thread-lost', tid, connections, reason, replacedInMs });
         },
         unfit: (_, thread, { message: reason }, retryInMs) =>
           tell({ event: 'thread-unfit', tid: thread?.tid ?? 0, reason, retryInMs }),
         recycled: ({ tid }, reason) => tell({ event: 'thread-recycled', tid, reason }),
         recycleFailed: ({ tid }, reason) => tell({ event: 'thread-unfit', tid, reason, retryInMs: retryMs }),
-        scaled: (from, to, reason) => tell({ event: 'threads-scaled', from, to, reason }),
+        scaled: (from, to, reason) => tell({ kind: 'threads-scaled', from, to, reason }),
         scaleFailed: () => {}, // it is tried again, and each thread that cannot start is reported
         connectionLost: (reason) => tell({ event: 'connection-lost', reason }),
       },
@@ -140,9 +140,10 @@ export class ThreadHost implements Service {
         ready: () => {},
         killed: () => void setTimeout(() => this.#onStuck(), nativeMs),
         migrating: () => this.#onMigrating(),
-        event: (event) => this.#tell(event),
+        report: this.#tell,
+        event: this.#tell,
         lost: ({ tid }, requests, isWanted) => {
-          for (const request of requests) this.#tell({ tid, ...endOf(request, isWanted) });
+          for (const request of requests) this.#tell({ kind: 'request-ended', tid, ...request, isWanted });
         },
       },
     });

@@ -33,11 +33,11 @@ const main: WorkerMain = new WorkerMain({
     if (settings.hangTimeout > 0) {
       activity.add(new Heartbeat(settings.hangTimeout, (dueBy) => counter.setDueBy(counters, dueBy)));
       onHangReport((stack, stillMs) =>
-        main.tell({ event: 'hung', stack, stillMs, requests: main.service?.inFlight() ?? [] }),
+        main.tell({ kind: 'hung', stack, stillMs, requests: main.service?.inFlight() ?? [] }),
       );
     }
     const loopJournal =
-      journal && openLoopJournal(journal.region, (fingerprint) => main.tell({ event: 'suspect-cleared', fingerprint }));
+      journal && openLoopJournal(journal.region, (fingerprint) => main.tell({ kind: 'suspect-cleared', fingerprint }));
     const { maxConnections } = settings;
     return new AppRunner({ settings, identity, maxConnections, tell: main.tell, loopJournal, activity });
   },

@@ -2,10 +2,12 @@
 // wait for `exit` and needs no timer of its own.
 import { migratingReportTimeoutMs, now } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
+import { deferred } from '../deferred.js';
 import { ExitCode, StartupError } from '../errors.js';
-import type { LostRequest, WorkerEvent, WorkerIdentity } from '../events.js';
+import type { WorkerEvent } from '../events.js';
 import type { DenylistEntries } from '../inflight/denylist.js';
 import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
+import type { LostRequest, WorkerIdentity, WorkerReport } from '../reports/report.js';
 import { ReportedLoad } from '../scaling/reported-load.js';
 import type { FromWorker, Questions, Subject, ToWorker } from './messages.js';
 import type { StartOptions, Unit } from './runtime.js';
@@ -38,6 +40,7 @@ export interface WorkerReports {
   killed(worker: Worker, reason: string): void;
   /** Its connections still migrate, beyond its time to drain. */
   migrating(): void;
+  report(report: WorkerReport & WorkerIdentity): void;
   event(event: WorkerEvent & WorkerIdentity): void;
   /** It has ended with these requests in flight. @param isWanted it had been told to */
   lost(worker: Worker, requests: readonly LostRequest[], isWanted: boolean): void;
@@ -144,6 +147,7 @@ export class Worker {
         if (isMeasured) this.#load.report(load);
       },
       answer: ({ id, type: _, ...answer }) => this.#questions.get(id)?.(answer),
+      report: ({ report }) => reports.report(report),
       event: ({ event }) => reports.event(event),
     };
     unit.listen((message) => handlers[message.type](message as never));
@@ -386,14 +390,4 @@ export class DiedYoung extends StartupError {
   ) {
     super(ExitCode.app, `the app ended the worker while it was loading: ${reason} (does it call process.exit?)`);
   }
-}
-
-function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: Error) => void } {
-  let resolve = (_: T): void => {};
-  let reject = (_: Error): void => {};
-  const promise = new Promise<T>((resolved, rejected) => {
-    resolve = resolved;
-    reject = rejected;
-  });
-  return { promise, resolve, reject };
 }

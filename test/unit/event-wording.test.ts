@@ -23,7 +23,6 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
       model: 'prefork',
       workers: 2,
       threads: 1,
-      pid: 41,
       bootMs: 90,
     },
   ],
@@ -75,7 +74,6 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
   'request-lost': [{ ...thread, ...lost }],
   'request-cut': [{ ...thread, ...inFlight }],
   'client-gone': [{ ...thread, ...request, err }],
-  request: [{ ...thread, ...lost, status: 200, isSuspect: false }],
   answers: [{ ...thread, count: 10, failed: 1, times: [10] }],
   quarantined: [{ method: 'GET', url: '/a', fingerprint: 'GET /a none', deaths: 3 }],
   'suspect-cleared': [{ ...thread, fingerprint: 'GET /a none' }],
@@ -139,7 +137,6 @@ test('each event has this level and message', () => {
     request-lost error: lost a request after 120 ms: the worker or thread that served it died
     request-cut warn: aborted a request after 120 ms: --graceful-timeout has expired
     client-gone debug: the client disconnected before its response was complete
-    request silent: 
     answers trace: 10 responses, 1 with a status of 500 or more
     quarantined error: quarantined a request that was in flight at 3 worker deaths: it is refused with 503; mpserve ctl quarantine lists quarantined requests, mpserve ctl quarantine clear allows them again
     suspect-cleared debug: a request that was in flight when a worker died was answered; it is no longer a suspect

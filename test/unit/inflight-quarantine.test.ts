@@ -4,11 +4,15 @@ import { Events } from '../../src/events.ts';
 import { Denylist } from '../../src/inflight/denylist.ts';
 import { fingerprintOf, requestLine } from '../../src/inflight/fingerprint.ts';
 import { Quarantine } from '../../src/inflight/quarantine.ts';
+import type { LostRequest } from '../../src/reports/report.ts';
+import { Reports } from '../../src/reports/reports.ts';
 
 let events: Events;
+let reports: Reports;
 let now: number;
 beforeEach(() => {
   events = new Events();
+  reports = new Reports(events);
   now = 0;
   vi.spyOn(process, 'hrtime').mockImplementation(() => [now / 1000, 0]);
   return () => vi.restoreAllMocks();
@@ -21,13 +25,15 @@ const lostRequest = (url: string, body = 'none') => ({
   ageMs: 1,
   fingerprint: fingerprintOf(requestLine('GET', url), body),
 });
+const reportLost = (request: LostRequest, isWanted = false): void =>
+  reports.publish({ kind: 'request-ended', pid: 42, ...request, isWanted });
 const reportDeath = (...urls: string[]): void => {
   now += 1000;
-  for (const url of urls) events.tell({ event: 'request-lost', ...lostRequest(url) });
+  for (const url of urls) reportLost(lostRequest(url));
 };
 
 test('a request is refused after three deaths without an answer in between', () => {
-  const quarantine = new Quarantine({ quarantineAfter: 3, hangTimeout: 30_000 }, events);
+  const quarantine = new Quarantine({ quarantineAfter: 3, hangTimeout: 30_000 }, reports, events);
   reportDeath('/a', '/b');
   reportDeath('/a', '/a', '/c');
   expect(quarantine.list()).toMatchObject([
@@ -35,25 +41,25 @@ test('a request is refused after three deaths without an answer in between', () 
     { url: '/b', deaths: 1 },
     { url: '/c', deaths: 1 },
   ]);
-  events.tell({ event: 'suspect-cleared', fingerprint: 'GET /b none' });
+  reports.publish({ kind: 'suspect-cleared', pid: 42, fingerprint: 'GET /b none' });
   reportDeath('/a', '/b');
   expect(quarantine.denylist).toEqual({ suspects: ['GET /c none', 'GET /b none'], refused: ['GET /a none'] });
   // A refused request stays refused until an operator clears the quarantine.
-  events.tell({ event: 'suspect-cleared', fingerprint: 'GET /a none' });
+  reports.publish({ kind: 'suspect-cleared', pid: 42, fingerprint: 'GET /a none' });
   expect(quarantine.denylist.refused).toEqual(['GET /a none']);
   expect(quarantine.clear()).toBe(1);
   expect(quarantine.denylist).toEqual({ suspects: [], refused: [] });
 });
 
 test('deaths within 250 ms count once', () => {
-  const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, events);
+  const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, reports, events);
   reportDeath('/a');
-  for (let i = 0; i < 10; i++) events.tell({ event: 'request-lost', ...lostRequest('/a') });
+  for (let i = 0; i < 10; i++) reportLost(lostRequest('/a'));
   expect(quarantine.list()).toMatchObject([{ deaths: 1, isRefused: false }]);
 });
 
 test('a suspect expires after an hour without a death; a refused request does not', () => {
-  const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, events);
+  const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, reports, events);
   reportDeath('/a', '/b');
   reportDeath('/a');
   now += 3_700_000;
@@ -62,14 +68,22 @@ test('a suspect expires after an hour without a death; a refused request does no
 });
 
 test('a request older than a minute and a hang timeout is no suspect', () => {
-  const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, events);
-  events.tell({ event: 'request-lost', ...lostRequest('/events'), ageMs: 121_000 });
+  const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, reports, events);
+  reportLost({ ...lostRequest('/events'), ageMs: 121_000 });
   reportDeath('/a');
   expect(quarantine.list()).toMatchObject([{ url: '/a' }]);
 });
 
+test('an answered request is a suspect until the app has finished with it, and none if its worker was told to end', () => {
+  const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, reports, events);
+  reportLost({ ...lostRequest('/unfinished'), answered: { status: 200, isOver: false } });
+  reportLost({ ...lostRequest('/finished'), answered: { status: 200, isOver: true } });
+  reportLost(lostRequest('/aborted'), true);
+  expect(quarantine.list()).toMatchObject([{ url: '/unfinished' }]);
+});
+
 test('there are at most 1000 suspects; the oldest are dropped', () => {
-  const quarantine = new Quarantine({ quarantineAfter: 3, hangTimeout: 30_000 }, events);
+  const quarantine = new Quarantine({ quarantineAfter: 3, hangTimeout: 30_000 }, reports, events);
   for (let i = 0; i < 10; i++) reportDeath(...Array.from({ length: 256 }, (_, k) => `/${i}/${k}`));
   expect(quarantine.list()).toHaveLength(1000);
   expect(quarantine.denylist.suspects).toContain('GET /9/255 none');
@@ -77,7 +91,7 @@ test('there are at most 1000 suspects; the oldest are dropped', () => {
 });
 
 test('--quarantine-after 0 suspects no request', () => {
-  const quarantine = new Quarantine({ quarantineAfter: 0, hangTimeout: 30_000 }, events);
+  const quarantine = new Quarantine({ quarantineAfter: 0, hangTimeout: 30_000 }, reports, events);
   for (let i = 0; i < 5; i++) reportDeath('/a');
   expect(quarantine.list()).toEqual([]);
 });

@@ -99,7 +99,7 @@ class House {
       countsAnswers: false,
       migrationChannel: this.#channel,
       identity: { pid: process.pid, tid: 0 },
-      tell: ({ event }) => void this.told.push(event),
+      tell: (told) => void this.told.push('kind' in told ? told.kind : told.event),
       activity: new Activity(),
     });
     this.#pipelines.push(pipeline);

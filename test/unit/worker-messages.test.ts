@@ -1,9 +1,11 @@
-// Every message and event of a worker, with each of its fields replaced by each of a set of wrong values: the check refuses
+// Every message, report and event of a worker, with each of its fields replaced by each of a set of wrong values: the check refuses
 // it, or returns it in a form that can be logged and acted on.
 import { Writable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { Events, type WorkerEvent, wording } from '../../src/events.ts';
-import { subscribeLog } from '../../src/log/logger.ts';
+import { openLog } from '../../src/log/logger.ts';
+import type { WorkerReport } from '../../src/reports/report.ts';
+import { Reports } from '../../src/reports/reports.ts';
 import { ResponseStats } from '../../src/scaling/response-stats.ts';
 import { checkMessage, describeMessage } from '../../src/worker/checked-messages.ts';
 import type { FromWorker } from '../../src/worker/messages.ts';
@@ -15,23 +17,25 @@ const lost = { ...request, ageMs: 1, fingerprint: 'GET / none', answered: { stat
 const err = { type: 'Error', message: 'no', stack: 'no' };
 type Body<M, Besides extends string> = M extends unknown ? Omit<M, Besides> : never;
 
+const reports: { readonly [K in WorkerReport['kind']]: Body<Extract<WorkerReport, { kind: K }>, 'kind' | 'tid'> } = {
+  answers: { count: 1, failed: 0, times: [0, 1] },
+  'suspect-cleared': { fingerprint: 'GET / none' },
+  'request-ended': { ...lost, isWanted: true },
+  'app-crashed': { err },
+  'thread-lost': { connections: 1, reason: 'x', replacedInMs: 5 },
+  'threads-scaled': { from: 1, to: 2, reason: 'x' },
+  hung: { stillMs: 1, stack: ['at x'], requests: [{ ...request, ageMs: 1 }] },
+};
+
 const events: { readonly [N in WorkerEvent['event']]: Body<Extract<WorkerEvent, { event: N }>, 'event' | 'tid'> } = {
   'request-failed': { ...request, err },
   'response-cut': { ...request, err },
   'client-gone': { ...request, err },
   'request-overdue': { ...request, err },
   'request-refused': request,
-  'request-lost': lost,
-  request: { ...lost, status: 200, isSuspect: true },
   'request-cut': { ...request, ageMs: 1 },
-  answers: { count: 1, failed: 0, times: [0, 1] },
-  'suspect-cleared': { fingerprint: 'GET / none' },
-  'app-crashed': { err },
-  'thread-lost': { connections: 1, reason: 'x', replacedInMs: 5 },
   'thread-recycled': { reason: 'x' },
-  'threads-scaled': { from: 1, to: 2, reason: 'x' },
   'thread-unfit': { reason: 'x', retryInMs: 1 },
-  hung: { stillMs: 1, stack: ['at x'], requests: [{ ...request, ageMs: 1 }] },
   'connection-lost': { reason: 'x' },
   'connections-shed': { count: 1 },
   'migration-refused': { count: 1, senderPid: 1, senderUid: -1 },
@@ -40,7 +44,7 @@ const events: { readonly [N in WorkerEvent['event']]: Body<Extract<WorkerEvent, 
 };
 
 const messages: {
-  readonly [T in Exclude<FromWorker['type'], 'event'>]: Body<Extract<FromWorker, { type: T }>, 'type'>;
+  readonly [T in Exclude<FromWorker['type'], 'report' | 'event'>]: Body<Extract<FromWorker, { type: T }>, 'type'>;
 } = {
   ready: {},
   failed: { exitCode: 4, message: 'x', stack: 'x' },
@@ -89,8 +93,8 @@ function* spoilt(value: object, other: unknown): Generator<object> {
   }
 }
 
-/** Logs it as the supervisor does. @returns the line */
-function logged(event: Extract<FromWorker, { type: 'event' }>['event']): string {
+/** Logs it as the supervisor does. @returns the line; empty for a report that has none */
+function logged(message: Extract<FromWorker, { type: 'report' | 'event' }>): string {
   let line = '';
   const stream = new Writable({
     write: (chunk, _, done) => {
@@ -98,11 +102,43 @@ function logged(event: Extract<FromWorker, { type: 'event' }>['event']): string 
       done();
     },
   });
-  const bus = new Events();
-  subscribeLog(bus, 'trace', stream);
-  bus.tell(event);
+  const log = new Events();
+  log.open(openLog('trace', stream));
+  if (message.type === 'report') new Reports(log).publish(message.report);
+  else log.tell(message.event);
   return line;
 }
+
+const eventOfReport = (report: WorkerReport): string | undefined => {
+  if (report.kind !== 'request-ended') return report.kind;
+  return report.answered ? undefined : report.isWanted ? 'request-cut' : 'request-lost';
+};
+
+describe.each(Object.entries(reports))('the report %s', (kind, body) => {
+  const message = { type: 'report', report: { kind, pid: 7, tid: 3, ...body } };
+
+  test('is passed on as it is, with the pid of its worker', () => {
+    expect(checkMessage({ ...message, more: 1, report: { ...message.report, more: 1 } }, host)).toEqual({
+      type: 'report',
+      report: { ...message.report, pid: 42 },
+    });
+  });
+
+  test('harms nobody with wrong fields', () => {
+    for (const other of wrong) {
+      for (const report of spoilt(message.report, other)) {
+        const checked = checkMessage({ type: 'report', report }, host);
+        if (checked?.type !== 'report') continue;
+        expect(checked.report.pid).toBe(42);
+        expect(Number.isSafeInteger(checked.report.tid)).toBe(true);
+        const line = logged(checked);
+        expect(line === '' ? undefined : JSON.parse(line).event).toBe(eventOfReport(checked.report));
+        expect(line.length).toBeLessThan(1e6);
+        if (checked.report.kind === 'answers') new ResponseStats().merge(checked.report);
+      }
+    }
+  });
+});
 
 describe.each(Object.entries(events))('the event %s', (name, body) => {
   const message = { type: 'event', event: { event: name, pid: 7, tid: 3, ...body } };
@@ -121,10 +157,9 @@ describe.each(Object.entries(events))('the event %s', (name, body) => {
         if (checked?.type !== 'event') continue;
         expect(checked.event.pid).toBe(42);
         expect(Number.isSafeInteger(checked.event.tid)).toBe(true);
-        const line = logged(checked.event);
-        if (wording[checked.event.event][0] !== 'silent') expect(JSON.parse(line).event).toBe(name);
+        const line = logged(checked);
+        expect(JSON.parse(line).event).toBe(name);
         expect(line.length).toBeLessThan(1e6);
-        if (checked.event.event === 'answers') new ResponseStats().merge(checked.event);
       }
     }
   });
@@ -155,6 +190,7 @@ test('what is no message is refused, and described in few characters', () => {
   for (const raw of [
     ...wrong,
     ...wrong.map((type) => ({ type })),
+    ...wrong.map((kind) => ({ type: 'report', report: { kind } })),
     ...wrong.map((event) => ({ type: 'event', event: { event } })),
   ]) {
     expect(checkMessage(raw, host)).toBeUndefined();
@@ -162,24 +198,26 @@ test('what is no message is refused, and described in few characters', () => {
   }
 });
 
-test('a worker cannot send events of the supervisor', () => {
-  for (const event of Object.keys(wording)) {
-    const checked = checkMessage(
-      { type: 'event', event: { event, tid: 0, reason: 'x', ...request, err, count: 1 } },
-      host,
-    );
-    if (checked) expect(Object.keys(events)).toContain(event);
+test('a worker cannot send reports and events of the supervisor', () => {
+  for (const name of Object.keys(wording)) {
+    const fields = { tid: 0, reason: 'x', ...request, err, count: 1 };
+    if (checkMessage({ type: 'report', report: { kind: name, ...fields } }, host))
+      expect(Object.keys(reports)).toContain(name);
+    if (checkMessage({ type: 'event', event: { event: name, ...fields } }, host))
+      expect(Object.keys(events)).toContain(name);
   }
 });
 
 test('a worker without threads reports the end of none, and accuses no request', () => {
-  for (const event of ['request-lost', 'request', 'thread-lost', 'thread-recycled'] as const) {
-    expect(checkMessage({ type: 'event', event: { event, tid: 0, ...events[event] } }, single)).toBeUndefined();
+  for (const kind of ['request-ended', 'thread-lost', 'threads-scaled'] as const) {
+    expect(checkMessage({ type: 'report', report: { kind, tid: 0, ...reports[kind] } }, single)).toBeUndefined();
   }
+  const event = 'thread-recycled';
+  expect(checkMessage({ type: 'event', event: { event, tid: 0, ...events[event] } }, single)).toBeUndefined();
 });
 
 test('fields of a prototype do not count', () => {
-  const inherited = Object.create({ type: 'served', count: 1 });
+  const inherited = Object.create({ type: 'answered', count: 1 });
   expect(checkMessage(inherited, single)).toBeUndefined();
-  expect(checkMessage(Object.assign(Object.create({ count: 1 }), { type: 'served' }), single)).toBeUndefined();
+  expect(checkMessage(Object.assign(Object.create({ count: 1 }), { type: 'answered' }), single)).toBeUndefined();
 });

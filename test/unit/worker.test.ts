@@ -44,7 +44,14 @@ class PlayedUnit implements Unit {
   }
 }
 
-const reports = { ready: () => {}, killed: () => {}, migrating: () => {}, event: () => {}, lost: () => {} };
+const reports = {
+  ready: () => {},
+  killed: () => {},
+  migrating: () => {},
+  report: () => {},
+  event: () => {},
+  lost: () => {},
+};
 const connection = {} as IncomingConnection;
 
 function started() {

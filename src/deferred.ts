@@ -1,0 +1,10 @@
+/** `Promise.withResolvers`, which Node 20 does not have. */
+export function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: Error) => void } {
+  let resolve = (_: T): void => {};
+  let reject = (_: Error): void => {};
+  const promise = new Promise<T>((resolved, rejected) => {
+    resolve = resolved;
+    reject = rejected;
+  });
+  return { promise, resolve, reject };
+}

@@ -1,0 +1,70 @@
+// What workers and the supervisor report, as values. The server acts on reports; the log has events instead
+// (`events`), on which nothing acts.
+import type { ErrorRecord } from '../errors.js';
+import type { ResponseCounts } from '../scaling/response-stats.js';
+
+/** Where a report or an event comes from: a worker process, and its thread, which is 0 for the process itself. */
+export interface WorkerIdentity {
+  readonly pid: number;
+  readonly tid: number;
+}
+
+export interface RequestFields {
+  readonly reqId: string;
+  readonly method: string;
+  readonly url: string;
+}
+
+/** A request in flight, and its age in milliseconds. */
+export interface RequestInFlight extends RequestFields {
+  readonly ageMs: number;
+}
+
+/** A request that was in flight when its worker or thread ended. */
+export interface LostRequest extends RequestInFlight {
+  /** Identifies the same request when it is sent again. */
+  readonly fingerprint: string;
+  /** The client got the whole response, but its access line is not written yet. Absent if the client did not. */
+  readonly answered?: {
+    readonly status: number;
+    /** The app had finished with the request, so something else ended the worker. */
+    readonly isOver: boolean;
+  };
+}
+
+/** A report of a worker. The worker adds its identity when it sends the report. */
+export type WorkerReport =
+  /** Statistics of the responses since the last such report. */
+  | ({ kind: 'answers' } & ResponseCounts)
+  /** A request that was in flight at a death has been answered. */
+  | { kind: 'suspect-cleared'; fingerprint: string }
+  /** The worker or thread that served the request has ended. `isWanted`: it had been told to end. */
+  | ({ kind: 'request-ended'; tid?: number; isWanted: boolean } & LostRequest)
+  | { kind: 'app-crashed'; err: ErrorRecord }
+  | { kind: 'thread-lost'; tid: number; connections: number; reason: string; replacedInMs: number | undefined }
+  | { kind: 'threads-scaled'; from: number; to: number; reason: string }
+  /** The event loop was blocked for `stillMs` milliseconds. In native code there is no stack, and no list of requests. */
+  | { kind: 'hung'; tid?: number; stillMs: number; stack: readonly string[]; requests: readonly RequestInFlight[] };
+
+export type Report =
+  | (WorkerReport & { pid: number; tid?: number })
+  | {
+      kind: 'ready';
+      url: string;
+      urls: readonly string[];
+      model: string;
+      workers: number;
+      threads: number;
+      bootMs: number;
+    }
+  | { kind: 'worker-started'; worker: number; pid: number; generation: number }
+  | { kind: 'worker-died'; worker: number; pid: number; reason: string; replacedInMs: number | undefined }
+  | { kind: 'reloading'; reason: string }
+  | { kind: 'reloaded'; generation: number; workers: number; ms: number }
+  | { kind: 'upgraded'; pid: number; version: string; ms: number; reason: string }
+  | { kind: 'scaled'; unit: 'workers'; from: number; to: number; reason: string }
+  | { kind: 'drained'; reason: string }
+  | { kind: 'operation-failed'; action: string; reason: string }
+  | { kind: 'stopping'; reason: string; gracefulMs: number };
+
+export type ReportOf<K extends Report['kind']> = Extract<Report, { kind: K }>;
