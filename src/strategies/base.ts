@@ -145,17 +145,17 @@ export abstract class BaseStrategy {
 
   /** Settles when a worker has the connection, or nobody will have it. Never rejects. */
   async #take(connection: IncomingConnection): Promise<Given> {
-    const { reports, migrationChannel } = this.hosting;
+    const { listener, migrationChannel } = this.hosting;
     try {
       const given = await this.place(connection);
       if (given !== 'refused')
         connection.close(); // our copy
       else if (!(await migrateUnserved(connection, migrationChannel, () => this.#migrates)))
-        reports.connectionLost('the server is stopping');
+        listener.connectionLost('the server is stopping');
       return given;
     } catch (error) {
       connection.close();
-      reports.connectionLost((error as Error).message);
+      listener.connectionLost((error as Error).message);
       return 'gone';
     }
   }

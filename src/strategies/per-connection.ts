@@ -181,7 +181,7 @@ export class PerConnection extends BaseStrategy implements Strategy {
     void worker.exit.then((exit) => {
       this.#spares.ended(worker, exit.livedMs);
       if (exit.isWanted || exit.code === 0 || worker === this.#first) return;
-      this.hosting.reports.died(worker, exit, undefined);
+      this.hosting.listener.died(worker, exit, undefined);
     });
     return worker;
   }

@@ -276,7 +276,7 @@ export class Pool extends BaseStrategy implements Strategy {
       this.#reconcile(); // its worker may have died meanwhile
       return;
     }
-    this.hosting.reports.unfit(place.id, worker, error, delay);
+    this.hosting.listener.unfit(place.id, worker, error, delay);
     this.#retryIn(place, delay);
   }
 
@@ -285,11 +285,11 @@ export class Pool extends BaseStrategy implements Strategy {
     if (place.worker !== worker) return; // it has been replaced
     place.worker = undefined;
     if (this.isEnding) {
-      if (!exit.isWanted) this.hosting.reports.died(worker, exit, undefined);
+      if (!exit.isWanted) this.hosting.listener.died(worker, exit, undefined);
       return;
     }
     const delay = place.backOff.died(exit.livedMs);
-    this.hosting.reports.died(worker, exit, delay);
+    this.hosting.listener.died(worker, exit, delay);
     this.#retryIn(place, delay);
   }
 
@@ -405,14 +405,14 @@ export class Pool extends BaseStrategy implements Strategy {
     const decision = this.#scaler?.decide(this.ready, from, now());
     if (!decision) return;
     const { size, reason } = decision;
-    const { reports } = this.hosting;
+    const { listener } = this.hosting;
     const scaled = this.#alone(() => this.#resize(size)).catch(({ message }: Error) => {
       if (this.isEnding) return;
       this.#growFrom = now() + growRetryMs;
-      reports.scaleFailed(message);
+      listener.scaleFailed?.(message);
     });
     void scaled.then(() => {
-      if (this.#wanted !== from && !this.isEnding) reports.scaled(from, this.#wanted, reason);
+      if (this.#wanted !== from && !this.isEnding) listener.scaled(from, this.#wanted, reason);
     });
   }
 
@@ -432,10 +432,10 @@ export class Pool extends BaseStrategy implements Strategy {
   }
 
   #makeRecycler(): Recycler<Worker> {
-    const { reports, recycle } = this.hosting;
+    const { listener, recycle } = this.hosting;
     return new Recycler(this, recycle, {
-      recycled: (worker, reason) => reports.recycled(worker, reason),
-      failed: (worker, reason) => reports.recycleFailed(worker, reason),
+      recycled: (worker, reason) => listener.recycled(worker, reason),
+      failed: (worker, reason) => listener.recycleFailed(worker, reason),
     });
   }
 

@@ -87,11 +87,11 @@ export interface Hosting {
   /** Makes the acceptor of the host; undefined where the workers accept, or the host calls `give` itself. */
   readonly accept: ((options: Pick<AcceptorOptions, 'serve' | 'onCrowded' | 'usesCredits'>) => Acceptor) | undefined;
   readonly migrationChannel: MigrationChannel | undefined;
-  readonly reports: HostReports;
+  readonly listener: HostListener;
 }
 
-/** What the strategy tells its host about its workers. */
-export interface HostReports {
+/** What a strategy tells its host about its workers. */
+export interface HostListener {
   /** @param replacedInMs undefined when it is not replaced */
   died(worker: Worker, exit: Exit, replacedInMs: number | undefined): void;
   /** A replacement could not be started. @param worker undefined where the system refused it */
@@ -99,7 +99,7 @@ export interface HostReports {
   recycled(worker: Worker, reason: string): void;
   recycleFailed(worker: Worker, reason: string): void;
   scaled(from: number, to: number, reason: string): void;
-  scaleFailed(reason: string): void;
+  scaleFailed?(reason: string): void;
   connectionLost(reason: string): void;
 }
 

@@ -14,10 +14,10 @@ import { duplicateChannel, type MigrationChannel } from '../migration/channel.js
 import { duplicate } from '../os/descriptor.js';
 import type { Reports } from '../reports/reports.js';
 import { models } from '../strategies/models.js';
-import type { Hosting, HostReports } from '../strategies/strategy.js';
+import type { Hosting, HostListener } from '../strategies/strategy.js';
 import { type ProcessOptions, startProcess } from '../worker/process-runtime.js';
 import type { Group } from '../worker/settings.js';
-import { DiedYoung, Worker, type WorkerReports } from '../worker/worker.js';
+import { DiedYoung, Worker, type WorkerListener } from '../worker/worker.js';
 import type { Listener } from './listener.js';
 
 /** Resources that the server has from start to exit; all its strategies use the same. */
@@ -90,7 +90,7 @@ export function strategyContext(
         // --boot-timeout limits loading the app, and then again waiting for --ready-path.
         bootMs: config.readyPath === undefined ? bootTimeout : 2 * bootTimeout,
         isMeasured: options.app.measure !== undefined,
-        reports: workerReports(resources),
+        listener: workerListener(resources),
       }),
     workers: config.workers,
     range: config.minWorkers < config.maxWorkers ? rangeOf(config, config.minWorkers, config.maxWorkers) : undefined,
@@ -117,7 +117,7 @@ export function strategyContext(
           })
       : undefined,
     migrationChannel,
-    reports: hostReports(resources),
+    listener: hostListener(resources),
   };
   return { group, hosting, owner, release };
 }
@@ -153,20 +153,15 @@ function appSettings({ config, sources }: Settings, listeners: readonly Listener
   };
 }
 
-function workerReports({ reports, events }: ServerResources): WorkerReports {
+function workerListener({ reports, events }: ServerResources): WorkerListener {
   return {
+    tell: (told) => ('kind' in told ? reports.publish(told) : events.tell(told)),
     ready: ({ id: worker, pid, generation }) => reports.publish({ kind: 'worker-started', worker, pid, generation }),
     killed: ({ id: worker, pid }, reason) => events.tell({ event: 'worker-killed', worker, pid, reason }),
-    migrating: () => {},
-    report: (report) => reports.publish(report),
-    event: (event) => events.tell(event),
-    lost: ({ pid }, requests, isWanted) => {
-      for (const request of requests) reports.publish({ kind: 'request-ended', pid, ...request, isWanted });
-    },
   };
 }
 
-function hostReports({ reports, events }: ServerResources): HostReports {
+function hostListener({ reports, events }: ServerResources): HostListener {
   return {
     died: ({ id: worker, pid }, { reason }, replacedInMs) =>
       reports.publish({ kind: 'worker-died', worker, pid, reason, replacedInMs }),

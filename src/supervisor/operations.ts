@@ -15,7 +15,6 @@ import { type Destination, reopenLog } from '../log/destination.js';
 import type { Reports } from '../reports/reports.js';
 import type { ModelSwitch } from '../strategies/model-switch.js';
 import { models } from '../strategies/models.js';
-import { reopenAll } from '../worker/worker.js';
 import { Canary } from './canary.js';
 import {
   applyReload,
@@ -226,7 +225,9 @@ export class Operations {
       // Workers write the access log themselves.
       if (typeof accessLog === 'object' && accessLog.path !== undefined) {
         if (hasOwner) giveToWorkers(accessLog.fd, uid, gid);
-        await reopenAll(strategy.snapshot().workers, accessLog.path);
+        const { path } = accessLog;
+        const outcomes = await Promise.allSettled(strategy.snapshot().workers.map((worker) => worker.reopen(path)));
+        for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason; // the others have
       }
       this.#events.tell({ event: 'logs-reopened', reason, files });
       return `reopened ${files.join(' and ')}`;

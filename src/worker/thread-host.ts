@@ -112,7 +112,7 @@ export class ThreadHost implements Service {
       revokes: group.hostAccepts,
       accept: undefined,
       migrationChannel,
-      reports: {
+      listener: {
         died: ({ tid, readyMs }, { reason, connections }, replacedInMs) => {
           // Otherwise the connection that it was started for is reported as lost.
           if (readyMs !== undefined) tell({ kind: 'thread-lost', tid, connections, reason, replacedInMs });
@@ -121,8 +121,8 @@ export class ThreadHost implements Service {
           tell({ event: 'thread-unfit', tid: thread?.tid ?? 0, reason, retryInMs }),
         recycled: ({ tid }, reason) => tell({ event: 'thread-recycled', tid, reason }),
         recycleFailed: ({ tid }, reason) => tell({ event: 'thread-unfit', tid, reason, retryInMs: retryMs }),
+        // A pool that could not grow tries again, and each thread that cannot start is reported.
         scaled: (from, to, reason) => tell({ kind: 'threads-scaled', from, to, reason }),
-        scaleFailed: () => {}, // it is tried again, and each thread that cannot start is reported
         connectionLost: (reason) => tell({ event: 'connection-lost', reason }),
       },
     };
@@ -136,15 +136,10 @@ export class ThreadHost implements Service {
       // To load, and then to be ready.
       bootMs: readyPath === undefined ? bootTimeout : 2 * bootTimeout,
       isMeasured: measure !== undefined,
-      reports: {
-        ready: () => {},
+      listener: {
+        tell: this.#tell,
         killed: () => void setTimeout(() => this.#onStuck(), nativeMs),
         migrating: () => this.#onMigrating(),
-        report: this.#tell,
-        event: this.#tell,
-        lost: ({ tid }, requests, isWanted) => {
-          for (const request of requests) this.#tell({ kind: 'request-ended', tid, ...request, isWanted });
-        },
       },
     });
   }

@@ -7,10 +7,10 @@ import { ExitCode, StartupError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
 import type { DenylistEntries } from '../inflight/denylist.js';
 import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
-import type { LostRequest, WorkerIdentity, WorkerReport } from '../reports/report.js';
+import type { WorkerIdentity, WorkerReport } from '../reports/report.js';
 import { ReportedLoad } from '../scaling/reported-load.js';
 import type { FromWorker, Questions, Subject, ToWorker } from './messages.js';
-import type { StartOptions, Unit } from './runtime.js';
+import type { StartOptions, Unit, UnitExit } from './runtime.js';
 
 export type Stage = 'starting' | 'ready' | 'draining' | 'gone';
 
@@ -21,10 +21,7 @@ export type Stage = 'starting' | 'ready' | 'draining' | 'gone';
 export type Given = 'refused' | 'gone' | { readonly ended: Promise<void> };
 
 /** How a worker has ended. */
-export interface Exit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  readonly reason: string;
+export interface Exit extends Omit<UnitExit, 'requests'> {
   /** Milliseconds since it was ready; 0 if it never was. */
   readonly livedMs: number;
   /** It had been told to. */
@@ -33,22 +30,20 @@ export interface Exit {
   readonly connections: number;
 }
 
-/** What a worker reports to its host. */
-export interface WorkerReports {
-  ready(worker: Worker): void;
+/** What a worker tells its host. */
+export interface WorkerListener {
+  /** A report, or an event for the log. */
+  tell(told: (WorkerReport | WorkerEvent) & WorkerIdentity): void;
+  ready?(worker: Worker): void;
   /** The worker did not exit in time and is killed. */
   killed(worker: Worker, reason: string): void;
   /** Its connections still migrate, beyond its time to drain. */
-  migrating(): void;
-  report(report: WorkerReport & WorkerIdentity): void;
-  event(event: WorkerEvent & WorkerIdentity): void;
-  /** It has ended with these requests in flight. @param isWanted it had been told to */
-  lost(worker: Worker, requests: readonly LostRequest[], isWanted: boolean): void;
+  migrating?(): void;
 }
 
 export interface WorkerOptions extends StartOptions {
   readonly unit: Unit;
-  readonly reports: WorkerReports;
+  readonly listener: WorkerListener;
   /** Milliseconds that it may take until it is ready. */
   readonly bootMs: number;
   /** It reports its load. */
@@ -57,6 +52,8 @@ export interface WorkerOptions extends StartOptions {
 
 /** A worker that has not taken a connection within this time gets no further ones until it does (milliseconds). */
 const silentAfterMs = 500;
+/** A worker that has not reopened its access log by then is busy (milliseconds). */
+const reopenMs = 5000;
 /** A worker that blocks its event loop while it loads the app is killed this long after --boot-timeout (milliseconds). */
 const bootGraceMs = 1500;
 
@@ -76,7 +73,7 @@ export class Worker {
   readonly acceptsNoMore: Promise<void>;
   readonly exit: Promise<Exit>;
   readonly #unit: Unit;
-  readonly #reports: WorkerReports;
+  readonly #listener: WorkerListener;
   readonly #load = new ReportedLoad();
   /** Connections that were handed over and have not ended, by their numbers, which go up. */
   readonly #pending = new Map<number, Pending>();
@@ -98,11 +95,11 @@ export class Worker {
   /** The time that it has to drain; undefined while its connections do not migrate. */
   #migrationMs: number | undefined;
 
-  constructor({ id, generation, unit, reports, bootMs, isMeasured }: WorkerOptions) {
+  constructor({ id, generation, unit, listener, bootMs, isMeasured }: WorkerOptions) {
     this.id = id;
     this.generation = generation;
     this.#unit = unit;
-    this.#reports = reports;
+    this.#listener = listener;
     const ready = deferred<void>();
     const acceptsNoMore = deferred<void>();
     this.ready = ready.promise;
@@ -123,7 +120,7 @@ export class Worker {
         unit.watch();
         if (isMeasured) this.#load.start();
         if (this.#stage === 'starting') this.#stage = 'ready';
-        reports.ready(this);
+        listener.ready?.(this);
         ready.resolve();
       },
       failed: ({ exitCode, message, stack }) => {
@@ -141,14 +138,14 @@ export class Worker {
       migrating: () => {
         if (this.#stage !== 'draining' || this.#migrationMs === undefined) return;
         this.#killAfter(Math.max(migratingReportTimeoutMs, this.#migrationMs));
-        reports.migrating();
+        listener.migrating?.();
       },
       load: ({ load }) => {
         if (isMeasured) this.#load.report(load);
       },
       answer: ({ id, type: _, ...answer }) => this.#questions.get(id)?.(answer),
-      report: ({ report }) => reports.report(report),
-      event: ({ event }) => reports.event(event),
+      report: ({ report }) => listener.tell(report),
+      event: ({ event }) => listener.tell(event),
     };
     unit.listen((message) => handlers[message.type](message as never));
     this.exit = unit.exited.then(({ code, signal, reason, requests }) => {
@@ -158,7 +155,8 @@ export class Worker {
       clearTimeout(this.#killing);
       ready.reject(new DiedYoung(reason, signal));
       acceptsNoMore.resolve();
-      reports.lost(this, requests, isWanted);
+      const { pid, tid } = unit;
+      for (const request of requests) listener.tell({ kind: 'request-ended', pid, tid, ...request, isWanted });
       const connections = this.active + unit.accepted;
       for (const answer of this.#questions.values()) answer(undefined);
       // What it had not taken is still the host's to place; what it had is lost.
@@ -264,10 +262,10 @@ export class Worker {
 
   /**
    * Has it open the file of its access log again, by this path.
-   * @throws Error when it could not, or has not answered within `deadlineMs` milliseconds
+   * @throws Error when it could not, or is busy for too long to answer
    */
-  async reopen(path: string, deadlineMs: number): Promise<void> {
-    const answer = await this.#ask('reopen', { path }, deadlineMs);
+  async reopen(path: string): Promise<void> {
+    const answer = await this.#ask('reopen', { path }, reopenMs);
     const failure = answer ? answer.failure : 'it is busy, and will reopen its log when it is not';
     if (this.#stage !== 'gone' && failure !== undefined)
       throw new Error(`worker ${this.id} (pid ${this.pid}): ${failure}`);
@@ -321,7 +319,7 @@ export class Worker {
     this.#drainBy = now() + ms;
     clearTimeout(this.#killing);
     this.#killing = setTimeout(() => {
-      this.#reports.killed(this, `it had not ended ${graceMs} ms after its ${ms} ms to drain`);
+      this.#listener.killed(this, `it had not ended ${graceMs} ms after its ${ms} ms to drain`);
       this.kill();
     }, ms + graceMs);
   }
@@ -372,15 +370,6 @@ export class Worker {
     this.#pending.delete(id);
   }
 }
-
-/** Has all of them open their access logs again. @throws Error of the first that could not; the others have */
-export async function reopenAll(workers: readonly Worker[], path: string): Promise<void> {
-  const outcomes = await Promise.allSettled(workers.map((worker) => worker.reopen(path, reopenMs)));
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-}
-
-/** A worker that has not reopened its access log by then is busy (milliseconds). */
-const reopenMs = 5000;
 
 /** A worker ended before it was ready and did not say why. */
 export class DiedYoung extends StartupError {

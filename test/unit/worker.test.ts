@@ -44,27 +44,20 @@ class PlayedUnit implements Unit {
   }
 }
 
-const reports = {
-  ready: () => {},
-  killed: () => {},
-  migrating: () => {},
-  report: () => {},
-  event: () => {},
-  lost: () => {},
-};
+const listener = { tell: () => {}, killed: () => {} };
 const connection = {} as IncomingConnection;
 
 function started() {
   const unit = new PlayedUnit();
   const options = { id: 1, generation: 1, warmsUp: false, isKnownReady: false, bootMs: 60_000, isMeasured: false };
-  const worker = new Worker({ ...options, unit, reports });
+  const worker = new Worker({ ...options, unit, listener });
   unit.say({ type: 'ready' });
   return { unit, worker };
 }
 
 test('two questions at the same time each get their own answer, in any order', async () => {
   const { unit, worker } = started();
-  const answers = [worker.idleFor(60_000), worker.idleFor(60_000), worker.reopen('/log', 60_000)];
+  const answers = [worker.idleFor(60_000), worker.idleFor(60_000), worker.reopen('/log')];
   const ids = unit.sent.flatMap((message) => (message.type === 'ask' ? [message.id] : []));
   expect(new Set(ids).size).toBe(3);
   const [first = 0, second = 0, third = 0] = ids;
@@ -82,7 +75,7 @@ test('a question that is not answered in time, or whose worker ends, has no answ
   const idle = worker.idleFor(60_000);
   unit.exit();
   expect(await idle).toBe(-1);
-  await expect(worker.reopen('/log', 60_000)).resolves.toBeUndefined();
+  await expect(worker.reopen('/log')).resolves.toBeUndefined();
 });
 
 test('a connection is taken, and ends; a refused one is the caller’s again', async () => {
@@ -188,7 +181,7 @@ test('a worker that was told to end and one that ends by itself differ', async (
   expect((await told.worker.exit).isWanted).toBe(true);
   const young = new PlayedUnit();
   const options = { id: 1, generation: 1, warmsUp: false, isKnownReady: false, bootMs: 60_000, isMeasured: false };
-  const worker = new Worker({ ...options, unit: young, reports });
+  const worker = new Worker({ ...options, unit: young, listener });
   young.exit({ code: 3, reason: 'it exited with code 3' });
   await expect(worker.ready).rejects.toThrow('it exited with code 3 (does it call process.exit?)');
 });
