@@ -102,7 +102,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'os/node-socket',
     'scaling/response-stats',
   ],
-  ['app', 'clock', 'config/app-path', 'errors'],
+  ['app', 'clock', 'config/app-path', 'errors', 'os/files'],
   // Both sides.
   ['errors'],
   ['activity'],

@@ -1,11 +1,11 @@
 // Describes why the user's app failed to load: one line with the app's own error, the file and line of the error, and
 // advice. Imported only after a failure.
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 import { ExitCode, StartupError } from '../errors.js';
+import { readText } from '../os/files.js';
 import { IS_A_MODULE_SYNTAX } from './user-module.js';
 
 const MPSERVE_DIRECTORY = path.join(path.dirname(fileURLToPath(import.meta.url)), '..', path.sep);
@@ -88,7 +88,9 @@ function locateImport(error: NodeJS.ErrnoException): Location | undefined {
   if (wanted === undefined || importer === undefined) return undefined;
   const file = toPath(importer);
   const name = path.basename(wanted);
-  const index = readLines(file).findIndex((line) => /['"]/.test(line) && line.includes(name));
+  const index = readText(file)
+    .split('\n')
+    .findIndex((line) => /['"]/.test(line) && line.includes(name));
   return { file, position: index === -1 ? undefined : String(index + 1) };
 }
 
@@ -120,14 +122,6 @@ function oneLine(text: string): string {
     .replace(/\s+/g, ' ')
     .trim();
   return line.length > MAX_MESSAGE_LENGTH ? `${line.slice(0, MAX_MESSAGE_LENGTH)}…` : line;
-}
-
-function readLines(file: string): string[] {
-  try {
-    return readFileSync(file, 'utf8').split('\n');
-  } catch {
-    return [];
-  }
 }
 
 function isTypeScript(file: string): boolean {
