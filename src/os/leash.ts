@@ -1,16 +1,16 @@
 // Kills a worker when the supervisor dies, even if the worker's event loop is blocked and cannot see the IPC channel close.
 // The two share a socket pair, and the kernel sends the worker SIGKILL when the supervisor's end is closed, which it is at
 // the latest when the supervisor dies. (prctl's PR_SET_PDEATHSIG would have to run in every worker.)
+import { constants } from 'node:fs';
+import { constants as system } from 'node:os';
 import { platform } from 'node:process';
 import { closeDescriptor, socketPair } from './descriptor.js';
 import { checked, libc } from './libc.js';
+import { F_SETFL } from './socket-constants.js';
 
-const SIGKILL = 9;
 // fcntl(2), "File and socket signals"; Linux only.
-const F_SETFL = 4;
 const F_SETOWN = 8;
 const F_SETSIG = 10;
-const O_NONBLOCK = 0o4000;
 const O_ASYNC = 0o20000;
 
 export interface Leash {
@@ -32,8 +32,8 @@ export function createLeash(): Leash | undefined {
     tie(pid) {
       if (pid !== undefined) {
         checked('fcntl(F_SETOWN)', fcntl(fd, F_SETOWN, 'int', pid));
-        checked('fcntl(F_SETSIG)', fcntl(fd, F_SETSIG, 'int', SIGKILL));
-        checked('fcntl(O_ASYNC)', fcntl(fd, F_SETFL, 'int', O_ASYNC | O_NONBLOCK));
+        checked('fcntl(F_SETSIG)', fcntl(fd, F_SETSIG, 'int', system.signals.SIGKILL));
+        checked('fcntl(O_ASYNC)', fcntl(fd, F_SETFL, 'int', O_ASYNC | constants.O_NONBLOCK));
       }
       closeDescriptor(fd);
     },

@@ -1,11 +1,11 @@
 // Notifies systemd (sd_notify) of the server's state, and sends watchdog pings.
 import type { Events, ServerEvent } from '../events.js';
-import { Notifier, watchdogMs } from '../os/systemd.js';
+import { openNotifier, watchdogMs } from '../os/systemd.js';
 
 /** @returns a function that stops the notifications */
 export function reportToSystemd(events: Events, env: NodeJS.ProcessEnv): () => void {
-  const notifier = Notifier.open(env);
-  if (!notifier) return () => {};
+  const send = openNotifier(env);
+  if (!send) return () => {};
   const messages: { readonly [N in ServerEvent['event']]?: (event: ServerEvent) => readonly string[] } = {
     ready: () => ['READY=1', 'STATUS=serving'],
     // Type=notify-reload requires the time on CLOCK_MONOTONIC.
@@ -19,7 +19,7 @@ export function reportToSystemd(events: Events, env: NodeJS.ProcessEnv): () => v
   };
   const notify = (event: ServerEvent): void => {
     const lines = messages[event.event]?.(event);
-    if (lines) notifier.notify(...lines);
+    if (lines) send(...lines);
     if (event.event === 'upgraded') stop(); // the successor notifies systemd from now on
   };
   const stop = (): void => {
@@ -29,9 +29,7 @@ export function reportToSystemd(events: Events, env: NodeJS.ProcessEnv): () => v
   events.on('event', notify);
   const watchdogTimeoutMs = watchdogMs(env);
   const timer =
-    watchdogTimeoutMs === undefined
-      ? undefined
-      : setInterval(() => notifier.notify('WATCHDOG=1'), watchdogTimeoutMs / 2);
+    watchdogTimeoutMs === undefined ? undefined : setInterval(() => send('WATCHDOG=1'), watchdogTimeoutMs / 2);
   timer?.unref();
   return stop;
 }

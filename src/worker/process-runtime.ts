@@ -15,7 +15,7 @@ import type { MigrationChannel } from '../migration/channel.js';
 import { guardChannel } from '../os/ipc-guard.js';
 import { createLeash, type Leash } from '../os/leash.js';
 import { residentMemory, wantedCpuMs } from '../os/process-tree.js';
-import { scheduleAsBatch, scheduleAsOther } from '../os/scheduling.js';
+import { schedule } from '../os/scheduling.js';
 import { checkMessage, describeMessage } from './checked-messages.js';
 import { InvalidMessages } from './invalid-messages.js';
 import { commandOf, type FromWorker, newKey, type ToWorker, unkeyed } from './messages.js';
@@ -135,7 +135,7 @@ export function startProcess(options: ProcessOptions, start: StartOptions, maxCo
     throw refused();
   }
   leash?.tie(pid);
-  scheduleAsBatch(pid);
+  schedule(pid, 'batch');
   if (takesLines) readLines(child.stdio[descriptors.accessLog], accessLog);
   for (const stream of ['stdout', 'stderr'] as const) {
     if (child[stream]) readLines(child[stream], (text) => options.events.tell({ event: 'output', pid, stream, text }));
@@ -244,7 +244,7 @@ class ProcessUnit implements Unit {
   watch(): void {
     this.#hang?.begin();
     // It has no pool of connections to compete for, and workers that start can wait for it.
-    if (this.#options.once) scheduleAsOther(this.pid);
+    if (this.#options.once) schedule(this.pid, 'other');
   }
 
   kill(): void {
