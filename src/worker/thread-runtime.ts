@@ -7,7 +7,7 @@ import { type MessagePort, Worker as NodeThread, receiveMessageOnPort } from 'no
 import { Piscina } from 'piscina';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
-import { type ThreadWatch, watchThreads } from '../hang/thread-watch.js';
+import { threadWatch, type WatchThread } from '../hang/thread-watch.js';
 import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
 import { fileRegions, mappedRegions, type RegionLease, RegionPool } from '../inflight/regions.js';
 import { duplicateChannel } from '../migration/channel.js';
@@ -43,7 +43,7 @@ export class ThreadRuntime {
   readonly #settings: WorkerSettings;
   readonly #group: ThreadGroup;
   readonly #threads: Threads;
-  readonly #watch: ThreadWatch;
+  readonly #watch: WatchThread;
   readonly #regions: RegionPool;
   #denylist = emptyDenylist;
 
@@ -52,7 +52,7 @@ export class ThreadRuntime {
     this.#group = group;
     const { isPerConnection } = group;
     this.#threads = isPerConnection ? new DedicatedThreads(group) : new PiscinaThreads(group, settings.maxConnections);
-    this.#watch = watchThreads(settings.hangTimeout, tell);
+    this.#watch = threadWatch(settings.hangTimeout, tell);
     // Mapping would cost more than a thread for one connection.
     this.#regions = new RegionPool(settings.journal, isPerConnection ? fileRegions : mappedRegions);
   }
@@ -98,12 +98,13 @@ class ThreadUnit implements Unit {
   readonly wantedCpuMs = undefined;
   readonly #threads: Threads;
   readonly #thread: NodeThread;
-  readonly #watch: ThreadWatch;
+  readonly #watch: WatchThread;
   readonly #onReady: () => void;
   readonly #counters = createCounters();
   #port: MessagePort | undefined;
   /** Messages until there is a port. */
   readonly #unsent: ToWorker[] = [];
+  #unwatch = (): void => {};
   #hear = (_: FromWorker): void => {};
   #reason: string | undefined;
   /** It has taken the descriptors of these, or still may. */
@@ -112,7 +113,7 @@ class ThreadUnit implements Unit {
   /** @param records it keeps a record of its requests in flight. @param onReady called when it is ready */
   constructor(
     threads: Threads,
-    watch: ThreadWatch,
+    watch: WatchThread,
     lease: RegionLease,
     settings: ThreadSettings,
     records: boolean,
@@ -143,7 +144,7 @@ class ThreadUnit implements Unit {
     });
     this.exited = new Promise((exited) => {
       thread.prependListener('exit', (code) => {
-        watch.unwatch(this.tid);
+        this.#unwatch();
         this.#hearLastMessages();
         exited({
           code,
@@ -196,7 +197,7 @@ class ThreadUnit implements Unit {
   }
 
   watch(): void {
-    this.#watch.watch(
+    this.#unwatch = this.#watch(
       this.tid,
       () => counter.dueBy(this.#counters),
       () => this.kill(),
