@@ -7,12 +7,14 @@ import type { Activity } from '../activity.js';
 import type { App } from '../app/app.js';
 import { now } from '../clock.js';
 import type { Limits } from '../config/config.js';
-import type { IncomingConnection } from '../connection/incoming.js';
+import { IncomingConnection } from '../connection/incoming.js';
 import { errorRecord, type RequestInFlight, type WorkerEvent, type WorkerIdentity } from '../events.js';
 import type { LoopJournal } from '../inflight/loop-journal.js';
 import type { Destination } from '../log/destination.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { MigrationSender } from '../migration/sender.js';
+import { socketPair } from '../os/descriptor.js';
+import { socketFromFd } from '../os/node-socket.js';
 import type { AccessLog } from './access-log.js';
 import { type AdoptingServer, adopt, adoptIdle, createAdoptingServer, timeoutChecks } from './adopting-server.js';
 import { countAnswers } from './answer-count.js';
@@ -71,7 +73,7 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
 }
 
 export class Pipeline {
-  readonly #app: App;
+  readonly #options: PipelineOptions;
   readonly #accessLog: AccessLog | undefined;
   readonly #stages: readonly Stage[];
   /**
@@ -83,8 +85,6 @@ export class Pipeline {
   readonly #connections = new Set<Connection>();
   readonly #keepAlive: KeepAlive;
   readonly #shedding: Shedding;
-  readonly #activity: Activity;
-  readonly #tell: PipelineOptions['tell'];
   readonly #requestId = createRequestIds();
   readonly #limits: Limits;
   #migrationChannel: MigrationChannel | undefined;
@@ -96,7 +96,7 @@ export class Pipeline {
     const { app, limitsGiven, maxConnections, tell } = options;
     const limits = app.server ? appLimits(options.limits, limitsGiven, app.server) : options.limits;
     const journal = options.journal && journalRequests(options.journal, tell, accessLog !== undefined);
-    this.#app = app;
+    this.#options = options;
     this.#accessLog = accessLog;
     this.#stages = [
       ...(accessLog ? [accessLog.stage] : []),
@@ -115,16 +115,12 @@ export class Pipeline {
     ]);
     this.#keepAlive = new KeepAlive(this.#connections, limits.keepAliveTimeout);
     this.#shedding = new Shedding(this.#connections, maxConnections);
-    this.#tell = tell;
     this.#limits = limits;
     this.#migrationChannel = options.migrationChannel;
     this.#server = createAdoptingServer(limits);
-    this.#activity = options.activity;
-    for (const chore of [timeoutChecks(this.#server), this.#keepAlive]) this.#activity.add(chore);
-    this.#server.on(
-      'request',
-      this.#requestListener((req, res) => app.handle(req, res)),
-    );
+    for (const task of [timeoutChecks(this.#server), this.#keepAlive]) options.activity.add(task);
+    const handle: Handler = (req, res) => app.handle(req, res);
+    this.#server.on('request', this.#requestListener(handle));
     if (limits.maxBodySize > 0) this.#limitExpectedBody(limits.maxBodySize);
     if (app.server) this.#forwardEvents(app.server);
   }
@@ -141,11 +137,11 @@ export class Pipeline {
       if (socket.destroyed) return closed();
       const connection = new Connection(socket, requests, now());
       this.#connections.add(connection);
-      this.#activity.connectionOpened();
+      this.#options.activity.connectionOpened();
       this.#keepAlive.watch(connection);
       socket.once('close', () => {
         this.#connections.delete(connection);
-        this.#activity.connectionClosed();
+        this.#options.activity.connectionClosed();
         // After Node has emitted 'close' on the current response. Its request is in the journal until then, and a
         // worker of ppc exits when its connection has closed.
         setImmediate(() => {
@@ -158,6 +154,13 @@ export class Pipeline {
       else this.#adoptIdle(connection);
       this.#drain?.added();
     });
+  }
+
+  /** @returns the client's end of a new connection that this pipeline serves */
+  connect(): Socket {
+    const [ours, theirs] = socketPair();
+    void this.adopt(IncomingConnection.ofDescriptor(theirs));
+    return socketFromFd(ours);
   }
 
   /** The oldest requests in flight, the oldest first. */
@@ -175,7 +178,7 @@ export class Pipeline {
   /** Closes the connections of the slowest clients; see `shedding`. */
   shed(): void {
     const count = this.#shedding.shed();
-    if (count > 0) this.#tell({ event: 'connections-shed', count });
+    if (count > 0) this.#options.tell({ event: 'connections-shed', count });
   }
 
   /**
@@ -190,12 +193,12 @@ export class Pipeline {
       sender: channel && new MigrationSender(channel, this.#server, this.#connections),
       ms,
       migration,
-      tell: this.#tell,
+      tell: this.#options.tell,
     });
     await this.#drain.finish();
     await new Promise((next) => setImmediate(next)); // the last connection may just have closed
     this.#shedding.stop();
-    this.#activity.stop();
+    this.#options.activity.stop();
     this.#accessLog?.flush();
   }
 
@@ -204,9 +207,8 @@ export class Pipeline {
     if (!this.#migrationChannel || this.#drain) return;
     const chosen = new Set([...this.#connections].filter(() => Math.random() < fraction));
     this.#rebalancing?.stop();
-    const sender = new MigrationSender(this.#migrationChannel, this.#server, this.#connections, (one) =>
-      chosen.has(one),
-    );
+    const isChosen = (connection: Connection) => chosen.has(connection);
+    const sender = new MigrationSender(this.#migrationChannel, this.#server, this.#connections, isChosen);
     this.#rebalancing = sender;
     setTimeout(() => sender.stop(), rebalanceMs).unref();
     sender.look();
@@ -239,7 +241,7 @@ export class Pipeline {
       res.on('close', this.#onClose);
       const connection = Connection.of(req.socket);
       res.clientConnection = connection;
-      connection?.begin(req, res);
+      connection?.begin(res);
       // Node does not count the requests from before a migration.
       if (maxRequests > 0 && connection && connection.requests >= maxRequests) res.shouldKeepAlive = false;
       this.#drain?.watchEnd(res);
@@ -252,7 +254,7 @@ export class Pipeline {
   #limitExpectedBody(maxBytes: number): void {
     const handle = this.#requestListener((req, res) => {
       if (!hasSaidContinue(res)) res.writeContinue();
-      return this.#app.handle(req, res);
+      return this.#options.app.handle(req, res);
     });
     const refuse = this.#requestListener(() => undefined); // the limit stage answers
     this.#server.on('checkContinue', (req, res) => (declaresMore(req, maxBytes) ? refuse : handle)(req, res));
@@ -274,7 +276,7 @@ export class Pipeline {
     const forwardUpgrade = (name: string) => (req: IncomingMessage, socket: Duplex, head: Buffer) => {
       this.#answered++; // the app continues in another protocol
       const reqId = this.#requestId(req);
-      Connection.of(req.socket)?.upgrade(req, reqId, now());
+      Connection.of(req.socket)?.upgrade({ req, reqId, begunAt: now() });
       this.#accessLog?.upgraded(req, socket, reqId);
       call(name, req, socket, head).catch(this.#failed(socket, reqId, req));
     };
@@ -283,28 +285,24 @@ export class Pipeline {
       connect: forwardUpgrade('connect'),
       checkContinue: forwardRequest('checkContinue'),
       checkExpectation: forwardRequest('checkExpectation'),
-      clientError: (error: Error, socket: Duplex) => {
-        call('clientError', error, socket).catch(this.#failed(socket));
-      },
-      connection: (socket: Socket) => {
-        call('connection', socket).catch(this.#failed(socket));
-      },
+      clientError: (error: Error, socket: Duplex) => call('clientError', error, socket).catch(this.#failed(socket)),
+      connection: (socket: Socket) => call('connection', socket).catch(this.#failed(socket)),
     };
-    const update = (name: string | symbol, hasListener: boolean): void => {
-      const forward = typeof name === 'string' ? forwards[name] : undefined;
-      if (forward === undefined || typeof name !== 'string') return;
-      server.removeListener(name, forward as () => void);
-      if (hasListener) server.on(name, forward as () => void);
+    const update = (name: string, hasListener: boolean): void => {
+      const forward = forwards[name] as (() => void) | undefined;
+      if (!forward) return;
+      server.removeListener(name, forward);
+      if (hasListener) server.on(name, forward);
     };
     for (const name of Object.keys(forwards)) update(name, appServer.listenerCount(name) > 0);
-    appServer.on('newListener', (name) => update(name, true));
-    appServer.on('removeListener', (name) => update(name, appServer.listenerCount(name) > 0));
+    appServer.on('newListener', (name) => update(String(name), true));
+    appServer.on('removeListener', (name) => update(String(name), appServer.listenerCount(name) > 0));
   }
 
   /** @returns a function that reports an error which no response can report, and closes the connection */
   #failed(socket: Duplex, reqId = '', { method = '', url = '' }: Partial<IncomingMessage> = {}) {
     return (error: unknown): void => {
-      this.#tell({ event: 'request-failed', reqId, method, url, err: errorRecord(error) });
+      this.#options.tell({ event: 'request-failed', reqId, method, url, err: errorRecord(error) });
       socket.destroy();
     };
   }

@@ -12,29 +12,22 @@ type Headers = OutgoingHttpHeaders | readonly OutgoingHttpHeader[] | readonly (r
 type StoreHeader = (this: PipelineResponse, firstLine: string, headers: Headers | null | undefined) => void;
 
 export class PipelineResponse extends ServerResponse {
-  reqId: string;
+  reqId = '';
   /** undefined if the socket was not adopted by the pipeline. */
-  clientConnection: Connection | undefined;
+  clientConnection: Connection | undefined = undefined;
   /** When the request began, in milliseconds of `clock.ts`. */
-  begunAt: number;
+  begunAt = 0;
   /** The request's entry in the in-flight journal. */
-  entry: number;
+  entry = noSlot;
   /** The request's body in the in-flight journal; undefined without a body. */
-  recordedBody: RecordedBody | undefined;
+  recordedBody: RecordedBody | undefined = undefined;
   /** Set by `reportSent`. */
-  onSent: OnSent | undefined;
+  onSent: OnSent | undefined = undefined;
   /** The stages have been told that the response is over. */
-  isOver: boolean;
+  isOver = false;
 
   constructor(req: IncomingMessage, ...options: unknown[]) {
     super(...([req, ...options] as ConstructorParameters<typeof ServerResponse>));
-    this.reqId = '';
-    this.clientConnection = undefined;
-    this.begunAt = 0;
-    this.entry = noSlot;
-    this.recordedBody = undefined;
-    this.onSent = undefined;
-    this.isOver = false;
     // An own property, because Express replaces the prototype of each response.
     (this as unknown as { _storeHeader: StoreHeader })._storeHeader = storeHeader;
   }
@@ -62,9 +55,13 @@ function hasIdHeader(headers: Headers): boolean {
   return false;
 }
 
-/** Compares the length first, because this runs for each header of each response. */
 function isIdHeader(name: string): boolean {
-  return name.length === idHeader.length && name.toLowerCase() === idHeader;
+  return isHeader(name, idHeader);
+}
+
+/** Compares the length first, because this runs for each header of each request and response. @param wanted in lower case */
+export function isHeader(name: string, wanted: string): boolean {
+  return name.length === wanted.length && name.toLowerCase() === wanted;
 }
 
 /** Called with true just before the last write, and with false if the kernel did not accept all bytes. */
