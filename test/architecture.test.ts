@@ -102,7 +102,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'os/node-socket',
     'scaling/response-stats',
   ],
-  ['app', 'clock', 'config/app-path', 'errors', 'os/files'],
+  ['app', 'clock', 'config/app-path', 'config/nearest', 'errors', 'os/files'],
   // Both sides.
   ['errors'],
   ['activity'],
@@ -129,7 +129,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
 const owners: Readonly<Record<string, readonly string[]>> = {
   autocannon: ['bench/closed-loop'],
   koffi: ['os/libc'],
-  leven: ['config/nearest', 'app/exported'],
+  leven: ['config/nearest'],
   pino: ['log/logger'],
   'pino-pretty': ['log/pretty'],
   piscina: ['worker/thread-runtime'],

@@ -56,12 +56,9 @@ export function demoApp({ faults }: { faults: boolean }): App {
 }
 
 function hello(req: IncomingMessage, res: ServerResponse): void {
-  if (isBrowser(req.rawHeaders)) {
-    page(res);
-  } else {
-    res.writeHead(200, HELLO_HEAD);
-    res.end(HELLO);
-  }
+  if (isBrowser(req.rawHeaders)) return void page(res);
+  res.writeHead(200, HELLO_HEAD);
+  res.end(HELLO);
 }
 
 /** Reads the raw headers, because `req.headers` would create an object of all headers. */
@@ -132,10 +129,7 @@ function bytes(req: IncomingMessage, res: ServerResponse, query: URLSearchParams
   const write = (): void => {
     while (left > CHUNK.length) {
       left -= CHUNK.length;
-      if (!res.write(CHUNK)) {
-        res.once('drain', write);
-        return;
-      }
+      if (!res.write(CHUNK)) return void res.once('drain', write);
     }
     res.end(CHUNK.subarray(0, left));
   };
@@ -156,10 +150,7 @@ function stream(_req: IncomingMessage, res: ServerResponse, query: URLSearchPara
   let sent = 0;
   let timer: NodeJS.Timeout;
   const write = (): void => {
-    if (sent === chunks) {
-      res.end();
-      return;
-    }
+    if (sent === chunks) return void res.end();
     sent += 1;
     res.write(`chunk ${sent} of ${chunks}\n`);
     timer = setTimeout(write, pause);
