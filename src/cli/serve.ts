@@ -6,7 +6,8 @@ import { origin } from '../config/source.js';
 import { Events, type ServerEvent } from '../events.js';
 import { recoveredLine } from '../log/access-line.js';
 import { type Destination, openLogFile, standardOutput } from '../log/destination.js';
-import type { LineStream } from '../log/logger.js';
+import { fitLine } from '../log/line.js';
+import { LineQueue } from '../log/line-queue.js';
 import { inheritState } from '../supervisor/successor.js';
 import { Supervisor } from '../supervisor/supervisor.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
@@ -35,7 +36,7 @@ export async function serve(load: Call['load']): Promise<number> {
 
   // Workers write JSON lines to the access log themselves. Pretty lines pass through the supervisor instead.
   const prettyAccess = accessLog === '-' && isPretty(output);
-  let accessStream: LineStream | undefined;
+  let accessStream: LineQueue | undefined;
   let access: ProcessOptions['accessLog'];
   if (prettyAccess) access = (line) => void accessStream?.write(`${line}\n`);
   else if (accessLog === '-') access = output;
@@ -64,7 +65,7 @@ type RequestEvent = Extract<ServerEvent, { event: 'request' }>;
  */
 function recoverLines(
   access: NonNullable<ProcessOptions['accessLog']>,
-  stream: LineStream,
+  stream: LineQueue,
 ): (request: RequestEvent) => void {
   const isOwnStream = typeof access === 'function' || access.path === undefined;
   if (!isOwnStream && !fstatSync(access.fd).isFile()) return () => {};
@@ -77,12 +78,14 @@ function recoverLines(
 }
 
 async function openLines(
-  destination: Destination,
+  { fd, atomicBytes }: Destination,
   pretty: boolean,
   onResumed: (lost: number) => void,
-): Promise<LineStream> {
-  if (pretty) return (await import('../log/pretty.js')).prettyStream(destination, isatty(destination.fd), onResumed);
-  return (await import('../log/logger.js')).jsonStream(destination, onResumed);
+): Promise<LineQueue> {
+  const format = pretty
+    ? (await import('../log/pretty.js')).prettyFormat(isatty(fd))
+    : (json: string) => fitLine(json, atomicBytes);
+  return new LineQueue(fd, format, onResumed);
 }
 
 /** Collects events until the log is open. @returns a function that stops collecting and returns the events */
@@ -98,7 +101,7 @@ function collect(events: Events): () => readonly ServerEvent[] {
 
 async function subscribe(
   events: Events,
-  stream: LineStream,
+  stream: LineQueue,
   level: Loaded['config']['logLevel'],
   earlyEvents: () => readonly ServerEvent[],
   recover: ((request: RequestEvent) => void) | undefined,
