@@ -12,6 +12,13 @@ export function msUntil(deadline: number): number {
   return Math.max(0, Math.ceil(deadline - now()));
 }
 
+const neverNotified = new Int32Array(new SharedArrayBuffer(4));
+
+/** Blocks this thread. */
+export function sleepSync(ms: number): void {
+  Atomics.wait(neverNotified, 0, 0, ms);
+}
+
 /** A worker whose connections still migrate reports that well within this time. */
 export const migratingReportTimeoutMs = 10_000;
 

@@ -95,8 +95,7 @@ export class JournalWriter {
    * @param isSent false if the kernel could not take all of it, which then depends on the client
    */
   setResponse(slot: number, status: number, isSent: boolean): void {
-    if (slot === noSlot) return;
-    this.#setResponse(slot, status, isSent ? responseState.sent : responseState.pending);
+    if (slot !== noSlot) this.#setResponse(slot, status, isSent ? responseState.sent : responseState.pending);
   }
 
   /** The request has ended, but its access log line is not written: keeps the slot until `freeLogged`. */

@@ -27,7 +27,7 @@ export function availableResources(root = '/', cores = availableParallelism()): 
     // without a limit of interest are not read: that would slow down each start.
     const trees = [...new Set([controllers, names[0] as string])].map((name) => path.join(mount, name));
     const folders = trees.flatMap((tree) => upwards(tree, group));
-    const lowest = (limit: (folder: string) => number) => Math.min(...folders.map(limit));
+    const lowest = (limit: (folder: string) => number) => Math.min(...folders.map((folder) => limit(folder)));
     if (controllers === '') [cpu, memory] = [Math.min(cpu, lowest(cpuLimit)), Math.min(memory, lowest(memoryLimit))];
     if (names.includes('cpu')) cpu = Math.min(cpu, lowest(cpuLimitV1));
     if (names.includes('memory')) memory = Math.min(memory, lowest(memoryLimitV1));
@@ -56,15 +56,11 @@ function cpuLimitV1(folder: string): number {
   return period > 0 ? quota / period : Number.POSITIVE_INFINITY;
 }
 
-function memoryLimit(folder: string): number {
-  return bytes(readText(path.join(folder, 'memory.max')));
+function memoryLimit(folder: string, file = 'memory.max'): number {
+  const bytes = Number(readText(path.join(folder, file)));
+  return bytes > 0 && bytes < unlimited ? bytes : Number.POSITIVE_INFINITY;
 }
 
 function memoryLimitV1(folder: string): number {
-  return bytes(readText(path.join(folder, 'memory.limit_in_bytes')));
-}
-
-function bytes(text: string): number {
-  const count = Number(text);
-  return count > 0 && count < unlimited ? count : Number.POSITIVE_INFINITY;
+  return memoryLimit(folder, 'memory.limit_in_bytes');
 }

@@ -13,23 +13,18 @@ const F_SETOWN = 8;
 const F_SETSIG = 10;
 const O_ASYNC = 0o20000;
 
-export interface Leash {
-  /** The worker's end; pass it in `stdio`. */
-  readonly fd: number;
-  /** Call it once, right after the fork. Closes this process's copy of `fd`. @param pid undefined if the fork failed */
-  tie(pid: number | undefined): void;
-  /** Call it when the worker has exited. */
-  release(): void;
-}
+export type Leash = NonNullable<ReturnType<typeof createLeash>>;
 
 /** undefined on other systems than Linux, where a worker exits when it sees the IPC channel close. */
-export function createLeash(): Leash | undefined {
+export function createLeash() {
   if (platform !== 'linux') return undefined;
   const { fcntl } = libc();
   const [ownEnd, fd] = socketPair();
   return {
+    /** The worker's end; pass it in `stdio`. */
     fd,
-    tie(pid) {
+    /** Call it once, right after the fork. Closes this process's copy of `fd`. @param pid undefined if the fork failed */
+    tie(pid: number | undefined): void {
       if (pid !== undefined) {
         checked('fcntl(F_SETOWN)', fcntl(fd, F_SETOWN, 'int', pid));
         checked('fcntl(F_SETSIG)', fcntl(fd, F_SETSIG, 'int', system.signals.SIGKILL));
@@ -37,6 +32,7 @@ export function createLeash(): Leash | undefined {
       }
       closeDescriptor(fd);
     },
-    release: () => closeDescriptor(ownEnd),
+    /** Call it when the worker has exited. */
+    release: (): void => closeDescriptor(ownEnd),
   };
 }

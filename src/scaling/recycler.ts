@@ -33,7 +33,7 @@ export interface Usage {
 
 export interface RecyclerReports<M> {
   recycled(member: M, reason: string): void;
-  failed(member: M, reason: string): void;
+  recycleFailed(member: M, reason: string): void;
 }
 
 /** Memory can grow fast, and a check costs a few microseconds per member. */
@@ -82,7 +82,7 @@ export class Recycler<M extends Usage> {
       } catch (error) {
         if (this.#pool.ending) return;
         this.#pausedUntil = now() + retryMs;
-        this.#reports.failed(member, (error as Error).message);
+        this.#reports.recycleFailed(member, (error as Error).message);
       } finally {
         this.#isRecycling = false;
       }

@@ -433,10 +433,7 @@ export class Pool extends BaseStrategy implements Strategy {
 
   #makeRecycler(): Recycler<Worker> {
     const { reports, recycle } = this.hosting;
-    return new Recycler(this, recycle, {
-      recycled: (worker, reason) => reports.recycled(worker, reason),
-      failed: (worker, reason) => reports.recycleFailed(worker, reason),
-    });
+    return new Recycler(this, recycle, reports);
   }
 
   /** The lowest number that no place has. */
