@@ -1,5 +1,6 @@
 // CPU time and memory of processes and of process trees, from /proc (proc(5)). Linux only.
 import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { namesIn, readText } from './files.js';
 
 export const hasProc = existsSync('/proc/self/smaps_rollup');
@@ -51,14 +52,12 @@ export function wantedCpuMs(pid: number): number | undefined {
 
 /** Proportional set size in bytes: shared pages count in part. 0 if the process has exited. */
 export function proportionalMemory(pid: number): number {
-  const kilobytes = /^Pss:\s+(\d+) kB/m.exec(readText(`/proc/${pid}/smaps_rollup`))?.[1];
-  return Number(kilobytes ?? 0) * 1024;
+  return numberIn(`/proc/${pid}/smaps_rollup`, 'Pss') * 1024;
 }
 
 /** Resident set size in bytes, which is cheap to read: shared pages count in full. 0 if the process has exited. */
 export function residentMemory(pid: number): number {
-  const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readText(`/proc/${pid}/status`))?.[1];
-  return Number(kilobytes ?? 0) * 1024;
+  return numberIn(`/proc/${pid}/status`, 'VmRSS') * 1024;
 }
 
 /** Proportional set size of the process and its descendants: the pages that they share count once. */
@@ -68,22 +67,24 @@ export function memoryOfTree(root: number): number {
 
 /** CPU time of each thread of a process in nanoseconds, by thread id; the id of the main thread is `pid`. */
 export function cpuOfThreads(pid: number): ReadonlyMap<number, number> {
-  return new Map(
-    namesIn(`/proc/${pid}/task`).map((id) => [
-      Number(id),
-      Number(readText(`/proc/${pid}/task/${id}/schedstat`).split(' ')[0]),
-    ]),
-  );
+  const cpuOf = (folder: string) => Number(readText(`${folder}/schedstat`).split(' ')[0]);
+  return new Map(threadsOf(pid).map((folder) => [Number(path.basename(folder)), cpuOf(folder)]));
 }
 
 /** Voluntary context switches of all threads of the process and its descendants: a wake-up follows each. */
 export function wakeUpsOfTree(root: number): number {
-  const waits = processTree(root).flatMap(({ pid }) =>
-    namesIn(`/proc/${pid}/task`).map(
-      (id) => /^voluntary_ctxt_switches:\s+(\d+)/m.exec(readText(`/proc/${pid}/task/${id}/status`))?.[1],
-    ),
-  );
-  return waits.reduce((sum, count) => sum + Number(count ?? 0), 0);
+  const threads = processTree(root).flatMap(({ pid }) => threadsOf(pid));
+  return threads.reduce((sum, folder) => sum + numberIn(`${folder}/status`, 'voluntary_ctxt_switches'), 0);
+}
+
+/** Their folders; none if the process has exited. */
+function threadsOf(pid: number): readonly string[] {
+  return namesIn(`/proc/${pid}/task`).map((id) => `/proc/${pid}/task/${id}`);
+}
+
+/** Of a line such as `VmRSS:  1234 kB`; 0 without the line or the file. */
+function numberIn(file: string, name: string): number {
+  return Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(readText(file))?.[1] ?? 0);
 }
 
 function readProcess(pid: number): Process | undefined {

@@ -23,14 +23,14 @@ import type { BusyClock } from './busy.js';
 import { Connection } from './connection.js';
 import { limitDuration } from './deadline.js';
 import { Drain, type Migration } from './drain.js';
-import { answerEarly, answerFailures } from './failures.js';
+import { answerFailures } from './failures.js';
 import { hasSaidContinue, journalRequests } from './journal.js';
 import { KeepAlive } from './keep-alive.js';
 import { declaresMore, limitBody } from './limits.js';
 import { createRequestIds } from './request-id.js';
 import type { PipelineResponse } from './response.js';
 import { Shedding } from './shedding.js';
-import { compose, type Handler, type OnClose, type Stage } from './stage.js';
+import type { Handler, OnClose, Stage } from './stage.js';
 
 export { closingFraction } from './drain.js';
 
@@ -75,6 +75,7 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
 export class Pipeline {
   readonly #options: PipelineOptions;
   readonly #accessLog: AccessLog | undefined;
+  /** The first one is the outermost. */
   readonly #stages: readonly Stage[];
   /**
    * The 'close' listener of each response. It calls the journal first, because the access log may write its line at
@@ -102,7 +103,7 @@ export class Pipeline {
       ...(accessLog ? [accessLog.stage] : []),
       ...(options.busy ? [options.busy.stage] : []),
       answerFailures(tell),
-      ...(limits.requestDeadline > 0 ? [limitDuration(limits.requestDeadline, answerEarly, tell)] : []),
+      ...(limits.requestDeadline > 0 ? [limitDuration(limits.requestDeadline, tell)] : []),
       ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize)] : []),
       ...(journal ? [journal.stage] : []),
     ];
@@ -232,7 +233,7 @@ export class Pipeline {
 
   /** @returns a 'request' listener that passes the request through the stages to `app` */
   #requestListener(app: Handler): (req: IncomingMessage, res: PipelineResponse) => void {
-    const handle = compose(this.#stages, app);
+    const handle = this.#stages.reduceRight((next, stage) => stage(next), app);
     const { maxRequestsPerConnection: maxRequests } = this.#limits;
     return (req, res) => {
       const reqId = this.#requestId(req);

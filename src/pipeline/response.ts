@@ -47,16 +47,12 @@ function storeHeader(this: PipelineResponse, firstLine: string, headers: Headers
 /** @param headers an object, a flat list of names and values, or a list of pairs, as Node accepts them */
 function hasIdHeader(headers: Headers): boolean {
   if (!Array.isArray(headers)) {
-    for (const name in headers) if (isIdHeader(name)) return true;
+    for (const name in headers) if (isHeader(name, idHeader)) return true;
     return false;
   }
-  if (Array.isArray(headers[0])) return headers.some(([name]) => isIdHeader(String(name)));
-  for (let i = 0; i < headers.length; i += 2) if (isIdHeader(String(headers[i]))) return true;
+  if (Array.isArray(headers[0])) return headers.some(([name]) => isHeader(String(name), idHeader));
+  for (let i = 0; i < headers.length; i += 2) if (isHeader(String(headers[i]), idHeader)) return true;
   return false;
-}
-
-function isIdHeader(name: string): boolean {
-  return isHeader(name, idHeader);
 }
 
 /** Compares the length first, because this runs for each header of each request and response. @param wanted in lower case */

@@ -6,7 +6,7 @@ import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import { HeartbeatFile, isDebugged } from '../hang/heartbeat.js';
-import { ProcessWatch } from '../hang/process-watch.js';
+import { type ProcessWatch, watchProcess } from '../hang/process-watch.js';
 import { Journal } from '../inflight/journal.js';
 import type { Quarantine } from '../inflight/quarantine.js';
 import type { Destination } from '../log/destination.js';
@@ -152,8 +152,9 @@ class ProcessUnit implements Unit {
   readonly #child: ChildProcess;
   readonly #options: ProcessOptions;
   readonly #key: string;
-  readonly #hang: ProcessWatch | undefined;
+  readonly #watchHangs: (() => ProcessWatch) | undefined;
   readonly #invalid: InvalidMessages;
+  #hang: ProcessWatch | undefined;
   /** Each connection is answered by `taken` or `refused`, in turn. */
   #handled = 0;
   /** It has reported itself in which code it is blocked. */
@@ -174,10 +175,10 @@ class ProcessUnit implements Unit {
     this.#child = child;
     this.#options = options;
     this.#key = key;
-    this.#hang =
-      isWatched && journal
-        ? new ProcessWatch(pid, new HeartbeatFile(journal.heartbeat), app.hangTimeout, () => child.kill('SIGKILL'))
-        : undefined;
+    if (isWatched && journal) {
+      const heartbeat = new HeartbeatFile(journal.heartbeat);
+      this.#watchHangs = () => watchProcess(pid, heartbeat, app.hangTimeout, () => child.kill('SIGKILL'));
+    }
     this.#invalid = new InvalidMessages((count, type) => {
       events.tell({ event: 'worker-message-invalid', worker, pid, count, type });
     });
@@ -242,7 +243,7 @@ class ProcessUnit implements Unit {
   }
 
   watch(): void {
-    this.#hang?.begin();
+    this.#hang = this.#watchHangs?.();
     // It has no pool of connections to compete for, and workers that start can wait for it.
     if (this.#options.once) schedule(this.pid, 'other');
   }
