@@ -12,15 +12,26 @@ export function msUntil(deadline: number): number {
   return Math.max(0, Math.ceil(deadline - now()));
 }
 
+const neverNotified = new Int32Array(new SharedArrayBuffer(4));
+
+/** Blocks this thread. */
+export function sleepSync(ms: number): void {
+  Atomics.wait(neverNotified, 0, 0, ms);
+}
+
 /** A worker whose connections still migrate reports that well within this time. */
 export const migratingReportTimeoutMs = 10_000;
 
-/** Settles when `promise` does, or after `ms` milliseconds. Never rejects. */
-export async function within(ms: number, promise: Promise<unknown>): Promise<void> {
+/**
+ * Settles when `promise` does, or after `ms` milliseconds. Never rejects.
+ * @returns the value of `promise`; undefined if it rejects or takes longer
+ */
+export async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
+  const timeout = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, ms, undefined);
   });
-  await Promise.race([promise, timeout]).catch(() => {});
+  const value = await Promise.race([promise, timeout]).catch(() => undefined);
   clearTimeout(timer);
+  return value;
 }

@@ -102,7 +102,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'reports/report',
     'scaling/response-stats',
   ],
-  ['app', 'clock', 'config/app-path', 'errors'],
+  ['app', 'clock', 'config/app-path', 'config/nearest', 'errors', 'os/files'],
   // Both sides.
   ['deferred'],
   ['errors'],
@@ -133,7 +133,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
 const owners: Readonly<Record<string, readonly string[]>> = {
   autocannon: ['bench/closed-loop'],
   koffi: ['os/libc'],
-  leven: ['config/nearest', 'app/exported'],
+  leven: ['config/nearest'],
   pino: ['log/logger'],
   'pino-pretty': ['log/pretty'],
   piscina: ['worker/thread-runtime'],

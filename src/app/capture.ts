@@ -6,30 +6,13 @@ import { type AddressInfo, Server as NetServer } from 'node:net';
 /** The result of `net.Server#address()`: an object for TCP, the path for a Unix socket. */
 export type ServerAddress = AddressInfo | string;
 
-export interface Capture {
-  /** The captured server; undefined until a server calls `listen()`. */
-  readonly server: HttpServer | undefined;
-  /** Resolves when the `listening` listeners of the captured server have run. Never rejects. */
-  readonly listening: Promise<HttpServer>;
-  /**
-   * Describes a server that cannot be captured and really listens (`an https.Server`), for the error if the app has no
-   * other.
-   */
-  readonly uncaptured: string | undefined;
-  /**
-   * Declares that the app is `exported`, so no server of it has to listen. If one listens on a port all the same,
-   * perhaps later, it is captured too: only one worker could bind the port, and mpserve does not need it.
-   */
-  useExport(exported: unknown): void;
-  /** Restores Node's `listen()`. */
-  restore(): void;
-}
+export type Capture = ReturnType<typeof captureListen>;
 
 type Listen = (this: NetServer, ...args: unknown[]) => NetServer;
 type ServerOptions = { port?: unknown; signal?: AbortSignal };
 
 /** Hooks `listen()`. `address()` of the captured server returns the first of `addresses`, on which mpserve listens. */
-export function captureListen(addresses: readonly ServerAddress[]): Capture {
+export function captureListen(addresses: readonly ServerAddress[]) {
   const prototype = NetServer.prototype as { listen: unknown };
   const originalListen = prototype.listen as Listen;
   let resolveListening: (server: HttpServer) => void = () => {};
@@ -67,18 +50,29 @@ export function captureListen(addresses: readonly ServerAddress[]): Capture {
   };
   prototype.listen = hook;
   return {
-    listening,
-    get server() {
+    /** The captured server; undefined until a server calls `listen()`. */
+    get server(): HttpServer | undefined {
       return captured;
     },
-    get uncaptured() {
+    /** Resolves when the `listening` listeners of the captured server have run. Never rejects. */
+    listening,
+    /**
+     * Describes a server that cannot be captured and really listens (`an https.Server`), for the error if the app has no
+     * other.
+     */
+    get uncaptured(): string | undefined {
       return uncaptured;
     },
-    useExport(exported) {
+    /**
+     * Declares that the app is `exported`, so no server of it has to listen. If one listens on a port all the same,
+     * perhaps later, it is captured too: only one worker could bind the port, and mpserve does not need it.
+     */
+    useExport(exported: unknown): void {
       isExported = true;
       listeners = exported instanceof HttpServer ? exported.listeners('request') : [exported];
     },
-    restore() {
+    /** Restores Node's `listen()`. */
+    restore(): void {
       if (prototype.listen === hook) prototype.listen = originalListen;
     },
   };

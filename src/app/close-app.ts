@@ -1,6 +1,4 @@
 // Closes the app before its worker exits: as a plain Node process would when it is told to end.
-
-import { within } from '../clock.js';
 import type { App } from './app.js';
 import { watchForQuiet } from './pending.js';
 
@@ -15,26 +13,28 @@ export type StopReason = 'told' | 'done';
 
 /**
  * Closes the app; if the worker was told to end and the app handles SIGTERM, calls its handlers and waits until the app
- * has ended the process or has nothing left to do. Settles at the latest when `deadline` aborts.
+ * has ended the process or has nothing left to do. Settles at the latest after `ms` milliseconds.
  * @param before `process.getActiveResourcesInfo()` from before the app was loaded
  */
 export async function closeApp(
   app: App | undefined,
   stopReason: StopReason,
-  before: string[],
-  deadline: AbortSignal,
+  before: readonly string[],
+  ms: number,
 ): Promise<void> {
-  const late = new Promise<void>((resolve) => {
-    if (deadline.aborted) resolve();
-    else deadline.addEventListener('abort', () => resolve(), { once: true });
-  });
+  const deadline = after(ms);
   try {
-    await Promise.race([app?.close?.(), late]);
+    await Promise.race([app?.close?.(), deadline]);
   } catch {} // the worker exits anyway, and what the app could not close ends with it
   const handlers = process.listeners('SIGTERM').filter((handler) => handler !== ignoreSignal);
   if (stopReason === 'done' || handlers.length === 0) return;
   for (const handler of handlers) handler.call(process, 'SIGTERM');
   const watch = watchForQuiet(before);
-  await within(maxSigtermMs, Promise.race([watch.quiet, late]));
+  await Promise.race([watch.quiet, deadline, after(maxSigtermMs)]);
   watch.stop();
+}
+
+/** Its timer is no pending work. */
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, ms).unref());
 }

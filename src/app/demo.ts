@@ -19,12 +19,6 @@ const PLAIN = 'text/plain; charset=utf-8';
 const HELLO_HEAD = ['content-type', 'text/plain', 'content-length', String(HELLO.length)];
 const CHUNK = Buffer.alloc(64 * 1024, 'mpserve\n');
 
-const MAX_CPU_MS = 10_000;
-const MAX_WAIT_MS = 60_000;
-const MAX_BYTES = 2 ** 40;
-const MAX_CHUNKS = 1_000;
-const MAX_PAUSE_MS = 10_000;
-
 const ROUTES: readonly Route[] = [
   { path: '/', summary: '13 bytes of text; in a browser, this page', answer: hello },
   { path: '/cpu', query: 'ms=50', summary: 'computes for that many ms of CPU time', answer: cpu },
@@ -56,12 +50,9 @@ export function demoApp({ faults }: { faults: boolean }): App {
 }
 
 function hello(req: IncomingMessage, res: ServerResponse): void {
-  if (isBrowser(req.rawHeaders)) {
-    page(res);
-  } else {
-    res.writeHead(200, HELLO_HEAD);
-    res.end(HELLO);
-  }
+  if (isBrowser(req.rawHeaders)) return void page(res);
+  res.writeHead(200, HELLO_HEAD);
+  res.end(HELLO);
 }
 
 /** Reads the raw headers, because `req.headers` would create an object of all headers. */
@@ -88,7 +79,7 @@ function page(res: ServerResponse): void {
 }
 
 function cpu(_req: IncomingMessage, res: ServerResponse, query: URLSearchParams): void {
-  const ms = numberIn(query, 'ms', 50, MAX_CPU_MS);
+  const ms = numberIn(query, 'ms', 50, 10_000);
   stepsPerMs ??= calibrate();
   compute(ms * stepsPerMs);
   text(res, 200, `busy for ${ms} ms\n`);
@@ -120,22 +111,19 @@ function compute(steps: number): void {
 let state = 1;
 
 function wait(_req: IncomingMessage, res: ServerResponse, query: URLSearchParams): void {
-  const ms = numberIn(query, 'ms', 1_000, MAX_WAIT_MS);
+  const ms = numberIn(query, 'ms', 1_000, 60_000);
   const timer = setTimeout(text, ms, res, 200, `waited ${ms} ms\n`);
   res.once('close', () => clearTimeout(timer));
 }
 
 function bytes(req: IncomingMessage, res: ServerResponse, query: URLSearchParams): void {
-  let left = numberIn(query, 'n', 1_000_000, MAX_BYTES);
+  let left = numberIn(query, 'n', 1_000_000, 2 ** 40);
   res.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': left });
   if (req.method === 'HEAD') left = 0;
   const write = (): void => {
     while (left > CHUNK.length) {
       left -= CHUNK.length;
-      if (!res.write(CHUNK)) {
-        res.once('drain', write);
-        return;
-      }
+      if (!res.write(CHUNK)) return void res.once('drain', write);
     }
     res.end(CHUNK.subarray(0, left));
   };
@@ -150,16 +138,13 @@ function echo(req: IncomingMessage, res: ServerResponse): void {
 }
 
 function stream(_req: IncomingMessage, res: ServerResponse, query: URLSearchParams): void {
-  const chunks = numberIn(query, 'n', 10, MAX_CHUNKS);
-  const pause = numberIn(query, 'ms', 100, MAX_PAUSE_MS);
+  const chunks = numberIn(query, 'n', 10, 1_000);
+  const pause = numberIn(query, 'ms', 100, 10_000);
   res.writeHead(200, { 'content-type': PLAIN });
   let sent = 0;
   let timer: NodeJS.Timeout;
   const write = (): void => {
-    if (sent === chunks) {
-      res.end();
-      return;
-    }
+    if (sent === chunks) return void res.end();
     sent += 1;
     res.write(`chunk ${sent} of ${chunks}\n`);
     timer = setTimeout(write, pause);

@@ -1,4 +1,5 @@
 // Finds the app among the exports of a module, and describes the exports if none is an app. Does not load the module.
+import { didYouMean } from '../config/nearest.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { App } from './app.js';
 import { describeServer } from './capture.js';
@@ -72,13 +73,10 @@ function defaultOf(exports: unknown): unknown {
 
 async function noSuchExport(exports: unknown, name: string, file: string): Promise<StartupError> {
   const names = Object.keys(Object(exports));
-  const { closestMatch } = (await import('leven')) as { closestMatch: Closest };
-  const similar = closestMatch(name, names, { maxDistance: Math.ceil(name.length / 3) });
-  const hint = similar === undefined ? '' : `; did you mean #${similar}?`;
+  const hint = await didYouMean(name, names, '#');
   const existing = names.length === 0 ? 'it exports nothing by name' : `it exports ${list(names)}`;
   return new StartupError(ExitCode.app, `the app ${file} has no export "${name}": ${existing}${hint}`);
 }
-type Closest = (target: string, names: readonly string[], options: { maxDistance: number }) => string | undefined;
 
 function describe(value: unknown): string {
   if (value === undefined || value === null) return String(value);

@@ -2,31 +2,27 @@
 // the process.
 import { ExitCode, StartupError } from '../errors.js';
 
-export interface LoadLimits {
-  /**
-   * Rejects at the deadline, or with an uncaught exception, which would otherwise end the process without an
-   * explanation.
-   */
-  readonly failed: Promise<never>;
-  /** The progress of the app, for the error at the deadline. */
-  progress: string;
-  stop(): void;
-}
+export type LoadLimits = ReturnType<typeof limitLoading>;
 
 /** @param timeout milliseconds; 0 is no limit */
-export function limitLoading(file: string, timeout: number): LoadLimits {
+export function limitLoading(file: string, timeout: number) {
   let timer: NodeJS.Timeout | undefined;
   let fail: (error: unknown) => void = () => {};
   const onUncaught = (error: unknown): void => {
     if (process.listenerCount('uncaughtException') === 1) fail(error); // otherwise the app handles them itself
   };
   process.on('uncaughtException', onUncaught);
-  const limits: LoadLimits = {
+  const limits = {
+    /**
+     * Rejects at the deadline, or with an uncaught exception, which would otherwise end the process without an
+     * explanation.
+     */
     failed: new Promise<never>((_, reject) => {
       fail = reject;
     }),
+    /** The progress of the app, for the error at the deadline. */
     progress: 'its module is still loading',
-    stop() {
+    stop(): void {
       clearTimeout(timer);
       process.off('uncaughtException', onUncaught);
     },

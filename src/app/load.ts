@@ -11,9 +11,7 @@ import { watchForQuiet } from './pending.js';
 import { serverApp } from './server-app.js';
 import { loadUserModule } from './user-module.js';
 
-export type { ServerAddress } from './capture.js';
-
-export interface AppRequest {
+interface AppRequest {
   /** An absolute path to a file or a directory, with or without `#export`; undefined is the demo app. */
   readonly target: string | undefined;
   /** The addresses on which mpserve listens, in the order of `--bind`; the app's `address()` returns the first. */

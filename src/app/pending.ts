@@ -7,14 +7,11 @@ const QUIET_POLLS = 2;
 /** Resources that are not pending work: servers that listen. */
 const LISTENING = new Set(['TCPServerWrap', 'PipeServerWrap']);
 
-export interface QuietWatch {
-  /** Resolves when two consecutive polls have found no pending work. Never rejects. */
-  readonly quiet: Promise<void>;
-  stop(): void;
-}
-
-/** @param before `process.getActiveResourcesInfo()` from before the app was loaded: mpserve's own resources */
-export function watchForQuiet(before: readonly string[]): QuietWatch {
+/**
+ * @param before `process.getActiveResourcesInfo()` from before the app was loaded: mpserve's own resources
+ * @returns a promise `quiet` that resolves when two consecutive polls have found no pending work, and never rejects
+ */
+export function watchForQuiet(before: readonly string[]) {
   let timer: NodeJS.Timeout;
   let quietPolls = 0;
   const quiet = new Promise<void>((resolve) => {
@@ -26,7 +23,7 @@ export function watchForQuiet(before: readonly string[]): QuietWatch {
     };
     timer = setTimeout(poll, POLL_MS);
   });
-  return { quiet, stop: () => clearTimeout(timer) };
+  return { quiet, stop: (): void => clearTimeout(timer) };
 }
 
 function isPending(before: readonly string[]): boolean {

@@ -1,9 +1,9 @@
 // Loads the user's file as `node FILE` does, at the least cost: with `require` if possible, because the ES module
 // loader takes 20 ms to start, which a `ppc` child pays on every connection. Does not check the exports.
-import { readFileSync } from 'node:fs';
 import Module, { createRequire } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { readText } from '../os/files.js';
 
 type Format = 'commonjs' | 'module' | 'unknown';
 
@@ -62,8 +62,8 @@ function formatOf(file: string): Format {
   const byExtension = FORMAT_BY_EXTENSION[path.extname(file)];
   if (byExtension !== undefined) return byExtension;
   for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
-    const manifest = readIfExists(path.join(folder, 'package.json'));
-    if (manifest !== undefined) return typeIn(manifest);
+    const manifest = readText(path.join(folder, 'package.json'));
+    if (manifest !== '') return typeIn(manifest);
     if (folder === path.dirname(folder) || path.basename(folder) === 'node_modules') return 'unknown';
   }
 }
@@ -74,14 +74,6 @@ function typeIn(manifest: string): Format {
     return type === 'module' || type === 'commonjs' ? type : 'unknown';
   } catch {
     return 'unknown'; // Node reports this error itself when it loads the file
-  }
-}
-
-function readIfExists(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
   }
 }
 

@@ -5,7 +5,8 @@ import { origin } from '../config/source.js';
 import { Events } from '../events.js';
 import { recoveredLine } from '../log/access-line.js';
 import { type Destination, openLogFile, standardOutput } from '../log/destination.js';
-import type { LineStream } from '../log/logger.js';
+import { fitLine } from '../log/line.js';
+import { LineQueue } from '../log/line-queue.js';
 import { Reports } from '../reports/reports.js';
 import { inheritState } from '../supervisor/successor.js';
 import { Supervisor } from '../supervisor/supervisor.js';
@@ -35,7 +36,7 @@ export async function serve(load: Call['load']): Promise<number> {
 
   // Workers write JSON lines to the access log themselves. Pretty lines pass through the supervisor instead.
   const prettyAccess = accessLog === '-' && isPretty(output);
-  let accessStream: LineStream | undefined;
+  let accessStream: LineQueue | undefined;
   let access: ProcessOptions['accessLog'];
   if (prettyAccess) access = (line) => void accessStream?.write(`${line}\n`);
   else if (accessLog === '-') access = output;
@@ -46,11 +47,12 @@ export async function serve(load: Call['load']): Promise<number> {
   const supervisor = new Supervisor({ loaded, load: loadChecked, accessLog: access, logs, reports, events, inherited });
   const ended = supervisor.run();
   const spawned = Promise.race([supervisor.spawned, ended.catch(() => {})]); // a rejection is the caller's
-  const openLines = async (destination: Destination, pretty: boolean): Promise<LineStream> => {
+  const openLines = async ({ fd, atomicBytes }: Destination, pretty: boolean): Promise<LineQueue> => {
     await spawned; // the workers start before the log library is loaded
-    const onResumed = (lost: number) => events.tell({ event: 'log-resumed', lost });
-    if (pretty) return (await import('../log/pretty.js')).prettyStream(destination, isatty(destination.fd), onResumed);
-    return (await import('../log/logger.js')).jsonStream(destination, onResumed);
+    const format = pretty
+      ? (await import('../log/pretty.js')).prettyFormat(isatty(fd))
+      : (json: string) => fitLine(json, atomicBytes);
+    return new LineQueue(fd, format, (lost) => events.tell({ event: 'log-resumed', lost }));
   };
   const stream = openLines(log, isPretty(log));
   const accessLines = accessLog === '-' && log !== output ? openLines(output, prettyAccess) : stream;
@@ -68,7 +70,7 @@ export async function serve(load: Call['load']): Promise<number> {
 function recoverLines(
   reports: Reports,
   access: NonNullable<ProcessOptions['accessLog']>,
-  stream: Promise<LineStream>,
+  stream: Promise<LineQueue>,
 ): void {
   const isOwnStream = typeof access === 'function' || access.path === undefined;
   if (!isOwnStream && !fstatSync(access.fd).isFile()) return;

@@ -2,14 +2,12 @@
 // wait, before the others have woken, and with kept-alive connections one worker then has the work of all. So an acceptor
 // sleeps after each connection that brings it above its recent maximum; one whose connections come and go is not delayed.
 // docs/decisions/0009-fair-bursts.md has the figures.
-import { now } from '../clock.js';
+import { now, sleepSync } from '../clock.js';
 
 /** Milliseconds; as short as the system sleeps. */
 const acceptDelayMs = 0.05;
 /** How long the highest number of connections counts as recent (milliseconds). */
 const recentMs = 100;
-
-const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 export class AcceptFairness {
   /** The highest recent number of open connections, and when it was reached. */
@@ -23,6 +21,6 @@ export class AcceptFairness {
     if (active <= this.#highWater) return;
     this.#highWater = active;
     this.#reachedAt = time;
-    Atomics.wait(sleeper, 0, 0, acceptDelayMs);
+    sleepSync(acceptDelayMs);
   }
 }

@@ -1,17 +1,25 @@
-// In a worker process: reports the stack of the blocked event loop when the supervisor sends SIGUSR1. On that signal Node
-// starts its inspector, for which it interrupts even an endless loop, and emits an event meant for cluster (decision 10).
-// The listener runs on top of the blocked code, so it captures that stack without an inspector session.
+// In a worker: reports the stack of the blocked event loop, for which the code that blocks it has to be interrupted (decision
+// 10). A thread is paused from outside, which calls a hook. A process gets SIGUSR1 from the supervisor: on that signal Node
+// starts its inspector, for which it interrupts even an endless loop, and emits an event meant for cluster. The listener
+// runs on top of the blocked code, so it captures that stack without an inspector session.
 import { type HeartbeatFile, msSince } from './heartbeat.js';
 
-const maxFrames = 12;
+/** Called while the event loop is blocked. @param stack the innermost frame first */
+type ReportHang = (stack: readonly string[], blockedMs: number) => void;
+
+export const hookName = 'mpserve.hangReport';
+export const maxFrames = 12;
+const anonymous = '(anonymous)';
 /** Signals, each of which may arrive between two callbacks, when no code of the app is on the stack. */
 const maxAttempts = 5;
 
-/** @param report called while the event loop is blocked; afterwards this process kills itself */
-export function reportWhenBlocked(
-  heartbeat: HeartbeatFile,
-  report: (stack: readonly string[], blockedMs: number) => void,
-): void {
+/** Installs the hook of this thread, which `captureStack` calls. */
+export function onHangReport(report: ReportHang): void {
+  Object.defineProperty(globalThis, Symbol.for(hookName), { value: report, configurable: true });
+}
+
+/** For a process, which kills itself after the report. */
+export function reportWhenBlocked(heartbeat: HeartbeatFile, report: ReportHang): void {
   // A random port: Node's default is well known, and two workers could not both listen on it.
   process.debugPort = 0;
   let attempts = 0;
@@ -33,7 +41,6 @@ export function reportWhenBlocked(
   process.on('internalMessage' as 'message', onInternalMessage);
 }
 
-/** The innermost frame first: `render (/srv/app/views.js:12:7)`. */
 function interruptedStack(): readonly string[] {
   const { prepareStackTrace, stackTraceLimit } = Error;
   const holder: { stack?: readonly string[] } = {};
@@ -49,8 +56,13 @@ function interruptedStack(): readonly string[] {
 
 function formatFrame(site: NodeJS.CallSite): string {
   const url = site.getFileName() ?? undefined;
-  const name = site.getFunctionName() || '(anonymous)';
-  if (url === undefined) return `${name} (native)`;
+  const name = site.getFunctionName() ?? '';
+  if (url === undefined) return `${name || anonymous} (native)`;
+  return frameText(name, url, site.getLineNumber(), site.getColumnNumber());
+}
+
+/** `render (/srv/app/views.js:12:7)`, as in the stack of an error. */
+export function frameText(name: string, url: string, line: number | null, column: number | null): string {
   const file = url.startsWith('file://') ? decodeURI(url.slice('file://'.length)) : url;
-  return `${name} (${file}:${site.getLineNumber()}:${site.getColumnNumber()})`;
+  return `${name || anonymous} (${file}:${line}:${column})`;
 }

@@ -19,14 +19,11 @@ export function msSince(time: number): number {
   return (monotonicMs() - time) | 0;
 }
 
+const minBeatIntervalMs = 10;
+
 /** Milliseconds between two beats of an event loop that has connections. */
 export function beatIntervalMs(hangMs: number): number {
-  return Math.max(10, Math.min(1000, hangMs / 8));
-}
-
-/** The same without connections. */
-function idleBeatIntervalMs(hangMs: number): number {
-  return Math.max(10, hangMs / 2);
+  return Math.max(minBeatIntervalMs, Math.min(1000, hangMs / 8));
 }
 
 export class Heartbeat implements BackgroundTask {
@@ -48,7 +45,7 @@ export class Heartbeat implements BackgroundTask {
 
   /** No connections: beats at the idle interval. */
   stop(): void {
-    this.#beatEvery(idleBeatIntervalMs(this.#hangMs));
+    this.#beatEvery(Math.max(minBeatIntervalMs, this.#hangMs / 2));
   }
 
   #beatEvery(ms: number): void {

@@ -1,73 +1,75 @@
-// Captures the stack of a blocked event loop from another thread: an inspector session pauses the JavaScript, reads the
-// stack, and calls a hook in the paused thread, which reports the stack with the requests in flight (decision 10).
+// Captures the stack of a blocked thread from the main thread of its process: an inspector session pauses the JavaScript,
+// reads the stack, and calls a hook in the paused thread, which reports the stack with the requests in flight (decision 10).
+import { EventEmitter, once } from 'node:events';
+import { Session } from 'node:inspector';
+import { within } from '../clock.js';
+import { frameText, hookName, maxFrames } from './hang-report.js';
 
-/** An inspector session with the blocked thread (Chrome DevTools Protocol). */
-export interface Target {
-  post(method: string, params?: object): Promise<unknown>;
-  onEvent(listener: (event: TargetEvent) => void): void;
-}
-
-export interface TargetEvent {
-  readonly method?: string;
-  readonly params?: object;
-}
-
-/** `Debugger.CallFrame` of the protocol; lines and columns count from 0. */
+/** `Debugger.CallFrame` of the Chrome DevTools Protocol; lines and columns count from 0. */
 interface Frame {
   readonly functionName: string;
   readonly location: { readonly scriptId: string; readonly lineNumber: number; readonly columnNumber?: number };
 }
 
-type ReportHang = (stack: readonly string[], blockedMs: number) => void;
+/** Attaching to a thread succeeds at once or never. Code that has not paused by then is native. */
+const answerTimeoutMs = 1000;
 
-const hookName = 'mpserve.hangReport';
-const maxFrames = 12;
-/** Code that has not paused by then is native. */
-const pauseTimeoutMs = 1000;
-
-/** Installs the hook of this thread. */
-export function onHangReport(report: ReportHang): void {
-  Object.defineProperty(globalThis, Symbol.for(hookName), { value: report, configurable: true });
+/**
+ * Lets the blocked thread report its stack. @returns false if the thread cannot be paused: it is blocked in native code
+ */
+export async function captureStack(threadId: number, blockedMs: number): Promise<boolean> {
+  const session = new Session();
+  session.connect();
+  try {
+    const sessionId = await within(answerTimeoutMs, attach(session, threadId));
+    return sessionId !== undefined && (await pauseAndReport(session, sessionId, blockedMs));
+  } finally {
+    session.disconnect();
+  }
 }
 
-/** Calls the hook of the blocked thread. @returns false if the thread cannot be paused: it is blocked in native code */
-export async function captureStack(target: Target, blockedMs: number): Promise<boolean> {
+/** The session of this process has a session with each of its threads (domain NodeWorker). @returns its id */
+function attach(session: Session, threadId: number): Promise<string> {
+  return new Promise((attached, failed) => {
+    session.on('NodeWorker.attachedToWorker', ({ params }) => {
+      // Nothing but the title tells which thread the session is with.
+      if (params.workerInfo.title.startsWith(`[worker ${threadId}]`)) attached(params.sessionId);
+    });
+    session.post('NodeWorker.enable', { waitForDebuggerOnStart: false }, (error) => error && failed(error));
+  });
+}
+
+async function pauseAndReport(session: Session, sessionId: string, blockedMs: number): Promise<boolean> {
+  /** Emits the events of the thread by their names, and its replies by the ids of the commands. */
+  const thread = new EventEmitter();
+  session.on('NodeWorker.receivedMessageFromWorker', ({ params }) => {
+    if (params.sessionId !== sessionId) return;
+    const message = JSON.parse(params.message);
+    thread.emit(message.method ?? String(message.id), message.params ?? message);
+  });
+  let lastId = 0;
+  /** @returns whether the thread has carried the command out */
+  const command = async (method: string, params = {}): Promise<boolean> => {
+    const id = ++lastId;
+    const message = JSON.stringify({ id, method, params });
+    session.post('NodeWorker.sendMessageToWorker', { sessionId, message });
+    const [reply] = (await within(answerTimeoutMs, once(thread, String(id)))) ?? [];
+    return reply !== undefined && !reply.error;
+  };
   // Frames name their script by its id.
   const urls = new Map<string, string>();
-  const paused = new Promise<readonly Frame[]>((pause) => {
-    target.onEvent(({ method, params }) => {
-      if (method === 'Debugger.paused') pause((params as { callFrames: readonly Frame[] }).callFrames);
-      if (method !== 'Debugger.scriptParsed') return;
-      const { scriptId, url } = params as { scriptId: string; url: string };
-      urls.set(scriptId, url);
-    });
+  thread.on('Debugger.scriptParsed', ({ scriptId, url }) => urls.set(scriptId, url));
+  const paused = once(thread, 'Debugger.paused');
+  void command('Debugger.enable');
+  void command('Debugger.pause');
+  const [pause] = (await within(answerTimeoutMs, paused)) ?? [];
+  if (!pause) return false;
+  const frames = (pause.callFrames as readonly Frame[]).slice(0, maxFrames).map(({ functionName, location }) => {
+    const { scriptId, lineNumber, columnNumber = 0 } = location;
+    return frameText(functionName, urls.get(scriptId) ?? '', lineNumber + 1, columnNumber + 1);
   });
-  target.post('Debugger.enable').catch(() => {});
-  target.post('Debugger.pause').catch(() => {});
-  const frames = await withinPause(paused);
-  if (!frames) return false;
-  const stack = JSON.stringify(frames.slice(0, maxFrames).map((frame) => formatFrame(frame, urls)));
-  const expression = `globalThis[Symbol.for('${hookName}')]?.(${stack}, ${Math.round(blockedMs)})`;
-  const result = await withinPause(target.post('Runtime.evaluate', { expression }));
-  // A paused thread cannot be terminated.
-  await withinPause(target.post('Debugger.resume'));
-  return result !== undefined;
-}
-
-/** `render (/srv/app/views.js:12:7)`, as in the stack of an error. */
-function formatFrame({ functionName, location }: Frame, urls: ReadonlyMap<string, string>): string {
-  const url = urls.get(location.scriptId) ?? '';
-  const file = url.startsWith('file://') ? decodeURI(url.slice('file://'.length)) : url;
-  return `${functionName || '(anonymous)'} (${file}:${location.lineNumber + 1}:${(location.columnNumber ?? 0) + 1})`;
-}
-
-/** @returns undefined if `promise` rejects or takes too long */
-async function withinPause<T>(promise: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, pauseTimeoutMs, undefined);
-  });
-  const result = await Promise.race([promise, timeout]).catch(() => undefined);
-  clearTimeout(timer);
-  return result;
+  const call = `globalThis[Symbol.for('${hookName}')]?.(${JSON.stringify(frames)}, ${Math.round(blockedMs)})`;
+  const hasReported = await command('Runtime.evaluate', { expression: call });
+  await command('Debugger.resume'); // a paused thread cannot be terminated
+  return hasReported;
 }

@@ -3,30 +3,35 @@ import { writeSync } from 'node:fs';
 import { now } from '../clock.js';
 import { digestBytes, truncateUrl } from './fingerprint.js';
 import { offset, responseState, slotBytes, slotState, textBytes } from './journal.js';
-import type { FileRegion, MappedRegion, Region } from './regions.js';
+import type { Region } from './regions.js';
 
 /** The slot of a request that is not in the journal. */
 export const noSlot = -1;
 
 export class JournalWriter {
+  readonly #region: Region;
   #bytes: Buffer;
   readonly #free: number[] = [];
   /** Slots of ended requests whose access log lines are not written yet. */
   readonly #unlogged: number[] = [];
-  /** undefined once the region is mapped. */
-  #file: FileRegion | undefined;
+  /** The descriptor to write to; undefined once the region is mapped. */
+  #fd: number | undefined;
 
   constructor(region: Region) {
-    this.#file = 'fd' in region ? region : undefined;
-    this.#bytes = 'fd' in region ? Buffer.alloc(region.bytes) : memoryOf(region);
+    const { journal, bytes } = region;
+    this.#region = region;
+    if (typeof journal === 'number') {
+      this.#bytes = Buffer.alloc(bytes);
+      this.#fd = journal;
+    } else this.#bytes = this.#mapped(journal);
     // A stack: the slot that was freed last is used next, so that few pages are ever touched.
-    for (let slot = this.#bytes.length - slotBytes; slot >= 0; slot -= slotBytes) this.#free.push(slot);
+    for (let slot = bytes - slotBytes; slot >= 0; slot -= slotBytes) this.#free.push(slot);
   }
 
-  /** From now on writes to mapped memory, which is faster from the third request on. */
-  map(region: MappedRegion): void {
-    this.#bytes = memoryOf(region);
-    this.#file = undefined;
+  /** From now on writes to mapped memory, which is faster from the third request on. @param memory of `mapJournal` */
+  map(memory: SharedArrayBuffer): void {
+    this.#bytes = this.#mapped(memory);
+    this.#fd = undefined;
   }
 
   /**
@@ -58,7 +63,6 @@ export class JournalWriter {
    * @returns false if the chunk does not fit
    */
   appendBody(slot: number, length: number, chunk: Buffer): boolean {
-    if (slot === noSlot) return false;
     const start = this.#bodyStart(slot) + length;
     if (start + chunk.length > slot + slotBytes) return false;
     chunk.copy(this.#bytes, start);
@@ -67,24 +71,20 @@ export class JournalWriter {
   }
 
   /** The body in a slot. @param length bytes; by default what `finishBody` has set */
-  bodyIn(slot: number, length = this.#bytes.readUInt16LE(Math.max(0, slot) + offset.bodyLength)): Buffer | undefined {
-    if (slot === noSlot) return undefined;
+  bodyIn(slot: number, length = this.#bytes.readUInt16LE(slot + offset.bodyLength)): Buffer {
     const start = this.#bodyStart(slot);
     return this.#bytes.subarray(start, start + length);
   }
 
   /** The whole body has arrived, and is in the slot. */
   finishBody(slot: number, length: number): void {
-    if (slot === noSlot) return;
-    this.#bytes[slot + offset.bodyLength] = length & 0xff;
-    this.#bytes[slot + offset.bodyLength + 1] = length >> 8;
+    this.#bytes.writeUInt16LE(length, slot + offset.bodyLength);
     this.#bytes[slot + offset.state] = slotState.bodyInSlot;
     this.#write(slot, offset.text);
   }
 
   /** The body has arrived as far as it counts, and does not fit into the slot. */
   setDigest(slot: number, digest: Buffer): void {
-    if (slot === noSlot) return;
     digest.copy(this.#bytes, slot + offset.digest, 0, digestBytes);
     this.#bytes[slot + offset.state] = slotState.bodyDigested;
     this.#write(slot, offset.text);
@@ -95,8 +95,7 @@ export class JournalWriter {
    * @param isSent false if the kernel could not take all of it, which then depends on the client
    */
   setResponse(slot: number, status: number, isSent: boolean): void {
-    if (slot === noSlot) return;
-    this.#setResponse(slot, status, isSent ? responseState.sent : responseState.pending);
+    if (slot !== noSlot) this.#setResponse(slot, status, isSent ? responseState.sent : responseState.pending);
   }
 
   /** The request has ended, but its access log line is not written: keeps the slot until `freeLogged`. */
@@ -126,19 +125,15 @@ export class JournalWriter {
 
   #bodyStart(slot: number): number {
     const bytes = this.#bytes;
-    const urlLength =
-      (bytes[slot + offset.urlLength] as number) + ((bytes[slot + offset.urlLength + 1] as number) << 8);
     const idAndMethod = (bytes[slot + offset.idLength] as number) + (bytes[slot + offset.methodLength] as number);
-    return slot + offset.text + idAndMethod + urlLength;
+    return slot + offset.text + idAndMethod + bytes.readUInt16LE(slot + offset.urlLength);
+  }
+
+  #mapped(memory: SharedArrayBuffer): Buffer {
+    return Buffer.from(memory, this.#region.start, this.#region.bytes);
   }
 
   #write(start: number, length: number): void {
-    if (!this.#file) return;
-    const { fd, position } = this.#file;
-    writeSync(fd, this.#bytes, start, length, position + start);
+    if (this.#fd !== undefined) writeSync(this.#fd, this.#bytes, start, length, this.#region.start + start);
   }
-}
-
-function memoryOf({ buffer, start, bytes }: MappedRegion): Buffer {
-  return Buffer.from(buffer, start, bytes);
 }

@@ -1,9 +1,8 @@
 // What an event loop needs to record and to refuse requests, made from the plain data that its process or thread gets.
 import { Denylist, emptyDenylist } from './denylist.js';
 import type { Fingerprint } from './fingerprint.js';
-import type { JournalFile } from './journal.js';
 import { JournalWriter } from './journal-writer.js';
-import { mappedRegions, type Region } from './regions.js';
+import type { Region } from './regions.js';
 
 export interface LoopJournal {
   /** undefined if the event loop has no region. */
@@ -17,10 +16,4 @@ export function openLoopJournal(
   onCleared: (fingerprint: Fingerprint) => void,
 ): LoopJournal {
   return { writer: region && new JournalWriter(region), denylist: new Denylist(emptyDenylist, onCleared) };
-}
-
-/** Lets the writer use mapped memory. Call it after the worker is ready: mapping takes time. */
-export function mapLoopJournal({ writer }: LoopJournal, journal: JournalFile): void {
-  const region = mappedRegions(journal)(0);
-  if (region) writer?.map(region);
 }

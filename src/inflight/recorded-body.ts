@@ -2,7 +2,7 @@
 // needed, which is after a death; a longer one is digested while it arrives.
 import type { Hash } from 'node:crypto';
 import { digestBytes, digestOf, maxBodyBytes } from './fingerprint.js';
-import type { JournalWriter } from './journal-writer.js';
+import { type JournalWriter, noSlot } from './journal-writer.js';
 
 export class RecordedBody {
   readonly #writer: JournalWriter | undefined;
@@ -17,7 +17,7 @@ export class RecordedBody {
 
   /** @param slot from `JournalWriter.begin` */
   constructor(writer: JournalWriter | undefined, slot: number) {
-    this.#writer = writer;
+    this.#writer = slot === noSlot ? undefined : writer;
     this.#slot = slot;
   }
 

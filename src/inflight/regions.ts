@@ -1,37 +1,30 @@
-// The regions of a journal: where they are in memory or in the file, and which of them the threads of a process use.
+// The regions of a journal: where they are in the file or in memory, and which of them the threads of a process use.
 import { mapSharedMemory } from '../os/shared-memory.js';
 import type { LostRequest } from '../reports/report.js';
 import { type JournalFile, journalBytes, regionBytes, takeRequests } from './journal.js';
 
-export interface MappedRegion {
-  readonly buffer: SharedArrayBuffer;
+/** Plain data, for another process or thread. */
+export interface Region {
+  /** The descriptor of the journal, or the memory that it is mapped to. */
+  readonly journal: number | SharedArrayBuffer;
   readonly start: number;
   readonly bytes: number;
 }
 
-export interface FileRegion {
-  readonly fd: number;
-  readonly position: number;
-  readonly bytes: number;
+/**
+ * @param memory of `mapJournal`. By default the region is not mapped: each write is a system call, and the first one costs
+ * no more than the others
+ * @returns undefined beyond the last region
+ */
+export function regionAt({ fd, layout }: JournalFile, index: number, memory?: SharedArrayBuffer): Region | undefined {
+  if (index >= layout.regions) return undefined;
+  const bytes = regionBytes(layout);
+  return { journal: memory ?? fd, start: index * bytes, bytes };
 }
-
-/** Plain data, for another process or thread. */
-export type Region = MappedRegion | FileRegion;
-
-/** @returns the region of an index from 0; undefined beyond the last */
-export type RegionLookup<R extends Region = Region> = (index: number) => R | undefined;
 
 /** Maps the journal into this process. @throws SystemCallError (ENOMEM, EBADF) */
-export function mappedRegions({ fd, layout }: JournalFile): RegionLookup<MappedRegion> {
-  const buffer = mapSharedMemory(fd, journalBytes(layout));
-  const bytes = regionBytes(layout);
-  return (index) => (index < layout.regions ? { buffer, start: index * bytes, bytes } : undefined);
-}
-
-/** Without mapping: each write is a system call, and the first one costs no more than the others. */
-export function fileRegions({ fd, layout }: JournalFile): RegionLookup<FileRegion> {
-  const bytes = regionBytes(layout);
-  return (index) => (index < layout.regions ? { fd, position: index * bytes, bytes } : undefined);
+export function mapJournal({ fd, layout }: JournalFile): SharedArrayBuffer {
+  return mapSharedMemory(fd, journalBytes(layout));
 }
 
 /** A region while a thread uses it. */
@@ -45,25 +38,24 @@ export interface RegionLease {
 const noRegion: RegionLease = { region: undefined, release: () => [] };
 
 export class RegionPool {
-  readonly #journal: JournalFile | undefined;
-  readonly #regionAt: RegionLookup;
+  readonly #journal: JournalFile;
+  readonly #memory: SharedArrayBuffer | undefined;
   readonly #free: number[];
 
-  /** @param journal undefined for a pool without regions */
-  constructor(journal: JournalFile | undefined, regionsOf: (journal: JournalFile) => RegionLookup) {
+  constructor(journal: JournalFile, isMapped: boolean) {
     this.#journal = journal;
-    this.#regionAt = journal ? regionsOf(journal) : () => undefined;
-    this.#free = Array.from({ length: journal?.layout.regions ?? 0 }, (_, i) => i).reverse();
+    this.#memory = isMapped ? mapJournal(journal) : undefined;
+    this.#free = Array.from({ length: journal.layout.regions }, (_, i) => i).reverse();
   }
 
   lease(): RegionLease {
-    const [journal, index] = [this.#journal, this.#free.pop()];
-    if (!journal || index === undefined) return noRegion;
+    const index = this.#free.pop();
+    if (index === undefined) return noRegion;
     return {
-      region: this.#regionAt(index),
+      region: regionAt(this.#journal, index, this.#memory),
       release: () => {
         this.#free.push(index);
-        return takeRequests(journal, index, index + 1);
+        return takeRequests(this.#journal, index, index + 1);
       },
     };
   }

@@ -3,14 +3,13 @@
 // reader is gone, the disk is full), the lines stay in the buffer and a timer retries; lines that do not fit are
 // counted and lost.
 import { writeSync } from 'node:fs';
+import { sleepSync } from '../clock.js';
 import type { Destination } from './destination.js';
 import { fitLine } from './line.js';
 
 const retryIntervalMs = 100;
 /** Wait before writing again to a full pipe, if another process has made the pipe non-blocking. */
 const fullPipeWaitMs = 5;
-/** `Atomics.wait` on it is a synchronous sleep. */
-const neverNotified = new Int32Array(new SharedArrayBuffer(4));
 
 /** Called when writing fails (once for each outage), when it works again, and when the buffer is empty. */
 export interface LineListener {
@@ -81,7 +80,7 @@ export class LineBuffer {
       return writeSync(this.#fd, this.#bytes, from, this.#used - from);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-      Atomics.wait(neverNotified, 0, 0, fullPipeWaitMs);
+      sleepSync(fullPipeWaitMs);
       return 0;
     }
   }

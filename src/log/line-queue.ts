@@ -12,8 +12,12 @@ const retryDelayMs = 20;
 /** How long an exiting process waits for a reader that reads nothing. */
 const exitTimeoutMs = 200;
 
+/** @param json a line of the log. @returns the line to write */
+export type LineFormat = (json: string) => string;
+
 export class LineQueue {
   readonly #fd: number;
+  readonly #format: LineFormat;
   readonly #onResumed: (lost: number) => void;
   readonly #lines: Buffer[] = [];
   #bytes = 0;
@@ -21,14 +25,16 @@ export class LineQueue {
   #retry: NodeJS.Timeout | undefined;
 
   /** @param onResumed called with the number of dropped lines, when the queue is empty again */
-  constructor(fd: number, onResumed: (lost: number) => void) {
+  constructor(fd: number, format: LineFormat, onResumed: (lost: number) => void) {
     this.#fd = nonBlocking(fd);
+    this.#format = format;
     this.#onResumed = onResumed;
     process.once('exit', () => this.#drain(exitTimeoutMs));
   }
 
-  write(text: string): void {
-    const line = Buffer.from(text);
+  /** @param json ends with a newline */
+  write(json: string): void {
+    const line = Buffer.from(this.#format(json));
     if (this.#bytes > 0 && this.#bytes + line.length > maxQueuedBytes) return void this.#lost++;
     this.#lines.push(line);
     this.#bytes += line.length;

@@ -2,10 +2,8 @@
 // terminal or forge a log line.
 import pretty from 'pino-pretty';
 import type { ServerEvent } from '../events.js';
-import type { Destination } from './destination.js';
 import { escapeControls } from './escape.js';
-import { LineQueue } from './line-queue.js';
-import type { LineStream } from './logger.js';
+import type { LineFormat } from './line-queue.js';
 
 type Fields = Record<string, unknown>;
 
@@ -22,20 +20,14 @@ const hiddenFields = new Map<unknown, readonly string[]>(
 );
 
 /** @param colorize with ANSI colours, for a terminal */
-export function prettyStream({ fd }: Destination, colorize: boolean, onResumed: (lost: number) => void): LineStream {
-  const queue = new LineQueue(fd, onResumed);
+export function prettyFormat(colorize: boolean): LineFormat {
   const format = pretty.prettyFactory({
     colorize,
     translateTime: 'SYS:HH:MM:ss.l',
     ignore: 'event,pid,tid',
     customPrettifiers: { err: stackOf },
   });
-  return {
-    write: (line: string) => {
-      queue.write(format(visibleFields(line)));
-      return true;
-    },
-  };
+  return (json) => format(visibleFields(json));
 }
 
 function visibleFields(line: string): Fields {

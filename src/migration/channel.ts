@@ -8,6 +8,8 @@ import { arch, platform } from 'node:process';
 import { closeDescriptor, duplicate } from '../os/descriptor.js';
 import { checked, libc, type SystemCallError } from '../os/libc.js';
 import { sendMessage } from '../os/rights-message.js';
+import { encodePath } from '../os/socket-address.js';
+import { AF_UNIX, SOCK_STREAM } from '../os/socket-constants.js';
 import { type Credits, countMigrated, offerCredits } from './credits.js';
 
 /** Descriptors, as plain data. */
@@ -24,9 +26,8 @@ export const hasMigration = platform === 'linux' && (arch === 'x64' || arch === 
 /** Messages that may wait to be accepted; credits keep them fewer. */
 export const channelBacklog = 128;
 
-const AF_UNIX = 1;
-/** socket(2), with SOCK_CLOEXEC and SOCK_NONBLOCK. */
-const SOCK_STREAM = 1 | 0o2000000 | 0o4000;
+/** With SOCK_CLOEXEC and SOCK_NONBLOCK. */
+const socketType = SOCK_STREAM | 0o2000000 | 0o4000;
 const O_PATH = 0o10000000;
 const EFD_COUNTER = 0o2000000 | 0o4000; // EFD_CLOEXEC, EFD_NONBLOCK
 const EFD_SEMAPHORE = 1;
@@ -43,7 +44,7 @@ export function openMigrationChannel(): MigrationChannel {
     return fd;
   };
   try {
-    const fd = keep(checked('socket', socket(AF_UNIX, SOCK_STREAM, 0)));
+    const fd = keep(checked('socket', socket(AF_UNIX, socketType, 0)));
     const path = keep(bindWithoutName(fd));
     checked('listen', listen(fd, channelBacklog));
     const credits = keep(checked('eventfd', eventfd(0, EFD_SEMAPHORE | EFD_COUNTER)));
@@ -74,13 +75,13 @@ export function duplicateChannel(channel: MigrationChannel | undefined): Migrati
  */
 export function sendConnection(channel: MigrationChannel, fd: number, requests: number): 'sent' | 'full' | 'closed' {
   const { socket, connect } = libc();
-  const sending = socket(AF_UNIX, SOCK_STREAM, 0);
+  const sending = socket(AF_UNIX, socketType, 0);
   if (sending < 0) {
     offerCredits(channel, 1);
     return 'full'; // no descriptor is left; there may be one later
   }
   try {
-    const address = addressOf(`/proc/self/fd/${channel.path}`);
+    const address = encodePath(`/proc/self/fd/${channel.path}`);
     checked('connect', connect(sending, address, address.length));
     // The receiver that gave up waiting for this message offers its credit again.
     if (!sendMessage(sending, fd, requests)) return 'full';
@@ -106,7 +107,7 @@ function bindWithoutName(fd: number): number {
       const folder = mkdtempSync(path.join(parent, 'mpserve-')); // mode 0700
       const file = path.join(folder, 'migration');
       try {
-        const address = addressOf(file);
+        const address = encodePath(file);
         checked('bind', libc().bind(fd, address, address.length));
         chmodSync(file, 0o666); // workers may have another user; to connect takes the descriptor
         return openSync(file, O_PATH);
@@ -119,12 +120,4 @@ function bindWithoutName(fd: number): number {
     }
   }
   throw failure;
-}
-
-/** struct sockaddr_un. */
-function addressOf(file: string): Buffer {
-  const address = Buffer.alloc(3 + Buffer.byteLength(file));
-  address.writeUInt16LE(AF_UNIX);
-  address.write(file, 2);
-  return address;
 }

@@ -1,8 +1,8 @@
 // The processors and memory that this process may use: those of the machine, or less in a container, as its control groups
 // say (cgroups(7)). Node 20 knows only the processors of the machine.
-import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
+import { readText } from './files.js';
 
 export interface Resources {
   /** Processors, at least 1. */
@@ -19,7 +19,7 @@ export function availableResources(root = '/', cores = availableParallelism()): 
   const mount = path.join(root, 'sys/fs/cgroup');
   let cpu = Number.POSITIVE_INFINITY;
   let memory = Number.POSITIVE_INFINITY;
-  for (const line of (read(path.join(root, 'proc/self/cgroup')) ?? '').split('\n')) {
+  for (const line of readText(path.join(root, 'proc/self/cgroup')).split('\n')) {
     const [, controllers, group = '/'] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
     if (controllers === undefined) continue;
     const names = controllers.split(',');
@@ -27,7 +27,7 @@ export function availableResources(root = '/', cores = availableParallelism()): 
     // without a limit of interest are not read: that would slow down each start.
     const trees = [...new Set([controllers, names[0] as string])].map((name) => path.join(mount, name));
     const folders = trees.flatMap((tree) => upwards(tree, group));
-    const lowest = (limit: (folder: string) => number) => Math.min(...folders.map(limit));
+    const lowest = (limit: (folder: string) => number) => Math.min(...folders.map((folder) => limit(folder)));
     if (controllers === '') [cpu, memory] = [Math.min(cpu, lowest(cpuLimit)), Math.min(memory, lowest(memoryLimit))];
     if (names.includes('cpu')) cpu = Math.min(cpu, lowest(cpuLimitV1));
     if (names.includes('memory')) memory = Math.min(memory, lowest(memoryLimitV1));
@@ -46,35 +46,21 @@ function upwards(tree: string, group: string): readonly string[] {
 }
 
 function cpuLimit(folder: string): number {
-  const [quota, period] = (read(path.join(folder, 'cpu.max')) ?? 'max').split(' ').map(Number);
+  const [quota, period] = readText(path.join(folder, 'cpu.max')).split(' ').map(Number);
   return quota && period ? quota / period : Number.POSITIVE_INFINITY;
 }
 
 function cpuLimitV1(folder: string): number {
-  const quota = Number(read(path.join(folder, 'cpu.cfs_quota_us')) ?? -1);
-  const period = quota > 0 ? Number(read(path.join(folder, 'cpu.cfs_period_us')) ?? 0) : 0;
+  const quota = Number(readText(path.join(folder, 'cpu.cfs_quota_us')));
+  const period = quota > 0 ? Number(readText(path.join(folder, 'cpu.cfs_period_us'))) : 0;
   return period > 0 ? quota / period : Number.POSITIVE_INFINITY;
 }
 
-function memoryLimit(folder: string): number {
-  return bytes(read(path.join(folder, 'memory.max')));
+function memoryLimit(folder: string, file = 'memory.max'): number {
+  const bytes = Number(readText(path.join(folder, file)));
+  return bytes > 0 && bytes < unlimited ? bytes : Number.POSITIVE_INFINITY;
 }
 
 function memoryLimitV1(folder: string): number {
-  return bytes(read(path.join(folder, 'memory.limit_in_bytes')));
-}
-
-function bytes(text: string | undefined): number {
-  const count = Number(text ?? Number.NaN);
-  return count > 0 && count < unlimited ? count : Number.POSITIVE_INFINITY;
-}
-
-/** undefined if there is no such file, as on other systems than Linux. */
-function read(file: string): string | undefined {
-  try {
-    // Most files are missing, and creating an error takes longer than this check.
-    return existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined;
-  } catch {
-    return undefined;
-  }
+  return memoryLimit(folder, 'memory.limit_in_bytes');
 }

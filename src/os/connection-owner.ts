@@ -1,5 +1,6 @@
 // Which process has the server's end of a local connection, from /proc (proc(5)). Linux only.
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
+import { namesIn, readText } from './files.js';
 
 /** The one of `pids` that has the server's end of the connection from `clientPort`; undefined if none has. */
 export function ownerOf(pids: readonly number[], serverPort: number, clientPort: number): number | undefined {
@@ -17,7 +18,7 @@ export function ownedBy(pid: number, serverPort: number, clientPorts: readonly n
 /** The inode of the server's end by client port; IPv4 only. */
 function serverEnds(serverPort: number): ReadonlyMap<number, string> {
   const ends = new Map<number, string>();
-  for (const line of read('/proc/net/tcp').split('\n').slice(1)) {
+  for (const line of readText('/proc/net/tcp').split('\n').slice(1)) {
     const [, local = '', remote = '', , , , , , , inode = ''] = line.trim().split(/\s+/);
     if (portOf(local) === serverPort) ends.set(portOf(remote), inode);
   }
@@ -31,33 +32,17 @@ function portOf(address: string): number {
 
 function socketsOf(pid: number): ReadonlySet<string> {
   const inodes = new Set<string>();
-  for (const fd of list(`/proc/${pid}/fd`)) {
+  for (const fd of namesIn(`/proc/${pid}/fd`)) {
     const inode = /^socket:\[(\d+)\]$/.exec(link(`/proc/${pid}/fd/${fd}`))?.[1];
     if (inode !== undefined) inodes.add(inode);
   }
   return inodes;
 }
 
-// A process may exit, and a descriptor may be closed, between two reads.
-function list(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
-
+/** '' if the descriptor was closed meanwhile. */
 function link(file: string): string {
   try {
     return readlinkSync(file);
-  } catch {
-    return '';
-  }
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
   } catch {
     return '';
   }

@@ -3,11 +3,9 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { platform } from 'node:process';
 import { checked, libc } from './libc.js';
+import { AF_UNIX, SOCK_STREAM, SOL_SOCKET } from './socket-constants.js';
 
-const AF_UNIX = 1;
-const SOCK_STREAM = 1;
-/** socket(7), as on Linux. */
-const SOL_SOCKET = 1;
+/** As on Linux. */
 const SO_TYPE = 3;
 const SO_ACCEPTCONN = 30;
 const F_SETFD = 2;
@@ -75,15 +73,16 @@ export function nonBlocking(fd: number): number {
 
 /** Whether `fd` is a stream socket that does not listen; Linux only. */
 export function isConnection(fd: number): boolean {
-  return optionOf(fd, SO_TYPE) === SOCK_STREAM && optionOf(fd, SO_ACCEPTCONN) === 0;
+  const [type, listens] = [SO_TYPE, SO_ACCEPTCONN].map((option) => socketOption(fd, option, 4)?.readInt32LE());
+  return type === SOCK_STREAM && listens === 0;
 }
 
-/** undefined if `fd` is no socket. */
-function optionOf(fd: number, option: number): number | undefined {
-  const value = Buffer.alloc(4);
+/** The value of an option of level SOL_SOCKET; undefined if `fd` is no socket. */
+export function socketOption(fd: number, option: number, bytes: number): Buffer | undefined {
+  const value = Buffer.alloc(bytes);
   const size = Buffer.alloc(4);
-  size.writeUInt32LE(value.length);
-  return libc().getsockopt(fd, SOL_SOCKET, option, value, size) < 0 ? undefined : value.readInt32LE();
+  size.writeUInt32LE(bytes);
+  return libc().getsockopt(fd, SOL_SOCKET, option, value, size) < 0 ? undefined : value;
 }
 
 export function closeOnExec(fd: number): void {

@@ -30,7 +30,8 @@ interface Channel {
  * @returns false if this Node's internals are not supported
  */
 export function guardChannel(child: Child, onBroken: (reason: string) => void): boolean {
-  const channel = bySymbol(child, 'kChannelHandle') as Channel | undefined;
+  const channelKey = symbolOf(child, 'kChannelHandle');
+  const channel = channelKey && (child as unknown as Record<symbol, Channel | undefined>)[channelKey];
   const read = channel?.onread;
   if (!channel || typeof read !== 'function') return false;
   const lineKey = symbolOf(channel, 'kJSONBuffer');
@@ -84,9 +85,4 @@ function guardCommands(child: Child, fail: (reason: string) => void): void {
 
 function symbolOf(target: object, description: string): symbol | undefined {
   return Object.getOwnPropertySymbols(target).find((symbol) => symbol.description === description);
-}
-
-function bySymbol(target: object, description: string): unknown {
-  const symbol = symbolOf(target, description);
-  return symbol && (target as Record<symbol, unknown>)[symbol];
 }

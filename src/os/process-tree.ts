@@ -1,5 +1,7 @@
 // CPU time and memory of processes and of process trees, from /proc (proc(5)). Linux only.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { namesIn, readText } from './files.js';
 
 export const hasProc = existsSync('/proc/self/smaps_rollup');
 
@@ -19,7 +21,7 @@ interface Process {
 
 /** The process and its descendants; empty if it has exited. */
 export function processTree(root: number): readonly Process[] {
-  const all = readdirSync('/proc')
+  const all = namesIn('/proc')
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => readProcess(Number(name)) ?? []);
   const found = all.filter(({ pid }) => pid === root);
@@ -44,20 +46,18 @@ export function isStopped(pid: number): boolean {
 
 /** Milliseconds that the main thread of a process has run or waited for a processor; undefined if unknown. */
 export function wantedCpuMs(pid: number): number | undefined {
-  const [ran, waited] = read(`/proc/${pid}/schedstat`).split(' ').map(Number);
+  const [ran, waited] = readText(`/proc/${pid}/schedstat`).split(' ').map(Number);
   return ran !== undefined && waited !== undefined ? (ran + waited) / 1e6 : undefined;
 }
 
 /** Proportional set size in bytes: shared pages count in part. 0 if the process has exited. */
 export function proportionalMemory(pid: number): number {
-  const kilobytes = /^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1];
-  return Number(kilobytes ?? 0) * 1024;
+  return numberIn(`/proc/${pid}/smaps_rollup`, 'Pss') * 1024;
 }
 
 /** Resident set size in bytes, which is cheap to read: shared pages count in full. 0 if the process has exited. */
 export function residentMemory(pid: number): number {
-  const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1];
-  return Number(kilobytes ?? 0) * 1024;
+  return numberIn(`/proc/${pid}/status`, 'VmRSS') * 1024;
 }
 
 /** Proportional set size of the process and its descendants: the pages that they share count once. */
@@ -67,41 +67,31 @@ export function memoryOfTree(root: number): number {
 
 /** CPU time of each thread of a process in nanoseconds, by thread id; the id of the main thread is `pid`. */
 export function cpuOfThreads(pid: number): ReadonlyMap<number, number> {
-  return new Map(
-    threadsOf(pid).map((id) => [Number(id), Number(read(`/proc/${pid}/task/${id}/schedstat`).split(' ')[0])]),
-  );
-}
-
-/** Thread ids; none if the process has exited. */
-function threadsOf(pid: number): readonly string[] {
-  try {
-    return readdirSync(`/proc/${pid}/task`);
-  } catch {
-    return [];
-  }
+  const cpuOf = (folder: string) => Number(readText(`${folder}/schedstat`).split(' ')[0]);
+  return new Map(threadsOf(pid).map((folder) => [Number(path.basename(folder)), cpuOf(folder)]));
 }
 
 /** Voluntary context switches of all threads of the process and its descendants: a wake-up follows each. */
 export function wakeUpsOfTree(root: number): number {
-  const waits = processTree(root).flatMap(({ pid }) =>
-    threadsOf(pid).map((id) => /^voluntary_ctxt_switches:\s+(\d+)/m.exec(read(`/proc/${pid}/task/${id}/status`))?.[1]),
-  );
-  return waits.reduce((sum, count) => sum + Number(count ?? 0), 0);
+  const threads = processTree(root).flatMap(({ pid }) => threadsOf(pid));
+  return threads.reduce((sum, folder) => sum + numberIn(`${folder}/status`, 'voluntary_ctxt_switches'), 0);
+}
+
+/** Their folders; none if the process has exited. */
+function threadsOf(pid: number): readonly string[] {
+  return namesIn(`/proc/${pid}/task`).map((id) => `/proc/${pid}/task/${id}`);
+}
+
+/** Of a line such as `VmRSS:  1234 kB`; 0 without the line or the file. */
+function numberIn(file: string, name: string): number {
+  return Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(readText(file))?.[1] ?? 0);
 }
 
 function readProcess(pid: number): Process | undefined {
-  const text = read(`/proc/${pid}/stat`);
+  const text = readText(`/proc/${pid}/stat`);
   if (text === '') return undefined; // it has exited since it was listed
   // The name in parentheses may contain anything: count the fields after it (3, 4 and 14 to 17).
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
   return { pid, parent: Number(fields[1]), ticks, isRunning: fields[0] === 'R', isStopped: /t/i.test(fields[0] ?? '') };
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return '';
-  }
 }

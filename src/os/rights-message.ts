@@ -1,13 +1,12 @@
 // The message in which a connection migrates: its descriptor (SCM_RIGHTS, cmsg(3)) and what is known of it, as sendmsg(2)
 // and recvmsg(2) want it. What comes in is checked: any process that has inherited the channel could send.
-import { closeDescriptor, isConnection } from './descriptor.js';
+import { closeDescriptor, isConnection, socketOption } from './descriptor.js';
 import { libc } from './libc.js';
+import { MSG_DONTWAIT, SOL_SOCKET } from './socket-constants.js';
 
-const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
 const SO_PEERCRED = 17;
 const MSG_NOSIGNAL = 0x4000;
-const MSG_DONTWAIT = 0x40;
 const MSG_CTRUNC = 8;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 /** The body: how many requests have been answered on the connection. */
@@ -41,10 +40,7 @@ export function receiveMessage(socket: number): Received {
 }
 
 function senderOf(socket: number): Sender {
-  const credentials = Buffer.alloc(12); // struct ucred: pid, uid, gid
-  const size = Buffer.alloc(4);
-  size.writeUInt32LE(credentials.length);
-  libc().getsockopt(socket, SOL_SOCKET, SO_PEERCRED, credentials, size);
+  const credentials = socketOption(socket, SO_PEERCRED, 12) ?? Buffer.alloc(12); // struct ucred: pid, uid, gid
   return { pid: credentials.readInt32LE(0), uid: credentials.readUInt32LE(4) };
 }
 

@@ -2,20 +2,13 @@
 // handles more connections before it sleeps: less CPU per request if all cores are busy, no change if one is free (sched(7)).
 import { libc } from './libc.js';
 
-const SCHED_OTHER = 0;
-const SCHED_BATCH = 3;
+const policies = { other: 0, batch: 3 } as const;
 
-/** Applies to the process and to the threads that it starts later. A refusal of the system is ignored. */
-export function scheduleAsBatch(pid: number): void {
-  schedule(pid, SCHED_BATCH);
-}
-
-/** The default policy. */
-export function scheduleAsOther(pid: number): void {
-  schedule(pid, SCHED_OTHER);
-}
-
-function schedule(pid: number, policy: number): void {
+/**
+ * Applies to the process and to the threads that it starts later. A refusal of the system is ignored.
+ * @param policy `other` is the default one
+ */
+export function schedule(pid: number, policy: keyof typeof policies): void {
   const priority = Buffer.alloc(4); // struct sched_param; these policies have no other priority than 0
-  libc().sched_setscheduler?.(pid, policy, priority);
+  libc().sched_setscheduler?.(pid, policies[policy], priority);
 }

@@ -1,12 +1,11 @@
 // The protocol between systemd and a service: sockets that systemd has opened (sd_listen_fds(3)), and datagrams with the
 // state of the service (sd_notify(3)). Does nothing without systemd.
-import { platform } from 'node:process';
 import { closeOnExec } from './descriptor.js';
 import { checked, libc } from './libc.js';
+import { encodePath } from './socket-address.js';
+import { AF_UNIX, MSG_DONTWAIT } from './socket-constants.js';
 
-const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
-const MSG_DONTWAIT = platform === 'darwin' ? 0x80 : 0x40;
 const firstSocketFd = 3;
 
 const variables = [
@@ -41,33 +40,22 @@ export function watchdogMs({ WATCHDOG_USEC, WATCHDOG_PID }: NodeJS.ProcessEnv): 
   return ms > 0 ? ms : undefined;
 }
 
-export class Notifier {
-  readonly #fd: number;
-  readonly #address: Buffer;
-
-  private constructor(fd: number, address: Buffer) {
-    this.#fd = fd;
-    this.#address = address;
+/**
+ * @returns a function that sends lines such as `READY=1` and ignores errors, as systemd may be gone or busy; undefined
+ * without systemd. @throws SystemCallError
+ */
+export function openNotifier({ NOTIFY_SOCKET }: NodeJS.ProcessEnv) {
+  if (!NOTIFY_SOCKET || !/^[/@]./.test(NOTIFY_SOCKET)) return undefined;
+  const fd = checked('socket', libc().socket(AF_UNIX, SOCK_DGRAM, 0));
+  closeOnExec(fd);
+  let address = encodePath(NOTIFY_SOCKET);
+  if (NOTIFY_SOCKET.startsWith('@')) {
+    // An abstract name: a zero byte replaces the @, and none ends it (unix(7)).
+    address[2] = 0;
+    address = address.subarray(0, -1);
   }
-
-  /** undefined without systemd. @throws SystemCallError */
-  static open({ NOTIFY_SOCKET }: NodeJS.ProcessEnv): Notifier | undefined {
-    if (!NOTIFY_SOCKET || !/^[/@]./.test(NOTIFY_SOCKET)) return undefined;
-    const fd = checked('socket', libc().socket(AF_UNIX, SOCK_DGRAM, 0));
-    closeOnExec(fd);
-    // struct sockaddr_un; a name that begins with @ is abstract: a zero byte replaces the @ (unix(7)).
-    const path = Buffer.from(NOTIFY_SOCKET);
-    const isAbstract = path[0] === '@'.charCodeAt(0);
-    if (isAbstract) path[0] = 0;
-    const address = Buffer.alloc(2 + path.length + (isAbstract ? 0 : 1));
-    address.writeUInt16LE(AF_UNIX);
-    path.copy(address, 2);
-    return new Notifier(fd, address);
-  }
-
-  /** @param lines such as `READY=1`. Ignores errors: systemd may be gone or busy */
-  notify(...lines: readonly string[]): void {
+  return (...lines: readonly string[]): void => {
     const text = Buffer.from(lines.join('\n'));
-    libc().sendto(this.#fd, text, text.length, MSG_DONTWAIT, this.#address, this.#address.length);
-  }
+    libc().sendto(fd, text, text.length, MSG_DONTWAIT, address, address.length);
+  };
 }

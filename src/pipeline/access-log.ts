@@ -38,29 +38,22 @@ export class AccessLog {
 
   readonly onClose: OnClose = ({ req, clientConnection, statusCode, begunAt, reqId }) => {
     const bytes = clientConnection?.takeBytesWritten() ?? 0;
-    this.#line(req, statusCode, bytes, begunAt, reqId, clientConnection?.remote);
+    this.#add(req, reqId, statusCode, bytes, begunAt, clientConnection?.remote);
   };
 
   /** Writes the line of an upgraded request (a WebSocket) when its socket closes. */
   upgraded(req: IncomingMessage, socket: Duplex, reqId: string): void {
-    const started = now();
+    const begunAt = now();
     const { bytesWritten: before, remoteAddress: remote } = req.socket;
-    socket.once('close', () => this.#line(req, 101, req.socket.bytesWritten - before, started, reqId, remote));
+    socket.once('close', () => this.#add(req, reqId, 101, req.socket.bytesWritten - before, begunAt, remote));
   }
 
   flush(): void {
     this.#lines.flush();
   }
 
-  #line(
-    req: IncomingMessage,
-    status: number,
-    bytes: number,
-    started: number,
-    reqId: string,
-    remote: string | undefined,
-  ): void {
-    const durationMs = now() - started;
-    this.#lines.add(accessLine(this.#origin, reqId, req.method, req.url, status, bytes, durationMs, remote ?? 'unix'));
+  #add(req: IncomingMessage, reqId: string, status: number, bytes: number, begunAt: number, remote = 'unix'): void {
+    const durationMs = now() - begunAt;
+    this.#lines.add(accessLine(this.#origin, reqId, req.method, req.url, status, bytes, durationMs, remote));
   }
 }

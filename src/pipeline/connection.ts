@@ -1,6 +1,5 @@
 // The state of one connection: its current request, and how long the server has waited for the client. It makes no
 // decisions and closes nothing.
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { truncateUrl } from '../inflight/fingerprint.js';
 import type { RequestInFlight } from '../reports/report.js';
@@ -11,6 +10,8 @@ const minProgressBytes = 256;
 
 const key = Symbol('mpserve.connection');
 
+type BegunRequest = Pick<PipelineResponse, 'req' | 'reqId' | 'begunAt'>;
+
 export class Connection {
   readonly socket: Socket;
   /** Requests that have begun on the connection, including those before it migrated here. */
@@ -19,13 +20,12 @@ export class Connection {
   remote: string | undefined;
   /** When --keep-alive-timeout expires (`clock.ts`); `KeepAlive` sets it. */
   idleUntil = Number.POSITIVE_INFINITY;
-  #request: IncomingMessage | undefined;
-  #reqId = '';
+  /** To the current request. */
   #response: PipelineResponse | undefined;
   /** Responses that wait for an earlier response (pipelining). */
   #queued: PipelineResponse[] = [];
-  #begunAt = 0;
-  #upgraded = false;
+  /** The request with which the connection has switched to another protocol. */
+  #upgrade: BegunRequest | undefined;
   #bytesTaken = 0;
   #transferred = 0;
   #progressAt: number;
@@ -41,26 +41,21 @@ export class Connection {
     return (socket as Keyed)[key];
   }
 
-  begin(request: IncomingMessage, response: PipelineResponse): void {
-    if (this.#response && !this.betweenRequests) {
+  begin(response: PipelineResponse): void {
+    if (this.response) {
       this.#queued = this.#queued.filter(({ closed }) => !closed);
       this.#queued.push(response);
     }
     this.requests++;
-    this.#request = request;
-    this.#reqId = response.reqId;
     this.#response = response;
-    this.#begunAt = response.begunAt;
   }
 
   /**
-   * Drops the references to a finished response and its request. If they stayed until the next request, they would
+   * Drops the reference to a finished response, and so to its request. If they stayed until the next request, they would
    * survive garbage collections, and V8 would enlarge its young generation sooner.
    */
   finish(response: PipelineResponse): void {
-    if (this.#response !== response) return;
-    this.#response = undefined;
-    this.#request = undefined;
+    if (this.#response === response) this.#response = undefined;
   }
 
   /** Bytes written since the last call. */
@@ -77,21 +72,18 @@ export class Connection {
   }
 
   /** The connection switches to another protocol, such as WebSocket. */
-  upgrade(request: IncomingMessage, reqId: string, now: number): void {
-    this.#upgraded = true;
-    this.#request = request;
-    this.#reqId = reqId;
-    this.#begunAt = now;
+  upgrade(request: BegunRequest): void {
+    this.#upgrade = request;
   }
 
   /** False once the connection is upgraded: it never is between two requests again. */
   get mayRest(): boolean {
-    return !this.#upgraded;
+    return this.#upgrade === undefined;
   }
 
   /** No request is in flight: before the first request, between two, or while headers arrive. */
   get betweenRequests(): boolean {
-    if (this.#upgraded) return false;
+    if (this.#upgrade) return false;
     return this.#response === undefined || this.#response.writableFinished || this.#response.destroyed;
   }
 
@@ -105,10 +97,10 @@ export class Connection {
 
   /** The request in flight, or the one that upgraded the connection; undefined if there is none. */
   inFlight(now: number): RequestInFlight | undefined {
-    const request = this.#request;
-    if (!request || this.betweenRequests) return undefined;
-    const { method = '', url = '' } = request;
-    return { reqId: this.#reqId, method, url: truncateUrl(url), ageMs: Math.round(now - this.#begunAt) };
+    const current = this.#upgrade ?? this.response;
+    if (!current) return undefined;
+    const { method = '', url = '' } = current.req;
+    return { reqId: current.reqId, method, url: truncateUrl(url), ageMs: Math.round(now - current.begunAt) };
   }
 
   /** The response in progress; undefined if there is none. */
@@ -130,11 +122,11 @@ export class Connection {
   }
 
   get #waitsForClient(): boolean {
-    if (this.#upgraded) return false;
-    if (this.betweenRequests || this.socket.writableLength > 0) return true;
-    const request = this.#request;
+    if (this.#upgrade) return false;
+    const request = this.response?.req;
+    if (!request || this.socket.writableLength > 0) return true;
     // The body is incomplete, and the app has not stopped reading it.
-    return request !== undefined && !request.complete && request.readableLength < request.readableHighWaterMark;
+    return !request.complete && request.readableLength < request.readableHighWaterMark;
   }
 }
 

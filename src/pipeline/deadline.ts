@@ -3,11 +3,11 @@
 import type { IncomingMessage } from 'node:http';
 import { errorRecord, HttpError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
-import type { answerEarly } from './failures.js';
+import { answerEarly } from './failures.js';
 import type { Stage } from './stage.js';
 
 /** @param ms milliseconds from the end of the request's head to the end of its response */
-export function limitDuration(ms: number, answer: typeof answerEarly, tell: (event: WorkerEvent) => void): Stage {
+export function limitDuration(ms: number, tell: (event: WorkerEvent) => void): Stage {
   return (next) => (req, res, reqId) => {
     const abort = addSignal(req);
     let overdue: HttpError | undefined;
@@ -16,7 +16,7 @@ export function limitDuration(ms: number, answer: typeof answerEarly, tell: (eve
       const { method = '', url = '' } = req;
       overdue = error;
       tell({ event: 'request-overdue', reqId, method, url, err: errorRecord(error) });
-      answer(error, req, res, reqId);
+      answerEarly(error, req, res, reqId);
       abort(error);
     }, ms);
     res.once('close', () => {

@@ -3,51 +3,41 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import { errorRecord, HttpError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
-import { idHeader } from './response.js';
+import { idHeader, isHeader } from './response.js';
 import type { Stage } from './stage.js';
 
-type Tell = (event: WorkerEvent) => void;
-
-const transferEncoding = 'transfer-encoding';
-const contentLength = 'content-length';
-
-export function answerFailures(tell: Tell): Stage {
+export function answerFailures(tell: (event: WorkerEvent) => void): Stage {
+  const answer = (error: unknown, req: IncomingMessage, res: ServerResponse, reqId: string): void => {
+    const event = eventOf(error, req, res);
+    const { method = '', url = '' } = req;
+    if (event) tell({ event, reqId, method, url, err: errorRecord(rootOf(error)) });
+    // The client must not mistake a partial response for a complete one.
+    if (event === 'response-cut') req.socket.destroy();
+    if (res.headersSent || req.socket.destroyed) return;
+    for (const name of res.getHeaderNames()) if (!isKept(name, error)) res.removeHeader(name);
+    // The parser would take the unread rest of the body for the next request.
+    if (!req.complete && hasBody(req)) res.shouldKeepAlive = false;
+    writeAnswer(error instanceof HttpError ? error.status : 500, res, reqId);
+  };
   return (next) => (req, res, reqId) => {
     try {
       const outcome = next(req, res, reqId);
-      if (isThenable(outcome)) {
-        return outcome.then(undefined, (error: unknown) => answerFailure(tell, error, req, res, reqId));
-      }
+      if (isThenable(outcome)) return outcome.then(undefined, (error: unknown) => answer(error, req, res, reqId));
     } catch (error) {
-      answerFailure(tell, error, req, res, reqId);
+      answer(error, req, res, reqId);
     }
     return undefined;
   };
 }
 
-export function answerFailure(
-  tell: Tell,
-  error: unknown,
-  req: IncomingMessage,
-  res: ServerResponse,
-  reqId: string,
-): void {
-  const outcome = outcomeOf(error, req, res);
-  if (outcome)
-    tell({ event: outcome, reqId, method: req.method ?? '', url: req.url ?? '', err: errorRecord(rootOf(error)) });
-  // The client must not mistake a partial response for a complete one.
-  if (outcome === 'response-cut') req.socket.destroy();
-  if (res.headersSent || req.socket.destroyed) return;
-  for (const name of res.getHeaderNames()) if (!isKept(name, error)) res.removeHeader(name);
-  // The parser would take the unread rest of the body for the next request.
-  if (!req.complete && hasBody(req)) res.shouldKeepAlive = false;
-  writeAnswer(error instanceof HttpError ? error.status : 500, res, reqId);
-}
-
 function writeAnswer(status: number, res: ServerResponse, reqId: string): void {
-  const body = `${status} ${STATUS_CODES[status] ?? 'Error'}\nrequest id: ${reqId}\n`;
+  const body = bodyOf(status, reqId);
   res.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(body) });
   res.end(body);
+}
+
+function bodyOf(status: number, reqId: string): string {
+  return `${status} ${STATUS_CODES[status] ?? 'Error'}\nrequest id: ${reqId}\n`;
 }
 
 /**
@@ -67,15 +57,14 @@ export function hasBody({ rawHeaders }: IncomingMessage): boolean {
   // Not from `headers`: Node builds that object on first access.
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string;
-    if (name.length === transferEncoding.length && name.toLowerCase() === transferEncoding) return true;
-    const isLength = name.length === contentLength.length && name.toLowerCase() === contentLength;
-    if (isLength && Number(rawHeaders[i + 1]) > 0) return true;
+    if (isHeader(name, 'transfer-encoding')) return true;
+    if (isHeader(name, 'content-length') && Number(rawHeaders[i + 1]) > 0) return true;
   }
   return false;
 }
 
 /** The event to report; undefined for an `HttpError` below 500, which is the client's fault, if it can be answered. */
-function outcomeOf(error: unknown, req: IncomingMessage, res: ServerResponse) {
+function eventOf(error: unknown, req: IncomingMessage, res: ServerResponse) {
   if (res.writableFinished) return 'request-failed';
   if (req.socket.destroyed) return 'client-gone';
   if (res.headersSent) return 'response-cut';
@@ -98,11 +87,10 @@ export function answerEarly(error: HttpError, req: IncomingMessage, res: ServerR
   const { socket } = req;
   // If this response has begun, or an earlier one is not finished, the connection can only be cut.
   if (res.headersSent || res.socket !== socket) return void socket.destroy();
-  const reason = STATUS_CODES[error.status];
-  const body = `${error.status} ${reason}\nrequest id: ${reqId}\n`;
+  const body = bodyOf(error.status, reqId);
   res.detachSocket(socket);
   socket.end(
-    `HTTP/1.1 ${error.status} ${reason}\r\n${idHeader}: ${reqId}\r\nconnection: close\r\n` +
+    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}\r\n${idHeader}: ${reqId}\r\nconnection: close\r\n` +
       `content-type: text/plain; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
   res.statusCode = error.status;

@@ -19,12 +19,8 @@ export function journalRequests(
   const refuse = (req: IncomingMessage, res: ServerResponse, reqId: string): void => {
     const { method = '', url = '' } = req;
     tell({ event: 'request-refused', reqId, method, url });
-    answerUnserved(
-      new HttpError(503, 'the request is quarantined because it killed workers (--quarantine-after)'),
-      req,
-      res,
-      reqId,
-    );
+    const error = new HttpError(503, 'the request is quarantined because it killed workers (--quarantine-after)');
+    answerUnserved(error, req, res, reqId);
   };
   const onSent: OnSent = (res, isSent) => writer?.setResponse(res.entry, res.statusCode, isSent);
 

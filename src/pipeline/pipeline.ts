@@ -7,13 +7,15 @@ import type { Activity } from '../activity.js';
 import type { App } from '../app/app.js';
 import { now } from '../clock.js';
 import type { Limits } from '../config/config.js';
-import type { IncomingConnection } from '../connection/incoming.js';
+import { IncomingConnection } from '../connection/incoming.js';
 import { errorRecord } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
 import type { LoopJournal } from '../inflight/loop-journal.js';
 import type { Destination } from '../log/destination.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { MigrationSender } from '../migration/sender.js';
+import { socketPair } from '../os/descriptor.js';
+import { socketFromFd } from '../os/node-socket.js';
 import type { RequestInFlight, WorkerIdentity, WorkerReport } from '../reports/report.js';
 import type { AccessLog } from './access-log.js';
 import { type AdoptingServer, adopt, adoptIdle, createAdoptingServer, timeoutChecks } from './adopting-server.js';
@@ -23,14 +25,14 @@ import type { BusyClock } from './busy.js';
 import { Connection } from './connection.js';
 import { limitDuration } from './deadline.js';
 import { Drain, type Migration } from './drain.js';
-import { answerEarly, answerFailures } from './failures.js';
+import { answerFailures } from './failures.js';
 import { hasSaidContinue, journalRequests } from './journal.js';
 import { KeepAlive } from './keep-alive.js';
 import { declaresMore, limitBody } from './limits.js';
 import { createRequestIds } from './request-id.js';
 import type { PipelineResponse } from './response.js';
 import { Shedding } from './shedding.js';
-import { compose, type Handler, type OnClose, type Stage } from './stage.js';
+import type { Handler, OnClose, Stage } from './stage.js';
 
 export { closingFraction } from './drain.js';
 
@@ -73,8 +75,9 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
 }
 
 export class Pipeline {
-  readonly #app: App;
+  readonly #options: PipelineOptions;
   readonly #accessLog: AccessLog | undefined;
+  /** The first one is the outermost. */
   readonly #stages: readonly Stage[];
   /**
    * The 'close' listener of each response. It calls the journal first, because the access log may write its line at
@@ -85,8 +88,6 @@ export class Pipeline {
   readonly #connections = new Set<Connection>();
   readonly #keepAlive: KeepAlive;
   readonly #shedding: Shedding;
-  readonly #activity: Activity;
-  readonly #tell: PipelineOptions['tell'];
   readonly #requestId = createRequestIds();
   readonly #limits: Limits;
   #migrationChannel: MigrationChannel | undefined;
@@ -98,13 +99,13 @@ export class Pipeline {
     const { app, limitsGiven, maxConnections, tell } = options;
     const limits = app.server ? appLimits(options.limits, limitsGiven, app.server) : options.limits;
     const journal = options.journal && journalRequests(options.journal, tell, accessLog !== undefined);
-    this.#app = app;
+    this.#options = options;
     this.#accessLog = accessLog;
     this.#stages = [
       ...(accessLog ? [accessLog.stage] : []),
       ...(options.busy ? [options.busy.stage] : []),
       answerFailures(tell),
-      ...(limits.requestDeadline > 0 ? [limitDuration(limits.requestDeadline, answerEarly, tell)] : []),
+      ...(limits.requestDeadline > 0 ? [limitDuration(limits.requestDeadline, tell)] : []),
       ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize)] : []),
       ...(journal ? [journal.stage] : []),
     ];
@@ -117,16 +118,12 @@ export class Pipeline {
     ]);
     this.#keepAlive = new KeepAlive(this.#connections, limits.keepAliveTimeout);
     this.#shedding = new Shedding(this.#connections, maxConnections);
-    this.#tell = tell;
     this.#limits = limits;
     this.#migrationChannel = options.migrationChannel;
     this.#server = createAdoptingServer(limits);
-    this.#activity = options.activity;
-    for (const chore of [timeoutChecks(this.#server), this.#keepAlive]) this.#activity.add(chore);
-    this.#server.on(
-      'request',
-      this.#requestListener((req, res) => app.handle(req, res)),
-    );
+    for (const task of [timeoutChecks(this.#server), this.#keepAlive]) options.activity.add(task);
+    const handle: Handler = (req, res) => app.handle(req, res);
+    this.#server.on('request', this.#requestListener(handle));
     if (limits.maxBodySize > 0) this.#limitExpectedBody(limits.maxBodySize);
     if (app.server) this.#forwardEvents(app.server);
   }
@@ -143,11 +140,11 @@ export class Pipeline {
       if (socket.destroyed) return closed();
       const connection = new Connection(socket, requests, now());
       this.#connections.add(connection);
-      this.#activity.connectionOpened();
+      this.#options.activity.connectionOpened();
       this.#keepAlive.watch(connection);
       socket.once('close', () => {
         this.#connections.delete(connection);
-        this.#activity.connectionClosed();
+        this.#options.activity.connectionClosed();
         // After Node has emitted 'close' on the current response. Its request is in the journal until then, and a
         // worker of ppc exits when its connection has closed.
         setImmediate(() => {
@@ -160,6 +157,13 @@ export class Pipeline {
       else this.#adoptIdle(connection);
       this.#drain?.added();
     });
+  }
+
+  /** @returns the client's end of a new connection that this pipeline serves */
+  connect(): Socket {
+    const [ours, theirs] = socketPair();
+    void this.adopt(IncomingConnection.ofDescriptor(theirs));
+    return socketFromFd(ours);
   }
 
   /** The oldest requests in flight, the oldest first. */
@@ -177,7 +181,7 @@ export class Pipeline {
   /** Closes the connections of the slowest clients; see `shedding`. */
   shed(): void {
     const count = this.#shedding.shed();
-    if (count > 0) this.#tell({ event: 'connections-shed', count });
+    if (count > 0) this.#options.tell({ event: 'connections-shed', count });
   }
 
   /**
@@ -192,12 +196,12 @@ export class Pipeline {
       sender: channel && new MigrationSender(channel, this.#server, this.#connections),
       ms,
       migration,
-      tell: this.#tell,
+      tell: this.#options.tell,
     });
     await this.#drain.finish();
     await new Promise((next) => setImmediate(next)); // the last connection may just have closed
     this.#shedding.stop();
-    this.#activity.stop();
+    this.#options.activity.stop();
     this.#accessLog?.flush();
   }
 
@@ -206,9 +210,8 @@ export class Pipeline {
     if (!this.#migrationChannel || this.#drain) return;
     const chosen = new Set([...this.#connections].filter(() => Math.random() < fraction));
     this.#rebalancing?.stop();
-    const sender = new MigrationSender(this.#migrationChannel, this.#server, this.#connections, (one) =>
-      chosen.has(one),
-    );
+    const isChosen = (connection: Connection) => chosen.has(connection);
+    const sender = new MigrationSender(this.#migrationChannel, this.#server, this.#connections, isChosen);
     this.#rebalancing = sender;
     setTimeout(() => sender.stop(), rebalanceMs).unref();
     sender.look();
@@ -232,7 +235,7 @@ export class Pipeline {
 
   /** @returns a 'request' listener that passes the request through the stages to `app` */
   #requestListener(app: Handler): (req: IncomingMessage, res: PipelineResponse) => void {
-    const handle = compose(this.#stages, app);
+    const handle = this.#stages.reduceRight((next, stage) => stage(next), app);
     const { maxRequestsPerConnection: maxRequests } = this.#limits;
     return (req, res) => {
       const reqId = this.#requestId(req);
@@ -241,7 +244,7 @@ export class Pipeline {
       res.on('close', this.#onClose);
       const connection = Connection.of(req.socket);
       res.clientConnection = connection;
-      connection?.begin(req, res);
+      connection?.begin(res);
       // Node does not count the requests from before a migration.
       if (maxRequests > 0 && connection && connection.requests >= maxRequests) res.shouldKeepAlive = false;
       this.#drain?.watchEnd(res);
@@ -254,7 +257,7 @@ export class Pipeline {
   #limitExpectedBody(maxBytes: number): void {
     const handle = this.#requestListener((req, res) => {
       if (!hasSaidContinue(res)) res.writeContinue();
-      return this.#app.handle(req, res);
+      return this.#options.app.handle(req, res);
     });
     const refuse = this.#requestListener(() => undefined); // the limit stage answers
     this.#server.on('checkContinue', (req, res) => (declaresMore(req, maxBytes) ? refuse : handle)(req, res));
@@ -276,7 +279,7 @@ export class Pipeline {
     const forwardUpgrade = (name: string) => (req: IncomingMessage, socket: Duplex, head: Buffer) => {
       this.#answered++; // the app continues in another protocol
       const reqId = this.#requestId(req);
-      Connection.of(req.socket)?.upgrade(req, reqId, now());
+      Connection.of(req.socket)?.upgrade({ req, reqId, begunAt: now() });
       this.#accessLog?.upgraded(req, socket, reqId);
       call(name, req, socket, head).catch(this.#failed(socket, reqId, req));
     };
@@ -285,28 +288,24 @@ export class Pipeline {
       connect: forwardUpgrade('connect'),
       checkContinue: forwardRequest('checkContinue'),
       checkExpectation: forwardRequest('checkExpectation'),
-      clientError: (error: Error, socket: Duplex) => {
-        call('clientError', error, socket).catch(this.#failed(socket));
-      },
-      connection: (socket: Socket) => {
-        call('connection', socket).catch(this.#failed(socket));
-      },
+      clientError: (error: Error, socket: Duplex) => call('clientError', error, socket).catch(this.#failed(socket)),
+      connection: (socket: Socket) => call('connection', socket).catch(this.#failed(socket)),
     };
-    const update = (name: string | symbol, hasListener: boolean): void => {
-      const forward = typeof name === 'string' ? forwards[name] : undefined;
-      if (forward === undefined || typeof name !== 'string') return;
-      server.removeListener(name, forward as () => void);
-      if (hasListener) server.on(name, forward as () => void);
+    const update = (name: string, hasListener: boolean): void => {
+      const forward = forwards[name] as (() => void) | undefined;
+      if (!forward) return;
+      server.removeListener(name, forward);
+      if (hasListener) server.on(name, forward);
     };
     for (const name of Object.keys(forwards)) update(name, appServer.listenerCount(name) > 0);
-    appServer.on('newListener', (name) => update(name, true));
-    appServer.on('removeListener', (name) => update(name, appServer.listenerCount(name) > 0));
+    appServer.on('newListener', (name) => update(String(name), true));
+    appServer.on('removeListener', (name) => update(String(name), appServer.listenerCount(name) > 0));
   }
 
   /** @returns a function that reports an error which no response can report, and closes the connection */
   #failed(socket: Duplex, reqId = '', { method = '', url = '' }: Partial<IncomingMessage> = {}) {
     return (error: unknown): void => {
-      this.#tell({ event: 'request-failed', reqId, method, url, err: errorRecord(error) });
+      this.#options.tell({ event: 'request-failed', reqId, method, url, err: errorRecord(error) });
       socket.destroy();
     };
   }

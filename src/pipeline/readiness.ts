@@ -3,10 +3,7 @@
 
 import { request } from 'node:http';
 import { now } from '../clock.js';
-import { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
-import { socketPair } from '../os/descriptor.js';
-import { socketFromFd } from '../os/node-socket.js';
 import type { Pipeline } from './pipeline.js';
 
 /** Between two questions (milliseconds). */
@@ -34,14 +31,9 @@ export async function untilReady(pipeline: Pipeline, path: string, ms: number): 
 
 /** @returns the status, or why there is none */
 function ask(pipeline: Pipeline, path: string, ms: number): Promise<number | string> {
-  const [ours, theirs] = socketPair();
-  void pipeline.adopt(IncomingConnection.ofDescriptor(theirs));
   return new Promise((resolve) => {
-    const sent = request({
-      path,
-      headers: { host: 'localhost', connection: 'close' },
-      createConnection: () => socketFromFd(ours),
-    });
+    const headers = { host: 'localhost', connection: 'close' };
+    const sent = request({ path, headers, createConnection: () => pipeline.connect() });
     const late = setTimeout(() => sent.destroy(new Error('no answer in time')), ms);
     sent.once('response', (response) => {
       response.resume();

@@ -1,6 +1,6 @@
 // The request id in log lines and responses: the client's `x-request-id` if it is valid, or else a new one.
 import type { IncomingMessage } from 'node:http';
-import { idHeader } from './response.js';
+import { idHeader, isHeader } from './response.js';
 
 /** No character with a meaning in a header, a log line or HTML; long enough for a W3C trace context. */
 const validId = /^[\w.:+/=@-]{1,128}$/;
@@ -21,8 +21,7 @@ export function createRequestIds(): (req: IncomingMessage) => string {
 function givenId(rawHeaders: readonly string[]): string | undefined {
   let given: string | undefined;
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] as string;
-    if (name.length !== idHeader.length || name.toLowerCase() !== idHeader) continue;
+    if (!isHeader(rawHeaders[i] as string, idHeader)) continue;
     if (given !== undefined) return undefined;
     given = rawHeaders[i + 1];
   }

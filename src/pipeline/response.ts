@@ -12,29 +12,22 @@ type Headers = OutgoingHttpHeaders | readonly OutgoingHttpHeader[] | readonly (r
 type StoreHeader = (this: PipelineResponse, firstLine: string, headers: Headers | null | undefined) => void;
 
 export class PipelineResponse extends ServerResponse {
-  reqId: string;
+  reqId = '';
   /** undefined if the socket was not adopted by the pipeline. */
-  clientConnection: Connection | undefined;
+  clientConnection: Connection | undefined = undefined;
   /** When the request began, in milliseconds of `clock.ts`. */
-  begunAt: number;
+  begunAt = 0;
   /** The request's entry in the in-flight journal. */
-  entry: number;
+  entry = noSlot;
   /** The request's body in the in-flight journal; undefined without a body. */
-  recordedBody: RecordedBody | undefined;
+  recordedBody: RecordedBody | undefined = undefined;
   /** Set by `reportSent`. */
-  onSent: OnSent | undefined;
+  onSent: OnSent | undefined = undefined;
   /** The stages have been told that the response is over. */
-  isOver: boolean;
+  isOver = false;
 
   constructor(req: IncomingMessage, ...options: unknown[]) {
     super(...([req, ...options] as ConstructorParameters<typeof ServerResponse>));
-    this.reqId = '';
-    this.clientConnection = undefined;
-    this.begunAt = 0;
-    this.entry = noSlot;
-    this.recordedBody = undefined;
-    this.onSent = undefined;
-    this.isOver = false;
     // An own property, because Express replaces the prototype of each response.
     (this as unknown as { _storeHeader: StoreHeader })._storeHeader = storeHeader;
   }
@@ -54,17 +47,17 @@ function storeHeader(this: PipelineResponse, firstLine: string, headers: Headers
 /** @param headers an object, a flat list of names and values, or a list of pairs, as Node accepts them */
 function hasIdHeader(headers: Headers): boolean {
   if (!Array.isArray(headers)) {
-    for (const name in headers) if (isIdHeader(name)) return true;
+    for (const name in headers) if (isHeader(name, idHeader)) return true;
     return false;
   }
-  if (Array.isArray(headers[0])) return headers.some(([name]) => isIdHeader(String(name)));
-  for (let i = 0; i < headers.length; i += 2) if (isIdHeader(String(headers[i]))) return true;
+  if (Array.isArray(headers[0])) return headers.some(([name]) => isHeader(String(name), idHeader));
+  for (let i = 0; i < headers.length; i += 2) if (isHeader(String(headers[i]), idHeader)) return true;
   return false;
 }
 
-/** Compares the length first, because this runs for each header of each response. */
-function isIdHeader(name: string): boolean {
-  return name.length === idHeader.length && name.toLowerCase() === idHeader;
+/** Compares the length first, because this runs for each header of each request and response. @param wanted in lower case */
+export function isHeader(name: string, wanted: string): boolean {
+  return name.length === wanted.length && name.toLowerCase() === wanted;
 }
 
 /** Called with true just before the last write, and with false if the kernel did not accept all bytes. */

@@ -9,8 +9,3 @@ export type Stage = (next: Handler) => Handler;
 
 /** Called exactly once for each response, when it has been sent or its connection has closed. */
 export type OnClose = (res: PipelineResponse) => void;
-
-/** Wraps `innermost` in `stages`; the first stage is the outermost. */
-export function compose(stages: readonly Stage[], innermost: Handler): Handler {
-  return stages.reduceRight((next, stage) => stage(next), innermost);
-}

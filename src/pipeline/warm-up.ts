@@ -4,9 +4,6 @@
 import { once } from 'node:events';
 import { Activity } from '../activity.js';
 import type { App } from '../app/app.js';
-import { IncomingConnection } from '../connection/incoming.js';
-import { socketPair } from '../os/descriptor.js';
-import { socketFromFd } from '../os/node-socket.js';
 import { createPipeline, type PipelineOptions } from './pipeline.js';
 
 const app: App = { kind: 'listener', handle: (_, res) => res.end('warm') };
@@ -22,12 +19,8 @@ export async function warmUp(options: Omit<PipelineOptions, 'app'>): Promise<voi
     activity: new Activity(),
   };
   const pipeline = await createPipeline({ ...options, ...quiet, app });
-  const [ours, theirs] = socketPair();
-  const client = socketFromFd(ours);
-  const closed = once(client.resume(), 'close');
-  const ended = pipeline.adopt(IncomingConnection.ofDescriptor(theirs));
+  const client = pipeline.connect().resume();
   client.end(request);
-  await closed;
-  await ended;
+  await once(client, 'close');
   await pipeline.drain(0);
 }

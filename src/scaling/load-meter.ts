@@ -2,23 +2,19 @@
 import type { BusyClock } from '../pipeline/busy.js';
 import { type Measure, maxLagMs } from './scaler.js';
 
-// Loaded on use: a worker for one connection would pay for it on every connection.
-const hooks = () => process.getBuiltinModule('node:perf_hooks');
-
 /** @returns the load since the last call, from 0 to 1 */
 export type LoadMeter = () => number;
 
 export function loadMeter(measure: Measure, clock: BusyClock): LoadMeter {
-  const meters: { readonly [M in Measure]: () => LoadMeter } = {
-    busy: () => () => clock.takeFraction(),
-    elu: utilization,
-    lag,
-  };
-  return meters[measure]();
+  if (measure === 'busy') return () => clock.takeFraction();
+  // Loaded on use: a worker for one connection would pay for it on every connection.
+  const hooks = process.getBuiltinModule('node:perf_hooks');
+  return measure === 'elu' ? utilization(hooks) : lag(hooks);
 }
 
-function utilization(): LoadMeter {
-  const { performance } = hooks();
+type Hooks = typeof import('node:perf_hooks');
+
+function utilization({ performance }: Hooks): LoadMeter {
   let last = performance.eventLoopUtilization();
   return () => {
     const now = performance.eventLoopUtilization();
@@ -29,9 +25,9 @@ function utilization(): LoadMeter {
 }
 
 /** The 90th percentile of the event-loop delay, less the interval of its sampling timer. */
-function lag(): LoadMeter {
+function lag({ monitorEventLoopDelay }: Hooks): LoadMeter {
   const resolutionMs = 10;
-  const delays = hooks().monitorEventLoopDelay({ resolution: resolutionMs });
+  const delays = monitorEventLoopDelay({ resolution: resolutionMs });
   delays.enable();
   return () => {
     // No sample since the last call: the delay has not ended yet.

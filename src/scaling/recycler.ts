@@ -31,9 +31,9 @@ export interface Usage {
   readonly memory: number;
 }
 
-export interface RecyclerReports<M> {
+export interface RecyclerListener<M> {
   recycled(member: M, reason: string): void;
-  failed(member: M, reason: string): void;
+  recycleFailed(member: M, reason: string): void;
 }
 
 /** Memory can grow fast, and a check costs a few microseconds per member. */
@@ -45,7 +45,7 @@ export const retryMs = 10_000;
 
 export class Recycler<M extends Usage> {
   readonly #pool: RecyclablePool<M>;
-  readonly #reports: RecyclerReports<M>;
+  readonly #listener: RecyclerListener<M>;
   readonly #limits: RecycleLimits;
   /** `maxRequests` with its jitter. */
   readonly #maxRequests = new WeakMap<M, number>();
@@ -53,10 +53,10 @@ export class Recycler<M extends Usage> {
   #pausedUntil = 0;
   #isRecycling = false;
 
-  constructor(pool: RecyclablePool<M>, limits: RecycleLimits, reports: RecyclerReports<M>) {
+  constructor(pool: RecyclablePool<M>, limits: RecycleLimits, listener: RecyclerListener<M>) {
     this.#pool = pool;
     this.#limits = limits;
-    this.#reports = reports;
+    this.#listener = listener;
   }
 
   start(): void {
@@ -78,11 +78,11 @@ export class Recycler<M extends Usage> {
       try {
         // The replacement will probably reach the limit as soon.
         if ((member.readyMs ?? 0) < minAgeMs) this.#pausedUntil = now() + retryMs;
-        if (await this.#pool.recycle(member)) this.#reports.recycled(member, reason);
+        if (await this.#pool.recycle(member)) this.#listener.recycled(member, reason);
       } catch (error) {
         if (this.#pool.ending) return;
         this.#pausedUntil = now() + retryMs;
-        this.#reports.failed(member, (error as Error).message);
+        this.#listener.recycleFailed(member, (error as Error).message);
       } finally {
         this.#isRecycling = false;
       }

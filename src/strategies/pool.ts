@@ -433,10 +433,7 @@ export class Pool extends BaseStrategy implements Strategy {
 
   #makeRecycler(): Recycler<Worker> {
     const { listener, recycle } = this.hosting;
-    return new Recycler(this, recycle, {
-      recycled: (worker, reason) => listener.recycled(worker, reason),
-      failed: (worker, reason) => listener.recycleFailed(worker, reason),
-    });
+    return new Recycler(this, recycle, listener);
   }
 
   /** The lowest number that no place has. */

@@ -43,7 +43,7 @@ export class AppRunner implements Service {
   #isMigrationOff = false;
   #app: App | undefined;
   /** What was pending before the app was loaded. */
-  #before: string[] = [];
+  #before: readonly string[] = [];
   #pipeline: Pipeline | undefined;
   #preparing: NodeJS.Timeout | undefined;
 
@@ -93,7 +93,7 @@ export class AppRunner implements Service {
     await this.#pipeline?.drain(ms, migrates ? { stallMs, onMigrating } : undefined);
     // A long migration does not shorten the time that the app has to close.
     const left = Math.max(msUntil(deadline), migrates ? ms * closingFraction : 0);
-    await closeApp(this.#app, reason, this.#before, AbortSignal.timeout(left));
+    await closeApp(this.#app, reason, this.#before, left);
   }
 
   setMigration({ send }: MigrationPolicy): void {

@@ -6,8 +6,8 @@ import { ignoreSignal } from '../app/close-app.js';
 import { IncomingConnection } from '../connection/incoming.js';
 import { reportWhenBlocked } from '../hang/hang-report.js';
 import { Heartbeat, HeartbeatFile } from '../hang/heartbeat.js';
-import { mapLoopJournal, openLoopJournal } from '../inflight/loop-journal.js';
-import { fileRegions } from '../inflight/regions.js';
+import { openLoopJournal } from '../inflight/loop-journal.js';
+import { mapJournal, regionAt } from '../inflight/regions.js';
 import { reopen } from '../os/descriptor.js';
 import { AppRunner } from './app-runner.js';
 import { WorkerMain } from './main.js';
@@ -33,7 +33,7 @@ const identity = { pid: process.pid, tid: 0 };
 const activity = new Activity();
 const { journal, threads, heartbeat } = settings;
 /** Of this event loop; the threads of a host have their own. */
-const region = journal && !threads ? fileRegions(journal)(0) : undefined;
+const region = journal && !threads ? regionAt(journal, 0) : undefined;
 const loopJournal =
   journal && openLoopJournal(region, (fingerprint) => main.tell({ kind: 'suspect-cleared', fingerprint }));
 
@@ -60,8 +60,8 @@ const main: WorkerMain = new WorkerMain({
   onReady: () => {
     startHeartbeat();
     // A worker for one connection does not live long enough for it.
-    if (loopJournal && journal && !threads && !settings.once)
-      setTimeout(() => mapLoopJournal(loopJournal, journal), mapAfterMs).unref();
+    if (journal && region && !settings.once)
+      setTimeout(() => loopJournal?.writer?.map(mapJournal(journal)), mapAfterMs).unref();
   },
   reopen: reopenAccessLog,
   exit: () => process.exit(0),

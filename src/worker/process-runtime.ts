@@ -6,7 +6,7 @@ import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import { HeartbeatFile, isDebugged } from '../hang/heartbeat.js';
-import { ProcessWatch } from '../hang/process-watch.js';
+import { type ProcessWatch, watchProcess } from '../hang/process-watch.js';
 import { Journal } from '../inflight/journal.js';
 import type { Quarantine } from '../inflight/quarantine.js';
 import type { Destination } from '../log/destination.js';
@@ -15,7 +15,7 @@ import type { MigrationChannel } from '../migration/channel.js';
 import { guardChannel } from '../os/ipc-guard.js';
 import { createLeash, type Leash } from '../os/leash.js';
 import { residentMemory, wantedCpuMs } from '../os/process-tree.js';
-import { scheduleAsBatch, scheduleAsOther } from '../os/scheduling.js';
+import { schedule } from '../os/scheduling.js';
 import type { Reports } from '../reports/reports.js';
 import { checkMessage, describeMessage } from './checked-messages.js';
 import { InvalidMessages } from './invalid-messages.js';
@@ -137,7 +137,7 @@ export function startProcess(options: ProcessOptions, start: StartOptions, maxCo
     throw refused();
   }
   leash?.tie(pid);
-  scheduleAsBatch(pid);
+  schedule(pid, 'batch');
   if (takesLines) readLines(child.stdio[descriptors.accessLog], accessLog);
   for (const stream of ['stdout', 'stderr'] as const) {
     if (child[stream]) readLines(child[stream], (text) => options.events.tell({ event: 'output', pid, stream, text }));
@@ -154,8 +154,9 @@ class ProcessUnit implements Unit {
   readonly #child: ChildProcess;
   readonly #options: ProcessOptions;
   readonly #key: string;
-  readonly #hang: ProcessWatch | undefined;
+  readonly #watchHangs: (() => ProcessWatch) | undefined;
   readonly #invalid: InvalidMessages;
+  #hang: ProcessWatch | undefined;
   /** Each connection is answered by `taken` or `refused`, in turn. */
   #handled = 0;
   /** It has reported itself in which code it is blocked. */
@@ -176,10 +177,10 @@ class ProcessUnit implements Unit {
     this.#child = child;
     this.#options = options;
     this.#key = key;
-    this.#hang =
-      isWatched && journal
-        ? new ProcessWatch(pid, new HeartbeatFile(journal.heartbeat), app.hangTimeout, () => child.kill('SIGKILL'))
-        : undefined;
+    if (isWatched && journal) {
+      const heartbeat = new HeartbeatFile(journal.heartbeat);
+      this.#watchHangs = () => watchProcess(pid, heartbeat, app.hangTimeout, () => child.kill('SIGKILL'));
+    }
     this.#invalid = new InvalidMessages((count, type) => {
       events.tell({ event: 'worker-message-invalid', worker, pid, count, type });
     });
@@ -244,9 +245,9 @@ class ProcessUnit implements Unit {
   }
 
   watch(): void {
-    this.#hang?.begin();
+    this.#hang = this.#watchHangs?.();
     // It has no pool of connections to compete for, and workers that start can wait for it.
-    if (this.#options.once) scheduleAsOther(this.pid);
+    if (this.#options.once) schedule(this.pid, 'other');
   }
 
   kill(): void {

@@ -3,8 +3,8 @@
 import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads';
 import { Activity } from '../activity.js';
 import { IncomingConnection } from '../connection/incoming.js';
+import { onHangReport } from '../hang/hang-report.js';
 import { Heartbeat } from '../hang/heartbeat.js';
-import { onHangReport } from '../hang/stack-capture.js';
 import { openLoopJournal } from '../inflight/loop-journal.js';
 import { AppRunner } from './app-runner.js';
 import { WorkerMain } from './main.js';

@@ -7,9 +7,9 @@ import { MessagePort, Worker as NodeThread, receiveMessageOnPort } from 'node:wo
 import { Piscina } from 'piscina';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
-import { type ThreadWatch, watchThreads } from '../hang/thread-watch.js';
+import { threadWatch, type WatchThread } from '../hang/thread-watch.js';
 import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
-import { fileRegions, mappedRegions, type RegionLease, RegionPool } from '../inflight/regions.js';
+import { type RegionLease, RegionPool } from '../inflight/regions.js';
 import { duplicateChannel } from '../migration/channel.js';
 import { duplicate } from '../os/descriptor.js';
 import { type FromWorker, type Handed, newKey, type ToWorker, unkeyed } from './messages.js';
@@ -42,8 +42,9 @@ export class ThreadRuntime {
   readonly #settings: WorkerSettings;
   readonly #group: ThreadGroup;
   readonly #threads: Threads;
-  readonly #watch: ThreadWatch;
-  readonly #regions: RegionPool;
+  readonly #watch: WatchThread;
+  /** undefined if requests in flight are not recorded. */
+  readonly #regions: RegionPool | undefined;
   #denylist = emptyDenylist;
 
   constructor(settings: WorkerSettings, group: ThreadGroup, tell: Tell) {
@@ -51,9 +52,9 @@ export class ThreadRuntime {
     this.#group = group;
     const { isPerConnection } = group;
     this.#threads = isPerConnection ? new DedicatedThreads(group) : new PiscinaThreads(group, settings.maxConnections);
-    this.#watch = watchThreads(settings.hangTimeout, tell);
+    this.#watch = threadWatch(settings.hangTimeout, tell);
     // Mapping would cost more than a thread for one connection.
-    this.#regions = new RegionPool(settings.journal, isPerConnection ? fileRegions : mappedRegions);
+    this.#regions = settings.journal && new RegionPool(settings.journal, !isPerConnection);
   }
 
   /** Of the threads that are started from now on. */
@@ -64,7 +65,7 @@ export class ThreadRuntime {
   /** @throws Error when the system refuses another thread */
   start({ warmsUp, isKnownReady }: StartOptions, maxConnections: number): Unit {
     const { isPerConnection: once, hostAccepts } = this.#group;
-    const { journal, listen, migrationChannel } = this.#settings;
+    const { listen, migrationChannel } = this.#settings;
     const settings: ThreadSettings = {
       ...threadSettings(this.#settings),
       warmsUp,
@@ -72,8 +73,8 @@ export class ThreadRuntime {
       once,
       maxConnections,
     };
-    const lease = this.#regions.lease();
-    const unit = new ThreadUnit(this.#threads, this.#watch, lease, settings, journal !== undefined, () => {
+    const lease = this.#regions?.lease();
+    const unit = new ThreadUnit(this.#threads, this.#watch, lease, settings, () => {
       // Node closes these descriptors when the thread ends, however it does.
       if (hostAccepts) return;
       unit.send({
@@ -97,35 +98,35 @@ class ThreadUnit implements Unit {
   readonly wantedCpuMs = undefined;
   readonly #threads: Threads;
   readonly #thread: NodeThread;
-  readonly #watch: ThreadWatch;
+  readonly #watch: WatchThread;
   readonly #onReady: () => void;
   readonly #counters = createCounters();
   #port: MessagePort | undefined;
   /** Messages until there is a port. */
   readonly #unsent: ToWorker[] = [];
+  #unwatch = (): void => {};
   #hear = (_: FromWorker): void => {};
   #reason: string | undefined;
   /** It has taken the descriptors of these, or still may. */
   readonly #handedOver = new Map<number, IncomingConnection>();
 
-  /** @param records it keeps a record of its requests in flight. @param onReady called when it is ready */
+  /** @param lease undefined if it keeps no record of its requests in flight. @param onReady called when it is ready */
   constructor(
     threads: Threads,
-    watch: ThreadWatch,
-    lease: RegionLease,
+    watch: WatchThread,
+    lease: RegionLease | undefined,
     settings: ThreadSettings,
-    records: boolean,
     onReady: () => void,
   ) {
     this.#threads = threads;
     this.#watch = watch;
     this.#onReady = onReady;
     const helloKey = newKey();
-    const journal = records ? { region: lease.region } : undefined;
+    const journal = lease && { region: lease.region };
     try {
       this.#thread = threads.start({ settings, helloKey, counters: this.#counters, journal });
     } catch (error) {
-      lease.release();
+      lease?.release();
       throw error;
     }
     const thread = this.#thread;
@@ -143,13 +144,13 @@ class ThreadUnit implements Unit {
     });
     this.exited = new Promise((exited) => {
       thread.prependListener('exit', (code) => {
-        watch.unwatch(this.tid);
+        this.#unwatch();
         this.#hearLastMessages();
         exited({
           code,
           signal: null,
           reason: this.#reason ?? `it exited with code ${code}`,
-          requests: lease.release(),
+          requests: lease?.release() ?? [],
         });
       });
     });
@@ -196,7 +197,7 @@ class ThreadUnit implements Unit {
   }
 
   watch(): void {
-    this.#watch.watch(
+    this.#unwatch = this.#watch(
       this.tid,
       () => counter.dueBy(this.#counters),
       () => this.kill(),

@@ -147,3 +147,11 @@ test.concurrent.each(['prefork', 'ppc', 'prethread'])(
     expect(server.stderr).toBe('');
   },
 );
+
+test('an app that handles SIGTERM and has nothing left to do does not delay the end', async () => {
+  await using server = await start({}, unlimited, 'life-sigterm-idle.cjs');
+  server.child.kill('SIGTERM');
+  expect((await within('the server to exit', server.exit)).code).toBe(0);
+  const timeOf = (event: string) => Number(server.lines.find((line) => line.event === event)?.time);
+  expect(timeOf('stopped') - timeOf('stopping')).toBeLessThan(5000); // what an app with work left gets
+});

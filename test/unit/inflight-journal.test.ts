@@ -3,11 +3,9 @@ import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } fr
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Denylist } from '../../src/inflight/denylist.ts';
 import { Journal, offset, takeRequests } from '../../src/inflight/journal.ts';
 import { JournalWriter } from '../../src/inflight/journal-writer.ts';
-import { mapLoopJournal } from '../../src/inflight/loop-journal.ts';
-import { fileRegions, mappedRegions, type Region, RegionPool } from '../../src/inflight/regions.ts';
+import { mapJournal, type Region, RegionPool, regionAt } from '../../src/inflight/regions.ts';
 
 let journal: Journal;
 beforeEach(() => {
@@ -15,17 +13,14 @@ beforeEach(() => {
 });
 afterEach(() => journal.close());
 
-const writerAt = (region: Region | undefined): JournalWriter => {
-  if (!region) throw new Error('no region');
-  return new JournalWriter(region);
-};
+const writerAt = (index: number, isMapped = true): JournalWriter =>
+  new JournalWriter(regionAt(journal, index, isMapped ? mapJournal(journal) : undefined) as Region);
 
 test.each([
-  ['mapped', mappedRegions],
-  ['in a file', fileRegions],
-])('%s: the requests in flight of a dead worker are read once', (_, regionsOf) => {
-  const regionAt = regionsOf(journal);
-  const [one, two] = [writerAt(regionAt(0)), writerAt(regionAt(2))];
+  ['mapped', true],
+  ['in a file', false],
+])('%s: the requests in flight of a dead worker are read once', (_, isMapped) => {
+  const [one, two] = [writerAt(0, isMapped), writerAt(2, isMapped)];
   const first = one.begin('id-1', 'GET', '/a?x=1', false);
   one.begin('id-2', 'POST', '/b', true);
   const third = two.begin('id-3', 'PUT', '/c', true);
@@ -40,10 +35,10 @@ test.each([
 });
 
 test.each([
-  ['mapped', mappedRegions],
-  ['in a file', fileRegions],
-])('%s: an answered request is reported until its access log line is written', (_, regionsOf) => {
-  const writer = writerAt(regionsOf(journal)(1));
+  ['mapped', true],
+  ['in a file', false],
+])('%s: an answered request is reported until its access log line is written', (_, isMapped) => {
+  const writer = writerAt(1, isMapped);
   const [sent, partly, closed, logged] = ['/1', '/2', '/3', '/4'].map((url) => writer.begin('id', 'GET', url, false));
   writer.endUnlogged(logged as number, 200);
   writer.freeLogged();
@@ -60,7 +55,7 @@ test.each([
 });
 
 test('a reused slot holds nothing of the request before', () => {
-  const writer = writerAt(mappedRegions(journal)(0));
+  const writer = writerAt(0);
   writer.endUnlogged(writer.begin('first', 'GET', '/', false), 500);
   writer.freeLogged();
   writer.begin('second', 'GET', '/', false);
@@ -69,13 +64,13 @@ test('a reused slot holds nothing of the request before', () => {
 });
 
 test('a status that is no status code is recorded, too', () => {
-  const writer = writerAt(mappedRegions(journal)(0));
+  const writer = writerAt(0);
   writer.setResponse(writer.begin('id', 'GET', '/', false), -1, true);
   expect(journal.take()).toMatchObject([{ reqId: 'id', answered: { isOver: false } }]);
 });
 
 test('all answered requests are reported, and at most 256 lost ones', () => {
-  const writer = writerAt(mappedRegions(journal)(0));
+  const writer = writerAt(0);
   const answered = writer.begin('answered', 'GET', '/', false);
   for (let i = 0; i < 300; i++) writer.begin(`${i}`, 'GET', '/', false);
   writer.endUnlogged(answered, 200);
@@ -85,7 +80,7 @@ test('all answered requests are reported, and at most 256 lost ones', () => {
 });
 
 test('without a free slot, the oldest one that waits for its log line is reused', () => {
-  const writer = writerAt(mappedRegions(journal)(0));
+  const writer = writerAt(0);
   const { slotsPerRegion } = journal.layout;
   for (let i = 0; i < slotsPerRegion; i++) writer.endUnlogged(writer.begin(`${i}`, 'GET', '/', false), 200);
   writer.begin('last', 'GET', '/', false);
@@ -95,10 +90,10 @@ test('without a free slot, the oldest one that waits for its log line is reused'
 });
 
 test('requests that began before the region was mapped end after it', () => {
-  const writer = writerAt(fileRegions(journal)(0));
+  const writer = writerAt(0, false);
   const one = writer.begin('one', 'GET', '/1', false);
   const two = writer.begin('two', 'POST', '/2', true);
-  mapLoopJournal({ writer, denylist: new Denylist({ suspects: [], refused: [] }, () => {}) }, journal);
+  writer.map(mapJournal(journal));
   const three = writer.begin('three', 'GET', '/3', false);
   writer.end(one);
   writer.setDigest(two, Buffer.alloc(32, 1));
@@ -107,7 +102,7 @@ test('requests that began before the region was mapped end after it', () => {
 });
 
 test('a long URL is truncated, whatever its characters', () => {
-  const writer = writerAt(mappedRegions(journal)(1));
+  const writer = writerAt(1);
   const url = `/${'ÿ'.repeat(5000)}`;
   writer.begin('x'.repeat(128), 'PROPPATCH', url, false);
   const [request] = journal.take();
@@ -115,7 +110,7 @@ test('a long URL is truncated, whatever its characters', () => {
 });
 
 test('requests beyond the number of slots are not recorded, and later ones are', () => {
-  const writer = writerAt(mappedRegions(journal)(0));
+  const writer = writerAt(0);
   const { slotsPerRegion } = journal.layout;
   const slots = Array.from({ length: slotsPerRegion + 5 }, (_, i) => writer.begin(`${i}`, 'GET', '/', false));
   for (const slot of slots) writer.end(slot);
@@ -124,11 +119,11 @@ test('requests beyond the number of slots are not recorded, and later ones are',
 });
 
 test('a released region is leased again, without the requests of the thread before', () => {
-  const pool = new RegionPool(journal, mappedRegions);
+  const pool = new RegionPool(journal, true);
   const [one, two, three, none] = [pool.lease(), pool.lease(), pool.lease(), pool.lease()];
   expect(none.region).toBeUndefined();
-  writerAt(two.region).begin('lost', 'GET', '/', false);
-  writerAt(three.region).begin('other', 'GET', '/', false);
+  new JournalWriter(two.region as Region).begin('lost', 'GET', '/', false);
+  new JournalWriter(three.region as Region).begin('other', 'GET', '/', false);
   expect(two.release()).toMatchObject([{ reqId: 'lost' }]);
   const again = pool.lease();
   expect(again.region).toEqual(two.region);
@@ -151,17 +146,16 @@ test('a journal that cannot be read reports no requests', () => {
 test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -1e308, 1e308])(
   'a time of %d in a slot is logged as an age of 0',
   (time) => {
-    const { position = 0 } = fileRegions(journal)(0) ?? {};
-    writerAt(fileRegions(journal)(0)).begin('id-1', 'GET', '/', false);
+    writerAt(0, false).begin('id-1', 'GET', '/', false);
     const begunAt = Buffer.alloc(8);
     begunAt.writeDoubleLE(time);
-    writeSync(journal.fd, begunAt, 0, 8, position + offset.begunAt);
+    writeSync(journal.fd, begunAt, 0, 8, offset.begunAt);
     expect(journal.take()).toMatchObject([{ reqId: 'id-1', ageMs: 0 }]);
   },
 );
 
 test('a journal that the worker has truncated reports no requests', () => {
-  writerAt(fileRegions(journal)(0)).begin('id-1', 'GET', '/', false);
+  writerAt(0, false).begin('id-1', 'GET', '/', false);
   ftruncateSync(journal.fd, 0);
   expect(journal.take()).toEqual([]);
 });
