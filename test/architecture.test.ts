@@ -52,9 +52,11 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     ...leaves,
   ],
   // Starts servers as a user would, and knows nothing of their insides.
-  ['bench', ...leaves],
-  // Does so, too, and sends them the commands of operators.
-  ['prove', 'control', ...leaves],
+  ['testbed', ...leaves],
+  // Compares them.
+  ['bench', 'testbed', ...leaves],
+  // Sends them the commands of operators.
+  ['prove', 'testbed', 'control', ...leaves],
   ['supervisor', 'strategies', 'worker/process-runtime', 'control', ...outside, ...leaves],
   // The messages between an operator and a server.
   ['control', ...leaves],
@@ -151,10 +153,8 @@ const owners: Readonly<Record<string, readonly string[]>> = {
     'config/error-location',
     'config/node-arg',
     'config/user',
-    'bench/target',
-    'bench/measurement',
-    'prove/server',
-    'prove/client-pool',
+    'testbed/server-process',
+    'testbed/load-process',
     'cli/daemon',
   ],
   'node:worker_threads': ['worker/thread-runtime', 'worker/thread-main'],

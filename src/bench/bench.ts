@@ -1,7 +1,8 @@
 // A comparison: runs each scenario in rounds. In each round all targets are measured one after another, so that a drift
 // of the machine's speed affects all of them.
-import { cpus, type as osType, release, totalmem } from 'node:os';
+import { totalmem } from 'node:os';
 import { hasProc } from '../os/process-tree.js';
+import { thisMachine } from '../testbed/machine.js';
 import type { Job } from './job.js';
 import { measure } from './measurement.js';
 import { differences, type PreflightResult, preflight } from './preflight.js';
@@ -111,13 +112,7 @@ export async function bench(plan: Plan): Promise<Results> {
   const results: Omit<Results, 'warnings'> = {
     schema,
     at,
-    machine: {
-      node: process.version,
-      os: `${osType()} ${release()}`,
-      cpu: cpus()[0]?.model.trim() ?? 'unknown',
-      cores: cpus().length,
-      memoryBytes: totalmem(),
-    },
+    machine: { ...thisMachine(), memoryBytes: totalmem() },
     version: plan.version,
     app: plan.app,
     settings: { rounds, durationMs: plan.durationMs, ...(plan.rate === undefined ? {} : { rate: plan.rate }) },

@@ -1,4 +1,4 @@
-// The load generator's process: receives one job over IPC, generates the load, sends a report and exits.
+// The load generator's process: receives one job over IPC, generates the load, and sends a report.
 import { closedLoop } from './closed-loop.js';
 import { connectionPerRequest } from './connection-per-request.js';
 import { idleConnections } from './idle-connections.js';
@@ -20,7 +20,7 @@ async function run(job: Job): Promise<void> {
     utilisation: utilization,
     ...(held === undefined ? {} : { held }),
   };
-  process.send?.(report, () => process.exit(0));
+  process.send?.(report);
 }
 
 async function generateLoad(job: Job, tally: Tally): Promise<{ seconds: number; held?: number }> {

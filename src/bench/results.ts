@@ -1,6 +1,8 @@
 // The results of a comparison, as plain data: the file of `--json`, and the input of the table, the page and `--compare`.
 // docs/bench.md documents the format.
 
+import type { Machine } from '../testbed/machine.js';
+
 /** The version of the file format. It changes when a reader of the old format would misread the new one. */
 export const schema = 'mpserve-bench/1';
 
@@ -8,7 +10,7 @@ export interface Results {
   readonly schema: typeof schema;
   /** Start time (ISO 8601). */
   readonly at: string;
-  readonly machine: Machine;
+  readonly machine: Machine & { readonly memoryBytes: number };
   /** The version of mpserve. */
   readonly version: string;
   /** A path, or `the built-in demo app`. */
@@ -26,16 +28,6 @@ export interface Results {
   readonly warnings: readonly string[];
   /** The user stopped the comparison before its end. */
   readonly interrupted: boolean;
-}
-
-export interface Machine {
-  /** `v20.20.2`. */
-  readonly node: string;
-  /** `Linux 6.18.44`. */
-  readonly os: string;
-  readonly cpu: string;
-  readonly cores: number;
-  readonly memoryBytes: number;
 }
 
 /** A target, as the results name it. */

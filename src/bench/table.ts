@@ -1,5 +1,6 @@
 // The results as text: a table for each scenario, with a column for each target.
 import { columns } from '../log/columns.js';
+import { titleOf } from '../testbed/machine.js';
 import type { Results } from './results.js';
 import { connectionsOf, metrics, rank, row, type Summary, summarise } from './summary.js';
 
@@ -7,10 +8,10 @@ const marks = { best: '*', tie: '=', other: ' ' } as const;
 
 /** Plain text without colours, for a terminal or a file. */
 export function table(results: Results): string {
-  const { machine, contenders, scenarios, settings, app, version } = results;
+  const { contenders, scenarios, settings } = results;
   const loop = settings.rate === undefined ? '' : `, ${settings.rate} requests/s`;
   const head = [
-    `${app} under mpserve ${version} on Node ${machine.node}, ${machine.cores} × ${machine.cpu}, ${machine.os}`,
+    titleOf(results),
     `${settings.rounds} round(s) of ${settings.durationMs / 1000} s${loop}: medians ± half the range. ` +
       '* best, = tie: the ranges overlap, or the medians differ by less than 5 %.',
   ];

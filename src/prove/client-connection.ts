@@ -29,8 +29,8 @@ export class ClientConnection {
   /** Undefined while the connection can be used. */
   #closeReason: string | undefined;
 
-  constructor(host: string, port: number) {
-    this.#socket = connect({ host, port, noDelay: true });
+  constructor(port: number) {
+    this.#socket = connect({ host: '127.0.0.1', port, noDelay: true });
     this.#socket.on('data', (piece) => this.#read((reader) => reader.push(piece)));
     this.#socket.on('end', () => this.#read((reader) => reader.end()));
     this.#socket.on('error', (error: NodeJS.ErrnoException) => this.#abort(describe(error, this.#reader?.hasStarted)));

@@ -45,7 +45,7 @@ export class Client {
     // A random delay, so that the clients do not send their requests at the same moment.
     await sleep(Math.random() * this.#workload.thinkMs);
     while (!this.#isStopped) {
-      this.#connection ??= new ClientConnection(this.#workload.host, this.#workload.port);
+      this.#connection ??= new ClientConnection(this.#workload.port);
       await this.#sendRequest(this.#connection, isKeptAlive);
       onStarted();
       await sleep(this.#workload.thinkMs * (isKeptAlive ? 1 : newConnectionThinkFactor));

@@ -1,10 +1,10 @@
 // `mpserve prove`: runs each trial under each model. Every trial gets a server and a client pool of its own, so that
 // one trial cannot affect the results of another.
 import { randomBytes } from 'node:crypto';
-import { cpus, type as osType, release } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ModelFacts } from '../config/model.js';
 import type { StartupError } from '../errors.js';
+import { thisMachine } from '../testbed/machine.js';
 import { ClientPool } from './client-pool.js';
 import { secretVariable } from './hang-secret.js';
 import type { ClientStats, ClientType, Workload } from './messages.js';
@@ -111,12 +111,7 @@ export async function prove(plan: Plan): Promise<Results> {
   return {
     schema,
     at,
-    machine: {
-      node: process.version,
-      os: `${osType()} ${release()}`,
-      cpu: cpus()[0]?.model.trim() ?? 'unknown',
-      cores: cpus().length,
-    },
+    machine: thisMachine(),
     version: plan.version,
     app: plan.app,
     settings: { url: plan.path, thinkMs: plan.thinkMs, clients: clientsOf(plan, notes.size === 0) },
@@ -156,7 +151,8 @@ async function runTrial(
     const settings = { ...userSettings, ...trial.settings?.({ userSettings, requestsPerSecond }) };
     server = await Server.start(settings, { ...plan.env, [secretVariable]: secret }, signal);
     const workload = workloadOf(server, plan, setup, expected);
-    clientPool = await ClientPool.start(workload, signal);
+    clientPool = new ClientPool(signal);
+    await clientPool.start(workload);
     const context: TrialContext = {
       server,
       clientPool,
@@ -243,7 +239,6 @@ function workloadOf(server: Server, plan: Plan, { timeouts }: ModelSetup, expect
   const { path, thinkMs } = plan;
   const third = (timeoutMs: number) => (timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs / 3);
   return {
-    host: '127.0.0.1',
     port,
     controlSocket,
     path,

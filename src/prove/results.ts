@@ -1,5 +1,6 @@
 // The results of `mpserve prove` as plain data, which `--json` writes and the table shows. docs/prove.md describes them
 // for readers of the file.
+import type { Machine } from '../testbed/machine.js';
 import type { ClientType, Loss, ResponseTime } from './messages.js';
 
 /** Changes when a reader of the previous version would misread the new one. */
@@ -9,12 +10,7 @@ export interface Results {
   readonly schema: typeof schema;
   /** Start of the run (ISO 8601). */
   readonly at: string;
-  readonly machine: {
-    readonly node: string;
-    readonly os: string;
-    readonly cpu: string;
-    readonly cores: number;
-  };
+  readonly machine: Machine;
   /** Of mpserve. */
   readonly version: string;
   /** A path, or `the built-in demo app`. */

@@ -46,7 +46,7 @@ interface HangRequest {
 /** Sends the request that blocks the event loop. */
 function blockEventLoop({ server, workload, secret }: TrialContext): Promise<HangRequest> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: workload.host, port: server.port });
+    const socket = connect({ host: '127.0.0.1', port: server.port });
     const closed = new Promise<true>((resolve) => socket.once('close', () => resolve(true)));
     socket.on('error', reject); // has no effect once the connection is open
     socket.on('connect', () => {
