@@ -41,7 +41,7 @@ export function changes(before: Results, now: Results): readonly Change[] {
       (one) => one.contender === contender && one.scenario === scenario && one.connections === connections,
     );
     return metrics.flatMap((metric) => {
-      const [was, is] = [old && summarise(metric, old), summarise(metric, cell)];
+      const [was, is] = [summarise(metric, old), summarise(metric, cell)];
       return was && is ? [{ contender, scenario, connections, metric, before: was.median, now: is.median }] : [];
     });
   });

@@ -3,13 +3,13 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { type Bar, bars } from './page/bars.js';
+import { bars } from './page/bars.js';
 import { type Chart, countConnections, distributions, overConnections } from './page/chart.js';
 import { Html, html, json } from './page/html.js';
 import { swatch } from './page/mark.js';
 import { metricTable, overview, scrolling } from './page/table.js';
 import type { Results, ScenarioInfo } from './results.js';
-import { connectionsOf, type Metric, median, metrics, row, summarise } from './summary.js';
+import { connectionsOf, type Metric, measured, metricRows, metrics, summaryOf } from './summary.js';
 
 /** @returns an HTML document @param results untrusted: the page escapes every string */
 export function page(results: Results): string {
@@ -111,22 +111,12 @@ function contenders({ contenders }: Results): Html {
     ({ name, size, command, failure }, i) =>
       html`<tr><th scope="row">${swatch(i)} ${name}</th><td>${size || '–'}</td><td><code>${command}</code>${failure === undefined ? undefined : html`<br><span class="bad">Failed: ${failure}</span>`}</td></tr>`,
   );
-  const boots = contenders.flatMap(({ name, bootMs }, contender): Bar[] =>
-    bootMs.length === 0
-      ? []
-      : [
-          {
-            contender,
-            name,
-            summary: { median: median(bootMs), min: Math.min(...bootMs), max: Math.max(...bootMs) },
-          },
-        ],
-  );
+  const boots = contenders.map(({ bootMs }) => summaryOf(bootMs));
   const table = html`<table class="contenders"><thead><tr><th scope="col">name</th><th scope="col">workers&nbsp;× threads</th><th scope="col">command</th></tr></thead><tbody>${rows}</tbody></table>`;
   return html`<section class="card" aria-labelledby="contenders"><h2 id="contenders">Targets</h2>
 ${scrolling('Targets', table)}
 <h3>Boot time</h3>
-${boots.length === 0 ? html`<p>Unknown.</p>` : html`<figure><figcaption>From spawn to ready <small>less is better</small></figcaption>${bars(bootTime, boots)}</figure>`}</section>`;
+${boots.every((one) => one === undefined) ? html`<p>Unknown.</p>` : figure(html`From spawn to ready <small>less is better</small>`, bars(bootTime, contenders, boots))}</section>`;
 }
 
 /** Not one of `metrics`, because boot time does not depend on the scenario. */
@@ -166,30 +156,34 @@ ${curves.length === 0 ? undefined : html`<h3>Latency distribution</h3><div class
 
 /** A line chart over the number of connections, or bars if there is only one such number. */
 function chartOrBars(results: Results, scenario: string, one: Metric): Html | undefined {
-  const chart = overConnections(results, scenario, one);
-  const direction = `${one.better} is better`;
-  if (chart !== undefined) {
-    const last = chart.xValues.length - 1;
-    return chartFigure(
-      html`${capitalise(one.title)} <small>by connections; ${chart.y.isLog ? 'logarithmic; ' : ''}${direction}</small>`,
-      chart,
-      `${scenario}: ${one.title} by number of connections. ${textAlternative(chart, last)}`,
-    );
+  const known = connectionsOf(results, scenario).flatMap((connections) =>
+    metricRows(results, scenario, connections, [one]).map(({ summaries }) => ({ connections, summaries })),
+  );
+  const [first] = known;
+  if (!first) return undefined;
+  const [title, direction] = [capitalise(one.title), `${one.better} is better`];
+  if (known.length === 1) {
+    const caption = html`${title} <small>at ${countConnections(first.connections)}; ${direction}</small>`;
+    return figure(caption, bars(one, results.contenders, first.summaries));
   }
-  for (const connections of connectionsOf(results, scenario)) {
-    const all = row(results, scenario, connections).flatMap((cell, contender): Bar[] => {
-      const summary = cell && summarise(one, cell);
-      return summary ? [{ contender, name: cell.contender, summary }] : [];
-    });
-    if (all.length === 0) continue;
-    return html`<figure><figcaption>${capitalise(one.title)} <small>at ${countConnections(connections)}; ${direction}</small></figcaption>${bars(one, all)}</figure>`;
-  }
-  return undefined;
+  const chart = overConnections(results, one, known);
+  return chartFigure(
+    html`${title} <small>by connections; ${chart.y.isLog ? 'logarithmic; ' : ''}${direction}</small>`,
+    chart,
+    `${scenario}: ${one.title} by number of connections. ${textAlternative(chart, chart.xValues.length - 1)}`,
+  );
 }
 
 function chartFigure(caption: Html, chart: Chart, alternative: string): Html {
-  return html`<figure><figcaption>${caption}</figcaption>
-<div class="chart" role="img" tabindex="0" aria-label="${alternative}"></div><script type="application/json">${json(chart)}</script></figure>`;
+  return figure(
+    caption,
+    html`
+<div class="chart" role="img" tabindex="0" aria-label="${alternative}"></div><script type="application/json">${json(chart)}</script>`,
+  );
+}
+
+function figure(caption: Html, content: Html): Html {
+  return html`<figure><figcaption>${caption}</figcaption>${content}</figure>`;
 }
 
 /** The text alternative of a chart for screen readers: its values at one x value. */
@@ -201,11 +195,10 @@ function textAlternative({ lines, xLabels }: Chart, index: number): string {
 }
 
 /** The legend, with a checkbox that shows or hides each line. */
-function legend({ contenders, cells }: Results, scenario: string): Html {
-  const entries = contenders.flatMap(({ name }, i) =>
-    cells.some((cell) => cell.scenario === scenario && cell.contender === name)
-      ? [html`<label><input type="checkbox" value="${i}" checked autocomplete="off">${swatch(i)} ${name}</label>`]
-      : [],
+function legend(results: Results, scenario: string): Html {
+  const entries = measured(results, scenario).map(
+    (i) =>
+      html`<label><input type="checkbox" value="${i}" checked autocomplete="off">${swatch(i)} ${results.contenders[i]?.name}</label>`,
   );
   return html`<fieldset class="legend"><legend>Targets in the charts</legend>${entries}</fieldset>`;
 }

@@ -2,7 +2,7 @@
 import { columns } from '../log/columns.js';
 import { titleOf } from '../testbed/machine.js';
 import type { Results } from './results.js';
-import { connectionsOf, metrics, rank, row, type Summary, summarise } from './summary.js';
+import { connectionsOf, type Metric, metricRows, type Summary, spreadPercent } from './summary.js';
 
 const marks = { best: '*', tie: '=', other: ' ' } as const;
 
@@ -38,19 +38,15 @@ export function table(results: Results): string {
 }
 
 function rows(results: Results, scenario: string): string[][] {
-  return connectionsOf(results, scenario).flatMap((connections) => {
-    const cells = row(results, scenario, connections);
-    return metrics.flatMap((metric) => {
-      const summaries = cells.map((cell) => cell && summarise(metric, cell));
-      if (summaries.every((one) => one === undefined)) return [];
-      const ranks = rank(metric, summaries);
-      const values = summaries.map((one, i) => `${one ? write(metric.write, one) : ''} ${marks[ranks[i] ?? 'other']}`);
-      return [[`${metric.title}, ${connections} conn.`, ...values]];
-    });
-  });
+  return connectionsOf(results, scenario).flatMap((connections) =>
+    metricRows(results, scenario, connections).map(({ metric, summaries, ranks }) => {
+      const values = summaries.map((one, i) => `${one ? write(metric, one) : ''} ${marks[ranks[i] ?? 'other']}`);
+      return [`${metric.title}, ${connections} conn.`, ...values];
+    }),
+  );
 }
 
-function write(format: (value: number) => string, { median, min, max }: Summary): string {
-  const spread = median > 0 ? Math.round(((max - min) / 2 / median) * 100) : 0;
-  return spread > 0 ? `${format(median)} ±${spread}%` : format(median);
+function write(metric: Metric, summary: Summary): string {
+  const spread = spreadPercent(summary);
+  return `${metric.write(summary.median)}${spread > 0 ? ` ±${spread}%` : ''}`;
 }
