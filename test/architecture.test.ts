@@ -49,6 +49,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'control',
     'bench',
     'prove',
+    'testbed/progress',
     ...leaves,
   ],
   // Starts servers as a user would, and knows nothing of their insides.

@@ -15,12 +15,7 @@ async function run(job: Job): Promise<void> {
   const before = performance.eventLoopUtilization();
   const { seconds, held } = await generateLoad(job, tally);
   const { utilization } = performance.eventLoopUtilization(before);
-  const report: Report = {
-    ...tally.report(seconds),
-    utilisation: utilization,
-    ...(held === undefined ? {} : { held }),
-  };
-  process.send?.(report);
+  process.send?.({ ...tally.report(seconds), utilisation: utilization, held } satisfies Report);
 }
 
 async function generateLoad(job: Job, tally: Tally): Promise<{ seconds: number; held?: number }> {

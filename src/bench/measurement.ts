@@ -13,28 +13,25 @@ const entry = fileURLToPath(new URL('../bench/generator.js', import.meta.url));
 export async function measure(server: RunningTarget, job: Omit<Job, 'origin'>, signal: AbortSignal): Promise<Round> {
   const meter = new Meter(server);
   let report: Report;
-  let reading: Reading = {};
+  let reading: Reading | undefined;
   try {
     report = await generate({ ...job, origin: server.origin }, signal);
   } finally {
     reading = meter.stop();
   }
   await coolDown(server.pid, signal);
-  const { cpuSeconds, memoryBefore = 0, peakMemoryBytes, unfairness } = reading;
   const { requests, seconds, latencyMs, errors, held, utilisation } = report;
+  const growth = reading && Math.max(0, reading.peakMemoryBytes - reading.memoryBefore);
   return {
     requests,
     requestsPerSecond: requests / seconds,
-    ...(latencyMs && { latencyMs }),
+    latencyMs,
     errors,
-    ...(cpuSeconds !== undefined && requests > 0 && { cpuMicrosPerRequest: (cpuSeconds * 1e6) / requests }),
-    ...(peakMemoryBytes !== undefined && { peakMemoryBytes }),
-    ...(held !== undefined && { connectionsHeld: held }),
-    ...(held !== undefined &&
-      peakMemoryBytes !== undefined && {
-        memoryPerConnectionBytes: Math.max(0, peakMemoryBytes - memoryBefore) / Math.max(1, held),
-      }),
-    ...(unfairness !== undefined && hasFairness(server, job) && { unfairness }),
+    cpuMicrosPerRequest: reading && requests > 0 ? (reading.cpuSeconds * 1e6) / requests : undefined,
+    peakMemoryBytes: reading?.peakMemoryBytes,
+    connectionsHeld: held,
+    memoryPerConnectionBytes: held === undefined || growth === undefined ? undefined : growth / Math.max(1, held),
+    unfairness: hasFairness(server, job) ? reading?.unfairness : undefined,
     generatorUtilisation: utilisation,
   };
 }

@@ -1,15 +1,16 @@
 // Measures a target from outside while it is under load: CPU time, memory, and how evenly its workers share the work.
 import { cpuOfThreads, cpuSeconds, hasProc, memoryOfTree, processTree } from '../os/process-tree.js';
-import type { Round } from './results.js';
 import type { RunningTarget } from './target.js';
 
 /** The shortest interval between memory samples; longer where sampling would take over a tenth of the time. */
 const memorySampleIntervalMs = 500;
 
-export type Reading = Pick<Round, 'peakMemoryBytes' | 'unfairness'> & {
-  readonly cpuSeconds?: number;
-  readonly memoryBefore?: number;
-};
+export interface Reading {
+  readonly cpuSeconds: number;
+  readonly memoryBefore: number;
+  readonly peakMemoryBytes: number;
+  readonly unfairness: number | undefined;
+}
 
 export class Meter {
   readonly #server: RunningTarget;
@@ -28,19 +29,14 @@ export class Meter {
     if (hasProc) this.#scheduleSample(memorySampleIntervalMs);
   }
 
-  /** @returns what the target used since the meter was created; empty where there is no /proc */
-  stop(): Reading {
+  /** @returns what the target used since the meter was created; undefined where there is no /proc */
+  stop(): Reading | undefined {
     clearTimeout(this.#timer);
-    if (!hasProc) return {};
+    if (!hasProc) return undefined;
     const used = cpuSeconds(this.#server.pid) - this.#cpuBefore;
     const unfairness = this.#unfairness();
     this.#sampleMemory();
-    return {
-      cpuSeconds: used,
-      memoryBefore: this.#memoryBefore,
-      peakMemoryBytes: this.#peakMemory,
-      ...(unfairness === undefined ? {} : { unfairness }),
-    };
+    return { cpuSeconds: used, memoryBefore: this.#memoryBefore, peakMemoryBytes: this.#peakMemory, unfairness };
   }
 
   #scheduleSample(ms: number): void {

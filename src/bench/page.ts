@@ -94,16 +94,16 @@ function notices({ contenders, warnings, interrupted }: Results): Html | undefin
     ...warnings.map((warning) => html`${warning}`),
   ];
   if (all.length === 0) return undefined;
-  return html`<section class="card notice" aria-labelledby="notices"><h2 id="notices">Before you read the metrics</h2>
-<ul>${all.map((one) => html`<li>${one}</li>`)}</ul></section>`;
+  const items = all.map((one) => html`<li>${one}</li>`);
+  return card('notices', 'Before you read the metrics', html`<ul>${items}</ul>`, 'notice');
 }
 
 function contents(results: Results): Html {
   const content = html`<p>★ best. ≈ tie: the ranges over the rounds overlap, or the medians differ by less than 5&nbsp;%. ± is half that range.</p>
 ${overview(results)}`;
-  return html`<section class="card" aria-labelledby="glance"><h2 id="glance">At a glance</h2>
-${results.cells.length === 0 ? html`<p>No metrics.</p>` : content}
-<nav aria-label="Scenarios"><ul>${results.scenarios.map(({ name }, i) => html`<li><a href="#scenario-${i + 1}">${name}</a></li>`)}</ul></nav></section>`;
+  const links = results.scenarios.map(({ name }, i) => html`<li><a href="#scenario-${i + 1}">${name}</a></li>`);
+  const nav = html`<nav aria-label="Scenarios"><ul>${links}</ul></nav>`;
+  return card('glance', 'At a glance', html`${results.cells.length === 0 ? html`<p>No metrics.</p>` : content}${nav}`);
 }
 
 function contenders({ contenders }: Results): Html {
@@ -113,30 +113,22 @@ function contenders({ contenders }: Results): Html {
   );
   const boots = contenders.map(({ bootMs }) => summaryOf(bootMs));
   const table = html`<table class="contenders"><thead><tr><th scope="col">name</th><th scope="col">workers&nbsp;× threads</th><th scope="col">command</th></tr></thead><tbody>${rows}</tbody></table>`;
-  return html`<section class="card" aria-labelledby="contenders"><h2 id="contenders">Targets</h2>
-${scrolling('Targets', table)}
-<h3>Boot time</h3>
-${boots.every((one) => one === undefined) ? html`<p>Unknown.</p>` : figure(html`From spawn to ready <small>less is better</small>`, bars(bootTime, contenders, boots))}</section>`;
+  const bootTimes = boots.some((one) => one !== undefined)
+    ? figure(html`From spawn to ready <small>less is better</small>`, bars(bootTime, contenders, boots))
+    : html`<p>Unknown.</p>`;
+  return card('contenders', 'Targets', html`${scrolling('Targets', table)}<h3>Boot time</h3>${bootTimes}`);
 }
 
 /** Not one of `metrics`, because boot time does not depend on the scenario. */
 const bootTime: Pick<Metric, 'better' | 'write'> = { better: 'less', write: (value) => `${Math.round(value)} ms` };
 
 /** The metrics with a chart; the table has all metrics. */
-const chartedMetrics: readonly string[] = [
-  'rps',
-  'p99',
-  'cpu',
-  'memory',
-  'memory-per-connection',
-  'held',
-  'unfairness',
-];
+const chartedMetrics = ['rps', 'p99', 'cpu', 'memory', 'memory-per-connection', 'held', 'unfairness'];
 
 function section(results: Results, { name, summary }: ScenarioInfo, number: number): Html {
-  const head = html`<h2 id="scenario-${number}">${name}</h2><p>${summary}</p>`;
+  const id = `scenario-${number}`;
   if (connectionsOf(results, name).length === 0) {
-    return html`<section class="card scenario" aria-labelledby="scenario-${number}">${head}<p>Not measured.</p></section>`;
+    return card(id, name, html`<p>${summary}</p><p>Not measured.</p>`, 'scenario');
   }
   const curves = distributions(results, name).map(({ connections, chart }) =>
     chartFigure(
@@ -145,13 +137,21 @@ function section(results: Results, { name, summary }: ScenarioInfo, number: numb
       `${name}: latency by percentile at ${countConnections(connections)}. ${textAlternative(chart, chart.xLabels.indexOf('p99'))}`,
     ),
   );
-  return html`<section class="card scenario" aria-labelledby="scenario-${number}">${head}
+  const charts = metrics
+    .filter((one) => chartedMetrics.includes(one.name))
+    .map((one) => chartOrBars(results, name, one));
+  const content = html`<p>${summary}</p>
 ${legend(results, name)}
 <noscript><p>The charts need JavaScript. The table below has their values.</p></noscript>
-<div class="charts">${metrics.filter((one) => chartedMetrics.includes(one.name)).map((one) => chartOrBars(results, name, one))}</div>
+<div class="charts">${charts}</div>
 ${curves.length === 0 ? undefined : html`<h3>Latency distribution</h3><div class="charts">${curves}</div>`}
 <details open><summary><h3>All metrics</h3></summary>${metricTable(results, name)}</details>
-</section>`;
+`;
+  return card(id, name, content, 'scenario');
+}
+
+function card(id: string, title: string, content: Html, kind = ''): Html {
+  return html`<section class="card ${kind}" aria-labelledby="${id}"><h2 id="${id}">${title}</h2>${content}</section>`;
 }
 
 /** A line chart over the number of connections, or bars if there is only one such number. */
@@ -175,11 +175,8 @@ function chartOrBars(results: Results, scenario: string, one: Metric): Html | un
 }
 
 function chartFigure(caption: Html, chart: Chart, alternative: string): Html {
-  return figure(
-    caption,
-    html`
-<div class="chart" role="img" tabindex="0" aria-label="${alternative}"></div><script type="application/json">${json(chart)}</script>`,
-  );
+  const data = html`<script type="application/json">${json(chart)}</script>`;
+  return figure(caption, html`<div class="chart" role="img" tabindex="0" aria-label="${alternative}"></div>${data}`);
 }
 
 function figure(caption: Html, content: Html): Html {

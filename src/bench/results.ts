@@ -19,7 +19,7 @@ export interface Results {
     readonly rounds: number;
     readonly durationMs: number;
     /** Requests per second of an open loop; absent for a closed loop. */
-    readonly rate?: number;
+    readonly rate?: number | undefined;
   };
   readonly contenders: readonly Contender[];
   readonly scenarios: readonly ScenarioInfo[];
@@ -41,7 +41,7 @@ export interface Contender {
   /** Milliseconds from spawn to ready, for each start. */
   readonly bootMs: readonly number[];
   /** Why the target could not be measured, in one line. */
-  readonly failure?: string;
+  readonly failure?: string | undefined;
 }
 
 export interface ScenarioInfo {
@@ -63,18 +63,18 @@ export interface Round {
   /** Requests that got a response, whatever its status. */
   readonly requests: number;
   readonly requestsPerSecond: number;
-  readonly latencyMs?: Latency;
+  readonly latencyMs?: Latency | undefined;
   readonly errors: Errors;
   /** User and system CPU time of the process tree per completed request. */
-  readonly cpuMicrosPerRequest?: number;
+  readonly cpuMicrosPerRequest?: number | undefined;
   /** The highest sampled proportional set size of the process tree. */
-  readonly peakMemoryBytes?: number;
+  readonly peakMemoryBytes?: number | undefined;
   /** Growth of the process tree's memory per idle connection; for the idle load only. */
-  readonly memoryPerConnectionBytes?: number;
+  readonly memoryPerConnectionBytes?: number | undefined;
   /** The most connections open at the same time; for the idle load only. */
-  readonly connectionsHeld?: number;
+  readonly connectionsHeld?: number | undefined;
   /** CPU time of the busiest worker or thread over the mean; 1 is perfectly fair. */
-  readonly unfairness?: number;
+  readonly unfairness?: number | undefined;
   /** Event loop utilisation of the load generator, 0 to 1; near 1 the generator was the bottleneck. */
   readonly generatorUtilisation: number;
 }

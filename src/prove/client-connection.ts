@@ -37,14 +37,9 @@ export class ClientConnection {
     this.#socket.on('close', () => this.#abort('connection closed before a response'));
   }
 
-  /** Closed by the client or by the server. */
-  get isClosed(): boolean {
-    return this.#closeReason !== undefined;
-  }
-
-  /** Empty while the connection is open. */
-  get closeReason(): string {
-    return this.#closeReason ?? '';
+  /** Why the client or the server closed the connection; undefined while it is open. */
+  get closeReason(): string | undefined {
+    return this.#closeReason;
   }
 
   get hasRequestInFlight(): boolean {
@@ -53,20 +48,17 @@ export class ClientConnection {
 
   /** The client's port; undefined while the connection is not open. */
   get port(): number | undefined {
-    return this.isClosed ? undefined : this.#socket.localPort;
+    return this.#closeReason === undefined ? this.#socket.localPort : undefined;
   }
 
   /** Settles when the request is sent and its response is complete, or when the request is lost. */
   async send(request: OutgoingRequest): Promise<RequestOutcome> {
     if (this.#closeReason !== undefined) return { lost: this.#closeReason, responseMs: 0 };
     this.#reader = new ResponseReader();
-    let isSettled = false;
-    let settledAt = 0;
+    let settledAt: number | undefined;
     const settled = new Promise<ResponseSummary | string>((resolve) => {
       this.#settleRequest = (result) => {
-        if (isSettled) return;
-        isSettled = true;
-        settledAt = performance.now();
+        settledAt ??= performance.now();
         resolve(result);
       };
     });
@@ -75,13 +67,13 @@ export class ClientConnection {
       responseTimeoutMs,
     );
     // Send all of the request even after an early response: the server would take the next request for its body.
-    await this.#write(request, () => isSettled && this.isClosed);
+    await this.#write(request, () => settledAt !== undefined && this.#closeReason !== undefined);
     const sentAt = performance.now();
     const result = await settled;
     clearTimeout(timeout);
     this.#settleRequest = undefined;
     this.#reader = undefined;
-    const responseMs = Math.max(0, settledAt - sentAt);
+    const responseMs = Math.max(0, (settledAt ?? sentAt) - sentAt);
     if (typeof result === 'string') return { lost: result, responseMs };
     if (result.closes) this.#abort('connection closed after a response with "connection: close"');
     return { response: result, responseMs };

@@ -49,8 +49,9 @@ export class Client {
       await this.#sendRequest(this.#connection, isKeptAlive);
       onStarted();
       await sleep(this.#workload.thinkMs * (isKeptAlive ? 1 : newConnectionThinkFactor));
-      if (!this.#connection.isClosed) continue;
-      if (isKeptAlive && !this.#isLossCounted) this.#tally.addReconnect(this.#type, this.#connection.closeReason);
+      const { closeReason } = this.#connection;
+      if (closeReason === undefined) continue;
+      if (isKeptAlive && !this.#isLossCounted) this.#tally.addReconnect(this.#type, closeReason);
       this.#connection = undefined;
     }
     this.#connection?.close();
@@ -67,7 +68,7 @@ export class Client {
     else if (outcome.response.status !== this.#expectedStatus) {
       this.#tally.addLost(this.#type, `unexpected status ${outcome.response.status}`, outcome.responseMs);
       // If the response also closed the connection, that is part of the same failure.
-      this.#isLossCounted = connection.isClosed;
+      this.#isLossCounted = connection.closeReason !== undefined;
     } else this.#tally.addAnswered(this.#type, outcome.responseMs);
     if (!isKeptAlive) connection.close();
   }

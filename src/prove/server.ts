@@ -108,6 +108,12 @@ export class Server {
     return Promise.race([acting, sleep(actionTimeoutMs, timeout, { ref: false })]);
   }
 
+  /** @param words what is done, for the error. @throws Error when the action fails */
+  async perform(words: string, action: Action, request?: Request): Promise<void> {
+    const outcome = await this.act(action, request);
+    if (!outcome.ok) throw new Error(`${words} failed: ${outcome.error}`);
+  }
+
   /** Resolves to the `nth` log line with one of `events`. @throws Error on timeout, or if the server exits before */
   async waitForEvent(events: string | readonly string[], nth = 1): Promise<LogLine> {
     const names = [events].flat();

@@ -2,7 +2,7 @@
 import { ownedBy, ownerOf } from '../../os/connection-owner.js';
 import { hasProc } from '../../os/process-tree.js';
 import type { OpenConnection } from '../messages.js';
-import { isSingleProcess, reconnectMs, type Trial, type TrialContext, untilSettled } from '../trial.js';
+import { reconnectMs, type Trial, type TrialContext, untilSettled } from '../trial.js';
 
 export const kill: Trial = {
   name: 'kill',
@@ -13,8 +13,9 @@ export const kill: Trial = {
     const workers = (await server.workers()).filter(({ stage }) => stage === 'ready').map(({ pid }) => pid);
     const victim = chooseVictim(context, workers, connections);
     if (victim === undefined) throw new Error('no worker is ready, so there is none to kill');
+    const isSingleProcess = !facts.once && !facts.workers; // and serves all connections
     const brokenConnections =
-      isSingleProcess(facts) || !hasProc ? sum(workload.clients) : countBroken(context, victim, connections);
+      isSingleProcess || !hasProc ? sum(workload.clients) : countBroken(context, victim, connections);
     process.kill(victim, 'SIGKILL');
     await server.waitForEvent('worker-died');
     await sleep(reconnectMs);
