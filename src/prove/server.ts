@@ -8,6 +8,7 @@ import { within } from '../clock.js';
 import { act, ask } from '../control/client.js';
 import type { Action, Outcome, Request, Status, WorkerStatus } from '../control/protocol.js';
 import { ExitCode, StartupError } from '../errors.js';
+import { waitForExit } from '../os/process-exit.js';
 import { type LogLine, ServerProcess } from '../testbed/server-process.js';
 
 /** The content of a configuration file. */
@@ -154,8 +155,7 @@ export class Server {
     const { pid } = await this.status();
     if (pid === oldPid) throw new Error(`the old process (pid ${pid}) still serves`);
     this.#pid = pid;
-    await waitForExit(oldPid, actionTimeoutMs);
-    if (isAlive(oldPid)) throw new Error(`the old process (pid ${oldPid}) did not exit`);
+    if (!(await waitForExit(oldPid, actionTimeoutMs))) throw new Error(`the old process (pid ${oldPid}) did not exit`);
   }
 
   /** Ends the server with all its processes, and removes its directory. Takes a few seconds at most. Never rejects. */
@@ -173,10 +173,10 @@ export class Server {
     // The control socket is missing while the server starts or exits.
     const asked = this.act('stop', { now: true }).catch(() => this.#process.child.kill('SIGTERM'));
     await within(stopTimeoutMs, asked);
-    await waitForExit(this.#pid, stopTimeoutMs);
+    const hasExited = await waitForExit(this.#pid, stopTimeoutMs);
     if (!this.#process.hasExited)
       this.#process.child.kill('SIGKILL'); // the leash ends its workers
-    else if (this.#hasSuccessor && isAlive(this.#pid)) process.kill(this.#pid, 'SIGKILL');
+    else if (this.#hasSuccessor && !hasExited) process.kill(this.#pid, 'SIGKILL');
     await this.#process.exited;
     this.#process.child.stdout?.destroy(); // a successor may still hold the other end
     rmSync(this.directory, { recursive: true, force: true });
@@ -187,18 +187,5 @@ export class Server {
     const { exitCode, signalCode } = this.#process.child;
     const code = Object.values(ExitCode).find((one) => one === exitCode) ?? ExitCode.boot;
     return new StartupError(code, this.#process.errorMessage || `the server exited (${signalCode ?? exitCode})`);
-  }
-}
-
-async function waitForExit(pid: number, timeoutMs: number): Promise<void> {
-  for (let waited = 0; waited < timeoutMs && isAlive(pid); waited += pollIntervalMs) await sleep(pollIntervalMs);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -29,18 +29,15 @@ export function table(results: Results): string {
     titleOf(results),
     `Clients, without retries: ${clients.join(', ')}; ${settings.thinkMs} ms between a response and the next request.`,
   ];
+  const hasTimes = proofs.some(({ trials }) => trials.some(({ pauses }) => pauses.length > 0));
   const sections = proofs.map((result) => `${result.model}, ${result.size || 'not started'}\n${modelTable(result)}`);
   return [
     title.join('\n'),
     ...sections,
-    ...legendOf(results),
+    ...(hasTimes ? [legend] : []),
     ...notes.map((note) => `Note: ${note}.`),
     verdict(results),
   ].join('\n\n');
-}
-
-function legendOf({ proofs }: Results): readonly string[] {
-  return proofs.some(({ trials }) => trials.some(({ pauses }) => pauses.length > 0)) ? [legend] : [];
 }
 
 function modelTable({ failure, trials }: ModelResult): string {
