@@ -1,5 +1,6 @@
 // One measurement: forks a load generator that loads a running target, and meters the target meanwhile.
 import { fileURLToPath } from 'node:url';
+import { hasProc } from '../os/process-tree.js';
 import { LoadProcess } from '../testbed/load-process.js';
 import { coolDown } from './cool-down.js';
 import type { Job, Report } from './job.js';
@@ -11,13 +12,13 @@ const entry = fileURLToPath(new URL('../bench/generator.js', import.meta.url));
 
 /** @throws Error when the generator exits without a report, or `signal` is aborted */
 export async function measure(server: RunningTarget, job: Omit<Job, 'origin'>, signal: AbortSignal): Promise<Round> {
-  const meter = new Meter(server);
+  const meter = hasProc ? new Meter(server) : undefined;
   let report: Report;
   let reading: Reading | undefined;
   try {
     report = await generate({ ...job, origin: server.origin }, signal);
   } finally {
-    reading = meter.stop();
+    reading = meter?.stop();
   }
   await coolDown(server.pid, signal);
   const { requests, seconds, latencyMs, errors, held, utilisation } = report;

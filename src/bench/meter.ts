@@ -1,5 +1,5 @@
-// Measures a target from outside while it is under load: CPU time, memory, and how evenly its workers share the work.
-import { cpuOfThreads, cpuSeconds, hasProc, memoryOfTree, processTree } from '../os/process-tree.js';
+// Measures a target under load from outside, through /proc: CPU time, memory, and how evenly its workers share the work.
+import { cpuOfThreads, cpuSeconds, memoryOfTree, processTree } from '../os/process-tree.js';
 import type { RunningTarget } from './target.js';
 
 /** The shortest interval between memory samples; longer where sampling would take over a tenth of the time. */
@@ -22,17 +22,16 @@ export class Meter {
 
   constructor(server: RunningTarget) {
     this.#server = server;
-    this.#memoryBefore = hasProc ? memoryOfTree(server.pid) : 0;
+    this.#memoryBefore = memoryOfTree(server.pid);
     this.#peakMemory = this.#memoryBefore;
     this.#cpuByThreadBefore = this.#cpuByThread();
-    this.#cpuBefore = hasProc ? cpuSeconds(server.pid) : 0;
-    if (hasProc) this.#scheduleSample(memorySampleIntervalMs);
+    this.#cpuBefore = cpuSeconds(server.pid);
+    this.#scheduleSample(memorySampleIntervalMs);
   }
 
-  /** @returns what the target used since the meter was created; undefined where there is no /proc */
-  stop(): Reading | undefined {
+  /** @returns what the target used since the meter was created */
+  stop(): Reading {
     clearTimeout(this.#timer);
-    if (!hasProc) return undefined;
     const used = cpuSeconds(this.#server.pid) - this.#cpuBefore;
     const unfairness = this.#unfairness();
     this.#sampleMemory();
@@ -54,7 +53,7 @@ export class Meter {
   /** CPU seconds of each worker's main thread, or of each of its other threads if it has several, by thread id. */
   #cpuByThread(): ReadonlyMap<number, number> {
     const { pid, workers, threads } = this.#server;
-    if (!hasProc || workers * threads === 1) return new Map();
+    if (workers * threads === 1) return new Map();
     const descendants = processTree(pid).filter((one) => one.pid !== pid);
     return new Map(
       descendants.flatMap(({ pid }) =>
