@@ -147,7 +147,9 @@ async function runTrial(
       gracefulMs: timeouts.gracefulTimeout,
       sleep: async (ms) => void (await sleep(ms, undefined, { signal })),
     };
-    return await measure(trial, context, signal);
+    const result = await measure(trial, context, signal);
+    const isGood = result.avoidable === 0 && result.failure === undefined;
+    return isGood ? result : { ...result, complaints: server.loggedProblems };
   } catch (error) {
     if (signal.aborted) return undefined;
     return { ...resultOf(trial.name), failure: (error as Error).message };
