@@ -1,5 +1,5 @@
 // Changes since an earlier run (`--compare`), and the conditions on them that fail a run (`--fail-if`).
-import type { Reading } from '../config/kind.js';
+import type { Reading } from '../config/reading.js';
 import type { Cell, Results } from './results.js';
 import { type Metric, metrics, summarise } from './summary.js';
 

@@ -5,7 +5,7 @@ import { scenarios } from '../bench/scenario.js';
 import { adviseTable as options } from '../config/bench-options.js';
 import { escapeControls } from '../log/escape.js';
 import { ProgressLine } from '../testbed/progress.js';
-import type { Call } from './commands.js';
+import type { Call } from './call.js';
 import {
   type App,
   checkWritable,

@@ -10,7 +10,7 @@ import { oneOf } from '../config/kind.js';
 import { didYouMean } from '../config/nearest.js';
 import { escapeControls } from '../log/escape.js';
 import { ProgressLine } from '../testbed/progress.js';
-import type { Call } from './commands.js';
+import type { Call } from './call.js';
 import {
   checkWritable,
   interruptible,

@@ -18,7 +18,7 @@ import {
 import { ExitCode, StartupError } from '../errors.js';
 import { escapeControls } from '../log/escape.js';
 import { waitForExit } from '../os/process-exit.js';
-import type { Call } from './commands.js';
+import type { Call } from './call.js';
 import { formatConfig } from './config.js';
 import { printError } from './print-error.js';
 

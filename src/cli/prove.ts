@@ -13,7 +13,7 @@ import { table } from '../prove/table.js';
 import type { Trial } from '../prove/trial.js';
 import { trials } from '../prove/trials/index.js';
 import { ProgressLine } from '../testbed/progress.js';
-import type { Call } from './commands.js';
+import type { Call } from './call.js';
 import { checkWritable, interruptible, optionValue, version, wrong } from './comparison.js';
 
 const exitCode = { noneLost: 0, lost: 1, interrupted: 130 } as const;
