@@ -231,14 +231,6 @@ describe('the parts of the server', () => {
     expect(local.filter((one) => !inside.includes(one)).map(words)).toEqual([]);
   });
 
-  test('do not import each other in a circle', () => {
-    const circles = files.filter((file) => {
-      const next = inside.filter(({ from, isType }) => from === file && !isType);
-      return next.some(({ to }) => reach(to).has(file));
-    });
-    expect(circles).toEqual([]);
-  });
-
   test.each(Object.keys(owners))('leave %s to those who own it', (name) => {
     const users = imports.filter(({ to }) => to === name || to.startsWith(`${name}/`));
     expect(users.filter(({ from }) => !owners[name]?.some((place) => isIn(place, from))).map(words)).toEqual([]);
