@@ -12,16 +12,14 @@ export interface Advice {
   readonly because: string;
   /** What other models do better, a sentence each. */
   readonly givesUp: readonly string[];
-  readonly confidence: Confidence;
+  readonly confidence: 'sure' | 'fairly sure' | 'a toss-up';
   /** False if the default model is as good. */
   readonly isWorthIt: boolean;
   /** The results of each comparison. */
   readonly results: readonly Results[];
 }
 
-export type Confidence = 'sure' | 'fairly sure' | 'a toss-up';
-
-export interface Candidates {
+interface Candidates {
   /** Models whose workers serve many connections each; the first is the default. */
   readonly pooled: readonly Target[];
   /** Models whose workers serve one connection each, so a crash loses no other connection. */

@@ -32,8 +32,7 @@ export class Client {
   /** Its open connection; empty if it has none. */
   get connections(): readonly OpenConnection[] {
     const port = this.#connection?.port;
-    const hasRequestInFlight = this.#connection?.hasRequestInFlight === true;
-    return port === undefined ? [] : [{ clientType: this.#type, port, hasRequestInFlight }];
+    return port === undefined ? [] : [{ clientType: this.#type, port }];
   }
 
   /**
@@ -76,16 +75,13 @@ export class Client {
 
 function requestOf(type: ClientType, { path, upload, headMs, bodyMs }: Workload): OutgoingRequest {
   const get = `GET ${path} HTTP/1.1\r\nhost: localhost\r\nuser-agent: mpserve-prove\r\n`;
-  switch (type) {
-    case 'kept-alive':
-      return { text: `${get}\r\n` };
-    case 'one request each':
-      return { text: `${get}connection: close\r\n\r\n` };
-    case 'slow head':
-      return { text: '', slowText: `${get}\r\n`, slowMs: headMs };
-    case 'slow body':
-      return { text: uploadHead(upload?.path ?? path), slowText: 'x'.repeat(slowBodyBytes), slowMs: bodyMs };
-  }
+  const requests: Readonly<Record<ClientType, OutgoingRequest>> = {
+    'kept-alive': { text: `${get}\r\n` },
+    'one request each': { text: `${get}connection: close\r\n\r\n` },
+    'slow head': { text: '', slowText: `${get}\r\n`, slowMs: headMs },
+    'slow body': { text: uploadHead(upload?.path ?? path), slowText: 'x'.repeat(slowBodyBytes), slowMs: bodyMs },
+  };
+  return requests[type];
 }
 
 export function uploadHead(path: string): string {

@@ -36,8 +36,6 @@ export interface OpenConnection {
   readonly clientType: ClientType;
   /** The client's port. */
   readonly port: number;
-  /** A request was sent, at least in part, and its response is not complete. */
-  readonly hasRequestInFlight: boolean;
 }
 
 /** Completed requests: each was either answered or lost. */

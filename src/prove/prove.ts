@@ -69,12 +69,10 @@ export async function prove(plan: Plan): Promise<Results> {
     if (signal.aborted) break;
     const { name } = setup.facts;
     progress(`${name}: checking that the app starts and responds`);
-    const results: TrialResult[] = [];
-    let size = '';
     try {
-      const checked = await preflight(plan, setup);
-      size = checked.size;
-      const { expected } = checked;
+      const { size, expected } = await preflight(plan, setup);
+      const results: TrialResult[] = [];
+      modelResults.push({ model: name, size, trials: results });
       if (typeof expected.upload === 'string') notes.add(`no slow-body clients, because ${expected.upload}`);
       for (const trial of trials) {
         if (signal.aborted) break;
@@ -82,11 +80,10 @@ export async function prove(plan: Plan): Promise<Results> {
         const result = await runTrial(trial, setup, expected, plan);
         if (result) results.push(result);
       }
-      modelResults.push({ model: name, size, trials: results });
     } catch (error) {
       if (signal.aborted) break;
       failure = error as StartupError;
-      modelResults.push({ model: name, size, trials: results, failure: failure.message });
+      modelResults.push({ model: name, size: '', trials: [], failure: failure.message });
       done += trials.length;
     }
   }
