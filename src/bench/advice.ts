@@ -1,9 +1,9 @@
 // Recommends a model. Measures the pooled models first. If the app loses requests under them, measures the models with
 // one process or thread per connection, too. Measures nothing that could not change the recommendation.
 import { bench, type Plan } from './bench.js';
-import type { Cell, Contender, Results, Round } from './results.js';
+import type { Cell, Contender, Results } from './results.js';
 import type { Scenario } from './scenario.js';
-import { type Metric, median, metrics, rank, type Summary, summarise } from './summary.js';
+import { type Metric, metrics, rank, type Summary, summarise } from './summary.js';
 import type { Target } from './target.js';
 
 export interface Advice {
@@ -12,16 +12,14 @@ export interface Advice {
   readonly because: string;
   /** What other models do better, a sentence each. */
   readonly givesUp: readonly string[];
-  readonly confidence: Confidence;
+  readonly confidence: 'sure' | 'fairly sure' | 'a toss-up';
   /** False if the default model is as good. */
   readonly isWorthIt: boolean;
   /** The results of each comparison. */
   readonly results: readonly Results[];
 }
 
-export type Confidence = 'sure' | 'fairly sure' | 'a toss-up';
-
-export interface Candidates {
+interface Candidates {
   /** Models whose workers serve many connections each; the first is the default. */
   readonly pooled: readonly Target[];
   /** Models whose workers serve one connection each, so a crash loses no other connection. */
@@ -53,7 +51,7 @@ export async function advise(
   settings: Settings,
 ): Promise<Advice> {
   const first = await bench({ ...settings, targets: pooled, scenarios: [scenario] });
-  const losses = first.cells.flatMap((cell) => medianOf(lossRate, cell) ?? []);
+  const losses = first.cells.flatMap((cell) => summarise(lossRate, cell)?.median ?? []);
   if (first.interrupted || losses.every((share) => share < lossThreshold)) return fastest(first, pooled);
 
   const second = await bench({ ...settings, targets: perConnection, scenarios: [scenario] });
@@ -95,14 +93,14 @@ function safest(results: readonly Results[], candidates: readonly Target[]): Adv
   const cells = results.flatMap((one) => one.cells);
   const shares = new Map(
     cells.flatMap((cell) => {
-      const share = medianOf(lossRate, cell);
+      const share = summarise(lossRate, cell)?.median;
       return share === undefined ? [] : [[cell, share] as const];
     }),
   );
   const lowestLoss = Math.min(...shares.values());
   // Crashes are rare events, so a loss rate 10 % higher may be chance.
   const similar = [...shares].filter(([, share]) => share <= Math.max(lowestLoss * 1.1, lossThreshold / 10));
-  const speed = (cell: Cell) => medianOf(throughput, cell) ?? 0;
+  const speed = (cell: Cell) => summarise(throughput, cell)?.median ?? 0;
   const chosen = similar.sort(([a], [b]) => speed(b) - speed(a))[0]?.[0];
   const model = chosen?.contender ?? candidates[0]?.name ?? '';
   const numbers = cells
@@ -149,7 +147,7 @@ function memoryGrowth(model: string, cells: readonly Cell[], results: readonly R
   const [first, last] = [rounds[0]?.peakMemoryBytes, rounds.at(-1)?.peakMemoryBytes];
   if (first === undefined || last === undefined || last < first * 1.3) return [];
   const seconds = ((results[0]?.settings.durationMs ?? 0) / 1000) * rounds.length;
-  const answered = Math.round((medianOf(throughput, { rounds }) ?? 0) * seconds);
+  const answered = Math.round((summarise(throughput, { rounds })?.median ?? 0) * seconds);
   return [
     `the memory of ${model} grew from ${Math.round(first / 1e6)} to ${Math.round(last / 1e6)} MB in about ${answered.toLocaleString('en')} requests; if it keeps growing, the app has a memory leak`,
   ];
@@ -158,11 +156,6 @@ function memoryGrowth(model: string, cells: readonly Cell[], results: readonly R
 /** @returns the facts about a model's server as it was measured */
 export function contenderOf({ results }: Advice, model: string): Contender | undefined {
   return results.flatMap(({ contenders }) => contenders).find(({ name }) => name === model);
-}
-
-function medianOf(metric: Pick<Metric, 'of'>, { rounds }: { readonly rounds: readonly Round[] }): number | undefined {
-  const values = rounds.flatMap((round) => metric.of(round) ?? []);
-  return values.length > 0 ? median(values) : undefined;
 }
 
 function formatMedian(metric: Metric, summary: Summary | undefined): string {

@@ -1,11 +1,13 @@
 // A comparison: runs each scenario in rounds. In each round all targets are measured one after another, so that a drift
 // of the machine's speed affects all of them.
-import { cpus, type as osType, release, totalmem } from 'node:os';
+import { totalmem } from 'node:os';
 import { hasProc } from '../os/process-tree.js';
+import { thisMachine } from '../testbed/machine.js';
+import type { Progress } from '../testbed/progress.js';
 import type { Job } from './job.js';
 import { measure } from './measurement.js';
 import { differences, type PreflightResult, preflight } from './preflight.js';
-import { type Cell, type Contender, type Results, type Round, schema } from './results.js';
+import { type Cell, type Results, type Round, schema } from './results.js';
 import type { Scenario } from './scenario.js';
 import type { RunningTarget, Target } from './target.js';
 
@@ -22,14 +24,6 @@ export interface Plan {
   readonly onProgress: (progress: Progress) => void;
   /** When aborted, the comparison ends early, and returns what was measured so far. */
   readonly signal: AbortSignal;
-}
-
-export interface Progress {
-  /** The current step, for a progress line. */
-  readonly doing: string;
-  /** Completed measurements, and the total. */
-  readonly done: number;
-  readonly all: number;
 }
 
 /** The longest warm-up of a target in a scenario (milliseconds). */
@@ -52,45 +46,44 @@ export async function bench(plan: Plan): Promise<Results> {
     progress(`checking ${target.name}`);
     checked.push(await preflight(target, scenarios));
   }
-  const usable = checked.filter(({ failure }) => failure === undefined);
-  if (usable.length === 0 && !signal.aborted) throw new NoUsableTarget(checked);
+  if (checked.every(({ failure }) => failure !== undefined) && !signal.aborted) throw new NoUsableTarget(checked);
+  const responseWarnings = differences(checked);
 
-  const boots = new Map(checked.map(({ target, bootMs }) => [target.name, Number.isNaN(bootMs) ? [] : [bootMs]]));
-  const cells = new Map<string, Cell & { readonly rounds: Round[] }>();
-  const failures = new Map<string, string>();
-  const cellOf = (contender: string, scenario: string, connections: number) => {
-    const key = `${contender} ${scenario} ${connections}`;
-    const cell = cells.get(key) ?? { contender, scenario, connections, rounds: [] };
-    cells.set(key, cell);
-    return cell;
-  };
-
+  const cells: (Cell & { readonly rounds: Round[] })[] = [];
   for (const scenario of scenarios) {
     if (signal.aborted) break;
     const servers = new Map<string, RunningTarget>();
     try {
-      for (const { target } of usable) {
-        if (signal.aborted || failures.has(target.name)) continue;
-        progress(`${scenario.name}: starting and warming up ${target.name}`);
+      for (const one of checked) {
+        if (signal.aborted || one.failure !== undefined) continue;
+        const { name } = one.target;
+        progress(`${scenario.name}: starting and warming up ${name}`);
         try {
-          const server = await target.start();
-          servers.set(target.name, server);
-          boots.get(target.name)?.push(server.bootMs);
+          const server = await one.target.start();
+          servers.set(name, server);
+          one.bootMs.push(server.bootMs);
           await measure(server, warmUp(scenario, plan), signal);
         } catch (error) {
-          if (!signal.aborted) failures.set(target.name, (error as Error).message);
+          if (!signal.aborted) one.failure = (error as Error).message;
         }
       }
+      const rows = connectionsFor(scenario, plan).map((connections) =>
+        [...servers].map(([contender, server]) => {
+          const cell = { contender, scenario: scenario.name, connections, rounds: [] as Round[] };
+          cells.push(cell);
+          return { cell, server };
+        }),
+      );
       for (let round = 1; round <= rounds; round++) {
-        for (const connections of connectionsFor(scenario, plan)) {
+        for (const row of rows) {
           // Every other round runs in reverse order, so that no target is always first.
-          const order = round % 2 === 1 ? [...servers] : [...servers].reverse();
-          for (const [name, server] of order) {
+          for (const { cell, server } of round % 2 === 1 ? row : row.toReversed()) {
             if (signal.aborted) break;
-            progress(`${scenario.name}, ${connections} connection(s), round ${round} of ${rounds}: ${name}`);
+            const { contender, connections } = cell;
+            progress(`${scenario.name}, ${connections} connection(s), round ${round} of ${rounds}: ${contender}`);
             const job = { connections, durationMs: plan.durationMs, requests: scenario.requests, load: scenario.load };
             try {
-              cellOf(name, scenario.name, connections).rounds.push(await measure(server, job, signal));
+              cell.rounds.push(await measure(server, job, signal));
             } catch (error) {
               if (!signal.aborted) throw error;
             }
@@ -103,30 +96,26 @@ export async function bench(plan: Plan): Promise<Results> {
     }
   }
 
-  const contenders = checked.map(({ target, size, failure }): Contender => {
-    const reason = failure ?? failures.get(target.name);
-    const { name, command } = target;
-    return { name, command, size, bootMs: boots.get(name) ?? [], ...(reason === undefined ? {} : { failure: reason }) };
-  });
-  const results: Omit<Results, 'warnings'> = {
+  const measured = cells.filter((cell) => cell.rounds.length > 0);
+  return {
     schema,
     at,
-    machine: {
-      node: process.version,
-      os: `${osType()} ${release()}`,
-      cpu: cpus()[0]?.model.trim() ?? 'unknown',
-      cores: cpus().length,
-      memoryBytes: totalmem(),
-    },
+    machine: { ...thisMachine(), memoryBytes: totalmem() },
     version: plan.version,
     app: plan.app,
-    settings: { rounds, durationMs: plan.durationMs, ...(plan.rate === undefined ? {} : { rate: plan.rate }) },
-    contenders,
+    settings: { rounds, durationMs: plan.durationMs, rate: plan.rate },
+    contenders: checked.map(({ target: { name, command }, size, bootMs, failure }) => ({
+      name,
+      command,
+      size,
+      bootMs,
+      failure,
+    })),
     scenarios: scenarios.map(({ name, summary }) => ({ name, summary })),
-    cells: [...cells.values()].filter((cell) => cell.rounds.length > 0),
+    cells: measured,
     interrupted: signal.aborted,
+    warnings: [...responseWarnings, ...warnings(measured, plan)],
   };
-  return { ...results, warnings: [...differences(checked), ...warnings(results.cells, plan)] };
 }
 
 /** Every target failed to start or failed its preflight requests. */

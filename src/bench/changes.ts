@@ -1,12 +1,9 @@
 // Changes since an earlier run (`--compare`), and the conditions on them that fail a run (`--fail-if`).
-import type { Reading } from '../config/kind.js';
-import type { Results } from './results.js';
+import type { Reading } from '../config/reading.js';
+import type { Cell, Results } from './results.js';
 import { type Metric, metrics, summarise } from './summary.js';
 
-export interface Change {
-  readonly contender: string;
-  readonly scenario: string;
-  readonly connections: number;
+export interface Change extends Omit<Cell, 'rounds'> {
   readonly metric: Metric;
   readonly before: number;
   readonly now: number;
@@ -41,7 +38,7 @@ export function changes(before: Results, now: Results): readonly Change[] {
       (one) => one.contender === contender && one.scenario === scenario && one.connections === connections,
     );
     return metrics.flatMap((metric) => {
-      const [was, is] = [old && summarise(metric, old), summarise(metric, cell)];
+      const [was, is] = [summarise(metric, old), summarise(metric, cell)];
       return was && is ? [{ contender, scenario, connections, metric, before: was.median, now: is.median }] : [];
     });
   });

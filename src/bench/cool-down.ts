@@ -1,5 +1,6 @@
 // Waits until a target is idle after a measurement. All targets run at the same time, so a target that is still busy with
 // leftover work (such as processes for closed connections) would slow down the next one.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { cpuSeconds, hasProc, processTree } from '../os/process-tree.js';
 
 const sampleIntervalMs = 100;
@@ -14,11 +15,11 @@ const waitWithoutProcMs = 1000;
 
 /** Resolves when the process tree of `pid` is idle, after a minute, or when `signal` is aborted. */
 export async function coolDown(pid: number, signal: AbortSignal): Promise<void> {
-  if (!hasProc) return pause(waitWithoutProcMs);
+  if (!hasProc) return sleep(waitWithoutProcMs);
   const deadline = performance.now() + timeoutMs;
   for (let idle = 0; idle < idleSamples && performance.now() < deadline && !signal.aborted; ) {
     const [before, began] = [cpuSeconds(pid), performance.now()];
-    await pause(sampleIntervalMs);
+    await sleep(sampleIntervalMs);
     const used = cpuSeconds(pid) - before;
     // On a busy machine a runnable process may get hardly any CPU time, so the process states count as well.
     const isIdle =
@@ -26,8 +27,4 @@ export async function coolDown(pid: number, signal: AbortSignal): Promise<void> 
       !processTree(pid).some(({ isRunning }) => isRunning);
     idle = isIdle ? idle + 1 : 0;
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,4 +1,4 @@
-// The load generator's process: receives one job over IPC, generates the load, sends a report and exits.
+// The load generator's process: receives one job over IPC, generates the load, and sends a report.
 import { closedLoop } from './closed-loop.js';
 import { connectionPerRequest } from './connection-per-request.js';
 import { idleConnections } from './idle-connections.js';
@@ -15,12 +15,7 @@ async function run(job: Job): Promise<void> {
   const before = performance.eventLoopUtilization();
   const { seconds, held } = await generateLoad(job, tally);
   const { utilization } = performance.eventLoopUtilization(before);
-  const report: Report = {
-    ...tally.report(seconds),
-    utilisation: utilization,
-    ...(held === undefined ? {} : { held }),
-  };
-  process.send?.(report, () => process.exit(0));
+  process.send?.({ ...tally.report(seconds), utilisation: utilization, held } satisfies Report);
 }
 
 async function generateLoad(job: Job, tally: Tally): Promise<{ seconds: number; held?: number }> {

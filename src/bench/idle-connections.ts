@@ -1,5 +1,6 @@
 // The idle load: opens connections, sends one request on each, and keeps them open and idle until the job ends.
 import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Job, Request } from './job.js';
 import type { Tally } from './tally.js';
 
@@ -35,7 +36,7 @@ export async function idleConnections(job: Job, tally: Tally): Promise<{ seconds
     }
   };
   await Promise.all(Array.from({ length: openConcurrency }, opener));
-  await new Promise((resolve) => setTimeout(resolve, Math.max(0, end - performance.now())));
+  await sleep(Math.max(0, end - performance.now()));
   for (const socket of sockets) socket.destroy();
   return { seconds: (performance.now() - began) / 1000, held };
 }

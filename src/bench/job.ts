@@ -41,10 +41,10 @@ export interface Report {
   /** Requests that got a response, whatever its status. */
   readonly requests: number;
   readonly seconds: number;
-  readonly latencyMs?: Latency;
+  readonly latencyMs: Latency | undefined;
   readonly errors: Errors;
   /** The most connections open at the same time; for the idle load only. */
-  readonly held?: number;
+  readonly held?: number | undefined;
   /** Utilisation of the generator's event loop, 0 to 1. */
   readonly utilisation: number;
 }

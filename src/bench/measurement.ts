@@ -1,40 +1,38 @@
 // One measurement: forks a load generator that loads a running target, and meters the target meanwhile.
-import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { hasProc } from '../os/process-tree.js';
+import { LoadProcess } from '../testbed/load-process.js';
 import { coolDown } from './cool-down.js';
 import type { Job, Report } from './job.js';
 import { Meter, type Reading } from './meter.js';
 import type { Round } from './results.js';
 import type { RunningTarget } from './target.js';
 
-const generator = fileURLToPath(new URL('../bench/generator.js', import.meta.url));
+const entry = fileURLToPath(new URL('../bench/generator.js', import.meta.url));
 
 /** @throws Error when the generator exits without a report, or `signal` is aborted */
 export async function measure(server: RunningTarget, job: Omit<Job, 'origin'>, signal: AbortSignal): Promise<Round> {
-  const meter = new Meter(server);
+  const meter = hasProc ? new Meter(server) : undefined;
   let report: Report;
-  let reading: Reading = {};
+  let reading: Reading | undefined;
   try {
     report = await generate({ ...job, origin: server.origin }, signal);
   } finally {
-    reading = meter.stop();
+    reading = meter?.stop();
   }
   await coolDown(server.pid, signal);
-  const { cpuSeconds, memoryBefore = 0, peakMemoryBytes, unfairness } = reading;
   const { requests, seconds, latencyMs, errors, held, utilisation } = report;
+  const growth = reading && Math.max(0, reading.peakMemoryBytes - reading.memoryBefore);
   return {
     requests,
     requestsPerSecond: requests / seconds,
-    ...(latencyMs && { latencyMs }),
+    latencyMs,
     errors,
-    ...(cpuSeconds !== undefined && requests > 0 && { cpuMicrosPerRequest: (cpuSeconds * 1e6) / requests }),
-    ...(peakMemoryBytes !== undefined && { peakMemoryBytes }),
-    ...(held !== undefined && { connectionsHeld: held }),
-    ...(held !== undefined &&
-      peakMemoryBytes !== undefined && {
-        memoryPerConnectionBytes: Math.max(0, peakMemoryBytes - memoryBefore) / Math.max(1, held),
-      }),
-    ...(unfairness !== undefined && hasFairness(server, job) && { unfairness }),
+    cpuMicrosPerRequest: reading && requests > 0 ? (reading.cpuSeconds * 1e6) / requests : undefined,
+    peakMemoryBytes: reading?.peakMemoryBytes,
+    connectionsHeld: held,
+    memoryPerConnectionBytes: held === undefined || growth === undefined ? undefined : growth / Math.max(1, held),
+    unfairness: hasFairness(server, job) ? reading?.unfairness : undefined,
     generatorUtilisation: utilisation,
   };
 }
@@ -44,24 +42,12 @@ function hasFairness({ workers, threads }: RunningTarget, { connections }: Pick<
   return connections >= 4 * workers * threads;
 }
 
-function generate(job: Job, signal: AbortSignal): Promise<Report> {
-  return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
-    const child = fork(generator, [], { execArgv: [], detached: true });
-    const kill = (): void => {
-      child.kill('SIGKILL');
-    };
-    signal.addEventListener('abort', kill, { once: true });
-    let report: Report | undefined;
-    child.once('message', (message: Report) => {
-      report = message;
-    });
-    child.once('error', reject);
-    child.once('exit', (code, killedBy) => {
-      signal.removeEventListener('abort', kill);
-      if (report) resolve(report);
-      else reject(signal.aborted ? signal.reason : new Error(`the load generator exited with ${killedBy ?? code}`));
-    });
-    child.send(job);
-  });
+async function generate(job: Job, signal: AbortSignal): Promise<Report> {
+  signal.throwIfAborted();
+  const generator = new LoadProcess<Job>(entry, (reason) => `the load generator exited with ${reason}`, signal);
+  try {
+    return await generator.ask(job);
+  } finally {
+    generator.kill();
+  }
 }

@@ -1,15 +1,16 @@
-// Measures a target from outside while it is under load: CPU time, memory, and how evenly its workers share the work.
-import { cpuOfThreads, cpuSeconds, hasProc, memoryOfTree, processTree } from '../os/process-tree.js';
-import type { Round } from './results.js';
+// Measures a target under load from outside, through /proc: CPU time, memory, and how evenly its workers share the work.
+import { cpuOfThreads, cpuSeconds, memoryOfTree, processTree } from '../os/process-tree.js';
 import type { RunningTarget } from './target.js';
 
 /** The shortest interval between memory samples; longer where sampling would take over a tenth of the time. */
 const memorySampleIntervalMs = 500;
 
-export type Reading = Pick<Round, 'peakMemoryBytes' | 'unfairness'> & {
-  readonly cpuSeconds?: number;
-  readonly memoryBefore?: number;
-};
+export interface Reading {
+  readonly cpuSeconds: number;
+  readonly memoryBefore: number;
+  readonly peakMemoryBytes: number;
+  readonly unfairness: number | undefined;
+}
 
 export class Meter {
   readonly #server: RunningTarget;
@@ -21,26 +22,20 @@ export class Meter {
 
   constructor(server: RunningTarget) {
     this.#server = server;
-    this.#memoryBefore = hasProc ? memoryOfTree(server.pid) : 0;
+    this.#memoryBefore = memoryOfTree(server.pid);
     this.#peakMemory = this.#memoryBefore;
     this.#cpuByThreadBefore = this.#cpuByThread();
-    this.#cpuBefore = hasProc ? cpuSeconds(server.pid) : 0;
-    if (hasProc) this.#scheduleSample(memorySampleIntervalMs);
+    this.#cpuBefore = cpuSeconds(server.pid);
+    this.#scheduleSample(memorySampleIntervalMs);
   }
 
-  /** @returns what the target used since the meter was created; empty where there is no /proc */
+  /** @returns what the target used since the meter was created */
   stop(): Reading {
     clearTimeout(this.#timer);
-    if (!hasProc) return {};
     const used = cpuSeconds(this.#server.pid) - this.#cpuBefore;
     const unfairness = this.#unfairness();
     this.#sampleMemory();
-    return {
-      cpuSeconds: used,
-      memoryBefore: this.#memoryBefore,
-      peakMemoryBytes: this.#peakMemory,
-      ...(unfairness === undefined ? {} : { unfairness }),
-    };
+    return { cpuSeconds: used, memoryBefore: this.#memoryBefore, peakMemoryBytes: this.#peakMemory, unfairness };
   }
 
   #scheduleSample(ms: number): void {
@@ -58,7 +53,7 @@ export class Meter {
   /** CPU seconds of each worker's main thread, or of each of its other threads if it has several, by thread id. */
   #cpuByThread(): ReadonlyMap<number, number> {
     const { pid, workers, threads } = this.#server;
-    if (!hasProc || workers * threads === 1) return new Map();
+    if (workers * threads === 1) return new Map();
     const descendants = processTree(pid).filter((one) => one.pid !== pid);
     return new Map(
       descendants.flatMap(({ pid }) =>

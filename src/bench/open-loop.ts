@@ -2,6 +2,7 @@
 // scheduled time of a request, so a stall shows in full (no "coordinated omission"). autocannon's own rate limit does not
 // do that: it sends a second's worth of requests at once.
 import { Agent, type ClientRequest, request as httpRequest } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Job, type Load, type Request, requestTimeoutMs } from './job.js';
 import type { Tally } from './tally.js';
 
@@ -19,7 +20,7 @@ export async function openLoop(job: Job, load: Extract<Load, { kind: 'open' }>, 
     const early = due - performance.now();
     if (early > 0) {
       // A timer may fire a millisecond late; the latency counts from the scheduled time all the same.
-      await new Promise((resolve) => setTimeout(resolve, early));
+      await sleep(early);
       continue;
     }
     sent++;
@@ -67,7 +68,7 @@ function send(origin: string, agent: Agent, { path, method, headers, body }: Req
 async function repeat(origin: string, request: Request, until: number): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   while (performance.now() < until) {
-    await send(origin, agent, request).catch(() => new Promise((resolve) => setTimeout(resolve, retryDelayMs)));
+    await send(origin, agent, request).catch(() => sleep(retryDelayMs));
   }
   agent.destroy();
 }

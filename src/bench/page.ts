@@ -3,13 +3,13 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { type Bar, bars } from './page/bars.js';
+import { bars } from './page/bars.js';
 import { type Chart, countConnections, distributions, overConnections } from './page/chart.js';
 import { Html, html, json } from './page/html.js';
 import { swatch } from './page/mark.js';
 import { metricTable, overview, scrolling } from './page/table.js';
 import type { Results, ScenarioInfo } from './results.js';
-import { connectionsOf, type Metric, median, metrics, row, summarise } from './summary.js';
+import { connectionsOf, type Metric, measured, metricRows, metrics, summaryOf } from './summary.js';
 
 /** @returns an HTML document @param results untrusted: the page escapes every string */
 export function page(results: Results): string {
@@ -94,16 +94,16 @@ function notices({ contenders, warnings, interrupted }: Results): Html | undefin
     ...warnings.map((warning) => html`${warning}`),
   ];
   if (all.length === 0) return undefined;
-  return html`<section class="card notice" aria-labelledby="notices"><h2 id="notices">Before you read the metrics</h2>
-<ul>${all.map((one) => html`<li>${one}</li>`)}</ul></section>`;
+  const items = all.map((one) => html`<li>${one}</li>`);
+  return card('notices', 'Before you read the metrics', html`<ul>${items}</ul>`, 'notice');
 }
 
 function contents(results: Results): Html {
   const content = html`<p>★ best. ≈ tie: the ranges over the rounds overlap, or the medians differ by less than 5&nbsp;%. ± is half that range.</p>
 ${overview(results)}`;
-  return html`<section class="card" aria-labelledby="glance"><h2 id="glance">At a glance</h2>
-${results.cells.length === 0 ? html`<p>No metrics.</p>` : content}
-<nav aria-label="Scenarios"><ul>${results.scenarios.map(({ name }, i) => html`<li><a href="#scenario-${i + 1}">${name}</a></li>`)}</ul></nav></section>`;
+  const links = results.scenarios.map(({ name }, i) => html`<li><a href="#scenario-${i + 1}">${name}</a></li>`);
+  const nav = html`<nav aria-label="Scenarios"><ul>${links}</ul></nav>`;
+  return card('glance', 'At a glance', html`${results.cells.length === 0 ? html`<p>No metrics.</p>` : content}${nav}`);
 }
 
 function contenders({ contenders }: Results): Html {
@@ -111,42 +111,24 @@ function contenders({ contenders }: Results): Html {
     ({ name, size, command, failure }, i) =>
       html`<tr><th scope="row">${swatch(i)} ${name}</th><td>${size || '–'}</td><td><code>${command}</code>${failure === undefined ? undefined : html`<br><span class="bad">Failed: ${failure}</span>`}</td></tr>`,
   );
-  const boots = contenders.flatMap(({ name, bootMs }, contender): Bar[] =>
-    bootMs.length === 0
-      ? []
-      : [
-          {
-            contender,
-            name,
-            summary: { median: median(bootMs), min: Math.min(...bootMs), max: Math.max(...bootMs) },
-          },
-        ],
-  );
+  const boots = contenders.map(({ bootMs }) => summaryOf(bootMs));
   const table = html`<table class="contenders"><thead><tr><th scope="col">name</th><th scope="col">workers&nbsp;× threads</th><th scope="col">command</th></tr></thead><tbody>${rows}</tbody></table>`;
-  return html`<section class="card" aria-labelledby="contenders"><h2 id="contenders">Targets</h2>
-${scrolling('Targets', table)}
-<h3>Boot time</h3>
-${boots.length === 0 ? html`<p>Unknown.</p>` : html`<figure><figcaption>From spawn to ready <small>less is better</small></figcaption>${bars(bootTime, boots)}</figure>`}</section>`;
+  const bootTimes = boots.some((one) => one !== undefined)
+    ? figure(html`From spawn to ready <small>less is better</small>`, bars(bootTime, contenders, boots))
+    : html`<p>Unknown.</p>`;
+  return card('contenders', 'Targets', html`${scrolling('Targets', table)}<h3>Boot time</h3>${bootTimes}`);
 }
 
 /** Not one of `metrics`, because boot time does not depend on the scenario. */
 const bootTime: Pick<Metric, 'better' | 'write'> = { better: 'less', write: (value) => `${Math.round(value)} ms` };
 
 /** The metrics with a chart; the table has all metrics. */
-const chartedMetrics: readonly string[] = [
-  'rps',
-  'p99',
-  'cpu',
-  'memory',
-  'memory-per-connection',
-  'held',
-  'unfairness',
-];
+const chartedMetrics = ['rps', 'p99', 'cpu', 'memory', 'memory-per-connection', 'held', 'unfairness'];
 
 function section(results: Results, { name, summary }: ScenarioInfo, number: number): Html {
-  const head = html`<h2 id="scenario-${number}">${name}</h2><p>${summary}</p>`;
+  const id = `scenario-${number}`;
   if (connectionsOf(results, name).length === 0) {
-    return html`<section class="card scenario" aria-labelledby="scenario-${number}">${head}<p>Not measured.</p></section>`;
+    return card(id, name, html`<p>${summary}</p><p>Not measured.</p>`, 'scenario');
   }
   const curves = distributions(results, name).map(({ connections, chart }) =>
     chartFigure(
@@ -155,41 +137,50 @@ function section(results: Results, { name, summary }: ScenarioInfo, number: numb
       `${name}: latency by percentile at ${countConnections(connections)}. ${textAlternative(chart, chart.xLabels.indexOf('p99'))}`,
     ),
   );
-  return html`<section class="card scenario" aria-labelledby="scenario-${number}">${head}
+  const charts = metrics
+    .filter((one) => chartedMetrics.includes(one.name))
+    .map((one) => chartOrBars(results, name, one));
+  const content = html`<p>${summary}</p>
 ${legend(results, name)}
 <noscript><p>The charts need JavaScript. The table below has their values.</p></noscript>
-<div class="charts">${metrics.filter((one) => chartedMetrics.includes(one.name)).map((one) => chartOrBars(results, name, one))}</div>
+<div class="charts">${charts}</div>
 ${curves.length === 0 ? undefined : html`<h3>Latency distribution</h3><div class="charts">${curves}</div>`}
 <details open><summary><h3>All metrics</h3></summary>${metricTable(results, name)}</details>
-</section>`;
+`;
+  return card(id, name, content, 'scenario');
+}
+
+function card(id: string, title: string, content: Html, kind = ''): Html {
+  return html`<section class="card ${kind}" aria-labelledby="${id}"><h2 id="${id}">${title}</h2>${content}</section>`;
 }
 
 /** A line chart over the number of connections, or bars if there is only one such number. */
 function chartOrBars(results: Results, scenario: string, one: Metric): Html | undefined {
-  const chart = overConnections(results, scenario, one);
-  const direction = `${one.better} is better`;
-  if (chart !== undefined) {
-    const last = chart.xValues.length - 1;
-    return chartFigure(
-      html`${capitalise(one.title)} <small>by connections; ${chart.y.isLog ? 'logarithmic; ' : ''}${direction}</small>`,
-      chart,
-      `${scenario}: ${one.title} by number of connections. ${textAlternative(chart, last)}`,
-    );
+  const known = connectionsOf(results, scenario).flatMap((connections) =>
+    metricRows(results, scenario, connections, [one]).map(({ summaries }) => ({ connections, summaries })),
+  );
+  const [first] = known;
+  if (!first) return undefined;
+  const [title, direction] = [capitalise(one.title), `${one.better} is better`];
+  if (known.length === 1) {
+    const caption = html`${title} <small>at ${countConnections(first.connections)}; ${direction}</small>`;
+    return figure(caption, bars(one, results.contenders, first.summaries));
   }
-  for (const connections of connectionsOf(results, scenario)) {
-    const all = row(results, scenario, connections).flatMap((cell, contender): Bar[] => {
-      const summary = cell && summarise(one, cell);
-      return summary ? [{ contender, name: cell.contender, summary }] : [];
-    });
-    if (all.length === 0) continue;
-    return html`<figure><figcaption>${capitalise(one.title)} <small>at ${countConnections(connections)}; ${direction}</small></figcaption>${bars(one, all)}</figure>`;
-  }
-  return undefined;
+  const chart = overConnections(results, one, known);
+  return chartFigure(
+    html`${title} <small>by connections; ${chart.y.isLog ? 'logarithmic; ' : ''}${direction}</small>`,
+    chart,
+    `${scenario}: ${one.title} by number of connections. ${textAlternative(chart, chart.xValues.length - 1)}`,
+  );
 }
 
 function chartFigure(caption: Html, chart: Chart, alternative: string): Html {
-  return html`<figure><figcaption>${caption}</figcaption>
-<div class="chart" role="img" tabindex="0" aria-label="${alternative}"></div><script type="application/json">${json(chart)}</script></figure>`;
+  const data = html`<script type="application/json">${json(chart)}</script>`;
+  return figure(caption, html`<div class="chart" role="img" tabindex="0" aria-label="${alternative}"></div>${data}`);
+}
+
+function figure(caption: Html, content: Html): Html {
+  return html`<figure><figcaption>${caption}</figcaption>${content}</figure>`;
 }
 
 /** The text alternative of a chart for screen readers: its values at one x value. */
@@ -201,11 +192,10 @@ function textAlternative({ lines, xLabels }: Chart, index: number): string {
 }
 
 /** The legend, with a checkbox that shows or hides each line. */
-function legend({ contenders, cells }: Results, scenario: string): Html {
-  const entries = contenders.flatMap(({ name }, i) =>
-    cells.some((cell) => cell.scenario === scenario && cell.contender === name)
-      ? [html`<label><input type="checkbox" value="${i}" checked autocomplete="off">${swatch(i)} ${name}</label>`]
-      : [],
+function legend(results: Results, scenario: string): Html {
+  const entries = measured(results, scenario).map(
+    (i) =>
+      html`<label><input type="checkbox" value="${i}" checked autocomplete="off">${swatch(i)} ${results.contenders[i]?.name}</label>`,
   );
   return html`<fieldset class="legend"><legend>Targets in the charts</legend>${entries}</fieldset>`;
 }

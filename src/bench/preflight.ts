@@ -5,12 +5,13 @@ import type { Target } from './target.js';
 
 export interface PreflightResult {
   readonly target: Target;
-  readonly size: string;
-  readonly bootMs: number;
+  size: string;
+  /** Of each start. */
+  readonly bootMs: number[];
   /** By request, a summary of the response; the same for all targets, or `differences` warns. */
-  readonly responses: ReadonlyMap<string, string>;
+  readonly responses: Map<string, string>;
   /** Why the target cannot be measured; undefined if it can. */
-  readonly failure: string | undefined;
+  failure: string | undefined;
 }
 
 /** The longest wait for a response (milliseconds). */
@@ -18,24 +19,22 @@ const requestTimeoutMs = 10_000;
 
 /** Starts the target, sends each request of `scenarios` once, and stops the target. Never rejects. */
 export async function preflight(target: Target, scenarios: readonly Scenario[]): Promise<PreflightResult> {
-  let bootMs = Number.NaN;
-  let size = '';
-  const responses = new Map<string, string>();
+  const result: PreflightResult = { target, size: '', bootMs: [], responses: new Map(), failure: undefined };
   try {
     const server = await target.start();
-    bootMs = server.bootMs;
-    size = `${server.workers} × ${server.threads}`;
+    result.bootMs.push(server.bootMs);
+    result.size = `${server.workers} × ${server.threads}`;
     try {
       for (const request of new Set(scenarios.flatMap(({ requests }) => requests))) {
-        responses.set(`${request.method} ${request.path}`, await send(server.origin, request));
+        result.responses.set(`${request.method} ${request.path}`, await send(server.origin, request));
       }
     } finally {
       await server.stop();
     }
-    return { target, size, bootMs, responses, failure: undefined };
   } catch (error) {
-    return { target, size, bootMs, responses, failure: (error as Error).message };
+    result.failure = (error as Error).message;
   }
+  return result;
 }
 
 /** A warning for each response that differs from the first target's: targets that do different work cannot be compared. */

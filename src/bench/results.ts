@@ -1,6 +1,8 @@
 // The results of a comparison, as plain data: the file of `--json`, and the input of the table, the page and `--compare`.
 // docs/bench.md documents the format.
 
+import type { Machine } from '../testbed/machine.js';
+
 /** The version of the file format. It changes when a reader of the old format would misread the new one. */
 export const schema = 'mpserve-bench/1';
 
@@ -8,7 +10,7 @@ export interface Results {
   readonly schema: typeof schema;
   /** Start time (ISO 8601). */
   readonly at: string;
-  readonly machine: Machine;
+  readonly machine: Machine & { readonly memoryBytes: number };
   /** The version of mpserve. */
   readonly version: string;
   /** A path, or `the built-in demo app`. */
@@ -17,7 +19,7 @@ export interface Results {
     readonly rounds: number;
     readonly durationMs: number;
     /** Requests per second of an open loop; absent for a closed loop. */
-    readonly rate?: number;
+    readonly rate?: number | undefined;
   };
   readonly contenders: readonly Contender[];
   readonly scenarios: readonly ScenarioInfo[];
@@ -26,16 +28,6 @@ export interface Results {
   readonly warnings: readonly string[];
   /** The user stopped the comparison before its end. */
   readonly interrupted: boolean;
-}
-
-export interface Machine {
-  /** `v20.20.2`. */
-  readonly node: string;
-  /** `Linux 6.18.44`. */
-  readonly os: string;
-  readonly cpu: string;
-  readonly cores: number;
-  readonly memoryBytes: number;
 }
 
 /** A target, as the results name it. */
@@ -49,7 +41,7 @@ export interface Contender {
   /** Milliseconds from spawn to ready, for each start. */
   readonly bootMs: readonly number[];
   /** Why the target could not be measured, in one line. */
-  readonly failure?: string;
+  readonly failure?: string | undefined;
 }
 
 export interface ScenarioInfo {
@@ -71,18 +63,18 @@ export interface Round {
   /** Requests that got a response, whatever its status. */
   readonly requests: number;
   readonly requestsPerSecond: number;
-  readonly latencyMs?: Latency;
+  readonly latencyMs?: Latency | undefined;
   readonly errors: Errors;
   /** User and system CPU time of the process tree per completed request. */
-  readonly cpuMicrosPerRequest?: number;
+  readonly cpuMicrosPerRequest?: number | undefined;
   /** The highest sampled proportional set size of the process tree. */
-  readonly peakMemoryBytes?: number;
+  readonly peakMemoryBytes?: number | undefined;
   /** Growth of the process tree's memory per idle connection; for the idle load only. */
-  readonly memoryPerConnectionBytes?: number;
+  readonly memoryPerConnectionBytes?: number | undefined;
   /** The most connections open at the same time; for the idle load only. */
-  readonly connectionsHeld?: number;
+  readonly connectionsHeld?: number | undefined;
   /** CPU time of the busiest worker or thread over the mean; 1 is perfectly fair. */
-  readonly unfairness?: number;
+  readonly unfairness?: number | undefined;
   /** Event loop utilisation of the load generator, 0 to 1; near 1 the generator was the bottleneck. */
   readonly generatorUtilisation: number;
 }

@@ -7,76 +7,42 @@ export interface Metric {
   readonly name: string;
   readonly title: string;
   readonly better: 'less' | 'more';
-  of(round: Round): number | undefined;
+  readonly of: (round: Round) => number | undefined;
   /** Formats a value with its unit. */
-  write(value: number): string;
+  readonly write: (value: number) => string;
 }
-
-const latency = (name: 'p50' | 'p90' | 'p99' | 'p999' | 'max', title: string): Metric => ({
-  name,
-  title,
-  better: 'less',
-  of: ({ latencyMs }) => latencyMs?.[name],
-  write: milliseconds,
-});
 
 /** In display order. */
 export const metrics: readonly Metric[] = [
-  {
-    name: 'rps',
-    title: 'requests/s',
-    better: 'more',
-    of: ({ requestsPerSecond }) => requestsPerSecond,
-    write: (value) => grouped(value, value < 100 ? 1 : 0),
-  },
-  latency('p50', 'latency p50'),
-  latency('p90', 'latency p90'),
-  latency('p99', 'latency p99'),
-  latency('p999', 'latency p99.9'),
-  latency('max', 'latency max'),
-  {
-    name: 'errors',
-    title: 'errors',
-    better: 'less',
-    of: ({ errors }) => errors.connection + errors.timeout + errors.status,
-    write: (value) => grouped(value, 0),
-  },
-  {
-    name: 'cpu',
-    title: 'CPU per request',
-    better: 'less',
-    of: ({ cpuMicrosPerRequest }) => cpuMicrosPerRequest,
-    write: (value) => (value < 1000 ? `${value.toFixed(value < 100 ? 1 : 0)} µs` : milliseconds(value / 1000)),
-  },
-  {
-    name: 'memory',
-    title: 'peak memory',
-    better: 'less',
-    of: ({ peakMemoryBytes }) => peakMemoryBytes,
-    write: (value) => `${grouped(value / 1e6, 0)} MB`,
-  },
-  {
-    name: 'memory-per-connection',
-    title: 'memory per connection',
-    better: 'less',
-    of: ({ memoryPerConnectionBytes }) => memoryPerConnectionBytes,
-    write: (value) => `${grouped(value / 1e3, value < 100_000 ? 1 : 0)} kB`,
-  },
-  {
-    name: 'held',
-    title: 'open connections',
-    better: 'more',
-    of: ({ connectionsHeld }) => connectionsHeld,
-    write: (value) => grouped(value, 0),
-  },
-  {
-    name: 'unfairness',
-    title: 'CPU time, busiest / mean',
-    better: 'less',
-    of: ({ unfairness }) => unfairness,
-    write: (value) => value.toFixed(2),
-  },
+  metric('rps', 'requests/s', 'more', (round) => round.requestsPerSecond, perSecond),
+  metric('p50', 'latency p50', 'less', (round) => round.latencyMs?.p50, milliseconds),
+  metric('p90', 'latency p90', 'less', (round) => round.latencyMs?.p90, milliseconds),
+  metric('p99', 'latency p99', 'less', (round) => round.latencyMs?.p99, milliseconds),
+  metric('p999', 'latency p99.9', 'less', (round) => round.latencyMs?.p999, milliseconds),
+  metric('max', 'latency max', 'less', (round) => round.latencyMs?.max, milliseconds),
+  metric('errors', 'errors', 'less', ({ errors }) => errors.connection + errors.timeout + errors.status, grouped),
+  metric('cpu', 'CPU per request', 'less', (round) => round.cpuMicrosPerRequest, microseconds),
+  metric('memory', 'peak memory', 'less', (round) => round.peakMemoryBytes, megabytes),
+  metric('memory-per-connection', 'memory per connection', 'less', (one) => one.memoryPerConnectionBytes, kilobytes),
+  metric('held', 'open connections', 'more', (round) => round.connectionsHeld, grouped),
+  metric(
+    'unfairness',
+    'CPU time, busiest / mean',
+    'less',
+    (round) => round.unfairness,
+    (value) => value.toFixed(2),
+  ),
 ];
+
+function metric(
+  name: string,
+  title: string,
+  better: Metric['better'],
+  of: Metric['of'],
+  write: (value: number) => string,
+): Metric {
+  return { name, title, better, of, write };
+}
 
 export interface Summary {
   readonly median: number;
@@ -85,10 +51,28 @@ export interface Summary {
 }
 
 /** @returns undefined if no round has the metric */
-export function summarise(metric: Metric, cell: Cell): Summary | undefined {
-  const values = cell.rounds.flatMap((round) => metric.of(round) ?? []);
+export function summarise({ of }: Pick<Metric, 'of'>, cell: Pick<Cell, 'rounds'> | undefined): Summary | undefined {
+  return summaryOf(cell?.rounds.flatMap((round) => of(round) ?? []) ?? []);
+}
+
+/** @returns undefined without values */
+export function summaryOf(values: readonly number[]): Summary | undefined {
   if (values.length === 0) return undefined;
   return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
+}
+
+/** Half the range, in percent of the median. */
+export function spreadPercent({ median, min, max }: Summary): number {
+  return median > 0 ? Math.round(((max - min) / 2 / median) * 100) : 0;
+}
+
+/** The metrics of `among` that any target has, with a summary and a rank in the order of `results.contenders`. */
+export function metricRows(results: Results, scenario: string, connections: number, among = metrics) {
+  const cells = row(results, scenario, connections);
+  return among.flatMap((metric) => {
+    const summaries = cells.map((cell) => summarise(metric, cell));
+    return summaries.some((one) => one !== undefined) ? [{ metric, summaries, ranks: rank(metric, summaries) }] : [];
+  });
 }
 
 /** A difference below this share of the larger median is a tie, however small the ranges are. */
@@ -129,6 +113,13 @@ export function row(results: Results, scenario: string, connections: number): re
   );
 }
 
+/** The indexes in `results.contenders` of the targets that were measured, in `scenario` or in any. */
+export function measured({ contenders, cells }: Results, scenario?: string): readonly number[] {
+  return contenders.flatMap(({ name }, i) =>
+    cells.some((cell) => cell.contender === name && (scenario ?? cell.scenario) === cell.scenario) ? [i] : [],
+  );
+}
+
 /** The numbers of connections that a scenario ran with, ascending. */
 export function connectionsOf(results: Results, scenario: string): readonly number[] {
   const all = results.cells.filter((cell) => cell.scenario === scenario).map(({ connections }) => connections);
@@ -140,11 +131,27 @@ export function median(values: readonly number[]): number {
   return ((sorted[(sorted.length - 1) >> 1] ?? 0) + (sorted[sorted.length >> 1] ?? 0)) / 2;
 }
 
+function perSecond(value: number): string {
+  return grouped(value, value < 100 ? 1 : 0);
+}
+
 function milliseconds(value: number): string {
   if (value >= 1000) return `${(value / 1000).toFixed(value < 10_000 ? 2 : 1)} s`;
   return `${value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)} ms`;
 }
 
-function grouped(value: number, digits: number): string {
+function microseconds(value: number): string {
+  return value < 1000 ? `${value.toFixed(value < 100 ? 1 : 0)} µs` : milliseconds(value / 1000);
+}
+
+function megabytes(bytes: number): string {
+  return `${grouped(bytes / 1e6)} MB`;
+}
+
+function kilobytes(bytes: number): string {
+  return `${grouped(bytes / 1e3, bytes < 100_000 ? 1 : 0)} kB`;
+}
+
+function grouped(value: number, digits = 0): string {
   return value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }

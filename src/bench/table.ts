@@ -1,16 +1,17 @@
 // The results as text: a table for each scenario, with a column for each target.
 import { columns } from '../log/columns.js';
+import { titleOf } from '../testbed/machine.js';
 import type { Results } from './results.js';
-import { connectionsOf, metrics, rank, row, type Summary, summarise } from './summary.js';
+import { connectionsOf, type Metric, metricRows, type Summary, spreadPercent } from './summary.js';
 
 const marks = { best: '*', tie: '=', other: ' ' } as const;
 
 /** Plain text without colours, for a terminal or a file. */
 export function table(results: Results): string {
-  const { machine, contenders, scenarios, settings, app, version } = results;
+  const { contenders, scenarios, settings } = results;
   const loop = settings.rate === undefined ? '' : `, ${settings.rate} requests/s`;
   const head = [
-    `${app} under mpserve ${version} on Node ${machine.node}, ${machine.cores} × ${machine.cpu}, ${machine.os}`,
+    titleOf(results),
     `${settings.rounds} round(s) of ${settings.durationMs / 1000} s${loop}: medians ± half the range. ` +
       '* best, = tie: the ranges overlap, or the medians differ by less than 5 %.',
   ];
@@ -37,19 +38,15 @@ export function table(results: Results): string {
 }
 
 function rows(results: Results, scenario: string): string[][] {
-  return connectionsOf(results, scenario).flatMap((connections) => {
-    const cells = row(results, scenario, connections);
-    return metrics.flatMap((metric) => {
-      const summaries = cells.map((cell) => cell && summarise(metric, cell));
-      if (summaries.every((one) => one === undefined)) return [];
-      const ranks = rank(metric, summaries);
-      const values = summaries.map((one, i) => `${one ? write(metric.write, one) : ''} ${marks[ranks[i] ?? 'other']}`);
-      return [[`${metric.title}, ${connections} conn.`, ...values]];
-    });
-  });
+  return connectionsOf(results, scenario).flatMap((connections) =>
+    metricRows(results, scenario, connections).map(({ metric, summaries, ranks }) => {
+      const values = summaries.map((one, i) => `${one ? write(metric, one) : ''} ${marks[ranks[i] ?? 'other']}`);
+      return [`${metric.title}, ${connections} conn.`, ...values];
+    }),
+  );
 }
 
-function write(format: (value: number) => string, { median, min, max }: Summary): string {
-  const spread = median > 0 ? Math.round(((max - min) / 2 / median) * 100) : 0;
-  return spread > 0 ? `${format(median)} ±${spread}%` : format(median);
+function write(metric: Metric, summary: Summary): string {
+  const spread = spreadPercent(summary);
+  return `${metric.write(summary.median)}${spread > 0 ? ` ±${spread}%` : ''}`;
 }

@@ -23,8 +23,8 @@ export class Tally {
   }
 
   report(seconds: number): Omit<Report, 'utilisation'> {
-    const latencyMs = this.#responses > 0 ? { latencyMs: this.#latency() } : {};
-    return { requests: this.#responses, seconds, errors: { ...this.#errors }, ...latencyMs };
+    const latencyMs = this.#responses > 0 ? this.#latency() : undefined;
+    return { requests: this.#responses, seconds, latencyMs, errors: { ...this.#errors } };
   }
 
   #latency(): Latency {

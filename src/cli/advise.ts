@@ -1,11 +1,11 @@
 // `mpserve advise [app]`: measures the models on the app and prints one recommendation with its reasons.
 import { writeFileSync } from 'node:fs';
 import { type Advice, advise, contenderOf } from '../bench/advice.js';
-import { ProgressLine } from '../bench/progress.js';
 import { scenarios } from '../bench/scenario.js';
 import { adviseTable as options } from '../config/bench-options.js';
 import { escapeControls } from '../log/escape.js';
-import type { Call } from './commands.js';
+import { ProgressLine } from '../testbed/progress.js';
+import type { Call } from './call.js';
 import {
   type App,
   checkWritable,

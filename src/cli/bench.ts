@@ -2,7 +2,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { bench } from '../bench/bench.js';
 import { changes, readCondition, violations, writeChange, writeChanges } from '../bench/changes.js';
-import { ProgressLine } from '../bench/progress.js';
 import { type Results, schema } from '../bench/results.js';
 import { atRate, defaultScenarios, type Scenario, scenarios } from '../bench/scenario.js';
 import { table } from '../bench/table.js';
@@ -10,7 +9,8 @@ import { benchTable as options } from '../config/bench-options.js';
 import { oneOf } from '../config/kind.js';
 import { didYouMean } from '../config/nearest.js';
 import { escapeControls } from '../log/escape.js';
-import type { Call } from './commands.js';
+import { ProgressLine } from '../testbed/progress.js';
+import type { Call } from './call.js';
 import {
   checkWritable,
   interruptible,

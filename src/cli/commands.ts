@@ -1,25 +1,10 @@
 // The table of commands. Each command has a file of its own, which is loaded only when the command runs.
 import { adviseOptions, benchOptions } from '../config/bench-options.js';
-import type { CommandFacts, CommandLine } from '../config/help.js';
+import type { CommandFacts } from '../config/help.js';
 import { oneOf } from '../config/kind.js';
-import type { Loaded, Overrides } from '../config/load.js';
-import type { OptionTable } from '../config/options.js';
 import { proveOptions } from '../config/prove-options.js';
 import { ctlCommands } from '../control/protocol.js';
-
-/** The command line as a command receives it. */
-export interface Call {
-  /** After the name of the command; no more than it takes. */
-  readonly positionals: readonly string[];
-  /** The flags without a value. */
-  readonly switches: ReadonlySet<string>;
-  /** The given values of the command's own options and of the server's, by key, not yet parsed. */
-  readonly values: Readonly<Record<string, unknown>>;
-  readonly table: OptionTable;
-  readonly line: CommandLine;
-  /** Reads the configuration; the first positional is the app. @param operator settings changed since the start */
-  load(operator?: Overrides): Promise<Loaded>;
-}
+import type { Call } from './call.js';
 
 export interface Command extends CommandFacts {
   /** Resolves to the exit code. */

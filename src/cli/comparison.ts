@@ -9,7 +9,7 @@ import { mpserve, type Target } from '../bench/target.js';
 import { readValue } from '../config/load.js';
 import type { CommandOption } from '../config/options.js';
 import { ExitCode, StartupError } from '../errors.js';
-import type { Call } from './commands.js';
+import type { Call } from './call.js';
 
 /** The value of an option of the command, its default, or undefined. @throws StartupError */
 export async function optionValue<T>({ values }: Call, option: CommandOption<T>): Promise<T | undefined> {

@@ -2,7 +2,7 @@
 import { type CommandLine, completions, printCompletionScript } from '../config/help.js';
 import { oneOf } from '../config/kind.js';
 import { ExitCode, StartupError } from '../errors.js';
-import type { Call } from './commands.js';
+import type { Call } from './call.js';
 
 const shells = ['bash', 'zsh', 'fish'];
 

@@ -3,7 +3,7 @@
 import { listOptions, type Option, type OptionTable } from '../config/options.js';
 import { origin, type Source } from '../config/source.js';
 import type { Settings } from '../control/protocol.js';
-import type { Call } from './commands.js';
+import type { Call } from './call.js';
 import { printError } from './print-error.js';
 
 interface Entry {

@@ -17,7 +17,8 @@ import {
 } from '../control/protocol.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { escapeControls } from '../log/escape.js';
-import type { Call } from './commands.js';
+import { waitForExit } from '../os/process-exit.js';
+import type { Call } from './call.js';
 import { formatConfig } from './config.js';
 import { printError } from './print-error.js';
 
@@ -104,7 +105,7 @@ async function perform(
     },
   );
   if (!isJson && process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-  if (action === 'stop' && outcome.ok) await waitForExit(pid);
+  if (action === 'stop' && outcome.ok) await waitForExit(pid, exitTimeoutMs);
   printOutcome(outcome, isJson);
   return outcome.ok ? exitCode.done : exitCode.failed;
 }
@@ -117,18 +118,6 @@ function printOutcome(outcome: Outcome, isJson: boolean): void {
 
 /** After the server has confirmed the stop, it still flushes its logs (milliseconds). */
 const exitTimeoutMs = 5000;
-const pollIntervalMs = 20;
-
-async function waitForExit(pid: number): Promise<void> {
-  for (let waited = 0; waited < exitTimeoutMs; waited += pollIntervalMs) {
-    try {
-      process.kill(pid, 0);
-    } catch {
-      return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, pollIntervalMs));
-  }
-}
 
 function print({ switches }: Call, command: string, result: unknown): void {
   if (switches.has('json')) console.log(JSON.stringify(result, undefined, 2));

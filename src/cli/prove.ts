@@ -1,7 +1,6 @@
 // `mpserve prove [app]`: injects reloads, crashes and hangs into a server under load, and prints the requests that its
 // clients lost.
 import { writeFileSync } from 'node:fs';
-import { ProgressLine } from '../bench/progress.js';
 import type { Config } from '../config/config.js';
 import { oneOf } from '../config/kind.js';
 import type { Loaded } from '../config/load.js';
@@ -13,7 +12,8 @@ import { type ModelSetup, prove } from '../prove/prove.js';
 import { table } from '../prove/table.js';
 import type { Trial } from '../prove/trial.js';
 import { trials } from '../prove/trials/index.js';
-import type { Call } from './commands.js';
+import { ProgressLine } from '../testbed/progress.js';
+import type { Call } from './call.js';
 import { checkWritable, interruptible, optionValue, version, wrong } from './comparison.js';
 
 const exitCode = { noneLost: 0, lost: 1, interrupted: 130 } as const;
@@ -117,9 +117,7 @@ function modelSetup(call: Call, { config, sources }: Loaded): ModelSetup {
     return [[key, kind.write(kind.rebase?.(value, process.cwd(), '/') ?? value)]];
   });
   const app = config.app === undefined ? {} : { app: absolutePath(call, config.app) };
-  const { headerTimeout, requestTimeout, gracefulTimeout } = config;
-  const timeouts = { headerMs: headerTimeout, requestMs: requestTimeout, gracefulMs: gracefulTimeout };
-  return { facts, settings: { ...Object.fromEntries(userSettings), ...app }, timeouts };
+  return { facts, settings: { ...Object.fromEntries(userSettings), ...app }, timeouts: config };
 }
 
 function absolutePath({ table }: Call, app: string): string {

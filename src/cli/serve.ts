@@ -11,7 +11,7 @@ import { Reports } from '../reports/reports.js';
 import { inheritState } from '../supervisor/successor.js';
 import { Supervisor } from '../supervisor/supervisor.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
-import type { Call } from './commands.js';
+import type { Call } from './call.js';
 import { announceDaemon, isDaemon, startDaemon } from './daemon.js';
 
 /** Resolves to the exit code. @throws StartupError */

@@ -1,6 +1,6 @@
 // Parses and formats listen addresses: `host:port`, `[v6]:port` or `unix:path`. Opens no socket and resolves no name.
 import { isIPv4, isIPv6 as matchesIPv6 } from 'node:net';
-import type { Reading } from './kind.js';
+import type { Reading } from './reading.js';
 
 export type Address =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }

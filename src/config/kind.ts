@@ -2,12 +2,7 @@
 // formatted. Knows no option by name.
 import path from 'node:path';
 import { type Address, formatAddress, readAddress } from './address.js';
-
-/**
- * A parsed value, or the reason of a refusal: `refused` completes "… must"; `offender` is the item of a list that is
- * wrong.
- */
-export type Reading<T> = { readonly value: T } | { readonly refused: string; readonly offender?: unknown };
+import type { Reading } from './reading.js';
 
 export interface Kind<T> {
   /** Placeholder for the value in `--help`. */

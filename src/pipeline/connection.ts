@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net';
 import { truncateUrl } from '../inflight/fingerprint.js';
 import type { RequestInFlight } from '../reports/report.js';
+// biome-ignore lint/suspicious/noImportCycles: types only; a connection has responses, and a response its connection
 import type { PipelineResponse } from './response.js';
 
 /** A client that transfers fewer bytes between two checks makes no progress. */

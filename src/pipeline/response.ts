@@ -4,6 +4,7 @@
 import { type IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { noSlot } from '../inflight/journal-writer.js';
 import type { RecordedBody } from '../inflight/recorded-body.js';
+// biome-ignore lint/suspicious/noImportCycles: types only; a connection has responses, and a response its connection
 import type { Connection } from './connection.js';
 
 export const idHeader = 'x-request-id';

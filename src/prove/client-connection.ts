@@ -23,65 +23,53 @@ const maxPieceIntervalMs = 20;
 
 export class ClientConnection {
   readonly #socket: Socket;
-  #reader: ResponseReader | undefined;
-  /** Takes the response or the reason of a loss; undefined while no request is in flight. */
-  #settleRequest: ((result: ResponseSummary | string) => void) | undefined;
+  /** Undefined while no request is in flight. `settle` takes the response or the reason of a loss. */
+  #pending: { readonly reader: ResponseReader; settle(result: ResponseSummary | string): void } | undefined;
   /** Undefined while the connection can be used. */
   #closeReason: string | undefined;
 
-  constructor(host: string, port: number) {
-    this.#socket = connect({ host, port, noDelay: true });
+  constructor(port: number) {
+    this.#socket = connect({ host: '127.0.0.1', port, noDelay: true });
     this.#socket.on('data', (piece) => this.#read((reader) => reader.push(piece)));
     this.#socket.on('end', () => this.#read((reader) => reader.end()));
-    this.#socket.on('error', (error: NodeJS.ErrnoException) => this.#abort(describe(error, this.#reader?.hasStarted)));
+    this.#socket.on('error', (error: NodeJS.ErrnoException) =>
+      this.#abort(describe(error, this.#pending?.reader.hasStarted)),
+    );
     this.#socket.on('close', () => this.#abort('connection closed before a response'));
   }
 
-  /** Closed by the client or by the server. */
-  get isClosed(): boolean {
-    return this.#closeReason !== undefined;
-  }
-
-  /** Empty while the connection is open. */
-  get closeReason(): string {
-    return this.#closeReason ?? '';
-  }
-
-  get hasRequestInFlight(): boolean {
-    return this.#settleRequest !== undefined;
+  /** Why the client or the server closed the connection; undefined while it is open. */
+  get closeReason(): string | undefined {
+    return this.#closeReason;
   }
 
   /** The client's port; undefined while the connection is not open. */
   get port(): number | undefined {
-    return this.isClosed ? undefined : this.#socket.localPort;
+    return this.#closeReason === undefined ? this.#socket.localPort : undefined;
   }
 
   /** Settles when the request is sent and its response is complete, or when the request is lost. */
   async send(request: OutgoingRequest): Promise<RequestOutcome> {
     if (this.#closeReason !== undefined) return { lost: this.#closeReason, responseMs: 0 };
-    this.#reader = new ResponseReader();
-    let isSettled = false;
-    let settledAt = 0;
+    let settledAt: number | undefined;
     const settled = new Promise<ResponseSummary | string>((resolve) => {
-      this.#settleRequest = (result) => {
-        if (isSettled) return;
-        isSettled = true;
-        settledAt = performance.now();
+      const settle = (result: ResponseSummary | string): void => {
+        settledAt ??= performance.now();
         resolve(result);
       };
+      this.#pending = { reader: new ResponseReader(), settle };
     });
     const timeout = setTimeout(
       () => this.#abort(`no response within ${responseTimeoutMs / 1000} s`),
       responseTimeoutMs,
     );
     // Send all of the request even after an early response: the server would take the next request for its body.
-    await this.#write(request, () => isSettled && this.isClosed);
+    await this.#write(request);
     const sentAt = performance.now();
     const result = await settled;
     clearTimeout(timeout);
-    this.#settleRequest = undefined;
-    this.#reader = undefined;
-    const responseMs = Math.max(0, settledAt - sentAt);
+    this.#pending = undefined;
+    const responseMs = Math.max(0, (settledAt ?? sentAt) - sentAt);
     if (typeof result === 'string') return { lost: result, responseMs };
     if (result.closes) this.#abort('connection closed after a response with "connection: close"');
     return { response: result, responseMs };
@@ -92,10 +80,10 @@ export class ClientConnection {
     this.#socket.destroy();
   }
 
-  async #write({ text, slowText = '', slowMs = 0 }: OutgoingRequest, isAborted: () => boolean): Promise<void> {
+  async #write({ text, slowText = '', slowMs = 0 }: OutgoingRequest): Promise<void> {
     if (text !== '') this.#socket.write(text, 'latin1');
     const pieces = Math.min(slowText.length, Math.max(1, Math.ceil(slowMs / maxPieceIntervalMs)));
-    for (let i = 0; i < pieces && !isAborted(); i++) {
+    for (let i = 0; i < pieces && this.#closeReason === undefined; i++) {
       await sleep(slowMs / pieces);
       const [from, to] = [i, i + 1].map((n) => Math.floor((n * slowText.length) / pieces));
       if (!this.#socket.destroyed) this.#socket.write(slowText.slice(from, to), 'latin1');
@@ -104,11 +92,9 @@ export class ClientConnection {
 
   #read(read: (reader: ResponseReader) => ResponseSummary | undefined): void {
     try {
-      if (!this.#reader || !this.hasRequestInFlight) {
-        throw new InvalidResponse('connection closed between two requests');
-      }
-      const response = read(this.#reader);
-      if (response) this.#settleRequest?.(response);
+      if (!this.#pending) throw new InvalidResponse('connection closed between two requests');
+      const response = read(this.#pending.reader);
+      if (response) this.#pending.settle(response);
     } catch (error) {
       if (!(error instanceof InvalidResponse)) throw error;
       this.#abort(error.message);
@@ -118,7 +104,7 @@ export class ClientConnection {
   /** Closes the connection; a request in flight is lost. */
   #abort(reason: string): void {
     this.#closeReason ??= reason;
-    this.#settleRequest?.(reason);
+    this.#pending?.settle(reason);
     this.#socket.destroy();
   }
 }

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { act } from '../control/client.js';
 import { Client } from './client.js';
-import type { ClientType, PoolCommand, PoolReply, Workload } from './messages.js';
+import type { ClientStats, ClientType, OpenConnection, PoolCommand, Workload } from './messages.js';
 import { Tally } from './tally.js';
 
 /** How often, and at which interval (milliseconds), the pool asks a server to stop after the prover has died. */
@@ -16,23 +16,23 @@ let clients: readonly Client[] = [];
 let controlSocket: string | undefined;
 let running: Promise<unknown> = Promise.resolve();
 
-process.on('message', (command: PoolCommand) => void handle(command));
+process.on('message', (command: PoolCommand) => void answer(command).then((reply) => process.send?.(reply)));
 process.once('disconnect', () => void stopServer()); // the prover died
 process.on('SIGINT', () => {}); // the prover handles Ctrl-C and ends this process
 
-async function handle(command: PoolCommand): Promise<void> {
+async function answer(command: PoolCommand): Promise<string | ClientStats | readonly OpenConnection[]> {
   switch (command.command) {
     case 'start':
       await start(command.workload);
-      return reply({ reply: 'started' });
+      return 'started';
     case 'stats':
-      return reply({ reply: 'stats', stats: tally.take() });
+      return tally.take();
     case 'connections':
-      return reply({ reply: 'connections', connections: clients.flatMap(({ connections }) => connections) });
+      return clients.flatMap(({ connections }) => connections);
     case 'finish':
       for (const client of clients) client.stop();
       await running;
-      process.send?.({ reply: 'stats', stats: tally.take() } satisfies PoolReply, () => process.exit(0));
+      return tally.take();
   }
 }
 
@@ -59,8 +59,4 @@ async function stopServer(): Promise<void> {
     await sleep(stopIntervalMs);
   }
   process.exit(1);
-}
-
-function reply(message: PoolReply): void {
-  process.send?.(message);
 }

@@ -32,8 +32,7 @@ export class Client {
   /** Its open connection; empty if it has none. */
   get connections(): readonly OpenConnection[] {
     const port = this.#connection?.port;
-    const hasRequestInFlight = this.#connection?.hasRequestInFlight === true;
-    return port === undefined ? [] : [{ clientType: this.#type, port, hasRequestInFlight }];
+    return port === undefined ? [] : [{ clientType: this.#type, port }];
   }
 
   /**
@@ -45,12 +44,13 @@ export class Client {
     // A random delay, so that the clients do not send their requests at the same moment.
     await sleep(Math.random() * this.#workload.thinkMs);
     while (!this.#isStopped) {
-      this.#connection ??= new ClientConnection(this.#workload.host, this.#workload.port);
+      this.#connection ??= new ClientConnection(this.#workload.port);
       await this.#sendRequest(this.#connection, isKeptAlive);
       onStarted();
       await sleep(this.#workload.thinkMs * (isKeptAlive ? 1 : newConnectionThinkFactor));
-      if (!this.#connection.isClosed) continue;
-      if (isKeptAlive && !this.#isLossCounted) this.#tally.addReconnect(this.#type, this.#connection.closeReason);
+      const { closeReason } = this.#connection;
+      if (closeReason === undefined) continue;
+      if (isKeptAlive && !this.#isLossCounted) this.#tally.addReconnect(this.#type, closeReason);
       this.#connection = undefined;
     }
     this.#connection?.close();
@@ -67,7 +67,7 @@ export class Client {
     else if (outcome.response.status !== this.#expectedStatus) {
       this.#tally.addLost(this.#type, `unexpected status ${outcome.response.status}`, outcome.responseMs);
       // If the response also closed the connection, that is part of the same failure.
-      this.#isLossCounted = connection.isClosed;
+      this.#isLossCounted = connection.closeReason !== undefined;
     } else this.#tally.addAnswered(this.#type, outcome.responseMs);
     if (!isKeptAlive) connection.close();
   }
@@ -75,16 +75,13 @@ export class Client {
 
 function requestOf(type: ClientType, { path, upload, headMs, bodyMs }: Workload): OutgoingRequest {
   const get = `GET ${path} HTTP/1.1\r\nhost: localhost\r\nuser-agent: mpserve-prove\r\n`;
-  switch (type) {
-    case 'kept-alive':
-      return { text: `${get}\r\n` };
-    case 'one request each':
-      return { text: `${get}connection: close\r\n\r\n` };
-    case 'slow head':
-      return { text: '', slowText: `${get}\r\n`, slowMs: headMs };
-    case 'slow body':
-      return { text: uploadHead(upload?.path ?? path), slowText: 'x'.repeat(slowBodyBytes), slowMs: bodyMs };
-  }
+  const requests: Readonly<Record<ClientType, OutgoingRequest>> = {
+    'kept-alive': { text: `${get}\r\n` },
+    'one request each': { text: `${get}connection: close\r\n\r\n` },
+    'slow head': { text: '', slowText: `${get}\r\n`, slowMs: headMs },
+    'slow body': { text: uploadHead(upload?.path ?? path), slowText: 'x'.repeat(slowBodyBytes), slowMs: bodyMs },
+  };
+  return requests[type];
 }
 
 export function uploadHead(path: string): string {

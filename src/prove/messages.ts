@@ -5,7 +5,7 @@
 export type ClientType = 'kept-alive' | 'one request each' | 'slow head' | 'slow body';
 
 export interface Workload {
-  readonly host: string;
+  /** On 127.0.0.1. */
   readonly port: number;
   /** If the prover dies, the client pool stops the server through this socket; the leash does not reach a successor. */
   readonly controlSocket: string;
@@ -23,26 +23,19 @@ export interface Workload {
 }
 
 export type PoolCommand =
-  /** Reply: `started`, when the first request of each client has been answered or lost. */
+  /** Reply when the first request of each client has been answered or lost. */
   | { readonly command: 'start'; readonly workload: Workload }
-  /** Reply: `stats`, since the last `stats` command. */
+  /** Reply: `ClientStats` since the last `stats` command. */
   | { readonly command: 'stats' }
-  /** Reply: `connections`. */
+  /** Reply: `OpenConnection[]`. */
   | { readonly command: 'connections' }
-  /** Clients send no more requests. Reply: `stats`, when no request is in flight. */
+  /** Clients send no more requests. Reply: `ClientStats`, when no request is in flight. */
   | { readonly command: 'finish' };
-
-export type PoolReply =
-  | { readonly reply: 'started' }
-  | { readonly reply: 'stats'; readonly stats: ClientStats }
-  | { readonly reply: 'connections'; readonly connections: readonly OpenConnection[] };
 
 export interface OpenConnection {
   readonly clientType: ClientType;
   /** The client's port. */
   readonly port: number;
-  /** A request was sent, at least in part, and its response is not complete. */
-  readonly hasRequestInFlight: boolean;
 }
 
 /** Completed requests: each was either answered or lost. */

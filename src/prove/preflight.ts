@@ -11,8 +11,6 @@ export interface ExpectedResponses {
   readonly upload: Required<Workload>['upload'] | string;
 }
 
-const host = '127.0.0.1';
-
 /** @param uploadPath the path of the POST request. @throws StartupError when the app has no normal response to GET */
 export async function checkResponses(port: number, path: string, uploadPath: string): Promise<ExpectedResponses> {
   const get = `GET ${path} HTTP/1.1\r\nhost: localhost\r\nuser-agent: mpserve-prove\r\n\r\n`;
@@ -41,7 +39,7 @@ function problemWith(first: ResponseSummary | string, second: ResponseSummary | 
 
 /** @returns the response, or why there is none */
 async function send(port: number, text: string): Promise<ResponseSummary | string> {
-  const connection = new ClientConnection(host, port);
+  const connection = new ClientConnection(port);
   const outcome = await connection.send({ text });
   connection.close();
   return 'lost' in outcome ? outcome.lost : outcome.response;

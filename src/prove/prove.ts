@@ -1,24 +1,16 @@
 // `mpserve prove`: runs each trial under each model. Every trial gets a server and a client pool of its own, so that
 // one trial cannot affect the results of another.
-import { randomBytes } from 'node:crypto';
-import { cpus, type as osType, release } from 'node:os';
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../config/config.js';
 import type { ModelFacts } from '../config/model.js';
 import type { StartupError } from '../errors.js';
+import { thisMachine } from '../testbed/machine.js';
+import type { Progress } from '../testbed/progress.js';
 import { ClientPool } from './client-pool.js';
-import { secretVariable } from './hang-secret.js';
-import type { ClientStats, ClientType, Workload } from './messages.js';
+import type { ClientType, Workload } from './messages.js';
 import { checkResponses, type ExpectedResponses } from './preflight.js';
-import {
-  failed,
-  longestResponseTimes,
-  lossReasons,
-  type ModelResult,
-  type Results,
-  schema,
-  skipped,
-  type TrialResult,
-} from './results.js';
+import { type ModelResult, type Results, resultOf, schema, type TrialResult } from './results.js';
 import { type ConfigSettings, Server } from './server.js';
 import type { Trial, TrialContext, TrialOptions, TrialOutcome } from './trial.js';
 
@@ -39,7 +31,7 @@ export interface Plan {
   readonly thinkMs: number;
   /** The environment of the servers. */
   readonly env: NodeJS.ProcessEnv;
-  readonly onProgress: (progress: { doing: string; done: number; all: number }) => void;
+  readonly onProgress: (progress: Progress) => void;
   /** Aborts the run; the result holds the trials done before. */
   readonly signal: AbortSignal;
 }
@@ -48,14 +40,7 @@ export interface Plan {
 export interface ModelSetup {
   readonly facts: ModelFacts;
   readonly settings: ConfigSettings;
-  readonly timeouts: Timeouts;
-}
-
-/** In milliseconds; 0 is no limit. */
-export interface Timeouts {
-  readonly headerMs: number;
-  readonly requestMs: number;
-  readonly gracefulMs: number;
+  readonly timeouts: Pick<Config, 'headerTimeout' | 'requestTimeout' | 'gracefulTimeout'>;
 }
 
 /** Clients of the types that have no option. */
@@ -84,12 +69,10 @@ export async function prove(plan: Plan): Promise<Results> {
     if (signal.aborted) break;
     const { name } = setup.facts;
     progress(`${name}: checking that the app starts and responds`);
-    const results: TrialResult[] = [];
-    let size = '';
     try {
-      const checked = await preflight(plan, setup);
-      size = checked.size;
-      const { expected } = checked;
+      const { size, expected } = await preflight(plan, setup);
+      const results: TrialResult[] = [];
+      modelResults.push({ model: name, size, trials: results });
       if (typeof expected.upload === 'string') notes.add(`no slow-body clients, because ${expected.upload}`);
       for (const trial of trials) {
         if (signal.aborted) break;
@@ -97,11 +80,10 @@ export async function prove(plan: Plan): Promise<Results> {
         const result = await runTrial(trial, setup, expected, plan);
         if (result) results.push(result);
       }
-      modelResults.push({ model: name, size, trials: results });
     } catch (error) {
       if (signal.aborted) break;
       failure = error as StartupError;
-      modelResults.push({ model: name, size, trials: results, failure: failure.message });
+      modelResults.push({ model: name, size: '', trials: [], failure: failure.message });
       done += trials.length;
     }
   }
@@ -111,12 +93,7 @@ export async function prove(plan: Plan): Promise<Results> {
   return {
     schema,
     at,
-    machine: {
-      node: process.version,
-      os: `${osType()} ${release()}`,
-      cpu: cpus()[0]?.model.trim() ?? 'unknown',
-      cores: cpus().length,
-    },
+    machine: thisMachine(),
     version: plan.version,
     app: plan.app,
     settings: { url: plan.path, thinkMs: plan.thinkMs, clients: clientsOf(plan, notes.size === 0) },
@@ -147,33 +124,32 @@ async function runTrial(
   const { facts, settings: userSettings, timeouts } = setup;
   const { trialOptions: options, signal, keptAliveClients, thinkMs } = plan;
   const reason = trial.skipReason?.({ facts, options });
-  if (reason) return skipped(trial.name, reason);
+  if (reason) return { ...resultOf(trial.name), leftOut: reason };
   const requestsPerSecond = (keptAliveClients * 1000) / (thinkMs + typicalResponseMs);
-  const secret = randomBytes(16).toString('hex');
   let server: Server | undefined;
   let clientPool: ClientPool | undefined;
   try {
-    const settings = { ...userSettings, ...trial.settings?.({ userSettings, requestsPerSecond }) };
-    server = await Server.start(settings, { ...plan.env, [secretVariable]: secret }, signal);
+    const settings = { ...userSettings, ...trial.settings?.(userSettings, requestsPerSecond) };
+    server = await Server.start(settings, { ...plan.env, ...trial.env }, signal);
     const workload = workloadOf(server, plan, setup, expected);
-    clientPool = await ClientPool.start(workload, signal);
+    clientPool = new ClientPool(signal);
+    await clientPool.start(workload);
     const context: TrialContext = {
       server,
       clientPool,
       facts,
       otherModels: plan.allModels.filter((name) => name !== facts.name),
       options,
-      userSettings,
-      requestsPerSecond,
       workload,
-      secret,
-      gracefulMs: timeouts.gracefulMs,
+      gracefulMs: timeouts.gracefulTimeout,
       sleep: async (ms) => void (await sleep(ms, undefined, { signal })),
     };
-    return await measure(trial, context, signal);
+    const result = await measure(trial, context, signal);
+    const isGood = result.avoidable === 0 && result.failure === undefined;
+    return isGood ? result : { ...result, complaints: server.loggedProblems };
   } catch (error) {
     if (signal.aborted) return undefined;
-    return failed(trial.name, (error as Error).message);
+    return { ...resultOf(trial.name), failure: (error as Error).message };
   } finally {
     clientPool?.kill();
     await server?.stop();
@@ -190,51 +166,19 @@ async function measure(trial: Trial, context: TrialContext, signal: AbortSignal)
   let outcome: TrialOutcome = { times: 0 };
   let failure: string | undefined;
   try {
-    outcome = await abortable(trial.run(context), signal);
+    outcome = await Promise.race([trial.run(context), aborted(signal)]);
   } catch (error) {
     signal.throwIfAborted();
     failure = (error as Error).message;
   }
-  const duringTrial = await abortable(clientPool.finish(), signal);
-  return { ...resultOf(trial.name, outcome, warmUp, baseline, duringTrial), ...(failure && { failure }) };
+  const duringTrial = await clientPool.finish();
+  return { ...resultOf(trial.name, outcome, [warmUp, baseline, duringTrial]), ...(failure && { failure }) };
 }
 
-/** Settles as `promise` does, or rejects when `signal` is aborted. */
-async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const settled = new AbortController();
-  const aborted = new Promise<never>((_, reject) =>
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true, signal: settled.signal }),
-  );
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    settled.abort();
-  }
-}
-
-function resultOf(
-  trial: string,
-  { times, brokenConnections = 0 }: TrialOutcome,
-  ...phases: readonly [warmUp: ClientStats, baseline: ClientStats, duringTrial: ClientStats]
-): TrialResult {
-  const [, baseline, duringTrial] = phases;
-  const lost = phases.flatMap(({ losses }) => losses);
-  const answered = phases.reduce((sum, stats) => sum + stats.answered, 0);
-  const reconnects = phases.flatMap((stats) => stats.reconnects);
-  const losses = lost.length + reconnects.length;
-  const unavoidable = Math.min(losses, brokenConnections);
-  return {
-    trial,
-    times,
-    requests: answered + lost.length,
-    answered,
-    lost: lost.length,
-    reconnects: reconnects.length,
-    pauses: longestResponseTimes(baseline.longestResponseTimes, duringTrial.longestResponseTimes),
-    unavoidable,
-    avoidable: losses - unavoidable,
-    reasons: lossReasons([...lost, ...reconnects]),
-  };
+async function aborted(signal: AbortSignal): Promise<never> {
+  signal.throwIfAborted();
+  await once(signal, 'abort');
+  throw signal.reason;
 }
 
 function workloadOf(server: Server, plan: Plan, { timeouts }: ModelSetup, expected: ExpectedResponses): Workload {
@@ -243,7 +187,6 @@ function workloadOf(server: Server, plan: Plan, { timeouts }: ModelSetup, expect
   const { path, thinkMs } = plan;
   const third = (timeoutMs: number) => (timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs / 3);
   return {
-    host: '127.0.0.1',
     port,
     controlSocket,
     path,
@@ -251,8 +194,8 @@ function workloadOf(server: Server, plan: Plan, { timeouts }: ModelSetup, expect
     ...(typeof upload === 'object' && { upload }),
     clients: clientsOf(plan, typeof upload === 'object'),
     thinkMs,
-    headMs: Math.min(slowHeadMs, third(timeouts.headerMs), third(timeouts.requestMs)),
-    bodyMs: Math.min(slowBodyMs, third(timeouts.requestMs)),
+    headMs: Math.min(slowHeadMs, third(timeouts.headerTimeout), third(timeouts.requestTimeout)),
+    bodyMs: Math.min(slowBodyMs, third(timeouts.requestTimeout)),
   };
 }
 

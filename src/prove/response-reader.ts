@@ -12,8 +12,6 @@ export interface ResponseSummary {
 /** The server sent something that is no valid response, or closed the connection too early. */
 export class InvalidResponse extends Error {}
 
-type State = 'head' | 'body' | 'chunk size' | 'chunk' | 'chunk end' | 'trailers' | 'until close' | 'done';
-
 /** Limit of a head, a chunk header and a trailer line (bytes). */
 const maxHeadBytes = 65_536;
 const maxQuotedChars = 60;
@@ -21,11 +19,12 @@ const statusLine = /^HTTP\/1\.1 ([1-9]\d\d) [\t\x20-\x7e\x80-\xff]*$/;
 const fieldLine = /^([!#$%&'*+.^_`|~\w-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*$/;
 
 export class ResponseReader {
-  #state: State = 'head';
   #buffer: Buffer = Buffer.alloc(0);
   #hasStarted = false;
   #status = 0;
   #closes = false;
+  /** Reads the next part, and returns false when more data must arrive first; undefined after the last part. */
+  #readNext: (() => boolean) | undefined = this.#readHead;
   /** Bytes of the body, or of the chunk, that have not arrived. */
   #remaining = 0;
   #length = 0;
@@ -39,44 +38,20 @@ export class ResponseReader {
   push(piece: Buffer): ResponseSummary | undefined {
     this.#hasStarted ||= piece.length > 0;
     this.#buffer = this.#buffer.length > 0 ? Buffer.concat([this.#buffer, piece]) : piece;
-    while (this.#state !== 'done' && this.#step()) {}
-    if (this.#state !== 'done') return undefined;
+    while (this.#readNext?.()) {}
+    if (this.#readNext) return undefined;
     if (this.#buffer.length > 0) throw new InvalidResponse('unexpected data after the response');
     return this.#summary();
   }
 
   /** The server has closed its side. @returns the response if that completes it. @throws InvalidResponse */
   end(): ResponseSummary {
-    if (this.#state === 'until close') return this.#summary();
+    if (this.#readNext === this.#readUntilClose) return this.#summary();
     throw new InvalidResponse(this.#hasStarted ? 'response truncated' : 'connection closed before a response');
   }
 
   #summary(): ResponseSummary {
     return { status: this.#status, closes: this.#closes, length: this.#length };
-  }
-
-  /** @returns false when more data must arrive first */
-  #step(): boolean {
-    switch (this.#state) {
-      case 'head':
-        return this.#readHead();
-      case 'body':
-        return this.#discard('done');
-      case 'chunk size':
-        return this.#readChunkSize();
-      case 'chunk':
-        return this.#discard('chunk end');
-      case 'chunk end':
-        return this.#readChunkEnd();
-      case 'trailers':
-        return this.#readTrailer();
-      case 'until close':
-        this.#length += this.#buffer.length;
-        this.#buffer = Buffer.alloc(0);
-        return false;
-      case 'done':
-        return false;
-    }
   }
 
   #readHead(): boolean {
@@ -100,18 +75,28 @@ export class ResponseReader {
     if (coding !== undefined && length !== undefined) {
       throw new InvalidResponse('both Content-Length and Transfer-Encoding');
     }
-    if (this.#status === 204 || this.#status === 304) this.#state = 'done';
+    if (this.#status === 204 || this.#status === 304) this.#readNext = undefined;
     else if (coding !== undefined) {
       if (coding.toLowerCase() !== 'chunked') throw new InvalidResponse(`unknown transfer coding ${coding}`);
-      this.#state = 'chunk size';
+      this.#readNext = this.#readChunkSize;
     } else if (length !== undefined) {
       if (!/^\d{1,15}$/.test(length)) throw new InvalidResponse(`invalid Content-Length ${JSON.stringify(length)}`);
       this.#remaining = Number(length);
-      this.#state = this.#remaining > 0 ? 'body' : 'done';
+      this.#readNext = this.#remaining > 0 ? this.#readBody : undefined;
     } else {
       this.#closes = true;
-      this.#state = 'until close';
+      this.#readNext = this.#readUntilClose;
     }
+  }
+
+  #readBody(): boolean {
+    return this.#discard(undefined);
+  }
+
+  #readUntilClose(): boolean {
+    this.#length += this.#buffer.length;
+    this.#buffer = Buffer.alloc(0);
+    return false;
   }
 
   #readChunkSize(): boolean {
@@ -120,32 +105,36 @@ export class ResponseReader {
     const digits = /^([\da-f]{1,12})(?:[ \t]*;.*)?$/i.exec(line)?.[1];
     if (digits === undefined) throw new InvalidResponse(`invalid chunk size ${quoted(line)}`);
     this.#remaining = Number.parseInt(digits, 16);
-    this.#state = this.#remaining > 0 ? 'chunk' : 'trailers';
+    this.#readNext = this.#remaining > 0 ? this.#readChunk : this.#readTrailer;
     return true;
+  }
+
+  #readChunk(): boolean {
+    return this.#discard(this.#readChunkEnd);
   }
 
   #readChunkEnd(): boolean {
     if (this.#buffer.length < 2) return false;
     if (this.#readUntil('\r\n') !== '') throw new InvalidResponse('chunk longer than its announced size');
-    this.#state = 'chunk size';
+    this.#readNext = this.#readChunkSize;
     return true;
   }
 
   #readTrailer(): boolean {
     const line = this.#readUntil('\r\n');
     if (line === undefined) return false;
-    if (line === '') this.#state = 'done';
+    if (line === '') this.#readNext = undefined;
     else readFields([line]);
     return true;
   }
 
-  #discard(next: State): boolean {
+  #discard(next: (() => boolean) | undefined): boolean {
     if (this.#buffer.length === 0) return false;
     const bytes = Math.min(this.#remaining, this.#buffer.length);
     this.#buffer = this.#buffer.subarray(bytes);
     this.#length += bytes;
     this.#remaining -= bytes;
-    if (this.#remaining === 0) this.#state = next;
+    if (this.#remaining === 0) this.#readNext = next;
     return true;
   }
 

@@ -1,6 +1,8 @@
 // The results of `mpserve prove` as plain data, which `--json` writes and the table shows. docs/prove.md describes them
 // for readers of the file.
-import type { ClientType, Loss, ResponseTime } from './messages.js';
+import type { Machine } from '../testbed/machine.js';
+import type { ClientStats, ClientType, Loss } from './messages.js';
+import type { TrialOutcome } from './trial.js';
 
 /** Changes when a reader of the previous version would misread the new one. */
 export const schema = 'mpserve-prove/1';
@@ -9,12 +11,7 @@ export interface Results {
   readonly schema: typeof schema;
   /** Start of the run (ISO 8601). */
   readonly at: string;
-  readonly machine: {
-    readonly node: string;
-    readonly os: string;
-    readonly cpu: string;
-    readonly cores: number;
-  };
+  readonly machine: Machine;
   /** Of mpserve. */
   readonly version: string;
   /** A path, or `the built-in demo app`. */
@@ -89,38 +86,37 @@ export interface LossReason {
 
 const maxLossTimes = 10;
 
-export function skipped(trial: string, reason: string): TrialResult {
-  return { ...noFigures, trial, leftOut: reason };
-}
-
-/** A trial that could not start. */
-export function failed(trial: string, reason: string): TrialResult {
-  return { ...noFigures, trial, failure: reason };
-}
-
-const noFigures = {
-  times: 0,
-  requests: 0,
-  answered: 0,
-  lost: 0,
-  reconnects: 0,
-  pauses: [],
-  unavoidable: 0,
-  avoidable: 0,
-  reasons: [],
-};
-
-export function longestResponseTimes(
-  baseline: readonly ResponseTime[],
-  duringTrial: readonly ResponseTime[],
-): readonly LongestResponseTime[] {
-  return duringTrial.map(({ clientType, ms, atMs }) => {
-    const calmMs = baseline.find((time) => time.clientType === clientType)?.ms ?? 0;
-    return { client: clientType, ms, calmMs, atMs };
+/** @param phases the clients' statistics of the warm-up, the baseline and the trial; empty for a trial that was skipped or could not start */
+export function resultOf(
+  trial: string,
+  { times, brokenConnections = 0 }: TrialOutcome = { times: 0 },
+  phases: readonly ClientStats[] = [],
+): TrialResult {
+  const [, baseline, duringTrial] = phases;
+  const lost = phases.flatMap(({ losses }) => losses);
+  const answered = phases.reduce((sum, stats) => sum + stats.answered, 0);
+  const reconnects = phases.flatMap((stats) => stats.reconnects);
+  const losses = lost.length + reconnects.length;
+  const unavoidable = Math.min(losses, brokenConnections);
+  const pauses = duringTrial?.longestResponseTimes.map(({ clientType: client, ms, atMs }) => {
+    const calm = baseline?.longestResponseTimes.find((time) => time.clientType === client);
+    return { client, ms, calmMs: calm?.ms ?? 0, atMs };
   });
+  return {
+    trial,
+    times,
+    requests: answered + lost.length,
+    answered,
+    lost: lost.length,
+    reconnects: reconnects.length,
+    pauses: pauses ?? [],
+    unavoidable,
+    avoidable: losses - unavoidable,
+    reasons: lossReasons([...lost, ...reconnects]),
+  };
 }
 
-export function lossReasons(losses: readonly Loss[]): readonly LossReason[] {
+function lossReasons(losses: readonly Loss[]): readonly LossReason[] {
   const reasons = new Map<string, LossReason & { atMs: number[] }>();
   for (const { clientType, reason, atMs } of losses) {
     const key = `${clientType} ${reason}`;

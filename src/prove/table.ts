@@ -1,5 +1,6 @@
 // The results as text: a table for each model with a row for each trial, then the losses and their reasons.
 import { columns } from '../log/columns.js';
+import { titleOf } from '../testbed/machine.js';
 import type { ClientType } from './messages.js';
 import type { ModelResult, Results, TrialResult } from './results.js';
 
@@ -22,24 +23,21 @@ const legend =
 
 /** Plain text without colours, for a terminal or a file. */
 export function table(results: Results): string {
-  const { machine, app, version, settings, proofs, notes } = results;
+  const { settings, proofs, notes } = results;
   const clients = Object.entries(settings.clients).map(([type, count]) => `${count} × ${type}`);
   const title = [
-    `${app} under mpserve ${version} on Node ${machine.node}, ${machine.cores} × ${machine.cpu}, ${machine.os}`,
+    titleOf(results),
     `Clients, without retries: ${clients.join(', ')}; ${settings.thinkMs} ms between a response and the next request.`,
   ];
+  const hasTimes = proofs.some(({ trials }) => trials.some(({ pauses }) => pauses.length > 0));
   const sections = proofs.map((result) => `${result.model}, ${result.size || 'not started'}\n${modelTable(result)}`);
   return [
     title.join('\n'),
     ...sections,
-    ...legendOf(results),
+    ...(hasTimes ? [legend] : []),
     ...notes.map((note) => `Note: ${note}.`),
     verdict(results),
   ].join('\n\n');
-}
-
-function legendOf({ proofs }: Results): readonly string[] {
-  return proofs.some(({ trials }) => trials.some(({ pauses }) => pauses.length > 0)) ? [legend] : [];
 }
 
 function modelTable({ failure, trials }: ModelResult): string {

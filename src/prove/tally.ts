@@ -4,47 +4,45 @@ import type { ClientStats, ClientType, Loss, ResponseTime } from './messages.js'
 /** Client types that send a request without delay, so that its response time is the server's. */
 const promptTypes: readonly ClientType[] = ['kept-alive', 'one request each'];
 
+const noStats = () => ({
+  answered: 0,
+  losses: [] as Loss[],
+  reconnects: [] as Loss[],
+  longestResponseTimes: [] as ResponseTime[],
+});
+
 export class Tally {
   #startedAt = performance.now();
-  #answered = 0;
-  #losses: Loss[] = [];
-  #reconnects: Loss[] = [];
-  readonly #longest = new Map<ClientType, ResponseTime>();
+  #stats = noStats();
 
   addAnswered(clientType: ClientType, responseMs: number): void {
-    this.#answered++;
+    this.#stats.answered++;
     this.#addResponseTime(clientType, responseMs);
   }
 
   addLost(clientType: ClientType, reason: string, responseMs: number): void {
     this.#addResponseTime(clientType, responseMs);
-    this.#losses.push({ clientType, reason, atMs: this.#elapsedMs });
+    this.#stats.losses.push({ clientType, reason, atMs: this.#elapsedMs });
   }
 
   addReconnect(clientType: ClientType, reason: string): void {
-    this.#reconnects.push({ clientType, reason, atMs: this.#elapsedMs });
+    this.#stats.reconnects.push({ clientType, reason, atMs: this.#elapsedMs });
   }
 
-  /** Returns what was counted since the last call, and resets all counters. */
+  /** Returns what was counted since the last call. */
   take(): ClientStats {
-    const stats = {
-      answered: this.#answered,
-      losses: this.#losses,
-      reconnects: this.#reconnects,
-      longestResponseTimes: [...this.#longest.values()],
-    };
+    const stats = this.#stats;
+    this.#stats = noStats();
     this.#startedAt = performance.now();
-    this.#answered = 0;
-    this.#losses = [];
-    this.#reconnects = [];
-    this.#longest.clear();
     return stats;
   }
 
   #addResponseTime(clientType: ClientType, responseMs: number): void {
     const ms = Math.round(responseMs * 10) / 10;
-    if (!promptTypes.includes(clientType) || ms <= (this.#longest.get(clientType)?.ms ?? -1)) return;
-    this.#longest.set(clientType, { clientType, ms, atMs: this.#elapsedMs });
+    const longest = this.#stats.longestResponseTimes;
+    const i = longest.findIndex((one) => one.clientType === clientType);
+    if (!promptTypes.includes(clientType) || ms <= (longest[i]?.ms ?? -1)) return;
+    longest[i < 0 ? longest.length : i] = { clientType, ms, atMs: this.#elapsedMs };
   }
 
   get #elapsedMs(): number {

@@ -10,8 +10,10 @@ export interface Trial {
   readonly summary: string;
   /** Why the trial cannot run, as the end of "skipped: …"; undefined if it can. */
   skipReason?(context: Pick<TrialContext, 'facts' | 'options'>): string | undefined;
-  /** Settings that the trial adds to the user's. */
-  settings?(context: Pick<TrialContext, 'userSettings' | 'requestsPerSecond'>): ConfigSettings;
+  /** Settings that the trial adds to the user's. @param requestsPerSecond an estimate over all clients */
+  settings?(userSettings: ConfigSettings, requestsPerSecond: number): ConfigSettings;
+  /** Environment variables that the trial adds. */
+  readonly env?: NodeJS.ProcessEnv;
   /** Settles when the server has settled after the last operation. @throws Error with a one-line reason on failure */
   run(context: TrialContext): Promise<TrialOutcome>;
 }
@@ -30,12 +32,7 @@ export interface TrialContext {
   /** The names of all models but this one. */
   readonly otherModels: readonly string[];
   readonly options: TrialOptions;
-  readonly userSettings: ConfigSettings;
-  /** An estimate over all clients. */
-  readonly requestsPerSecond: number;
   readonly workload: Workload;
-  /** Only the server's workers know it. */
-  readonly secret: string;
   /** `--graceful-timeout` (milliseconds). */
   readonly gracefulMs: number;
   /** @throws when the run is stopped */
@@ -62,7 +59,19 @@ export function untilSettled({ server, gracefulMs }: Pick<TrialContext, 'server'
   return server.untilSettled(gracefulMs + drainMarginMs);
 }
 
-/** One process serves all connections. */
-export function isSingleProcess(facts: ModelFacts): boolean {
-  return !facts.once && !facts.workers;
+/**
+ * Runs `operation` with the numbers 1 to `times`, one after another, and waits until the server has settled.
+ * @throws Error with the first failure
+ */
+export async function repeat(
+  context: TrialContext,
+  times: number,
+  operation: (i: number) => Promise<void>,
+): Promise<TrialOutcome> {
+  for (let i = 1; i <= times; i++) {
+    await operation(i);
+    await context.sleep(operationIntervalMs);
+  }
+  await untilSettled(context);
+  return { times };
 }

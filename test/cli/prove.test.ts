@@ -84,6 +84,7 @@ describe.concurrent('mpserve prove', () => {
     ]);
     expect({ code, left }).toEqual({ code: 1, left: [] });
     expect(result('reload')?.avoidable).toBeGreaterThan(0);
+    expect(result('reload')?.complaints).toEqual(expect.any(Array));
     expect(results().avoidable).toBe(result('reload')?.avoidable);
     expect(stdout).toMatch(/^LOST reload: \d+ avoidable: /m);
     expect(stdout).toMatch(/^\d+ avoidable loss\(es\) of requests or connections\.$/m);

@@ -4,22 +4,13 @@ import { describe, expect, test } from 'vitest';
 import { bodies } from './cases/bodies.js';
 import { clients } from './cases/clients.js';
 import { exits, failures } from './cases/failures.js';
-import { limits } from './cases/limits.js';
+import { limits, tight } from './cases/limits.js';
 import { logs } from './cases/logs.js';
 import { requests } from './cases/requests.js';
 import { upgrades } from './cases/upgrades.js';
 import { kinds, served, type Target } from './target.js';
 
 const roomy = ['--access-log', '-'];
-// Each is far enough from what the machine may be late by, and all are over in two seconds.
-export const tight = {
-  headerTimeout: 600,
-  requestTimeout: 1200,
-  keepAliveTimeout: 500,
-  maxHeaderSize: 4096,
-  maxBodySize: 20_000,
-  maxRequestsPerConnection: 3,
-} as const;
 const tightFlags = [
   `--header-timeout=${tight.headerTimeout}ms`,
   `--request-timeout=${tight.requestTimeout}ms`,
@@ -53,6 +44,6 @@ export function conformance(target: Target): void {
 
   describe('with tight limits', { tags }, () => {
     const { places } = served(target, tightFlags);
-    for (const [i, place] of places.entries()) describe.concurrent(`over ${kinds[i]}`, () => limits(place, tight));
+    for (const [i, place] of places.entries()) describe.concurrent(`over ${kinds[i]}`, () => limits(place));
   });
 }

@@ -108,7 +108,7 @@ export class Server implements AsyncDisposable {
   /** The first line, printed already or still to come, of which `is` holds. */
   async waitFor(what: string, is: (line: Line) => boolean, ms = patience): Promise<Line> {
     let over = false;
-    this.exit.then(() => {
+    void this.exit.then(() => {
       over = true;
     });
     const gone = (): undefined => {

@@ -6,7 +6,8 @@
   const font = '12px system-ui, sans-serif';
   const minLabelDistance = 44; // between the centres of two labels, in CSS pixels
 
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  /** @param property of style.css, such as `--quiet` */
+  const colour = (property) => getComputedStyle(document.documentElement).getPropertyValue(property).trim();
 
   const scale = ({ isLog, from, to }) => ({ time: false, distr: isLog ? 3 : 1, range: () => [from, to] });
 
@@ -15,8 +16,8 @@
     const longest = Math.max(...ticks.map(([, label]) => label.length));
     return {
       font,
-      stroke: () => colour('quiet'),
-      grid: { stroke: () => colour('line'), width: 1 },
+      stroke: () => colour('--quiet'),
+      grid: { stroke: () => colour('--line'), width: 1 },
       ticks: { show: false },
       size: isHorizontal ? 30 : 16 + 7 * longest,
       splits: () => [...labels.keys()],
@@ -46,7 +47,7 @@
     const shape = new Path2D(line.mark.shape);
     const labelled = new Set(x.ticks.map(([value]) => value));
     ctx.save();
-    ctx.fillStyle = ctx.strokeStyle = colour(`mark-${line.mark.colour}`);
+    ctx.fillStyle = ctx.strokeStyle = colour(line.mark.colour);
     ctx.lineWidth = 1.5 * pixel;
     ctx.setLineDash([]); // uPlot leaves the dashes of the line set
     line.values.forEach((value, i) => {
@@ -63,7 +64,7 @@
       ctx.scale(4.5 * pixel, 4.5 * pixel);
       ctx.fill(shape);
       ctx.lineWidth = 0.25;
-      ctx.strokeStyle = colour('card');
+      ctx.strokeStyle = colour('--card');
       ctx.stroke(shape);
       ctx.restore();
     });
@@ -133,7 +134,7 @@
         series: [
           {},
           ...chart.lines.map(({ mark }) => ({
-            stroke: () => colour(`mark-${mark.colour}`),
+            stroke: () => colour(mark.colour),
             width: 2,
             dash: mark.dash.map((length) => length * devicePixelRatio), // uPlot scales only the width
             spanGaps: true,

@@ -1,6 +1,6 @@
 // The charts as data, with all labels formatted. page/browser.js draws them with uPlot.
 import { type Cell, distribution, type Results } from '../results.js';
-import { connectionsOf, type Metric, median, metrics, row, type Summary, summarise } from '../summary.js';
+import { connectionsOf, type Metric, median, metrics, row, type Summary } from '../summary.js';
 import { type Axis, linear, logarithmic, logarithmicAt } from './axis.js';
 import { type Mark, markOf } from './mark.js';
 
@@ -35,22 +35,22 @@ const latencyNames = /^(p\d+|max)$/;
 /** The smallest value on a logarithmic axis, where 0 has no place; for latencies a microsecond. */
 const minLogValue = 0.001;
 
-/** A metric over the number of connections. @returns undefined with fewer than two numbers of connections */
-export function overConnections(results: Results, scenario: string, metric: Metric): Chart | undefined {
-  const rows = connectionsOf(results, scenario).map((connections) => ({
-    connections,
-    summaries: row(results, scenario, connections).map((cell) => cell && summarise(metric, cell)),
-  }));
-  const known = rows.filter(({ summaries }) => summaries.some((one) => one !== undefined));
-  if (known.length < 2) return undefined;
+/** A metric for each number of connections with which any target has it. */
+export interface MetricRow {
+  readonly connections: number;
+  /** In the order of `results.contenders`. */
+  readonly summaries: readonly (Summary | undefined)[];
+}
 
+/** A metric over the number of connections. @param known at least two */
+export function overConnections({ contenders }: Results, metric: Metric, known: readonly MetricRow[]): Chart {
   const all = known.flatMap(({ summaries }) => summaries.filter((one) => one !== undefined));
   const max = Math.max(...all.map((one) => one.max));
   const min = Math.min(...all.map((one) => one.min));
   const isLog = latencyNames.test(metric.name) || (min > 0 && max / min > maxLinearRatio);
   const floor = isLog ? minLogValue : 0;
   const xValues = known.map(({ connections }) => connections);
-  const lines = results.contenders.map(({ name }, contender) => {
+  const lines = contenders.map(({ name }, contender) => {
     const summaries = known.map((one) => one.summaries[contender]);
     return {
       contender,
@@ -79,10 +79,7 @@ const maxPosition = 40_000;
 const labelledPercentiles: readonly number[] = [0, 50, 90, 99, 99.9, 99.99, 100];
 
 /** Latency by percentile, one chart for each number of connections, all with the same y axis. */
-export function distributions(
-  results: Results,
-  scenario: string,
-): readonly { readonly connections: number; readonly chart: Chart }[] {
+export function distributions(results: Results, scenario: string) {
   const sets = connectionsOf(results, scenario).flatMap((connections) => {
     const curves = row(results, scenario, connections).map((cell) => cell && curveOf(cell));
     return curves.some((curve) => curve !== undefined) ? [{ connections, curves }] : [];
@@ -94,19 +91,20 @@ export function distributions(
   const ticks = labelledPercentiles.map((percentile) => [positionOf(percentile), percentileText(percentile)] as const);
   const x: Axis = { isLog: true, from: 1 / 1.3, to: maxPosition * 1.3, ticks };
 
-  return sets.map(({ connections, curves }) => ({
-    connections,
-    chart: {
+  return sets.map(({ connections, curves }) => {
+    const lines = results.contenders.flatMap(({ name }, contender): Line[] => {
+      const values = curves[contender];
+      return values ? [{ contender, name, mark: markOf(contender), values, valueLabels: values.map(write) }] : [];
+    });
+    const chart: Chart = {
       x,
       y,
       xValues: distribution.map(positionOf),
       xLabels: distribution.map(percentileText),
-      lines: results.contenders.flatMap(({ name }, contender) => {
-        const values = curves[contender];
-        return values ? [{ contender, name, mark: markOf(contender), values, valueLabels: values.map(write) }] : [];
-      }),
-    },
-  }));
+      lines,
+    };
+    return { connections, chart };
+  });
 }
 
 /** Latency in milliseconds at each percentile: the median over the rounds. */
@@ -126,11 +124,7 @@ function percentileText(percentile: number): string {
 }
 
 export function writeWithRange({ write }: Pick<Metric, 'write'>, { median, min, max }: Summary): string {
-  return min === max ? write(median) : `${write(median)} (${range({ write }, { min, max })})`;
-}
-
-export function range({ write }: Pick<Metric, 'write'>, { min, max }: Pick<Summary, 'min' | 'max'>): string {
-  return `${write(min)} – ${write(max)}`;
+  return min === max ? write(median) : `${write(median)} (${write(min)} – ${write(max)})`;
 }
 
 export function countConnections(connections: number): string {

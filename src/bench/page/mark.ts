@@ -3,8 +3,8 @@
 import { type Html, html } from './html.js';
 
 export interface Mark {
-  /** The number of the custom property `--mark-<colour>` in style.css. */
-  readonly colour: number;
+  /** A custom property of style.css, such as `--mark-0`. */
+  readonly colour: string;
   /** The dash array: lengths of line, gap, line, … (CSS pixels). */
   readonly dash: readonly number[];
   /** The attribute `d` of an SVG path, within 1 of the origin. */
@@ -28,7 +28,7 @@ const dashes = [[], [9, 4], [3, 3], [12, 3, 3, 3], [6, 2], [12, 3, 3, 3, 3, 3]] 
 /** The counts of colours, shapes and dashes have few common factors, so many targets differ in at least one. */
 export function markOf(index: number): Mark {
   return {
-    colour: index % colours,
+    colour: `--mark-${index % colours}`,
     dash: dashes[index % dashes.length] as readonly number[],
     shape: shapes[index % shapes.length] as string,
   };
@@ -37,6 +37,6 @@ export function markOf(index: number): Mark {
 /** The key of a legend entry: a piece of the line with a point. Hidden from screen readers, as the name is next to it. */
 export function swatch(index: number): Html {
   const { colour, dash, shape } = markOf(index);
-  return html`<svg class="swatch mark-${colour}" viewBox="0 0 40 14" width="40" height="14" aria-hidden="true">
-<path class="line" d="M1 7H39" stroke-dasharray="${dash.join(' ')}"/><path class="point" d="${shape}" transform="translate(20 7) scale(5)"/></svg>`;
+  return html`<svg class="swatch" viewBox="0 0 40 14" width="40" height="14" aria-hidden="true">
+<path fill="none" stroke="var(${colour})" stroke-width="2" d="M1 7H39" stroke-dasharray="${dash.join(' ')}"/><path fill="var(${colour})" d="${shape}" transform="translate(20 7) scale(5)"/></svg>`;
 }

@@ -1,40 +1,29 @@
 // The tables of the page, with the same rows as the table in the terminal.
-import type { Contender, Results } from '../results.js';
-import { connectionsOf, type Metric, metrics, rank, row, type Summary, summarise } from '../summary.js';
+import type { Results } from '../results.js';
+import { connectionsOf, type Metric, measured, metricRows, metrics, type Summary, spreadPercent } from '../summary.js';
 import { countConnections } from './chart.js';
 import { type Html, html } from './html.js';
 
 /** All metrics of a scenario: a row for each metric, a column for each target that was measured. */
 export function metricTable(results: Results, scenario: string): Html {
-  const shown = indexesOf(results, scenario);
-  const bodies = connectionsOf(results, scenario).map((connections) => {
-    const rows = metrics.map((metric) => metricRow(results, scenario, connections, metric, shown));
-    return html`<tbody><tr class="group"><th colspan="${shown.length + 1}" scope="rowgroup"><span>${countConnections(connections)}</span></th></tr>${rows}</tbody>`;
-  });
-  return scrolling(
-    `All metrics of ${scenario}`,
-    html`<table><thead>${headRow('metric', names(results, shown))}</thead>${bodies}</table>`,
+  const shown = measured(results, scenario);
+  const groups = connectionsOf(results, scenario).map((connections) =>
+    group(results, scenario, connections, metrics, shown, html`${countConnections(connections)}`),
   );
+  return table(`All metrics of ${scenario}`, results, shown, groups);
 }
 
 /** The main metrics of every scenario at its largest number of connections. */
 export function overview(results: Results): Html {
-  const shown = results.contenders.flatMap(({ name }, i) =>
-    results.cells.some(({ contender }) => contender === name) ? [i] : [],
-  );
+  const shown = measured(results);
   const leading = metrics.filter(({ name }) => ['rps', 'p99', 'memory'].includes(name));
-  const bodies = results.scenarios.flatMap(({ name }, i) => {
+  const groups = results.scenarios.flatMap(({ name }, i) => {
     const connections = connectionsOf(results, name).at(-1);
     if (connections === undefined) return [];
-    const rows = leading.map((metric) => metricRow(results, name, connections, metric, shown));
-    return [
-      html`<tbody><tr class="group"><th colspan="${shown.length + 1}" scope="rowgroup"><span><a href="#scenario-${i + 1}">${name}</a>, ${countConnections(connections)}</span></th></tr>${rows}</tbody>`,
-    ];
+    const title = html`<a href="#scenario-${i + 1}">${name}</a>, ${countConnections(connections)}`;
+    return [group(results, name, connections, leading, shown, title)];
   });
-  return scrolling(
-    'At a glance',
-    html`<table><thead>${headRow('metric', names(results, shown))}</thead>${bodies}</table>`,
-  );
+  return table('At a glance', results, shown, groups);
 }
 
 /** A box that scrolls a wide table horizontally, by keyboard as well. */
@@ -50,45 +39,29 @@ export function badge(rank: 'best' | 'tie' | undefined): Html | undefined {
     : html`<span class="badge" role="img" aria-label="tie" title="ties with the best">≈</span> `;
 }
 
-/** The indexes in `results.contenders` of the targets that were measured in the scenario. */
-function indexesOf(results: Results, scenario: string): readonly number[] {
-  return results.contenders.flatMap(({ name }, i) =>
-    results.cells.some((cell) => cell.scenario === scenario && cell.contender === name) ? [i] : [],
-  );
+function table(label: string, { contenders }: Results, shown: readonly number[], groups: readonly Html[]): Html {
+  const head = shown.map((i) => html`<th scope="col">${contenders[i]?.name}</th>`);
+  return scrolling(label, html`<table><thead><tr><th scope="col">metric</th>${head}</tr></thead>${groups}</table>`);
 }
 
-function names({ contenders }: Results, shown: readonly number[]): readonly string[] {
-  return shown.map((i) => (contenders[i] as Contender).name);
-}
-
-function headRow(first: string, others: readonly string[]): Html {
-  return html`<tr><th scope="col">${first}</th>${others.map((name) => html`<th scope="col">${name}</th>`)}</tr>`;
-}
-
-function metricRow(
+/** The rows of one scenario with one number of connections. */
+function group(
   results: Results,
   scenario: string,
   connections: number,
-  metric: Metric,
+  among: readonly Metric[],
   shown: readonly number[],
-): Html | undefined {
-  const cells = row(results, scenario, connections);
-  const summaries = shown.map((i) => {
-    const cell = cells[i];
-    return cell && summarise(metric, cell);
+  title: Html,
+): Html {
+  const rows = metricRows(results, scenario, connections, among).map(({ metric, summaries, ranks }) => {
+    const cells = shown.map((i) => metricCell(metric, summaries[i], ranks[i]));
+    return html`<tr><th scope="row">${metric.title}</th>${cells}</tr>`;
   });
-  if (summaries.every((one) => one === undefined)) return undefined;
-  const ranks = rank(metric, summaries);
-  const columns = summaries.map((one, i) =>
-    one === undefined
-      ? html`<td><span class="quiet">–</span></td>`
-      : html`<td class="${ranks[i] ?? 'other'}">${badge(ranks[i])}${metric.write(one.median)}${spread(one)}</td>`,
-  );
-  return html`<tr><th scope="row">${metric.title}</th>${columns}</tr>`;
+  return html`<tbody><tr class="group"><th colspan="${shown.length + 1}" scope="rowgroup"><span>${title}</span></th></tr>${rows}</tbody>`;
 }
 
-/** Half the range over the rounds, as a share of the median. */
-function spread({ median, min, max }: Summary): Html | undefined {
-  const percent = median > 0 ? Math.round(((max - min) / 2 / median) * 100) : 0;
-  return percent > 0 ? html` <small>± ${percent} %</small>` : undefined;
+function metricCell({ write }: Metric, summary: Summary | undefined, rank: 'best' | 'tie' | undefined): Html {
+  if (summary === undefined) return html`<td><span class="quiet">–</span></td>`;
+  const spread = spreadPercent(summary);
+  return html`<td class="${rank ?? 'other'}">${badge(rank)}${write(summary.median)}${spread > 0 ? html` <small>± ${spread} %</small>` : undefined}</td>`;
 }

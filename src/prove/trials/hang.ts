@@ -1,8 +1,9 @@
 // A blocked event loop: mpserve must end and replace the worker or thread, and only its connections may break.
+import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { ownedBy, ownerOf } from '../../os/connection-owner.js';
 import { hasProc } from '../../os/process-tree.js';
-import { hangHookFile, secretHeader } from '../hang-secret.js';
+import { hangHookFile, secretHeader, secretVariable } from '../hang-secret.js';
 import { reconnectMs, type Trial, type TrialContext, untilSettled } from '../trial.js';
 
 /** The server's `--hang-timeout` (milliseconds). */
@@ -12,13 +13,17 @@ const countIntervalMs = 100;
 /** After it has detected the hang, the server must end the worker or thread within this time (milliseconds). */
 const endTimeoutMs = 30_000;
 
+/** Only the server's workers know it. */
+const secret = randomBytes(16).toString('hex');
+
 export const hang: Trial = {
   name: 'hang',
   summary: `block an event loop; mpserve must replace the worker or thread after ${hangTimeoutMs / 1000} s`,
-  settings: ({ userSettings }) => ({
+  settings: (userSettings) => ({
     hangTimeout: `${hangTimeoutMs}ms`,
     nodeArg: [...((userSettings.nodeArg as readonly string[] | undefined) ?? []), `--require=${hangHookFile}`],
   }),
+  env: { [secretVariable]: secret },
   async run(context) {
     const { server, sleep } = context;
     const { port, closed } = await blockEventLoop(context);
@@ -44,9 +49,9 @@ interface HangRequest {
 }
 
 /** Sends the request that blocks the event loop. */
-function blockEventLoop({ server, workload, secret }: TrialContext): Promise<HangRequest> {
+function blockEventLoop({ server, workload }: TrialContext): Promise<HangRequest> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: workload.host, port: server.port });
+    const socket = connect({ host: '127.0.0.1', port: server.port });
     const closed = new Promise<true>((resolve) => socket.once('close', () => resolve(true)));
     socket.on('error', reject); // has no effect once the connection is open
     socket.on('connect', () => {

@@ -3,10 +3,7 @@ import type { Trial } from '../trial.js';
 import { broken } from './broken.js';
 import { hang } from './hang.js';
 import { kill } from './kill.js';
+import { reload, scale, switching, upgrade } from './operations.js';
 import { recycle } from './recycle.js';
-import { reload } from './reload.js';
-import { scale } from './scale.js';
-import { switching } from './switch.js';
-import { upgrade } from './upgrade.js';
 
 export const trials: readonly Trial[] = [reload, broken, scale, recycle, switching, upgrade, kill, hang];

@@ -10,7 +10,7 @@ export const recycle: Trial = {
   summary: 'replace workers or threads that have reached --max-requests',
   skipReason: ({ facts }) => (facts.once ? 'a worker of this model serves one connection only' : undefined),
   // The requests of about one second, so that at most two workers or threads reach the limit in a second.
-  settings: ({ requestsPerSecond }) => ({
+  settings: (_, requestsPerSecond) => ({
     maxRequests: Math.max(20, Math.round(requestsPerSecond)),
     maxRequestsJitter: 0,
   }),

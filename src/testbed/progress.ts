@@ -1,6 +1,13 @@
-// The progress of a comparison, as one terminal line that is rewritten in place. Prints nothing if stderr is not a TTY.
+// The progress of a run, as one terminal line that is rewritten in place. Prints nothing if stderr is not a TTY.
 import { escapeControls } from '../log/escape.js';
-import type { Progress } from './bench.js';
+
+export interface Progress {
+  /** The current step. */
+  readonly doing: string;
+  /** Completed steps that take time, and the total. */
+  readonly done: number;
+  readonly all: number;
+}
 
 export class ProgressLine {
   readonly #began = performance.now();

@@ -1,0 +1,48 @@
+// Operations of operators, each repeated under load.
+import { repeat, type Trial } from '../trial.js';
+import { circuit, star } from '../walk.js';
+
+export const reload: Trial = {
+  name: 'reload',
+  summary: 'reload the configuration and the app (--reloads)',
+  run: (context) => repeat(context, context.options.reloads, (i) => context.server.perform(`reload ${i}`, 'reload')),
+};
+
+export const scale: Trial = {
+  name: 'scale',
+  summary: 'add and remove one worker, alternately (--scalings)',
+  skipReason: ({ facts }) => (facts.workers ? undefined : 'this model has no --workers setting'),
+  run: (context) =>
+    repeat(context, context.options.scalings, async (i) => {
+      const workers = i % 2 === 1 ? '+1' : '-1';
+      await context.server.perform(`scaling ${i} (${workers})`, 'scale', { workers });
+    }),
+};
+
+export const switching: Trial = {
+  name: 'switch',
+  summary: 'switch to each other model and back, or from each to each (--switches all)',
+  skipReason: ({ options }) => (options.switches === 'none' ? '--switches none' : undefined),
+  run: (context) => {
+    const { server, facts, otherModels, options } = context;
+    const walk = (options.switches === 'all' ? circuit : star)(facts.name, otherModels);
+    return repeat(context, walk.length - 1, async (i) => {
+      const [from, to] = walk.slice(i - 1, i + 1) as [string, string];
+      await server.perform(`the switch from ${from} to ${to}`, 'switch', { options: { model: to } });
+      const { model } = await server.status();
+      if (model !== to) throw new Error(`after the switch from ${from} to ${to} the model is ${model}`);
+    });
+  },
+};
+
+/** The successor may be of another version of mpserve or Node. */
+export const upgrade: Trial = {
+  name: 'upgrade',
+  summary: 'replace the server process by a successor (--upgrades)',
+  skipReason: ({ options }) => (options.upgrades === 0 ? '--upgrades 0' : undefined),
+  run: (context) =>
+    repeat(context, context.options.upgrades, async (i) => {
+      await context.server.perform(`upgrade ${i}`, 'upgrade');
+      await context.server.waitForSuccessor();
+    }),
+};

@@ -1,0 +1,25 @@
+// The machine of a run, for its results.
+import { cpus, type as osType, release } from 'node:os';
+
+export interface Machine {
+  /** `v20.20.2`. */
+  readonly node: string;
+  /** `Linux 6.18.44`. */
+  readonly os: string;
+  readonly cpu: string;
+  readonly cores: number;
+}
+
+export function thisMachine(): Machine {
+  return {
+    node: process.version,
+    os: `${osType()} ${release()}`,
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: cpus().length,
+  };
+}
+
+/** The first line of a table of results. */
+export function titleOf({ app, version, machine }: { app: string; version: string; machine: Machine }): string {
+  return `${app} under mpserve ${version} on Node ${machine.node}, ${machine.cores} × ${machine.cpu}, ${machine.os}`;
+}
