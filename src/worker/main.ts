@@ -13,6 +13,7 @@ import type { WorkerIdentity } from '../reports/report.js';
 import { sampleIntervalMs } from '../scaling/scaler.js';
 import type { FromWorker, Questions, Subject, ToWorker } from './messages.js';
 import type { Service, Tell } from './service.js';
+import type { ThreadGroup, ThreadSettings } from './settings.js';
 
 /** Answered requests are reported this often while there are any (milliseconds). */
 const reportEveryMs = 1000;
@@ -23,24 +24,15 @@ const closeAppMs = 5000;
 type Order = Exclude<ToWorker, { type: 'connection' }>;
 
 export interface MainOptions {
-  readonly settings: {
-    /** Serve one connection, then exit. */
-    readonly once: boolean;
-    readonly backlog: number;
-    /** Report the load. */
-    readonly measure: unknown;
-    readonly maxConnections: number;
-    /** The worker hosts threads, which have their connections without this event loop. */
-    readonly hostsThreads: boolean;
-    /** Each connection has a thread that starts for it: receive migrated connections by credits. */
-    readonly usesCredits: boolean;
-  };
+  readonly settings: ThreadSettings;
+  /** The threads that the worker hosts: they have their connections without this event loop. */
+  readonly threads: ThreadGroup | undefined;
   readonly identity: WorkerIdentity;
   readonly activity: Activity;
   readonly say: (message: FromWorker, sent?: () => void) => void;
   readonly makeService: () => Promise<Service>;
   /** Can serve, and says so next. */
-  readonly onReady: () => void;
+  readonly onReady?: () => void;
   /** Told of each connection that this worker accepts itself, and of its end. */
   readonly onActive?: (change: 1 | -1) => void;
   /** For a new file of the access log. @returns a failure */
@@ -143,14 +135,16 @@ export class WorkerMain {
       say({ type: 'failed', exitCode, message, stack }, () => process.exit(exitCode));
       return;
     }
-    onReady();
+    onReady?.();
     if (listen.length > 0) this.#accept(listen, migrationChannel);
     say({ type: 'ready' });
   }
 
   #accept(fds: readonly number[], migrationChannel: MigrationChannel | undefined): void {
-    const { settings, onActive } = this.#options;
-    const { backlog, maxConnections: limit, hostsThreads, usesCredits } = settings;
+    const { settings, threads, onActive } = this.#options;
+    const { backlog, maxConnections: limit } = settings;
+    // Each connection has a thread that starts for it: migrated ones come when a thread is ready.
+    const usesCredits = threads?.isPerConnection ?? false;
     const service = this.#service;
     if (!service) return;
     const acceptor = new Acceptor({
@@ -158,7 +152,7 @@ export class WorkerMain {
       backlog,
       limit,
       isShared: true,
-      handsOver: hostsThreads,
+      handsOver: threads !== undefined,
       serve: async (connection) => {
         onActive?.(1);
         await service.serve(connection);
@@ -210,7 +204,7 @@ export class WorkerMain {
   }
 
   #reportAnswered(): void {
-    const { activity, settings, say } = this.#options;
+    const { activity, threads, say } = this.#options;
     const report = (): void => {
       const count = this.#unreported();
       if (count > 0) say({ type: 'answered', count });
@@ -223,7 +217,7 @@ export class WorkerMain {
       clearInterval(timer);
       report();
     };
-    if (settings.hostsThreads) start();
+    if (threads) start();
     else activity.add({ start, stop });
   }
 

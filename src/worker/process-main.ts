@@ -38,11 +38,8 @@ const loopJournal =
   journal && openLoopJournal(region, (fingerprint) => main.tell({ kind: 'suspect-cleared', fingerprint }));
 
 const main: WorkerMain = new WorkerMain({
-  settings: {
-    ...settings,
-    hostsThreads: threads !== undefined,
-    usesCredits: threads?.isPerConnection ?? false,
-  },
+  settings,
+  threads,
   identity,
   activity,
   say,

@@ -22,7 +22,8 @@ const activity = new Activity();
 let handed = 0;
 
 const main: WorkerMain = new WorkerMain({
-  settings: { ...settings, hostsThreads: false, usesCredits: false },
+  settings,
+  threads: undefined,
   identity,
   activity,
   say: (message: FromWorker, sent) => {
@@ -41,7 +42,6 @@ const main: WorkerMain = new WorkerMain({
     const { maxConnections } = settings;
     return new AppRunner({ settings, identity, maxConnections, tell: main.tell, loopJournal, activity });
   },
-  onReady: () => {},
   onActive: (change) => counter.countAccepted(counters, change),
   reopen: () => ({}), // the process has
   exit: () => process.exit(),
