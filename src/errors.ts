@@ -29,6 +29,11 @@ export class StartupError extends Error {
   }
 }
 
+/** @returns the error for an invalid option, environment variable or configuration file */
+export function configError(message: string, cause?: unknown): StartupError {
+  return new StartupError(ExitCode.config, message, cause === undefined ? undefined : { cause });
+}
+
 /** Answers the request with `status` (400 to 599) instead of the app. The client does not see the message. */
 export class HttpError extends Error {
   override readonly name = 'HttpError';

@@ -116,7 +116,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['config', 'errors', 'scaling/scaler'],
   // When members of a pool are replaced, how many there should be, and how loaded they are.
   ['scaling/load-meter', 'scaling', 'pipeline/busy'],
-  ['scaling', 'clock'],
+  ['scaling', 'clock', 'config/config'],
   ['events', 'config/config', 'errors', 'reports/report'],
   // What the server acts on. The log gets events, and only `reports` may tell it of reports.
   ['reports/report', 'errors', 'scaling/response-stats'],

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { type Advice, advise, contenderOf } from '../bench/advice.js';
 import { scenarios } from '../bench/scenario.js';
-import { adviseTable as options } from '../config/bench-options.js';
+import { adviseTable } from '../config/bench-options.js';
 import { escapeControls } from '../log/escape.js';
 import { ProgressLine } from '../testbed/progress.js';
 import type { Call } from './call.js';
@@ -10,22 +10,21 @@ import {
   type App,
   checkWritable,
   interruptible,
-  optionValue,
   readApp,
+  readOptions,
   readOwnRequests,
+  rootRequest,
   targetsFor,
-  version,
 } from './comparison.js';
+import { version } from './version.js';
 
 /** Resolves to the exit code. @throws StartupError */
 export async function runAdvise(call: Call): Promise<number> {
   const app = await readApp(call);
-  const requests = (await readOwnRequests(call, options)) ?? [{ path: '/', method: 'GET', headers: {} }];
-  const json = await optionValue(call, options.json);
+  const given = await readOptions(call, adviseTable);
+  const { json, rounds, duration, connections } = given;
+  const requests = readOwnRequests(given) ?? [rootRequest];
   checkWritable('json', json);
-  const rounds = (await optionValue(call, options.rounds)) ?? 1;
-  const durationMs = (await optionValue(call, options.duration)) ?? 0;
-  const connections = (await optionValue(call, options.connections)) ?? 1;
   const scenario = scenarios(requests).find(({ name }) => name === 'own');
   if (!scenario) throw new Error("the scenario 'own' does not exist");
 
@@ -38,7 +37,7 @@ export async function runAdvise(call: Call): Promise<number> {
     advise(candidates, scenario, {
       connections: [connections],
       rounds,
-      durationMs,
+      durationMs: duration,
       rate: undefined,
       app: app.name,
       version: version(),
@@ -50,9 +49,7 @@ export async function runAdvise(call: Call): Promise<number> {
   if (json !== undefined) writeFileSync(json, `${JSON.stringify(advice, undefined, 2)}\n`);
   const isInterrupted = advice.results.some(({ interrupted }) => interrupted);
   console.log(
-    isInterrupted
-      ? 'Stopped before there were enough measurements.'
-      : format(advice, app).replace(/[^\n]+/g, escapeControls),
+    isInterrupted ? 'Stopped before there were enough measurements.' : escapeControls(format(advice, app), '\n'),
   );
   return isInterrupted ? 130 : 0;
 }

@@ -3,56 +3,60 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { bench } from '../bench/bench.js';
 import { changes, readCondition, violations, writeChange, writeChanges } from '../bench/changes.js';
 import { type Results, schema } from '../bench/results.js';
-import { atRate, defaultScenarios, type Scenario, scenarios } from '../bench/scenario.js';
+import { atRate, defaultScenarios, scenarios } from '../bench/scenario.js';
 import { table } from '../bench/table.js';
-import { benchTable as options } from '../config/bench-options.js';
+import { benchTable } from '../config/bench-options.js';
 import { oneOf } from '../config/kind.js';
-import { didYouMean } from '../config/nearest.js';
+import type { CommandValues } from '../config/options.js';
+import { configError } from '../errors.js';
 import { escapeControls } from '../log/escape.js';
 import { ProgressLine } from '../testbed/progress.js';
 import type { Call } from './call.js';
 import {
+  checkNames,
   checkWritable,
   interruptible,
-  optionValue,
   readApp,
+  readOptions,
   readOwnRequests,
+  rootRequest,
   targetsFor,
-  version,
-  wrong,
 } from './comparison.js';
+import { version } from './version.js';
 
 const exit = { done: 0, conditionHolds: 1, interrupted: 130 } as const;
 
 /** Resolves to the exit code: 1 when a condition of --fail-if holds. @throws StartupError */
 export async function runBench(call: Call): Promise<number> {
   const app = await readApp(call);
-  const models = await chosenModels(call);
-  const chosen = await chosenScenarios(call, app.isDemo);
-  const [json, html] = [await optionValue(call, options.json), await optionValue(call, options.html)];
+  const given = await readOptions(call, benchTable);
+  const { json, html, rate, rounds, connections } = given;
+  const known = call.line.models.map(({ name }) => name);
+  const models = given.models ?? known;
+  await checkNames('--models must be a list of', models, known);
+  const chosen = await chosenScenarios(given, app.isDemo);
   checkWritable('json', json);
   checkWritable('html', html);
-  const earlier = await readEarlier(call);
-  const conditions = await readConditions(call, earlier);
-  const rate = await optionValue(call, options.rate);
+  const earlier = readEarlier(given.compare);
+  const conditions = readConditions(given.failIf ?? [], earlier);
 
   const line = new ProgressLine();
-  const results = await interruptible(async (signal) =>
+  const results = await interruptible((signal) =>
     bench({
       app: app.name,
       version: version(),
       targets: targetsFor(models, app),
       scenarios: rate === undefined ? chosen : chosen.map((one) => atRate(one, rate)),
-      connections: (await optionValue(call, options.connections)) ?? [],
-      rounds: (await optionValue(call, options.rounds)) ?? 1,
-      durationMs: (await optionValue(call, options.duration)) ?? 0,
+      connections,
+      rounds,
+      durationMs: given.duration,
       rate,
       onProgress: (progress) => line.show(progress),
       signal,
     }),
   ).finally(() => line.clear());
 
-  console.log(table(results).replace(/[^\n]+/g, escapeControls));
+  console.log(escapeControls(table(results), '\n'));
   if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);
   if (html !== undefined) writeFileSync(html, (await import('../bench/page.js')).page(results));
   if (earlier !== undefined) {
@@ -65,58 +69,41 @@ export async function runBench(call: Call): Promise<number> {
   return results.interrupted ? exit.interrupted : exit.done;
 }
 
-async function chosenModels(call: Call): Promise<readonly string[]> {
-  const known = call.line.models.map(({ name }) => name);
-  const models = (await optionValue(call, options.models)) ?? known;
-  await checkNames('--models', models, known);
-  return models;
-}
-
-async function chosenScenarios(call: Call, isDemoApp: boolean): Promise<readonly Scenario[]> {
-  const requests = await readOwnRequests(call, options);
-  const all = scenarios(requests ?? [{ path: '/', method: 'GET', headers: {} }]);
-  const names = await optionValue(call, options.scenarios);
+async function chosenScenarios(given: CommandValues<typeof benchTable>, isDemoApp: boolean) {
+  const requests = readOwnRequests(given);
+  const all = scenarios(requests ?? [rootRequest]);
+  const names = given.scenarios;
   if (names === undefined) return defaultScenarios(all, isDemoApp && requests === undefined);
-  await checkNames(
-    '--scenarios',
-    names,
-    all.map(({ name }) => name),
-  );
+  const known = all.map(({ name }) => name);
+  await checkNames('--scenarios must be a list of', names, known);
   const chosen = all.filter(({ name }) => names.includes(name));
   const demoOnly = chosen.find(({ isDemo }) => isDemo);
   if (demoOnly && !isDemoApp) {
     const others = all.filter(({ isDemo }) => !isDemo).map(({ name }) => name);
-    throw wrong(`--scenarios ${demoOnly.name} needs the demo app; with your own app use ${oneOf(others)}`);
+    throw configError(`--scenarios ${demoOnly.name} needs the demo app; with your own app use ${oneOf(others)}`);
   }
   return chosen;
 }
 
-async function checkNames(flag: string, names: readonly string[], known: readonly string[]): Promise<void> {
-  const unknown = names.find((name) => !known.includes(name));
-  if (unknown === undefined) return;
-  throw wrong(`${flag} must be a list of ${oneOf(known, 'and')}, not '${unknown}'${await didYouMean(unknown, known)}`);
-}
-
-async function readEarlier(call: Call): Promise<Results | undefined> {
-  const file = await optionValue(call, options.compare);
+function readEarlier(file: string | undefined): Results | undefined {
   if (file === undefined) return undefined;
   let results: Results;
   try {
     results = JSON.parse(readFileSync(file, 'utf8'));
   } catch (error) {
-    throw wrong(`--compare cannot read ${file}: ${(error as Error).message}`);
+    throw configError(`--compare cannot read ${file}: ${(error as Error).message}`);
   }
   if (results?.schema !== schema)
-    throw wrong(`--compare needs a file written by --json (${schema}); ${file} is not one`);
+    throw configError(`--compare needs a file written by --json (${schema}); ${file} is not one`);
   return results;
 }
 
-async function readConditions(call: Call, earlier: Results | undefined) {
-  const texts = (await optionValue(call, options.failIf)) ?? [];
-  if (texts.length > 0 && !earlier) throw wrong('--fail-if needs the results of an earlier run; add --compare FILE');
+function readConditions(texts: readonly string[], earlier: Results | undefined) {
+  if (texts.length > 0 && !earlier)
+    throw configError('--fail-if needs the results of an earlier run; add --compare FILE');
   return texts.map((text) => {
     const reading = readCondition(text);
-    if ('refused' in reading) throw wrong(`--fail-if must ${reading.refused}, not '${text}'`);
+    if ('refused' in reading) throw configError(`--fail-if must ${reading.refused}, not '${text}'`);
     return reading.value;
   });
 }

@@ -1,8 +1,8 @@
 // The table of commands. Each command has a file of its own, which is loaded only when the command runs.
-import { adviseOptions, benchOptions } from '../config/bench-options.js';
+import { adviseTable, benchTable } from '../config/bench-options.js';
 import type { CommandFacts } from '../config/help.js';
 import { oneOf } from '../config/kind.js';
-import { proveOptions } from '../config/prove-options.js';
+import { proveTable } from '../config/prove-options.js';
 import { ctlCommands } from '../control/protocol.js';
 import type { Call } from './call.js';
 
@@ -36,7 +36,7 @@ export const commands: readonly Command[] = [
     takes: '[app]',
     summary: 'Compare the models on the app: throughput, latency, CPU time, memory, fairness',
     switches: [],
-    options: benchOptions,
+    options: Object.values(benchTable),
     run: async (call) => (await import('./bench.js')).runBench(call),
   },
   {
@@ -44,7 +44,7 @@ export const commands: readonly Command[] = [
     takes: '[app]',
     summary: 'Measure the models on the app and recommend one',
     switches: [],
-    options: adviseOptions,
+    options: Object.values(adviseTable),
     run: async (call) => (await import('./advise.js')).runAdvise(call),
   },
   {
@@ -52,7 +52,7 @@ export const commands: readonly Command[] = [
     takes: '[app]',
     summary: 'Inject reloads, crashes and hangs under load, and report lost requests',
     switches: [],
-    options: proveOptions,
+    options: Object.values(proveTable),
     run: async (call) => (await import('./prove.js')).runProve(call),
   },
   {

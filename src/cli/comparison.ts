@@ -1,20 +1,34 @@
 // Shared by `bench`, `advise` and `prove`: reads the app, the targets and the requests from the command line, and handles
 // interruption.
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import path from 'node:path';
 import { NoUsableTarget } from '../bench/bench.js';
 import type { Request } from '../bench/job.js';
 import { readRequests } from '../bench/requests.js';
 import { mpserve, type Target } from '../bench/target.js';
+import type { adviseTable } from '../config/bench-options.js';
+import { oneOf } from '../config/kind.js';
 import { readValue } from '../config/load.js';
-import type { CommandOption } from '../config/options.js';
-import { ExitCode, StartupError } from '../errors.js';
+import { didYouMean } from '../config/nearest.js';
+import type { CommandOption, CommandValues } from '../config/options.js';
+import { configError, ExitCode, StartupError } from '../errors.js';
 import type { Call } from './call.js';
 
-/** The value of an option of the command, its default, or undefined. @throws StartupError */
-export async function optionValue<T>({ values }: Call, option: CommandOption<T>): Promise<T | undefined> {
-  const raw = values[option.key];
-  return raw === undefined ? option.default : readValue(option.kind, raw, { kind: 'argv', flag: `--${option.flag}` });
+/** The values of the command's own options. @throws StartupError */
+export async function readOptions<R extends Readonly<Record<string, CommandOption>>>({ values }: Call, table: R) {
+  const read: Record<string, unknown> = {};
+  for (const { key, flag, kind, default: fallback } of Object.values(table)) {
+    const raw = values[key];
+    read[key] = raw === undefined ? fallback : await readValue(kind, raw, { kind: 'argv', flag: `--${flag}` });
+  }
+  return read as CommandValues<R>;
+}
+
+/** @param must begins the message. @throws StartupError for a name that is not known */
+export async function checkNames(must: string, names: readonly string[], known: readonly string[]): Promise<void> {
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  throw configError(`${must} ${oneOf(known, 'and')}, not '${unknown}'${await didYouMean(unknown, known)}`);
 }
 
 export interface App {
@@ -34,17 +48,17 @@ export async function readApp(call: Call): Promise<App> {
   if (conflicting !== undefined) {
     const flag = call.line.options.find(({ key }) => key === conflicting)?.flag;
     const instead = conflicting === 'model' ? 'use --models' : 'leave it out';
-    throw wrong(`--${flag} is not allowed here, because a comparison sets it itself; ${instead}`);
+    throw configError(`--${flag} is not allowed here, because a comparison sets it itself; ${instead}`);
   }
   const { config } = await call.load();
   const given = call.line.options.filter(({ key, positional }) => !positional && call.values[key] !== undefined);
   const args = given.flatMap(({ key, flag }) => asFlags(flag, call.values[key]));
   // The ready event is read from stdout, whatever the configuration file says about the log.
-  if (config.logFile !== undefined) args.push('--log-file', '/dev/stdout');
-  if (config.accessLog === '-') args.push('--access-log', 'off');
-  if (config.app === undefined)
-    return { name: 'the built-in demo app', isDemo: true, args: [...args, '--demo-faults'] };
-  return { name: config.app, isDemo: false, args: [config.app, ...args] };
+  if (config.logging.logFile !== undefined) args.push('--log-file', '/dev/stdout');
+  if (config.logging.accessLog === '-') args.push('--access-log', 'off');
+  const { app } = config.loading;
+  if (app === undefined) return { name: 'the built-in demo app', isDemo: true, args: [...args, '--demo-faults'] };
+  return { name: app, isDemo: false, args: [app, ...args] };
 }
 
 function asFlags(flag: string, value: unknown): string[] {
@@ -56,32 +70,26 @@ export function targetsFor(models: readonly string[], { args }: App): readonly T
   return models.map((model) => mpserve(model, args));
 }
 
-interface RequestOptions {
-  readonly url: CommandOption<string>;
-  readonly method: CommandOption<string>;
-  readonly header: CommandOption<readonly (readonly [string, string])[]>;
-  readonly body: CommandOption<string>;
-  readonly requests: CommandOption<string>;
-}
+/** What is requested if the user does not say. */
+export const rootRequest: Request = { path: '/', method: 'GET', headers: {} };
 
 /** The requests of `--requests` or of `--url` and its companions; undefined if none is given. @throws StartupError */
-export async function readOwnRequests(call: Call, options: RequestOptions): Promise<readonly Request[] | undefined> {
-  const file = await optionValue(call, options.requests);
-  const single = [options.url, options.method, options.header, options.body].filter(
-    ({ key }) => call.values[key] !== undefined,
-  );
-  if (file !== undefined) {
-    if (single[0]) throw wrong(`--requests and --${single[0].flag} exclude each other; leave --${single[0].flag} out`);
-    return readRequests(file);
+export function readOwnRequests(
+  values: Pick<CommandValues<typeof adviseTable>, 'requests' | 'url' | 'method' | 'header' | 'body'>,
+): readonly Request[] | undefined {
+  const { requests, url, method, header, body } = values;
+  const given = Object.entries({ url, method, header, body }).find(([, value]) => value !== undefined);
+  if (requests !== undefined) {
+    if (given) throw configError(`--requests and --${given[0]} exclude each other; leave --${given[0]} out`);
+    return readRequests(requests);
   }
-  if (single.length === 0) return undefined;
-  const body = await optionValue(call, options.body);
+  if (!given) return undefined;
   return [
     {
-      path: (await optionValue(call, options.url)) ?? '/',
-      method: (await optionValue(call, options.method)) ?? 'GET',
-      headers: Object.fromEntries((await optionValue(call, options.header)) ?? []),
-      ...(body === undefined ? {} : { body }),
+      path: url ?? '/',
+      method: method ?? 'GET',
+      headers: Object.fromEntries(header ?? []),
+      ...(body !== undefined && { body }),
     },
   ];
 }
@@ -115,12 +123,4 @@ function asStartupError({ checked }: NoUsableTarget): StartupError {
   const reasons = new Set(checked.map(({ failure }) => failure));
   const all = [...checked.map(({ target, failure }) => `${target.name}: ${failure}`)].join('; ');
   return new StartupError(ExitCode.app, `no model can be measured: ${reasons.size === 1 ? [...reasons][0] : all}`);
-}
-
-export function version(): string {
-  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
-}
-
-export function wrong(message: string): StartupError {
-  return new StartupError(ExitCode.config, message);
 }

@@ -1,14 +1,14 @@
 // `mpserve completion`, and the hidden flag with which the printed script asks for completions.
 import { type CommandLine, completions, printCompletionScript } from '../config/help.js';
 import { oneOf } from '../config/kind.js';
-import { ExitCode, StartupError } from '../errors.js';
+import { configError } from '../errors.js';
 import type { Call } from './call.js';
 
 const shells = ['bash', 'zsh', 'fish'];
 
 export async function printCompletion({ positionals: [shell], line }: Call): Promise<number> {
   if (shell !== undefined && !shells.includes(shell)) {
-    throw new StartupError(ExitCode.config, `the shell must be ${oneOf(shells)}, not '${shell}'`);
+    throw configError(`the shell must be ${oneOf(shells)}, not '${shell}'`);
   }
   printCompletionScript(line, shell);
   return 0;

@@ -15,11 +15,11 @@ import {
   type Suspect,
   type WorkerStatus,
 } from '../control/protocol.js';
-import { ExitCode, StartupError } from '../errors.js';
+import { configError, ExitCode, StartupError } from '../errors.js';
 import { escapeControls } from '../log/escape.js';
 import { waitForExit } from '../os/process-exit.js';
 import type { Call } from './call.js';
-import { formatConfig } from './config.js';
+import { aligned, formatConfig } from './config.js';
 import { printError } from './print-error.js';
 
 const exitCode = { done: 0, failed: 1 } as const;
@@ -28,9 +28,9 @@ const exitCode = { done: 0, failed: 1 } as const;
 export async function runCtl(call: Call): Promise<number> {
   const [command, argument] = await readPositionals(call);
   const { config, sources } = await call.load();
-  const socketPath = config.control;
+  const socketPath = config.server.control;
   if (socketPath === undefined) {
-    throw invalid(
+    throw configError(
       'no control socket configured; start the server with --control PATH, and give mpserve ctl the same --control, MPSERVE_CONTROL or configuration file',
     );
   }
@@ -52,22 +52,22 @@ async function readPositionals({
   switches,
 }: Call): Promise<readonly [command: string, argument: string | undefined]> {
   const [command, argument] = positionals;
-  if (command === undefined) throw invalid(`missing command; use mpserve ctl ${oneOf(ctlCommands)}`);
+  if (command === undefined) throw configError(`missing command; use mpserve ctl ${oneOf(ctlCommands)}`);
   if (!ctlCommands.includes(command)) {
     const hint = await didYouMean(command, ctlCommands);
-    throw invalid(`unknown command 'mpserve ctl ${command}'; the commands are ${oneOf(ctlCommands, 'and')}${hint}`);
+    throw configError(`unknown command 'mpserve ctl ${command}'; the commands are ${oneOf(ctlCommands, 'and')}${hint}`);
   }
   if (command === 'scale' && argument === undefined) {
-    throw invalid('missing number of workers; use mpserve ctl scale 4, +1 or -1');
+    throw configError('missing number of workers; use mpserve ctl scale 4, +1 or -1');
   }
   if (command === 'quarantine' && argument !== undefined && !['list', 'clear'].includes(argument)) {
-    throw invalid(`mpserve ctl quarantine takes list or clear, not '${argument}'`);
+    throw configError(`mpserve ctl quarantine takes list or clear, not '${argument}'`);
   }
   if (!['scale', 'quarantine'].includes(command) && argument !== undefined) {
-    throw invalid(`mpserve ctl ${command} takes no argument, but got '${argument}'`);
+    throw configError(`mpserve ctl ${command} takes no argument, but got '${argument}'`);
   }
   if (switches.has('now') && command !== 'stop') {
-    throw invalid('--now only works with mpserve ctl stop; remove it');
+    throw configError('--now only works with mpserve ctl stop; remove it');
   }
   return [command, argument];
 }
@@ -184,18 +184,6 @@ function quarantineText(suspects: readonly Suspect[]): string {
   return aligned([['', 'deaths', 'last death', 'request', 'body'], ...rows]);
 }
 
-function aligned(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
-}
-
 /** `1,234,567`. Not `toLocaleString`, which takes 12 ms to load ICU's number data. */
 function grouped(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
@@ -205,28 +193,19 @@ function grouped(count: number): string {
 function duration(ms: number): string {
   const seconds = Math.floor(ms / 1000);
   const units = [
-    ['d', 86_400],
-    ['h', 3_600],
-    ['min', 60],
-    ['s', 1],
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'min'],
+    [seconds % 60, 's'],
   ] as const;
-  const first = Math.max(
-    0,
-    units.findIndex(([, size]) => seconds >= size),
-  );
-  const parts = units.slice(seconds < 1 ? 3 : first, (seconds < 1 ? 3 : first) + 2);
-  let rest = seconds;
-  return parts
-    .map(([name, size]) => {
-      const count = Math.floor(rest / size);
-      rest %= size;
-      return `${count} ${name}`;
-    })
-    .join(' ');
+  const first = units.findIndex(([count]) => count > 0);
+  const shown = units.slice(first, first < 0 ? undefined : first + 2);
+  return shown.map(([count, unit]) => `${count} ${unit}`).join(' ');
 }
 
+/** The server reports text of clients and of the app. */
 function safe(text: string): string {
-  return text.replace(/[^\n]+/g, escapeControls);
+  return escapeControls(text, '\n');
 }
 
 const reasons: Readonly<Record<string, string>> = {
@@ -239,8 +218,4 @@ const reasons: Readonly<Record<string, string>> = {
 function unreachable({ code = '', message }: Unreachable, socketPath: string, source: Source): StartupError {
   const reason = reasons[code] ?? message;
   return new StartupError(ExitCode.boot, `cannot reach a server at ${socketPath} (${origin(source)}): ${reason}`);
-}
-
-function invalid(message: string): StartupError {
-  return new StartupError(ExitCode.config, message);
 }

@@ -1,15 +1,15 @@
 // The command line: finds the command, runs it, and turns a StartupError into one line on standard error and an exit
 // code. Every import here delays every start.
-import { readFileSync } from 'node:fs';
 import { type Flag, readArguments, type Switch } from '../config/argv.js';
 import { oneOf } from '../config/kind.js';
 import { loadConfig, type Overrides } from '../config/load.js';
 import { listOptions, optionTable } from '../config/options.js';
-import { ExitCode, StartupError } from '../errors.js';
+import { configError, ExitCode, StartupError } from '../errors.js';
 import { availableResources } from '../os/cgroup.js';
 import { models } from '../strategies/models.js';
 import { type Command, commands } from './commands.js';
 import { printError } from './print-error.js';
+import { version } from './version.js';
 
 const switches: readonly Switch[] = [
   { flag: 'help', alias: 'h', description: 'Print this help' },
@@ -90,7 +90,7 @@ function checkForeignFlags(command: Command, argv: readonly string[]): void {
     if (flag === undefined || flagsOf(command).includes(flag)) continue;
     const owners = commands.filter((other) => flagsOf(other).includes(flag)).map(({ name }) => `mpserve ${name}`);
     if (owners.length > 0) {
-      throw new StartupError(ExitCode.config, `--${flag} only works with ${oneOf(owners, 'and')}; remove it`);
+      throw configError(`--${flag} only works with ${oneOf(owners, 'and')}; remove it`);
     }
   }
 }
@@ -100,18 +100,13 @@ function checkPositionals(command: Command, positionals: readonly string[]): voi
   if (positionals.length > maxPositionals) {
     const [last, extra] = positionals.slice(maxPositionals - 1);
     const usage = `usage: mpserve ${command.name} ${command.takes}`;
-    throw new StartupError(ExitCode.config, `unexpected argument '${extra}' after '${last}'; ${usage}`);
+    throw configError(`unexpected argument '${extra}' after '${last}'; ${usage}`);
   }
 }
 
 function print(text: string): number {
   console.log(text);
   return 0;
-}
-
-function version(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  return version;
 }
 
 /** Reads the log level from the raw arguments and the environment: the configuration may have failed to load. */

@@ -18,15 +18,15 @@ import { announceDaemon, isDaemon, startDaemon } from './daemon.js';
 export async function serve(load: Call['load']): Promise<number> {
   const loadChecked: typeof load = async (overrides) => {
     const loaded = await load(overrides);
-    const { nodeArg } = loaded.config;
+    const { nodeArg } = loaded.config.processes;
     if (nodeArg.length > 0) (await import('../config/node-arg.js')).checkNodeArguments(nodeArg, loaded.sources.nodeArg);
     return loaded;
   };
   const inherited = inheritState();
   const loaded = await loadChecked(inherited?.operator);
   const { config, sources, warnings } = loaded;
-  const { logFile, logFormat, logLevel, accessLog } = config;
-  if (config.daemon && !isDaemon && !inherited) return startDaemon();
+  const { logFile, logFormat, logLevel, accessLog } = config.logging;
+  if (config.server.daemon && !isDaemon && !inherited) return startDaemon();
   const output = standardOutput();
   const log = logFile === undefined ? output : openLogFile(logFile, origin(sources.logFile));
   const isPretty = ({ fd }: Destination) => (logFormat === undefined ? isatty(fd) : logFormat === 'pretty');

@@ -2,7 +2,7 @@
 // Checks that the flags exist and have values; never checks the values. (Importing yargs itself takes as long as
 // starting Node.)
 import type { Options } from 'yargs-parser';
-import { ExitCode, StartupError } from '../errors.js';
+import { configError } from '../errors.js';
 import type { Kind } from './kind.js';
 import { didYouMean } from './nearest.js';
 import { type Parsed, readPlain } from './plain-argv.js';
@@ -107,8 +107,4 @@ async function unknownFlag(name: string, negated: boolean, argv: readonly string
   const long = [...known].filter((flag) => flag !== undefined && flag.length > 1) as string[];
   const hint = (negated ? '' : await didYouMean(kebab, long, '--')) || '; mpserve --help lists the flags';
   return configError(`unknown flag ${written}${hint}`);
-}
-
-function configError(message: string): StartupError {
-  return new StartupError(ExitCode.config, message);
 }

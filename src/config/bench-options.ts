@@ -1,7 +1,7 @@
 // The options of `bench` and `advise` besides the server's options. They exist on the command line only, not in the
 // configuration file or the environment.
 import { commaList, count, file, type Kind, target, word } from './kind.js';
-import type { CommandOption } from './options.js';
+import { named } from './options.js';
 import { duration } from './quantity.js';
 
 const second = 1000;
@@ -44,27 +44,7 @@ const connectionCounts = commaList('N,N,…', (text) => {
   return 'value' in reading ? reading : { refused: 'be whole numbers from 1 to 100000, separated by commas' };
 });
 
-interface Values {
-  models: readonly string[];
-  scenarios: readonly string[];
-  connections: readonly number[];
-  rounds: number;
-  duration: number;
-  rate: number;
-  url: string;
-  method: string;
-  header: readonly (readonly [string, string])[];
-  body: string;
-  requests: string;
-  json: string;
-  html: string;
-  compare: string;
-  failIf: readonly string[];
-}
-
-export type BenchOptions = { readonly [K in keyof Values]: CommandOption<Values[K]> };
-
-const rows: { readonly [K in keyof Values]: Omit<CommandOption<Values[K]>, 'key' | 'flag'> } = {
+export const benchTable = named({
   models: { kind: commaList('MODEL,…', word), description: 'The models to compare', defaultWords: 'all' },
   scenarios: {
     kind: commaList('NAME,…', word),
@@ -110,35 +90,22 @@ const rows: { readonly [K in keyof Values]: Omit<CommandOption<Values[K]>, 'key'
     description: 'With --compare: exit 1 if this condition holds, such as p99>+10% or rps<-5%; repeatable',
     defaultWords: 'never',
   },
-};
-
-const table = Object.fromEntries(
-  Object.entries(rows).map(([key, row]) => [
-    key,
-    { ...row, key, flag: key.replace(/[A-Z]/g, (x) => `-${x.toLowerCase()}`) },
-  ]),
-) as unknown as BenchOptions;
-
-export const benchOptions: readonly CommandOption[] = Object.values(table) as CommandOption[];
+});
 
 /** `advise` always runs the scenario `own`, and shorter. */
 export const adviseTable = {
   connections: {
-    ...table.connections,
+    ...benchTable.connections,
     kind: count(1, 100_000),
     description: 'Concurrent connections',
     default: 32,
   },
-  url: table.url,
-  method: table.method,
-  header: table.header,
-  body: table.body,
-  requests: table.requests,
-  rounds: table.rounds,
-  duration: { ...table.duration, default: 1.5 * second },
-  json: table.json,
+  url: benchTable.url,
+  method: benchTable.method,
+  header: benchTable.header,
+  body: benchTable.body,
+  requests: benchTable.requests,
+  rounds: benchTable.rounds,
+  duration: { ...benchTable.duration, default: 1.5 * second },
+  json: benchTable.json,
 };
-
-export const adviseOptions: readonly CommandOption[] = Object.values(adviseTable) as CommandOption[];
-
-export { table as benchTable };

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { ExitCode, StartupError } from '../errors.js';
+import { configError } from '../errors.js';
 
 const extensions = ['.js', '.mjs', '.cjs', '.json'];
 
@@ -79,8 +79,4 @@ function freshUrl(file: string): string {
 function describe(content: unknown): string {
   if (content === undefined) return 'nothing';
   return Array.isArray(content) ? 'a list' : String(content === null ? 'null' : typeof content);
-}
-
-function configError(message: string, cause?: unknown): StartupError {
-  return new StartupError(ExitCode.config, message, { cause });
 }

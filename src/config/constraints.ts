@@ -1,8 +1,8 @@
 // Resolves options that depend on each other or on the model. Each function returns the resolved values, or throws a
 // `StartupError` that names the settings that conflict.
-import { ExitCode, StartupError } from '../errors.js';
+import { configError } from '../errors.js';
 import { formatAddress } from './address.js';
-import type { Config } from './config.js';
+import type { Values } from './config.js';
 import { oneOf } from './kind.js';
 import type { ModelFacts } from './model.js';
 import { maxUnits, type Settings } from './options.js';
@@ -11,7 +11,7 @@ import { origin, type Source, setting } from './source.js';
 type From = Readonly<Record<keyof Settings, Source>>;
 
 /** Refuses an address that is given twice. Port 0 may repeat: each one gets a port of its own. */
-export function checkBind(bind: Config['bind'], source: Source): void {
+export function checkBind(bind: Settings['bind'], source: Source): void {
   const seen = new Set<string>();
   for (const address of bind) {
     const text = formatAddress(address);
@@ -114,7 +114,7 @@ function checkProduct(
   }
 }
 
-export function resolveAccept({ accept }: Settings, from: From, facts: ModelFacts): Config['accept'] {
+export function resolveAccept({ accept }: Settings, from: From, facts: ModelFacts): Values['accept'] {
   if (facts.accept.length === 0) return undefined;
   if (facts.accept.includes(accept)) return accept;
   throw configError(
@@ -136,8 +136,4 @@ export function resolveHeaderTimeout({ headerTimeout, requestTimeout }: Settings
   if (from.headerTimeout.kind === 'default') return requestTimeout;
   const limit = `the request timeout of ${requestTimeout} ms (${origin(from.requestTimeout)})`;
   throw configError(`${setting(from.headerTimeout)} must be no longer than ${limit}, not ${headerTimeout} ms`);
-}
-
-function configError(message: string): StartupError {
-  return new StartupError(ExitCode.config, message);
 }

@@ -2,7 +2,7 @@
 
 import { oneOf } from './kind.js';
 import type { ModelFacts } from './model.js';
-import { defaultWords, type Group, type Option } from './options.js';
+import { defaultWords, type Option } from './options.js';
 
 const columns = ['Flag', 'Variable', 'Key', 'Values', 'Default', 'Description'];
 
@@ -33,7 +33,7 @@ ${tableOf(
 )}`;
 }
 
-function section(group: Group, options: readonly Option[], models: readonly ModelFacts[]): string {
+function section(group: Option['group'], options: readonly Option[], models: readonly ModelFacts[]): string {
   const rows = options
     .filter((option) => option.group === group)
     .map((option) => [

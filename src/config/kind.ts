@@ -4,7 +4,11 @@ import path from 'node:path';
 import { type Address, formatAddress, readAddress } from './address.js';
 import type { Reading } from './reading.js';
 
-export interface Kind<T> {
+/** A value in a configuration file. */
+export type Written = string | number | boolean | readonly (string | number)[];
+
+/** `W` is the type of the values in a configuration file. */
+export interface Kind<T, W extends Written = Written> {
   /** Placeholder for the value in `--help`. */
   readonly metavar: string;
   readonly choices?: readonly string[];
@@ -15,12 +19,12 @@ export interface Kind<T> {
   /** Parses a string from the command line or a variable, or any value from a configuration file. */
   read(raw: unknown): Reading<T>;
   /** Formats the value as a configuration file holds it; `read` parses the result to the same value. */
-  write(value: T): string | number | boolean | readonly string[];
+  write(value: T): W;
   /** Converts a path that is relative to `base` to one that is valid in `cwd`. */
   rebase?(value: T, base: string, cwd: string): T;
 }
 
-export function count(min: number, max: number): Kind<number> {
+export function count(min: number, max: number): Kind<number, number> {
   const refused = `be a whole number from ${min} to ${max}`;
   return {
     metavar: 'N',
@@ -36,7 +40,7 @@ export function count(min: number, max: number): Kind<number> {
 }
 
 /** Keeps `auto` as it is: its value depends on other options. */
-export function countOrAuto(min: number, max: number): Kind<number | 'auto'> {
+export function countOrAuto(min: number, max: number): Kind<number | 'auto', number | 'auto'> {
   const number = count(min, max);
   return {
     metavar: 'N|auto',
@@ -50,7 +54,7 @@ export function countOrAuto(min: number, max: number): Kind<number | 'auto'> {
   };
 }
 
-export function choice<T extends string>(choices: readonly T[], metavar: string): Kind<T> {
+export function choice<const T extends string>(choices: readonly T[], metavar: string): Kind<T, T> {
   return {
     metavar,
     choices,
@@ -64,7 +68,7 @@ const switches = new Map<unknown, boolean>([
   ...[false, 'false', '0', 'no', 'off'].map((word) => [word, false] as const),
 ]);
 
-export const boolean: Kind<boolean> = {
+export const boolean: Kind<boolean, boolean> = {
   metavar: '',
   read(raw) {
     const value = switches.get(raw);
@@ -74,7 +78,7 @@ export const boolean: Kind<boolean> = {
 };
 
 /** The path of a file or directory. */
-export const file: Kind<string> = {
+export const file: Kind<string, string> = {
   metavar: 'PATH',
   read: (raw) =>
     typeof raw === 'string' && raw !== '' && !raw.includes('\0') ? { value: raw } : { refused: 'be a path' },
@@ -83,7 +87,7 @@ export const file: Kind<string> = {
 };
 
 /** The name or number of a user or a group. */
-export const name: Kind<string> = {
+export const name: Kind<string, string> = {
   metavar: 'NAME',
   read: (raw) =>
     /^[\w.][\w.@$-]{0,63}$/.test(String(raw)) ? { value: String(raw) } : { refused: 'be a name or a number' },
@@ -91,7 +95,7 @@ export const name: Kind<string> = {
 };
 
 /** Permissions in octal, as in chmod(1). */
-export const mode: Kind<number> = {
+export const mode: Kind<number, string> = {
   metavar: 'MODE',
   range: '000 to 777',
   read: (raw) =>
@@ -102,7 +106,7 @@ export const mode: Kind<number> = {
 };
 
 /** A request target in origin form (RFC 9112, section 3.2.1). */
-export const target: Kind<string> = {
+export const target: Kind<string, string> = {
   metavar: 'PATH',
   read(raw) {
     const text = String(raw);
@@ -114,7 +118,7 @@ export const target: Kind<string> = {
 };
 
 /** A log destination: a file, `-` for standard output, or `off`, which is parsed to undefined. */
-export const logDestination: Kind<string | undefined> = {
+export const logDestination: Kind<string | undefined, string | false> = {
   metavar: 'PATH|-|off',
   read: (raw) => {
     if (raw === 'off' || raw === false) return { value: undefined };
@@ -125,7 +129,7 @@ export const logDestination: Kind<string | undefined> = {
     value === undefined || value === '-' ? value : (file.rebase?.(value, base, cwd) ?? value),
 };
 
-export const addresses: Kind<readonly Address[]> = {
+export const addresses: Kind<readonly Address[], string | number | readonly (string | number)[]> = {
   ...list('ADDRESS', (item) => readAddress(typeof item === 'number' ? String(item) : item), formatAddress),
   rebase: (value, base, cwd) =>
     value.map((address) =>
@@ -133,7 +137,7 @@ export const addresses: Kind<readonly Address[]> = {
     ),
 };
 
-export const nodeArguments: Kind<readonly string[]> = list(
+export const nodeArguments: Kind<readonly string[], string | readonly string[]> = list(
   'ARG',
   (item) =>
     typeof item === 'string' && item.startsWith('-')
@@ -147,7 +151,7 @@ function list<T>(
   metavar: string,
   readItem: (item: string | number) => Reading<T>,
   writeItem: (item: T) => string,
-): Kind<readonly T[]> {
+): Kind<readonly T[], readonly string[]> {
   return {
     metavar,
     repeatable: true,

@@ -2,9 +2,9 @@
 // file, default), parses it, checks it alone and with the others, and records its source. Prints nothing.
 import path from 'node:path';
 import { inspect } from 'node:util';
-import { ExitCode, StartupError } from '../errors.js';
+import { configError, ExitCode, StartupError } from '../errors.js';
 import { appExtensions, findApp } from './app-path.js';
-import type { Config } from './config.js';
+import type { Config, Values } from './config.js';
 import { findConfigFile, readConfigFile } from './config-file.js';
 import {
   checkBind,
@@ -17,7 +17,7 @@ import {
 import { type Kind, oneOf } from './kind.js';
 import type { ModelFacts } from './model.js';
 import { didYouMean } from './nearest.js';
-import { listOptions, type Option, type OptionTable, type Settings } from './options.js';
+import { type Key, listOptions, type Option, type OptionTable, type Settings } from './options.js';
 import { origin, type Source, setting } from './source.js';
 
 export interface Loaded {
@@ -26,7 +26,7 @@ export interface Loaded {
   /** One line each: settings that do nothing with this model or app, environment variables that look mistyped. */
   readonly warnings: readonly string[];
 }
-export type Sources = Readonly<Record<keyof Config, Source>>;
+export type Sources = Readonly<Record<keyof Values, Source>>;
 
 /** Raw values by option key. */
 export type Overrides = Readonly<Record<string, string>>;
@@ -52,7 +52,6 @@ interface Given {
   readonly raw: unknown;
   readonly source: Source;
 }
-type Key = keyof Settings;
 
 /** Throws a `StartupError` for any wrong setting, or if the app does not exist. */
 export async function loadConfig(input: Input): Promise<Loaded> {
@@ -80,19 +79,29 @@ export async function loadConfig(input: Input): Promise<Loaded> {
 
   checkBind(settings.bind, from.bind);
   const { config: _, ...rest } = settings;
-  const config: Config = Object.freeze({
+  const resolved: Values = {
     ...rest,
     app: await resolveApp(settings.app, from.app, input),
     ...resolvePoolSize(settings, from, facts, input.machine),
     accept: resolveAccept(settings, from, facts),
     control: settings.control ?? defaultControlPath(settings.pidFile),
     headerTimeout: resolveHeaderTimeout(settings, from),
-  });
-  Object.freeze(config.bind);
-  Object.freeze(config.nodeArg);
+  };
   const { config: __, ...shown } = from;
   const isControlDefault = settings.control === undefined && settings.pidFile !== undefined;
+  const config = inSections(table, resolved);
   return { config, sources: isControlDefault ? { ...shown, control: from.pidFile } : shown, warnings };
+}
+
+/** Frozen, with all that it has. */
+export function inSections(table: OptionTable, values: Values): Config {
+  const config: Record<string, Record<string, unknown>> = {};
+  for (const { section, key } of listOptions(table)) {
+    if (key === 'config') continue;
+    config[section] = { ...config[section], [key]: Object.freeze(values[key]) };
+  }
+  for (const section of Object.values(config)) Object.freeze(section);
+  return Object.freeze(config) as Config;
 }
 
 /** The raw value of highest precedence for each option that the user gave. */
@@ -198,8 +207,4 @@ async function resolveApp(
     : '';
   const tried = `looked for ${path.resolve(cwd, app)}, also with ${oneOf(appExtensions)}`;
   throw new StartupError(ExitCode.app, `${appName} does not exist: ${tried}${hint}`);
-}
-
-function configError(message: string): StartupError {
-  return new StartupError(ExitCode.config, message);
 }

@@ -1,27 +1,12 @@
 // The options of `prove` itself, besides the server's. They can be set on the command line only, not in a configuration
 // file or in a variable.
 import { choice, commaList, count, file, target, word } from './kind.js';
-import type { CommandOption } from './options.js';
+import { named } from './options.js';
 import { duration } from './quantity.js';
-
-interface Values {
-  models: readonly string[];
-  trials: readonly string[];
-  reloads: number;
-  scalings: number;
-  switches: 'some' | 'all' | 'none';
-  upgrades: number;
-  url: string;
-  clients: number;
-  think: number;
-  json: string;
-}
-
-export type ProveOptions = { readonly [K in keyof Values]: CommandOption<Values[K]> };
 
 const secondMs = 1000;
 
-const rows: { readonly [K in keyof Values]: Omit<CommandOption<Values[K]>, 'key' | 'flag'> } = {
+export const proveTable = named({
   models: {
     kind: commaList('MODEL,…|all', word),
     description: 'The models to test',
@@ -56,10 +41,4 @@ const rows: { readonly [K in keyof Values]: Omit<CommandOption<Values[K]>, 'key'
     description: 'Write the results to this file as JSON; - writes JSON instead of the table to standard output',
     defaultWords: 'off',
   },
-};
-
-export const proveTable = Object.fromEntries(
-  Object.entries(rows).map(([key, row]) => [key, { ...row, key, flag: key }]),
-) as unknown as ProveOptions;
-
-export const proveOptions: readonly CommandOption[] = Object.values(proveTable) as CommandOption[];
+});

@@ -1,6 +1,11 @@
 // Durations and sizes: a number with a unit. One table of units for each, largest unit first.
 import type { Kind } from './kind.js';
 
+/** `'500ms'`, `'20s'`, `'5m'`, `'1h'`, or a number of seconds. */
+export type Duration = number | `${number}` | `${number}${'ms' | 's' | 'm' | 'h'}`;
+/** `'16k'`, `'64M'`, `'1G'` in powers of 1024, or a number of bytes. */
+export type Size = number | `${number}` | `${number}${'k' | 'K' | 'M' | 'G' | 'T'}`;
+
 type Units = readonly (readonly [suffix: string, factor: number])[];
 
 const times: Units = [
@@ -18,23 +23,23 @@ const sizes: Units = [
 ];
 
 /** Milliseconds from `min` to `max`; parsed from `500ms`, `20s`, `5m`, `1h`, or a bare number of seconds. */
-export function duration(min: number, max: number): Kind<number> {
+export function duration(min: number, max: number): Kind<number, Duration> {
   return quantity('TIME', 'a time such as 500ms, 20s, 5m or 1h, or a number of seconds,', times, 1_000, min, max);
 }
 
 /** Bytes from `min` to `max`; parsed from `16k`, `64M`, `1G` (powers of 1024), or a bare number of bytes. */
-export function size(min: number, max: number): Kind<number> {
+export function size(min: number, max: number): Kind<number, Size> {
   return quantity('SIZE', 'a size such as 16k, 64M or 1G, or a number of bytes,', sizes, 1, min, max);
 }
 
-function quantity(
+function quantity<W extends Duration | Size>(
   metavar: string,
   examples: string,
   units: Units,
   bareFactor: number,
   min: number,
   max: number,
-): Kind<number> {
+): Kind<number, W> {
   const range = `${format(min, units)} to ${format(max, units)}`;
   const refused = `be ${examples} from ${range}`;
   const factors = new Map(units.map(([suffix, factor]) => [suffix.toLowerCase(), factor]));
@@ -51,7 +56,7 @@ function quantity(
       const value = Math.ceil(Number(parts[1]) * factor);
       return value >= min && value <= max ? { value } : { refused };
     },
-    write: (value) => format(value, units),
+    write: (value) => format(value, units) as W,
   };
 }
 

@@ -2,7 +2,7 @@
 // (files, LDAP, …). A number that they do not know is used as it is.
 import { execFileSync } from 'node:child_process';
 import { platform } from 'node:process';
-import { ExitCode, StartupError } from '../errors.js';
+import { configError } from '../errors.js';
 import { type Source, setting } from './source.js';
 
 export interface Owner {
@@ -53,8 +53,4 @@ function lookUp({ name = '', source }: Given, kind: string, program: string, arg
 
 function dscl(group: string): [string, ...string[]] {
   return ['dscl', '.', '-read', `/Groups/${group}`, 'PrimaryGroupID'];
-}
-
-function configError(message: string): StartupError {
-  return new StartupError(ExitCode.config, message);
 }

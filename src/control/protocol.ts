@@ -1,9 +1,13 @@
 // The protocol of the control socket: queries, actions, and their JSON. docs/control.md describes it for users.
 
-import type { Loaded } from '../config/load.js';
+import type { Values } from '../config/config.js';
+import type { Sources } from '../config/load.js';
 
 /** `GET /config`: the current configuration, and the source of each value. */
-export type Settings = Pick<Loaded, 'config' | 'sources'>;
+export interface Settings {
+  readonly config: Values;
+  readonly sources: Sources;
+}
 
 /** `GET /status`. */
 export interface Status {

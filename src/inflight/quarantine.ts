@@ -36,25 +36,21 @@ const longRequestMs = 60_000;
 /** Clients can invent any number of requests. Beyond this many, the oldest suspects are dropped. */
 const maxSuspects = 1000;
 
+/** Of the configuration. */
+type QuarantineLimits = Pick<Config['lifecycle'], 'quarantineAfter' | 'hangTimeout'>;
+
 export class Quarantine extends EventEmitter<{ change: [DenylistEntries] }> {
   readonly #events: Events;
   /** In the order of their last deaths. */
   readonly #suspects = new Map<Fingerprint, Suspect & { readonly countedAt: number }>();
   #isChangePending = false;
-  /** Deaths after which a request is refused; 0 refuses none. */
-  after: number;
-  /** `--hang-timeout` in milliseconds. */
-  hangMs: number;
+  /** A reload may change them. */
+  limits: QuarantineLimits;
 
-  constructor(
-    { quarantineAfter, hangTimeout }: Pick<Config, 'quarantineAfter' | 'hangTimeout'>,
-    reports: Reports,
-    events: Events,
-  ) {
+  constructor(limits: QuarantineLimits, reports: Reports, events: Events) {
     super();
     this.setMaxListeners(0); // each worker is one
-    this.after = quarantineAfter;
-    this.hangMs = hangTimeout;
+    this.limits = limits;
     this.#events = events;
     reports.subscribe({
       'request-ended': (request) => {
@@ -88,16 +84,17 @@ export class Quarantine extends EventEmitter<{ change: [DenylistEntries] }> {
 
   /** The request was in flight at a death. */
   #addSuspect({ fingerprint, method, url, ageMs }: LostRequest): void {
-    if (this.after === 0 || ageMs >= longRequestMs + 2 * this.hangMs) return;
+    if (this.limits.quarantineAfter === 0 || ageMs >= longRequestMs + 2 * this.limits.hangTimeout) return;
     const time = now();
     const known = this.#suspects.get(fingerprint);
     if (known && time - known.countedAt < deathSpacingMs) return;
     const deaths = (known?.deaths ?? 0) + 1;
-    const isRefused = deaths >= this.after;
+    const isRefused = deaths >= this.limits.quarantineAfter;
     const at = new Date().toISOString();
     this.#suspects.delete(fingerprint);
     this.#suspects.set(fingerprint, { fingerprint, method, url, deaths, at, isRefused, countedAt: time });
-    if (deaths === this.after) this.#events.tell({ event: 'quarantined', method, url, fingerprint, deaths });
+    if (deaths === this.limits.quarantineAfter)
+      this.#events.tell({ event: 'quarantined', method, url, fingerprint, deaths });
     this.#expire(time);
     this.#emitChange();
   }

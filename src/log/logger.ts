@@ -1,11 +1,11 @@
 // The log of the server: writes events as lines with pino. No other module calls it to log.
 import { type DestinationStream, pino } from 'pino';
-import type { Config } from '../config/config.js';
+import type { LogLevel } from '../config/config.js';
 import type { ErrorRecord } from '../errors.js';
 import { type ServerEvent, wording } from '../events.js';
 
 /** @returns a function that logs an event */
-export function openLog(level: Config['logLevel'], stream: DestinationStream): (event: ServerEvent) => void {
+export function openLog(level: LogLevel, stream: DestinationStream): (event: ServerEvent) => void {
   const logger = pino({ level, base: null, serializers }, stream);
   return (event) => {
     const [eventLevel, messageOf] = wording[event.event];

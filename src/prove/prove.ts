@@ -2,7 +2,7 @@
 // one trial cannot affect the results of another.
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Config } from '../config/config.js';
+import type { Values } from '../config/config.js';
 import type { ModelFacts } from '../config/model.js';
 import type { StartupError } from '../errors.js';
 import { thisMachine } from '../testbed/machine.js';
@@ -40,7 +40,7 @@ export interface Plan {
 export interface ModelSetup {
   readonly facts: ModelFacts;
   readonly settings: ConfigSettings;
-  readonly timeouts: Pick<Config, 'headerTimeout' | 'requestTimeout' | 'gracefulTimeout'>;
+  readonly timeouts: Pick<Values, 'headerTimeout' | 'requestTimeout' | 'gracefulTimeout'>;
 }
 
 /** Clients of the types that have no option. */

@@ -1,17 +1,10 @@
 // Recycles members of a pool (processes or threads) that have reached a limit of requests, memory or age. The replacement
 // is ready before the old member drains, so no client notices.
 import { now } from '../clock.js';
+import type { Config } from '../config/config.js';
 
 /** 0 disables a limit. */
-export interface RecycleLimits {
-  readonly maxRequests: number;
-  /** Maximum of the random number of requests added to `maxRequests`: members that start together do not end together. */
-  readonly maxRequestsJitter: number;
-  /** Resident memory in bytes. */
-  readonly maxMemory: number;
-  /** Milliseconds since it was ready. */
-  readonly maxAge: number;
-}
+export type RecycleLimits = Config['recycle'];
 
 export interface RecyclablePool<M> {
   /** Members that can serve. */

@@ -1,5 +1,6 @@
 // Decides how many members a pool should have, so that a few are idle. With too few idle members the pool grows at once,
 // and faster the longer that lasts. With too many for a while it shrinks, as far as the load allows.
+import type { Config } from '../config/config.js';
 
 /** An event-loop lag that counts as a load of 1. */
 export const maxLagMs = 33;
@@ -17,15 +18,9 @@ export const measures = {
 export type Measure = keyof typeof measures;
 
 /** From the options of the operator. */
-export interface Range {
+export interface Range extends Readonly<Config['scaling']> {
   readonly min: number;
   readonly max: number;
-  /** With fewer idle members the pool grows. */
-  readonly spareMin: number;
-  /** With more idle members, for `idleMs`, the pool shrinks. */
-  readonly spareMax: number;
-  readonly idleMs: number;
-  readonly measure: Measure;
 }
 
 /** A member that can serve. */
@@ -78,7 +73,7 @@ export class Scaler {
    * @returns the new size; undefined to keep it
    */
   decide(members: readonly Member[], size: number, now: number): Decision | undefined {
-    const { min, max, spareMin, spareMax, idleMs } = this.#range;
+    const { min, max, spareMin, spareMax, idleTimeout } = this.#range;
     this.#loads = new Map(members.map(({ id, load = 0 }) => [id, smoothed(load, this.#loads.get(id))]));
     this.#busy = new Set(members.map(({ id }) => id).filter((id) => this.#isBusy(id)));
     const idle = members.length - this.#busy.size;
@@ -105,9 +100,9 @@ export class Scaler {
     }
     const { since, count } = this.#excess ?? { since: now, count: tooMany };
     this.#excess = { since, count: Math.min(count, tooMany) };
-    if (now - since < idleMs) return undefined;
+    if (now - since < idleTimeout) return undefined;
     this.#excess = undefined;
-    const why = `more idle than --spare-max ${spareMax} for ${idleMs / 1000} s`;
+    const why = `more idle than --spare-max ${spareMax} for ${idleTimeout / 1000} s`;
     return this.#decision(size - Math.min(count, tooMany), members, why);
   }
 
@@ -125,7 +120,7 @@ export class Scaler {
     const idle = members.length - this.#busy.size;
     return {
       size,
-      reason: `${why}: ${idle} of ${members.length} (${shown.join(', ')} ${measures[this.#range.measure]})`,
+      reason: `${why}: ${idle} of ${members.length} (${shown.join(', ')} ${measures[this.#range.scaleOn]})`,
     };
   }
 }

@@ -60,7 +60,8 @@ export async function listenersFor(
 ): Promise<readonly Listener[]> {
   const inherited = inheritedSockets(systemd);
   if (inherited.length > 0) return inheritedListeners(inherited);
-  return openListeners(config.bind, config.backlog, origin(sources.bind), config.socketMode);
+  const { bind, backlog, socketMode } = config.listening;
+  return openListeners(bind, backlog, origin(sources.bind), socketMode);
 }
 
 /** The files of these sockets belong to systemd. @throws StartupError */

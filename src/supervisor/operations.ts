@@ -3,11 +3,10 @@
 import { fchownSync, fstatSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { now } from '../clock.js';
-import type { Config } from '../config/config.js';
 import { oneOf } from '../config/kind.js';
 import type { Loaded, Overrides } from '../config/load.js';
 import { origin } from '../config/source.js';
-import type { Action, Outcome, Settings, Status } from '../control/protocol.js';
+import type { Action, Outcome, Status } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
@@ -16,14 +15,8 @@ import type { Reports } from '../reports/reports.js';
 import type { ModelSwitch } from '../strategies/model-switch.js';
 import { models } from '../strategies/models.js';
 import { Canary } from './canary.js';
-import {
-  applyReload,
-  applySwitch,
-  type ServerResources,
-  type StrategyContext,
-  strategyContext,
-  switchSettings,
-} from './context.js';
+import { applyReload, applySwitch, type Settings, switchSettings } from './changes.js';
+import { type ServerResources, type StrategyContext, strategyContext } from './context.js';
 import type { Successor } from './successor.js';
 
 export interface OperationsOptions {
@@ -90,31 +83,31 @@ export class Operations {
       this.#reports.publish({ kind: 'reloading', reason });
       const loaded = await load(this.#overrides);
       for (const warning of loaded.warnings) this.#events.tell({ event: 'warning', warning });
-      const { config, sources, ignored } = applyReload(this.#settings, loaded);
+      const { ignored, ...next } = applyReload(this.#settings, loaded);
+      const { lifecycle } = next.config;
       for (const key of ignored) {
-        const warning = `${key} has changed (${origin(loaded.sources[key as keyof Config])}); restart the server to apply it`;
+        const warning = `${key} has changed (${origin(loaded.sources[key])}); restart the server to apply it`;
         this.#events.tell({ event: 'warning', warning });
       }
-      const context = strategyContext({ config, sources }, resources);
+      const context = strategyContext(next, resources);
       const replaced = (done: number, all: number) => onProgress(`${done} of ${all} workers replaced`);
       // The workers of the old generation count their responses only if --canary was on before.
-      const hasCanary = config.canary > 0 && this.#settings.config.canary > 0;
-      const canary = hasCanary && new Canary(this.#reports, config.canary, strategy.snapshot().generation + 1);
+      const hasCanary = lifecycle.canary > 0 && this.#settings.config.lifecycle.canary > 0;
+      const canary = hasCanary && new Canary(this.#reports, lifecycle.canary, strategy.snapshot().generation + 1);
       const trial = canary
         ? async () => this.#events.tell({ event: 'canary-passed', ...(await canary.judge(onProgress)) })
         : undefined;
       try {
         await strategy.replaceAll(context.hosting, replaced, trial);
       } catch (error) {
-        throw withAppSource(error, { config, sources });
+        throw withAppSource(error, next);
       } finally {
         if (canary) canary.stop();
       }
       if (this.#isClosed) throw new Refused('the server is stopping');
-      this.#settings = { config, sources };
+      this.#settings = next;
       this.#context = context;
-      quarantine.after = config.quarantineAfter;
-      quarantine.hangMs = config.hangTimeout;
+      quarantine.limits = lifecycle;
       quarantine.clear(); // the new version may have fixed what killed workers
       const { generation, size } = strategy.snapshot();
       const ms = Math.round(now() - began);
@@ -146,20 +139,20 @@ export class Operations {
     return this.#exclusive('switch', async () => {
       const { strategy, resources, load } = this.#options;
       const keys = Object.keys(options);
-      const unknown = keys.find((key) => !(switchSettings as readonly string[]).includes(key));
+      const unknown = keys.find((key) => !switchSettings.includes(key));
       if (unknown !== undefined) throw new Refused(`cannot switch '${unknown}'; use ${oneOf(switchSettings, 'and')}`);
       if (keys.length === 0) throw new Refused('no settings to switch; use for example --model prethread');
       const began = now();
       // Settings for the old model do not apply to another one.
       const overrides = options.model === undefined ? { ...this.#overrides, ...options } : options;
       const next = applySwitch(this.#settings, await load(overrides));
-      const { model, workers, threads } = next.config;
+      const { model, workers, threads } = next.config.pool;
       const { config } = this.#settings;
-      const from = config.model;
+      const from = config.pool.model;
       if (isDeepStrictEqual(next.config, config)) return `already running ${model} with these settings`;
       onProgress(`starting ${model} beside ${from}`);
       const { group, hosting } = strategyContext(next, resources, this.#context.release);
-      const { settled } = await strategy.replace(group, hosting, config.gracefulTimeout).catch((error) => {
+      const { settled } = await strategy.replace(group, hosting, config.lifecycle.gracefulTimeout).catch((error) => {
         throw withAppSource(error, next);
       });
       if (this.#isClosed) throw new Refused('the server is stopping');
@@ -177,7 +170,7 @@ export class Operations {
   scale(change: string, reason: string): Promise<string> {
     return this.#exclusive('scale', async () => {
       const { strategy } = this.#options;
-      const { model, minWorkers, maxWorkers } = this.#settings.config;
+      const { model, minWorkers, maxWorkers } = this.#settings.config.pool;
       if (!models[model]?.workers) throw new Refused(`the number of workers is fixed in the model ${model}`);
       if (!/^[+-]?\d{1,6}$/.test(change)) throw new Refused(`invalid number of workers '${change}'; use 4, +1 or -1`);
       const from = strategy.snapshot().size;
@@ -268,8 +261,8 @@ function giveToWorkers(fd: number, uid = -1, gid = -1): void {
 }
 
 /** Adds the configured name of the app and its source to the message: the worker that loads the app knows neither. */
-export function withAppSource(error: unknown, { config, sources }: Settings): unknown {
-  const isAppError = error instanceof StartupError && error.exitCode === ExitCode.app && config.app !== undefined;
-  if (isAppError) error.message += ` [app ${config.app} ${origin(sources.app)}]`;
+export function withAppSource(error: unknown, { config: { loading }, sources }: Settings): unknown {
+  const isAppError = error instanceof StartupError && error.exitCode === ExitCode.app && loading.app !== undefined;
+  if (isAppError) error.message += ` [app ${loading.app} ${origin(sources.app)}]`;
   return error;
 }

@@ -1,10 +1,10 @@
 // The supervisor is the parent process: it opens the sockets, starts the strategy, performs the actions of operators,
 // and shuts down. It loads no user code and speaks HTTP only on the control socket, so no app or client can break it.
 import { now } from '../clock.js';
-import { type Config, isElastic } from '../config/config.js';
+import { type Config, flatten, isElastic } from '../config/config.js';
 import type { Loaded, Overrides } from '../config/load.js';
 import { origin } from '../config/source.js';
-import type { Action, Request, Settings, Status, WorkerStatus } from '../control/protocol.js';
+import type { Action, Settings as FlatSettings, Request, Status, WorkerStatus } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
 import type { Controls } from '../control/server.js';
 import { deferred } from '../deferred.js';
@@ -25,6 +25,7 @@ import type { Reports } from '../reports/reports.js';
 import { ModelSwitch } from '../strategies/model-switch.js';
 import type { Strategy } from '../strategies/strategy.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
+import type { Settings } from './changes.js';
 import { type ServerResources, type StrategyContext, strategyContext } from './context.js';
 import type { ControlListener } from './control-listener.js';
 import { type Listener, listener, listenersFor } from './listener.js';
@@ -91,7 +92,7 @@ export class Supervisor implements SignalTarget, Controls {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     const { reports, events } = options;
-    this.#quarantine = new Quarantine(options.loaded.config, reports, events);
+    this.#quarantine = new Quarantine(options.loaded.config.lifecycle, reports, events);
     const scaled = ({ kind, from, to, reason }: ReportOf<'scaled' | 'threads-scaled'>): void => {
       const unit = kind === 'scaled' ? 'workers' : 'threads';
       this.#scaled = { at: new Date().toISOString(), from, to, unit, reason };
@@ -108,7 +109,7 @@ export class Supervisor implements SignalTarget, Controls {
     try {
       cleanups.push(reportToSystemd(reports, this.#systemd));
       const resources = await this.#open(cleanups);
-      warnAboutRoot(config, events);
+      warnAboutRoot(config.processes, events);
       const { generation } = inherited ?? { generation: 0 };
       const context = strategyContext(loaded, resources);
       const strategy = new ModelSwitch(context.group, context.hosting, generation + 1);
@@ -137,11 +138,11 @@ export class Supervisor implements SignalTarget, Controls {
   async #open(cleanups: (() => void)[]): Promise<ServerResources> {
     const { loaded, reports, events, accessLog, inherited } = this.#options;
     const { config, sources } = loaded;
-    const { control } = config;
+    const { control, pidFile } = config.server;
     if (control !== undefined || inherited?.control) this.#controlModule = await import('./control-listener.js');
     if (inherited) this.#listeners.push(...inherited.listeners.map(listener));
     else {
-      if (config.pidFile !== undefined) this.#pidFile = PidFile.write(config.pidFile, origin(sources.pidFile));
+      if (pidFile !== undefined) this.#pidFile = PidFile.write(pidFile, origin(sources.pidFile));
       this.#listeners.push(...(await listenersFor(loaded, this.#systemd)));
       if (control !== undefined) {
         this.#control = await this.#controlModule?.openControlListener(control, origin(sources.control), this);
@@ -149,7 +150,7 @@ export class Supervisor implements SignalTarget, Controls {
     }
     this.#urls = this.#listeners.map(({ url }) => url);
     const migrationChannel =
-      inherited?.migrationChannel ?? (hasMigration ? openChannelOrWarn(config, events) : undefined);
+      inherited?.migrationChannel ?? (hasMigration ? openChannelOrWarn(config.lifecycle, events) : undefined);
     cleanups.push(() => migrationChannel && closeMigrationChannel(migrationChannel));
     return { listeners: this.#listeners, accessLog, quarantine: this.#quarantine, reports, events, migrationChannel };
   }
@@ -160,7 +161,7 @@ export class Supervisor implements SignalTarget, Controls {
     this.#state = 'stopping';
     this.#operations?.close();
     this.#stopping.abort();
-    const { gracefulTimeout } = this.config().config;
+    const { gracefulTimeout } = this.#settings.config.lifecycle;
     const gracefulMs = isQuick ? Math.min(quickStopMs, gracefulTimeout) : gracefulTimeout;
     reports.publish({ kind: 'stopping', reason, gracefulMs });
     const drained = strategy.drain(gracefulMs, successor !== undefined);
@@ -192,8 +193,8 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   status(): Status {
-    const { config } = this.config();
-    const { app, model, threads, minWorkers, maxWorkers, minThreads, maxThreads } = config;
+    const { loading, pool } = this.#settings.config;
+    const { model, threads, minWorkers, maxWorkers, minThreads, maxThreads } = pool;
     const { generation = 1, size: wanted = 0, workers = [], answered: requests = 0 } = this.#strategy?.snapshot() ?? {};
     const { doing, last } = this.#operations?.state ?? {};
     return {
@@ -201,13 +202,13 @@ export class Supervisor implements SignalTarget, Controls {
       ...(doing && { doing }),
       pid: process.pid,
       uptimeMs: Math.round(now() - this.#startedAt),
-      app: app ?? 'the built-in demo app',
+      app: loading.app ?? 'the built-in demo app',
       model,
       urls: this.#urls,
       generation,
       workers: { wanted, ready: workers.filter(({ stage }) => stage === 'ready').length },
       threads,
-      ...(isElastic(config) && { range: { workers: [minWorkers, maxWorkers], threads: [minThreads, maxThreads] } }),
+      ...(isElastic(pool) && { range: { workers: [minWorkers, maxWorkers], threads: [minThreads, maxThreads] } }),
       ...(this.#scaled && { scaled: this.#scaled }),
       requests,
       ...(last && { last }),
@@ -233,9 +234,13 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   /** The current configuration; reloads and switches change it. */
-  config(): Settings {
-    const { config, sources } = this.#operations?.settings ?? this.#options.loaded;
-    return { config, sources };
+  config(): FlatSettings {
+    const { config, sources } = this.#settings;
+    return { config: flatten(config), sources };
+  }
+
+  get #settings(): Settings {
+    return this.#operations?.settings ?? this.#options.loaded;
   }
 
   async act(action: Action, request: Request, onProgress: (message: string) => void): Promise<string> {
@@ -275,7 +280,7 @@ export class Supervisor implements SignalTarget, Controls {
   #serve(strategy: ModelSwitch, resources: ServerResources, context: StrategyContext): void {
     if (this.#state === 'stopping') return; // a stop was requested meanwhile
     const { loaded, load, logs, reports, events, inherited } = this.#options;
-    const { model, workers, threads } = loaded.config;
+    const { model, workers, threads } = loaded.config.pool;
     this.#state = 'serving';
     this.#operations = new Operations({
       strategy,
@@ -295,13 +300,13 @@ export class Supervisor implements SignalTarget, Controls {
     const [url = ''] = this.#urls;
     const bootMs = Math.round(process.uptime() * 1000); // since the process started
     reports.publish({ kind: 'ready', url, urls: this.#urls, model, workers, threads, bootMs });
-    if (resources.migrationChannel && loaded.config.migrate) void checkMigrationSupport(strategy, events);
+    if (resources.migrationChannel && loaded.config.lifecycle.migrate) void checkMigrationSupport(strategy, events);
   }
 
   /** In a successor: takes over the pid file and the control socket, and reports that it is ready. */
   #replacePredecessor({ control }: InheritedState, strategy: Strategy): void {
-    const { config } = this.#options.loaded;
-    if (config.pidFile !== undefined) this.#pidFile = PidFile.takeOver(config.pidFile);
+    const { pidFile } = this.#options.loaded.config.server;
+    if (pidFile !== undefined) this.#pidFile = PidFile.takeOver(pidFile);
     if (control) this.#control = this.#controlModule?.serveControl(listener(control), this);
     reportReady(() => strategy.setMigration({ receives: false }));
   }
@@ -313,7 +318,7 @@ export class Supervisor implements SignalTarget, Controls {
         'cannot upgrade the first process of a container, because the container ends with it; replace the container',
       );
     }
-    const { bootTimeout } = this.config().config;
+    const { bootTimeout } = this.#settings.config.loading;
     const generation = this.#strategy?.snapshot().generation ?? 0;
     const control = this.#control?.listener;
     const state: InheritedState = { listeners, migrationChannel, control, operator, generation };
@@ -323,7 +328,7 @@ export class Supervisor implements SignalTarget, Controls {
 }
 
 /** Without the channel the server still serves, but connections do not migrate. */
-function openChannelOrWarn({ migrate }: Config, events: Events): MigrationChannel | undefined {
+function openChannelOrWarn({ migrate }: Config['lifecycle'], events: Events): MigrationChannel | undefined {
   try {
     return openMigrationChannel();
   } catch (error) {
@@ -334,7 +339,7 @@ function openChannelOrWarn({ migrate }: Config, events: Events): MigrationChanne
 }
 
 /** An attacker who exploits the app would be root. */
-function warnAboutRoot({ user }: Config, events: Events): void {
+function warnAboutRoot({ user }: Config['processes'], events: Events): void {
   if (process.getuid?.() !== 0 || (user !== undefined && user !== 'root' && user !== '0')) return;
   events.tell({ event: 'warning', warning: 'the app runs as root; name another user with --user' });
 }

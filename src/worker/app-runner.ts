@@ -55,16 +55,12 @@ export class AppRunner implements Service {
 
   async start(): Promise<void> {
     const { settings, identity, maxConnections, tell, loopJournal, activity } = this.#options;
-    const { app: target, addresses, demoFaults, bootTimeout: timeout, readyPath, measure } = settings;
-    const { limits, limitsGiven, accessLog, migrationChannel, countsAnswers } = settings;
+    const { loading, addresses, measure } = settings;
+    const { app: target, demoFaults, bootTimeout: timeout, readyPath } = loading;
     const options = {
-      limits,
-      limitsGiven,
-      accessLog,
+      ...settings,
       busy: measure === 'busy' ? this.#clock : undefined,
       journal: loopJournal,
-      migrationChannel,
-      countsAnswers,
       identity,
       maxConnections,
       tell,
@@ -89,7 +85,7 @@ export class AppRunner implements Service {
   async drain({ ms, reason, migrates, onMigrating }: DrainOrder): Promise<void> {
     const deadline = now() + ms;
     // A credit may have to wait until a worker has started, within --boot-timeout.
-    const stallMs = this.#options.settings.bootTimeout;
+    const stallMs = this.#options.settings.loading.bootTimeout;
     await this.#pipeline?.drain(ms, migrates ? { stallMs, onMigrating } : undefined);
     // A long migration does not shorten the time that the app has to close.
     const left = Math.max(msUntil(deadline), migrates ? ms * closingFraction : 0);

@@ -99,7 +99,7 @@ function startHeartbeat(): void {
   if (!heartbeat) return;
   const file = new HeartbeatFile(heartbeat);
   activity.add(
-    new Heartbeat(settings.hangTimeout, (dueBy) => {
+    new Heartbeat(settings.lifecycle.hangTimeout, (dueBy) => {
       file.dueBy = dueBy;
     }),
   );

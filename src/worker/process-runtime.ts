@@ -2,6 +2,7 @@
 // settings, its descriptors, the leash that ends it with the supervisor, and the memory of its in-flight journal.
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { Config } from '../config/config.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
@@ -28,14 +29,13 @@ const entry = fileURLToPath(new URL('../worker/process-main.cjs', import.meta.ur
 /** What is the same for all worker processes of a server. */
 export interface ProcessOptions {
   readonly app: AppSettings;
-  readonly umask: number | undefined;
+  readonly processes: Config['processes'];
   /** Each process serves one connection, then exits. */
   readonly once: boolean;
   readonly threads: ThreadGroup | undefined;
   readonly quarantine: Quarantine;
   /** The requests in flight are recorded. */
   readonly keepsRecord: boolean;
-  readonly nodeArg: readonly string[];
   readonly captureOutput: boolean;
   /** The output of the app goes nowhere: the command that started the server has gone. */
   readonly isDaemon: boolean;
@@ -76,16 +76,16 @@ export function startProcess(options: ProcessOptions, start: StartOptions, maxCo
   const { accessLog, app, captureOutput, listen, keepsRecord, migrationChannel: channel, threads } = options;
   const output = captureOutput ? 'pipe' : options.isDaemon ? 'ignore' : 'inherit';
   const leash = orRefused(createLeash);
-  const execArgv = [...process.execArgv, ...options.nodeArg];
+  const execArgv = [...process.execArgv, ...options.processes.nodeArg];
   // Threads are watched by the process around them, which runs none of the app.
-  const isWatched = app.hangTimeout > 0 && !threads && !isDebugged(execArgv);
+  const isWatched = app.lifecycle.hangTimeout > 0 && !threads && !isDebugged(execArgv);
   const loops = keepsRecord ? eventLoops(threads, maxConnections) : 0;
   const journal = keepsRecord || isWatched ? orRefused(() => new Journal(loops), leash) : undefined;
   const takesLines = typeof accessLog === 'function';
   const settings: WorkerSettings = {
     ...app,
     worker: start.id,
-    umask: options.umask,
+    umask: options.processes.umask,
     channelKey: newKey(),
     warmsUp: start.warmsUp,
     isKnownReady: start.isKnownReady,
@@ -179,7 +179,7 @@ class ProcessUnit implements Unit {
     this.#key = key;
     if (isWatched && journal) {
       const heartbeat = new HeartbeatFile(journal.heartbeat);
-      this.#watchHangs = () => watchProcess(pid, heartbeat, app.hangTimeout, () => child.kill('SIGKILL'));
+      this.#watchHangs = () => watchProcess(pid, heartbeat, app.lifecycle.hangTimeout, () => child.kill('SIGKILL'));
     }
     this.#invalid = new InvalidMessages((count, type) => {
       events.tell({ event: 'worker-message-invalid', worker, pid, count, type });

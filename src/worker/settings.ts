@@ -1,7 +1,7 @@
 // What a worker is told before it starts: a process by an environment variable, a thread as its `workerData`. So it can
 // begin to load the app at once, without waiting for a message. Plain data.
 import type { AddressInfo } from 'node:net';
-import type { Limits } from '../config/config.js';
+import type { Config, Limits } from '../config/config.js';
 import type { HeartbeatLocation } from '../hang/heartbeat.js';
 import type { JournalFile } from '../inflight/journal.js';
 import type { Region } from '../inflight/regions.js';
@@ -24,32 +24,22 @@ export interface ThreadGroup extends Group {
   /** How many a pool of them may have; min and max are `count` where it has a fixed size. */
   readonly range: Range;
   readonly recycle: RecycleLimits;
-  /** Bytes of JavaScript objects that a thread may have; 0 uses V8's default. */
-  readonly maxHeap: number;
   /** Threads that each wait for a connection. */
   readonly spares: number;
 }
 
 /** What the app and the pipeline need, in a process as in a thread. */
 export interface AppSettings {
-  /** The app as an absolute path (with its `#export`), or undefined for the demo app. */
-  readonly app: string | undefined;
+  /** Its `app` is an absolute path (with its `#export`), or undefined for the demo app. */
+  readonly loading: Config['loading'];
   /** What an app that asks its own server for its address is told. */
   readonly addresses: readonly (AddressInfo | string)[];
-  readonly demoFaults: boolean;
-  /** Milliseconds that the app may take to load. */
-  readonly bootTimeout: number;
-  /** Asked of the app until the answer is good; only then it is ready. */
-  readonly readyPath: string | undefined;
-  /** An event loop that is blocked for this long is ended (milliseconds); 0 is never. */
-  readonly hangTimeout: number;
+  readonly lifecycle: Config['lifecycle'];
   /** What the load is measured by that a worker reports; undefined where it reports none. */
   readonly measure: Measure | undefined;
   /** Report what the responses are like. */
   readonly countsAnswers: boolean;
   readonly backlog: number;
-  /** Milliseconds that a worker which is replaced has for what is in flight. */
-  readonly gracefulTimeout: number;
   readonly limits: Limits;
   /** Those that the user chose; the app may change the others on its own server. */
   readonly limitsGiven: readonly (keyof Limits)[];

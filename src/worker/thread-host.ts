@@ -1,5 +1,6 @@
 // A worker process that hosts threads: the same strategies as in the supervisor, with threads as workers.
 import { divide } from '../balance/divide.js';
+import { readyTimeout } from '../config/config.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { DenylistEntries } from '../inflight/denylist.js';
 import type { MigrationPolicy } from '../migration/policy.js';
@@ -95,7 +96,7 @@ export class ThreadHost implements Service {
   }
 
   #hosting(group: ThreadGroup): Hosting {
-    const { gracefulTimeout, migrationChannel, maxConnections } = this.#settings;
+    const { lifecycle, migrationChannel, maxConnections } = this.#settings;
     const tell = this.#tell;
     const isElastic = group.range.min < group.range.max;
     const shares = group.isPerConnection ? [1] : divide(maxConnections, group.range.max);
@@ -106,7 +107,7 @@ export class ThreadHost implements Service {
       recycle: group.recycle,
       spares: group.spares,
       limitsStarts: false,
-      drainMs: gracefulTimeout,
+      drainMs: lifecycle.gracefulTimeout,
       awaitsExits: false,
       endsWithHost: true,
       revokes: group.hostAccepts,
@@ -129,12 +130,11 @@ export class ThreadHost implements Service {
   }
 
   #start(options: StartOptions, maxConnections: number): Worker {
-    const { bootTimeout, readyPath, measure } = this.#settings;
+    const { loading, measure } = this.#settings;
     return new Worker({
       ...options,
       unit: this.#runtime.start(options, maxConnections),
-      // To load, and then to be ready.
-      bootMs: readyPath === undefined ? bootTimeout : 2 * bootTimeout,
+      bootMs: readyTimeout(loading),
       isMeasured: measure !== undefined,
       listener: {
         tell: this.#tell,

@@ -31,8 +31,8 @@ const main: WorkerMain = new WorkerMain({
     sent?.();
   },
   makeService: async () => {
-    if (settings.hangTimeout > 0) {
-      activity.add(new Heartbeat(settings.hangTimeout, (dueBy) => counter.setDueBy(counters, dueBy)));
+    if (settings.lifecycle.hangTimeout > 0) {
+      activity.add(new Heartbeat(settings.lifecycle.hangTimeout, (dueBy) => counter.setDueBy(counters, dueBy)));
       onHangReport((stack, stillMs) =>
         main.tell({ kind: 'hung', stack, stillMs, requests: main.service?.inFlight() ?? [] }),
       );

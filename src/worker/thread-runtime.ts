@@ -52,7 +52,7 @@ export class ThreadRuntime {
     this.#group = group;
     const { isPerConnection } = group;
     this.#threads = isPerConnection ? new DedicatedThreads(group) : new PiscinaThreads(group, settings.maxConnections);
-    this.#watch = threadWatch(settings.hangTimeout, tell);
+    this.#watch = threadWatch(settings.lifecycle.hangTimeout, tell);
     // Mapping would cost more than a thread for one connection.
     this.#regions = settings.journal && new RegionPool(settings.journal, !isPerConnection);
   }
@@ -284,8 +284,10 @@ class PiscinaThreads implements Threads {
   }
 }
 
-function heapLimit({ maxHeap }: ThreadGroup): { resourceLimits?: { maxOldGenerationSizeMb: number } } {
-  return maxHeap > 0
-    ? { resourceLimits: { maxOldGenerationSizeMb: Math.max(1, Math.round(maxHeap / 1024 ** 2)) } }
+function heapLimit({ recycle: { maxThreadHeap } }: ThreadGroup): {
+  resourceLimits?: { maxOldGenerationSizeMb: number };
+} {
+  return maxThreadHeap > 0
+    ? { resourceLimits: { maxOldGenerationSizeMb: Math.max(1, Math.round(maxThreadHeap / 1024 ** 2)) } }
     : {};
 }

@@ -1,5 +1,6 @@
 // Models with every combination of facts, and a function that loads the configuration as the command line does.
 import { readArguments, type Switch } from '../../src/config/argv.ts';
+import { flatten, type Values } from '../../src/config/config.ts';
 import { type Loaded, loadConfig } from '../../src/config/load.ts';
 import type { ModelFacts } from '../../src/config/model.ts';
 import { listOptions, optionTable } from '../../src/config/options.ts';
@@ -28,13 +29,21 @@ export interface Situation {
   readonly memory?: number;
 }
 
-/** Loads the configuration for a command line; without a configuration file, unless `cwd` has one. */
-export async function configure(argv: readonly string[], situation: Situation = {}): Promise<Loaded> {
+/**
+ * Loads the configuration for a command line; without a configuration file, unless `cwd` has one.
+ * @returns `config` without the sections, and as it is in `sections`
+ */
+export async function configure(
+  argv: readonly string[],
+  situation: Situation = {},
+): Promise<Omit<Loaded, 'config'> & { readonly config: Values; readonly sections: Loaded['config'] }> {
   const { values, words } = await readArguments(argv, options, switches);
   const { env = {}, cwd = import.meta.dirname, cores = 4, memory = Number.POSITIVE_INFINITY } = situation;
   const argv_ = { ...values, app: words[0] };
   const machine = { cores, memory };
-  return loadConfig({ table, models, argv: argv_, env, cwd, machine, commands: ['serve', 'config'] });
+  const commands = ['serve', 'config'];
+  const loaded = await loadConfig({ table, models, argv: argv_, env, cwd, machine, commands });
+  return { ...loaded, config: flatten(loaded.config), sections: loaded.config };
 }
 
 /** The exit code and the message of a configuration that must be refused. */

@@ -18,7 +18,7 @@ const put = (name: string, content: unknown) =>
 
 describe('defaults', () => {
   test('without settings, the demo app runs under prefork on 127.0.0.1:8080', async () => {
-    const { config, warnings, sources } = await configure([], { cwd });
+    const { config, sections, warnings, sources } = await configure([], { cwd });
     expect(config).toEqual({
       app: undefined,
       model: 'prefork',
@@ -74,7 +74,10 @@ describe('defaults', () => {
     });
     expect(warnings).toEqual([]);
     expect(Object.keys(sources).sort()).toEqual(Object.keys(config).sort());
-    expect(Object.isFrozen(config) && Object.isFrozen(config.bind) && Object.isFrozen(config.nodeArg)).toBe(true);
+    expect(Object.isFrozen(sections) && Object.values(sections).every((section) => Object.isFrozen(section))).toBe(
+      true,
+    );
+    expect(Object.isFrozen(config.bind) && Object.isFrozen(config.nodeArg)).toBe(true);
   });
 
   test.each([

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Member, type Range, Scaler, sampleIntervalMs } from '../../src/scaling/scaler.ts';
 
-const range: Range = { min: 1, max: 8, spareMin: 1, spareMax: 2, idleMs: 2000, measure: 'busy' };
+const range: Range = { min: 1, max: 8, spareMin: 1, spareMax: 2, idleTimeout: 2000, scaleOn: 'busy' };
 
 /** A pool whose members share a total load evenly, each with at most 1. */
 class SimulatedPool {

@@ -1,0 +1,52 @@
+// Decides which settings a reload or a model switch changes, by the facts of each row of the option table.
+import { flatten, type Values } from '../config/config.js';
+import { inSections, type Loaded } from '../config/load.js';
+import { listOptions, type Option, optionTable } from '../config/options.js';
+import { models } from '../strategies/models.js';
+
+const table = optionTable(Object.values(models));
+const options = listOptions(table).filter(({ key }) => key !== 'config');
+
+export type Settings = Pick<Loaded, 'config' | 'sources'>;
+
+/** Settings that `mpserve ctl switch` can change. */
+export const switchSettings: readonly string[] = keysOf(({ isSwitchable }) => isSwitchable);
+
+/**
+ * @returns `next`, with the settings of `current` that a reload cannot change, and `ignored`: those of them that differ
+ * in `next`
+ */
+export function applyReload(
+  current: Settings,
+  next: Settings,
+): Settings & { readonly ignored: readonly (keyof Values)[] } {
+  const isSameModel = current.config.pool.model === next.config.pool.model;
+  const kept = keysOf(({ needsRestart, dependsOnModel }) => needsRestart || (!isSameModel && dependsOnModel));
+  const [before, after] = [flatten(current.config), flatten(next.config)];
+  const ignored = keysOf(({ needsRestart }) => needsRestart).filter(
+    (key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]),
+  );
+  return { ...merge(next, current, kept), ignored };
+}
+
+/** @returns `current`, with the switch settings of `next` */
+export function applySwitch(current: Settings, next: Settings): Settings {
+  return merge(
+    current,
+    next,
+    keysOf(({ isSwitchable, dependsOnModel }) => isSwitchable || dependsOnModel),
+  );
+}
+
+/** @returns `to`, with `keys` of `from` */
+function merge(to: Settings, from: Settings, keys: readonly (keyof Values)[]): Settings {
+  const pick = (values: Values | Settings['sources']) => Object.fromEntries(keys.map((key) => [key, values[key]]));
+  return {
+    config: inSections(table, { ...flatten(to.config), ...pick(flatten(from.config)) } as Values),
+    sources: { ...to.sources, ...pick(from.sources) },
+  };
+}
+
+function keysOf(test: (option: Option) => boolean | undefined): readonly (keyof Values)[] {
+  return options.filter(test).map(({ key }) => key as keyof Values);
+}
