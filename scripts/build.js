@@ -3,10 +3,10 @@
 // when it is needed. Every file costs its loader a third of a millisecond at each start
 // (docs/decisions/0002-bundled-worker-entries.md has the figures).
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'rolldown';
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
@@ -21,6 +21,7 @@ const isLoadedAsItIs = (id) => loadedAsTheyAre.some((name) => id === name || id.
 const fresh = mkdtempSync(path.join(root, '.dist-'));
 try {
   execFileSync(process.execPath, [tsc, '-p', root, '--outDir', fresh], { stdio: 'inherit' });
+  await describeKeys(path.join(fresh, 'config/user-config.d.ts'));
   // At its own place: what a module finds by that, it must find from there, too.
   const bundle = (name, groups = []) => ({
     cwd: fresh,
@@ -57,4 +58,21 @@ try {
   process.exitCode = 1;
 } finally {
   rmSync(fresh, { recursive: true, force: true });
+}
+
+/** Adds the descriptions of the options to the type of configuration files, for editors. */
+async function describeKeys(file) {
+  const load = (name) => import(pathToFileURL(path.join(fresh, name)).href);
+  const { configOptions, defaultWords, optionTable } = await load('config/options.js');
+  const { models } = await load('strategies/models.js');
+  const keys = configOptions(optionTable(Object.values(models))).map((option) => {
+    const words = defaultWords(option);
+    const base = option.kind.rebase ? ' Relative to the configuration file.' : '';
+    return `    /** ${option.description}.${base}${words && ` Default: ${words}.`} */
+    readonly ${option.key}?: ValueOf<'${option.key}'> | undefined;\n`;
+  });
+  const text = readFileSync(file, 'utf8');
+  const described = text.replace(/(type UserConfig = \{\n)[^}]*(\};)/, (_, start, end) => start + keys.join('') + end);
+  if (described === text) throw new Error(`found no type of configuration files in ${file}`);
+  writeFileSync(file, described);
 }

@@ -308,3 +308,14 @@ test('only the log reads events, and only one file passes reports on to it', () 
   expect(matching(/\bServerEvent\b/)).toEqual(['events', 'log/logger', 'log/pretty', 'reports/reports']);
   expect(matching(/\bwording\[/)).toEqual(['log/logger']);
 });
+
+// Its row in the table, and the code that uses it. What is between them passes on its section.
+test.each(['maxBodySize', 'drainQuiet', 'maxThreadHeap', 'maxAge', 'spareMax', 'idleTimeout', 'scaleOn', 'readyPath'])(
+  'at most three files name the option %s',
+  (key) => {
+    const word = new RegExp(`\\b${key}\\b`);
+    const naming = files.filter((file) => word.test(readFileSync(path.join(src, `${file}.ts`), 'utf8')));
+    expect(naming).toContain('config/options');
+    expect(naming.length, naming.join(', ')).toBeLessThanOrEqual(3);
+  },
+);

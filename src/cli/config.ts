@@ -1,7 +1,7 @@
 // `mpserve config`: prints each option with its value and the source of the value. Starts nothing.
 import { flatten } from '../config/config.js';
 import type { Written } from '../config/kind.js';
-import { listOptions, type Option, type OptionTable } from '../config/options.js';
+import { configOptions, type Option, type OptionTable } from '../config/options.js';
 import { origin } from '../config/source.js';
 import type { Settings } from '../control/protocol.js';
 import type { Call } from './call.js';
@@ -16,11 +16,10 @@ export async function printConfig(call: Call): Promise<number> {
 
 /** @param settings of this command, or those that a running server reported */
 export function formatConfig(table: OptionTable, settings: Settings, isJson: boolean): string {
-  const entries = listOptions(table).flatMap((option) => {
+  const entries = configOptions(table).map((option) => {
     const { key, kind } = option;
-    if (key === 'config') return [];
     const value = settings.config[key];
-    return [{ option, value: value === undefined ? null : kind.write(value), source: settings.sources[key] }];
+    return { option, value: value === undefined ? null : kind.write(value), source: settings.sources[key] };
   });
   if (!isJson)
     return aligned(

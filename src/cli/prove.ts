@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { flatten, type Limits } from '../config/config.js';
 import type { Loaded } from '../config/load.js';
-import { listOptions } from '../config/options.js';
+import { configOptions, listOptions } from '../config/options.js';
 import { proveTable } from '../config/prove-options.js';
 import { configError } from '../errors.js';
 import { escapeControls } from '../log/escape.js';
@@ -86,8 +86,8 @@ function modelSetup(call: Call, { config, sources }: Loaded): ModelSetup {
   const facts = call.line.models.find(({ name }) => name === config.pool.model);
   if (!facts) throw new Error(`unknown model ${config.pool.model}`);
   const values = flatten(config);
-  const userSettings = listOptions(call.table).flatMap(({ key, kind, inFile }) => {
-    if (inFile === false || key === 'config' || ownKeys.includes(key)) return [];
+  const userSettings = configOptions(call.table).flatMap(({ key, kind }) => {
+    if (ownKeys.includes(key)) return [];
     const value = values[key];
     const isSetByUser = !['default', 'model'].includes(sources[key].kind);
     if (value === undefined || !isSetByUser) return [];

@@ -27,7 +27,7 @@ export interface Arguments {
   readonly words: readonly string[];
   /** Values by option key: a string, a list of strings for a repeatable flag, or a boolean. */
   readonly values: Readonly<Record<string, unknown>>;
-  /** The switches that are on. */
+  /** The flags without a value that are on. */
   readonly switches: ReadonlySet<string>;
 }
 
@@ -48,32 +48,31 @@ export async function readArguments(
   switches: readonly Switch[],
 ): Promise<Arguments> {
   const flags = options.filter((option) => !option.positional);
-  const valued = flags.filter((option) => option.kind.metavar).map((option) => option.flag);
-  const boolean = flags.filter((option) => !option.kind.metavar).map((option) => option.flag);
-  const plain = switches.map(({ flag }) => flag);
-  const repeatable = flags.filter((option) => option.kind.repeatable).map((option) => option.flag);
+  const flagsOf = (test: (flag: Flag) => unknown) => flags.filter(test).map(({ flag }) => flag);
+  const valued = new Set(flagsOf(({ kind }) => kind.metavar));
+  const repeatable = new Set(flagsOf(({ kind }) => kind.repeatable));
+  const boolean = new Set([...flagsOf(({ kind }) => !kind.metavar), ...switches.map(({ flag }) => flag)]);
   // A negative number is an argument, not a flag (`ctl scale -1`), unless it follows a flag that takes a value.
   const isNumber = (word: string, i: number): boolean =>
-    /^-\d+$/.test(word) && !valued.includes((argv[i - 1] ?? '').replace(/^--/, ''));
+    /^-\d+$/.test(word) && !valued.has((argv[i - 1] ?? '').replace(/^--/, ''));
   const rest = argv.filter((word, i) => !isNumber(word, i));
-  const sets = { valued: new Set(valued), repeatable: new Set(repeatable), boolean: new Set([...boolean, ...plain]) };
   const parsed =
-    readPlain(rest, sets) ??
+    readPlain(rest, { valued, repeatable, boolean }) ??
     (await parseAny(rest, {
-      string: valued,
-      boolean: [...boolean, ...plain],
-      array: repeatable,
-      narg: Object.fromEntries(valued.map((flag) => [flag, 1])),
+      string: [...valued],
+      boolean: [...boolean],
+      array: [...repeatable],
+      narg: Object.fromEntries([...valued].map((flag) => [flag, 1])),
       alias: Object.fromEntries(switches.map(({ flag, alias }) => [flag, alias ?? []])),
       configuration: parserConfiguration,
     }));
-  const known = new Set([...valued, ...boolean, ...plain, ...switches.map(({ alias }) => alias)]);
+  const known = new Set([...valued, ...boolean, ...switches.flatMap(({ alias }) => alias ?? [])]);
   for (const [name, value] of Object.entries(parsed)) {
     if (name === '_') continue;
     const negated = value === false || (Array.isArray(value) && value.includes(false));
-    if (!known.has(name) || (negated && valued.includes(name))) throw await unknownFlag(name, negated, argv, known);
+    if (!known.has(name) || (negated && valued.has(name))) throw await unknownFlag(name, negated, argv, known);
   }
-  for (const flag of [...boolean, ...plain]) {
+  for (const flag of boolean) {
     const misused = argv.find((word) => word.startsWith(`--${flag}=`) && !/=(true|false)$/.test(word));
     if (misused !== undefined)
       throw configError(`--${flag} takes no value: write --${flag} or --no-${flag}, not ${misused}`);
@@ -88,7 +87,7 @@ export async function readArguments(
     values[key] = value;
   }
   const words = [...parsed._, ...argv.filter(isNumber)];
-  return { words, values, switches: new Set(plain.filter((flag) => parsed[flag] === true)) };
+  return { words, values, switches: new Set([...boolean].filter((flag) => parsed[flag] === true)) };
 }
 
 /** @throws StartupError for a flag without its value */
@@ -100,11 +99,11 @@ async function parseAny(argv: readonly string[], options: Options): Promise<Pars
   return { ...parsed, _: parsed._.map(String) };
 }
 
-async function unknownFlag(name: string, negated: boolean, argv: readonly string[], known: Set<string | undefined>) {
+async function unknownFlag(name: string, negated: boolean, argv: readonly string[], known: ReadonlySet<string>) {
   const negation = negated ? 'no-' : '';
   const written = argv.find((word) => word.startsWith(`-${name}`)) ? `-${name}` : `--${negation}${name}`;
   const kebab = name.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`).replaceAll('_', '-');
-  const long = [...known].filter((flag) => flag !== undefined && flag.length > 1) as string[];
+  const long = [...known].filter((flag) => flag.length > 1);
   const hint = (negated ? '' : await didYouMean(kebab, long, '--')) || '; mpserve --help lists the flags';
   return configError(`unknown flag ${written}${hint}`);
 }

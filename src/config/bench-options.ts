@@ -1,43 +1,28 @@
 // The options of `bench` and `advise` besides the server's options. They exist on the command line only, not in the
 // configuration file or the environment.
-import { commaList, count, file, type Kind, target, word } from './kind.js';
+import { commaList, count, file, list, target, text, word } from './kind.js';
 import { named } from './options.js';
 import { duration } from './quantity.js';
 
 const second = 1000;
 
-const method: Kind<string> = {
-  metavar: 'METHOD',
-  // RFC 9110, section 9.1 allows any token; all registered methods are in capitals.
-  read: (raw) =>
-    /^[A-Z]+$/.test(String(raw)) ? { value: String(raw) } : { refused: 'be a method such as GET or POST' },
-  write: (value) => value,
-};
+/** RFC 9110, section 9.1 allows any token; all registered methods are in capitals. */
+const method = text('METHOD', /^[A-Z]+$/, 'be a method such as GET or POST');
 
 /** RFC 9110, section 5: a field name is a token, a value has no control characters. */
 const header = /^([!#$%&'*+.^_`|~\w-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/;
-const headers: Kind<readonly (readonly [string, string])[]> = {
-  metavar: 'NAME:VALUE',
-  repeatable: true,
-  read(raw) {
-    const value: [string, string][] = [];
-    for (const text of [raw].flat().map(String)) {
-      const [, key, content] = header.exec(text) ?? [];
-      if (key === undefined) return { refused: "be a header such as 'accept: text/html'", offender: text };
-      value.push([key.toLowerCase(), content ?? '']);
-    }
-    return { value };
+const headers = list<readonly [name: string, value: string]>(
+  'NAME:VALUE',
+  (item) => {
+    const [, name, value = ''] = header.exec(String(item)) ?? [];
+    return name === undefined
+      ? { refused: "be a header such as 'accept: text/html'" }
+      : { value: [name.toLowerCase(), value] };
   },
-  write: (value) => value.map(([key, content]) => `${key}: ${content}`),
-};
+  ([name, value]) => `${name}: ${value}`,
+);
 
-const text: Kind<string> = { metavar: 'TEXT', read: (raw) => ({ value: String(raw) }), write: (value) => value };
-const texts: Kind<readonly string[]> = {
-  metavar: 'CONDITION',
-  repeatable: true,
-  read: (raw) => ({ value: [raw].flat().map(String) }),
-  write: (value) => value,
-};
+const conditions = list('CONDITION', (item) => ({ value: String(item) }), String);
 
 const connectionCounts = commaList('N,N,…', (text) => {
   const reading = count(1, 100_000).read(text);
@@ -72,7 +57,7 @@ export const benchTable = named({
   url: { kind: target, description: 'Path and query of the request', defaultWords: '/' },
   method: { kind: method, description: 'Method of the request', defaultWords: 'GET' },
   header: { kind: headers, description: 'Header of the request; repeatable', defaultWords: 'none' },
-  body: { kind: text, description: 'Body of the request', defaultWords: 'none' },
+  body: { kind: text('TEXT', /^/, ''), description: 'Body of the request', defaultWords: 'none' },
   requests: {
     kind: file,
     description: 'Send the requests of this file in rotation: a JSON array of {path, method, headers, body}',
@@ -86,7 +71,7 @@ export const benchTable = named({
     defaultWords: 'off',
   },
   failIf: {
-    kind: texts,
+    kind: conditions,
     description: 'With --compare: exit 1 if this condition holds, such as p99>+10% or rps<-5%; repeatable',
     defaultWords: 'never',
   },

@@ -1,7 +1,7 @@
 // The resolved configuration, as the rest of the program reads it: checked, frozen, and in sections, which are passed on as
 // a whole. Only `load.ts` creates it.
 import type { Accept } from './model.js';
-import type { OptionTable, Settings } from './options.js';
+import type { ConfigKey, OptionTable, Settings } from './options.js';
 
 /** What resolving makes of values that depend on the model or on other options. */
 interface Resolved {
@@ -22,13 +22,13 @@ interface Resolved {
 }
 
 /** All values without sections: times in milliseconds, sizes in bytes. For the meaning of each, see its description. */
-export type Values = Readonly<Omit<Settings, keyof Resolved | 'config'> & Resolved>;
+export type Values = { readonly [K in ConfigKey]: K extends keyof Resolved ? Resolved[K] : Settings[K] };
 
-type Sections = OptionTable[keyof Values]['section'];
+type Sections = OptionTable[ConfigKey]['section'];
 
 export type Config = {
   readonly [S in Sections]: {
-    readonly [K in keyof Values as OptionTable[K] extends { readonly section: S } ? K : never]: Values[K];
+    readonly [K in ConfigKey as OptionTable[K] extends { readonly section: S } ? K : never]: Values[K];
   };
 };
 

@@ -39,7 +39,7 @@ function section(group: Option['group'], options: readonly Option[], models: rea
     .map((option) => [
       option.positional ? `argument \`${option.kind.metavar}\`` : `\`--${option.flag}\``,
       `\`${option.env}\``,
-      option.inFile === false ? 'none' : `\`${option.key}\``,
+      option.key === 'config' ? 'none' : `\`${option.key}\``,
       allowed(option),
       defaultWords(option),
       `${option.description}${noEffectNote(option, models)}`,
@@ -53,7 +53,7 @@ function allowed({ kind }: Option): string {
 }
 
 function noEffectNote(option: Option, models: readonly ModelFacts[]): string {
-  const names = models.filter((facts) => option.noEffect?.(facts, undefined) !== undefined).map((facts) => facts.name);
+  const names = models.filter((facts) => option.hasEffect && !option.hasEffect(facts)).map((facts) => facts.name);
   return names.length > 0 ? `. Does nothing in ${oneOf(names, 'and')}` : '';
 }
 

@@ -86,13 +86,17 @@ export const file: Kind<string, string> = {
   rebase: (value, base, cwd) => (base === cwd ? value : path.resolve(base, value)),
 };
 
+/** Text that matches `pattern`. */
+export function text(metavar: string, pattern: RegExp, refused: string): Kind<string, string> {
+  return {
+    metavar,
+    read: (raw) => (pattern.test(String(raw)) ? { value: String(raw) } : { refused }),
+    write: (value) => value,
+  };
+}
+
 /** The name or number of a user or a group. */
-export const name: Kind<string, string> = {
-  metavar: 'NAME',
-  read: (raw) =>
-    /^[\w.][\w.@$-]{0,63}$/.test(String(raw)) ? { value: String(raw) } : { refused: 'be a name or a number' },
-  write: (value) => value,
-};
+export const name = text('NAME', /^[\w.][\w.@$-]{0,63}$/, 'be a name or a number');
 
 /** Permissions in octal, as in chmod(1). */
 export const mode: Kind<number, string> = {
@@ -106,16 +110,11 @@ export const mode: Kind<number, string> = {
 };
 
 /** A request target in origin form (RFC 9112, section 3.2.1). */
-export const target: Kind<string, string> = {
-  metavar: 'PATH',
-  read(raw) {
-    const text = String(raw);
-    return /^\/[\x21-\x7e]*$/.test(text)
-      ? { value: text }
-      : { refused: 'be a path on the server, with an optional query, such as /search?q=x' };
-  },
-  write: (value) => value,
-};
+export const target = text(
+  'PATH',
+  /^\/[\x21-\x7e]*$/,
+  'be a path on the server, with an optional query, such as /search?q=x',
+);
 
 /** A log destination: a file, `-` for standard output, or `off`, which is parsed to undefined. */
 export const logDestination: Kind<string | undefined, string | false> = {
@@ -147,7 +146,7 @@ export const nodeArguments: Kind<readonly string[], string | readonly string[]> 
 );
 
 /** A list of items, each parsed by `readItem`; refused with the reason of the first item that is refused. */
-function list<T>(
+export function list<T>(
   metavar: string,
   readItem: (item: string | number) => Reading<T>,
   writeItem: (item: T) => string,

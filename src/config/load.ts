@@ -17,7 +17,15 @@ import {
 import { type Kind, oneOf } from './kind.js';
 import type { ModelFacts } from './model.js';
 import { didYouMean } from './nearest.js';
-import { type Key, listOptions, type Option, type OptionTable, type Settings } from './options.js';
+import {
+  type ConfigKey,
+  configOptions,
+  type Key,
+  listOptions,
+  type Option,
+  type OptionTable,
+  type Settings,
+} from './options.js';
 import { origin, type Source, setting } from './source.js';
 
 export interface Loaded {
@@ -26,7 +34,7 @@ export interface Loaded {
   /** One line each: settings that do nothing with this model or app, environment variables that look mistyped. */
   readonly warnings: readonly string[];
 }
-export type Sources = Readonly<Record<keyof Values, Source>>;
+export type Sources = Readonly<Record<ConfigKey, Source>>;
 
 /** Raw values by option key. */
 export type Overrides = Readonly<Record<string, string>>;
@@ -69,7 +77,7 @@ export async function loadConfig(input: Input): Promise<Loaded> {
     values[key] = await read(option, given.get(key), cwd);
     values[key] ??= derived ? (option.default as (facts: ModelFacts) => unknown)(facts) : option.default;
     // A setting that has no effect in this model is reported with the model as its source.
-    const fixed = option.noEffect?.(facts, undefined) !== undefined;
+    const fixed = !hasEffect(option, facts);
     const fallback: Source = derived || fixed ? { kind: 'model', model: facts.name } : { kind: 'default' };
     sources[key] = fixed ? fallback : (given.get(key)?.source ?? fallback);
   }
@@ -96,8 +104,7 @@ export async function loadConfig(input: Input): Promise<Loaded> {
 /** Frozen, with all that it has. */
 export function inSections(table: OptionTable, values: Values): Config {
   const config: Record<string, Record<string, unknown>> = {};
-  for (const { section, key } of listOptions(table)) {
-    if (key === 'config') continue;
+  for (const { section, key } of configOptions(table)) {
     config[section] = { ...config[section], [key]: Object.freeze(values[key]) };
   }
   for (const section of Object.values(config)) Object.freeze(section);
@@ -125,7 +132,7 @@ async function collectGiven({ table, argv, operator = {}, env, cwd }: Input): Pr
     file,
     fileSetting ? origin(fileSetting.source) : 'found in the current directory',
   );
-  const fileOptions = listOptions(table).filter((option) => option.inFile !== false);
+  const fileOptions = configOptions(table);
   const names = fileOptions.map(({ key }) => key);
   for (const [name, raw] of Object.entries(content)) {
     const option = fileOptions.find(({ key }) => key === name);
@@ -168,9 +175,15 @@ function noEffectWarnings(
     const source = given.get(option.key)?.source;
     // No warning for a value that equals the default: a configuration file may list every option.
     const isDefault = settings[option.key] === option.default;
-    const why = source && !isDefault && option.noEffect?.(facts, settings.app);
-    return why ? [`${setting(source)} does nothing ${why}`] : [];
+    if (!source || isDefault) return [];
+    if (!hasEffect(option, facts)) return [`${setting(source)} does nothing with the model ${facts.name}`];
+    const isIdle = option.isForDemo && settings.app !== undefined;
+    return isIdle ? [`${setting(source)} does nothing when an app is given`] : [];
   });
+}
+
+function hasEffect(option: Option, facts: ModelFacts): boolean {
+  return !option.hasEffect || Boolean(option.hasEffect(facts));
 }
 
 /** Warns only of names that resemble an option: Kubernetes sets MPSERVE_PORT and others for a service of this name. */

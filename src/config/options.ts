@@ -47,6 +47,8 @@ interface SectionFacts {
   readonly isSwitchable?: true;
   /** Its default depends on the model, so a value for one model does not apply to another. */
   readonly dependsOnModel?: true;
+  /** Whether it has an effect in a model; absent if it has in all. */
+  readonly hasEffect?: (facts: ModelFacts) => unknown;
 }
 
 interface Row<T, W extends Written = Written> extends Partial<SectionFacts> {
@@ -57,10 +59,8 @@ interface Row<T, W extends Written = Written> extends Partial<SectionFacts> {
   readonly defaultWords?: string;
   /** The positional argument of the command, given without a flag. */
   readonly positional?: true;
-  /** Not a key of the configuration file: the path of that file cannot be set in it. */
-  readonly inFile?: false;
-  /** Completes "does nothing …" if the option has no effect with this model and app; undefined if it has one. */
-  noEffect?(facts: ModelFacts, app: string | undefined): string | undefined;
+  /** It has an effect only in the demo app. */
+  readonly isForDemo?: true;
 }
 
 /** `T` is the type of its value, and includes undefined if it has no default; `W` is its type in a configuration file. */
@@ -96,11 +96,15 @@ function rowsOf<S extends string>(section: S, facts: SectionFacts) {
 /** The sections of `Config`, by their readers. Each is passed on as a whole. */
 const loading = rowsOf('loading', { group: 'App and model' });
 const pool = rowsOf('pool', { group: 'Pool size', isSwitchable: true, dependsOnModel: true });
-const scaling = rowsOf('scaling', { group: 'Pool size', isSwitchable: true });
+const scaling = rowsOf('scaling', {
+  group: 'Pool size',
+  isSwitchable: true,
+  hasEffect: (facts) => facts.workers || facts.threads,
+});
 const listening = rowsOf('listening', { group: 'Listening', needsRestart: true });
 const limits = rowsOf('limits', { group: 'Limits and timeouts' });
 const lifecycle = rowsOf('lifecycle', { group: 'Lifecycle' });
-const recycle = rowsOf('recycle', { group: 'Lifecycle' });
+const recycle = rowsOf('recycle', { group: 'Lifecycle', hasEffect: (facts) => !facts.once });
 const processes = rowsOf('processes', { group: 'Lifecycle' });
 const server = rowsOf('server', { group: 'Lifecycle', needsRestart: true });
 const logging = rowsOf('logging', { group: 'Logging', needsRestart: true });
@@ -115,8 +119,6 @@ export const maxUnits = 1024;
 /** The rows, in the order of `--help` and the reference page. */
 function optionRows(models: readonly ModelFacts[]) {
   const accepts = [...new Set(models.flatMap((facts) => facts.accept))];
-  const withoutPoolSize = (facts: ModelFacts) => (facts.workers || facts.threads ? undefined : withModel(facts));
-  const withoutRecycling = (facts: ModelFacts) => (facts.once ? withModel(facts) : undefined);
   return {
     app: loading({
       kind: { ...file, metavar: 'APP' },
@@ -142,7 +144,7 @@ function optionRows(models: readonly ModelFacts[]) {
         'Accept mode: shared (every worker or thread accepts on one listening socket) or dispatch (one acceptor passes connections to workers or threads in turn)',
       default: (facts) => facts.accept[0] ?? 'shared',
       defaultWords: byModel(models, (facts) => facts.accept[0]),
-      noEffect: (facts) => (facts.accept.length > 0 ? undefined : withModel(facts)),
+      hasEffect: (facts) => facts.accept.length > 0,
     }),
     nodeArg: processes({
       group: 'App and model',
@@ -156,85 +158,80 @@ function optionRows(models: readonly ModelFacts[]) {
       kind: boolean,
       description: 'Enable /crash (exits the worker) and /hang (blocks its event loop) in the demo app',
       default: false,
-      noEffect: (_facts, app) => (app === undefined ? undefined : 'when an app is given'),
+      isForDemo: true,
     }),
     config: loading({
       kind: file,
       description: 'The configuration file',
       defaultWords: 'mpserve.config.{js,mjs,cjs,json} in the current directory',
-      inFile: false,
     }),
 
     workers: pool({
       kind: countOrAuto(1, maxUnits),
       description: 'Number of worker processes; auto derives it from the number of processors',
       default: 'auto',
-      noEffect: (facts) => (facts.workers ? undefined : withModel(facts)),
+      hasEffect: (facts) => facts.workers,
     }),
     minWorkers: pool({
       kind: count(1, maxUnits),
       description: 'Minimum number of worker processes; if --max-workers is higher, the number scales with the load',
       defaultWords: 'same as --workers',
-      noEffect: (facts) => (facts.workers ? undefined : withModel(facts)),
+      hasEffect: (facts) => facts.workers,
     }),
     maxWorkers: pool({
       kind: count(1, maxUnits),
       description: 'Maximum number of worker processes; if --min-workers is lower, the number scales with the load',
       defaultWords: 'same as --workers',
-      noEffect: (facts) => (facts.workers ? undefined : withModel(facts)),
+      hasEffect: (facts) => facts.workers,
     }),
     threads: pool({
       kind: countOrAuto(1, maxUnits),
       description: `Number of threads in each worker process, at most ${maxUnits} in all workers together; auto derives it from the number of processors`,
       default: 'auto',
-      noEffect: (facts) => (facts.threads ? undefined : withModel(facts)),
+      hasEffect: (facts) => facts.threads,
     }),
     minThreads: pool({
       kind: count(1, maxUnits),
       description:
         'Minimum number of threads in each worker; if --max-threads is higher, the number scales with the load',
       defaultWords: 'same as --threads',
-      noEffect: (facts) => (facts.threads ? undefined : withModel(facts)),
+      hasEffect: (facts) => facts.threads,
     }),
     maxThreads: pool({
       kind: count(1, maxUnits),
       description:
         'Maximum number of threads in each worker; if --min-threads is lower, the number scales with the load',
       defaultWords: 'same as --threads',
-      noEffect: (facts) => (facts.threads ? undefined : withModel(facts)),
+      hasEffect: (facts) => facts.threads,
     }),
     spareMin: scaling({
       kind: count(1, maxUnits),
       description: 'When scaling, add workers (or threads) while fewer than this are idle',
       default: 1,
-      noEffect: withoutPoolSize,
     }),
     spareMax: scaling({
       kind: count(0, maxUnits),
       description:
         'When scaling, remove workers (or threads) if more than this have been idle for --idle-timeout and the rest can carry the load',
       default: 2,
-      noEffect: withoutPoolSize,
     }),
     idleTimeout: scaling({
       kind: duration(1, day),
       description: 'Time that more than --spare-max workers (or threads) must be idle before some are removed',
       default: 30 * second,
-      noEffect: withoutPoolSize,
     }),
     scaleOn: scaling({
       kind: choice<Measure>(['busy', 'elu', 'lag'], 'MEASURE'),
       description:
         'Load measure for scaling. A worker or thread is busy if it has requests in flight for 60 % of the time (busy), if its event-loop utilisation is 60 % (elu), or if its event loop is 20 ms late (lag)',
       default: 'busy',
-      noEffect: withoutPoolSize,
     }),
     spares: pool({
       kind: count(0, maxUnits),
       description:
         'Number of processes or threads to keep ready with the app loaded, so that a new connection does not wait for a start; each serves one connection and exits',
       default: 0,
-      noEffect: (facts) => (facts.spares ? undefined : withModel(facts)),
+      hasEffect: (facts) => facts.spares,
     }),
 
     bind: listening({
@@ -350,33 +347,29 @@ function optionRows(models: readonly ModelFacts[]) {
       kind: count(0, 1_000_000_000),
       description: 'Replace a worker after it has served this many requests; 0 is never',
       default: 0,
-      noEffect: withoutRecycling,
     }),
     maxRequestsJitter: recycle({
       kind: count(0, 1_000_000_000),
       description:
         'Add a random number, up to this, to --max-requests of each worker, so that workers are not all replaced at once',
       default: 0,
-      noEffect: withoutRecycling,
     }),
     maxMemory: recycle({
       kind: size(0, 1024 * 1024 * mega),
       description: 'Replace a worker process when its resident memory exceeds this; 0 is never. Needs /proc',
       default: 0,
-      noEffect: withoutRecycling,
     }),
     maxThreadHeap: recycle({
       kind: size(0, 1024 * 1024 * mega),
       description:
         'Maximum JavaScript heap of each thread; a thread that exceeds it ends and is replaced, and the other threads go on; 0 uses the default of V8',
       default: 0,
-      noEffect: (facts) => (facts.threaded ? undefined : withModel(facts)),
+      hasEffect: (facts) => facts.threaded,
     }),
     maxAge: recycle({
       kind: duration(0, 365 * day),
       description: 'Replace a worker after it has served for this long; 0 is never',
       default: 0,
-      noEffect: withoutRecycling,
     }),
     user: processes({
       kind: name,
@@ -446,6 +439,7 @@ function optionRows(models: readonly ModelFacts[]) {
 type Rows = ReturnType<typeof optionRows>;
 
 export type Key = keyof Rows;
+export type ConfigKey = Exclude<Key, 'config'>;
 
 /** The parsed values, before `auto` and the options that depend on the model are resolved. */
 export type Settings = { readonly [K in Key]: Rows[K] extends Unnamed<infer T, Written, string> ? T : never };
@@ -458,6 +452,11 @@ export function optionTable(models: readonly ModelFacts[]): OptionTable {
 
 export function listOptions(table: OptionTable): readonly Option[] {
   return Object.values(table);
+}
+
+/** All but the path of the configuration file, which is neither in that file nor in `Config`. */
+export function configOptions(table: OptionTable): readonly (Option & { readonly key: ConfigKey })[] {
+  return Object.values(table).filter((option) => option.key !== 'config');
 }
 
 /** The default, as `--help` and the reference page show it. */
@@ -476,10 +475,6 @@ export function named<const R extends object>(rows: R): { readonly [K in keyof R
       return [key, { ...row, key, flag: words.join('-'), env: `MPSERVE_${words.join('_').toUpperCase()}` }];
     }),
   ) as { readonly [K in keyof R]: R[K] & Names<K> };
-}
-
-function withModel(facts: ModelFacts): string {
-  return `with the model ${facts.name}`;
 }
 
 /** `256 in ppc and tpc, 10000 in prefork`. */

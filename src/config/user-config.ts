@@ -1,14 +1,15 @@
-// The type of the user's configuration file, `mpserve.config.*`, from the table in `options.ts`.
+// The type of the user's configuration file, `mpserve.config.*`, inferred from the table in `options.ts`.
 import type { Kind, Written } from './kind.js';
-import type { OptionTable } from './options.js';
+import type { ConfigKey, OptionTable } from './options.js';
 
 export type { Duration, Size } from './quantity.js';
 
-type WrittenAs<O> = O extends { readonly kind: Kind<infer _, infer W extends Written> } ? W : never;
+type ValueOf<K extends ConfigKey> = OptionTable[K] extends { readonly kind: Kind<infer _, infer W extends Written> }
+  ? W
+  : never;
 
-export type UserConfig = {
-  readonly [K in Exclude<keyof OptionTable, 'config'>]?: WrittenAs<OptionTable[K]> | undefined;
-};
+/** In the package, the build has added the description of each key (scripts/build.js). */
+export type UserConfig = { readonly [K in ConfigKey]?: ValueOf<K> | undefined };
 
 /** The default export of `mpserve.config.*`. */
 export type UserConfigExport = UserConfig | (() => UserConfig | Promise<UserConfig>);

@@ -1,11 +1,10 @@
 // Decides which settings a reload or a model switch changes, by the facts of each row of the option table.
 import { flatten, type Values } from '../config/config.js';
 import { inSections, type Loaded } from '../config/load.js';
-import { listOptions, type Option, optionTable } from '../config/options.js';
+import { type ConfigKey, configOptions, type Option, optionTable } from '../config/options.js';
 import { models } from '../strategies/models.js';
 
 const table = optionTable(Object.values(models));
-const options = listOptions(table).filter(({ key }) => key !== 'config');
 
 export type Settings = Pick<Loaded, 'config' | 'sources'>;
 
@@ -16,10 +15,7 @@ export const switchSettings: readonly string[] = keysOf(({ isSwitchable }) => is
  * @returns `next`, with the settings of `current` that a reload cannot change, and `ignored`: those of them that differ
  * in `next`
  */
-export function applyReload(
-  current: Settings,
-  next: Settings,
-): Settings & { readonly ignored: readonly (keyof Values)[] } {
+export function applyReload(current: Settings, next: Settings): Settings & { readonly ignored: readonly ConfigKey[] } {
   const isSameModel = current.config.pool.model === next.config.pool.model;
   const kept = keysOf(({ needsRestart, dependsOnModel }) => needsRestart || (!isSameModel && dependsOnModel));
   const [before, after] = [flatten(current.config), flatten(next.config)];
@@ -39,7 +35,7 @@ export function applySwitch(current: Settings, next: Settings): Settings {
 }
 
 /** @returns `to`, with `keys` of `from` */
-function merge(to: Settings, from: Settings, keys: readonly (keyof Values)[]): Settings {
+function merge(to: Settings, from: Settings, keys: readonly ConfigKey[]): Settings {
   const pick = (values: Values | Settings['sources']) => Object.fromEntries(keys.map((key) => [key, values[key]]));
   return {
     config: inSections(table, { ...flatten(to.config), ...pick(flatten(from.config)) } as Values),
@@ -47,6 +43,8 @@ function merge(to: Settings, from: Settings, keys: readonly (keyof Values)[]): S
   };
 }
 
-function keysOf(test: (option: Option) => boolean | undefined): readonly (keyof Values)[] {
-  return options.filter(test).map(({ key }) => key as keyof Values);
+function keysOf(test: (option: Option) => boolean | undefined): readonly ConfigKey[] {
+  return configOptions(table)
+    .filter(test)
+    .map(({ key }) => key);
 }
