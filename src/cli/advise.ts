@@ -1,5 +1,4 @@
 // `mpserve advise [app]`: measures the models on the app and prints one recommendation with its reasons.
-import { writeFileSync } from 'node:fs';
 import { type Advice, advise, contenderOf } from '../bench/advice.js';
 import { scenarios } from '../bench/scenario.js';
 import { adviseTable } from '../config/bench-options.js';
@@ -15,6 +14,7 @@ import {
   readOwnRequests,
   rootRequest,
   targetsFor,
+  writeJson,
 } from './comparison.js';
 import { version } from './version.js';
 
@@ -32,8 +32,7 @@ export async function runAdvise(call: Call): Promise<number> {
   const isPooled = ({ workers, threads }: (typeof models)[number]) => workers !== undefined || threads !== undefined;
   const names = (pooled: boolean) => models.filter((facts) => isPooled(facts) === pooled).map(({ name }) => name);
   const candidates = { pooled: targetsFor(names(true), app), perConnection: targetsFor(names(false), app) };
-  const line = new ProgressLine();
-  const advice = await interruptible((signal) =>
+  const advice = await interruptible((watch) =>
     advise(candidates, scenario, {
       connections: [connections],
       rounds,
@@ -41,12 +40,11 @@ export async function runAdvise(call: Call): Promise<number> {
       rate: undefined,
       app: app.name,
       version: version(),
-      onProgress: (progress) => line.show(progress),
-      signal,
+      ...watch,
     }),
-  ).finally(() => line.clear());
+  );
 
-  if (json !== undefined) writeFileSync(json, `${JSON.stringify(advice, undefined, 2)}\n`);
+  if (json !== undefined) writeJson(json, advice);
   const isInterrupted = advice.results.some(({ interrupted }) => interrupted);
   console.log(
     isInterrupted ? 'Stopped before there were enough measurements.' : escapeControls(format(advice, app), '\n'),

@@ -21,6 +21,7 @@ import {
   readOwnRequests,
   rootRequest,
   targetsFor,
+  writeJson,
 } from './comparison.js';
 import { version } from './version.js';
 
@@ -40,8 +41,7 @@ export async function runBench(call: Call): Promise<number> {
   const earlier = readEarlier(given.compare);
   const conditions = readConditions(given.failIf ?? [], earlier);
 
-  const line = new ProgressLine();
-  const results = await interruptible((signal) =>
+  const results = await interruptible((watch) =>
     bench({
       app: app.name,
       version: version(),
@@ -51,13 +51,12 @@ export async function runBench(call: Call): Promise<number> {
       rounds,
       durationMs: given.duration,
       rate,
-      onProgress: (progress) => line.show(progress),
-      signal,
+      ...watch,
     }),
-  ).finally(() => line.clear());
+  );
 
   console.log(escapeControls(table(results), '\n'));
-  if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);
+  if (json !== undefined) writeJson(json, results);
   if (html !== undefined) writeFileSync(html, (await import('../bench/page.js')).page(results));
   if (earlier !== undefined) {
     const all = changes(earlier, results);

@@ -1,6 +1,6 @@
 // Shared by `bench`, `advise` and `prove`: reads the app, the targets and the requests from the command line, and handles
 // interruption.
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { NoUsableTarget } from '../bench/bench.js';
 import type { Request } from '../bench/job.js';
@@ -12,6 +12,7 @@ import { readValue } from '../config/load.js';
 import { didYouMean } from '../config/nearest.js';
 import type { CommandOption, CommandValues } from '../config/options.js';
 import { configError, ExitCode, StartupError } from '../errors.js';
+import { ProgressLine } from '../testbed/progress.js';
 import type { Call } from './call.js';
 
 /** The values of the command's own options. @throws StartupError */
@@ -104,17 +105,24 @@ export function checkWritable(flag: string, file: string | undefined): void {
   }
 }
 
-/** Runs `work`; SIGINT or SIGTERM aborts its signal. @throws StartupError when no model can be measured */
-export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/**
+ * Runs `work`, which shows its progress in a line on the terminal; SIGINT or SIGTERM aborts its signal.
+ * @throws StartupError when no model can be measured
+ */
+export async function interruptible<T>(
+  work: (watch: { readonly signal: AbortSignal; readonly onProgress: ProgressLine['show'] }) => Promise<T>,
+): Promise<T> {
+  const line = new ProgressLine();
   const controller = new AbortController();
   const stop = (): void => controller.abort(new Error('interrupted'));
   process.on('SIGINT', stop).on('SIGTERM', stop);
   try {
-    return await work(controller.signal);
+    return await work({ signal: controller.signal, onProgress: (progress) => line.show(progress) });
   } catch (error) {
     if (error instanceof NoUsableTarget) throw asStartupError(error);
     throw error;
   } finally {
+    line.clear();
     process.off('SIGINT', stop).off('SIGTERM', stop);
   }
 }
@@ -123,4 +131,8 @@ function asStartupError({ checked }: NoUsableTarget): StartupError {
   const reasons = new Set(checked.map(({ failure }) => failure));
   const all = [...checked.map(({ target, failure }) => `${target.name}: ${failure}`)].join('; ');
   return new StartupError(ExitCode.app, `no model can be measured: ${reasons.size === 1 ? [...reasons][0] : all}`);
+}
+
+export function writeJson(file: string, results: unknown): void {
+  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`);
 }

@@ -38,9 +38,7 @@ export async function runCtl(call: Call): Promise<number> {
     if (command === 'quarantine' && argument === 'clear') return await perform(call, socketPath, 'release', undefined);
     if (isAction(command)) return await perform(call, socketPath, command, argument);
     const result = await ask(socketPath, command);
-    if (command === 'config' && !call.switches.has('json'))
-      console.log(safe(formatConfig(call.table, result as Settings, false)));
-    else print(call, command, result);
+    console.log(call.switches.has('json') ? JSON.stringify(result, undefined, 2) : safe(format(call, command, result)));
     return exitCode.done;
   } catch (error) {
     throw error instanceof Unreachable ? unreachable(error, socketPath, sources.control) : error;
@@ -119,11 +117,11 @@ function printOutcome(outcome: Outcome, isJson: boolean): void {
 /** After the server has confirmed the stop, it still flushes its logs (milliseconds). */
 const exitTimeoutMs = 5000;
 
-function print({ switches }: Call, command: string, result: unknown): void {
-  if (switches.has('json')) console.log(JSON.stringify(result, undefined, 2));
-  else if (command === 'status') console.log(safe(statusText(result as Status)));
-  else if (command === 'quarantine') console.log(safe(quarantineText(result as readonly Suspect[])));
-  else console.log(safe(workersText(result as readonly WorkerStatus[])));
+function format({ table }: Call, query: string, result: unknown): string {
+  if (query === 'config') return formatConfig(table, result as Settings, false);
+  if (query === 'status') return statusText(result as Status);
+  if (query === 'quarantine') return quarantineText(result as readonly Suspect[]);
+  return workersText(result as readonly WorkerStatus[]);
 }
 
 function statusText(status: Status): string {

@@ -70,7 +70,7 @@ async function parse(argv: readonly string[], options: readonly Flag[]) {
   const defaultCommand = commands.find((command) => command.default) as Command;
   const read = (command: Command) => {
     checkForeignFlags(command, argv);
-    return readArguments(argv, [...options, ...(command.options ?? [])], [...switches, ...command.switches]);
+    return readArguments(argv, [...options, ...(command.options ?? [])], [...switches, ...(command.switches ?? [])]);
   };
   const named = commands.find(({ name }) => name === argv.find((word) => commands.some(({ name }) => name === word)));
   if (named) {
@@ -84,7 +84,7 @@ async function parse(argv: readonly string[], options: readonly Flag[]) {
 /** For a flag of another command the message names that command, instead of "unknown flag". */
 function checkForeignFlags(command: Command, argv: readonly string[]): void {
   const flagsOf = (one: Command): readonly string[] =>
-    [...one.switches, ...(one.options ?? [])].map(({ flag }) => flag);
+    [...(one.switches ?? []), ...(one.options ?? [])].map(({ flag }) => flag);
   for (const word of argv) {
     const flag = /^--([^=]+)/.exec(word)?.[1];
     if (flag === undefined || flagsOf(command).includes(flag)) continue;

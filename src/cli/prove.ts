@@ -1,6 +1,5 @@
 // `mpserve prove [app]`: injects reloads, crashes and hangs into a server under load, and prints the requests that its
 // clients lost.
-import { writeFileSync } from 'node:fs';
 import { flatten, type Limits } from '../config/config.js';
 import type { Loaded } from '../config/load.js';
 import { configOptions, listOptions } from '../config/options.js';
@@ -10,9 +9,8 @@ import { escapeControls } from '../log/escape.js';
 import { type ModelSetup, prove } from '../prove/prove.js';
 import { table } from '../prove/table.js';
 import { trials } from '../prove/trials/index.js';
-import { ProgressLine } from '../testbed/progress.js';
 import type { Call } from './call.js';
-import { checkNames, checkWritable, interruptible, readOptions } from './comparison.js';
+import { checkNames, checkWritable, interruptible, readOptions, writeJson } from './comparison.js';
 import { version } from './version.js';
 
 const exitCode = { noneLost: 0, lost: 1, interrupted: 130 } as const;
@@ -39,8 +37,7 @@ export async function runProve(call: Call): Promise<number> {
   const [{ config } = await call.load()] = loaded;
   const { app } = config.loading;
   checkThinkTime(thinkMs, config.limits);
-  const progressLine = new ProgressLine();
-  const run = (signal: AbortSignal) =>
+  const results = await interruptible((watch) =>
     prove({
       app: app ?? 'the built-in demo app',
       version: version(),
@@ -53,15 +50,13 @@ export async function runProve(call: Call): Promise<number> {
       keptAliveClients: given.clients,
       thinkMs,
       env: serverEnvironment(call),
-      onProgress: (progress) => progressLine.show(progress),
-      signal,
-    });
-  const results = await interruptible(run).finally(() => progressLine.clear());
+      ...watch,
+    }),
+  );
 
-  const text = `${JSON.stringify(results, undefined, 2)}\n`;
-  if (json !== '-') console.log(escapeControls(table(results), '\n'));
-  if (json === '-') process.stdout.write(text);
-  else if (json !== undefined) writeFileSync(json, text);
+  if (json === '-') console.log(JSON.stringify(results, undefined, 2));
+  else console.log(escapeControls(table(results), '\n'));
+  if (json !== undefined && json !== '-') writeJson(json, results);
   if (results.interrupted) return exitCode.interrupted;
   return results.avoidable + results.failures > 0 ? exitCode.lost : exitCode.noneLost;
 }

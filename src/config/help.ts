@@ -16,7 +16,7 @@ export interface CommandFacts {
   readonly summary: string;
   /** Runs when the user names no command. */
   readonly default?: true;
-  readonly switches: readonly Switch[];
+  readonly switches?: readonly Switch[];
   /** Options that only this command takes. */
   readonly options?: readonly CommandOption[];
 }
@@ -39,7 +39,7 @@ export function helpText(line: CommandLine, command: CommandFacts, width: number
     .usage(`Usage: ${usage}\n\n${command.summary}`)
     .options(
       Object.fromEntries([
-        ...command.switches.map(({ flag, description }) => [flag, { description, type: 'boolean' }]),
+        ...(command.switches ?? []).map(({ flag, description }) => [flag, { description, type: 'boolean' }]),
         ...(command.options ?? []).map((option) => [option.flag, yargsOption(option, `mpserve ${command.name}`)]),
       ]),
     )
@@ -55,7 +55,7 @@ const precedenceNote = [
 
 /** Completions of the last of `words`, in the format that the completion script reads. `words[0]` is the program. */
 export async function completions(line: CommandLine, words: readonly string[]): Promise<readonly string[]> {
-  const ofCommands = line.commands.flatMap(({ switches, options = [] }) => [...switches, ...options]);
+  const ofCommands = line.commands.flatMap(({ switches = [], options = [] }) => [...switches, ...options]);
   // Without aliases, because yargs would complete `-h` as `--h`.
   const switches = [...line.switches, ...ofCommands].map(({ flag, description }) => ({ flag, description }));
   return describe({ ...line, switches }).getCompletion([...words]);

@@ -105,9 +105,8 @@ export async function loadConfig(input: Input): Promise<Loaded> {
 export function inSections(table: OptionTable, values: Values): Config {
   const config: Record<string, Record<string, unknown>> = {};
   for (const { section, key } of configOptions(table)) {
-    config[section] = { ...config[section], [key]: Object.freeze(values[key]) };
+    config[section] = Object.freeze({ ...config[section], [key]: Object.freeze(values[key]) });
   }
-  for (const section of Object.values(config)) Object.freeze(section);
   return Object.freeze(config) as Config;
 }
 
