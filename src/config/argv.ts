@@ -3,8 +3,8 @@
 // starting Node.)
 import type { Options } from 'yargs-parser';
 import { configError } from '../errors.js';
-import type { Kind } from './kind.js';
 import { didYouMean } from './nearest.js';
+import type { CommandOption } from './options.js';
 import { type Parsed, readPlain } from './plain-argv.js';
 
 /** A flag that takes no value and is not an option of the server: `--help`. */
@@ -15,12 +15,7 @@ export interface Switch {
 }
 
 /** A flag that takes a value, or that is on or off. */
-export interface Flag {
-  readonly key: string;
-  readonly flag: string;
-  readonly kind: Pick<Kind<unknown>, 'metavar' | 'repeatable'>;
-  readonly positional?: true;
-}
+export type Flag = Pick<CommandOption, 'key' | 'flag' | 'kind'> & { readonly positional?: true };
 
 export interface Arguments {
   /** The positional arguments, in order. */

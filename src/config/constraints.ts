@@ -53,16 +53,16 @@ export function resolvePoolSize(settings: Settings, from: From, facts: ModelFact
   const maxTotal = Math.min(maxUnits, settings.maxConnections);
   const givenThreads = given('threads') ?? 1;
   const fitting = memory / (plannedMemory.worker + (givenThreads - 1) * plannedMemory.thread);
-  const workers = given('workers') ?? auto('workers', Math.min(maxTotal / givenThreads, fitting));
-  const rest = memory / workers - plannedMemory.worker;
-  const threads = given('threads') ?? auto('threads', Math.min(maxTotal / workers, 1 + rest / plannedMemory.thread));
+  const workersAtFirst = given('workers') ?? auto('workers', Math.min(maxTotal / givenThreads, fitting));
+  const rest = 1 + (memory / workersAtFirst - plannedMemory.worker) / plannedMemory.thread;
+  const threadsAtFirst = given('threads') ?? auto('threads', Math.min(maxTotal / workersAtFirst, rest));
 
-  const workerRange = range('workers', workers, settings, from, facts);
-  const threadRange = range('threads', threads, settings, from, facts);
-  const total = workerRange.max * threadRange.max;
+  const [workers, minWorkers, maxWorkers] = range('workers', workersAtFirst, settings, from, facts);
+  const [threads, minThreads, maxThreads] = range('threads', threadsAtFirst, settings, from, facts);
+  const total = maxWorkers * maxThreads;
   if (total > maxTotal) {
     throw configError(
-      `--max-workers (${workerRange.max}) times --max-threads (${threadRange.max}) is ${total} threads; at most ${maxUnits} ` +
+      `--max-workers (${maxWorkers}) times --max-threads (${maxThreads}) is ${total} threads; at most ${maxUnits} ` +
         `are allowed, and no more than --max-connections (${settings.maxConnections})`,
     );
   }
@@ -70,22 +70,21 @@ export function resolvePoolSize(settings: Settings, from: From, facts: ModelFact
     const least = `${setting(from.spareMin)} (${settings.spareMin})`;
     throw configError(`${setting(from.spareMax)} (${settings.spareMax}) must be at least ${least}`);
   }
-  return {
-    workers: workerRange.size,
-    minWorkers: workerRange.min,
-    maxWorkers: workerRange.max,
-    threads: threadRange.size,
-    minThreads: threadRange.min,
-    maxThreads: threadRange.max,
-  };
+  return { workers, minWorkers, maxWorkers, threads, minThreads, maxThreads };
 }
 
 /**
- * The range in which the number scales with the load. `auto` is moved into the range; a number that the user gave must
+ * The number, and the range in which it scales with the load. `auto` is moved into the range; a number that the user gave must
  * be in it.
  */
-function range(unit: Unit, size: number, settings: Settings, from: From, facts: ModelFacts) {
-  if (!facts[unit]) return { size, min: size, max: size };
+function range(
+  unit: Unit,
+  size: number,
+  settings: Settings,
+  from: From,
+  facts: ModelFacts,
+): readonly [size: number, min: number, max: number] {
+  if (!facts[unit]) return [size, size, size];
   const [low, high] = limits[unit];
   const min = settings[low] ?? Math.min(size, settings[high] ?? size);
   const max = settings[high] ?? Math.max(size, min);
@@ -95,7 +94,7 @@ function range(unit: Unit, size: number, settings: Settings, from: From, facts: 
   if (settings[unit] !== 'auto' && allowed !== size) {
     throw configError(`${setting(from[unit])} (${size}) must be from ${min} to ${max}, the range in which it scales`);
   }
-  return { size: allowed, min, max };
+  return [allowed, min, max];
 }
 
 function checkProduct(

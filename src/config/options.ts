@@ -53,8 +53,6 @@ interface SectionFacts {
 
 interface Row<T, W extends Written = Written> extends Partial<SectionFacts> {
   readonly kind: Kind<T, W>;
-  /** For `--help` and the reference page: one or two sentences, without a final full stop. */
-  readonly description: string;
   /** The default in words, if it is not a value that a user can write, or differs between models. */
   readonly defaultWords?: string;
   /** The positional argument of the command, given without a flag. */
@@ -67,6 +65,7 @@ interface Row<T, W extends Written = Written> extends Partial<SectionFacts> {
 interface Unnamed<T, W extends Written, S> extends Omit<Row<T, W>, keyof SectionFacts>, SectionFacts {
   /** The part of `Config` that has it. */
   readonly section: S;
+  readonly description: string;
   readonly default?: T | ((facts: ModelFacts) => T);
 }
 
@@ -81,14 +80,18 @@ export interface Names<K> {
 
 export interface Option<T = unknown> extends Unnamed<T, Written, string>, Names<Key> {}
 
-/** Makes rows of `section`. */
+/**
+ * @returns a function that makes a row of `section`; its description, for `--help` and the reference page, is one or two
+ * sentences without a final full stop
+ */
 function rowsOf<S extends string>(section: S, facts: SectionFacts) {
   function row<T, W extends Written>(
+    description: string,
     row: Row<T, W> & { readonly default: NoInfer<T> | ((facts: ModelFacts) => NoInfer<T>) },
   ): Unnamed<T, W, S>;
-  function row<T, W extends Written>(row: Row<T, W>): Unnamed<T | undefined, W, S>;
-  function row<T, W extends Written>(row: Row<T, W>): Unnamed<T, W, S> {
-    return { section, ...facts, ...row };
+  function row<T, W extends Written>(description: string, row: Row<T, W>): Unnamed<T | undefined, W, S>;
+  function row<T, W extends Written>(description: string, row: Row<T, W>): Unnamed<T, W, S> {
+    return { section, description, ...facts, ...row };
   }
   return row;
 }
@@ -120,319 +123,240 @@ export const maxUnits = 1024;
 function optionRows(models: readonly ModelFacts[]) {
   const accepts = [...new Set(models.flatMap((facts) => facts.accept))];
   return {
-    app: loading({
+    app: loading('The app: a file, FILE#EXPORT, or a directory of static files', {
       kind: { ...file, metavar: 'APP' },
-      description: 'The app: a file, FILE#EXPORT, or a directory of static files',
       defaultWords: 'the built-in demo app',
       positional: true,
     }),
-    model: pool({
+    model: pool('The concurrency model', {
       group: 'App and model',
       needsRestart: true,
       kind: choice(
         models.map((facts) => facts.name),
         'MODEL',
       ),
-      description: 'The concurrency model',
       default: 'prefork',
     }),
-    accept: pool({
-      group: 'App and model',
-      needsRestart: true,
-      kind: choice(accepts, 'MODE'),
-      description:
-        'Accept mode: shared (every worker or thread accepts on one listening socket) or dispatch (one acceptor passes connections to workers or threads in turn)',
-      default: (facts) => facts.accept[0] ?? 'shared',
-      defaultWords: byModel(models, (facts) => facts.accept[0]),
-      hasEffect: (facts) => facts.accept.length > 0,
-    }),
-    nodeArg: processes({
-      group: 'App and model',
-      kind: nodeArguments,
-      description:
-        'Pass an option to the node process of each worker, as in --node-arg=--max-old-space-size=512; repeatable',
-      default: [],
-      defaultWords: 'none',
-    }),
-    demoFaults: loading({
+    accept: pool(
+      'Accept mode: shared (every worker or thread accepts on one listening socket) or dispatch (one acceptor passes connections to workers or threads in turn)',
+      {
+        group: 'App and model',
+        needsRestart: true,
+        kind: choice(accepts, 'MODE'),
+        default: (facts) => facts.accept[0] ?? 'shared',
+        defaultWords: byModel(models, (facts) => facts.accept[0]),
+        hasEffect: (facts) => facts.accept.length > 0,
+      },
+    ),
+    nodeArg: processes(
+      'Pass an option to the node process of each worker, as in --node-arg=--max-old-space-size=512; repeatable',
+      { group: 'App and model', kind: nodeArguments, default: [], defaultWords: 'none' },
+    ),
+    demoFaults: loading('Enable /crash (exits the worker) and /hang (blocks its event loop) in the demo app', {
       kind: boolean,
-      description: 'Enable /crash (exits the worker) and /hang (blocks its event loop) in the demo app',
       default: false,
       isForDemo: true,
     }),
-    config: loading({
+    config: loading('The configuration file', {
       kind: file,
-      description: 'The configuration file',
       defaultWords: 'mpserve.config.{js,mjs,cjs,json} in the current directory',
     }),
 
-    workers: pool({
+    workers: pool('Number of worker processes; auto derives it from the number of processors', {
       kind: countOrAuto(1, maxUnits),
-      description: 'Number of worker processes; auto derives it from the number of processors',
       default: 'auto',
       hasEffect: (facts) => facts.workers,
     }),
-    minWorkers: pool({
+    minWorkers: pool(
+      'Minimum number of worker processes; if --max-workers is higher, the number scales with the load',
+      { kind: count(1, maxUnits), defaultWords: 'same as --workers', hasEffect: (facts) => facts.workers },
+    ),
+    maxWorkers: pool('Maximum number of worker processes; if --min-workers is lower, the number scales with the load', {
       kind: count(1, maxUnits),
-      description: 'Minimum number of worker processes; if --max-workers is higher, the number scales with the load',
       defaultWords: 'same as --workers',
       hasEffect: (facts) => facts.workers,
     }),
-    maxWorkers: pool({
+    threads: pool(
+      `Number of threads in each worker process, at most ${maxUnits} in all workers together; auto derives it from the number of processors`,
+      { kind: countOrAuto(1, maxUnits), default: 'auto', hasEffect: (facts) => facts.threads },
+    ),
+    minThreads: pool(
+      'Minimum number of threads in each worker; if --max-threads is higher, the number scales with the load',
+      { kind: count(1, maxUnits), defaultWords: 'same as --threads', hasEffect: (facts) => facts.threads },
+    ),
+    maxThreads: pool(
+      'Maximum number of threads in each worker; if --min-threads is lower, the number scales with the load',
+      { kind: count(1, maxUnits), defaultWords: 'same as --threads', hasEffect: (facts) => facts.threads },
+    ),
+    spareMin: scaling('When scaling, add workers (or threads) while fewer than this are idle', {
       kind: count(1, maxUnits),
-      description: 'Maximum number of worker processes; if --min-workers is lower, the number scales with the load',
-      defaultWords: 'same as --workers',
-      hasEffect: (facts) => facts.workers,
-    }),
-    threads: pool({
-      kind: countOrAuto(1, maxUnits),
-      description: `Number of threads in each worker process, at most ${maxUnits} in all workers together; auto derives it from the number of processors`,
-      default: 'auto',
-      hasEffect: (facts) => facts.threads,
-    }),
-    minThreads: pool({
-      kind: count(1, maxUnits),
-      description:
-        'Minimum number of threads in each worker; if --max-threads is higher, the number scales with the load',
-      defaultWords: 'same as --threads',
-      hasEffect: (facts) => facts.threads,
-    }),
-    maxThreads: pool({
-      kind: count(1, maxUnits),
-      description:
-        'Maximum number of threads in each worker; if --min-threads is lower, the number scales with the load',
-      defaultWords: 'same as --threads',
-      hasEffect: (facts) => facts.threads,
-    }),
-    spareMin: scaling({
-      kind: count(1, maxUnits),
-      description: 'When scaling, add workers (or threads) while fewer than this are idle',
       default: 1,
     }),
-    spareMax: scaling({
-      kind: count(0, maxUnits),
-      description:
-        'When scaling, remove workers (or threads) if more than this have been idle for --idle-timeout and the rest can carry the load',
-      default: 2,
-    }),
-    idleTimeout: scaling({
+    spareMax: scaling(
+      'When scaling, remove workers (or threads) if more than this have been idle for --idle-timeout and the rest can carry the load',
+      { kind: count(0, maxUnits), default: 2 },
+    ),
+    idleTimeout: scaling('Time that more than --spare-max workers (or threads) must be idle before some are removed', {
       kind: duration(1, day),
-      description: 'Time that more than --spare-max workers (or threads) must be idle before some are removed',
       default: 30 * second,
     }),
-    scaleOn: scaling({
-      kind: choice<Measure>(['busy', 'elu', 'lag'], 'MEASURE'),
-      description:
-        'Load measure for scaling. A worker or thread is busy if it has requests in flight for 60 % of the time (busy), if its event-loop utilisation is 60 % (elu), or if its event loop is 20 ms late (lag)',
-      default: 'busy',
-    }),
-    spares: pool({
-      kind: count(0, maxUnits),
-      description:
-        'Number of processes or threads to keep ready with the app loaded, so that a new connection does not wait for a start; each serves one connection and exits',
-      default: 0,
-      hasEffect: (facts) => facts.spares,
-    }),
+    scaleOn: scaling(
+      'Load measure for scaling. A worker or thread is busy if it has requests in flight for 60 % of the time (busy), if its event-loop utilisation is 60 % (elu), or if its event loop is 20 ms late (lag)',
+      { kind: choice<Measure>(['busy', 'elu', 'lag'], 'MEASURE'), default: 'busy' },
+    ),
+    spares: pool(
+      'Number of processes or threads to keep ready with the app loaded, so that a new connection does not wait for a start; each serves one connection and exits',
+      { kind: count(0, maxUnits), default: 0, hasEffect: (facts) => facts.spares },
+    ),
 
-    bind: listening({
-      kind: addresses,
-      description:
-        'Listen on HOST:PORT, [V6]:PORT, unix:PATH (mode 0600: only the owner may connect), :PORT (every IPv4 address) or PORT (127.0.0.1); port 0 picks a free port; repeatable',
-      default: [{ kind: 'tcp', host: '127.0.0.1', port: 8080 }],
-    }),
-    backlog: listening({
-      kind: count(1, 65_535),
-      description:
-        'Maximum number of connections that the kernel queues until they are accepted; the kernel may apply a lower limit',
-      default: 511,
-    }),
-    socketMode: listening({
+    bind: listening(
+      'Listen on HOST:PORT, [V6]:PORT, unix:PATH (mode 0600: only the owner may connect), :PORT (every IPv4 address) or PORT (127.0.0.1); port 0 picks a free port; repeatable',
+      { kind: addresses, default: [{ kind: 'tcp', host: '127.0.0.1', port: 8080 }] },
+    ),
+    backlog: listening(
+      'Maximum number of connections that the kernel queues until they are accepted; the kernel may apply a lower limit',
+      { kind: count(1, 65_535), default: 511 },
+    ),
+    socketMode: listening('Mode of the Unix sockets, in octal; 660 also lets the group connect', {
       kind: mode,
-      description: 'Mode of the Unix sockets, in octal; 660 also lets the group connect',
       default: 0o600,
     }),
-    maxConnections: listening({
-      isSwitchable: true,
-      kind: count(1, 1_000_000),
-      description:
-        'Maximum number of open connections in all workers together; at the limit the server stops accepting and the kernel queues connections, up to --backlog',
-      default: (facts) => facts.maxConnections,
-      defaultWords: byModel(models, (facts) => String(facts.maxConnections)),
-    }),
+    maxConnections: listening(
+      'Maximum number of open connections in all workers together; at the limit the server stops accepting and the kernel queues connections, up to --backlog',
+      {
+        isSwitchable: true,
+        kind: count(1, 1_000_000),
+        default: (facts) => facts.maxConnections,
+        defaultWords: byModel(models, (facts) => String(facts.maxConnections)),
+      },
+    ),
 
-    headerTimeout: limits({
+    headerTimeout: limits(
+      'Time for a client to send the headers of a request, at most --request-timeout; 0 is no limit',
+      { kind: duration(0, day), default: 20 * second },
+    ),
+    requestTimeout: limits('Time for a client to send a complete request; 0 is no limit', {
       kind: duration(0, day),
-      description: 'Time for a client to send the headers of a request, at most --request-timeout; 0 is no limit',
-      default: 20 * second,
-    }),
-    requestTimeout: limits({
-      kind: duration(0, day),
-      description: 'Time for a client to send a complete request; 0 is no limit',
       default: 300 * second,
     }),
-    requestDeadline: limits({
+    requestDeadline: limits(
+      'Time for the app to complete a response; after that the client gets 504 and req.signal is aborted; 0 is no limit',
+      { kind: duration(0, day), default: 0 },
+    ),
+    keepAliveTimeout: limits('Time that a connection may be idle between requests; 0 is no limit', {
       kind: duration(0, day),
-      description:
-        'Time for the app to complete a response; after that the client gets 504 and req.signal is aborted; 0 is no limit',
-      default: 0,
-    }),
-    keepAliveTimeout: limits({
-      kind: duration(0, day),
-      description: 'Time that a connection may be idle between requests; 0 is no limit',
       default: 5 * second,
     }),
-    maxHeaderSize: limits({
+    maxHeaderSize: limits('Maximum size of the headers of a request; a client that exceeds it gets 431', {
       kind: size(256, 16 * mega),
-      description: 'Maximum size of the headers of a request; a client that exceeds it gets 431',
       default: 16 * 1024,
     }),
-    maxBodySize: limits({
+    // No limit by default, as in Node: an app written for Node may accept uploads of any size, and must run
+    // unmodified.
+    maxBodySize: limits('Maximum size of the body of a request; a client that exceeds it gets 413; 0 is no limit', {
       kind: size(0, 1024 * 1024 * mega),
-      // No limit by default, as in Node: an app written for Node may accept uploads of any size, and must run
-      // unmodified.
-      description: 'Maximum size of the body of a request; a client that exceeds it gets 413; 0 is no limit',
       default: 0,
     }),
-    maxRequestsPerConnection: limits({
+    maxRequestsPerConnection: limits('Maximum number of requests on a connection; 0 is no limit', {
       kind: count(0, 1_000_000_000),
-      description: 'Maximum number of requests on a connection; 0 is no limit',
       default: 0,
     }),
 
-    gracefulTimeout: lifecycle({
-      kind: duration(1, day),
-      description: 'Time for requests in flight to finish when a worker drains; then the worker is killed',
-      default: 30 * second,
-    }),
-    hangTimeout: lifecycle({
-      dependsOnModel: true,
-      kind: duration(0, day),
-      description:
-        'When a worker or thread has blocked its event loop for this long, log its stack and its requests in flight, and replace it; 0 turns this off',
-      default: (facts) => (facts.once ? 0 : 30 * second),
-      defaultWords: byModel(models, (facts) => (facts.once ? '0' : '30s')),
-    }),
-    readyPath: loading({
+    gracefulTimeout: lifecycle(
+      'Time for requests in flight to finish when a worker drains; then the worker is killed',
+      { kind: duration(1, day), default: 30 * second },
+    ),
+    hangTimeout: lifecycle(
+      'When a worker or thread has blocked its event loop for this long, log its stack and its requests in flight, and replace it; 0 turns this off',
+      {
+        dependsOnModel: true,
+        kind: duration(0, day),
+        default: (facts) => (facts.once ? 0 : 30 * second),
+        defaultWords: byModel(models, (facts) => (facts.once ? '0' : '30s')),
+      },
+    ),
+    readyPath: loading('A new worker is ready only when it answers GET PATH with 2xx or 3xx, within --boot-timeout', {
       group: 'Lifecycle',
       kind: target,
-      description: 'A new worker is ready only when it answers GET PATH with 2xx or 3xx, within --boot-timeout',
       defaultWords: 'ready when the app has loaded',
     }),
-    drainQuiet: limits({
-      group: 'Lifecycle',
-      kind: duration(0, day),
-      description:
-        'While draining, a keep-alive connection that cannot migrate is closed after this long without a byte, so that a request on its way does not reach a closed socket',
-      default: second,
-    }),
-    migrate: lifecycle({
-      kind: boolean,
-      description:
-        'When a worker or thread is replaced, migrate its keep-alive connections to others instead of closing them; Linux only',
-      default: true,
-    }),
-    canary: lifecycle({
-      kind: count(0, 1_000_000),
-      description:
-        'On a reload, compare this many first requests of the new generation with those of the old one, and roll back if they fail more often, crash or take longer; 0 turns this off',
-      default: 0,
-    }),
-    quarantineAfter: lifecycle({
-      kind: count(0, 1000),
-      description:
-        'Refuse a request with 503 if it (same method, target and body) was in flight at this many deaths or hangs of workers; 0 turns this off',
-      default: 3,
-    }),
-    maxRequests: recycle({
+    drainQuiet: limits(
+      'While draining, a keep-alive connection that cannot migrate is closed after this long without a byte, so that a request on its way does not reach a closed socket',
+      { group: 'Lifecycle', kind: duration(0, day), default: second },
+    ),
+    migrate: lifecycle(
+      'When a worker or thread is replaced, migrate its keep-alive connections to others instead of closing them; Linux only',
+      { kind: boolean, default: true },
+    ),
+    canary: lifecycle(
+      'On a reload, compare this many first requests of the new generation with those of the old one, and roll back if they fail more often, crash or take longer; 0 turns this off',
+      { kind: count(0, 1_000_000), default: 0 },
+    ),
+    quarantineAfter: lifecycle(
+      'Refuse a request with 503 if it (same method, target and body) was in flight at this many deaths or hangs of workers; 0 turns this off',
+      { kind: count(0, 1000), default: 3 },
+    ),
+    maxRequests: recycle('Replace a worker after it has served this many requests; 0 is never', {
       kind: count(0, 1_000_000_000),
-      description: 'Replace a worker after it has served this many requests; 0 is never',
       default: 0,
     }),
-    maxRequestsJitter: recycle({
-      kind: count(0, 1_000_000_000),
-      description:
-        'Add a random number, up to this, to --max-requests of each worker, so that workers are not all replaced at once',
-      default: 0,
-    }),
-    maxMemory: recycle({
+    maxRequestsJitter: recycle(
+      'Add a random number, up to this, to --max-requests of each worker, so that workers are not all replaced at once',
+      { kind: count(0, 1_000_000_000), default: 0 },
+    ),
+    maxMemory: recycle('Replace a worker process when its resident memory exceeds this; 0 is never. Needs /proc', {
       kind: size(0, 1024 * 1024 * mega),
-      description: 'Replace a worker process when its resident memory exceeds this; 0 is never. Needs /proc',
       default: 0,
     }),
-    maxThreadHeap: recycle({
-      kind: size(0, 1024 * 1024 * mega),
-      description:
-        'Maximum JavaScript heap of each thread; a thread that exceeds it ends and is replaced, and the other threads go on; 0 uses the default of V8',
-      default: 0,
-      hasEffect: (facts) => facts.threaded,
-    }),
-    maxAge: recycle({
+    maxThreadHeap: recycle(
+      'Maximum JavaScript heap of each thread; a thread that exceeds it ends and is replaced, and the other threads go on; 0 uses the default of V8',
+      { kind: size(0, 1024 * 1024 * mega), default: 0, hasEffect: (facts) => facts.threaded },
+    ),
+    maxAge: recycle('Replace a worker after it has served for this long; 0 is never', {
       kind: duration(0, 365 * day),
-      description: 'Replace a worker after it has served for this long; 0 is never',
       default: 0,
     }),
-    user: processes({
+    user: processes('Run the workers as this user: each switches to it before it loads the app; needs root', {
       kind: name,
-      description: 'Run the workers as this user: each switches to it before it loads the app; needs root',
       defaultWords: 'the user of the supervisor',
     }),
-    group: processes({
-      kind: name,
-      description: 'Run the workers in this group; needs root',
-      defaultWords: 'the group of --user',
-    }),
-    umask: processes({
-      kind: mode,
-      description: 'File mode creation mask of the workers, in octal',
-      defaultWords: 'inherited',
-    }),
-    daemon: server({
+    group: processes('Run the workers in this group; needs root', { kind: name, defaultWords: 'the group of --user' }),
+    umask: processes('File mode creation mask of the workers, in octal', { kind: mode, defaultWords: 'inherited' }),
+    daemon: server('Run in the background; the command returns when the server is ready or has failed to start', {
       kind: boolean,
-      description: 'Run in the background; the command returns when the server is ready or has failed to start',
       default: false,
     }),
-    pidFile: server({
+    pidFile: server(
+      'Write the process id of the supervisor to this file; the stale file of a dead server is replaced',
+      { kind: file, defaultWords: 'none' },
+    ),
+    control: server('Listen for mpserve ctl on this Unix socket (mode 0600: only the owner may connect)', {
       kind: file,
-      description: 'Write the process id of the supervisor to this file; the stale file of a dead server is replaced',
-      defaultWords: 'none',
-    }),
-    control: server({
-      kind: file,
-      description: 'Listen for mpserve ctl on this Unix socket (mode 0600: only the owner may connect)',
       defaultWords: 'off, or beside --pid-file: app.ctl for app.pid',
     }),
-    bootTimeout: loading({
+    bootTimeout: loading('Time for a worker to start and load the app', {
       group: 'Lifecycle',
       kind: duration(1, day),
-      description: 'Time for a worker to start and load the app',
       default: 30 * second,
     }),
 
-    logFile: logging({
-      kind: file,
-      description: 'Append the log to this file',
-      defaultWords: 'standard output',
-    }),
-    logLevel: logging({
+    logFile: logging('Append the log to this file', { kind: file, defaultWords: 'standard output' }),
+    logLevel: logging('Lowest level that is logged', {
       kind: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'LEVEL'),
-      description: 'Lowest level that is logged',
       default: 'info',
     }),
-    logFormat: logging({
+    logFormat: logging('Format of the log lines', {
       kind: choice(['json', 'pretty'], 'FORMAT'),
-      description: 'Format of the log lines',
       defaultWords: 'pretty on a terminal, json elsewhere',
     }),
-    accessLog: logging({
+    accessLog: logging('Append a line for each request to this file; - is standard output', {
       kind: logDestination,
-      description: 'Append a line for each request to this file; - is standard output',
       defaultWords: 'off',
     }),
-    captureOutput: logging({
-      kind: boolean,
-      description: 'Turn the output of the app into log lines; without it, the output passes through unchanged',
-      default: false,
-    }),
+    captureOutput: logging(
+      'Turn the output of the app into log lines; without it, the output passes through unchanged',
+      { kind: boolean, default: false },
+    ),
   };
 }
 

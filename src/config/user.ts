@@ -16,10 +16,10 @@ export interface Owner {
  */
 export function findOwner(user: Given, group: Given): Owner {
   const owner: Owner = {
-    ...(user.name !== undefined && { uid: lookUp(user, 'user', 'id', ['-u', '--', user.name]) }),
+    ...(user.name !== undefined && { uid: lookUp(user, 'user', ['id', '-u', '--', user.name]) }),
     ...(group.name !== undefined
-      ? { gid: lookUp(group, 'group', 'getent', ['group', group.name]) }
-      : user.name !== undefined && { gid: lookUp(user, 'user', 'id', ['-g', '--', user.name]) }),
+      ? { gid: lookUp(group, 'group', groupCommand(group.name)) }
+      : user.name !== undefined && { gid: lookUp(user, 'user', ['id', '-g', '--', user.name]) }),
   };
   const isChange =
     (owner.uid ?? process.getuid?.()) !== process.getuid?.() ||
@@ -36,13 +36,11 @@ interface Given {
   readonly source: Source;
 }
 
-function lookUp({ name = '', source }: Given, kind: string, program: string, args: readonly string[]): number {
+function lookUp({ name = '', source }: Given, kind: string, [program = '', ...args]: readonly string[]): number {
   if (/^\d+$/.test(name) && kind === 'group') return Number(name);
   let answer = '';
   try {
-    // macOS has no getent.
-    const [command, ...rest] = program === 'getent' && platform === 'darwin' ? dscl(name) : [program, ...args];
-    answer = execFileSync(command, rest, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    answer = execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   } catch {} // the name is unknown
   // For a group `adm:x:4:syslog` or `PrimaryGroupID: 4`; for a user a number.
   const id = /^(?:[^:]*:[^:]*:|PrimaryGroupID: )?(\d+)/.exec(answer)?.[1];
@@ -51,6 +49,9 @@ function lookUp({ name = '', source }: Given, kind: string, program: string, arg
   throw configError(`${setting(source)} names an unknown ${kind}: '${name}'`);
 }
 
-function dscl(group: string): [string, ...string[]] {
-  return ['dscl', '.', '-read', `/Groups/${group}`, 'PrimaryGroupID'];
+function groupCommand(group: string): readonly string[] {
+  // macOS has no getent.
+  return platform === 'darwin'
+    ? ['dscl', '.', '-read', `/Groups/${group}`, 'PrimaryGroupID']
+    : ['getent', 'group', group];
 }
