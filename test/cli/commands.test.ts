@@ -1,5 +1,7 @@
 // The output of `--help`, `--version`, `config` and `completion`.
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -112,6 +114,17 @@ test.each([
   const { stdout, stderr } = await mpserve(['config', '--config', file], { cwd });
   expect(stderr).toBe('');
   expect(stdout).toMatch(new RegExp(`^backlog +9 +in ${file}`, 'm'));
+});
+
+test('ctl escapes control characters in what the server reports, which may come from clients', async () => {
+  const suspect = { fingerprint: 'GET / -', method: 'GET', url: '/\u001b[2J', deaths: 1, at: 'now', isRefused: false };
+  const server = createServer((_, res) => res.end(`${JSON.stringify([suspect])}\n`));
+  const control = path.join(cwd, 'control.sock');
+  await once(server.listen(control), 'listening');
+  const { stdout, stderr } = await mpserve(['ctl', 'quarantine', '--control', control], { cwd });
+  server.close();
+  expect(stderr).toBe('');
+  expect(stdout).toContain('GET /\\u001b[2J');
 });
 
 test.each([
