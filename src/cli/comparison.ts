@@ -119,18 +119,15 @@ export async function interruptible<T>(
   try {
     return await work({ signal: controller.signal, onProgress: (progress) => line.show(progress) });
   } catch (error) {
-    if (error instanceof NoUsableTarget) throw asStartupError(error);
-    throw error;
+    if (!(error instanceof NoUsableTarget)) throw error;
+    const failures = new Set(error.checked.map(({ failure }) => failure));
+    const all = error.checked.map(({ target, failure }) => `${target.name}: ${failure}`);
+    const reason = failures.size === 1 ? [...failures][0] : all.join('; ');
+    throw new StartupError(ExitCode.app, `no model can be measured: ${reason}`);
   } finally {
     line.clear();
     process.off('SIGINT', stop).off('SIGTERM', stop);
   }
-}
-
-function asStartupError({ checked }: NoUsableTarget): StartupError {
-  const reasons = new Set(checked.map(({ failure }) => failure));
-  const all = [...checked.map(({ target, failure }) => `${target.name}: ${failure}`)].join('; ');
-  return new StartupError(ExitCode.app, `no model can be measured: ${reasons.size === 1 ? [...reasons][0] : all}`);
 }
 
 export function writeJson(file: string, results: unknown): void {

@@ -71,19 +71,25 @@ export async function loadConfig(input: Input): Promise<Loaded> {
 
   const values: Partial<Record<Key, unknown>> = {};
   const sources: Partial<Record<Key, Source>> = {};
+  const warnings: string[] = [];
   for (const option of listOptions(table)) {
-    const { key } = option;
-    const derived = typeof option.default === 'function';
-    values[key] = await read(option, given.get(key), cwd);
-    values[key] ??= derived ? (option.default as (facts: ModelFacts) => unknown)(facts) : option.default;
+    const { key, default: byDefault, hasEffect = () => true, isForDemo = false } = option;
+    const own = given.get(key);
+    values[key] = await read(option, own, cwd);
+    values[key] ??= typeof byDefault === 'function' ? (byDefault as (facts: ModelFacts) => unknown)(facts) : byDefault;
     // A setting that has no effect in this model is reported with the model as its source.
-    const fixed = !hasEffect(option, facts);
-    const fallback: Source = derived || fixed ? { kind: 'model', model: facts.name } : { kind: 'default' };
-    sources[key] = fixed ? fallback : (given.get(key)?.source ?? fallback);
+    const isFixed = !hasEffect(facts);
+    const byModel = isFixed || typeof byDefault === 'function';
+    const fallback: Source = byModel ? { kind: 'model', model: facts.name } : { kind: 'default' };
+    sources[key] = isFixed || !own ? fallback : own.source;
+    // No warning for a value that equals the default: a configuration file may list every option.
+    if (!own || values[key] === byDefault) continue;
+    if (isFixed) warnings.push(`${setting(own.source)} does nothing with the model ${facts.name}`);
+    else if (isForDemo && given.has('app')) warnings.push(`${setting(own.source)} does nothing when an app is given`);
   }
+  warnings.push(...(await mistypedVariables(table, input.env)));
   const settings = values as Settings;
   const from = sources as Record<Key, Source>;
-  const warnings = [...noEffectWarnings(table, facts, settings, given), ...(await mistypedVariables(table, input.env))];
 
   checkBind(settings.bind, from.bind);
   const { config: _, ...rest } = settings;
@@ -162,27 +168,6 @@ export async function readValue<T>(kind: Kind<T>, raw: unknown, source: Source):
   const hint = kind.choices && typeof offender === 'string' ? await didYouMean(offender, kind.choices) : '';
   const shown = inspect(offender, { depth: 1, breakLength: Infinity, maxStringLength: 100 });
   throw configError(`${setting(source)} must ${reading.refused}, not ${shown}${hint}`);
-}
-
-function noEffectWarnings(
-  table: OptionTable,
-  facts: ModelFacts,
-  settings: Settings,
-  given: Map<Key, Given>,
-): readonly string[] {
-  return listOptions(table).flatMap((option) => {
-    const source = given.get(option.key)?.source;
-    // No warning for a value that equals the default: a configuration file may list every option.
-    const isDefault = settings[option.key] === option.default;
-    if (!source || isDefault) return [];
-    if (!hasEffect(option, facts)) return [`${setting(source)} does nothing with the model ${facts.name}`];
-    const isIdle = option.isForDemo && settings.app !== undefined;
-    return isIdle ? [`${setting(source)} does nothing when an app is given`] : [];
-  });
-}
-
-function hasEffect(option: Option, facts: ModelFacts): boolean {
-  return !option.hasEffect || Boolean(option.hasEffect(facts));
 }
 
 /** Warns only of names that resemble an option: Kubernetes sets MPSERVE_PORT and others for a service of this name. */

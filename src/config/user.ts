@@ -3,6 +3,8 @@
 import { execFileSync } from 'node:child_process';
 import { platform } from 'node:process';
 import { configError } from '../errors.js';
+import type { Config } from './config.js';
+import type { Sources } from './load.js';
 import { type Source, setting } from './source.js';
 
 export interface Owner {
@@ -14,29 +16,24 @@ export interface Owner {
  * The uid and gid of the workers. Without `group`, the gid is the primary group of the user.
  * @throws StartupError for an unknown user or group, or if this process is not permitted to change its user or group
  */
-export function findOwner(user: Given, group: Given): Owner {
+export function findOwner({ user, group }: Config['processes'], from: Sources): Owner {
   const owner: Owner = {
-    ...(user.name !== undefined && { uid: lookUp(user, 'user', ['id', '-u', '--', user.name]) }),
-    ...(group.name !== undefined
-      ? { gid: lookUp(group, 'group', groupCommand(group.name)) }
-      : user.name !== undefined && { gid: lookUp(user, 'user', ['id', '-g', '--', user.name]) }),
+    ...(user !== undefined && { uid: lookUp('user', user, ['id', '-u', '--', user], from.user) }),
+    ...(group !== undefined
+      ? { gid: lookUp('group', group, groupCommand(group), from.group) }
+      : user !== undefined && { gid: lookUp('user', user, ['id', '-g', '--', user], from.user) }),
   };
   const isChange =
     (owner.uid ?? process.getuid?.()) !== process.getuid?.() ||
     (owner.gid ?? process.getgid?.()) !== process.getgid?.();
   if (isChange && process.getuid?.() !== 0) {
-    const { source } = user.name === undefined ? group : user;
+    const source = user === undefined ? from.group : from.user;
     throw configError(`${setting(source)} needs root: start the server as root, or remove the setting`);
   }
   return owner;
 }
 
-interface Given {
-  readonly name: string | undefined;
-  readonly source: Source;
-}
-
-function lookUp({ name = '', source }: Given, kind: string, [program = '', ...args]: readonly string[]): number {
+function lookUp(kind: 'user' | 'group', name: string, [program = '', ...args]: readonly string[], source: Source) {
   if (/^\d+$/.test(name) && kind === 'group') return Number(name);
   let answer = '';
   try {

@@ -51,10 +51,7 @@ export function strategyContext(
   const { processes: group, threads } = model.placement(pool.accept);
   const migrationChannel = lifecycle.migrate ? resources.migrationChannel : undefined;
   const listen = listeners.map(({ fd }) => fd);
-  const owner = findOwner(
-    { name: processes.user, source: sources.user },
-    { name: processes.group, source: sources.group },
-  );
+  const owner = findOwner(processes, sources);
   const options: ProcessOptions = {
     app: appSettings(settings, listeners, release),
     processes,
