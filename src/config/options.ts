@@ -96,20 +96,31 @@ function rowsOf<S extends string>(section: S, facts: SectionFacts) {
   return row;
 }
 
-/** The sections of `Config`, by their readers. Each is passed on as a whole. */
+// The sections of `Config`. Each is passed on as a whole to its readers.
+
+/** For the worker that loads the app. */
 const loading = rowsOf('loading', { group: 'App and model' });
+/** For the strategies. */
 const pool = rowsOf('pool', { group: 'Pool size', isSwitchable: true, dependsOnModel: true });
+/** For the scaler. */
 const scaling = rowsOf('scaling', {
   group: 'Pool size',
   isSwitchable: true,
   hasEffect: (facts) => facts.workers || facts.threads,
 });
+/** For the listeners and acceptors. */
 const listening = rowsOf('listening', { group: 'Listening', needsRestart: true });
+/** For the pipeline: limits on one connection and its requests. */
 const limits = rowsOf('limits', { group: 'Limits and timeouts' });
+/** For what replaces workers, on both sides. */
 const lifecycle = rowsOf('lifecycle', { group: 'Lifecycle' });
+/** For the recycler, and the runtime of threads. */
 const recycle = rowsOf('recycle', { group: 'Lifecycle', hasEffect: (facts) => !facts.once });
+/** For the start of a worker process. */
 const processes = rowsOf('processes', { group: 'Lifecycle' });
+/** For the process of the supervisor. */
 const server = rowsOf('server', { group: 'Lifecycle', needsRestart: true });
+/** For the logs. */
 const logging = rowsOf('logging', { group: 'Logging', needsRestart: true });
 
 const second = 1_000;
