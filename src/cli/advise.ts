@@ -3,7 +3,6 @@ import { type Advice, advise, contenderOf } from '../bench/advice.js';
 import { scenarios } from '../bench/scenario.js';
 import { adviseTable } from '../config/bench-options.js';
 import { escapeControls } from '../log/escape.js';
-import { ProgressLine } from '../testbed/progress.js';
 import type { Call } from './call.js';
 import {
   type App,

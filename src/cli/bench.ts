@@ -10,7 +10,6 @@ import { oneOf } from '../config/kind.js';
 import type { CommandValues } from '../config/options.js';
 import { configError } from '../errors.js';
 import { escapeControls } from '../log/escape.js';
-import { ProgressLine } from '../testbed/progress.js';
 import type { Call } from './call.js';
 import {
   checkNames,
