@@ -113,7 +113,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['clock'],
   ['back-off'],
   ['balance', 'clock'],
-  ['config', 'errors', 'scaling/scaler'],
+  ['config', 'errors'],
   // When members of a pool are replaced, how many there should be, and how loaded they are.
   ['scaling/load-meter', 'scaling', 'pipeline/busy'],
   ['scaling', 'clock', 'config/config'],

@@ -1,6 +1,5 @@
 // The option table: the only list of options. Flags, environment variables, the configuration file and its type, `Config`,
 // `--help`, shell completion and docs/options.md are all derived from it. The caller passes the models.
-import type { Measure } from '../scaling/scaler.js';
 import {
   addresses,
   boolean,
@@ -213,7 +212,7 @@ function optionRows(models: readonly ModelFacts[]) {
     }),
     scaleOn: scaling(
       'Load measure for scaling. A worker or thread is busy if it has requests in flight for 60 % of the time (busy), if its event-loop utilisation is 60 % (elu), or if its event loop is 20 ms late (lag)',
-      { kind: choice<Measure>(['busy', 'elu', 'lag'], 'MEASURE'), default: 'busy' },
+      { kind: choice(['busy', 'elu', 'lag'], 'MEASURE'), default: 'busy' },
     ),
     spares: pool(
       'Number of processes or threads to keep ready with the app loaded, so that a new connection does not wait for a start; each serves one connection and exits',

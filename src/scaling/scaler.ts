@@ -6,16 +6,16 @@ import type { Config } from '../config/config.js';
 export const maxLagMs = 33;
 
 /** How the load of a member is measured, and what log lines call it. */
-export const measures = {
+export const measures: Readonly<Record<Measure, string>> = {
   /** The fraction of time in which the member had a request. */
   busy: 'busy',
   /** Event-loop utilization. */
   elu: 'of its event loop used',
   /** Event-loop lag as a fraction of `maxLagMs`. */
   lag: `of ${maxLagMs} ms late`,
-} as const;
+};
 
-export type Measure = keyof typeof measures;
+export type Measure = Config['scaling']['scaleOn'];
 
 /** From the options of the operator. */
 export interface Range extends Readonly<Config['scaling']> {
