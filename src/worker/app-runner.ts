@@ -27,7 +27,6 @@ const prepareAfterMs = 1000;
 export interface RunnerOptions {
   readonly settings: ThreadSettings;
   readonly identity: WorkerIdentity;
-  readonly maxConnections: number;
   readonly tell: Tell;
   /** Where the requests in flight are recorded. */
   readonly loopJournal: LoopJournal | undefined;
@@ -54,7 +53,7 @@ export class AppRunner implements Service {
   }
 
   async start(): Promise<void> {
-    const { settings, identity, maxConnections, tell, loopJournal, activity } = this.#options;
+    const { settings, identity, tell, loopJournal, activity } = this.#options;
     const { loading, addresses, measure } = settings;
     const { app: target, demoFaults, bootTimeout: timeout, readyPath } = loading;
     const options = {
@@ -62,7 +61,6 @@ export class AppRunner implements Service {
       busy: measure === 'busy' ? this.#clock : undefined,
       journal: loopJournal,
       identity,
-      maxConnections,
       tell,
       activity,
     };

@@ -31,14 +31,14 @@ const say = (message: FromWorker, sent?: () => void): void => {
 
 const identity = { pid: process.pid, tid: 0 };
 const activity = new Activity();
-const { journal, threads, heartbeat } = settings;
+const { loop, journal, threads, heartbeat } = settings;
 /** Of this event loop; the threads of a host have their own. */
 const region = journal && !threads ? regionAt(journal, 0) : undefined;
 const loopJournal =
   journal && openLoopJournal(region, (fingerprint) => main.tell({ kind: 'suspect-cleared', fingerprint }));
 
 const main: WorkerMain = new WorkerMain({
-  settings,
+  settings: loop,
   threads,
   identity,
   activity,
@@ -46,18 +46,11 @@ const main: WorkerMain = new WorkerMain({
   makeService: async () =>
     threads
       ? new (await import('./thread-host.js')).ThreadHost(settings, threads, main.tell)
-      : new AppRunner({
-          settings,
-          identity,
-          maxConnections: settings.maxConnections,
-          tell: main.tell,
-          loopJournal,
-          activity,
-        }),
+      : new AppRunner({ settings: loop, identity, tell: main.tell, loopJournal, activity }),
   onReady: () => {
     startHeartbeat();
     // A worker for one connection does not live long enough for it.
-    if (journal && region && !settings.once)
+    if (journal && region && !loop.once)
       setTimeout(() => loopJournal?.writer?.map(mapJournal(journal)), mapAfterMs).unref();
   },
   reopen: reopenAccessLog,
@@ -75,7 +68,7 @@ process.once('disconnect', () => process.exit(1)); // the supervisor is gone
 process.on('SIGTERM', ignoreSignal);
 process.on('SIGINT', ignoreSignal);
 // Where threads accept, this process does not.
-main.start(threads && !threads.hostAccepts ? [] : settings.listen, settings.migrationChannel);
+main.start(threads && !threads.hostAccepts ? [] : settings.listen, loop.migrationChannel);
 
 /** Says `taken` or `refused`, then `ended`. */
 async function serve({ id, requests, isMigrated }: Handed, socket: Socket): Promise<void> {
@@ -99,7 +92,7 @@ function startHeartbeat(): void {
   if (!heartbeat) return;
   const file = new HeartbeatFile(heartbeat);
   activity.add(
-    new Heartbeat(settings.lifecycle.hangTimeout, (dueBy) => {
+    new Heartbeat(loop.lifecycle.hangTimeout, (dueBy) => {
       file.dueBy = dueBy;
     }),
   );
@@ -111,7 +104,7 @@ function startHeartbeat(): void {
 /** For all threads, too: they write to the same descriptor. */
 function reopenAccessLog(path: string): { readonly failure?: string } {
   try {
-    if (settings.accessLog) reopen(settings.accessLog.fd, path);
+    if (loop.accessLog) reopen(loop.accessLog.fd, path);
     return {};
   } catch (error) {
     return { failure: (error as Error).message };

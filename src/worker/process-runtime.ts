@@ -83,28 +83,29 @@ export function startProcess(options: ProcessOptions, start: StartOptions, maxCo
   const journal = keepsRecord || isWatched ? orRefused(() => new Journal(loops), leash) : undefined;
   const takesLines = typeof accessLog === 'function';
   const settings: WorkerSettings = {
-    ...app,
-    worker: start.id,
+    loop: {
+      ...app,
+      warmsUp: start.warmsUp,
+      isKnownReady: start.isKnownReady,
+      once: options.once,
+      maxConnections,
+      migrationChannel: channel && {
+        fd: descriptors.channel,
+        credits: descriptors.credits,
+        path: descriptors.path,
+        ...(channel.migrated !== undefined && { migrated: descriptors.migrated }),
+      },
+      accessLog: accessLog && {
+        fd: descriptors.accessLog,
+        atomicBytes: takesLines ? ownPipeAtomicBytes : accessLog.atomicBytes,
+      },
+    },
     umask: options.processes.umask,
     channelKey: newKey(),
-    warmsUp: start.warmsUp,
-    isKnownReady: start.isKnownReady,
-    once: options.once,
     threads,
-    maxConnections,
     listen: listen.map((_, i) => descriptors.listen + i),
-    migrationChannel: channel && {
-      fd: descriptors.channel,
-      credits: descriptors.credits,
-      path: descriptors.path,
-      ...(channel.migrated !== undefined && { migrated: descriptors.migrated }),
-    },
     journal: keepsRecord && journal ? { fd: descriptors.journal, layout: journal.layout } : undefined,
     heartbeat: isWatched && journal ? { ...journal.heartbeat, fd: descriptors.journal } : undefined,
-    accessLog: accessLog && {
-      fd: descriptors.accessLog,
-      atomicBytes: takesLines ? ownPipeAtomicBytes : accessLog.atomicBytes,
-    },
   };
   const run = () =>
     fork(entry, [], {

@@ -60,8 +60,9 @@ export interface ThreadSettings extends AppSettings {
   readonly migrationChannel: MigrationChannel | undefined;
 }
 
-export interface WorkerSettings extends ThreadSettings {
-  readonly worker: number;
+export interface WorkerSettings {
+  /** Of its own event loop; with its own share of them, of those of its threads. */
+  readonly loop: ThreadSettings;
   /** Marks its messages to the supervisor. */
   readonly channelKey: string;
   /** Of this process (umask(2)). */
@@ -85,14 +86,5 @@ export interface ThreadData {
   /** It keeps a record of its requests in flight, here; undefined where there is no room for it. */
   readonly journal: { readonly region: Region | undefined } | undefined;
 }
-
-/** For a thread, whose app can read it: all but what is the process's own. */
-export function threadSettings(settings: WorkerSettings): Omit<ThreadSettings, keyof StartSettings> {
-  const own = new Set<string>(['channelKey', 'umask', 'threads', 'listen', 'journal', 'heartbeat']);
-  return Object.fromEntries(Object.entries(settings).filter(([name]) => !own.has(name))) as unknown as ThreadSettings;
-}
-
-/** What differs between workers of a group. */
-export type StartSettings = Pick<ThreadSettings, 'isKnownReady' | 'warmsUp' | 'once' | 'maxConnections'>;
 
 export const settingsVariable = 'MPSERVE_WORKER_SETTINGS';

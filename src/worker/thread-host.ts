@@ -34,7 +34,7 @@ export class ThreadHost implements Service {
   }
 
   async start(): Promise<void> {
-    if (this.#settings.warmsUp) this.#strategy.setMigration({ receives: true });
+    if (this.#settings.loop.warmsUp) this.#strategy.setMigration({ receives: true });
     await this.#strategy.start();
   }
 
@@ -96,7 +96,7 @@ export class ThreadHost implements Service {
   }
 
   #hosting(group: ThreadGroup): Hosting {
-    const { lifecycle, migrationChannel, maxConnections } = this.#settings;
+    const { lifecycle, migrationChannel, maxConnections } = this.#settings.loop;
     const tell = this.#tell;
     const isElastic = group.range.min < group.range.max;
     const shares = group.isPerConnection ? [1] : divide(maxConnections, group.range.max);
@@ -130,7 +130,7 @@ export class ThreadHost implements Service {
   }
 
   #start(options: StartOptions, maxConnections: number): Worker {
-    const { loading, measure } = this.#settings;
+    const { loading, measure } = this.#settings.loop;
     return new Worker({
       ...options,
       unit: this.#runtime.start(options, maxConnections),

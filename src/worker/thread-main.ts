@@ -39,8 +39,7 @@ const main: WorkerMain = new WorkerMain({
     }
     const loopJournal =
       journal && openLoopJournal(journal.region, (fingerprint) => main.tell({ kind: 'suspect-cleared', fingerprint }));
-    const { maxConnections } = settings;
-    return new AppRunner({ settings, identity, maxConnections, tell: main.tell, loopJournal, activity });
+    return new AppRunner({ settings, identity, tell: main.tell, loopJournal, activity });
   },
   onActive: (change) => counter.countAccepted(counters, change),
   reopen: () => ({}), // the process has

@@ -15,13 +15,7 @@ import { duplicate } from '../os/descriptor.js';
 import { type FromWorker, type Handed, newKey, type ToWorker, unkeyed } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
 import type { Tell } from './service.js';
-import {
-  type ThreadData,
-  type ThreadGroup,
-  type ThreadSettings,
-  threadSettings,
-  type WorkerSettings,
-} from './settings.js';
+import type { ThreadData, ThreadGroup, ThreadSettings, WorkerSettings } from './settings.js';
 import { counter, createCounters } from './thread-counters.js';
 
 const threadFile = fileURLToPath(new URL('../worker/thread-main.cjs', import.meta.url));
@@ -51,8 +45,10 @@ export class ThreadRuntime {
     this.#settings = settings;
     this.#group = group;
     const { isPerConnection } = group;
-    this.#threads = isPerConnection ? new DedicatedThreads(group) : new PiscinaThreads(group, settings.maxConnections);
-    this.#watch = threadWatch(settings.lifecycle.hangTimeout, tell);
+    this.#threads = isPerConnection
+      ? new DedicatedThreads(group)
+      : new PiscinaThreads(group, settings.loop.maxConnections);
+    this.#watch = threadWatch(settings.loop.lifecycle.hangTimeout, tell);
     // Mapping would cost more than a thread for one connection.
     this.#regions = settings.journal && new RegionPool(settings.journal, !isPerConnection);
   }
@@ -65,9 +61,9 @@ export class ThreadRuntime {
   /** @throws Error when the system refuses another thread */
   start({ warmsUp, isKnownReady }: StartOptions, maxConnections: number): Unit {
     const { isPerConnection: once, hostAccepts } = this.#group;
-    const { listen, migrationChannel } = this.#settings;
+    const { listen, loop } = this.#settings;
     const settings: ThreadSettings = {
-      ...threadSettings(this.#settings),
+      ...this.#settings.loop,
       warmsUp,
       isKnownReady,
       once,
@@ -80,7 +76,7 @@ export class ThreadRuntime {
       unit.send({
         type: 'accept',
         listen: listen.map(duplicate),
-        migrationChannel: duplicateChannel(migrationChannel),
+        migrationChannel: duplicateChannel(loop.migrationChannel),
       });
     });
     unit.send({ type: 'denylist', entries: this.#denylist });
