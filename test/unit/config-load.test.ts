@@ -3,9 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { optionsPage } from '../../src/config/docs.ts';
 import { origin } from '../../src/config/source.ts';
-import { configure, models, options, refusal } from './config-fixture.ts';
+import { configure, refusal } from './config-fixture.ts';
 
 let cwd: string;
 beforeEach(async () => {
@@ -353,11 +352,4 @@ describe('errors', () => {
     expect((await refusal(['confg'], { cwd }))[1]).toMatch(/; did you mean mpserve config\?$/);
     expect((await refusal(['prefrok'], { cwd }))[1]).toMatch(/; did you mean --model prefork\?$/);
   });
-});
-
-test('the reference page has every option once, and names the models in which it has no effect', () => {
-  const page = optionsPage(options, models);
-  for (const { env } of options) expect(page.split(`\`${env}\``)).toHaveLength(2);
-  expect(page).toContain('Does nothing in ppc and prefork');
-  expect(page).toContain('256 in ppc, 10000 in prefork, prethread and hybrid');
 });
