@@ -2,6 +2,7 @@
 // cannot place the connection calls `close`, one that has handed the descriptor over calls `release`.
 import type { Socket } from 'node:net';
 import { closeDescriptor } from '../os/descriptor.js';
+import { peerOf } from '../os/listening-socket.js';
 import { descriptorOf, detach, socketFromFd } from '../os/node-socket.js';
 
 /** What is known of a connection besides its descriptor. Plain data: it goes along when the connection changes hands. */
@@ -46,6 +47,13 @@ export class IncomingConnection implements ConnectionFacts {
   /** The connection's own descriptor; undefined once it is closed. */
   get descriptor(): number | undefined {
     return this.#fd ?? (this.#socket && descriptorOf(this.#socket));
+  }
+
+  /** The client's IP address; undefined for a client of a Unix socket, and when the connection is closed. */
+  get client(): string | undefined {
+    if (this.#socket) return this.#socket.remoteAddress;
+    const peer = this.#fd === undefined ? undefined : peerOf(this.#fd);
+    return peer?.kind === 'tcp' ? peer.host : undefined;
   }
 
   /** To be served here: from now on Node reads from it. */

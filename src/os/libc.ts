@@ -14,6 +14,7 @@ interface Libc {
   sendmsg(fd: number, header: Buffer, flags: number): number;
   recvmsg(fd: number, header: Buffer, flags: number): number;
   getsockname(fd: number, address: Buffer, length: Buffer): number;
+  getpeername(fd: number, address: Buffer, length: Buffer): number;
   sendto(fd: number, data: Buffer, length: number, flags: number, address: Buffer, size: number): number;
   fcntl(fd: number, command: number, type: 'int', value: number): number;
   flock(fd: number, operation: number): number;
@@ -89,6 +90,7 @@ const prototypes: { readonly [Name in keyof Omit<Libc, 'errno' | 'address'>]: st
   sendmsg: 'long sendmsg(int, const void*, int)',
   recvmsg: 'long recvmsg(int, void*, int)',
   getsockname: 'int getsockname(int, void*, void*)',
+  getpeername: 'int getpeername(int, void*, void*)',
   sendto: 'long sendto(int, const void*, unsigned long, int, const void*, uint32_t)',
   fcntl: 'int fcntl(int, int, ...)',
   flock: 'int flock(int, int)',

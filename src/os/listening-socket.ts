@@ -46,18 +46,23 @@ export function openListeningSocket(address: Address, backlog: number): number {
 
 /** The port of a TCP listening socket, which the kernel has chosen if port 0 was requested. */
 export function portOf(fd: number): number {
-  return portIn(nameOf(fd));
+  return portIn(nameOf(fd, 'getsockname'));
 }
 
 /** The address of a listening socket that another process has opened. @throws SystemCallError if `fd` is no socket */
 export function addressOf(fd: number): Address {
-  return decodeAddress(nameOf(fd));
+  return decodeAddress(nameOf(fd, 'getsockname'));
+}
+
+/** The client's address of a connection; a Unix socket has no path. @throws SystemCallError if it has been reset */
+export function peerOf(fd: number): Address {
+  return decodeAddress(nameOf(fd, 'getpeername'));
 }
 
 /** struct sockaddr of any family. */
-function nameOf(fd: number): Buffer {
+function nameOf(fd: number, call: 'getsockname' | 'getpeername'): Buffer {
   const name = Buffer.alloc(128);
-  checked('getsockname', libc().getsockname(fd, name, int(name.length)));
+  checked(call, libc()[call](fd, name, int(name.length)));
   return name;
 }
 

@@ -5,6 +5,7 @@ import { AF_UNIX } from './socket-constants.js';
 
 const AF_INET = 2;
 export const AF_INET6 = platform === 'darwin' ? 30 : 10;
+const mappedIPv4 = Buffer.from('00000000000000000000ffff', 'hex');
 
 /** @param address whose host is a numeric IP address */
 export function encodeAddress(address: Address): Buffer {
@@ -31,6 +32,9 @@ export function decodeAddress(name: Buffer): Address {
   if (family === AF_UNIX) return { kind: 'unix', path: name.toString('utf8', 2, Math.max(2, name.indexOf(0, 2))) };
   const port = portIn(name);
   if (family === AF_INET) return { kind: 'tcp', host: [...name.subarray(4, 8)].join('.'), port };
+  // As Node writes it: of a client of `[::]` that has an IPv4 address (RFC 4291, section 2.5.5.2).
+  if (name.subarray(8, 20).equals(mappedIPv4))
+    return { kind: 'tcp', host: `::ffff:${[...name.subarray(20, 24)].join('.')}`, port };
   const groups = Array.from({ length: 8 }, (_, i) => name.readUInt16BE(8 + 2 * i).toString(16));
   return { kind: 'tcp', host: shortestIPv6(groups.join(':')), port };
 }

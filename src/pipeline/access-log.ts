@@ -30,15 +30,13 @@ export class AccessLog {
   }
 
   readonly stage: Stage = (next) => (req, res, reqId) => {
-    // A socket forgets its peer's address when it closes.
-    const connection = res.clientConnection;
-    if (connection) connection.remote ??= req.socket.remoteAddress ?? 'unix';
+    void res.clientConnection?.client; // is known from now on
     return next(req, res, reqId);
   };
 
   readonly onClose: OnClose = ({ req, clientConnection, statusCode, begunAt, reqId }) => {
     const bytes = clientConnection?.takeBytesWritten() ?? 0;
-    this.#add(req, reqId, statusCode, bytes, begunAt, clientConnection?.remote);
+    this.#add(req, reqId, statusCode, bytes, begunAt, clientConnection?.client);
   };
 
   /** Writes the line of an upgraded request (a WebSocket) when its socket closes. */

@@ -1,6 +1,7 @@
 // The state of one connection: its current request, and how long the server has waited for the client. It makes no
 // decisions and closes nothing.
 import type { Socket } from 'node:net';
+import type { IncomingConnection } from '../connection/incoming.js';
 import { truncateUrl } from '../inflight/fingerprint.js';
 import type { RequestInFlight } from '../reports/report.js';
 // biome-ignore lint/suspicious/noImportCycles: types only; a connection has responses, and a response its connection
@@ -17,8 +18,6 @@ export class Connection {
   readonly socket: Socket;
   /** Requests that have begun on the connection, including those before it migrated here. */
   requests: number;
-  /** The client's address for the access log; undefined until the first request is logged. */
-  remote: string | undefined;
   /** When --keep-alive-timeout expires (`clock.ts`); `KeepAlive` sets it. */
   idleUntil = Number.POSITIVE_INFINITY;
   /** To the current request. */
@@ -27,15 +26,24 @@ export class Connection {
   #queued: PipelineResponse[] = [];
   /** The request with which the connection has switched to another protocol. */
   #upgrade: BegunRequest | undefined;
+  readonly #incoming: IncomingConnection;
+  #client: string | undefined;
   #bytesTaken = 0;
   #transferred = 0;
   #progressAt: number;
 
-  constructor(socket: Socket, requests: number, now: number) {
-    this.socket = socket;
-    this.requests = requests;
+  constructor(incoming: IncomingConnection, now: number) {
+    this.#incoming = incoming;
+    this.socket = incoming.socket;
+    this.requests = incoming.requests;
     this.#progressAt = now;
-    (socket as Keyed)[key] = this;
+    (this.socket as Keyed)[key] = this;
+  }
+
+  /** The client's IP address, or `unix`. A socket forgets it when it closes, so ask before. */
+  get client(): string {
+    this.#client ??= this.#incoming.client ?? 'unix';
+    return this.#client;
   }
 
   static of(socket: Socket): Connection | undefined {

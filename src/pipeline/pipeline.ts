@@ -136,9 +136,9 @@ export class Pipeline {
   /** Serves an accepted connection. Settles when it has closed; never rejects. */
   adopt(incoming: IncomingConnection): Promise<void> {
     return new Promise((closed) => {
-      const { socket, requests } = incoming;
+      const { socket } = incoming;
       if (socket.destroyed) return closed();
-      const connection = new Connection(socket, requests, now());
+      const connection = new Connection(incoming, now());
       this.#connections.add(connection);
       this.#options.activity.connectionOpened();
       this.#keepAlive.watch(connection);

@@ -39,6 +39,32 @@ test('one that comes from its client has no history', () => {
   expect(connection.descriptor).toBe(descriptorOf(accepted));
 });
 
+test('it knows the address of its client, detached or not', () => {
+  const connection = IncomingConnection.of(accepted);
+  expect(connection.client).toBe('127.0.0.1');
+  connection.detach();
+  expect(connection.client).toBe('127.0.0.1');
+  connection.close();
+  expect(connection.client).toBeUndefined();
+});
+
+test.each([
+  ['::1', '::1'],
+  ['127.0.0.1', '::ffff:127.0.0.1'],
+])('a client of [::] at %s has the address that Node tells: %s', async (host, address) => {
+  const both = createServer({ pauseOnConnect: true }).listen(0, '::');
+  await once(both, 'listening');
+  const other = connect((both.address() as { port: number }).port, host);
+  const [socket] = (await once(both, 'connection')) as [Socket];
+  const connection = IncomingConnection.of(socket);
+  const told = connection.client;
+  connection.detach();
+  expect([told, connection.client]).toEqual([address, address]);
+  connection.close();
+  other.destroy();
+  both.close();
+});
+
 test('detached it has a descriptor of its own, from which nothing has been read, and can be served again', async () => {
   client.write('unread');
   const connection = IncomingConnection.of(accepted, { requests: 7, isMigrated: true });
