@@ -143,7 +143,7 @@ export abstract class BaseStrategy {
     this.acceptor = undefined;
   }
 
-  /** Settles when a worker has the connection, or nobody will have it. Never rejects. */
+  /** Settles when a worker has the connection, or none will have it. Never rejects. */
   async #take(connection: IncomingConnection): Promise<Given> {
     const { listener, migrationChannel } = this.hosting;
     try {
