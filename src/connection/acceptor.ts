@@ -13,6 +13,8 @@ export interface AcceptorOptions {
   readonly backlog: number;
   /** Connections served at the same time, at least 1. */
   readonly limit: number;
+  /** Those that count, where other acceptors have the same limit: a reload or a switch has two for a while. */
+  readonly accepted?: { count: number };
   /** Others accept from the same sockets: leave them their part of a burst. */
   readonly isShared: boolean;
   /** Leave the bytes of a new connection unread, because it is handed over to a worker. */
@@ -40,13 +42,14 @@ export class Acceptor {
   readonly #sockets: ListeningSocket[];
   readonly #fairness: AcceptFairness | undefined;
   readonly #receiver: Receiver | undefined;
-  #active = 0;
+  readonly #accepted: { count: number };
   #isStarted = false;
   #looking: NodeJS.Timeout | undefined;
 
   constructor(options: AcceptorOptions) {
     const { fds, backlog, handsOver, isShared, migrationChannel, onRefused, usesCredits = false } = options;
     this.#options = options;
+    this.#accepted = options.accepted ?? { count: 0 };
     this.#sockets = fds.map(
       (fd) => new ListeningSocket(fd, backlog, handsOver, (socket) => this.#accept(IncomingConnection.of(socket))),
     );
@@ -61,14 +64,9 @@ export class Acceptor {
     if (this.#receiver) this.#receiver.credits = count;
   }
 
-  /** Connections that were accepted here and have not ended. */
-  get active(): number {
-    return this.#active;
-  }
-
   /** No connection is accepted until another ends. */
   get isFull(): boolean {
-    return this.#active >= this.#options.limit;
+    return this.#accepted.count >= this.#options.limit;
   }
 
   start(): void {
@@ -85,12 +83,12 @@ export class Acceptor {
   }
 
   readonly #accept = (connection: IncomingConnection): void => {
-    this.#active++;
-    this.#fairness?.accepted(this.#active);
+    this.#accepted.count++;
+    this.#fairness?.accepted(this.#accepted.count);
     if (this.isFull) this.#update();
     void this.#options.serve(connection).then(() => {
-      this.#active--;
-      if (this.#active === this.#options.limit - 1) this.#update();
+      this.#accepted.count--;
+      if (this.#accepted.count === this.#options.limit - 1) this.#update();
     });
   };
 
@@ -103,7 +101,9 @@ export class Acceptor {
     clearInterval(this.#looking);
     if (accepts || !this.#isStarted) return;
     this.#looking = setInterval(() => {
-      if (this.#sockets.some(({ hasWaiting }) => hasWaiting)) this.#options.onCrowded();
+      if (!this.isFull)
+        this.#update(); // a connection of another acceptor has ended
+      else if (this.#sockets.some(({ hasWaiting }) => hasWaiting)) this.#options.onCrowded();
     }, lookEveryMs);
   }
 }

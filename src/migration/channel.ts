@@ -5,7 +5,7 @@ import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, rmdirSync, unl
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { arch, platform } from 'node:process';
-import { closeDescriptor, duplicate } from '../os/descriptor.js';
+import { closeDescriptor, duplicateAll } from '../os/descriptor.js';
 import { checked, libc, type SystemCallError } from '../os/libc.js';
 import { sendMessage } from '../os/rights-message.js';
 import { encodePath } from '../os/socket-address.js';
@@ -63,9 +63,16 @@ export function closeMigrationChannel({ fd, path, credits, migrated }: Migration
   closeSync(path); // as it was opened
 }
 
-/** The same channel, with a listening descriptor that belongs to the caller. @throws SystemCallError (EMFILE) */
-export function duplicateChannel(channel: MigrationChannel | undefined): MigrationChannel | undefined {
-  return channel && { ...channel, fd: duplicate(channel.fd) };
+/**
+ * The same listening sockets and the same channel, with descriptors that belong to an acceptor.
+ * @throws SystemCallError (EMFILE); no descriptor is left then
+ */
+export function duplicateForAcceptor(listen: readonly number[], channel: MigrationChannel | undefined) {
+  const fds = duplicateAll(channel ? [...listen, channel.fd] : listen);
+  return {
+    listen: fds.slice(0, listen.length),
+    migrationChannel: channel && { ...channel, fd: fds.at(-1) as number },
+  };
 }
 
 /**

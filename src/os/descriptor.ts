@@ -22,6 +22,18 @@ export function duplicate(fd: number): number {
   return checked('fcntl(F_DUPFD_CLOEXEC)', libc().fcntl(fd, F_DUPFD_CLOEXEC, 'int', 0));
 }
 
+/** A second descriptor for each, as above; none is left if one fails. @throws SystemCallError (EMFILE, EBADF) */
+export function duplicateAll(fds: readonly number[]): number[] {
+  const duplicates: number[] = [];
+  try {
+    for (const fd of fds) duplicates.push(duplicate(fd));
+    return duplicates;
+  } catch (error) {
+    for (const fd of duplicates) closeDescriptor(fd);
+    throw error;
+  }
+}
+
 /**
  * Atomically redirects `fd` to the file `path`, opened for appending: a thread that writes meanwhile writes to the old file
  * or to the new one. @throws Error if the file cannot be opened; then `fd` is as before

@@ -1,4 +1,5 @@
 // Counts responses by status and duration, and reports the counts to the supervisor for --canary.
+import type { Activity } from '../activity.js';
 import { now } from '../clock.js';
 import type { WorkerReport } from '../reports/report.js';
 import { ResponseStats } from '../scaling/response-stats.js';
@@ -6,7 +7,8 @@ import type { OnClose } from './stage.js';
 
 const reportIntervalMs = 100;
 
-export function countAnswers(tell: (report: WorkerReport) => void): OnClose {
+/** @param activity which stops when the worker drains: a worker for one connection then reports its only count */
+export function countAnswers(tell: (report: WorkerReport) => void, activity: Activity): OnClose {
   const answers = new ResponseStats();
   let isScheduled = false;
   const report = (): void => {
@@ -14,6 +16,7 @@ export function countAnswers(tell: (report: WorkerReport) => void): OnClose {
     const count = answers.take();
     if (count) tell({ kind: 'answers', ...count });
   };
+  activity.add({ start: () => {}, stop: report });
   return (res) => {
     // The client disconnected before the end of the response, which says nothing about the app.
     if (!res.writableFinished && res.statusCode < 500) return;

@@ -113,7 +113,7 @@ export class Pipeline {
       () => this.#answered++,
       ...(journal ? [journal.onClose] : []),
       ...(accessLog ? [accessLog.onClose] : []),
-      ...(options.countsAnswers ? [countAnswers(tell)] : []),
+      ...(options.countsAnswers ? [countAnswers(tell, options.activity)] : []),
       ...(options.busy ? [options.busy.onClose] : []),
     ]);
     this.#keepAlive = new KeepAlive(this.#connections, limits.keepAliveTimeout);

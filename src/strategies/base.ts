@@ -7,7 +7,7 @@ import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
 import { migrateUnserved } from '../migration/sender.js';
 import type { StartOptions } from '../worker/runtime.js';
 import type { Given, Worker } from '../worker/worker.js';
-import type { Hosting, StrategySnapshot } from './strategy.js';
+import type { Give, Hosting, StrategySnapshot } from './strategy.js';
 
 /** After the system refused a worker, another one is started after this time at the earliest (milliseconds). */
 export const refusedRetryMs = 500;
@@ -23,6 +23,8 @@ export abstract class BaseStrategy {
   protected acceptor: Acceptor | undefined;
   /** It drains, and connections that no worker has taken migrate. */
   #migrates = false;
+  /** Has another strategy serve the connections that no worker has taken. */
+  #successor: Give | undefined;
   /** Until when it may drain. */
   #drainBy = Number.POSITIVE_INFINITY;
   readonly #untaken = new Set<Promise<unknown>>();
@@ -55,16 +57,19 @@ export abstract class BaseStrategy {
     if (typeof given === 'object') await given.ended;
   }
 
-  async drain(ms: number, migrates = false): Promise<void> {
+  async drain(ms: number, migrates = false, successor?: Give): Promise<void> {
     this.isEnding = true;
-    this.#drainBy = now() + ms;
+    this.#drainBy = Math.min(this.#drainBy, now() + ms);
+    this.#successor ??= successor;
     this.#migrates = migrates && this.policy.send !== 'off' && this.hosting.migrationChannel !== undefined;
     this.pause();
     this.closeAcceptor();
     for (const worker of this.workers) worker.drain(ms, migrates);
     await within(ms, Promise.all(this.#untaken));
+    for (const worker of this.workers) if (worker.stage !== 'draining') worker.drain(0); // it started meanwhile
     while (this.workers.size > 0) await Promise.all([...this.workers].map(({ exit }) => exit));
     this.#migrates = false;
+    await Promise.all(this.#untaken);
   }
 
   kill(): void {
@@ -101,10 +106,10 @@ export abstract class BaseStrategy {
 
   /** It ends, and no worker is to take a connection any more. */
   protected get isOver(): boolean {
-    return this.isEnding && (this.#migrates || now() >= this.#drainBy);
+    return this.isEnding && (this.#successor !== undefined || this.#migrates || now() >= this.#drainBy);
   }
 
-  /** For a worker that took its connection when the others had been told to drain. */
+  /** For a worker that took its connection when it was to end. */
   protected drainLate(worker: Worker): void {
     worker.drain(msUntil(this.#drainBy), this.#migrates);
   }
@@ -150,6 +155,7 @@ export abstract class BaseStrategy {
       const given = await this.place(connection);
       if (given !== 'refused')
         connection.close(); // our copy
+      else if (this.#successor) return { ended: this.#successor(connection) };
       else if (!(await migrateUnserved(connection, migrationChannel, () => this.#migrates)))
         listener.connectionLost('the server is stopping');
       return given;

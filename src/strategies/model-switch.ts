@@ -1,5 +1,6 @@
 // The strategy of a server whose model can be switched: the strategy that serves, and those that it has replaced, whose
-// connections migrate or end. To everything else they are one.
+// connections migrate or end. To everything else they are one. A reload of one that cannot replace its workers is a switch
+// to another one of the same model.
 import { within } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
@@ -129,7 +130,7 @@ export class ModelSwitch implements Strategy {
   async #retire(strategy: Strategy, ms: number): Promise<void> {
     this.#replaced.add(strategy);
     this.#tellCurrent();
-    await strategy.drain(ms, this.#policy.send !== 'off');
+    await strategy.drain(ms, this.#policy.send !== 'off', (connection) => this.#current.give(connection));
     this.#replaced.delete(strategy);
     this.#answeredByTheReplaced += strategy.snapshot().answered;
     this.#tellCurrent();
@@ -150,6 +151,6 @@ async function tryBeside(old: Strategy, trial: Trial): Promise<void> {
   const rebalancing = setInterval(() => {
     const { workers } = old.snapshot();
     old.setMigration({ send: { rebalance: Math.min(1, rebalanceCount / workers.length) } });
-  }, rebalanceEveryMs);
+  }, rebalanceEveryMs).unref();
   await trial().finally(() => clearInterval(rebalancing));
 }

@@ -48,7 +48,12 @@ export class PerConnection extends BaseStrategy implements Strategy {
     this.#first = undefined;
     if (this.isEnding) return;
     this.#spares.add(first);
-    this.#open();
+    try {
+      this.#open();
+    } catch (error) {
+      this.kill();
+      throw error;
+    }
   }
 
   /** Calls `told` with the number of migrated connections that could be served at once. */
@@ -109,6 +114,7 @@ export class PerConnection extends BaseStrategy implements Strategy {
         if (this.isEnding) this.drainLate(worker);
         return { ended: worker.exit.then(() => {}) };
       }
+      if (given === 'gone') connection.close();
       const { isWanted } = await worker.exit;
       if (given === 'gone') return given;
       if (!isWanted) tried++; // otherwise it has been told to end before it had the connection
@@ -122,8 +128,10 @@ export class PerConnection extends BaseStrategy implements Strategy {
 
   /** From now on connections are accepted, and spares are kept. */
   #open(): void {
-    this.#isOpen = true;
     const acceptor = this.openAcceptor({ usesCredits: true });
+    this.#isOpen = true;
+    this.#urgentFrom = undefined; // the migration begins now, however long the start took
+    this.tellReceivers();
     if (acceptor) {
       this.#tellCredits = (count) => {
         acceptor.credits = count;

@@ -80,6 +80,7 @@ export class Pool extends BaseStrategy implements Strategy {
     });
     try {
       await Promise.all(booting);
+      if (!this.isEnding) this.#keepUp();
     } catch (error) {
       this.isEnding = true;
       const settled = Promise.allSettled(booting);
@@ -90,7 +91,6 @@ export class Pool extends BaseStrategy implements Strategy {
       }
       throw error;
     }
-    if (!this.isEnding) this.#keepUp();
   }
 
   protected async place(connection: IncomingConnection): Promise<Given> {

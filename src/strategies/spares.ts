@@ -79,11 +79,6 @@ export class Spares<S> {
     return spare;
   }
 
-  /** Ends all that there are. */
-  dismiss(): void {
-    for (const spare of this.#spares) this.#dismiss(spare);
-  }
-
   /** A worker has started, spare or not, in this many milliseconds. */
   started(ms: number): void {
     this.#order.started(ms);

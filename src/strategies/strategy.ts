@@ -30,8 +30,9 @@ export interface Strategy {
   /**
    * Stops accepting, finishes what is in flight, and ends it by force after `ms` milliseconds. Always settles.
    * @param migrates connections go to another strategy or server; told a second time without, those that are left stay
+   * @param successor serves the connections that no worker has taken
    */
-  drain(ms: number, migrates?: boolean): Promise<void>;
+  drain(ms: number, migrates?: boolean, successor?: Give): Promise<void>;
   /** Calls `told` with the number of migrated connections that could be served at once. Absent where any number could. */
   onCredits?(told: (count: number) => void): void;
   /** Closes the connections of the slowest clients: others wait. */
@@ -43,6 +44,9 @@ export interface Strategy {
   kill(): void;
   snapshot(): StrategySnapshot;
 }
+
+/** As `Strategy.give`. */
+export type Give = (connection: IncomingConnection) => Promise<void>;
 
 /** Settles when a new generation has passed. @throws Error that says why it has not */
 export type Trial = () => Promise<void>;
@@ -60,7 +64,7 @@ export interface StrategySnapshot {
   readonly workers: readonly Worker[];
 }
 
-/** What a strategy is given by its host, at the start and at each reload. */
+/** What a strategy is given by its host, at its start and, if it can replace its workers, at each reload. */
 export interface Hosting {
   /** @throws StartupError when the system refuses another worker */
   readonly startWorker: (options: StartOptions) => Worker;

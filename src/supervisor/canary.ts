@@ -15,8 +15,7 @@ const p99MarginMs = 50;
 const maxTrialMs = 60_000;
 
 export class Canary {
-  /** Stops counting. */
-  readonly stop: () => void;
+  readonly #unsubscribe: () => void;
   readonly #minRequests: number;
   readonly #oldAnswers = new ResponseStats();
   readonly #newAnswers = new ResponseStats();
@@ -28,7 +27,8 @@ export class Canary {
   /** Starts to count. @param requests that the new generation must answer before the decision; at least 1 */
   constructor(reports: Reports, requests: number, generation: number) {
     this.#minRequests = requests;
-    this.stop = reports.subscribe({
+    this.#decided.promise.catch(() => {}); // also when nothing waits for it
+    this.#unsubscribe = reports.subscribe({
       'worker-started': (worker) => {
         if (worker.generation === generation) this.#newPids.add(worker.pid);
       },
@@ -51,17 +51,24 @@ export class Canary {
     const progress = setInterval(
       () => onProgress(`compared ${this.#newAnswers.count} of ${this.#minRequests} requests`),
       500,
-    );
-    const timeout = setTimeout(() => this.#decided.resolve(undefined), maxTrialMs);
-    const failure = await this.#decided.promise;
-    clearTimeout(timeout);
-    clearInterval(progress);
+    ).unref();
+    const timeout = setTimeout(() => this.#decided.resolve(undefined), maxTrialMs).unref();
+    const failure = await this.#decided.promise.finally(() => {
+      clearTimeout(timeout);
+      clearInterval(progress);
+    });
     const { count: requests, failed, p99 } = this.#newAnswers;
     const { count: oldRequests, failed: oldFailed, p99: oldP99 } = this.#oldAnswers;
     const figures = { requests, failed, p99, oldRequests, oldFailed, oldP99 };
     const reason = failure ?? findRegression(figures);
     if (reason !== undefined) throw new Error(`the new generation was worse and is rolled back: ${reason}`);
     return figures;
+  }
+
+  /** Stops counting; a judgement that has not been made never is. */
+  stop(): void {
+    this.#unsubscribe();
+    this.#decided.reject(new Error('the trial has ended'));
   }
 
   #fail(pid: number, reason: string): void {

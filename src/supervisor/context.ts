@@ -7,8 +7,7 @@ import { Acceptor } from '../connection/acceptor.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import type { Quarantine } from '../inflight/quarantine.js';
-import { duplicateChannel, type MigrationChannel } from '../migration/channel.js';
-import { duplicate } from '../os/descriptor.js';
+import { duplicateForAcceptor, type MigrationChannel } from '../migration/channel.js';
 import type { Reports } from '../reports/reports.js';
 import { models } from '../strategies/models.js';
 import type { Hosting, HostListener } from '../strategies/strategy.js';
@@ -27,6 +26,8 @@ export interface ServerResources {
   readonly events: Events;
   /** undefined if connections cannot migrate. */
   readonly migrationChannel: MigrationChannel | undefined;
+  /** Open connections that the supervisor has accepted. */
+  readonly accepted: { count: number };
 }
 
 export interface StrategyContext {
@@ -97,18 +98,21 @@ export function strategyContext(
     endsWithHost: false,
     revokes: false,
     accept: group.hostAccepts
-      ? (handlers) =>
-          new Acceptor({
+      ? (handlers) => {
+          const { listen: fds, migrationChannel: channel } = duplicateForAcceptor(listen, migrationChannel);
+          return new Acceptor({
             ...handlers,
-            fds: listen.map(duplicate),
+            fds,
             backlog: listening.backlog,
             limit: listening.maxConnections,
+            accepted: resources.accepted,
             isShared: false,
             handsOver: true,
-            migrationChannel: duplicateChannel(migrationChannel),
+            migrationChannel: channel,
             onRefused: (count, { pid: senderPid, uid: senderUid }) =>
               events.tell({ event: 'migration-refused', count, senderPid, senderUid }),
-          })
+          });
+        }
       : undefined,
     migrationChannel,
     listener: hostListener(resources),

@@ -44,7 +44,7 @@ export class Operations {
   readonly #reports: Reports;
   readonly #events: Events;
   #settings: Settings;
-  /** Of the last reload. */
+  /** Of the start, or of the last reload. */
   #context: StrategyContext;
   /** Settings that operators have changed; they take precedence over the configuration. */
   #overrides: Overrides;

@@ -80,8 +80,8 @@ const reasons: Readonly<Record<string, string>> = {
  * @returns false if another server has replaced the file meanwhile. @throws HeldError, or a system error
  */
 function replaceStale(path: string, temporary: string): boolean {
-  const { O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
-  const file = openSync(path, O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o644);
+  const { O_RDWR, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const file = openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o644); // NFS locks what may be written
   try {
     // Otherwise a server that has read the stale pid could replace the file of one that was quicker.
     if (!tryLock(file)) throw new HeldError('is being written by another server that starts');

@@ -152,7 +152,15 @@ export class Supervisor implements SignalTarget, Controls {
     const migrationChannel =
       inherited?.migrationChannel ?? (hasMigration ? openChannelOrWarn(config.lifecycle, events) : undefined);
     cleanups.push(() => migrationChannel && closeMigrationChannel(migrationChannel));
-    return { listeners: this.#listeners, accessLog, quarantine: this.#quarantine, reports, events, migrationChannel };
+    return {
+      listeners: this.#listeners,
+      accessLog,
+      quarantine: this.#quarantine,
+      reports,
+      events,
+      migrationChannel,
+      accepted: { count: 0 },
+    };
   }
 
   /** Drains the strategy and closes the listeners, or leaves them to the successor. Resolves to the exit code. */

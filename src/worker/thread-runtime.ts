@@ -10,8 +10,7 @@ import { ExitCode, StartupError } from '../errors.js';
 import { threadWatch, type WatchThread } from '../hang/thread-watch.js';
 import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
 import { type RegionLease, RegionPool } from '../inflight/regions.js';
-import { duplicateChannel } from '../migration/channel.js';
-import { duplicate } from '../os/descriptor.js';
+import { duplicateForAcceptor } from '../migration/channel.js';
 import { type FromWorker, type Handed, newKey, type ToWorker, unkeyed } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
 import type { Tell } from './service.js';
@@ -63,7 +62,7 @@ export class ThreadRuntime {
     const { isPerConnection: once, hostAccepts } = this.#group;
     const { listen, loop } = this.#settings;
     const settings: ThreadSettings = {
-      ...this.#settings.loop,
+      ...loop,
       warmsUp,
       isKnownReady,
       once,
@@ -72,12 +71,7 @@ export class ThreadRuntime {
     const lease = this.#regions?.lease();
     const unit = new ThreadUnit(this.#threads, this.#watch, lease, settings, () => {
       // Node closes these descriptors when the thread ends, however it does.
-      if (hostAccepts) return;
-      unit.send({
-        type: 'accept',
-        listen: listen.map(duplicate),
-        migrationChannel: duplicateChannel(loop.migrationChannel),
-      });
+      if (!hostAccepts) unit.send({ type: 'accept', ...duplicateForAcceptor(listen, loop.migrationChannel) });
     });
     unit.send({ type: 'denylist', entries: this.#denylist });
     return unit;

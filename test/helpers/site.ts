@@ -59,9 +59,9 @@ export class Site implements AsyncDisposable {
     this.releases.write(code);
   }
 
-  /** Spoils the release that is the current one. */
-  breakRelease(): void {
-    writeFileSync(path.join(this.folder, 'current/app.cjs'), 'throw new Error("spoiled");');
+  /** Changes the release that is the current one, which ppc and tpc load for each connection. */
+  replaceRelease(code: string): void {
+    writeFileSync(path.join(this.folder, 'current/app.cjs'), code);
   }
 
   get pidFile(): string {

@@ -54,8 +54,12 @@ describe.concurrent.each(models)('%s', (model) => {
   });
 });
 
-test.concurrent('prefork dispatch: new connections reach the worker on trial', async () => {
-  await using site = await Site.start('prefork', ['--accept', 'dispatch', '--canary', '20']);
+test.concurrent.each([
+  ['prefork', ['--accept', 'dispatch']],
+  ['ppc', []],
+  ['tpc', []],
+])('%s %j: connections of one request reach the new generation, and count', async (model, args) => {
+  await using site = await Site.start(model, [...args, '--canary', '20']);
   const clients = new Clients(site.server.url, 4, 'one-each', '/');
   site.write(app('res.end("second")'));
   expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });

@@ -225,7 +225,7 @@ test.concurrent('prethread: connections that wait for a thread when their worker
   expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
   using mortal = await connect(site.server.url);
   await eventually('the new release', async () => (await mortal.ask('GET /')).body === 'mortal');
-  site.breakRelease(); // whatever replaces the thread cannot load it
+  site.replaceRelease('throw new Error("spoiled");'); // whatever replaces the thread cannot load it
   await mortal.request('GET /die');
   await site.server.waitFor('a failed replacement', ({ event }) => event === 'thread-unfit');
   using waiting = await connect(site.server.url);

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { expect, test } from 'vitest';
 import { eventually, progress } from '../helpers/eventually.ts';
 import { fixture, type Server, startServer } from '../helpers/server.ts';
+import { Site } from '../helpers/site.ts';
 import { connect, type Wire } from '../helpers/wire.ts';
 
 const app = fixture('slow-start.cjs');
@@ -63,4 +64,31 @@ test('a server that is stopped while clients wait for their processes ends when 
   await eventually('the first of them', () => server.workers().length > 2);
   await server.stop();
   for (const wire of wires) wire.close();
+});
+
+test('a stop at once starts no process any more, and reports each client that waited for one', async () => {
+  await using site = await Site.start('ppc');
+  site.replaceRelease('module.exports = new Promise(() => {});'); // never loads
+  const wires = await crowd(site.server.url, 3);
+  await eventually('the processes of all', () => site.server.workers().length >= 3);
+  expect(await site.ask('POST', '/stop', JSON.stringify({ now: true }))).toMatchObject({ status: 200 });
+  await site.server.exit;
+  expect(site.server.lines.filter(({ event }) => event === 'connection-lost')).toHaveLength(3);
+  for (const wire of wires) wire.close();
+});
+
+test('a reload beside connections at --max-connections lets no further ones in', async () => {
+  await using site = await Site.start('ppc', ['--max-connections', '2', '--graceful-timeout', '10m']);
+  const { server } = site;
+  site.replaceRelease('module.exports = (req, res) => { if (req.url === "/") res.end("first"); };');
+  const held = await Promise.all([1, 2].map(() => connect(server.url)));
+  await Promise.all(held.map((wire) => wire.request('GET /held')));
+  await eventually('both to be accepted', () => waitingIn(server) === 0);
+  expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+  const next = await crowd(server.url, 2);
+  expect(await site.ask('GET', '/status')).toMatchObject({ status: 200 });
+  expect(waitingIn(server)).toBe(2);
+  for (const wire of held) wire.close();
+  for (const wire of next) expect(String((await wire.response()).body)).toBe('first');
+  for (const wire of next) wire.close();
 });

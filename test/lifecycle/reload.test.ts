@@ -1,9 +1,19 @@
 // Reload, scale, drain, reopen and stop, with `mpserve ctl` and with signals, while clients send requests.
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
+import { ask } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { runCli, startServer } from '../helpers/server.ts';
 import { answering, Site } from '../helpers/site.ts';
@@ -380,4 +390,26 @@ describe.concurrent('an invalid ctl command', () => {
     expect(stderr).toMatch(/another server is listening on this socket/);
     expect((await site.ctl('status')).code).toBe(0);
   });
+});
+
+test('ppc: a reload for which there are too few descriptors changes nothing, and leaves none open', async () => {
+  const sockets = mkdtempSync(path.join(tmpdir(), 'mpserve-few-'));
+  const control = path.join(sockets, 'ctl');
+  await using server = await startServer({
+    node: '/bin/sh',
+    script: 'test/fixtures/few-descriptors.sh',
+    model: 'ppc',
+    bind: Array.from({ length: 60 }, (_, i) => `unix:${sockets}/${i}`),
+    args: ['--control', control],
+    env: { PATH: `${path.dirname(process.execPath)}:${process.env.PATH}` },
+  });
+  const descriptors = () => readdirSync(`/proc/${server.pid}/fd`).length;
+  const before = descriptors();
+  expect(await ask(control, 'POST', '/reload')).toMatchObject({
+    status: 500,
+    json: { error: expect.stringContaining('EMFILE') },
+  });
+  await eventually('what was opened to be closed', () => descriptors() <= before);
+  expect((await ask(control, 'GET', '/workers')).json).toEqual([]);
+  rmSync(sockets, { recursive: true });
 });

@@ -102,7 +102,7 @@ describe.concurrent('a switch', () => {
     expect(await site.ask('POST', '/switch', '{"options": {"model": {}}}')).toMatchObject({ status: 400 });
     expect((await site.ctl('switch')).stderr).toMatch(/no settings to switch; use for example --model prethread/);
     // The app of the new model cannot load, because the release has been removed.
-    site.breakRelease();
+    site.replaceRelease('throw new Error("spoiled");');
     const failed = await options({ model: 'prethread' });
     expect(failed).toMatchObject({ status: 500, json: { error: expect.stringMatching(/the app .* failed to load/) } });
     expect((await site.ask('GET', '/status')).json).toMatchObject({

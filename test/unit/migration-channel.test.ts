@@ -9,7 +9,7 @@ import type { IncomingConnection } from '../../src/connection/incoming.ts';
 import {
   channelBacklog,
   closeMigrationChannel,
-  duplicateChannel,
+  duplicateForAcceptor,
   type MigrationChannel,
   openMigrationChannel,
   sendConnection,
@@ -67,7 +67,7 @@ function acceptorOf(options: Pick<AcceptorOptions, 'usesCredits' | 'onRefused'>)
     limit: 100,
     isShared: false,
     handsOver: false,
-    migrationChannel: duplicateChannel(channel),
+    migrationChannel: duplicateForAcceptor([], channel).migrationChannel,
     ...options,
     onCrowded: () => {},
     serve: async (connection) => void received.push(connection),

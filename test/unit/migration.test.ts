@@ -10,7 +10,7 @@ import type { Limits } from '../../src/config/config.ts';
 import { Acceptor } from '../../src/connection/acceptor.ts';
 import {
   closeMigrationChannel,
-  duplicateChannel,
+  duplicateForAcceptor,
   type MigrationChannel,
   openMigrationChannel,
 } from '../../src/migration/channel.ts';
@@ -109,7 +109,7 @@ class House {
       limit: 1000,
       isShared: false,
       handsOver: false,
-      migrationChannel: duplicateChannel(this.#channel),
+      migrationChannel: duplicateForAcceptor([], this.#channel).migrationChannel,
       onCrowded: () => {},
       serve: (connection) => {
         if (connection.requests > 0) this.moves++;
