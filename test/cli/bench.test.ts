@@ -55,7 +55,7 @@ async function measures(names: readonly string[], args: readonly string[]): Prom
 }
 
 test.concurrent('an open loop shows a stall in the percentiles, and a closed loop warns that it hides stalls', async () => {
-  const args = ['--url', '/stall-once', '--models', 'prefork', '--workers', '1', '--scenarios', 'own'];
+  const args = ['--url', '/stall', '--models', 'prefork', '--workers', '1', '--scenarios', 'own'];
   const long = ['--rounds', '1', '--duration', '3s', '--connections', '1'];
   const [open, closed] = await Promise.all([
     bench([app, ...args, ...long, '--rate', '100']),

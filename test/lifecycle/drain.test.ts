@@ -114,9 +114,14 @@ forPlacements((placement) => {
     process.kill(-server.pid, 'SIGINT');
     await server.waitFor('the shutdown to begin', ({ event }) => event === 'stopping');
     working.release();
-    expect((await working.wire.response()).status).toBe(200);
+    const answered = await working.wire.response().then(
+      ({ status }) => status === 200,
+      () => false,
+    );
     expect((await within('the server to exit', server.exit)).code).toBe(0);
     expect(server.lines.filter(({ event }) => event === 'worker-died')).toEqual([]);
+    // On a busy machine the response may take longer than the second that SIGINT leaves it.
+    expect(server.lines.filter(({ event }) => event === 'request-cut')).toHaveLength(answered ? 0 : 1);
   });
 
   test('an app that handles SIGTERM gets it after its last response', async () => {
