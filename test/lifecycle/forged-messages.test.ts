@@ -50,7 +50,15 @@ test.each([
   }
   for (const line of server.lines) expect(JSON.stringify(line).length).toBeLessThan(200_000);
   // A request that ends its worker is rightly suspected, and no other one is.
-  for (let which = 0; which < end; which++) expect(await get(server, `/end/${which}`)).toBe('sent');
+  for (let which = 0; which < end; which++) {
+    expect(await get(server, `/end/${which}`)).toBe('sent');
+    // When the control socket answers, the supervisor has read what came before, and has killed the worker if it does: the
+    // next request must not be in flight there.
+    await eventually('the worker to be replaced', async () => {
+      const { workers } = (await ask(control, 'GET', '/status')).json;
+      return workers.ready === workers.wanted;
+    });
+  }
   for (let more = 0; more < 10; more++) await get(server, '/');
   const { json } = await ask(control, 'GET', '/quarantine');
   expect(json.filter(({ url }: { url: string }) => !url.startsWith('/end/'))).toEqual([]);
