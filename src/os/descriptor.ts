@@ -3,7 +3,7 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { platform } from 'node:process';
 import { checked, libc } from './libc.js';
-import { AF_UNIX, SOCK_STREAM, SOL_SOCKET } from './socket-constants.js';
+import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM, SOL_SOCKET } from './socket-constants.js';
 
 /** As on Linux. */
 const SO_TYPE = 3;
@@ -52,7 +52,7 @@ export function reopen(fd: number, path: string, noLinks = false): void {
 /** Two connected descriptors, closed on exec, which the caller owns (socketpair(2)). @throws SystemCallError */
 export function socketPair(): readonly [number, number] {
   const pair = Buffer.alloc(8);
-  checked('socketpair', libc().socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+  checked('socketpair', libc().socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
   const fds = [pair.readInt32LE(0), pair.readInt32LE(4)] as const;
   for (const fd of fds) closeOnExec(fd);
   return fds;

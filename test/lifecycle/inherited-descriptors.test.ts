@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { afterAll, beforeAll } from 'vitest';
+import { eventually } from '../helpers/eventually.ts';
 import { testPlacements } from '../helpers/placements.ts';
 import { fixture, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
@@ -29,7 +30,10 @@ testPlacements('a child process of the app inherits no descriptor of mpserve', a
   using kept = await connect(server.url);
   for (let i = 0; i < 3; i++) {
     using other = await connect(server.url);
-    const answers = [await kept.ask('GET /'), await other.ask('GET /')].map(({ body }) => String(body));
-    expect(answers).toEqual([inheritedFromNode, inheritedFromNode]);
+    // Another thread of the process may be about to set close-on-exec; what stays open is a leak.
+    for (const wire of [kept, other])
+      await eventually('a child without a descriptor of mpserve', async () => {
+        return String((await wire.ask('GET /')).body) === inheritedFromNode;
+      });
   }
 });
