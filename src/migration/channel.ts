@@ -9,7 +9,7 @@ import { closeDescriptor, duplicateAll } from '../os/descriptor.js';
 import { checked, libc, type SystemCallError } from '../os/libc.js';
 import { sendMessage } from '../os/rights-message.js';
 import { encodePath } from '../os/socket-address.js';
-import { AF_UNIX, SOCK_STREAM } from '../os/socket-constants.js';
+import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM } from '../os/socket-constants.js';
 import { type Credits, countMigrated, offerCredits } from './credits.js';
 
 /** Descriptors, as plain data. */
@@ -26,8 +26,8 @@ export const hasMigration = platform === 'linux' && (arch === 'x64' || arch === 
 /** Messages that may wait to be accepted; credits keep them fewer. */
 export const channelBacklog = 128;
 
-/** With SOCK_CLOEXEC and SOCK_NONBLOCK. */
-const socketType = SOCK_STREAM | 0o2000000 | 0o4000;
+const SOCK_NONBLOCK = 0o4000;
+const socketType = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
 const O_PATH = 0o10000000;
 const EFD_COUNTER = 0o2000000 | 0o4000; // EFD_CLOEXEC, EFD_NONBLOCK
 const EFD_SEMAPHORE = 1;

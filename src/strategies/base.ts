@@ -109,7 +109,7 @@ export abstract class BaseStrategy {
     return this.isEnding && (this.#successor !== undefined || this.#migrates || now() >= this.#drainBy);
   }
 
-  /** For a worker that took its connection when it was to end. */
+  /** For a worker that took its connection after the strategy had been told to drain. */
   protected drainLate(worker: Worker): void {
     worker.drain(msUntil(this.#drainBy), this.#migrates);
   }

@@ -30,7 +30,8 @@ export class PidFile {
     const temporary = temporaryFor(path);
     try {
       writePid(temporary);
-      while (!replaceStale(path, temporary)) {}
+      for (let tries = 1; !replaceStale(path, temporary); tries++)
+        if (tries === maxTries) throw new HeldError('changes again and again; do several servers start with it?');
       return new PidFile(path);
     } catch (error) {
       if (error instanceof HeldError) {
@@ -61,6 +62,9 @@ export class PidFile {
     } catch {} // it no longer exists, or this user may not remove it
   }
 }
+
+/** Each other server replaces the file once; a file system without stable inode numbers would look like many. */
+const maxTries = 100;
 
 /** The file belongs to another server. */
 class HeldError extends Error {}
