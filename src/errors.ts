@@ -9,7 +9,7 @@ export const ExitCode = {
   boot: 3,
   /** The user's app failed to load. */
   app: 4,
-  /** Workers kept dying before any of them was ready. */
+  /** Workers kept dying before any of them had lived for long enough. */
   crashLoop: 5,
 } as const;
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];

@@ -25,7 +25,6 @@ export type WorkerEvent =
   | ({ event: 'request-refused' } & RequestFields)
   | ({ event: 'request-cut' } & RequestInFlight)
   | { event: 'thread-recycled'; tid: number; reason: string }
-  | { event: 'thread-unfit'; tid: number; reason: string; retryInMs: number }
   | { event: 'connection-lost'; reason: string }
   | { event: 'connections-shed'; count: number }
   /** Invalid messages on the migration channel since the last such event, and the sender of the last one. */
@@ -41,7 +40,6 @@ export type ServerEvent =
   | Reported<Exclude<Report, { kind: 'request-ended' }>>
   | ({ event: 'request-lost' } & Partial<WorkerIdentity> & Omit<LostRequest, 'answered'>)
   | { event: 'warning'; warning: string }
-  | { event: 'worker-unfit'; worker: number; reason: string }
   | { event: 'worker-killed'; worker: number; pid: number; reason: string }
   /** Invalid messages from a worker since the last such event, and the type of the last one. */
   | { event: 'worker-message-invalid'; worker: number; pid: number; count: number; type: string }
@@ -86,6 +84,11 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
   'thread-recycled': ['info', (e) => `replaced thread ${e.tid} of worker pid ${e.pid}: ${e.reason}`],
   'thread-unfit': ['error', (e) => `a new thread could not start: ${e.reason}; retrying in ${e.retryInMs} ms`],
   'threads-scaled': ['info', (e) => `scaled from ${e.from} to ${e.to} threads in worker pid ${e.pid} (${e.reason})`],
+  'threads-down': ['warn', (e) => `none of the threads of worker pid ${e.pid} can serve; replacing them`],
+  'threads-up': ['info', (e) => `a thread of worker pid ${e.pid} can serve again`],
+  down: ['error', () => 'no worker can serve: clients wait until one can; mpserve ctl status names the last error'],
+  up: ['warn', (e) => `a worker can serve again, after ${e.ms} ms without one`],
+  'probation-passed': ['debug', (e) => `the first workers have passed their probation of ${e.ms} ms`],
   hung: ['error', hangMessage],
   'app-crashed': [
     'fatal',

@@ -309,12 +309,14 @@ test('only the log reads events, and only one file passes reports on to it', () 
   expect(matching(/\bwording\[/)).toEqual(['log/logger']);
 });
 
-// Its row in the table, and the code that uses it. What is between them passes on its section.
+// Its row in the table, and the code that uses it. What is between them passes on its section. A trial of `prove` is a
+// user of the server, and writes a configuration file.
 test.each(['maxBodySize', 'drainQuiet', 'maxThreadHeap', 'maxAge', 'spareMax', 'idleTimeout', 'scaleOn', 'readyPath'])(
   'at most three files name the option %s',
   (key) => {
     const word = new RegExp(`\\b${key}\\b`);
-    const naming = files.filter((file) => word.test(readFileSync(path.join(src, `${file}.ts`), 'utf8')));
+    const ofTheServer = files.filter((file) => !file.startsWith('prove/trials/'));
+    const naming = ofTheServer.filter((file) => word.test(readFileSync(path.join(src, `${file}.ts`), 'utf8')));
     expect(naming).toContain('config/options');
     expect(naming.length, naming.join(', ')).toBeLessThanOrEqual(3);
   },

@@ -27,6 +27,7 @@ export const commands: readonly Command[] = [
     switches: [
       { flag: 'json', description: 'Print JSON' },
       { flag: 'now', description: 'With stop: do not wait for requests in flight' },
+      { flag: 'check', description: 'With status: exit 1 if no worker can serve' },
     ],
     run: async (call) => (await import('./ctl.js')).runCtl(call),
   },

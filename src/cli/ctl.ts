@@ -39,7 +39,7 @@ export async function runCtl(call: Call): Promise<number> {
     if (isAction(command)) return await perform(call, socketPath, command, argument);
     const result = await ask(socketPath, command);
     console.log(call.switches.has('json') ? JSON.stringify(result, undefined, 2) : safe(format(call, command, result)));
-    return exitCode.done;
+    return call.switches.has('check') && (result as Status).state === 'down' ? exitCode.failed : exitCode.done;
   } catch (error) {
     throw error instanceof Unreachable ? unreachable(error, socketPath, sources.control) : error;
   }
@@ -66,6 +66,9 @@ async function readPositionals({
   }
   if (switches.has('now') && command !== 'stop') {
     throw configError('--now only works with mpserve ctl stop; remove it');
+  }
+  if (switches.has('check') && command !== 'status') {
+    throw configError('--check only works with mpserve ctl status; remove it');
   }
   return [command, argument];
 }
@@ -125,10 +128,11 @@ function format({ table }: Call, query: string, result: unknown): string {
 }
 
 function statusText(status: Status): string {
-  const { state, doing, pid, uptimeMs, app, model, urls, generation, workers, threads, range, scaled, requests, last } =
-    status;
+  const { state, doing, pid, uptimeMs, app, model, urls, generation, workers, threads } = status;
+  const { range, scaled, lastError, requests, last } = status;
   const rows = [
     ['state', doing ? `${state}, ${doing} in progress` : state],
+    ...(lastError ? [['last error', `${lastError.at}: ${lastError.message}`]] : []),
     ['app', `${app} on ${urls.join(', ')}`],
     ['model', `${model}, ${workers.ready} of ${workers.wanted} worker(s) ready, ${threads} thread(s) each`],
     ...(range ? [['auto-scaling', `${limits(range.workers, 'worker')}, ${limits(range.threads, 'thread')}`]] : []),

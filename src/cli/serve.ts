@@ -43,7 +43,7 @@ export async function serve(load: Call['load']): Promise<number> {
   else if (accessLog !== undefined) access = openLogFile(accessLog, origin(sources.accessLog));
 
   const logs = [log, access].filter((one) => typeof one === 'object');
-  if (isDaemon) reports.subscribe({ ready: announceDaemon });
+  if (isDaemon) reports.subscribe({ 'probation-passed': announceDaemon });
   const supervisor = new Supervisor({ loaded, load: loadChecked, accessLog: access, logs, reports, events, inherited });
   const ended = supervisor.run();
   const spawned = Promise.race([supervisor.spawned, ended.catch(() => {})]); // a rejection is the caller's

@@ -298,6 +298,10 @@ function optionRows(models: readonly ModelFacts[]) {
       'When a worker or thread is replaced, migrate its keep-alive connections to others instead of closing them; Linux only',
       { kind: boolean, default: true },
     ),
+    probation: lifecycle(
+      'Watch new workers for this long before they get connections, and again when they have replaced the old ones; if one dies, hangs or is not ready any more, the reload, switch, scaling or upgrade is rolled back. 0 turns this off',
+      { kind: duration(0, day), default: second },
+    ),
     canary: lifecycle(
       'On a reload, compare this many first requests of the new generation with those of the old one, and roll back if they fail more often, crash or take longer; 0 turns this off',
       { kind: count(0, 1_000_000), default: 0 },

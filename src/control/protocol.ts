@@ -11,7 +11,8 @@ export interface Settings {
 
 /** `GET /status`. */
 export interface Status {
-  readonly state: 'starting' | 'serving' | 'drained' | 'stopping';
+  /** `degraded`: fewer workers than wanted can serve. `down`: none can. */
+  readonly state: 'starting' | 'serving' | 'degraded' | 'down' | 'drained' | 'stopping';
   /** The action in progress: `reload`, `scale`, …; absent if there is none. */
   readonly doing?: string;
   /** Of the supervisor. */
@@ -38,6 +39,8 @@ export interface Status {
     readonly unit: 'workers' | 'threads';
     readonly reason: string;
   };
+  /** Of the app: the last crash, hang or failed start of a worker or thread. */
+  readonly lastError?: { readonly at: string; readonly message: string };
   /** Answered requests since the start. */
   readonly requests: number;
   /** The last action and its outcome. */

@@ -14,23 +14,39 @@ const tooLate = 1000;
 /** Settles when `GET path` is answered with 2xx or 3xx. @throws StartupError when it is not, within `ms` milliseconds */
 export async function untilReady(pipeline: Pipeline, path: string, ms: number): Promise<void> {
   const deadline = now() + ms;
-  let last: number | string | undefined;
+  let last: Answer | undefined;
   for (;;) {
     const left = Math.max(1, deadline - now());
-    const outcome = await ask(pipeline, path, left);
-    if (typeof outcome === 'number' && outcome >= 200 && outcome < 400) return;
+    const answer = await ask(pipeline, path, left);
+    if (isGood(answer)) return;
     // No answer to a question that came too late for one says nothing.
-    if (typeof outcome === 'number' || last === undefined || left > tooLate) last = outcome;
+    if (typeof answer === 'number' || last === undefined || left > tooLate) last = answer;
     if (now() + pause >= deadline) {
-      const words = typeof last === 'number' ? `is answered with ${last}` : `is not answered: ${last}`;
-      throw new StartupError(ExitCode.app, `GET ${path} (--ready-path) ${words}, ${ms} ms after the app had loaded`);
+      throw new StartupError(ExitCode.app, `${inWords(path, last)}, ${ms} ms after the app had loaded`);
     }
     await new Promise((later) => setTimeout(later, pause));
   }
 }
 
-/** @returns the status, or why there is none */
-function ask(pipeline: Pipeline, path: string, ms: number): Promise<number | string> {
+/** Asks once. @returns undefined when the answer is 2xx or 3xx */
+export async function whyNotReady(pipeline: Pipeline, path: string, ms: number): Promise<string | undefined> {
+  const answer = await ask(pipeline, path, ms);
+  return isGood(answer) ? undefined : inWords(path, answer);
+}
+
+/** A status, or why there is none. */
+type Answer = number | string;
+
+function isGood(answer: Answer): boolean {
+  return typeof answer === 'number' && answer >= 200 && answer < 400;
+}
+
+function inWords(path: string, answer: Answer): string {
+  const words = typeof answer === 'number' ? `is answered with ${answer}` : `is not answered: ${answer}`;
+  return `GET ${path} (--ready-path) ${words}`;
+}
+
+function ask(pipeline: Pipeline, path: string, ms: number): Promise<Answer> {
   return new Promise((resolve) => {
     const headers = { host: 'localhost', connection: 'close' };
     const sent = request({ path, headers, createConnection: () => pipeline.connect() });

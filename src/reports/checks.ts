@@ -52,7 +52,10 @@ const reports: { readonly [K in Kind]: FieldsOf<Extract<WorkerReport, { kind: K 
   'request-ended': { ...inFlight, fingerprint: short, answered: optional(answered), isWanted: flag },
   'app-crashed': { err },
   'thread-lost': { connections: count, reason, replacedInMs: optional(duration) },
+  'thread-unfit': { reason, retryInMs: duration },
   'threads-scaled': { from: count, to: count, reason },
+  'threads-down': {},
+  'threads-up': {},
   hung: { stillMs: duration, stack: list(100, short), requests: list(1000, record(inFlight)) },
 };
 
@@ -64,7 +67,6 @@ const events: { readonly [N in EventName]: FieldsOf<Extract<WorkerEvent, { event
   'request-refused': request,
   'request-cut': inFlight,
   'thread-recycled': { reason },
-  'thread-unfit': { reason, retryInMs: duration },
   'connection-lost': { reason },
   'connections-shed': { count },
   'migration-refused': { count, senderPid: systemId, senderUid: systemId },
@@ -77,6 +79,8 @@ const onlyWithThreads = new Set<unknown>([
   'request-ended',
   'thread-lost',
   'threads-scaled',
+  'threads-down',
+  'threads-up',
   'thread-recycled',
   'thread-unfit',
 ] satisfies (Kind | EventName)[]);

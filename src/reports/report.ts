@@ -42,7 +42,11 @@ export type WorkerReport =
   | ({ kind: 'request-ended'; tid?: number; isWanted: boolean } & LostRequest)
   | { kind: 'app-crashed'; err: ErrorRecord }
   | { kind: 'thread-lost'; tid: number; connections: number; reason: string; replacedInMs: number | undefined }
+  | { kind: 'thread-unfit'; tid: number; reason: string; retryInMs: number }
   | { kind: 'threads-scaled'; from: number; to: number; reason: string }
+  /** None of the threads of a process can serve; one can again. */
+  | { kind: 'threads-down' }
+  | { kind: 'threads-up' }
   /** The event loop was blocked for `stillMs` milliseconds. In native code there is no stack, and no list of requests. */
   | { kind: 'hung'; tid?: number; stillMs: number; stack: readonly string[]; requests: readonly RequestInFlight[] };
 
@@ -59,6 +63,12 @@ export type Report =
     }
   | { kind: 'worker-started'; worker: number; pid: number; generation: number }
   | { kind: 'worker-died'; worker: number; pid: number; reason: string; replacedInMs: number | undefined }
+  | { kind: 'worker-unfit'; worker: number; reason: string }
+  /** No worker can serve; one can again, after so many milliseconds. */
+  | { kind: 'down' }
+  | { kind: 'up'; ms: number }
+  /** The first workers have lived for long enough. */
+  | { kind: 'probation-passed'; ms: number }
   | { kind: 'reloading'; reason: string }
   | { kind: 'reloaded'; generation: number; workers: number; ms: number }
   | { kind: 'upgraded'; pid: number; version: string; ms: number; reason: string }

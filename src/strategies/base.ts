@@ -124,9 +124,12 @@ export abstract class BaseStrategy {
     const worker = hosting.startWorker(options);
     this.workers.add(worker);
     if (this.policy.send === 'off') worker.setMigration({ send: 'off' });
+    const { listener } = hosting;
+    worker.ready.then(listener.changed, () => {});
     void worker.exit.then(() => {
       this.workers.delete(worker);
       this.#answeredByTheGone += worker.answered;
+      listener.changed();
     });
     return worker;
   }

@@ -7,17 +7,24 @@ import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
 import type { Group } from '../worker/settings.js';
 import { createStrategy } from './create.js';
 import {
+  type Health,
   type Hosting,
   type OnProgress,
   type Strategy,
   type StrategySnapshot,
   settleMs,
-  type Trial,
 } from './strategy.js';
+import { notRolledBack, type Trial, tryBeside } from './trial.js';
 
-/** While a new strategy is on trial, about this many connections move to it, this often (milliseconds). */
-const rebalanceCount = 4;
-const rebalanceEveryMs = 500;
+/** While a new strategy is on trial, about this many connections move to it at a time. */
+const rebalanceCount = 2;
+
+/** What a strategy was made from. */
+interface Serving {
+  readonly group: Group;
+  readonly hosting: Hosting;
+  readonly generation: number;
+}
 
 export interface Replacement {
   /** Settles when the strategy before has ended, or after some seconds. */
@@ -25,7 +32,8 @@ export interface Replacement {
 }
 
 export class ModelSwitch implements Strategy {
-  #group: Group;
+  /** What the current strategy was made from, or has been reloaded with. */
+  #serving: Serving;
   #current: Strategy;
   /** The strategy that is to replace it, while that starts or is on trial. */
   #next: Strategy | undefined;
@@ -36,12 +44,16 @@ export class ModelSwitch implements Strategy {
 
   /** @param generation of the first workers */
   constructor(group: Group, hosting: Hosting, generation: number) {
-    this.#group = group;
+    this.#serving = { group, hosting, generation };
     this.#current = createStrategy(group, hosting, generation);
   }
 
-  start(): Promise<void> {
-    return this.#current.start();
+  start(isHeld = false): Promise<void> {
+    return this.#current.start(isHeld);
+  }
+
+  open(): void {
+    this.#current.open();
   }
 
   give(connection: IncomingConnection): Promise<void> {
@@ -51,40 +63,69 @@ export class ModelSwitch implements Strategy {
   /**
    * Has another strategy serve from now on: it starts beside the one that there is, and receives its connections.
    * @param ms that the strategy before has for connections that cannot migrate
-   * @param trial of the new strategy, while both serve
-   * @throws StartupError when it cannot start, or what the trial has thrown; nothing has changed then
+   * @throws StartupError when it cannot start, or what the trial has thrown; the strategy before serves then, or another
+   * one like it
    */
   async replace(group: Group, hosting: Hosting, ms: number, trial?: Trial): Promise<Replacement> {
+    const old = this.#serving;
+    const replacement = await this.#change({ group, hosting, generation: old.generation + 1 }, ms, trial);
+    try {
+      if (!this.#isEnding) await trial?.after();
+    } catch (error) {
+      if (!this.#isEnding)
+        await this.#change(old, ms).catch((failure) => Promise.reject(notRolledBack(error, failure)));
+      throw error;
+    }
+    return replacement;
+  }
+
+  async replaceAll(next: Hosting, onProgress: OnProgress, trial?: Trial): Promise<void> {
+    if (this.#current.replaceAll) {
+      await this.#current.replaceAll(next, onProgress, trial);
+      this.#serving = { ...this.#serving, hosting: next, generation: this.#current.snapshot().generation };
+      return;
+    }
+    const { workers } = this.#current.snapshot();
+    const { settled } = await this.replace(this.#serving.group, next, next.drainMs, trial);
+    let gone = 0;
+    for (const { exit } of workers) void exit.then(() => onProgress(++gone, workers.length));
+    // Each connection has a worker that is started for it, so the next reload should leave them the time for that.
+    await settled;
+  }
+
+  /** @param ms that the strategy before has for connections that cannot migrate */
+  async #change({ group, hosting, generation }: Serving, ms: number, trial?: Trial): Promise<Replacement> {
     const old = this.#current;
-    const next = createStrategy(group, hosting, old.snapshot().generation + 1);
+    const next = createStrategy(group, hosting, generation);
     this.#next = next;
     next.setMigration({ receives: true });
     try {
-      await next.start();
-      if (trial && old.snapshot().size > 0) {
-        await tryBeside(old, trial).catch((error) => {
-          void this.#retire(next, ms);
-          throw error;
-        });
-      }
+      await next.start(trial !== undefined);
+      if (trial) await this.#try(next, trial);
+    } catch (error) {
+      void this.#retire(next, ms);
+      throw error;
     } finally {
       this.#next = undefined;
     }
     if (this.#isEnding) return { settled: Promise.resolve() };
-    this.#group = group;
+    this.#serving = { group, hosting, generation };
     this.#current = next;
     next.setMigration({ send: this.#policy.send });
     return { settled: within(settleMs, this.#retire(old, ms)) };
   }
 
-  async replaceAll(next: Hosting, onProgress: OnProgress, trial?: Trial): Promise<void> {
-    if (this.#current.replaceAll) return this.#current.replaceAll(next, onProgress, trial);
-    const { workers } = this.#current.snapshot();
-    const { settled } = await this.replace(this.#group, next, next.drainMs, trial);
-    let gone = 0;
-    for (const { exit } of workers) void exit.then(() => onProgress(++gone, workers.length));
-    // Each connection has a worker that is started for it, so the next reload should leave them the time for that.
-    await settled;
+  /** @throws what the trial throws */
+  async #try(next: Strategy, trial: Trial): Promise<void> {
+    await trial.before();
+    if (this.#isEnding) return;
+    next.open();
+    const old = this.#current;
+    if (old.snapshot().size === 0) return;
+    await tryBeside(trial, () => {
+      const { workers } = old.snapshot();
+      old.setMigration({ send: { rebalance: Math.min(1, rebalanceCount / workers.length) } });
+    });
   }
 
   async drain(ms: number, migrates = false): Promise<void> {
@@ -112,8 +153,12 @@ export class ModelSwitch implements Strategy {
     for (const strategy of this.#all) strategy.kill();
   }
 
-  resize(workers: number): Promise<void> {
-    return this.#current.resize(workers);
+  resize(workers: number, trial?: Trial): Promise<void> {
+    return this.#current.resize(workers, trial);
+  }
+
+  get health(): Health {
+    return this.#current.health;
   }
 
   snapshot(): StrategySnapshot {
@@ -144,13 +189,4 @@ export class ModelSwitch implements Strategy {
   get #all(): readonly Strategy[] {
     return [this.#current, ...(this.#next ? [this.#next] : []), ...this.#replaced];
   }
-}
-
-/** Some of the kept-alive connections of `old` go to the strategy on trial, which would have only new ones otherwise. */
-async function tryBeside(old: Strategy, trial: Trial): Promise<void> {
-  const rebalancing = setInterval(() => {
-    const { workers } = old.snapshot();
-    old.setMigration({ send: { rebalance: Math.min(1, rebalanceCount / workers.length) } });
-  }, rebalanceEveryMs).unref();
-  await trial().finally(() => clearInterval(rebalancing));
 }

@@ -9,7 +9,7 @@ import { BaseStrategy, refusedRetryMs } from './base.js';
 import { boot } from './boot.js';
 import { Spares, urgentAfterShare } from './spares.js';
 import { StartLimiter } from './start-limiter.js';
-import type { Hosting, Strategy } from './strategy.js';
+import type { Health, Hosting, Strategy } from './strategy.js';
 
 /** A connection whose worker could not be started, or died before it took it, goes to another; this often in all. */
 const maxTries = 3;
@@ -24,8 +24,12 @@ export class PerConnection extends BaseStrategy implements Strategy {
   #isOpen = false;
   /** Connections are about to migrate here; from then on that is urgent. */
   #urgentFrom: number | undefined;
+  /** Until no worker has died for the time of the probation. */
+  #probation: NodeJS.Timeout | undefined;
   #tellCredits = (_: number): void => {};
   #count = 0;
+  /** The last worker of which something is known has died, or could not start. */
+  #isFailing = false;
 
   /** @param generation of its workers */
   constructor(hosting: Hosting, generation: number) {
@@ -40,7 +44,7 @@ export class PerConnection extends BaseStrategy implements Strategy {
   }
 
   /** The first worker finds the app ready: what cannot be loaded should be known before the first client comes. */
-  async start(): Promise<void> {
+  async start(isHeld = false): Promise<void> {
     const first = await boot(() => {
       this.#first = this.#start(this.policy.receives, false);
       return this.#first;
@@ -48,8 +52,9 @@ export class PerConnection extends BaseStrategy implements Strategy {
     this.#first = undefined;
     if (this.isEnding) return;
     this.#spares.add(first);
+    if (isHeld) return;
     try {
-      this.#open();
+      this.open();
     } catch (error) {
       this.kill();
       throw error;
@@ -70,7 +75,7 @@ export class PerConnection extends BaseStrategy implements Strategy {
 
   async resize(workers: number): Promise<void> {
     if (workers > 0) {
-      if (!this.#isOpen) this.#open();
+      if (!this.#isOpen) this.open();
       return;
     }
     this.pause();
@@ -82,8 +87,14 @@ export class PerConnection extends BaseStrategy implements Strategy {
     return this.#isOpen ? 1 : 0;
   }
 
+  get health(): Health {
+    return this.#isOpen && this.#isFailing ? 'down' : 'serving';
+  }
+
   protected pause(): void {
     this.#isOpen = false;
+    clearTimeout(this.#probation);
+    this.#probation = undefined;
     this.#spares.close();
     if (this.isOver) this.#starts.close();
   }
@@ -127,7 +138,7 @@ export class PerConnection extends BaseStrategy implements Strategy {
   }
 
   /** From now on connections are accepted, and spares are kept. */
-  #open(): void {
+  open(): void {
     const acceptor = this.openAcceptor({ usesCredits: true });
     this.#isOpen = true;
     this.#urgentFrom = undefined; // the migration begins now, however long the start took
@@ -137,7 +148,13 @@ export class PerConnection extends BaseStrategy implements Strategy {
         acceptor.credits = count;
       };
     }
-    this.#spares.keep(this.hosting.spares);
+    const { spares, probationMs } = this.hosting;
+    this.#spares.keep(probationMs > 0 ? Math.max(1, spares) : spares);
+    this.#probation = setTimeout(() => {
+      if (this.#isFailing) return;
+      this.#probation = undefined;
+      this.#spares.keep(spares);
+    }, probationMs).unref();
   }
 
   /** Ends the worker that gets no connection. @throws Error */
@@ -181,14 +198,26 @@ export class PerConnection extends BaseStrategy implements Strategy {
 
   #start(warmsUp = false, isKnownReady = true): Worker {
     const since = now();
-    const worker = this.startWorker({ id: ++this.#count, generation: this.generation, warmsUp, isKnownReady });
+    const worker = this.startWorker({
+      id: ++this.#count,
+      generation: this.generation,
+      warmsUp,
+      isKnownReady,
+      isHeld: false,
+    });
     worker.ready.then(
-      () => this.#spares.started(now() - since),
+      () => {
+        if (this.#isFailing) this.#probation?.refresh();
+        this.#isFailing = false;
+        this.#spares.started(now() - since);
+      },
       () => {},
     );
     void worker.exit.then((exit) => {
       this.#spares.ended(worker, exit.livedMs);
       if (exit.isWanted || exit.code === 0 || worker === this.#first) return;
+      this.#isFailing = this.inStage('ready').length === 0;
+      this.#probation?.refresh();
       this.hosting.listener.died(worker, exit, undefined);
     });
     return worker;

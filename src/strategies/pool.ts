@@ -10,7 +10,8 @@ import { Scaler, sampleIntervalMs } from '../scaling/scaler.js';
 import type { Exit, Given, Worker } from '../worker/worker.js';
 import { BaseStrategy, refusedRetryMs } from './base.js';
 import { boot } from './boot.js';
-import { type Hosting, type OnProgress, type Strategy, settleMs, type Trial } from './strategy.js';
+import { type Health, type Hosting, type OnProgress, type Strategy, settleMs } from './strategy.js';
+import { FailedTrial, notRolledBack, type Trial, tryBeside } from './trial.js';
 
 /** When a start has failed, the others have this long until the host ends (milliseconds). */
 const othersBootMs = 1000;
@@ -18,8 +19,6 @@ const othersBootMs = 1000;
 const growRetryMs = 10_000;
 /** Between two looks for workers that do not come to their connections (milliseconds). */
 const revokeEveryMs = 250;
-/** While a worker is on trial connections are rebalanced this often (milliseconds). */
-const rebalanceEveryMs = 250;
 
 /** A place outlives its workers. */
 interface Place {
@@ -47,6 +46,8 @@ interface Change {
 export class Pool extends BaseStrategy implements Strategy {
   readonly #places: Place[] = [];
   #wanted: number;
+  /** Its workers get no connections yet. */
+  #isHeld = false;
   /** A worker of the next generation serves beside the others. */
   #hasTrial = false;
   readonly #balance = roundRobin();
@@ -70,7 +71,8 @@ export class Pool extends BaseStrategy implements Strategy {
     this.#scaler = hosting.range && new Scaler(hosting.range);
   }
 
-  async start(): Promise<void> {
+  async start(isHeld = false): Promise<void> {
+    this.#isHeld = isHeld;
     const booting = this.#places.map(async (place) => {
       const worker = await boot(() => {
         place.next = this.#startFor(place, this.policy.receives);
@@ -80,7 +82,7 @@ export class Pool extends BaseStrategy implements Strategy {
     });
     try {
       await Promise.all(booting);
-      if (!this.isEnding) this.#keepUp();
+      if (!this.isEnding && !isHeld) this.#keepUp();
     } catch (error) {
       this.isEnding = true;
       const settled = Promise.allSettled(booting);
@@ -91,6 +93,13 @@ export class Pool extends BaseStrategy implements Strategy {
       }
       throw error;
     }
+  }
+
+  open(): void {
+    this.#isHeld = false;
+    for (const worker of this.workers) worker.open();
+    this.#wake();
+    this.#keepUp();
   }
 
   protected async place(connection: IncomingConnection): Promise<Given> {
@@ -108,7 +117,7 @@ export class Pool extends BaseStrategy implements Strategy {
 
   /** Workers that can serve. */
   get ready(): Worker[] {
-    return this.inStage('ready');
+    return this.inStage('ready').filter(({ isHeld }) => !isHeld);
   }
 
   /** For the recycler. */
@@ -118,46 +127,30 @@ export class Pool extends BaseStrategy implements Strategy {
 
   replaceAll(next: Hosting, onProgress: OnProgress, trial?: Trial): Promise<void> {
     return this.#alone(async () => {
-      const generation = this.generation + 1;
-      const before = this.hosting;
-      const all = this.#places.length;
-      let isAdopted = false;
-      /** From now on workers that die are replaced by those of the new generation. */
-      const adopt = (): void => {
-        if (isAdopted) return;
-        isAdopted = true;
-        this.hosting = next;
-        this.generation = generation;
-      };
-      for (const [replaced, place] of [...this.#places].entries()) {
-        if (this.isEnding) return;
-        const start = () => this.startWorker({ id: place.id, generation, warmsUp: true, isKnownReady: false }, next);
-        await this.#change(place, start, async (worker) => {
-          if (trial && replaced === 0) await this.#try(worker, trial);
-          adopt();
-        });
-        onProgress(replaced + 1, all);
+      const { hosting, generation } = this;
+      const wanted = this.#wanted;
+      try {
+        await this.#replaceEach(next, onProgress, trial);
+        // A number that an operator has set since the start stays, unless another one is configured now.
+        const isOther = next.workers !== hosting.workers || wanted === 0;
+        const size = isOther ? next.workers : wanted;
+        const { min, max } = next.range ?? { min: size, max: size };
+        await this.#resize(Math.min(max, Math.max(min, size)));
+        if (!this.isEnding) await trial?.after();
+      } catch (error) {
+        if (!this.isEnding && this.generation !== generation) await this.#rollBack(hosting, generation, wanted, error);
+        throw error;
       }
-      adopt();
-      if (next.awaitsExits) await within(settleMs, Promise.all(this.inStage('draining').map(({ exit }) => exit)));
-      this.pause();
-      this.#recycler = this.#makeRecycler();
-      this.#scaler = next.range && new Scaler(next.range);
-      // A number that an operator has set since the start stays, unless another one is configured now.
-      const isOther = next.workers !== before.workers || all === 0;
-      const size = isOther ? next.workers : this.#wanted;
-      const { min, max } = next.range ?? { min: size, max: size };
-      await this.#resize(Math.min(max, Math.max(min, size)));
     });
   }
 
-  resize(workers: number): Promise<void> {
+  resize(workers: number, trial?: Trial): Promise<void> {
     return this.#alone(async () => {
       if (workers === 0) {
         this.pause();
         this.closeAcceptor();
       }
-      await this.#resize(workers);
+      await this.#resize(workers, trial);
     });
   }
 
@@ -174,6 +167,12 @@ export class Pool extends BaseStrategy implements Strategy {
 
   protected get size(): number {
     return this.#wanted;
+  }
+
+  get health(): Health {
+    if (this.#wanted > 0 && this.ready.length === 0) return 'down';
+    // A place that has no worker yet, because it has been added, is not missed.
+    return this.#places.some(({ worker, change }) => !worker && !change) ? 'degraded' : 'serving';
   }
 
   protected pause(): void {
@@ -323,8 +322,48 @@ export class Pool extends BaseStrategy implements Strategy {
     });
   }
 
+  /** Has the workers of `next` take the places, one after another. */
+  async #replaceEach(next: Hosting, onProgress: OnProgress, trial: Trial | undefined): Promise<void> {
+    const generation = this.generation + 1;
+    const all = this.#places.length;
+    for (const [replaced, place] of [...this.#places].entries()) {
+      if (this.isEnding) return;
+      const isHeld = trial !== undefined && replaced === 0;
+      const start = () =>
+        this.startWorker({ id: place.id, generation, warmsUp: true, isKnownReady: false, isHeld }, next);
+      await this.#change(place, start, async (worker) => {
+        if (isHeld) await this.#try(worker, trial);
+        this.#adopt(next, generation);
+      });
+      onProgress(replaced + 1, all);
+    }
+    this.#adopt(next, generation);
+    if (next.awaitsExits) await within(settleMs, Promise.all(this.inStage('draining').map(({ exit }) => exit)));
+  }
+
+  /** From now on workers that die are replaced by those of this generation. */
+  #adopt(hosting: Hosting, generation: number): void {
+    if (this.generation === generation) return;
+    this.hosting = hosting;
+    this.generation = generation;
+    this.pause();
+    this.#recycler = this.#makeRecycler();
+    this.#scaler = hosting.range && new Scaler(hosting.range);
+  }
+
+  /** Starts what has been replaced of this generation again, all at once. @throws Error that names both reasons */
+  async #rollBack(hosting: Hosting, generation: number, wanted: number, reason: unknown): Promise<void> {
+    this.#adopt(hosting, generation);
+    this.#wanted = wanted;
+    const others = this.#places.filter(({ worker }) => worker?.generation !== generation);
+    const changes = others.map((place) => this.#change(place, () => this.#startFor(place, true)));
+    const outcomes = await Promise.allSettled(changes);
+    await this.#resize(wanted);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw notRolledBack(reason, outcome.reason);
+  }
+
   /** Whatever comes of it, the workers that there are are kept up. */
-  async #resize(workers: number): Promise<void> {
+  async #resize(workers: number, trial?: Trial): Promise<void> {
     const { ready } = this;
     const before = this.#places.length;
     this.#wanted = workers;
@@ -333,7 +372,11 @@ export class Pool extends BaseStrategy implements Strategy {
       const place = vacancy(this.#freeId);
       this.#places.push(place);
       added.push(
-        this.#change(place, () => this.#startFor(place, true)).catch((error) => {
+        this.#change(
+          place,
+          () => this.#startFor(place, true, trial !== undefined),
+          trial && ((worker) => this.#try(worker, trial)),
+        ).catch((error) => {
           this.#wanted--;
           this.#giveUp(place);
           throw error;
@@ -353,29 +396,29 @@ export class Pool extends BaseStrategy implements Strategy {
     await within(settleMs, this.acceptNoMore());
   }
 
-  /** Has it serve beside the others while `trial` lasts. @throws what that throws */
+  /** Has it pass the trial until it may take its place. @throws what the trial throws, or that it has ended */
   async #try(worker: Worker, trial: Trial): Promise<void> {
+    const ended = worker.exit.then(({ reason }) => {
+      throw new FailedTrial(`a worker died: ${reason}`);
+    });
+    await Promise.race([trial.before(), ended]);
+    worker.open();
     this.#hasTrial = true;
     this.tellReceivers();
-    const rebalancing = setInterval(() => {
-      // The others send a part of their kept-alive connections: otherwise the worker on trial would have none.
+    const rebalance = (): void => {
       const { ready } = this;
       for (const one of ready) if (one !== worker) one.setMigration({ send: { rebalance: 1 / ready.length } });
-    }, rebalanceEveryMs);
+    };
     try {
-      const died = worker.exit.then(({ code, signal }) => {
-        throw new Error(`the new generation was worse and is rolled back: its worker ended (${signal ?? code})`);
-      });
-      await Promise.race([trial(), died]);
+      await Promise.race([tryBeside(trial, rebalance), ended]);
     } finally {
       this.#hasTrial = false;
-      clearInterval(rebalancing);
       this.tellReceivers();
     }
   }
 
-  #startFor({ id }: Place, warmsUp: boolean): Worker {
-    return this.startWorker({ id, generation: this.generation, warmsUp, isKnownReady: false });
+  #startFor({ id }: Place, warmsUp: boolean, isHeld = this.#isHeld): Worker {
+    return this.startWorker({ id, generation: this.generation, warmsUp, isKnownReady: false, isHeld });
   }
 
   /** Connections are about to migrate to its workers. */

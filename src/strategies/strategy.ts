@@ -8,25 +8,30 @@ import type { RecycleLimits } from '../scaling/recycler.js';
 import type { Range } from '../scaling/scaler.js';
 import type { StartOptions } from '../worker/runtime.js';
 import type { Exit, Worker } from '../worker/worker.js';
+import type { Trial } from './trial.js';
 
 export interface Strategy {
-  /** Settles when a request can be served. @throws StartupError; nothing is left running then */
-  start(): Promise<void>;
+  /**
+   * Settles when a request can be served. @throws StartupError; nothing is left running then
+   * @param isHeld its workers get no connections before `open` is called
+   */
+  start(isHeld?: boolean): Promise<void>;
+  /** Serves clients from now on, after it was started with `isHeld`. */
+  open(): void;
   /** Has a worker serve the connection. Settles when it has ended, wherever it was served; never rejects. */
   give(connection: IncomingConnection): Promise<void>;
   /**
    * Replaces all workers by those that `next` starts: a new generation is ready before the old one drains, so there is
    * never less than before. One call at a time, together with `resize`. Absent where another strategy takes over instead.
-   * @param trial of the first new workers, while they serve beside the old ones
-   * @throws StartupError when the new generation cannot be ready, or what the trial has thrown; unless some of it has
-   * already replaced the old one, nothing has changed
+   * @throws StartupError when the new generation cannot be ready, or what the trial has thrown; the old generation serves
+   * then, and what has been replaced of it is started again
    */
   replaceAll?(next: Hosting, onProgress: OnProgress, trial?: Trial): Promise<void>;
   /**
    * Changes the number of workers, 0 or more; with 0 clients wait in the kernel. Where workers are not counted, 0 stops
-   * serving and 1 resumes it. @throws StartupError when an added worker cannot be ready
+   * serving and 1 resumes it. @throws StartupError when an added worker cannot be ready, or what the trial has thrown
    */
-  resize(workers: number): Promise<void>;
+  resize(workers: number, trial?: Trial): Promise<void>;
   /**
    * Stops accepting, finishes what is in flight, and ends it by force after `ms` milliseconds. Always settles.
    * @param migrates connections go to another strategy or server; told a second time without, those that are left stay
@@ -42,14 +47,12 @@ export interface Strategy {
   setMigration(change: Partial<MigrationPolicy>): void;
   /** Ends everything now; a `drain` under way then settles. */
   kill(): void;
+  readonly health: Health;
   snapshot(): StrategySnapshot;
 }
 
 /** As `Strategy.give`. */
 export type Give = (connection: IncomingConnection) => Promise<void>;
-
-/** Settles when a new generation has passed. @throws Error that says why it has not */
-export type Trial = () => Promise<void>;
 
 /** Called with how many of how many workers have been replaced. */
 export type OnProgress = (done: number, all: number) => void;
@@ -64,6 +67,9 @@ export interface StrategySnapshot {
   readonly workers: readonly Worker[];
 }
 
+/** `degraded`: fewer workers than wanted can serve. `down`: none can. Where each connection has its own, the last could not. */
+export type Health = 'serving' | 'degraded' | 'down';
+
 /** What a strategy is given by its host, at its start and, if it can replace its workers, at each reload. */
 export interface Hosting {
   /** @throws StartupError when the system refuses another worker */
@@ -75,6 +81,8 @@ export interface Hosting {
   readonly recycle: RecycleLimits;
   /** Workers that wait for a connection each, where each connection has its own. */
   readonly spares: number;
+  /** At least one waits after the start, until none has died for so many milliseconds: it shows whether the app can live. */
+  readonly probationMs: number;
   /** How many start at the same time for waiting clients is limited by what starting takes. */
   readonly limitsStarts: boolean;
   /** Milliseconds that a worker which is replaced has for what is in flight. */
@@ -105,6 +113,8 @@ export interface HostListener {
   scaled(from: number, to: number, reason: string): void;
   scaleFailed?(reason: string): void;
   connectionLost(reason: string): void;
+  /** A worker is ready, or has ended. */
+  readonly changed: () => void;
 }
 
 /** The longest that a reload or a switch waits until its connections have migrated (milliseconds): longer ones go on. */

@@ -15,6 +15,7 @@ import { type ProcessOptions, startProcess } from '../worker/process-runtime.js'
 import type { Group } from '../worker/settings.js';
 import { DiedYoung, Worker, type WorkerListener } from '../worker/worker.js';
 import type { Settings } from './changes.js';
+import type { HealthWatch } from './health.js';
 import type { Listener } from './listener.js';
 
 /** Resources that the server has from start to exit; all its strategies use the same. */
@@ -23,6 +24,7 @@ export interface ServerResources {
   readonly accessLog: ProcessOptions['accessLog'];
   readonly quarantine: Quarantine;
   readonly reports: Reports;
+  readonly health: HealthWatch;
   readonly events: Events;
   /** undefined if connections cannot migrate. */
   readonly migrationChannel: MigrationChannel | undefined;
@@ -92,6 +94,7 @@ export function strategyContext(
     // A thread pool recycles its threads, so the process keeps only the memory limit.
     recycle: isThreadPool ? { ...recycle, maxRequests: 0, maxAge: 0 } : recycle,
     spares: pool.spares,
+    probationMs: lifecycle.probation,
     limitsStarts: true,
     drainMs: lifecycle.gracefulTimeout,
     awaitsExits: threads?.isPerConnection ?? false,
@@ -143,20 +146,21 @@ function workerListener({ reports, events }: ServerResources): WorkerListener {
   };
 }
 
-function hostListener({ reports, events }: ServerResources): HostListener {
+function hostListener({ reports, events, health }: ServerResources): HostListener {
   return {
     died: ({ id: worker, pid }, { reason }, replacedInMs) =>
       reports.publish({ kind: 'worker-died', worker, pid, reason, replacedInMs }),
     unfit: (id, worker, error, replacedInMs) => {
       if (worker && error instanceof DiedYoung)
         reports.publish({ kind: 'worker-died', worker: id, pid: worker.pid, reason: error.reason, replacedInMs });
-      else events.tell({ event: 'worker-unfit', worker: id, reason: error.message });
+      else reports.publish({ kind: 'worker-unfit', worker: id, reason: error.message });
     },
     recycled: ({ id: worker, pid }, reason) => events.tell({ event: 'worker-recycled', worker, pid, reason }),
-    recycleFailed: ({ id: worker }, reason) => events.tell({ event: 'worker-unfit', worker, reason }),
+    recycleFailed: ({ id: worker }, reason) => reports.publish({ kind: 'worker-unfit', worker, reason }),
     scaled: (from, to, reason) => reports.publish({ kind: 'scaled', unit: 'workers', from, to, reason }),
     scaleFailed: (reason) => reports.publish({ kind: 'operation-failed', action: 'scale', reason }),
     connectionLost: (reason) => events.tell({ event: 'connection-lost', reason }),
+    changed: health.changed,
   };
 }
 

@@ -9,14 +9,15 @@ import { origin } from '../config/source.js';
 import type { Action, Outcome, Status } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
 import { ExitCode, StartupError } from '../errors.js';
-import type { Events } from '../events.js';
+import type { CanaryFigures, Events } from '../events.js';
 import { type Destination, reopenLog } from '../log/destination.js';
 import type { Reports } from '../reports/reports.js';
 import type { ModelSwitch } from '../strategies/model-switch.js';
 import { models } from '../strategies/models.js';
-import { Canary } from './canary.js';
+import type { Trial } from '../strategies/trial.js';
 import { applyReload, applySwitch, type Settings, switchSettings } from './changes.js';
 import { type ServerResources, type StrategyContext, strategyContext } from './context.js';
+import { Probation } from './probation.js';
 import type { Successor } from './successor.js';
 
 export interface OperationsOptions {
@@ -92,18 +93,10 @@ export class Operations {
       const context = strategyContext(next, resources);
       const replaced = (done: number, all: number) => onProgress(`${done} of ${all} workers replaced`);
       // The workers of the old generation count their responses only if --canary was on before.
-      const hasCanary = lifecycle.canary > 0 && this.#settings.config.lifecycle.canary > 0;
-      const canary = hasCanary && new Canary(this.#reports, lifecycle.canary, strategy.snapshot().generation + 1);
-      const trial = canary
-        ? async () => this.#events.tell({ event: 'canary-passed', ...(await canary.judge(onProgress)) })
-        : undefined;
-      try {
-        await strategy.replaceAll(context.hosting, replaced, trial);
-      } catch (error) {
-        throw withAppSource(error, next);
-      } finally {
-        if (canary) canary.stop();
-      }
+      const compares = lifecycle.canary > 0 && this.#settings.config.lifecycle.canary > 0;
+      await this.#tried(next, 1, onProgress, compares, (trial) =>
+        strategy.replaceAll(context.hosting, replaced, trial),
+      );
       if (this.#isClosed) throw new Refused('the server is stopping');
       this.#settings = next;
       this.#context = context;
@@ -152,9 +145,9 @@ export class Operations {
       if (isDeepStrictEqual(next.config, config)) return `already running ${model} with these settings`;
       onProgress(`starting ${model} beside ${from}`);
       const { group, hosting } = strategyContext(next, resources, this.#context.release);
-      const { settled } = await strategy.replace(group, hosting, config.lifecycle.gracefulTimeout).catch((error) => {
-        throw withAppSource(error, next);
-      });
+      const { settled } = await this.#tried(next, 1, onProgress, false, (trial) =>
+        strategy.replace(group, hosting, config.lifecycle.gracefulTimeout, trial),
+      );
       if (this.#isClosed) throw new Refused('the server is stopping');
       this.#overrides = overrides;
       this.#settings = next;
@@ -167,7 +160,7 @@ export class Operations {
   }
 
   /** @param change `3`, `+2` or `-1` workers */
-  scale(change: string, reason: string): Promise<string> {
+  scale(change: string, reason: string, onProgress: (message: string) => void): Promise<string> {
     return this.#exclusive('scale', async () => {
       const { strategy } = this.#options;
       const { model, minWorkers, maxWorkers } = this.#settings.config.pool;
@@ -181,7 +174,7 @@ export class Operations {
         throw new Refused(`${to} workers are out of range; use ${min} to ${max} (now ${from})`);
       }
       if (to === from) return `already running ${to} workers`;
-      await strategy.resize(to);
+      await this.#tried(this.#settings, 0, onProgress, false, (trial) => strategy.resize(to, trial));
       this.#reports.publish({ kind: 'scaled', unit: 'workers', from, to, reason });
       return `changed from ${from} to ${to} workers`;
     });
@@ -225,6 +218,40 @@ export class Operations {
       this.#events.tell({ event: 'logs-reopened', reason, files });
       return `reopened ${files.join(' and ')}`;
     });
+  }
+
+  /**
+   * Changes workers, with a trial of the new ones.
+   * @param settings of the new workers
+   * @param newer how many generations they are newer than those that serve
+   * @param compares --canary compares their answers
+   */
+  async #tried<T>(
+    settings: Settings,
+    newer: number,
+    onProgress: (message: string) => void,
+    compares: boolean,
+    change: (trial: Trial | undefined) => Promise<T>,
+  ): Promise<T> {
+    const { strategy, resources } = this.#options;
+    const { config } = settings;
+    const { reports, events } = resources;
+    const generation = strategy.snapshot().generation + newer;
+    const onCompared = compares
+      ? (figures: CanaryFigures) => events.tell({ event: 'canary-passed', ...figures })
+      : undefined;
+    const probation =
+      config.lifecycle.probation > 0 || compares
+        ? new Probation({ reports, config, generation, strategy, onProgress, onCompared })
+        : undefined;
+    try {
+      return await change(probation);
+    } catch (error) {
+      resources.quarantine.clear(); // what killed the new workers is not what kills the old ones
+      throw withAppSource(error, settings);
+    } finally {
+      probation?.stop();
+    }
   }
 
   /** Runs `work` if no other action is in progress. @throws Refused, or the error of `work` */

@@ -7,7 +7,10 @@ export function reportToSystemd(reports: Reports, env: NodeJS.ProcessEnv): () =>
   const notify = openNotifier(env);
   if (!notify) return () => {};
   const unsubscribe = reports.subscribe({
-    ready: () => notify('READY=1', 'STATUS=serving'),
+    ready: () => notify('STATUS=serving, on probation'),
+    'probation-passed': () => notify('READY=1', 'STATUS=serving'),
+    down: () => notify('STATUS=down: no worker can serve'),
+    up: () => notify('STATUS=serving'),
     // Type=notify-reload requires the time on CLOCK_MONOTONIC.
     reloading: () => notify('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`),
     reloaded: () => notify('READY=1', 'STATUS=serving'),

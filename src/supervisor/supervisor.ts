@@ -8,6 +8,7 @@ import type { Action, Settings as FlatSettings, Request, Status, WorkerStatus } 
 import { Refused } from '../control/refused.js';
 import type { Controls } from '../control/server.js';
 import { deferred } from '../deferred.js';
+import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import { Quarantine, type Suspect } from '../inflight/quarantine.js';
 import type { Destination } from '../log/destination.js';
@@ -24,13 +25,16 @@ import type { ReportOf } from '../reports/report.js';
 import type { Reports } from '../reports/reports.js';
 import { ModelSwitch } from '../strategies/model-switch.js';
 import type { Strategy } from '../strategies/strategy.js';
+import { FailedTrial } from '../strategies/trial.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
 import type { Settings } from './changes.js';
 import { type ServerResources, type StrategyContext, strategyContext } from './context.js';
 import type { ControlListener } from './control-listener.js';
+import { HealthWatch } from './health.js';
 import { type Listener, listener, listenersFor } from './listener.js';
 import { Operations, withAppSource } from './operations.js';
 import { PidFile } from './pid-file.js';
+import { Probation } from './probation.js';
 import { reportToSystemd } from './service.js';
 import { handleSignals, type SignalTarget } from './signals.js';
 import { type InheritedState, reportReady, type Successor, startSuccessor } from './successor.js';
@@ -60,11 +64,14 @@ interface Stop {
   readonly isQuick: boolean;
   /** Present after an upgrade. */
   readonly successor?: Successor;
+  /** Why the server gives up. */
+  readonly error?: StartupError;
 }
 
 export class Supervisor implements SignalTarget, Controls {
   readonly #options: SupervisorOptions;
   readonly #quarantine: Quarantine;
+  readonly #health: HealthWatch;
   readonly #startedAt = now();
   readonly #stop = deferred<Stop>();
   /** When all workers have exited. */
@@ -82,7 +89,7 @@ export class Supervisor implements SignalTarget, Controls {
   #control: ControlListener | undefined;
   /** Imported only for a control socket, because importing an HTTP server takes 2 ms. */
   #controlModule: typeof import('./control-listener.js') | undefined;
-  #state: Status['state'] = 'starting';
+  #state: 'starting' | 'serving' | 'stopping' = 'starting';
   #urls: readonly string[] = [];
   #strategy: ModelSwitch | undefined;
   #operations: Operations | undefined;
@@ -93,6 +100,7 @@ export class Supervisor implements SignalTarget, Controls {
     this.#options = options;
     const { reports, events } = options;
     this.#quarantine = new Quarantine(options.loaded.config.lifecycle, reports, events);
+    this.#health = new HealthWatch(reports);
     const scaled = ({ kind, from, to, reason }: ReportOf<'scaled' | 'threads-scaled'>): void => {
       const unit = kind === 'scaled' ? 'workers' : 'threads';
       this.#scaled = { at: new Date().toISOString(), from, to, unit, reason };
@@ -115,7 +123,7 @@ export class Supervisor implements SignalTarget, Controls {
       const strategy = new ModelSwitch(context.group, context.hosting, generation + 1);
       this.#strategy = strategy;
       if (inherited) strategy.setMigration({ receives: true });
-      const starting = strategy.start();
+      const starting = inherited ? this.#startOnTrial(strategy, reports) : strategy.start();
       this.#spawned.resolve();
       const started = starting.then(
         () => this.#serve(strategy, resources, context),
@@ -124,7 +132,9 @@ export class Supervisor implements SignalTarget, Controls {
         },
       );
       const stop = await Promise.race([this.#stop.promise, started.then(() => this.#stop.promise)]);
-      return await this.#shutDown(strategy, stop);
+      const exitCode = await this.#shutDown(strategy, stop);
+      if (stop.error) throw withAppSource(stop.error, loaded);
+      return exitCode;
     } finally {
       for (const listener of this.#listeners) listener.close();
       this.#ended.resolve();
@@ -157,6 +167,7 @@ export class Supervisor implements SignalTarget, Controls {
       accessLog,
       quarantine: this.#quarantine,
       reports,
+      health: this.#health,
       events,
       migrationChannel,
       accepted: { count: 0 },
@@ -168,6 +179,7 @@ export class Supervisor implements SignalTarget, Controls {
     const { reports, events } = this.#options;
     this.#state = 'stopping';
     this.#operations?.close();
+    this.#health.watch(undefined);
     this.#stopping.abort();
     const { gracefulTimeout } = this.#settings.config.lifecycle;
     const gracefulMs = isQuick ? Math.min(quickStopMs, gracefulTimeout) : gracefulTimeout;
@@ -206,7 +218,7 @@ export class Supervisor implements SignalTarget, Controls {
     const { generation = 1, size: wanted = 0, workers = [], answered: requests = 0 } = this.#strategy?.snapshot() ?? {};
     const { doing, last } = this.#operations?.state ?? {};
     return {
-      state: this.#state === 'serving' && wanted === 0 ? 'drained' : this.#state,
+      state: this.#state !== 'serving' ? this.#state : wanted === 0 ? 'drained' : this.#health.health,
       ...(doing && { doing }),
       pid: process.pid,
       uptimeMs: Math.round(now() - this.#startedAt),
@@ -218,6 +230,7 @@ export class Supervisor implements SignalTarget, Controls {
       threads,
       ...(isElastic(pool) && { range: { workers: [minWorkers, maxWorkers], threads: [minThreads, maxThreads] } }),
       ...(this.#scaled && { scaled: this.#scaled }),
+      ...(this.#health.lastError && { lastError: this.#health.lastError }),
       requests,
       ...(last && { last }),
     };
@@ -275,7 +288,7 @@ export class Supervisor implements SignalTarget, Controls {
     const actions: { readonly [A in typeof action]: () => Promise<string> } = {
       reload: () => operations.reload(reason, onProgress),
       upgrade: () => operations.upgrade(reason, onProgress),
-      scale: () => operations.scale(workers, reason),
+      scale: () => operations.scale(workers, reason, onProgress),
       switch: () => operations.switch(options, reason, onProgress),
       drain: () => operations.drain(reason),
       reopen: () => operations.reopen(reason),
@@ -304,11 +317,46 @@ export class Supervisor implements SignalTarget, Controls {
         this.#stop.resolve({ reason: `upgraded to process ${successor.pid}`, isQuick: false, successor });
       },
     });
+    this.#health.watch(strategy);
     if (inherited) this.#replacePredecessor(inherited, strategy);
     const [url = ''] = this.#urls;
     const bootMs = Math.round(process.uptime() * 1000); // since the process started
     reports.publish({ kind: 'ready', url, urls: this.#urls, model, workers, threads, bootMs });
+    void this.#untilProven(loaded.config, reports);
     if (resources.migrationChannel && loaded.config.lifecycle.migrate) void checkMigrationSupport(strategy, events);
+  }
+
+  /** In a successor: the old server serves until the workers have passed. @throws StartupError */
+  async #startOnTrial(strategy: ModelSwitch, reports: Reports): Promise<void> {
+    const { config } = this.#options.loaded;
+    const { generation } = strategy.snapshot();
+    const probation = new Probation({ reports, config, generation, strategy, onProgress: () => {} });
+    try {
+      await strategy.start(true);
+      await probation.before();
+    } catch (error) {
+      strategy.kill();
+      await strategy.drain(0);
+      throw error instanceof FailedTrial ? new StartupError(ExitCode.crashLoop, error.message) : error;
+    } finally {
+      probation.stop();
+    }
+    strategy.open();
+  }
+
+  /** Gives up a server whose first workers die again and again; otherwise reports that they live. */
+  async #untilProven({ pool, lifecycle }: Config, reports: Reports): Promise<void> {
+    const { probation: ms } = lifecycle;
+    // A successor's have passed already.
+    if (ms > 0 && !this.#options.inherited) {
+      try {
+        await this.#health.untilSteady(ms, pool.workers * pool.threads, this.#stopping.signal);
+      } catch (error) {
+        const reason = 'the first workers die again and again';
+        return this.#stop.resolve({ reason, isQuick: true, error: error as StartupError });
+      }
+    }
+    if (this.#state === 'serving') reports.publish({ kind: 'probation-passed', ms });
   }
 
   /** In a successor: takes over the pid file and the control socket, and reports that it is ready. */
@@ -326,12 +374,13 @@ export class Supervisor implements SignalTarget, Controls {
         'cannot upgrade the first process of a container, because the container ends with it; replace the container',
       );
     }
-    const { bootTimeout } = this.#settings.config.loading;
+    const { loading, lifecycle } = this.#settings.config;
+    const timeoutMs = 2 * loading.bootTimeout + lifecycle.probation + successorBootMs;
     const generation = this.#strategy?.snapshot().generation ?? 0;
     const control = this.#control?.listener;
     const state: InheritedState = { listeners, migrationChannel, control, operator, generation };
     const env = { ...process.env, ...this.#systemd };
-    return startSuccessor(state, env, 2 * bootTimeout + successorBootMs, this.#stopping.signal);
+    return startSuccessor(state, env, timeoutMs, this.#stopping.signal);
   }
 }
 

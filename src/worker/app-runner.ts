@@ -11,7 +11,7 @@ import type { MigrationPolicy } from '../migration/policy.js';
 import { libc } from '../os/libc.js';
 import { BusyClock } from '../pipeline/busy.js';
 import { closingFraction, createPipeline, type Pipeline } from '../pipeline/pipeline.js';
-import { untilReady } from '../pipeline/readiness.js';
+import { untilReady, whyNotReady } from '../pipeline/readiness.js';
 import { warmUp } from '../pipeline/warm-up.js';
 import type { RequestInFlight, WorkerIdentity } from '../reports/report.js';
 import { type LoadMeter, loadMeter } from '../scaling/load-meter.js';
@@ -73,6 +73,12 @@ export class AppRunner implements Service {
     this.#pipeline = pipeline;
     if (this.#isMigrationOff) pipeline.stopMigration();
     this.setDenylist(this.#denylist);
+  }
+
+  async check(): Promise<string | undefined> {
+    const { readyPath, bootTimeout } = this.#options.settings.loading;
+    if (readyPath === undefined || !this.#pipeline) return undefined;
+    return whyNotReady(this.#pipeline, readyPath, bootTimeout);
   }
 
   async serve(connection: IncomingConnection): Promise<void> {

@@ -50,13 +50,17 @@ export class WorkerMain {
   #denylist = emptyDenylist;
   #policy = defaultPolicy;
   #acceptor: Acceptor | undefined;
+  #isHeld: boolean;
+  /** What begins when it is held no longer. */
+  readonly #held: (() => void)[] = [];
   #started: Promise<void> = Promise.resolve();
   #isDraining = false;
   #reported = 0;
 
   constructor(options: MainOptions) {
-    const { identity, say } = options;
+    const { identity, say, settings } = options;
     this.#options = options;
+    this.#isHeld = settings.isHeld;
     this.tell = (told) => {
       const message = { ...identity, ...told };
       say('kind' in message ? { type: 'report', report: message } : { type: 'event', event: message });
@@ -83,9 +87,13 @@ export class WorkerMain {
     this.#handlers[message.type](message as never);
   }
 
-  readonly #handlers: { readonly [T in Order['type']]: (message: Extract<Order, { type: T }>) => void } = {
-    accept: ({ listen, migrationChannel }) => this.#accept(listen, migrationChannel),
+  readonly #handlers: { readonly [T in Order['type']]: (message: Extract<Order, { type: T }>) => unknown } = {
+    accept: ({ listen, migrationChannel }) => this.#whenOpen(() => this.#accept(listen, migrationChannel)),
     drain: ({ ms, migrates }) => void this.#drain(ms, 'told', migrates),
+    open: () => {
+      this.#isHeld = false;
+      for (const begin of this.#held.splice(0)) begin();
+    },
     migration: ({ policy }) => {
       if (typeof policy.send === 'string') this.#policy = policy;
       (this.#service ?? this.#starting)?.setMigration(policy);
@@ -95,12 +103,18 @@ export class WorkerMain {
       (this.#service ?? this.#starting)?.setDenylist(entries);
     },
     shed: () => this.#service?.shed(),
-    ask: (question) => {
-      const answers: { readonly [S in Subject]: () => Questions[S]['answer'] } = {
+    ask: async (question) => {
+      const answers: {
+        readonly [S in Subject]: () => Questions[S]['answer'] | Promise<Questions[S]['answer']>;
+      } = {
         idle: () => ({ ms: this.#service?.idleFor() ?? -1 }),
         reopen: () => ('path' in question ? this.#options.reopen(question.path) : {}),
+        check: async () => {
+          const failure = await this.#service?.check();
+          return failure === undefined ? {} : { failure };
+        },
       };
-      this.#options.say({ type: 'answer', id: question.id, ...answers[question.about]() });
+      this.#options.say({ type: 'answer', id: question.id, ...(await answers[question.about]()) });
     },
   };
 
@@ -136,8 +150,16 @@ export class WorkerMain {
       return;
     }
     onReady?.();
-    if (listen.length > 0) this.#accept(listen, migrationChannel);
+    this.#whenOpen(() => {
+      this.#service?.open?.();
+      if (listen.length > 0) this.#accept(listen, migrationChannel);
+    });
     say({ type: 'ready' });
+  }
+
+  #whenOpen(begin: () => void): void {
+    if (this.#isHeld) this.#held.push(begin);
+    else begin();
   }
 
   #accept(fds: readonly number[], migrationChannel: MigrationChannel | undefined): void {

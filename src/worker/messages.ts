@@ -17,6 +17,8 @@ export interface Questions {
   idle: { readonly ask: object; readonly answer: { readonly ms: number } };
   /** The access log has been renamed: go on in a new file of this path. A failure says why the old one goes on. */
   reopen: { readonly ask: { readonly path: string }; readonly answer: { readonly failure?: string } };
+  /** Can you still serve? The app is asked where it has a --ready-path. A failure says why not. */
+  check: { readonly ask: object; readonly answer: { readonly failure?: string } };
 }
 export type Subject = keyof Questions;
 
@@ -27,6 +29,8 @@ export type ToWorker =
   | { type: 'accept'; listen: readonly number[]; migrationChannel: MigrationChannel | undefined }
   /** Accept no more, which is answered by `draining`; finish what is in flight, then exit; after `ms` cut it. */
   | { type: 'drain'; ms: number; migrates: boolean }
+  /** Serve clients from now on. Only for a worker that was started held. */
+  | { type: 'open' }
   | { type: 'migration'; policy: MigrationPolicy }
   /** Requests that were in flight when workers died. */
   | { type: 'denylist'; entries: DenylistEntries }

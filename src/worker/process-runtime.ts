@@ -87,6 +87,7 @@ export function startProcess(options: ProcessOptions, start: StartOptions, maxCo
       ...app,
       warmsUp: start.warmsUp,
       isKnownReady: start.isKnownReady,
+      isHeld: start.isHeld,
       once: options.once,
       maxConnections,
       migrationChannel: channel && {

@@ -57,4 +57,6 @@ export interface StartOptions {
   readonly warmsUp: boolean;
   /** An earlier worker has found this app to be ready (--ready-path): it is not asked again. */
   readonly isKnownReady: boolean;
+  /** It gets no connections before it is told to `open`. */
+  readonly isHeld: boolean;
 }

@@ -25,6 +25,10 @@ export interface Service {
   readonly answered: number;
   /** Loads the app. Settles when a connection could be served. @throws StartupError */
   start(): Promise<void>;
+  /** Serves clients from now on. Absent where that needs nothing. */
+  open?(): void;
+  /** Whether it can still serve. @returns why not */
+  check(): Promise<string | undefined>;
   /** Serves a connection. Settles when it has ended; never rejects, whatever the client or the app does. */
   serve(connection: IncomingConnection): Promise<void>;
   /** Settles soon after the time that the order gives, at the latest. */

@@ -51,6 +51,8 @@ export interface ThreadSettings extends AppSettings {
   readonly isKnownReady: boolean;
   /** Warm up before loading the app: clients come as soon as it is ready. */
   readonly warmsUp: boolean;
+  /** Serve no client before the message `open`. */
+  readonly isHeld: boolean;
   /** Serve one connection, then exit. */
   readonly once: boolean;
   /** This worker's share of `--max-connections`. */

@@ -22,6 +22,8 @@ export class ThreadHost implements Service {
   readonly #runtime: ThreadRuntime;
   readonly #strategy: Strategy;
   readonly #tell: Tell;
+  #isServing = false;
+  #isDown = false;
   #onMigrating = (): void => {};
   /** Told in a drain when a thread cannot be ended. */
   #onStuck = (): void => {};
@@ -34,8 +36,20 @@ export class ThreadHost implements Service {
   }
 
   async start(): Promise<void> {
-    if (this.#settings.loop.warmsUp) this.#strategy.setMigration({ receives: true });
-    await this.#strategy.start();
+    const { warmsUp, isHeld } = this.#settings.loop;
+    if (warmsUp) this.#strategy.setMigration({ receives: true });
+    await this.#strategy.start(isHeld);
+    this.#isServing = true;
+  }
+
+  open(): void {
+    if (this.#settings.loop.isHeld) this.#strategy.open();
+  }
+
+  async check(): Promise<string | undefined> {
+    const ready = this.#threads.filter(({ stage }) => stage === 'ready');
+    const failures = await Promise.all(ready.map((thread) => thread.check()));
+    return failures.find((failure) => failure !== undefined);
   }
 
   serve(connection: IncomingConnection): Promise<void> {
@@ -43,6 +57,7 @@ export class ThreadHost implements Service {
   }
 
   async drain({ ms, migrates, onMigrating }: DrainOrder): Promise<void> {
+    this.#isServing = false; // whether it can serve does not matter any more
     this.#onMigrating = onMigrating;
     const stuck = new Promise<void>((resolve) => {
       this.#onStuck = resolve;
@@ -106,6 +121,7 @@ export class ThreadHost implements Service {
       range: isElastic ? group.range : undefined,
       recycle: group.recycle,
       spares: group.spares,
+      probationMs: lifecycle.probation,
       limitsStarts: false,
       drainMs: lifecycle.gracefulTimeout,
       awaitsExits: false,
@@ -119,14 +135,23 @@ export class ThreadHost implements Service {
           if (readyMs !== undefined) tell({ kind: 'thread-lost', tid, connections, reason, replacedInMs });
         },
         unfit: (_, thread, { message: reason }, retryInMs) =>
-          tell({ event: 'thread-unfit', tid: thread?.tid ?? 0, reason, retryInMs }),
+          tell({ kind: 'thread-unfit', tid: thread?.tid ?? 0, reason, retryInMs }),
         recycled: ({ tid }, reason) => tell({ event: 'thread-recycled', tid, reason }),
-        recycleFailed: ({ tid }, reason) => tell({ event: 'thread-unfit', tid, reason, retryInMs: retryMs }),
+        recycleFailed: ({ tid }, reason) => tell({ kind: 'thread-unfit', tid, reason, retryInMs: retryMs }),
         // A pool that could not grow tries again, and each thread that cannot start is reported.
         scaled: (from, to, reason) => tell({ kind: 'threads-scaled', from, to, reason }),
         connectionLost: (reason) => tell({ event: 'connection-lost', reason }),
+        changed: () => this.#tellWhetherDown(),
       },
     };
+  }
+
+  #tellWhetherDown(): void {
+    if (!this.#isServing) return;
+    const isDown = this.#strategy.health === 'down';
+    if (isDown === this.#isDown) return;
+    this.#isDown = isDown;
+    this.#tell({ kind: isDown ? 'threads-down' : 'threads-up' });
   }
 
   #start(options: StartOptions, maxConnections: number): Worker {

@@ -58,13 +58,14 @@ export class ThreadRuntime {
   }
 
   /** @throws Error when the system refuses another thread */
-  start({ warmsUp, isKnownReady }: StartOptions, maxConnections: number): Unit {
+  start({ warmsUp, isKnownReady, isHeld }: StartOptions, maxConnections: number): Unit {
     const { isPerConnection: once, hostAccepts } = this.#group;
     const { listen, loop } = this.#settings;
     const settings: ThreadSettings = {
       ...loop,
       warmsUp,
       isKnownReady,
+      isHeld,
       once,
       maxConnections,
     };

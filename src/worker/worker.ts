@@ -74,10 +74,12 @@ export class Worker {
   readonly exit: Promise<Exit>;
   readonly #unit: Unit;
   readonly #listener: WorkerListener;
+  readonly #bootMs: number;
   readonly #load = new ReportedLoad();
   /** Connections that were handed over and have not ended, by their numbers, which go up. */
   readonly #pending = new Map<number, Pending>();
   readonly #questions = new Map<number, (answer: object | undefined) => void>();
+  #isHeld: boolean;
   #handed = 0;
   #asked = 0;
   /** `Unit.handled` at the last look, and since when it has not changed. */
@@ -95,9 +97,11 @@ export class Worker {
   /** The time that it has to drain; undefined while its connections do not migrate. */
   #migrationMs: number | undefined;
 
-  constructor({ id, generation, unit, listener, bootMs, isMeasured }: WorkerOptions) {
+  constructor({ id, generation, isHeld, unit, listener, bootMs, isMeasured }: WorkerOptions) {
     this.id = id;
     this.generation = generation;
+    this.#isHeld = isHeld;
+    this.#bootMs = bootMs;
     this.#unit = unit;
     this.#listener = listener;
     const ready = deferred<void>();
@@ -179,6 +183,11 @@ export class Worker {
 
   get stage(): Stage {
     return this.#stage;
+  }
+
+  /** It gets no connections before `open` is called. */
+  get isHeld(): boolean {
+    return this.#isHeld;
   }
 
   /** Connections that were handed to it and have not ended. */
@@ -269,6 +278,20 @@ export class Worker {
     const failure = answer ? answer.failure : 'it is busy, and will reopen its log when it is not';
     if (this.#stage !== 'gone' && failure !== undefined)
       throw new Error(`worker ${this.id} (pid ${this.pid}): ${failure}`);
+  }
+
+  /** Whether it can still serve. @returns why not, as a clause; undefined also when it ends meanwhile */
+  async check(): Promise<string | undefined> {
+    const answer = await this.#ask('check', {}, this.#bootMs);
+    if (answer || this.#stage !== 'ready') return answer?.failure;
+    return `its event loop has been blocked for ${this.#bootMs} ms`;
+  }
+
+  /** Has it serve clients, if it was started held. */
+  open(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.send({ type: 'open' });
   }
 
   shed(): void {

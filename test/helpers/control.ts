@@ -1,5 +1,5 @@
 // Asks the control socket of a server, as `curl --unix-socket` would.
-import { request } from 'node:http';
+import { type OutgoingHttpHeaders, request } from 'node:http';
 
 export interface Answer {
   readonly status: number;
@@ -7,14 +7,34 @@ export interface Answer {
   readonly json: any;
 }
 
-export function ask(control: string, method: string, target: string, body = ''): Promise<Answer> {
+export async function ask(control: string, method: string, target: string, body = ''): Promise<Answer> {
+  const { status, text } = await send(control, method, target, {}, body);
+  return { status, json: JSON.parse(text) };
+}
+
+/** The lines that the server writes while it performs an action: its progress, then the outcome. */
+export async function linesOf(control: string, target: string): Promise<readonly object[]> {
+  const { text } = await send(control, 'POST', target, { accept: 'application/x-ndjson' }, '');
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+function send(
+  socketPath: string,
+  method: string,
+  path: string,
+  headers: OutgoingHttpHeaders,
+  body: string,
+): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
-    const sent = request({ socketPath: control, method, path: target }, (response) => {
+    const sent = request({ socketPath, method, path, headers }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (part: string) => {
         text += part;
       });
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, json: JSON.parse(text) }));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
     });
     sent.on('error', reject).end(body);
   });

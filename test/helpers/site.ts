@@ -92,10 +92,16 @@ export class Site implements AsyncDisposable {
   }
 }
 
-// What lingers at a drain is closed soon; what is under way, or idles while a test does other things, has all the time
+// New workers are on probation for a short time, so that the tests take one. What lingers at a drain is closed soon; what is under way, or idles while a test does other things, has all the time
 // that it needs.
 const settingsWith = (config: object): string =>
-  JSON.stringify({ gracefulTimeout: '30s', keepAliveTimeout: '10m', drainQuiet: '300ms', ...config });
+  JSON.stringify({
+    gracefulTimeout: '30s',
+    keepAliveTimeout: '10m',
+    drainQuiet: '300ms',
+    probation: '100ms',
+    ...config,
+  });
 
 /** As deployments do it: a link names the current one. */
 class Releases {

@@ -25,7 +25,11 @@ function waitingIn({ url }: Server): number {
 }
 
 test('a few processes start at a time, so that the first clients do not wait for all', async () => {
-  await using server = await startServer({ app, model: 'ppc', args: ['--keep-alive-timeout', '60s'] });
+  await using server = await startServer({
+    app,
+    model: 'ppc',
+    args: ['--keep-alive-timeout', '60s', '--probation', '0'],
+  });
   // On many processors more may start than there are clients.
   const wires = await crowd(server.url, Math.max(32, 12 * availableParallelism()));
   const come = () => wires.filter(({ socket }) => socket.bytesRead > 0).length;
@@ -67,7 +71,7 @@ test('a server that is stopped while clients wait for their processes ends when 
 });
 
 test('a stop at once starts no process any more, and reports each client that waited for one', async () => {
-  await using site = await Site.start('ppc');
+  await using site = await Site.start('ppc', ['--probation', '0']); // no worker waits
   site.replaceRelease('module.exports = new Promise(() => {});'); // never loads
   const wires = await crowd(site.server.url, 3);
   await eventually('the processes of all', () => site.server.workers().length >= 3);

@@ -28,7 +28,11 @@ test.concurrent.each(['ppc', 'tpc'])('%s: more clients than spares lose nothing'
 });
 
 test.concurrent.each(['ppc', 'tpc'])('%s: spares that die are replaced, and cost no client anything', async (model) => {
-  await using server = await startServer({ app: fixture('dies-idle.cjs'), model, args: ['--spares', '1'] });
+  await using server = await startServer({
+    app: fixture('dies-idle.cjs'),
+    model,
+    args: ['--spares', '1', '--probation', '0'],
+  });
   await eventually('some deaths', () => server.lines.filter(({ seen }) => seen === 'dies').length >= 2);
   using wire = await connect(server.url);
   expect((await wire.ask('GET /')).status).toBe(200);
@@ -43,7 +47,7 @@ test.concurrent.each(['ppc', 'tpc'])(
       ['1', 'request 2'],
       ['0', 'request 1'],
     ] as const) {
-      await using server = await startServer({ app, model, args: [early, '--spares', spares] });
+      await using server = await startServer({ app, model, args: [early, '--spares', spares, '--probation', '0'] });
       using first = await connect(server.url); // may be who has tried the app
       await first.ask('GET /');
       using wire = await connect(server.url);

@@ -140,7 +140,9 @@ test.concurrent.each([
   ['worker', 'prefork', ['--workers', '1']],
   ['thread', 'prethread', ['--threads', '1']],
 ])('a %s that keeps dying comes back later and later', async (what, model, args) => {
-  await using server = await startServer({ app: fixture('life-restless.cjs'), model, args });
+  // With a probation the server would give up.
+  const forEver = [...args, '--probation', '0'];
+  await using server = await startServer({ app: fixture('life-restless.cjs'), model, args: forEver });
   const deaths = () => server.lines.filter(({ event }) => event === 'worker-died' || event === 'thread-lost');
   await eventually('five deaths', () => deaths().length >= 5);
   expect(deaths().every(({ event }) => String(event).startsWith(what))).toBe(true);

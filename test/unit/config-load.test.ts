@@ -50,6 +50,7 @@ describe('defaults', () => {
       readyPath: undefined,
       drainQuiet: 1000,
       migrate: true,
+      probation: 1000,
       canary: 0,
       spares: 0,
       maxRequests: 0,

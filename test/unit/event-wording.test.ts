@@ -48,6 +48,11 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
   'thread-recycled': [{ ...thread, reason: 'it is 60 s old' }],
   'thread-unfit': [{ ...thread, reason: 'cannot load the app', retryInMs: 500 }],
   'threads-scaled': [{ pid: 42, from: 2, to: 4, reason: 'fewer idle than --spare-min 1' }],
+  'threads-down': [{ pid: 42 }],
+  'threads-up': [{ pid: 42 }],
+  down: [{}],
+  up: [{ ms: 1200 }],
+  'probation-passed': [{ ms: 1000 }],
   hung: [
     { pid: 42, tid: 0, stillMs: 1000.4, stack: ['spin (/app.js:3:1)'], requests: [inFlight] },
     { ...thread, stillMs: 1000, stack: ['spin (/app.js:3:1)'], requests: [] },
@@ -117,6 +122,11 @@ test('each event has this level and message', () => {
     thread-recycled info: replaced thread 3 of worker pid 42: it is 60 s old
     thread-unfit error: a new thread could not start: cannot load the app; retrying in 500 ms
     threads-scaled info: scaled from 2 to 4 threads in worker pid 42 (fewer idle than --spare-min 1)
+    threads-down warn: none of the threads of worker pid 42 can serve; replacing them
+    threads-up info: a thread of worker pid 42 can serve again
+    down error: no worker can serve: clients wait until one can; mpserve ctl status names the last error
+    up warn: a worker can serve again, after 1200 ms without one
+    probation-passed debug: the first workers have passed their probation of 1000 ms
     hung error: worker pid 42 blocked its event loop for 1000 ms in spin (/app.js:3:1) with 1 request in flight; replacing it
     hung error: thread 3 of worker pid 42 blocked its event loop for 1000 ms in spin (/app.js:3:1) with 0 requests in flight; replacing it
     hung error: worker pid 42 blocked its event loop for 1000 ms in native code; replacing it

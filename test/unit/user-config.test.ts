@@ -40,6 +40,7 @@ const complete: Required<UserConfig> = {
   readyPath: '/ready',
   drainQuiet: '1s',
   migrate: true,
+  probation: '2s',
   canary: 0,
   quarantineAfter: 3,
   maxRequests: 0,

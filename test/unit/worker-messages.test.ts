@@ -23,7 +23,10 @@ const reports: { readonly [K in WorkerReport['kind']]: Body<Extract<WorkerReport
   'request-ended': { ...lost, isWanted: true },
   'app-crashed': { err },
   'thread-lost': { connections: 1, reason: 'x', replacedInMs: 5 },
+  'thread-unfit': { reason: 'x', retryInMs: 1 },
   'threads-scaled': { from: 1, to: 2, reason: 'x' },
+  'threads-down': {},
+  'threads-up': {},
   hung: { stillMs: 1, stack: ['at x'], requests: [{ ...request, ageMs: 1 }] },
 };
 
@@ -35,7 +38,6 @@ const events: { readonly [N in WorkerEvent['event']]: Body<Extract<WorkerEvent, 
   'request-refused': request,
   'request-cut': { ...request, ageMs: 1 },
   'thread-recycled': { reason: 'x' },
-  'thread-unfit': { reason: 'x', retryInMs: 1 },
   'connection-lost': { reason: 'x' },
   'connections-shed': { count: 1 },
   'migration-refused': { count: 1, senderPid: 1, senderUid: -1 },

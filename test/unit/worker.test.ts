@@ -49,7 +49,15 @@ const connection = {} as IncomingConnection;
 
 function started() {
   const unit = new PlayedUnit();
-  const options = { id: 1, generation: 1, warmsUp: false, isKnownReady: false, bootMs: 60_000, isMeasured: false };
+  const options = {
+    id: 1,
+    generation: 1,
+    warmsUp: false,
+    isKnownReady: false,
+    isHeld: false,
+    bootMs: 60_000,
+    isMeasured: false,
+  };
   const worker = new Worker({ ...options, unit, listener });
   unit.say({ type: 'ready' });
   return { unit, worker };
@@ -180,7 +188,15 @@ test('a worker that was told to end and one that ends by itself differ', async (
   told.unit.exit();
   expect((await told.worker.exit).isWanted).toBe(true);
   const young = new PlayedUnit();
-  const options = { id: 1, generation: 1, warmsUp: false, isKnownReady: false, bootMs: 60_000, isMeasured: false };
+  const options = {
+    id: 1,
+    generation: 1,
+    warmsUp: false,
+    isKnownReady: false,
+    isHeld: false,
+    bootMs: 60_000,
+    isMeasured: false,
+  };
   const worker = new Worker({ ...options, unit: young, listener });
   young.exit({ code: 3, reason: 'it exited with code 3' });
   await expect(worker.ready).rejects.toThrow('it exited with code 3 (does it call process.exit?)');

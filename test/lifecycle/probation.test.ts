@@ -1,0 +1,208 @@
+// New workers are watched before they get connections and after they have replaced the old ones: a release that dies,
+// hangs or is not ready any more is rolled back. The probation is long here and ends with what fails.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { Clients } from '../helpers/clients.ts';
+import { linesOf } from '../helpers/control.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { type Placement, placements, testPlacements } from '../helpers/placements.ts';
+import { launchServer, runCli } from '../helpers/server.ts';
+import { answering, Site } from '../helpers/site.ts';
+
+const long = { probation: '10m' };
+/** Ready, and dead a moment later: the commonest bad release. */
+const dying =
+  'setTimeout(() => { throw new Error("no database"); }, 50); module.exports = (_, res) => res.end("second");';
+
+function start({ model, accept, args = [] }: Placement, config: object = long, more: string[] = []): Promise<Site> {
+  return Site.start(model, [...args, ...(accept ? ['--accept', accept] : []), ...more], config);
+}
+
+const only = (name: string): Placement => placements.find((one) => one.name === name) as Placement;
+
+/** Clients that lose nothing while `during` runs. */
+async function losingNothing(site: Site, during: () => Promise<void>): Promise<void> {
+  const clients = [new Clients(site.server.url, 2, 'one-each'), new Clients(site.server.url, 4, 'kept-alive')];
+  await during();
+  for (const one of clients) {
+    const { failures, bodies } = await one.stop();
+    expect({ failures, bodies: [...bodies] }).toEqual({ failures: [], bodies: ['first'] });
+  }
+}
+
+testPlacements('a release that dies after it was ready gets no client, and the old one goes on', async (placement) => {
+  await using site = await start(placement);
+  await losingNothing(site, async () => {
+    site.write(dying);
+    const { code, stderr } = await site.ctl('reload');
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: 'mpserve: the new workers failed and are rolled back: the app crashed: no database\n',
+    });
+  });
+  const { json } = await site.ask('GET', '/status');
+  expect(json).toMatchObject({ state: 'serving', generation: 1, lastError: { message: 'no database' } });
+});
+
+test.concurrent('without a probation the same release replaces the old one, and the server is down', async () => {
+  await using site = await Site.start('prefork', ['--workers', '1'], { probation: 0 });
+  site.write(dying);
+  expect((await site.ctl('reload')).code).toBe(0);
+  await site.server.waitFor('the server to be down', ({ event }) => event === 'down');
+  const state = async () => (await site.ask('GET', '/status')).json.state;
+  const failing = await eventually('status to say so', async () => {
+    const { code, stdout } = await site.ctl('status', '--check');
+    return code === 1 && stdout;
+  });
+  expect(failing).toMatch(/^state +down$/m);
+  expect(failing).toMatch(/^last error +\S+: no database$/m);
+  site.write(answering('third'));
+  expect((await site.ctl('reload')).code).toBe(0);
+  await eventually('the server to serve', async () => (await state()) === 'serving');
+});
+
+test.concurrent.each([
+  [
+    'is not ready any more',
+    `const since = Date.now();
+     module.exports = (_, res) => { res.statusCode = Date.now() - since > 50 ? 503 : 200; res.end("second"); };`,
+    ['--ready-path', '/ready'],
+    /GET \/ready \(--ready-path\) is answered with 503/,
+  ],
+  [
+    'hangs',
+    'setTimeout(() => { for (;;); }, 50); module.exports = (_, res) => res.end();',
+    ['--hang-timeout', '500ms'],
+    /a worker hung in/,
+  ],
+  [
+    'leaks memory',
+    'const all = []; setInterval(() => all.push(Buffer.alloc(5e7, 1)), 5); module.exports = (_, res) => res.end();',
+    ['--max-memory', '400M'],
+    /a worker has \d+ MiB of memory \(--max-memory\)/,
+  ],
+  [
+    'exits',
+    'setTimeout(() => process.exit(7), 50); module.exports = (_, res) => res.end();',
+    [],
+    /a worker died: it exited with code 7/,
+  ],
+])('a release that %s is rolled back before it has a client', async (_, code, args, reason) => {
+  await using site = await Site.start('prefork', ['--workers', '2', ...args], long);
+  await losingNothing(site, async () => {
+    site.write(code);
+    const { json } = await site.ask('POST', '/reload');
+    expect(json.error).toMatch(/^the new workers failed and are rolled back: /);
+    expect(json.error).toMatch(reason);
+  });
+});
+
+test.concurrent.each(['prefork shared', 'prethread shared', 'ppc'])(
+  '%s: when the new release dies of its first clients, the old one is started again',
+  async (name) => {
+    await using site = await start(only(name), { probation: '1s' });
+    site.write(
+      'module.exports = () => { throw new Error("no"); };'
+        .replace('throw', 'setImmediate(() => { throw')
+        .replace('; };', '; }); };'),
+    );
+    const reload = site.ask('POST', '/reload');
+    const clients = new Clients(site.server.url, 4, 'one-each');
+    expect((await reload).json.error).toMatch(
+      /^the new workers failed and are rolled back: (the app crashed|a worker died): no$/,
+    );
+    await clients.stop();
+    expect((await site.ask('GET', '/status')).json).toMatchObject({ generation: 1, state: 'serving' });
+    await losingNothing(site, async () => {});
+  },
+);
+
+test.concurrent('a switch to a model in which the app dies is rolled back', async () => {
+  await using site = await Site.start('prefork', ['--workers', '2'], long);
+  site.replaceRelease(`${answering('first')}
+    if (!require('node:worker_threads').isMainThread) setTimeout(() => { throw new Error("not in a thread"); }, 50);`);
+  await losingNothing(site, async () => {
+    const { code, stderr } = await site.ctl('switch', '--model', 'prethread');
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: 'mpserve: the new workers failed and are rolled back: the app crashed: not in a thread\n',
+    });
+  });
+  expect((await site.ask('GET', '/status')).json).toMatchObject({ model: 'prefork', state: 'serving' });
+});
+
+test.concurrent('an added worker that dies is removed', async () => {
+  await using site = await Site.start('prefork', ['--workers', '2'], long);
+  site.replaceRelease(dying);
+  await losingNothing(site, async () => {
+    expect((await site.ask('POST', '/scale', '{"workers":"+1"}')).json.error).toMatch(/rolled back: .*no database/);
+  });
+  expect((await site.ask('GET', '/status')).json).toMatchObject({ state: 'serving', workers: { wanted: 2, ready: 2 } });
+});
+
+test.concurrent.each(['prefork', 'ppc', 'tpc'])('%s: a server whose successor dies goes on', async (model) => {
+  await using site = await Site.start(model, [], long);
+  await losingNothing(site, async () => {
+    site.write(dying);
+    expect((await site.ask('POST', '/upgrade')).json.error).toMatch(
+      /^the new server failed to start; the old server keeps serving: .*the app crashed: no database$/,
+    );
+  });
+  expect((await site.ask('GET', '/status')).json).toMatchObject({ pid: site.server.pid, state: 'serving' });
+});
+
+test.concurrent('the probation is shown as progress', async () => {
+  await using site = await Site.start('prefork', ['--workers', '1'], { probation: '300ms' });
+  site.write(answering('second'));
+  const text = JSON.stringify(await linesOf(site.control, '/reload'));
+  for (const when of ['before they get connections', 'with all connections']) {
+    expect(text).toContain(`watching the new workers ${when}: `);
+  }
+});
+
+testPlacements('a server whose first workers die again and again gives up', async ({ model, accept, args = [] }) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-probation-'));
+  const app = path.join(folder, 'app.cjs');
+  writeFileSync(app, dying);
+  try {
+    const server = launchServer({ app, model, ...(accept && { accept }), args });
+    const { code } = await server.exit;
+    expect({ code, stderr: server.stderr }).toEqual({
+      code: 5,
+      stderr: expect.stringMatching(/mpserve: workers died \d+ times, .* \(--probation\) .*: no database/),
+    });
+    await server.noneLeft();
+    expect(server.lines.some(({ event }) => event === 'ready')).toBe(true);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test.concurrent('--daemon reports such a server as failed', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-probation-'));
+  const app = path.join(folder, 'app.cjs');
+  writeFileSync(app, dying);
+  const { code, stderr, left } = await runCli([
+    app,
+    '--daemon',
+    '--log-file',
+    path.join(folder, 'log'),
+    '--bind',
+    '127.0.0.1:0',
+  ]);
+  rmSync(folder, { recursive: true });
+  expect({ code, left }).toEqual({ code: 5, left: [] });
+  expect(stderr).toMatch(/^mpserve: workers died .*no database/m);
+});
+
+test.concurrent('ctl status --check accepts a server that serves, and --check is for status alone', async () => {
+  await using site = await Site.start('prefork', ['--workers', '1']);
+  expect((await site.ctl('status', '--check')).code).toBe(0);
+  const { code, stderr } = await site.ctl('reload', '--check');
+  expect({ code, stderr }).toEqual({
+    code: 2,
+    stderr: expect.stringContaining('--check only works with mpserve ctl status'),
+  });
+});
