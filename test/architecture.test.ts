@@ -68,7 +68,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['worker/messages', 'connection/incoming', 'errors', 'events', 'inflight/denylist', 'migration', 'reports/report'],
   ['worker/checked-messages', 'worker/messages', 'reports', 'errors'],
   ['worker/runtime', 'worker/messages', 'connection/incoming', 'reports/report'],
-  ['worker/settings', ...leaves],
+  ['worker/settings', 'worker/runtime', ...leaves],
   ['worker/worker', ...outside, ...leaves],
   ['worker/process-runtime', ...outside, ...leaves],
   ['worker/thread-runtime', 'worker/service', 'worker/thread-counters', ...outside, ...leaves],

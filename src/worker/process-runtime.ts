@@ -85,8 +85,7 @@ export function startProcess(options: ProcessOptions, start: StartOptions, maxCo
   const settings: WorkerSettings = {
     loop: {
       ...app,
-      warmsUp: start.warmsUp,
-      isKnownReady: start.isKnownReady,
+      ...start,
       once: options.once,
       maxConnections,
       migrationChannel: channel && {

@@ -1,5 +1,5 @@
-// A worker thread: the channel to its host is a message port of its own. In a pool it is piscina's task file, and a task
-// is a connection; otherwise connections come on the port.
+// A worker thread: the channel to its host is a message port of its own. In a pool it is piscina's task file, to which
+// piscina gives no task.
 import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads';
 import { Activity } from '../activity.js';
 import { IncomingConnection } from '../connection/incoming.js';
@@ -18,6 +18,10 @@ for (const name of ['counters', 'journal', 'helloKey']) delete workerData[name];
 const { port1: port, port2 } = new MessageChannel();
 const identity = { pid: process.pid, tid: threadId };
 const activity = new Activity();
+const say = (message: FromWorker, sent?: () => void): void => {
+  port.postMessage(message);
+  sent?.();
+};
 /** Connections that have been handed to this thread so far. */
 let handed = 0;
 
@@ -26,10 +30,7 @@ const main: WorkerMain = new WorkerMain({
   threads: undefined,
   identity,
   activity,
-  say: (message: FromWorker, sent) => {
-    port.postMessage(message);
-    sent?.();
-  },
+  say,
   makeService: async () => {
     if (settings.lifecycle.hangTimeout > 0) {
       activity.add(new Heartbeat(settings.lifecycle.hangTimeout, (dueBy) => counter.setDueBy(counters, dueBy)));
@@ -46,7 +47,7 @@ const main: WorkerMain = new WorkerMain({
   exit: () => process.exit(),
 });
 port.on('message', (message: ToWorker) => {
-  if (message.type === 'connection') void serveAlone(message);
+  if (message.type === 'connection') void serve(message);
   else main.handle(message);
 });
 parentPort?.postMessage(keyed(helloKey, port2), [port2]);
@@ -55,19 +56,14 @@ const start = (): void => main.start([], undefined);
 if (settings.once) start();
 else setImmediate(start);
 
-/** For piscina: settles when the connection has ended. */
-export default serve;
+/** Never called. Without a function piscina would load this file again, as an ES module. */
+export default (): void => {};
 
 /** Takes the connection, unless the host has taken it back by then, and serves it. */
-async function serve({ fd, requests, isMigrated }: Handed): Promise<void> {
-  if (fd === undefined) return; // the task was only to start this thread
+async function serve({ id, fd, requests, isMigrated }: Handed): Promise<void> {
   const index = handed++;
-  const connection = IncomingConnection.ofDescriptor(fd, { requests, isMigrated });
+  const connection = IncomingConnection.ofDescriptor(fd as number, { requests, isMigrated });
   await main.serve(connection, () => counter.take(counters, index, index + 1));
-}
-
-async function serveAlone(connection: Handed): Promise<void> {
-  await serve(connection);
-  port.postMessage({ type: 'ended', id: connection.id } satisfies FromWorker);
+  say({ type: 'ended', id });
   main.finish();
 }

@@ -1,17 +1,14 @@
 // Starts worker threads and hands connections to them, as copies of their descriptors. A thread that serves one connection
 // is started directly; the threads of a pool are piscina's. What is odd about a task pool that only keeps threads alive is
-// in `PiscinaThreads`.
-import { once } from 'node:events';
+// in `piscinaThreads`.
 import { fileURLToPath } from 'node:url';
 import { MessagePort, Worker as NodeThread, receiveMessageOnPort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { threadWatch, type WatchThread } from '../hang/thread-watch.js';
-import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
 import { type RegionLease, RegionPool } from '../inflight/regions.js';
-import { duplicateForAcceptor } from '../migration/channel.js';
-import { type FromWorker, type Handed, newKey, type ToWorker, unkeyed } from './messages.js';
+import { type FromWorker, newKey, type ToWorker, unkeyed } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
 import type { Tell } from './service.js';
 import type { ThreadData, ThreadGroup, ThreadSettings, WorkerSettings } from './settings.js';
@@ -23,59 +20,22 @@ const threadFile = fileURLToPath(new URL('../worker/thread-main.cjs', import.met
 const exitGraceMs = 1000;
 const outOfMemory = 'ERR_WORKER_OUT_OF_MEMORY';
 
-/** What starts threads. */
-interface Threads {
-  /** @throws Error when the system refuses another thread */
-  start(data: ThreadData): NodeThread;
-  /** Hands over a connection; settles when it has ended, rejects when the thread has. Absent: by a message. */
-  submit?(thread: NodeThread, connection: Handed): Promise<void>;
-}
+/** @throws Error when the system refuses another thread */
+type StartThread = (data: ThreadData) => NodeThread;
 
-export class ThreadRuntime {
-  readonly #settings: WorkerSettings;
-  readonly #group: ThreadGroup;
-  readonly #threads: Threads;
-  readonly #watch: WatchThread;
-  /** undefined if requests in flight are not recorded. */
-  readonly #regions: RegionPool | undefined;
-  #denylist = emptyDenylist;
-
-  constructor(settings: WorkerSettings, group: ThreadGroup, tell: Tell) {
-    this.#settings = settings;
-    this.#group = group;
-    const { isPerConnection } = group;
-    this.#threads = isPerConnection
-      ? new DedicatedThreads(group)
-      : new PiscinaThreads(group, settings.loop.maxConnections);
-    this.#watch = threadWatch(settings.loop.lifecycle.hangTimeout, tell);
-    // Mapping would cost more than a thread for one connection.
-    this.#regions = settings.journal && new RegionPool(settings.journal, !isPerConnection);
-  }
-
-  /** Of the threads that are started from now on. */
-  set denylist(denylist: DenylistEntries) {
-    this.#denylist = denylist;
-  }
-
-  /** @throws Error when the system refuses another thread */
-  start({ warmsUp, isKnownReady }: StartOptions, maxConnections: number): Unit {
-    const { isPerConnection: once, hostAccepts } = this.#group;
-    const { listen, loop } = this.#settings;
-    const settings: ThreadSettings = {
-      ...loop,
-      warmsUp,
-      isKnownReady,
-      once,
-      maxConnections,
-    };
-    const lease = this.#regions?.lease();
-    const unit = new ThreadUnit(this.#threads, this.#watch, lease, settings, () => {
-      // Node closes these descriptors when the thread ends, however it does.
-      if (!hostAccepts) unit.send({ type: 'accept', ...duplicateForAcceptor(listen, loop.migrationChannel) });
-    });
-    unit.send({ type: 'denylist', entries: this.#denylist });
-    return unit;
-  }
+/** @returns a function that starts a thread of the host. @throws Error when the system refuses another one */
+export function threadRuntime(
+  { loop, journal }: WorkerSettings,
+  group: ThreadGroup,
+  tell: Tell,
+): (start: StartOptions, maxConnections: number) => Unit {
+  const { isPerConnection: once } = group;
+  const startThread = once ? dedicatedThreads(group) : piscinaThreads(group);
+  const watch = threadWatch(loop.lifecycle.hangTimeout, tell);
+  // Mapping would cost more than a thread for one connection.
+  const regions = journal && new RegionPool(journal, !once);
+  return (start, maxConnections) =>
+    new ThreadUnit(startThread, watch, regions?.lease(), { ...loop, ...start, once, maxConnections });
 }
 
 class ThreadUnit implements Unit {
@@ -86,10 +46,8 @@ class ThreadUnit implements Unit {
   /** Its memory is that of its process, and so is its processor time. */
   readonly memory = 0;
   readonly wantedCpuMs = undefined;
-  readonly #threads: Threads;
   readonly #thread: NodeThread;
   readonly #watch: WatchThread;
-  readonly #onReady: () => void;
   readonly #counters = createCounters();
   #port: MessagePort | undefined;
   /** Messages until there is a port. */
@@ -100,21 +58,13 @@ class ThreadUnit implements Unit {
   /** It has taken the descriptors of these, or still may. */
   readonly #handedOver = new Map<number, IncomingConnection>();
 
-  /** @param lease undefined if it keeps no record of its requests in flight. @param onReady called when it is ready */
-  constructor(
-    threads: Threads,
-    watch: WatchThread,
-    lease: RegionLease | undefined,
-    settings: ThreadSettings,
-    onReady: () => void,
-  ) {
-    this.#threads = threads;
+  /** @param lease undefined if it keeps no record of its requests in flight */
+  constructor(startThread: StartThread, watch: WatchThread, lease: RegionLease | undefined, settings: ThreadSettings) {
     this.#watch = watch;
-    this.#onReady = onReady;
     const helloKey = newKey();
     const journal = lease && { region: lease.region };
     try {
-      this.#thread = threads.start({ settings, helloKey, counters: this.#counters, journal });
+      this.#thread = startThread({ settings, helloKey, counters: this.#counters, journal });
     } catch (error) {
       lease?.release();
       throw error;
@@ -170,11 +120,7 @@ class ThreadUnit implements Unit {
     const fd = connection.detach();
     if (fd === undefined) return false;
     this.#handedOver.set(id, connection);
-    const handed = { id, fd, ...connection.facts };
-    const ended = this.#threads.submit?.(this.#thread, handed);
-    if (ended)
-      ended.then(() => this.#hear({ type: 'ended', id })).catch(() => {}); // with its thread: that is told elsewhere
-    else this.send({ type: 'connection', ...handed });
+    this.send({ type: 'connection', id, fd, ...connection.facts });
     return true;
   }
 
@@ -192,7 +138,6 @@ class ThreadUnit implements Unit {
       () => counter.dueBy(this.#counters),
       () => this.kill(),
     );
-    this.#onReady();
   }
 
   kill(): void {
@@ -215,63 +160,34 @@ class ThreadUnit implements Unit {
   }
 }
 
-class DedicatedThreads implements Threads {
-  readonly #group: ThreadGroup;
-
-  constructor(group: ThreadGroup) {
-    this.#group = group;
-  }
-
-  start(data: ThreadData): NodeThread {
-    return new NodeThread(threadFile, { workerData: data, ...heapLimit(this.#group) });
-  }
+function dedicatedThreads(group: ThreadGroup): StartThread {
+  return (workerData) => new NodeThread(threadFile, { workerData, ...heapLimit(group) });
 }
 
-/** A pool of which each thread is asked for, and each task is a connection for a certain thread. */
-class PiscinaThreads implements Threads {
-  readonly #pool: Piscina;
-  /** The thread for the task that is being submitted. */
-  #chosen: number | undefined;
-  /** The threads that piscina gives tasks to, by their ids. */
-  readonly #known = new Set<number>();
-
-  constructor(group: ThreadGroup, maxConnections: number) {
-    this.#pool = new Piscina({
-      filename: threadFile,
-      minThreads: 0, // piscina replaces no thread by itself
-      maxThreads: 2 * group.range.max, // each may be replaced while it finishes what it has
-      idleTimeout: Number.POSITIVE_INFINITY,
-      ...heapLimit(group),
-      concurrentTasksPerWorker: maxConnections,
-      // With atomics an idle thread would sleep in Atomics.wait, and the app's sockets and timers with it.
-      atomics: 'disabled',
-      recordTiming: false,
-      loadBalancer: (_, threads) => threads.find(({ id }) => id === this.#chosen) ?? null,
-    });
-    this.#pool.on('workerCreate', ({ id }: { id: number }) => this.#known.add(id));
-    this.#pool.on('error', () => {}); // of a thread without a connection; each `ThreadUnit` hears of its own
-  }
-
-  /** Piscina starts a thread for a task that none of its threads takes. */
-  start(data: ThreadData): NodeThread {
-    const pool = this.#pool;
+/** Piscina starts a thread for a task that none of its threads takes. Here none takes any: connections go another way. */
+function piscinaThreads(group: ThreadGroup): StartThread {
+  const pool = new Piscina({
+    filename: threadFile,
+    minThreads: 0, // piscina replaces no thread by itself
+    maxThreads: 2 * group.range.max, // each may be replaced while it finishes what it has
+    idleTimeout: Number.POSITIVE_INFINITY,
+    ...heapLimit(group),
+    // With atomics an idle thread would sleep in Atomics.wait, and the app's sockets and timers with it.
+    atomics: 'disabled',
+    recordTiming: false,
+    loadBalancer: (_task, _threads) => null, // piscina wants two parameters
+  });
+  pool.on('error', () => {}); // each `ThreadUnit` hears of its own thread
+  return (data) => {
     const before = new Set(pool.threads);
     const never = new AbortController();
-    this.#chosen = undefined;
     (pool.options as { workerData: ThreadData }).workerData = data;
     pool.run({}, { signal: never.signal }).catch(() => {});
     never.abort();
     const thread = pool.threads.find((one) => !before.has(one));
     if (!thread) throw new StartupError(ExitCode.boot, 'the pool of threads has no room for another one');
     return thread;
-  }
-
-  async submit({ threadId }: NodeThread, connection: Handed): Promise<void> {
-    // The thread may say that it is ready before piscina has heard of it: it would start another thread for the task.
-    while (!this.#known.has(threadId)) await once(this.#pool, 'workerCreate');
-    this.#chosen = threadId;
-    return this.#pool.run(connection);
-  }
+  };
 }
 
 function heapLimit({ recycle: { maxThreadHeap } }: ThreadGroup): {
