@@ -16,7 +16,7 @@ import { defaultPolicy } from '../migration/policy.js';
 import { reopen } from '../os/descriptor.js';
 import { sampleIntervalMs } from '../scaling/scaler.js';
 import { AppRunner } from './app-runner.js';
-import type { FromWorker, Questions, Subject, ToWorker } from './messages.js';
+import type { FromWorker, ToWorker } from './messages.js';
 import type { Service, Tell } from './service.js';
 import type { ThreadData, ThreadGroup, ThreadSettings } from './settings.js';
 
@@ -99,13 +99,8 @@ export class WorkerMain {
       (this.#service ?? this.#starting)?.setDenylist(entries);
     },
     shed: () => this.#service?.shed(),
-    ask: (question) => {
-      const answers: { readonly [S in Subject]: () => Questions[S]['answer'] } = {
-        idle: () => ({ ms: this.#service?.idleFor() ?? -1 }),
-        reopen: () => ('path' in question ? this.#reopen(question.path) : {}),
-      };
-      this.#options.say({ type: 'answer', id: question.id, ...answers[question.about]() });
-    },
+    idle: ({ id }) => this.#options.say({ type: 'answer', id, ms: this.#service?.idleFor() ?? -1 }),
+    reopen: ({ id, path }) => this.#options.say({ type: 'answer', id, ...this.#reopen(path) }),
   };
 
   /**

@@ -11,15 +11,6 @@ import type { WorkerIdentity, WorkerReport } from '../reports/report.js';
 /** A connection as it is handed over. For a thread with its descriptor, for a process with the socket beside it. */
 export type Handed = ConnectionFacts & { readonly id: number; readonly fd?: number };
 
-/** A question, by its subject, and its answer. */
-export interface Questions {
-  /** For how long has the slowest client kept the worker waiting (milliseconds)? -1 while it is the app's turn. */
-  idle: { readonly ask: object; readonly answer: { readonly ms: number } };
-  /** The access log has been renamed: go on in a new file of this path. A failure says why the old one goes on. */
-  reopen: { readonly ask: { readonly path: string }; readonly answer: { readonly failure?: string } };
-}
-export type Subject = keyof Questions;
-
 export type ToWorker =
   /** Answered by `taken` or `refused`, then `ended`. A thread says `taken` in shared memory. */
   | ({ type: 'connection' } & Handed)
@@ -32,7 +23,10 @@ export type ToWorker =
   | { type: 'denylist'; entries: DenylistEntries }
   /** The server is at its limit and clients wait: close the slowest of your idle connections. */
   | { type: 'shed' }
-  | { [S in Subject]: { type: 'ask'; id: number; about: S } & Questions[S]['ask'] }[Subject];
+  /** For how long has the slowest client kept you waiting (milliseconds)? Answered by `ms`; -1 while it is the app's turn. */
+  | { type: 'idle'; id: number }
+  /** The access log has been renamed: go on in a new file of this path. A `failure` in the answer says why the old one goes on. */
+  | { type: 'reopen'; id: number; path: string };
 
 export type FromWorker =
   | { type: 'ready' }
@@ -49,6 +43,7 @@ export type FromWorker =
   | { type: 'answered'; count: number }
   /** The load since the last such message, from 0 to 1. */
   | { type: 'load'; load: number }
+  /** To the question with this number. */
   | { type: 'answer'; id: number; ms?: number; failure?: string }
   /** The server may act on it. */
   | { type: 'report'; report: WorkerReport & WorkerIdentity }
