@@ -105,8 +105,7 @@ export class Receiver {
       message.destroy();
       if (received === 'nothing') this.#received(undefined);
       else if ('refused' in received) this.#refuse(received.refused);
-      else
-        this.#received(IncomingConnection.ofDescriptor(received.fd, { requests: received.requests, isMigrated: true }));
+      else this.#received(new IncomingConnection(received.fd, { requests: received.requests, isMigrated: true }));
     };
     const look = (): void => {
       if (fd !== undefined && !isReadable(fd) && looks++ < maxLooks) later = setTimeout(look, lookEveryMs);

@@ -156,9 +156,9 @@ export async function migrateUnserved(
 ): Promise<boolean> {
   try {
     while (channel && isWanted()) {
-      const { descriptor, requests } = connection;
+      const { descriptor, facts } = connection;
       if (descriptor === undefined) return false;
-      const outcome = takeCredit(channel) ? sendConnection(channel, descriptor, requests) : 'full';
+      const outcome = takeCredit(channel) ? sendConnection(channel, descriptor, facts.requests) : 'full';
       if (outcome !== 'full') return outcome === 'sent';
       await new Promise((later) => setTimeout(later, creditRetryMs));
     }

@@ -102,7 +102,7 @@ export class PerConnection extends BaseStrategy implements Strategy {
       if (this.isOver) return 'refused';
       let worker: Worker | undefined;
       try {
-        worker = this.#spares.take(connection.isMigrated) ?? (await this.#startInTurn());
+        worker = this.#spares.take(connection.facts.isMigrated) ?? (await this.#startInTurn());
       } catch (error) {
         reason = (error as Error).message;
         tried++;

@@ -9,7 +9,7 @@ import type { MigrationPolicy } from '../migration/policy.js';
 import type { WorkerIdentity, WorkerReport } from '../reports/report.js';
 
 /** A connection as it is handed over. For a thread with its descriptor, for a process with the socket beside it. */
-export type Handed = ConnectionFacts & { readonly id: number; readonly fd?: number };
+export type Handed = { readonly id: number; readonly facts: ConnectionFacts; readonly fd?: number };
 
 export type ToWorker =
   /** Answered by `taken` or `refused`, then `ended`. A thread says `taken` in shared memory. */

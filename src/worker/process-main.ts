@@ -66,9 +66,9 @@ process.on('SIGINT', ignoreSignal);
 main.start(threads && !threads.hostAccepts ? [] : settings.listen, loop.migrationChannel);
 
 /** Says `taken` or `refused`, then `ended`. */
-async function serve({ id, requests, isMigrated }: Handed, socket: Socket): Promise<void> {
+async function serve({ id, facts }: Handed, socket: Socket): Promise<void> {
   socket.on('error', () => {}); // its client may reset it before the app has loaded
-  const connection = IncomingConnection.of(socket, { requests, isMigrated });
+  const connection = new IncomingConnection(socket, facts);
   if (main.isDraining) {
     connection.close(); // our copy; the supervisor has kept its own
     say({ type: 'refused', id });

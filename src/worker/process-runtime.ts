@@ -239,7 +239,7 @@ class ProcessUnit implements Unit {
   hand(connection: IncomingConnection, id: number): boolean {
     const { unreadSocket } = connection;
     if (unreadSocket.destroyed) return false;
-    const message = { type: 'connection', id, ...connection.facts } as const;
+    const message = { type: 'connection', id, facts: connection.facts } as const;
     this.#child.send(commandOf(message), unreadSocket, { keepOpen: true }, () => {});
     return true;
   }

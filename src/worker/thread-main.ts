@@ -43,8 +43,8 @@ else setImmediate(start);
 export default (): void => {};
 
 /** Takes the connection, unless the host has taken it back by then, and serves it. */
-async function serve({ id, fd, requests, isMigrated }: Handed): Promise<void> {
+async function serve({ id, fd, facts }: Handed): Promise<void> {
   const index = handed++;
-  const connection = IncomingConnection.ofDescriptor(fd as number, { requests, isMigrated });
+  const connection = new IncomingConnection(fd as number, facts);
   await main.serve(id, connection, () => counter.take(counters, index, index + 1));
 }

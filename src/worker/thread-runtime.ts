@@ -120,7 +120,7 @@ class ThreadUnit implements Unit {
     const fd = connection.detach();
     if (fd === undefined) return false;
     this.#handedOver.set(id, connection);
-    this.send({ type: 'connection', id, fd, ...connection.facts });
+    this.send({ type: 'connection', id, fd, facts: connection.facts });
     return true;
   }
 
