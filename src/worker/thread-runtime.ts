@@ -11,7 +11,7 @@ import { type RegionLease, RegionPool } from '../inflight/regions.js';
 import { type FromWorker, newKey, type ToWorker, unkeyed } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
 import type { Tell } from './service.js';
-import type { ThreadData, ThreadGroup, ThreadSettings, WorkerSettings } from './settings.js';
+import type { ThreadData, ThreadGroup, WorkerSettings } from './settings.js';
 import { counter, createCounters } from './thread-counters.js';
 
 const threadFile = fileURLToPath(new URL('../worker/thread-main.cjs', import.meta.url));
@@ -34,130 +34,117 @@ export function threadRuntime(
   const watch = threadWatch(loop.lifecycle.hangTimeout, tell);
   // Mapping would cost more than a thread for one connection.
   const regions = journal && new RegionPool(journal, !once);
-  return (start, maxConnections) =>
-    new ThreadUnit(startThread, watch, regions?.lease(), { ...loop, ...start, once, maxConnections });
-}
-
-class ThreadUnit implements Unit {
-  readonly pid = process.pid;
-  readonly tid: number;
-  readonly exitGraceMs = exitGraceMs;
-  readonly exited: Promise<UnitExit>;
-  /** Its memory is that of its process, and so is its processor time. */
-  readonly memory = 0;
-  readonly wantedCpuMs = undefined;
-  readonly #thread: NodeThread;
-  readonly #watch: WatchThread;
-  readonly #counters = createCounters();
-  #port: MessagePort | undefined;
-  /** Messages until there is a port. */
-  readonly #unsent: ToWorker[] = [];
-  #unwatch = (): void => {};
-  #hear = (_: FromWorker): void => {};
-  #reason: string | undefined;
-  /** It has taken the descriptors of these, or still may. */
-  readonly #handedOver = new Map<number, IncomingConnection>();
-
-  /** @param lease undefined if it keeps no record of its requests in flight */
-  constructor(startThread: StartThread, watch: WatchThread, lease: RegionLease | undefined, settings: ThreadSettings) {
-    this.#watch = watch;
-    const helloKey = newKey();
-    const journal = lease && { region: lease.region };
+  return (start, maxConnections) => {
+    const lease = regions?.lease();
+    const data: ThreadData = {
+      settings: { ...loop, ...start, once, maxConnections },
+      helloKey: newKey(),
+      counters: createCounters(),
+      journal: lease && { region: lease.region },
+    };
     try {
-      this.#thread = startThread({ settings, helloKey, counters: this.#counters, journal });
+      return unitOf(startThread(data), data, lease, watch);
     } catch (error) {
       lease?.release();
       throw error;
     }
-    const thread = this.#thread;
-    this.tid = thread.threadId; // Node forgets it when the thread has ended
-    thread.on('message', (message: unknown) => {
-      const port = unkeyed(helloKey, message);
-      if (this.#port || !(port instanceof MessagePort)) return; // a message of the app
-      this.#port = port;
-      port.on('message', (message: FromWorker) => this.#hear(message));
-      for (const unsent of this.#unsent.splice(0)) port.postMessage(unsent);
-    });
-    // Before piscina, which hears of both, too.
-    thread.prependListener('error', ({ code, message }: NodeJS.ErrnoException) => {
-      this.#reason = code === outOfMemory ? 'its heap was full (--max-thread-heap)' : message;
-    });
-    this.exited = new Promise((exited) => {
-      thread.prependListener('exit', (code) => {
-        this.#unwatch();
-        this.#hearLastMessages();
-        exited({
-          code,
-          signal: null,
-          reason: this.#reason ?? `it exited with code ${code}`,
-          requests: lease?.release() ?? [],
-        });
-      });
-    });
-  }
+  };
+}
 
-  get handled(): number {
-    return counter.taken(this.#counters);
-  }
+/** @param lease undefined if it keeps no record of its requests in flight */
+function unitOf(
+  thread: NodeThread,
+  { helloKey, counters }: ThreadData,
+  lease: RegionLease | undefined,
+  watch: WatchThread,
+): Unit {
+  const tid = thread.threadId; // Node forgets it when the thread has ended
+  let port: MessagePort | undefined;
+  /** Messages until there is a port. */
+  const unsent: ToWorker[] = [];
+  let hear = (_: FromWorker): void => {};
+  let unwatch = (): void => {};
+  let reason: string | undefined;
+  /** It has taken the descriptors of these, or still may. */
+  const handedOver = new Map<number, IncomingConnection>();
 
-  get accepted(): number {
-    return counter.accepted(this.#counters);
-  }
-
-  listen(listener: (message: FromWorker) => void): void {
-    this.#hear = (message) => {
-      if (message.type === 'ended') this.#ended(message.id);
-      listener(message);
-    };
-  }
-
-  send(message: ToWorker): void {
-    if (this.#port) this.#port.postMessage(message);
-    else this.#unsent.push(message);
-  }
-
-  hand(connection: IncomingConnection, id: number): boolean {
-    const fd = connection.detach();
-    if (fd === undefined) return false;
-    this.#handedOver.set(id, connection);
-    this.send({ type: 'connection', id, fd, facts: connection.facts });
-    return true;
-  }
-
-  /** In one step: the thread takes a connection by the same counter. */
-  revoke(handed: number): boolean {
-    const { handled } = this;
-    if (handled === handed || !counter.take(this.#counters, handled, handed)) return false;
-    for (const id of this.#handedOver.keys()) if (id > handled) this.#handedOver.delete(id);
-    return true;
-  }
-
-  watch(): void {
-    this.#unwatch = this.#watch(
-      this.tid,
-      () => counter.dueBy(this.#counters),
-      () => this.kill(),
-    );
-  }
-
-  kill(): void {
-    void this.#thread.terminate();
-  }
-
+  const send = (message: ToWorker): void => {
+    if (port) port.postMessage(message);
+    else unsent.push(message);
+  };
+  const kill = (): void => void thread.terminate();
   /** What the thread has taken was its own, and it has closed that. */
-  #ended(id: number): void {
-    if (id <= this.handled) this.#handedOver.get(id)?.release();
-    this.#handedOver.delete(id);
-  }
-
+  const forget = (id: number): void => {
+    if (id <= counter.taken(counters)) handedOver.get(id)?.release();
+    handedOver.delete(id);
+  };
   /** They may still be in the channel. */
-  #hearLastMessages(): void {
-    const port = this.#port;
+  const hearLastMessages = (): void => {
     if (!port) return;
-    for (let last = receiveMessageOnPort(port); last; last = receiveMessageOnPort(port)) this.#hear(last.message);
+    for (let last = receiveMessageOnPort(port); last; last = receiveMessageOnPort(port)) hear(last.message);
     port.close();
-    for (const id of [...this.#handedOver.keys()]) this.#ended(id);
-  }
+    for (const id of [...handedOver.keys()]) forget(id);
+  };
+
+  thread.on('message', (message: unknown) => {
+    const received = unkeyed(helloKey, message);
+    if (port || !(received instanceof MessagePort)) return; // a message of the app
+    port = received.on('message', (message: FromWorker) => hear(message));
+    for (const message of unsent.splice(0)) send(message);
+  });
+  // Before piscina, which hears of both, too.
+  thread.prependListener('error', ({ code, message }: NodeJS.ErrnoException) => {
+    reason = code === outOfMemory ? 'its heap was full (--max-thread-heap)' : message;
+  });
+  const exited = new Promise<UnitExit>((exited) => {
+    thread.prependListener('exit', (code) => {
+      unwatch();
+      hearLastMessages();
+      reason ??= `it exited with code ${code}`;
+      exited({ code, signal: null, reason, requests: lease?.release() ?? [] });
+    });
+  });
+
+  return {
+    pid: process.pid,
+    tid,
+    exitGraceMs,
+    exited,
+    // Its memory is that of its process, and so is its processor time.
+    memory: 0,
+    wantedCpuMs: undefined,
+    get handled() {
+      return counter.taken(counters);
+    },
+    get accepted() {
+      return counter.accepted(counters);
+    },
+    listen(listener) {
+      hear = (message) => {
+        if (message.type === 'ended') forget(message.id);
+        listener(message);
+      };
+    },
+    send,
+    hand(connection, id) {
+      const fd = connection.detach();
+      if (fd === undefined) return false;
+      handedOver.set(id, connection);
+      send({ type: 'connection', id, fd, facts: connection.facts });
+      return true;
+    },
+    // In one step: the thread takes a connection by the same counter.
+    revoke(handed) {
+      const handled = counter.taken(counters);
+      if (handled === handed || !counter.take(counters, handled, handed)) return false;
+      for (const id of handedOver.keys()) if (id > handled) handedOver.delete(id);
+      return true;
+    },
+    watch() {
+      unwatch = watch(tid, () => counter.dueBy(counters), kill);
+    },
+    kill,
+  };
 }
 
 function dedicatedThreads(group: ThreadGroup): StartThread {
@@ -177,7 +164,7 @@ function piscinaThreads(group: ThreadGroup): StartThread {
     recordTiming: false,
     loadBalancer: (_task, _threads) => null, // piscina wants two parameters
   });
-  pool.on('error', () => {}); // each `ThreadUnit` hears of its own thread
+  pool.on('error', () => {}); // each unit hears of its own thread
   return (data) => {
     const before = new Set(pool.threads);
     const never = new AbortController();
