@@ -18,9 +18,9 @@ import { guardChannel } from '../os/ipc-guard.js';
 import { createLeash, type Leash } from '../os/leash.js';
 import { residentMemory, wantedCpuMs } from '../os/process-tree.js';
 import { schedule } from '../os/scheduling.js';
+import { RareReport } from '../rare-report.js';
 import type { Reports } from '../reports/reports.js';
 import { checkMessage, describeMessage } from './checked-messages.js';
-import { InvalidMessages } from './invalid-messages.js';
 import { commandOf, newKey, type ToWorker, unkeyed } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
 import { type AppSettings, settingsVariable, type ThreadGroup, type WorkerSettings } from './settings.js';
@@ -69,6 +69,8 @@ const descriptors = {
 const exitGraceMs = 2000;
 /** Messages that a process sent before its exit are read within this time, unless its channel is held open (milliseconds). */
 const unreadMs = 500;
+/** Invalid messages are reported this often at most (milliseconds). */
+const reportInvalidEveryMs = 10_000;
 /** Lines that come to us through a pipe of our own are whole up to this size (bytes). */
 const ownPipeAtomicBytes = 65_536;
 
@@ -171,7 +173,7 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
   const send = (message: ToWorker): void => {
     if (child.connected) child.send(commandOf(message), () => {}); // an error: it has ended, and `exited` says so
   };
-  const invalid = new InvalidMessages((count, type) => {
+  const invalid = new RareReport<string>(reportInvalidEveryMs, (count, type) => {
     events.tell({ event: 'worker-message-invalid', worker, pid, count, type });
   });
   guardChannel(child, (reason) => {
