@@ -34,7 +34,7 @@ export interface MainOptions {
   readonly tid: number;
   /** The threads that the worker hosts: they have their connections without this event loop. */
   readonly threads?: ThreadGroup | undefined;
-  readonly hostThreads?: () => Promise<Service>;
+  readonly hostThreads?: (() => Promise<Service>) | undefined;
   readonly journal: ThreadData['journal'];
   readonly say: (message: FromWorker, sent?: () => void) => void;
   /** Can serve, and says so next. @param writer of its journal */

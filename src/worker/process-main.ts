@@ -31,9 +31,7 @@ const main: WorkerMain = new WorkerMain({
   settings: loop,
   tid: 0,
   threads,
-  ...(threads && {
-    hostThreads: async () => new (await import('./thread-host.js')).ThreadHost(settings, threads, main.tell),
-  }),
+  hostThreads: threads && (async () => new (await import('./thread-host.js')).ThreadHost(settings, threads, main.tell)),
   // The threads of a host have their own.
   journal: journal && !threads ? { region: regionAt(journal, 0) } : undefined,
   say,

@@ -52,19 +52,6 @@ export interface ProcessOptions {
   readonly events: Events;
 }
 
-/** The descriptors of a worker beyond the standard ones; the listening sockets come last. */
-const descriptors = {
-  ipc: 3,
-  accessLog: 4,
-  leash: 5,
-  journal: 6,
-  channel: 7,
-  credits: 8,
-  migrated: 9,
-  path: 10,
-  listen: 11,
-};
-
 /** How long a process may take to exit by itself, also where it has to wait for a processor (milliseconds). */
 const exitGraceMs = 2000;
 /** Messages that a process sent before its exit are read within this time, unless its channel is held open (milliseconds). */
@@ -78,10 +65,11 @@ const ownPipeAtomicBytes = 65_536;
 export function startProcess(options: ProcessOptions, start: StartOptions, maxConnections: number): Unit {
   const { accessLog, events } = options;
   const forked = forkWorker(options, start, maxConnections);
-  const { child, pid } = forked;
+  const { child, pid, settings } = forked;
   forked.leash?.tie(pid);
   schedule(pid, 'batch');
-  if (typeof accessLog === 'function') readLines(child.stdio[descriptors.accessLog], accessLog);
+  const linesFrom = settings.loop.accessLog?.fd ?? -1;
+  if (typeof accessLog === 'function') readLines(child.stdio[linesFrom], accessLog);
   for (const stream of ['stdout', 'stderr'] as const) {
     if (child[stream]) readLines(child[stream], (text) => events.tell({ event: 'output', pid, stream, text }));
   }
@@ -92,6 +80,9 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
   const { accessLog, app, captureOutput, listen, keepsRecord, migrationChannel: channel, threads } = options;
   const output = captureOutput ? 'pipe' : options.isDaemon ? 'ignore' : 'inherit';
   const takesLines = typeof accessLog === 'function';
+  const stdio: ('pipe' | 'ignore' | 'inherit' | 'ipc' | number)[] = ['ignore', output, output, 'ipc'];
+  /** @returns the descriptor that it has in the worker */
+  const pass = (fd: number | 'pipe'): number => stdio.push(fd) - 1;
   const execArgv = [...process.execArgv, ...options.processes.nodeArg];
   // Threads are watched by the process around them, which runs none of the app.
   const isWatched = app.lifecycle.hangTimeout > 0 && !threads && !isDebugged(execArgv);
@@ -100,6 +91,8 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
   try {
     leash = createLeash();
     if (keepsRecord || isWatched) journal = new Journal(keepsRecord ? eventLoops(threads, maxConnections) : 0);
+    if (leash) pass(leash.fd);
+    const journalFile = journal && { fd: pass(journal.fd), layout: journal.layout };
     const settings: WorkerSettings = {
       loop: {
         ...app,
@@ -107,22 +100,21 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
         once: options.once,
         maxConnections,
         migrationChannel: channel && {
-          fd: descriptors.channel,
-          credits: descriptors.credits,
-          path: descriptors.path,
-          ...(channel.migrated !== undefined && { migrated: descriptors.migrated }),
+          fd: pass(channel.fd),
+          credits: pass(channel.credits),
+          path: pass(channel.path),
+          ...(channel.migrated !== undefined && { migrated: pass(channel.migrated) }),
         },
-        accessLog: accessLog && {
-          fd: descriptors.accessLog,
-          atomicBytes: takesLines ? ownPipeAtomicBytes : accessLog.atomicBytes,
-        },
+        accessLog: takesLines
+          ? { fd: pass('pipe'), atomicBytes: ownPipeAtomicBytes }
+          : accessLog && { fd: pass(accessLog.fd), atomicBytes: accessLog.atomicBytes },
       },
       umask: options.processes.umask,
       channelKey: newKey(),
       threads,
-      listen: listen.map((_, i) => descriptors.listen + i),
-      journal: keepsRecord && journal ? { fd: descriptors.journal, layout: journal.layout } : undefined,
-      heartbeat: isWatched && journal ? { ...journal.heartbeat, fd: descriptors.journal } : undefined,
+      listen: listen.map(pass),
+      journal: keepsRecord ? journalFile : undefined,
+      heartbeat: isWatched && journal && journalFile ? { ...journal.heartbeat, fd: journalFile.fd } : undefined,
     };
     const child = fork(entry, [], {
       // A process group of its own: Ctrl-C on the terminal is for the supervisor, which then ends its workers in order.
@@ -131,20 +123,7 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
       execArgv,
       // As other application servers do: without it Express, for one, shows stacks to clients.
       env: { NODE_ENV: 'production', ...process.env, [settingsVariable]: JSON.stringify(settings) },
-      stdio: [
-        'ignore',
-        output,
-        output,
-        'ipc',
-        takesLines ? 'pipe' : (accessLog?.fd ?? 'ignore'),
-        leash?.fd ?? 'ignore',
-        journal?.fd ?? 'ignore',
-        channel?.fd ?? 'ignore',
-        channel?.credits ?? 'ignore',
-        channel?.migrated ?? 'ignore',
-        channel?.path ?? 'ignore',
-        ...listen,
-      ],
+      stdio,
     });
     child.on('error', () => {}); // 'exit' follows, or it has not started
     if (child.pid === undefined) throw new Error('fork has failed');
