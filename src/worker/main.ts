@@ -76,11 +76,11 @@ export class WorkerMain {
   }
 
   /** @param listen descriptors of sockets on which this worker accepts; none where connections are handed to it */
-  start(listen: readonly number[], migrationChannel: MigrationChannel | undefined): void {
+  start(listen: readonly number[]): void {
     process.on('uncaughtExceptionMonitor', (error) => this.tell({ kind: 'app-crashed', err: errorRecord(error) }));
     this.#reportAnswered();
     if (this.#options.settings.measure) setInterval(() => this.#reportLoad(), sampleIntervalMs).unref();
-    this.#started = this.#load(listen, migrationChannel);
+    this.#started = this.#load(listen);
   }
 
   handle(message: Order): void {
@@ -115,7 +115,7 @@ export class WorkerMain {
     if (settings.once) void this.#drain(closeAppMs, 'done', false);
   }
 
-  async #load(listen: readonly number[], migrationChannel: MigrationChannel | undefined): Promise<void> {
+  async #load(listen: readonly number[]): Promise<void> {
     const { settings, tid, journal, hostThreads, say, onReady } = this.#options;
     const { tell } = this;
     const loopJournal =
@@ -138,7 +138,7 @@ export class WorkerMain {
     }
     onReady?.(loopJournal?.writer);
     this.#startHeartbeat();
-    if (listen.length > 0) this.#accept(listen, migrationChannel);
+    if (listen.length > 0) this.#accept(listen, settings.migrationChannel);
     say({ type: 'ready' });
   }
 

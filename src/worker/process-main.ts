@@ -61,7 +61,7 @@ process.once('disconnect', () => process.exit(1)); // the supervisor is gone
 process.on('SIGTERM', ignoreSignal);
 process.on('SIGINT', ignoreSignal);
 // Where threads accept, this process does not.
-main.start(threads && !threads.hostAccepts ? [] : settings.listen, loop.migrationChannel);
+main.start(threads && !threads.hostAccepts ? [] : settings.listen);
 
 /** Says `taken` or `refused`, then `ended`. */
 async function serve({ id, facts }: Handed, socket: Socket): Promise<void> {

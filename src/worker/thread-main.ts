@@ -34,7 +34,7 @@ port.on('message', (message: ToWorker) => {
   else main.handle(message);
 });
 parentPort?.postMessage(keyed(helloKey, port2), [port2]);
-const start = (): void => main.start([], undefined);
+const start = (): void => main.start([]);
 // Piscina sets up its own port when it has loaded this file; whether the app is at work is seen by what is active after that.
 if (settings.once) start();
 else setImmediate(start);

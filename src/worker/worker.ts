@@ -69,6 +69,9 @@ interface Pending {
 export class Worker {
   readonly id: number;
   readonly generation: number;
+  readonly pid: number;
+  /** 0 for a process. */
+  readonly tid: number;
   /** Settles when it can serve; rejects with a `StartupError`, also when it ends before. */
   readonly ready: Promise<void>;
   /** Settles when it accepts no connection any more, as it drains or has ended. */
@@ -100,6 +103,8 @@ export class Worker {
   constructor({ id, generation, unit, listener, bootMs, isMeasured }: WorkerOptions) {
     this.id = id;
     this.generation = generation;
+    this.pid = unit.pid;
+    this.tid = unit.tid;
     this.#unit = unit;
     this.#listener = listener;
     const ready = deferred<void>();
@@ -157,7 +162,7 @@ export class Worker {
       clearTimeout(this.#killing);
       ready.reject(new DiedYoung(reason, signal));
       acceptsNoMore.resolve();
-      const { pid, tid } = unit;
+      const { pid, tid } = this;
       for (const request of requests) listener.tell({ kind: 'request-ended', pid, tid, ...request, isWanted });
       const connections = this.active + unit.accepted;
       for (const answer of this.#questions.values()) answer(undefined);
@@ -168,15 +173,6 @@ export class Worker {
       }
       return { code, signal, reason, livedMs: this.readyMs ?? 0, isWanted, connections };
     });
-  }
-
-  get pid(): number {
-    return this.#unit.pid;
-  }
-
-  /** 0 for a process. */
-  get tid(): number {
-    return this.#unit.tid;
   }
 
   get stage(): Stage {
