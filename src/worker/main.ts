@@ -34,6 +34,7 @@ export interface MainOptions {
   readonly tid: number;
   /** The threads that the worker hosts: they have their connections without this event loop. */
   readonly threads?: ThreadGroup | undefined;
+  /** Makes the service that hosts them. */
   readonly hostThreads?: (() => Promise<Service>) | undefined;
   readonly journal: ThreadData['journal'];
   readonly say: (message: FromWorker, sent?: () => void) => void;
