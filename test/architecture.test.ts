@@ -22,19 +22,13 @@ const leaves = [
   'log',
   'migration',
   'os',
+  'rare-report',
   'reports',
   'scaling',
 ];
 
 /** A worker as its host sees it. */
-const outside = [
-  'worker/checked-messages',
-  'worker/invalid-messages',
-  'worker/messages',
-  'worker/runtime',
-  'worker/settings',
-  'worker/worker',
-];
+const outside = ['worker/checked-messages', 'worker/messages', 'worker/runtime', 'worker/settings', 'worker/worker'];
 
 /** A place (a file without `.ts`, or a folder), and what it may import besides itself. The first row that fits. */
 const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
@@ -64,11 +58,10 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // Both classes serve in the supervisor and in a process of threads.
   ['strategies', ...outside, ...leaves],
   // A worker as its host sees it.
-  ['worker/invalid-messages', 'clock'],
   ['worker/messages', 'connection/incoming', 'errors', 'events', 'inflight/denylist', 'migration', 'reports/report'],
   ['worker/checked-messages', 'worker/messages', 'reports', 'errors'],
   ['worker/runtime', 'worker/messages', 'connection/incoming', 'reports/report'],
-  ['worker/settings', ...leaves],
+  ['worker/settings', 'worker/runtime', ...leaves],
   ['worker/worker', ...outside, ...leaves],
   ['worker/process-runtime', ...outside, ...leaves],
   ['worker/thread-runtime', 'worker/service', 'worker/thread-counters', ...outside, ...leaves],
@@ -112,6 +105,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['activity'],
   ['clock'],
   ['back-off'],
+  ['rare-report', 'clock'],
   ['balance', 'clock'],
   ['config', 'errors'],
   // When members of a pool are replaced, how many there should be, and how loaded they are.
@@ -129,7 +123,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['os', 'config/address', 'clock'],
   // Connections until they are served, and how they migrate.
   ['connection', 'clock', 'migration/channel', 'migration/receiver', 'os'],
-  ['migration', 'clock', 'connection/incoming', 'connection/listening-socket', 'os'],
+  ['migration', 'connection/incoming', 'connection/listening-socket', 'os', 'rare-report'],
 ];
 
 /** Where each package is used, and the modules of Node that tell processes and threads. */

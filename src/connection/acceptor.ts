@@ -51,7 +51,7 @@ export class Acceptor {
     this.#options = options;
     this.#accepted = options.accepted ?? { count: 0 };
     this.#sockets = fds.map(
-      (fd) => new ListeningSocket(fd, backlog, handsOver, (socket) => this.#accept(IncomingConnection.of(socket))),
+      (fd) => new ListeningSocket(fd, backlog, handsOver, (socket) => this.#accept(new IncomingConnection(socket))),
     );
     this.#fairness = isShared ? new AcceptFairness() : undefined;
     if (!migrationChannel) return;

@@ -15,44 +15,26 @@ export interface ConnectionFacts {
 
 const fresh: ConnectionFacts = { requests: 0, isMigrated: false };
 
-export class IncomingConnection implements ConnectionFacts {
-  readonly requests: number;
-  readonly isMigrated: boolean;
-  #socket: Socket | undefined;
-  /** Once the connection has been taken out of Node's hands. */
-  #fd: number | undefined;
+export class IncomingConnection {
+  readonly facts: ConnectionFacts;
+  /** Its descriptor once it has been taken out of Node's hands; undefined when it is closed or belongs to others. */
+  #held: Socket | number | undefined;
 
-  private constructor(socket: Socket | undefined, fd: number | undefined, { requests, isMigrated }: ConnectionFacts) {
-    this.#socket = socket;
-    this.#fd = fd;
-    this.requests = requests;
-    this.isMigrated = isMigrated;
-  }
-
-  static of(socket: Socket, facts = fresh): IncomingConnection {
-    return new IncomingConnection(socket, undefined, facts);
-  }
-
-  /** @param fd belongs to the connection from now on */
-  static ofDescriptor(fd: number, facts = fresh): IncomingConnection {
-    return new IncomingConnection(undefined, fd, facts);
-  }
-
-  /** To send along with it. */
-  get facts(): ConnectionFacts {
-    const { requests, isMigrated } = this;
-    return { requests, isMigrated };
+  /** @param held belongs to the connection from now on */
+  constructor(held: Socket | number, facts = fresh) {
+    this.#held = held;
+    this.facts = facts;
   }
 
   /** The connection's own descriptor; undefined once it is closed. */
   get descriptor(): number | undefined {
-    return this.#fd ?? (this.#socket && descriptorOf(this.#socket));
+    return typeof this.#held === 'object' ? descriptorOf(this.#held) : this.#held;
   }
 
   /** The client's IP address; undefined for a client of a Unix socket, and when the connection is closed. */
   get client(): string | undefined {
-    if (this.#socket) return this.#socket.remoteAddress;
-    const peer = this.#fd === undefined ? undefined : peerOf(this.#fd);
+    if (typeof this.#held === 'object') return this.#held.remoteAddress;
+    const peer = this.#held === undefined ? undefined : peerOf(this.#held);
     return peer?.kind === 'tcp' ? peer.host : undefined;
   }
 
@@ -72,33 +54,28 @@ export class IncomingConnection implements ConnectionFacts {
    * connection is closed then
    */
   detach(): number | undefined {
-    if (this.#socket) {
-      const socket = this.#socket;
-      this.#socket = undefined;
-      this.#fd = detach(socket);
-    }
-    return this.#fd;
+    const held = this.#held;
+    if (typeof held !== 'object') return held;
+    this.#held = undefined;
+    this.#held = detach(held);
+    return this.#held;
   }
 
   /** The descriptor, which was detached, belongs to another event loop from now on. */
   release(): void {
-    this.#fd = undefined;
+    this.#held = undefined;
   }
 
   /** Closes our descriptor. Where another process has a copy of it, its client notices nothing. */
   close(): void {
-    this.#socket?.destroy();
-    this.#socket = undefined;
-    if (this.#fd !== undefined) closeDescriptor(this.#fd);
-    this.#fd = undefined;
+    if (typeof this.#held === 'object') this.#held.destroy();
+    else if (this.#held !== undefined) closeDescriptor(this.#held);
+    this.#held = undefined;
   }
 
   #asSocket(isPaused: boolean): Socket {
-    if (this.#fd !== undefined) {
-      this.#socket = socketFromFd(this.#fd, isPaused);
-      this.#fd = undefined;
-    }
-    if (!this.#socket) throw new Error('the connection has been handed over');
-    return this.#socket;
+    if (typeof this.#held === 'number') this.#held = socketFromFd(this.#held, isPaused);
+    if (!this.#held) throw new Error('the connection has been handed over');
+    return this.#held;
   }
 }

@@ -5,7 +5,7 @@
 import { type HeartbeatFile, msSince } from './heartbeat.js';
 
 /** Called while the event loop is blocked. @param stack the innermost frame first */
-type ReportHang = (stack: readonly string[], blockedMs: number) => void;
+export type ReportHang = (stack: readonly string[], blockedMs: number) => void;
 
 export const hookName = 'mpserve.hangReport';
 export const maxFrames = 12;

@@ -1,7 +1,7 @@
 // The channel over which connections migrate between workers and servers: a listening Unix socket without a name, so that
 // only processes that have inherited its descriptors can connect to it. The sender of a connection connects and sends one
 // message; every acceptor accepts there as well. A message waits in the kernel and survives the worker that sent it.
-import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, rmdirSync, unlinkSync } from 'node:fs';
+import { chmodSync, closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { arch, platform } from 'node:process';
@@ -119,8 +119,7 @@ function bindWithoutName(fd: number): number {
         chmodSync(file, 0o666); // workers may have another user; to connect takes the descriptor
         return openSync(file, O_PATH);
       } finally {
-        if (existsSync(file)) unlinkSync(file);
-        rmdirSync(folder);
+        rmSync(folder, { recursive: true });
       }
     } catch (error) {
       failure = error;

@@ -1,13 +1,13 @@
 // Receives connections from the migration channel, and offers credits for as many as could be served now. A message may
 // be accepted before its sender has written it: it is polled for a while, since no event loop waits for it.
 import type { Socket } from 'node:net';
-import { now } from '../clock.js';
 import { IncomingConnection } from '../connection/incoming.js';
 import { ListeningSocket } from '../connection/listening-socket.js';
 import { isReadable } from '../os/descriptor.js';
 import { libc } from '../os/libc.js';
 import { descriptorOf } from '../os/node-socket.js';
 import { receiveMessage, type Sender } from '../os/rights-message.js';
+import { RareReport } from '../rare-report.js';
 import { channelBacklog, type MigrationChannel } from './channel.js';
 import { offerCredits, takeCredit } from './credits.js';
 
@@ -33,7 +33,8 @@ export class Receiver {
   readonly #channel: MigrationChannel;
   readonly #socket: ListeningSocket;
   readonly #onConnection: (connection: IncomingConnection) => void;
-  readonly #onRefused: OnRefused | undefined;
+  /** No credit was taken for these messages. */
+  readonly #refused: RareReport<Sender>;
   /** It always offers this many; undefined where `credits` says how many. */
   readonly #standing: number | undefined;
   #wanted: number;
@@ -44,8 +45,6 @@ export class Receiver {
   #isOpen = false;
   /** For each message that is still empty, a function that stops waiting for it. */
   readonly #unread = new Set<() => void>();
-  #refused = 0;
-  #refusedReportedAt = Number.NEGATIVE_INFINITY;
 
   /**
    * @param channel whose listening descriptor belongs to the receiver from now on
@@ -55,13 +54,13 @@ export class Receiver {
     channel: MigrationChannel,
     standing: number,
     onConnection: (connection: IncomingConnection) => void,
-    onRefused: OnRefused | undefined,
+    onRefused: OnRefused = () => {},
   ) {
     this.#channel = channel;
     this.#standing = standing || undefined;
     this.#wanted = standing;
     this.#onConnection = onConnection;
-    this.#onRefused = onRefused;
+    this.#refused = new RareReport(reportRefusedEveryMs, onRefused);
     this.#socket = new ListeningSocket(channel.fd, channelBacklog, true, (message) => this.#await(message));
   }
 
@@ -92,7 +91,7 @@ export class Receiver {
   }
 
   #await(message: Socket): void {
-    const fd = descriptorOf(message);
+    const fd = descriptorOf(message) as number; // it is open
     let looks = 0;
     let later: NodeJS.Timeout | undefined;
     const read = (): void => {
@@ -100,16 +99,15 @@ export class Receiver {
       this.#unread.delete(read);
       if (message.destroyed) return;
       // From now on the sender's sendmsg fails, and the sender keeps its connection; a message sent before is still there.
-      if (fd !== undefined) libc().shutdown(fd, SHUT_RD);
-      const received = fd === undefined ? 'nothing' : receiveMessage(fd);
+      libc().shutdown(fd, SHUT_RD);
+      const received = receiveMessage(fd);
       message.destroy();
       if (received === 'nothing') this.#received(undefined);
-      else if ('refused' in received) this.#refuse(received.refused);
-      else
-        this.#received(IncomingConnection.ofDescriptor(received.fd, { requests: received.requests, isMigrated: true }));
+      else if ('refused' in received) this.#refused.add(received.refused);
+      else this.#received(new IncomingConnection(received.fd, { requests: received.requests, isMigrated: true }));
     };
     const look = (): void => {
-      if (fd !== undefined && !isReadable(fd) && looks++ < maxLooks) later = setTimeout(look, lookEveryMs);
+      if (!isReadable(fd) && looks++ < maxLooks) later = setTimeout(look, lookEveryMs);
       else read();
     };
     this.#unread.add(read);
@@ -147,14 +145,5 @@ export class Receiver {
       this.#outstanding = 0; // the sender is dead
       this.#offer();
     }, creditLifeMs).unref();
-  }
-
-  /** No credit was taken for it. */
-  #refuse(sender: Sender): void {
-    this.#refused++;
-    if (now() - this.#refusedReportedAt < reportRefusedEveryMs) return;
-    this.#refusedReportedAt = now();
-    this.#onRefused?.(this.#refused, sender);
-    this.#refused = 0;
   }
 }

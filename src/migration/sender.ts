@@ -28,9 +28,9 @@ export class MigrationSender<C extends Migratable> {
   readonly #isChosen: (connection: C) => boolean;
   #retry: NodeJS.Timeout | undefined;
   #retryMs = creditRetryMs;
-  #looking: NodeJS.Immediate | undefined;
+  /** While it is set, further looks are not needed. */
+  #looking: NodeJS.Immediate | NodeJS.Timeout | undefined;
   #hasStopped = false;
-  #isHeld = false;
   #hasCredit = false;
   #keepsCredit = false;
 
@@ -63,20 +63,12 @@ export class MigrationSender<C extends Migratable> {
 
   /** Sends nothing for this many milliseconds. */
   holdFor(ms: number): void {
-    this.#isHeld = true;
-    setTimeout(() => {
-      this.#isHeld = false;
-      this.look();
-    }, ms).unref();
+    this.#looking = setTimeout(this.#lookNow, ms).unref();
   }
 
   /** Looks, at the end of this turn of the event loop, which connections can be sent. */
   look(): void {
-    if (this.#hasStopped || this.#isHeld) return;
-    this.#looking ??= setImmediate(() => {
-      this.#looking = undefined;
-      this.#send();
-    });
+    if (!this.#hasStopped) this.#looking ??= setImmediate(this.#lookNow);
   }
 
   /** With the end of this response a chosen connection may come to rest. */
@@ -97,6 +89,11 @@ export class MigrationSender<C extends Migratable> {
     clearTimeout(this.#retry);
     this.#returnCredit();
   }
+
+  readonly #lookNow = (): void => {
+    this.#looking = undefined;
+    this.#send();
+  };
 
   #send(): void {
     clearTimeout(this.#retry);
@@ -156,9 +153,9 @@ export async function migrateUnserved(
 ): Promise<boolean> {
   try {
     while (channel && isWanted()) {
-      const { descriptor, requests } = connection;
+      const { descriptor, facts } = connection;
       if (descriptor === undefined) return false;
-      const outcome = takeCredit(channel) ? sendConnection(channel, descriptor, requests) : 'full';
+      const outcome = takeCredit(channel) ? sendConnection(channel, descriptor, facts.requests) : 'full';
       if (outcome !== 'full') return outcome === 'sent';
       await new Promise((later) => setTimeout(later, creditRetryMs));
     }

@@ -35,7 +35,7 @@ export class Connection {
   constructor(incoming: IncomingConnection, now: number) {
     this.#incoming = incoming;
     this.socket = incoming.socket;
-    this.requests = incoming.requests;
+    this.requests = incoming.facts.requests;
     this.#progressAt = now;
     (this.socket as Keyed)[key] = this;
   }

@@ -162,7 +162,7 @@ export class Pipeline {
   /** @returns the client's end of a new connection that this pipeline serves */
   connect(): Socket {
     const [ours, theirs] = socketPair();
-    void this.adopt(IncomingConnection.ofDescriptor(theirs));
+    void this.adopt(new IncomingConnection(theirs));
     return socketFromFd(ours);
   }
 

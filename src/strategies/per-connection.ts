@@ -113,19 +113,25 @@ export class PerConnection extends BaseStrategy implements Strategy {
       if (this.isOver) return 'refused';
       let worker: Worker | undefined;
       try {
-        worker = this.#spares.take(connection.isMigrated) ?? (await this.#startInTurn());
+        worker = this.#spares.take(connection.facts.isMigrated) ?? (await this.#startInTurn());
       } catch (error) {
         reason = (error as Error).message;
         tried++;
         await wait(refusedRetryMs);
       }
       if (!worker) continue;
-      const given = await this.#hand(connection, worker);
+      const given = await worker.give(connection).catch((error) => {
+        this.#dismiss(worker);
+        throw error;
+      });
       if (typeof given === 'object') {
         if (this.isEnding) this.drainLate(worker);
         return { ended: worker.exit.then(() => {}) };
       }
-      if (given === 'gone') connection.close();
+      if (given === 'gone') {
+        connection.close();
+        this.#dismiss(worker);
+      }
       const { isWanted } = await worker.exit;
       if (given === 'gone') return given;
       if (!isWanted) tried++; // otherwise it has been told to end before it had the connection
@@ -157,18 +163,6 @@ export class PerConnection extends BaseStrategy implements Strategy {
     }, probationMs).unref();
   }
 
-  /** Ends the worker that gets no connection. @throws Error */
-  async #hand(connection: IncomingConnection, worker: Worker): Promise<Given> {
-    try {
-      const given = await worker.give(connection);
-      if (given === 'gone') this.#dismiss(worker);
-      return given;
-    } catch (error) {
-      this.#dismiss(worker);
-      throw error;
-    }
-  }
-
   #dismiss(worker: Worker): void {
     worker.drain(this.hosting.drainMs);
   }
@@ -177,22 +171,18 @@ export class PerConnection extends BaseStrategy implements Strategy {
   async #startInTurn(): Promise<Worker | undefined> {
     if (!this.hosting.limitsStarts) return this.#start();
     await this.#starts.turn();
-    if (this.isOver) {
-      this.#starts.ended();
-      return undefined;
-    }
     const since = now();
+    let worker: Worker | undefined;
+    const ended = (): void => {
+      const wantedMs = worker?.wantedCpuMs;
+      this.#starts.ended(wantedMs && wantedMs / (now() - since));
+    };
     try {
-      const worker = this.#start();
-      const ended = () => {
-        const { wantedCpuMs } = worker;
-        this.#starts.ended(wantedCpuMs && wantedCpuMs / (now() - since));
-      };
-      worker.ready.then(ended, ended);
+      if (!this.isOver) worker = this.#start();
       return worker;
-    } catch (error) {
-      this.#starts.ended();
-      throw error;
+    } finally {
+      if (worker) worker.ready.then(ended, ended);
+      else ended();
     }
   }
 

@@ -1,16 +1,22 @@
 // Spare workers: each has loaded the app, or is about to, and waits for the one connection that it will serve. Some are
 // always kept (--spares). Others are for connections that are about to migrate here: the credits that are offered for them
 // are the spares that are ready, so that their clients do not wait for a start.
+import { availableParallelism } from 'node:os';
 import { BackOff } from '../back-off.js';
 import { now } from '../clock.js';
-import { StartOrder, startsAtOnce } from './start-order.js';
 
 /** Migration is urgent after this part of the time that it has. */
 export const urgentAfterShare = 0.25;
 
+/** Workers that start at the same time, when a spare starts: half of the processors, so that the others go on serving. */
+export const startsAtOnce = Math.max(1, Math.floor(availableParallelism() / 2));
+
 /** Spares for migrated connections, and how many when migration is urgent. */
 const migrationSpares = startsAtOnce;
 const urgentSpares = 2 * startsAtOnce;
+
+/** How long the first spare for a migrated connection waits at most until it starts (milliseconds). */
+const firstWaitMs = 100;
 
 export interface SpareOptions<S> {
   /** Starts a spare, which has time to warm up. @throws when the system refuses another one */
@@ -28,11 +34,14 @@ export class Spares<S> {
   readonly #options: SpareOptions<S>;
   readonly #spares = new Set<S>();
   readonly #backOff = new BackOff();
-  readonly #order = new StartOrder(() => this.refill());
   /** The number of --spares; undefined while none are wanted at all. */
   #standing: number | undefined;
   /** Until then none is started: spares have died, or the system has refused one. */
   #retry: NodeJS.Timeout | undefined;
+  /** Since when a spare waits until it may start. */
+  #waitingSince: number | undefined;
+  #waiting: NodeJS.Timeout | undefined;
+  #maxWaitMs = firstWaitMs;
   /** When the migration that is expected is urgent; undefined while none is expected. */
   #urgentFrom: number | undefined;
 
@@ -50,7 +59,7 @@ export class Spares<S> {
   close(): void {
     this.#standing = undefined;
     this.#spares.clear();
-    this.#order.reset();
+    this.#stopWaiting();
     clearTimeout(this.#retry);
     this.#retry = undefined;
   }
@@ -81,7 +90,7 @@ export class Spares<S> {
 
   /** A worker has started, spare or not, in this many milliseconds. */
   started(ms: number): void {
-    this.#order.started(ms);
+    this.#maxWaitMs = ms;
     this.#next();
   }
 
@@ -99,11 +108,14 @@ export class Spares<S> {
     const isMissing = (): boolean => this.#spares.size < wanted && this.#retry === undefined;
     try {
       while (isMissing() && (this.#spares.size < standing || this.#mayStart)) this.#spares.add(this.#options.start());
-      if (!isMissing()) this.#order.reset();
+      if (!isMissing()) this.#stopWaiting();
     } catch {
       this.#refillLater(0); // a connection that comes meanwhile has a worker started for it
     }
-    for (const spare of [...this.#spares].slice(wanted)) this.#dismiss(spare);
+    for (const spare of [...this.#spares].slice(wanted)) {
+      this.#spares.delete(spare);
+      this.#options.dismiss(spare);
+    }
     this.#tellCredits();
   }
 
@@ -121,11 +133,6 @@ export class Spares<S> {
     }, this.#backOff.died(livedMs)).unref();
   }
 
-  #dismiss(spare: S): void {
-    this.#spares.delete(spare);
-    this.#options.dismiss(spare);
-  }
-
   #tellCredits(): void {
     if (this.#standing === undefined) return;
     const isExpecting = this.#urgentFrom !== undefined;
@@ -137,8 +144,30 @@ export class Spares<S> {
     return this.#isUrgent ? urgentSpares : migrationSpares;
   }
 
+  /**
+   * Whether a spare for a migrated connection may start now. Each start takes a processor for a while, and clients that wait
+   * for a worker of their own go first: a connection that is about to migrate is still served. Clients may never stop
+   * coming, so it may also when it has waited for as long as the last start took.
+   */
   get #mayStart(): boolean {
-    return this.#order.mayStart(this.#options.starting(), this.#isUrgent);
+    const time = now();
+    this.#waitingSince ??= time;
+    const isNext = this.#options.starting() < startsAtOnce || time - this.#waitingSince >= this.#maxWaitMs;
+    if (this.#isUrgent || isNext) {
+      this.#stopWaiting();
+      return true;
+    }
+    this.#waiting ??= setTimeout(() => {
+      this.#waiting = undefined;
+      this.refill();
+    }, this.#maxWaitMs).unref();
+    return false;
+  }
+
+  #stopWaiting(): void {
+    clearTimeout(this.#waiting);
+    this.#waiting = undefined;
+    this.#waitingSince = undefined;
   }
 
   get #isUrgent(): boolean {

@@ -22,12 +22,11 @@ export class StartLimiter {
   }
 
   /** Settles when the caller may start a worker. Each call is followed by one of `ended`. */
-  async turn(): Promise<void> {
-    if (!this.#isClosed && this.#starting >= this.#limit) {
-      await new Promise<void>((granted) => this.#waiting.push(granted)); // `#grant` counts it
-      return;
-    }
-    this.#starting++;
+  turn(): Promise<void> {
+    return new Promise((granted) => {
+      this.#waiting.push(granted);
+      this.#grant();
+    });
   }
 
   /** A start has ended, well or not. @param busyShare as far as it is known */

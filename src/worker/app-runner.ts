@@ -1,21 +1,19 @@
 // Loads the app and serves connections with it on this event loop: what a worker does that hosts no threads.
-import type { Activity } from '../activity.js';
 import type { App } from '../app/app.js';
 import { closeApp } from '../app/close-app.js';
 import { loadApp } from '../app/load.js';
 import { msUntil, now } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
-import type { LoopJournal } from '../inflight/loop-journal.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import { libc } from '../os/libc.js';
 import { BusyClock } from '../pipeline/busy.js';
-import { closingFraction, createPipeline, type Pipeline } from '../pipeline/pipeline.js';
+import { closingFraction, createPipeline, type Pipeline, type PipelineOptions } from '../pipeline/pipeline.js';
 import { untilReady, whyNotReady } from '../pipeline/readiness.js';
 import { warmUp } from '../pipeline/warm-up.js';
-import type { RequestInFlight, WorkerIdentity } from '../reports/report.js';
+import type { RequestInFlight } from '../reports/report.js';
 import { type LoadMeter, loadMeter } from '../scaling/load-meter.js';
-import type { DrainOrder, Service, Tell } from './service.js';
+import type { DrainOrder, Service } from './service.js';
 import type { ThreadSettings } from './settings.js';
 
 /**
@@ -24,15 +22,7 @@ import type { ThreadSettings } from './settings.js';
  */
 const prepareAfterMs = 1000;
 
-export interface RunnerOptions {
-  readonly settings: ThreadSettings;
-  readonly identity: WorkerIdentity;
-  readonly tell: Tell;
-  /** Where the requests in flight are recorded. */
-  readonly loopJournal: LoopJournal | undefined;
-  /** Of this event loop. */
-  readonly activity: Activity;
-}
+export type RunnerOptions = ThreadSettings & Pick<PipelineOptions, 'identity' | 'tell' | 'journal' | 'activity'>;
 
 export class AppRunner implements Service {
   readonly #options: RunnerOptions;
@@ -48,48 +38,40 @@ export class AppRunner implements Service {
 
   constructor(options: RunnerOptions) {
     this.#options = options;
-    const { measure } = options.settings;
+    const { measure } = options;
     this.#meter = measure && loadMeter(measure, this.#clock);
   }
 
   async start(): Promise<void> {
-    const { settings, identity, tell, loopJournal, activity } = this.#options;
-    const { loading, addresses, measure } = settings;
+    const { loading, addresses, measure, warmsUp, isKnownReady } = this.#options;
     const { app: target, demoFaults, bootTimeout: timeout, readyPath } = loading;
-    const options = {
-      ...settings,
-      busy: measure === 'busy' ? this.#clock : undefined,
-      journal: loopJournal,
-      identity,
-      tell,
-      activity,
-    };
-    if (settings.warmsUp) await warmUp(options);
+    const options = { ...this.#options, busy: measure === 'busy' ? this.#clock : undefined };
+    if (warmsUp) await warmUp(options);
     this.#before = process.getActiveResourcesInfo();
     const app = await loadApp({ target, addresses, demoFaults, timeout });
     this.#app = app;
     const pipeline = await createPipeline({ ...options, app });
-    if (readyPath !== undefined && !settings.isKnownReady) await untilReady(pipeline, readyPath, timeout);
+    if (readyPath !== undefined && !isKnownReady) await untilReady(pipeline, readyPath, timeout);
     this.#pipeline = pipeline;
     if (this.#isMigrationOff) pipeline.stopMigration();
     this.setDenylist(this.#denylist);
   }
 
   async check(): Promise<string | undefined> {
-    const { readyPath, bootTimeout } = this.#options.settings.loading;
+    const { readyPath, bootTimeout } = this.#options.loading;
     if (readyPath === undefined || !this.#pipeline) return undefined;
     return whyNotReady(this.#pipeline, readyPath, bootTimeout);
   }
 
   async serve(connection: IncomingConnection): Promise<void> {
-    this.#preparing ??= this.#options.settings.migrationChannel && setTimeout(libc, prepareAfterMs).unref();
+    this.#preparing ??= this.#options.migrationChannel && setTimeout(libc, prepareAfterMs).unref();
     await this.#pipeline?.adopt(connection);
   }
 
   async drain({ ms, reason, migrates, onMigrating }: DrainOrder): Promise<void> {
     const deadline = now() + ms;
     // A credit may have to wait until a worker has started, within --boot-timeout.
-    const stallMs = this.#options.settings.loading.bootTimeout;
+    const stallMs = this.#options.loading.bootTimeout;
     await this.#pipeline?.drain(ms, migrates ? { stallMs, onMigrating } : undefined);
     // A long migration does not shorten the time that the app has to close.
     const left = Math.max(msUntil(deadline), migrates ? ms * closingFraction : 0);
@@ -117,7 +99,7 @@ export class AppRunner implements Service {
   setDenylist(denylist: DenylistEntries): void {
     this.#denylist = denylist;
     // No request is refused before the worker is ready: the app itself is asked whether it is.
-    if (this.#pipeline) this.#options.loopJournal?.denylist.set(denylist);
+    if (this.#pipeline) this.#options.journal?.denylist.set(denylist);
   }
 
   shed(): void {

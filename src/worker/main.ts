@@ -1,19 +1,24 @@
 // The inside of a worker, the same for processes and threads: starts the service, then accepts connections or is given
 // them, until it is told to drain.
-import type { Activity } from '../activity.js';
+import { Activity } from '../activity.js';
 import type { StopReason } from '../app/close-app.js';
 import { msUntil, now, within } from '../clock.js';
 import { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, errorRecord, StartupError } from '../errors.js';
+import type { ReportHang } from '../hang/hang-report.js';
+import { Heartbeat } from '../hang/heartbeat.js';
 import { emptyDenylist } from '../inflight/denylist.js';
+import type { JournalWriter } from '../inflight/journal-writer.js';
+import { openLoopJournal } from '../inflight/loop-journal.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { defaultPolicy } from '../migration/policy.js';
-import type { WorkerIdentity } from '../reports/report.js';
+import { reopen } from '../os/descriptor.js';
 import { sampleIntervalMs } from '../scaling/scaler.js';
-import type { FromWorker, Questions, Subject, ToWorker } from './messages.js';
+import { AppRunner } from './app-runner.js';
+import type { FromWorker, ToWorker } from './messages.js';
 import type { Service, Tell } from './service.js';
-import type { ThreadGroup, ThreadSettings } from './settings.js';
+import type { ThreadData, ThreadGroup, ThreadSettings } from './settings.js';
 
 /** Answered requests are reported this often while there are any (milliseconds). */
 const reportEveryMs = 1000;
@@ -25,20 +30,23 @@ type Order = Exclude<ToWorker, { type: 'connection' }>;
 
 export interface MainOptions {
   readonly settings: ThreadSettings;
+  /** 0 for a process. */
+  readonly tid: number;
   /** The threads that the worker hosts: they have their connections without this event loop. */
-  readonly threads: ThreadGroup | undefined;
-  readonly identity: WorkerIdentity;
-  readonly activity: Activity;
+  readonly threads?: ThreadGroup | undefined;
+  /** Makes the service that hosts them. */
+  readonly hostThreads?: (() => Promise<Service>) | undefined;
+  readonly journal: ThreadData['journal'];
   readonly say: (message: FromWorker, sent?: () => void) => void;
-  readonly makeService: () => Promise<Service>;
-  /** Can serve, and says so next. */
-  readonly onReady?: () => void;
+  /** Can serve, and says so next. @param writer of its journal */
+  readonly onReady?: (writer: JournalWriter | undefined) => void;
   /** Told of each connection that this worker accepts itself, and of its end. */
   readonly onActive?: (change: 1 | -1) => void;
-  /** For a new file of the access log. @returns a failure */
-  readonly reopen: (path: string) => { readonly failure?: string };
-  /** Called when everything has ended. */
-  readonly exit: () => void;
+  /**
+   * Called when it is ready, where its host looks whether its event loop is blocked. @param report sends the host the stack
+   * @returns what the heartbeat writes with
+   */
+  readonly watchHangs?: ((report: ReportHang) => (dueBy: number) => void) | undefined;
 }
 
 export class WorkerMain {
@@ -47,6 +55,7 @@ export class WorkerMain {
   #service: Service | undefined;
   /** The same, before it can serve. */
   #starting: Service | undefined;
+  readonly #activity = new Activity();
   #denylist = emptyDenylist;
   #policy = defaultPolicy;
   #acceptor: Acceptor | undefined;
@@ -58,17 +67,13 @@ export class WorkerMain {
   #reported = 0;
 
   constructor(options: MainOptions) {
-    const { identity, say, settings } = options;
+    const { tid, say, settings } = options;
     this.#options = options;
     this.#isHeld = settings.isHeld;
     this.tell = (told) => {
-      const message = { ...identity, ...told };
+      const message = { pid: process.pid, tid, ...told };
       say('kind' in message ? { type: 'report', report: message } : { type: 'event', event: message });
     };
-  }
-
-  get service(): Service | undefined {
-    return this.#service;
   }
 
   get isDraining(): boolean {
@@ -76,11 +81,11 @@ export class WorkerMain {
   }
 
   /** @param listen descriptors of sockets on which this worker accepts; none where connections are handed to it */
-  start(listen: readonly number[], migrationChannel: MigrationChannel | undefined): void {
+  start(listen: readonly number[]): void {
     process.on('uncaughtExceptionMonitor', (error) => this.tell({ kind: 'app-crashed', err: errorRecord(error) }));
     this.#reportAnswered();
     if (this.#options.settings.measure) setInterval(() => this.#reportLoad(), sampleIntervalMs).unref();
-    this.#started = this.#load(listen, migrationChannel);
+    this.#started = this.#load(listen);
   }
 
   handle(message: Order): void {
@@ -103,41 +108,36 @@ export class WorkerMain {
       (this.#service ?? this.#starting)?.setDenylist(entries);
     },
     shed: () => this.#service?.shed(),
-    ask: async (question) => {
-      const answers: {
-        readonly [S in Subject]: () => Questions[S]['answer'] | Promise<Questions[S]['answer']>;
-      } = {
-        idle: () => ({ ms: this.#service?.idleFor() ?? -1 }),
-        reopen: () => ('path' in question ? this.#options.reopen(question.path) : {}),
-        check: async () => {
-          const failure = await this.#service?.check();
-          return failure === undefined ? {} : { failure };
-        },
-      };
-      this.#options.say({ type: 'answer', id: question.id, ...(await answers[question.about]()) });
+    idle: ({ id }) => this.#options.say({ type: 'answer', id, ms: this.#service?.idleFor() ?? -1 }),
+    reopen: ({ id, path }) => this.#options.say({ type: 'answer', id, ...this.#reopen(path) }),
+    check: async ({ id }) => {
+      const failure = await this.#service?.check();
+      this.#options.say({ type: 'answer', id, ...(failure !== undefined && { failure }) });
     },
   };
 
   /**
-   * Serves a connection that was handed over.
+   * Serves a connection that was handed over, if there is a service.
    * @param take whether it is still ours when the app has been loaded; otherwise the connection is left alone
-   * @returns settles when it has ended. Without a service it is never taken
    */
-  async serve(connection: IncomingConnection, take: () => boolean): Promise<void> {
+  async serve(id: number, connection: IncomingConnection, take: () => boolean): Promise<void> {
+    const { settings, say } = this.#options;
     if (!this.#service) await this.#started;
-    if (!this.#service || !take()) return;
-    await this.#service.serve(connection);
+    if (this.#service && take()) await this.#service.serve(connection);
+    say({ type: 'ended', id });
+    if (settings.once) void this.#drain(closeAppMs, 'done', false);
   }
 
-  /** The one connection that this worker is for has ended. */
-  finish(): void {
-    if (this.#options.settings.once) void this.#drain(closeAppMs, 'done', false);
-  }
-
-  async #load(listen: readonly number[], migrationChannel: MigrationChannel | undefined): Promise<void> {
-    const { say, makeService, onReady } = this.#options;
+  async #load(listen: readonly number[]): Promise<void> {
+    const { settings, tid, journal, hostThreads, say, onReady } = this.#options;
+    const { tell } = this;
+    const loopJournal =
+      journal && openLoopJournal(journal.region, (fingerprint) => tell({ kind: 'suspect-cleared', fingerprint }));
     try {
-      const service = await makeService();
+      const identity = { pid: process.pid, tid };
+      const service =
+        (await hostThreads?.()) ??
+        new AppRunner({ ...settings, identity, tell, journal: loopJournal, activity: this.#activity });
       this.#starting = service;
       service.setDenylist(this.#denylist);
       service.setMigration(this.#policy);
@@ -149,10 +149,11 @@ export class WorkerMain {
       say({ type: 'failed', exitCode, message, stack }, () => process.exit(exitCode));
       return;
     }
-    onReady?.();
+    onReady?.(loopJournal?.writer);
+    this.#startHeartbeat();
     this.#whenOpen(() => {
       this.#service?.open?.();
-      if (listen.length > 0) this.#accept(listen, migrationChannel);
+      if (listen.length > 0) this.#accept(listen, settings.migrationChannel);
     });
     say({ type: 'ready' });
   }
@@ -203,7 +204,7 @@ export class WorkerMain {
     if (this.#isDraining) return;
     this.#isDraining = true;
     this.#acceptor?.close();
-    const { say, exit } = this.#options;
+    const { say } = this.#options;
     const deadline = now() + ms;
     // A connection that was handed over while the app still loads is served, too.
     await within(ms, this.#started);
@@ -217,7 +218,29 @@ export class WorkerMain {
     await service?.acceptNoMore?.();
     say({ type: 'draining' });
     await drained;
-    say({ type: 'answered', count: this.#unreported() }, exit);
+    say({ type: 'answered', count: this.#unreported() }, () => process.exit(0));
+  }
+
+  /** From now on the host sees whether this event loop is blocked, and is told in what. */
+  #startHeartbeat(): void {
+    const { settings, watchHangs } = this.#options;
+    const { hangTimeout } = settings.lifecycle;
+    if (hangTimeout === 0) return;
+    const write = watchHangs?.((stack, stillMs) =>
+      this.tell({ kind: 'hung', stack, stillMs, requests: this.#service?.inFlight() ?? [] }),
+    );
+    if (write) this.#activity.add(new Heartbeat(hangTimeout, write));
+  }
+
+  /** For all threads of a host, too: they write to the same descriptor. */
+  #reopen(path: string): { readonly failure?: string } {
+    const { accessLog } = this.#options.settings;
+    try {
+      if (accessLog) reopen(accessLog.fd, path);
+      return {};
+    } catch (error) {
+      return { failure: (error as Error).message };
+    }
   }
 
   #reportLoad(): void {
@@ -226,7 +249,7 @@ export class WorkerMain {
   }
 
   #reportAnswered(): void {
-    const { activity, threads, say } = this.#options;
+    const { threads, say } = this.#options;
     const report = (): void => {
       const count = this.#unreported();
       if (count > 0) say({ type: 'answered', count });
@@ -240,7 +263,7 @@ export class WorkerMain {
       report();
     };
     if (threads) start();
-    else activity.add({ start, stop });
+    else this.#activity.add({ start, stop });
   }
 
   #unreported(): number {

@@ -9,18 +9,7 @@ import type { MigrationPolicy } from '../migration/policy.js';
 import type { WorkerIdentity, WorkerReport } from '../reports/report.js';
 
 /** A connection as it is handed over. For a thread with its descriptor, for a process with the socket beside it. */
-export type Handed = ConnectionFacts & { readonly id: number; readonly fd?: number };
-
-/** A question, by its subject, and its answer. */
-export interface Questions {
-  /** For how long has the slowest client kept the worker waiting (milliseconds)? -1 while it is the app's turn. */
-  idle: { readonly ask: object; readonly answer: { readonly ms: number } };
-  /** The access log has been renamed: go on in a new file of this path. A failure says why the old one goes on. */
-  reopen: { readonly ask: { readonly path: string }; readonly answer: { readonly failure?: string } };
-  /** Can you still serve? The app is asked where it has a --ready-path. A failure says why not. */
-  check: { readonly ask: object; readonly answer: { readonly failure?: string } };
-}
-export type Subject = keyof Questions;
+export type Handed = { readonly id: number; readonly facts: ConnectionFacts; readonly fd?: number };
 
 export type ToWorker =
   /** Answered by `taken` or `refused`, then `ended`. A thread says `taken` in shared memory. */
@@ -36,7 +25,12 @@ export type ToWorker =
   | { type: 'denylist'; entries: DenylistEntries }
   /** The server is at its limit and clients wait: close the slowest of your idle connections. */
   | { type: 'shed' }
-  | { [S in Subject]: { type: 'ask'; id: number; about: S } & Questions[S]['ask'] }[Subject];
+  /** For how long has the slowest client kept you waiting (milliseconds)? Answered by `ms`; -1 while it is the app's turn. */
+  | { type: 'idle'; id: number }
+  /** The access log has been renamed: go on in a new file of this path. A `failure` in the answer says why the old one goes on. */
+  | { type: 'reopen'; id: number; path: string }
+  /** Can you still serve? Asks the app where it has a --ready-path. A `failure` in the answer says why not. */
+  | { type: 'check'; id: number };
 
 export type FromWorker =
   | { type: 'ready' }
@@ -53,6 +47,7 @@ export type FromWorker =
   | { type: 'answered'; count: number }
   /** The load since the last such message, from 0 to 1. */
   | { type: 'load'; load: number }
+  /** To the question with this number. */
   | { type: 'answer'; id: number; ms?: number; failure?: string }
   /** The server may act on it. */
   | { type: 'report'; report: WorkerReport & WorkerIdentity }

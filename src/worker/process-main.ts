@@ -1,15 +1,11 @@
 // A worker process: the channel to the supervisor is Node's, which the app may use as well.
 import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
-import { Activity } from '../activity.js';
 import { ignoreSignal } from '../app/close-app.js';
 import { IncomingConnection } from '../connection/incoming.js';
 import { reportWhenBlocked } from '../hang/hang-report.js';
-import { Heartbeat, HeartbeatFile } from '../hang/heartbeat.js';
-import { openLoopJournal } from '../inflight/loop-journal.js';
+import { HeartbeatFile } from '../hang/heartbeat.js';
 import { mapJournal, regionAt } from '../inflight/regions.js';
-import { reopen } from '../os/descriptor.js';
-import { AppRunner } from './app-runner.js';
 import { WorkerMain } from './main.js';
 import { type FromWorker, type Handed, keyed, messageIn } from './messages.js';
 import { settingsVariable, type WorkerSettings } from './settings.js';
@@ -29,32 +25,29 @@ const say = (message: FromWorker, sent?: () => void): void => {
   if (process.connected) send?.(keyed(settings.channelKey, message), () => sent?.());
 };
 
-const identity = { pid: process.pid, tid: 0 };
-const activity = new Activity();
 const { loop, journal, threads, heartbeat } = settings;
-/** Of this event loop; the threads of a host have their own. */
-const region = journal && !threads ? regionAt(journal, 0) : undefined;
-const loopJournal =
-  journal && openLoopJournal(region, (fingerprint) => main.tell({ kind: 'suspect-cleared', fingerprint }));
 
 const main: WorkerMain = new WorkerMain({
   settings: loop,
+  tid: 0,
   threads,
-  identity,
-  activity,
+  hostThreads: threads && (async () => new (await import('./thread-host.js')).ThreadHost(settings, threads, main.tell)),
+  // The threads of a host have their own.
+  journal: journal && !threads ? { region: regionAt(journal, 0) } : undefined,
   say,
-  makeService: async () =>
-    threads
-      ? new (await import('./thread-host.js')).ThreadHost(settings, threads, main.tell)
-      : new AppRunner({ settings: loop, identity, tell: main.tell, loopJournal, activity }),
-  onReady: () => {
-    startHeartbeat();
+  onReady: (writer) => {
     // A worker for one connection does not live long enough for it.
-    if (journal && region && !loop.once)
-      setTimeout(() => loopJournal?.writer?.map(mapJournal(journal)), mapAfterMs).unref();
+    if (journal && writer && !loop.once) setTimeout(() => writer.map(mapJournal(journal)), mapAfterMs).unref();
   },
-  reopen: reopenAccessLog,
-  exit: () => process.exit(0),
+  watchHangs:
+    heartbeat &&
+    ((report) => {
+      const file = new HeartbeatFile(heartbeat);
+      reportWhenBlocked(file, report);
+      return (dueBy) => {
+        file.dueBy = dueBy;
+      };
+    }),
 });
 
 (process as EventEmitter).on('internalMessage', (raw: unknown, socket: unknown) => {
@@ -68,45 +61,19 @@ process.once('disconnect', () => process.exit(1)); // the supervisor is gone
 process.on('SIGTERM', ignoreSignal);
 process.on('SIGINT', ignoreSignal);
 // Where threads accept, this process does not.
-main.start(threads && !threads.hostAccepts ? [] : settings.listen, loop.migrationChannel);
+main.start(threads && !threads.hostAccepts ? [] : settings.listen);
 
 /** Says `taken` or `refused`, then `ended`. */
-async function serve({ id, requests, isMigrated }: Handed, socket: Socket): Promise<void> {
+async function serve({ id, facts }: Handed, socket: Socket): Promise<void> {
   socket.on('error', () => {}); // its client may reset it before the app has loaded
-  const connection = IncomingConnection.of(socket, { requests, isMigrated });
+  const connection = new IncomingConnection(socket, facts);
   if (main.isDraining) {
     connection.close(); // our copy; the supervisor has kept its own
     say({ type: 'refused', id });
     return;
   }
-  await main.serve(connection, () => {
+  await main.serve(id, connection, () => {
     say({ type: 'taken', id });
     return true;
   });
-  say({ type: 'ended', id });
-  main.finish();
-}
-
-/** From now on the supervisor sees whether this event loop is blocked, and is told in what. */
-function startHeartbeat(): void {
-  if (!heartbeat) return;
-  const file = new HeartbeatFile(heartbeat);
-  activity.add(
-    new Heartbeat(loop.lifecycle.hangTimeout, (dueBy) => {
-      file.dueBy = dueBy;
-    }),
-  );
-  reportWhenBlocked(file, (stack, stillMs) =>
-    main.tell({ kind: 'hung', stack, stillMs, requests: main.service?.inFlight() ?? [] }),
-  );
-}
-
-/** For all threads, too: they write to the same descriptor. */
-function reopenAccessLog(path: string): { readonly failure?: string } {
-  try {
-    if (loop.accessLog) reopen(loop.accessLog.fd, path);
-    return {};
-  } catch (error) {
-    return { failure: (error as Error).message };
-  }
 }

@@ -9,6 +9,7 @@ import type { Destination } from '../log/destination.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import type { RecycleLimits } from '../scaling/recycler.js';
 import type { Measure, Range } from '../scaling/scaler.js';
+import type { StartOptions } from './runtime.js';
 
 /** How the workers of a host live and get their connections. */
 export interface Group {
@@ -46,13 +47,7 @@ export interface AppSettings {
 }
 
 /** What a worker is told besides. */
-export interface ThreadSettings extends AppSettings {
-  /** Another worker has found this app to be ready. */
-  readonly isKnownReady: boolean;
-  /** Warm up before loading the app: clients come as soon as it is ready. */
-  readonly warmsUp: boolean;
-  /** Serve no client before the message `open`. */
-  readonly isHeld: boolean;
+export interface ThreadSettings extends AppSettings, StartOptions {
   /** Serve one connection, then exit. */
   readonly once: boolean;
   /** This worker's share of `--max-connections`. */

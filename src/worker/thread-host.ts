@@ -2,7 +2,8 @@
 import { divide } from '../balance/divide.js';
 import { readyTimeout } from '../config/config.js';
 import type { IncomingConnection } from '../connection/incoming.js';
-import type { DenylistEntries } from '../inflight/denylist.js';
+import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
+import { duplicateForAcceptor } from '../migration/channel.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import type { RequestInFlight } from '../reports/report.js';
 import { retryMs } from '../scaling/recycler.js';
@@ -11,7 +12,7 @@ import type { Hosting, Strategy } from '../strategies/strategy.js';
 import type { StartOptions } from './runtime.js';
 import type { DrainOrder, Service, Tell } from './service.js';
 import type { ThreadGroup, WorkerSettings } from './settings.js';
-import { ThreadRuntime } from './thread-runtime.js';
+import { threadRuntime } from './thread-runtime.js';
 import { Worker } from './worker.js';
 
 /** A thread that was to be ended and is not by then is blocked in native code: it ends with its process (milliseconds). */
@@ -19,9 +20,10 @@ const nativeMs = 500;
 
 export class ThreadHost implements Service {
   readonly #settings: WorkerSettings;
-  readonly #runtime: ThreadRuntime;
+  readonly #startThread: ReturnType<typeof threadRuntime>;
   readonly #strategy: Strategy;
   readonly #tell: Tell;
+  #denylist = emptyDenylist;
   #isServing = false;
   #isDown = false;
   #onMigrating = (): void => {};
@@ -31,7 +33,7 @@ export class ThreadHost implements Service {
   constructor(settings: WorkerSettings, group: ThreadGroup, tell: Tell) {
     this.#settings = settings;
     this.#tell = tell;
-    this.#runtime = new ThreadRuntime(settings, group, tell);
+    this.#startThread = threadRuntime(settings, group, tell);
     this.#strategy = createStrategy(group, this.#hosting(group), 1);
   }
 
@@ -84,7 +86,7 @@ export class ThreadHost implements Service {
   }
 
   setDenylist(denylist: DenylistEntries): void {
-    this.#runtime.denylist = denylist;
+    this.#denylist = denylist;
     for (const thread of this.#threads) thread.setDenylist(denylist);
   }
 
@@ -116,7 +118,7 @@ export class ThreadHost implements Service {
     const isElastic = group.range.min < group.range.max;
     const shares = group.isPerConnection ? [1] : divide(maxConnections, group.range.max);
     return {
-      startWorker: (options) => this.#start(options, shares[Math.min(options.id, shares.length) - 1] ?? 1),
+      startWorker: (options) => this.#start(group, options, shares[Math.min(options.id, shares.length) - 1] ?? 1),
       workers: group.count,
       range: isElastic ? group.range : undefined,
       recycle: group.recycle,
@@ -154,18 +156,25 @@ export class ThreadHost implements Service {
     this.#tell({ kind: isDown ? 'threads-down' : 'threads-up' });
   }
 
-  #start(options: StartOptions, maxConnections: number): Worker {
-    const { loading, measure } = this.#settings.loop;
-    return new Worker({
+  #start({ hostAccepts }: ThreadGroup, options: StartOptions, maxConnections: number): Worker {
+    const { listen, loop } = this.#settings;
+    const { loading, measure, migrationChannel } = loop;
+    const worker = new Worker({
       ...options,
-      unit: this.#runtime.start(options, maxConnections),
+      unit: this.#startThread(options, maxConnections),
       bootMs: readyTimeout(loading),
       isMeasured: measure !== undefined,
       listener: {
         tell: this.#tell,
         killed: () => void setTimeout(() => this.#onStuck(), nativeMs),
         migrating: () => this.#onMigrating(),
+        ready: () => {
+          // Node closes these descriptors when the thread ends, however it does.
+          if (!hostAccepts) worker.send({ type: 'accept', ...duplicateForAcceptor(listen, migrationChannel) });
+        },
       },
     });
+    worker.setDenylist(this.#denylist);
+    return worker;
   }
 }

@@ -1,20 +1,17 @@
 // Starts worker threads and hands connections to them, as copies of their descriptors. A thread that serves one connection
 // is started directly; the threads of a pool are piscina's. What is odd about a task pool that only keeps threads alive is
-// in `PiscinaThreads`.
-import { once } from 'node:events';
+// in `piscinaThreads`.
 import { fileURLToPath } from 'node:url';
 import { MessagePort, Worker as NodeThread, receiveMessageOnPort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { threadWatch, type WatchThread } from '../hang/thread-watch.js';
-import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
 import { type RegionLease, RegionPool } from '../inflight/regions.js';
-import { duplicateForAcceptor } from '../migration/channel.js';
-import { type FromWorker, type Handed, newKey, type ToWorker, unkeyed } from './messages.js';
+import { type FromWorker, newKey, type ToWorker, unkeyed } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
 import type { Tell } from './service.js';
-import type { ThreadData, ThreadGroup, ThreadSettings, WorkerSettings } from './settings.js';
+import type { ThreadData, ThreadGroup, WorkerSettings } from './settings.js';
 import { counter, createCounters } from './thread-counters.js';
 
 const threadFile = fileURLToPath(new URL('../worker/thread-main.cjs', import.meta.url));
@@ -23,256 +20,161 @@ const threadFile = fileURLToPath(new URL('../worker/thread-main.cjs', import.met
 const exitGraceMs = 1000;
 const outOfMemory = 'ERR_WORKER_OUT_OF_MEMORY';
 
-/** What starts threads. */
-interface Threads {
-  /** @throws Error when the system refuses another thread */
-  start(data: ThreadData): NodeThread;
-  /** Hands over a connection; settles when it has ended, rejects when the thread has. Absent: by a message. */
-  submit?(thread: NodeThread, connection: Handed): Promise<void>;
-}
+/** @throws Error when the system refuses another thread */
+type StartThread = (data: ThreadData) => NodeThread;
 
-export class ThreadRuntime {
-  readonly #settings: WorkerSettings;
-  readonly #group: ThreadGroup;
-  readonly #threads: Threads;
-  readonly #watch: WatchThread;
-  /** undefined if requests in flight are not recorded. */
-  readonly #regions: RegionPool | undefined;
-  #denylist = emptyDenylist;
-
-  constructor(settings: WorkerSettings, group: ThreadGroup, tell: Tell) {
-    this.#settings = settings;
-    this.#group = group;
-    const { isPerConnection } = group;
-    this.#threads = isPerConnection
-      ? new DedicatedThreads(group)
-      : new PiscinaThreads(group, settings.loop.maxConnections);
-    this.#watch = threadWatch(settings.loop.lifecycle.hangTimeout, tell);
-    // Mapping would cost more than a thread for one connection.
-    this.#regions = settings.journal && new RegionPool(settings.journal, !isPerConnection);
-  }
-
-  /** Of the threads that are started from now on. */
-  set denylist(denylist: DenylistEntries) {
-    this.#denylist = denylist;
-  }
-
-  /** @throws Error when the system refuses another thread */
-  start({ warmsUp, isKnownReady, isHeld }: StartOptions, maxConnections: number): Unit {
-    const { isPerConnection: once, hostAccepts } = this.#group;
-    const { listen, loop } = this.#settings;
-    const settings: ThreadSettings = {
-      ...loop,
-      warmsUp,
-      isKnownReady,
-      isHeld,
-      once,
-      maxConnections,
+/** @returns a function that starts a thread of the host. @throws Error when the system refuses another one */
+export function threadRuntime(
+  { loop, journal }: WorkerSettings,
+  group: ThreadGroup,
+  tell: Tell,
+): (start: StartOptions, maxConnections: number) => Unit {
+  const { isPerConnection: once } = group;
+  const startThread = once ? dedicatedThreads(group) : piscinaThreads(group);
+  const watch = threadWatch(loop.lifecycle.hangTimeout, tell);
+  // Mapping would cost more than a thread for one connection.
+  const regions = journal && new RegionPool(journal, !once);
+  return (start, maxConnections) => {
+    const lease = regions?.lease();
+    const data: ThreadData = {
+      settings: { ...loop, ...start, once, maxConnections },
+      helloKey: newKey(),
+      counters: createCounters(),
+      journal: lease && { region: lease.region },
     };
-    const lease = this.#regions?.lease();
-    const unit = new ThreadUnit(this.#threads, this.#watch, lease, settings, () => {
-      // Node closes these descriptors when the thread ends, however it does.
-      if (!hostAccepts) unit.send({ type: 'accept', ...duplicateForAcceptor(listen, loop.migrationChannel) });
-    });
-    unit.send({ type: 'denylist', entries: this.#denylist });
-    return unit;
-  }
-}
-
-class ThreadUnit implements Unit {
-  readonly pid = process.pid;
-  readonly tid: number;
-  readonly exitGraceMs = exitGraceMs;
-  readonly exited: Promise<UnitExit>;
-  /** Its memory is that of its process, and so is its processor time. */
-  readonly memory = 0;
-  readonly wantedCpuMs = undefined;
-  readonly #threads: Threads;
-  readonly #thread: NodeThread;
-  readonly #watch: WatchThread;
-  readonly #onReady: () => void;
-  readonly #counters = createCounters();
-  #port: MessagePort | undefined;
-  /** Messages until there is a port. */
-  readonly #unsent: ToWorker[] = [];
-  #unwatch = (): void => {};
-  #hear = (_: FromWorker): void => {};
-  #reason: string | undefined;
-  /** It has taken the descriptors of these, or still may. */
-  readonly #handedOver = new Map<number, IncomingConnection>();
-
-  /** @param lease undefined if it keeps no record of its requests in flight. @param onReady called when it is ready */
-  constructor(
-    threads: Threads,
-    watch: WatchThread,
-    lease: RegionLease | undefined,
-    settings: ThreadSettings,
-    onReady: () => void,
-  ) {
-    this.#threads = threads;
-    this.#watch = watch;
-    this.#onReady = onReady;
-    const helloKey = newKey();
-    const journal = lease && { region: lease.region };
     try {
-      this.#thread = threads.start({ settings, helloKey, counters: this.#counters, journal });
+      return unitOf(startThread(data), data, lease, watch);
     } catch (error) {
       lease?.release();
       throw error;
     }
-    const thread = this.#thread;
-    this.tid = thread.threadId; // Node forgets it when the thread has ended
-    thread.on('message', (message: unknown) => {
-      const port = unkeyed(helloKey, message);
-      if (this.#port || !(port instanceof MessagePort)) return; // a message of the app
-      this.#port = port;
-      port.on('message', (message: FromWorker) => this.#hear(message));
-      for (const unsent of this.#unsent.splice(0)) port.postMessage(unsent);
-    });
-    // Before piscina, which hears of both, too.
-    thread.prependListener('error', ({ code, message }: NodeJS.ErrnoException) => {
-      this.#reason = code === outOfMemory ? 'its heap was full (--max-thread-heap)' : message;
-    });
-    this.exited = new Promise((exited) => {
-      thread.prependListener('exit', (code) => {
-        this.#unwatch();
-        this.#hearLastMessages();
-        exited({
-          code,
-          signal: null,
-          reason: this.#reason ?? `it exited with code ${code}`,
-          requests: lease?.release() ?? [],
-        });
-      });
-    });
-  }
+  };
+}
 
-  get handled(): number {
-    return counter.taken(this.#counters);
-  }
+/** @param lease undefined if it keeps no record of its requests in flight */
+function unitOf(
+  thread: NodeThread,
+  { helloKey, counters }: ThreadData,
+  lease: RegionLease | undefined,
+  watch: WatchThread,
+): Unit {
+  const tid = thread.threadId; // Node forgets it when the thread has ended
+  let port: MessagePort | undefined;
+  /** Messages until there is a port. */
+  const unsent: ToWorker[] = [];
+  let hear = (_: FromWorker): void => {};
+  let unwatch = (): void => {};
+  let reason: string | undefined;
+  /** It has taken the descriptors of these, or still may. */
+  const handedOver = new Map<number, IncomingConnection>();
 
-  get accepted(): number {
-    return counter.accepted(this.#counters);
-  }
-
-  listen(listener: (message: FromWorker) => void): void {
-    this.#hear = (message) => {
-      if (message.type === 'ended') this.#ended(message.id);
-      listener(message);
-    };
-  }
-
-  send(message: ToWorker): void {
-    if (this.#port) this.#port.postMessage(message);
-    else this.#unsent.push(message);
-  }
-
-  hand(connection: IncomingConnection, id: number): boolean {
-    const fd = connection.detach();
-    if (fd === undefined) return false;
-    this.#handedOver.set(id, connection);
-    const handed = { id, fd, ...connection.facts };
-    const ended = this.#threads.submit?.(this.#thread, handed);
-    if (ended)
-      ended.then(() => this.#hear({ type: 'ended', id })).catch(() => {}); // with its thread: that is told elsewhere
-    else this.send({ type: 'connection', ...handed });
-    return true;
-  }
-
-  /** In one step: the thread takes a connection by the same counter. */
-  revoke(handed: number): boolean {
-    const { handled } = this;
-    if (handled === handed || !counter.take(this.#counters, handled, handed)) return false;
-    for (const id of this.#handedOver.keys()) if (id > handled) this.#handedOver.delete(id);
-    return true;
-  }
-
-  watch(): void {
-    this.#unwatch = this.#watch(
-      this.tid,
-      () => counter.dueBy(this.#counters),
-      () => this.kill(),
-    );
-    this.#onReady();
-  }
-
-  kill(): void {
-    void this.#thread.terminate();
-  }
-
+  const send = (message: ToWorker): void => {
+    if (port) port.postMessage(message);
+    else unsent.push(message);
+  };
+  const kill = (): void => void thread.terminate();
   /** What the thread has taken was its own, and it has closed that. */
-  #ended(id: number): void {
-    if (id <= this.handled) this.#handedOver.get(id)?.release();
-    this.#handedOver.delete(id);
-  }
-
+  const forget = (id: number): void => {
+    if (id <= counter.taken(counters)) handedOver.get(id)?.release();
+    handedOver.delete(id);
+  };
   /** They may still be in the channel. */
-  #hearLastMessages(): void {
-    const port = this.#port;
+  const hearLastMessages = (): void => {
     if (!port) return;
-    for (let last = receiveMessageOnPort(port); last; last = receiveMessageOnPort(port)) this.#hear(last.message);
+    for (let last = receiveMessageOnPort(port); last; last = receiveMessageOnPort(port)) hear(last.message);
     port.close();
-    for (const id of [...this.#handedOver.keys()]) this.#ended(id);
-  }
-}
+    for (const id of [...handedOver.keys()]) forget(id);
+  };
 
-class DedicatedThreads implements Threads {
-  readonly #group: ThreadGroup;
-
-  constructor(group: ThreadGroup) {
-    this.#group = group;
-  }
-
-  start(data: ThreadData): NodeThread {
-    return new NodeThread(threadFile, { workerData: data, ...heapLimit(this.#group) });
-  }
-}
-
-/** A pool of which each thread is asked for, and each task is a connection for a certain thread. */
-class PiscinaThreads implements Threads {
-  readonly #pool: Piscina;
-  /** The thread for the task that is being submitted. */
-  #chosen: number | undefined;
-  /** The threads that piscina gives tasks to, by their ids. */
-  readonly #known = new Set<number>();
-
-  constructor(group: ThreadGroup, maxConnections: number) {
-    this.#pool = new Piscina({
-      filename: threadFile,
-      minThreads: 0, // piscina replaces no thread by itself
-      maxThreads: 2 * group.range.max, // each may be replaced while it finishes what it has
-      idleTimeout: Number.POSITIVE_INFINITY,
-      ...heapLimit(group),
-      concurrentTasksPerWorker: maxConnections,
-      // With atomics an idle thread would sleep in Atomics.wait, and the app's sockets and timers with it.
-      atomics: 'disabled',
-      recordTiming: false,
-      loadBalancer: (_, threads) => threads.find(({ id }) => id === this.#chosen) ?? null,
+  thread.on('message', (message: unknown) => {
+    const received = unkeyed(helloKey, message);
+    if (port || !(received instanceof MessagePort)) return; // a message of the app
+    port = received.on('message', (message: FromWorker) => hear(message));
+    for (const message of unsent.splice(0)) send(message);
+  });
+  // Before piscina, which hears of both, too.
+  thread.prependListener('error', ({ code, message }: NodeJS.ErrnoException) => {
+    reason = code === outOfMemory ? 'its heap was full (--max-thread-heap)' : message;
+  });
+  const exited = new Promise<UnitExit>((exited) => {
+    thread.prependListener('exit', (code) => {
+      unwatch();
+      hearLastMessages();
+      reason ??= `it exited with code ${code}`;
+      exited({ code, signal: null, reason, requests: lease?.release() ?? [] });
     });
-    this.#pool.on('workerCreate', ({ id }: { id: number }) => this.#known.add(id));
-    this.#pool.on('error', () => {}); // of a thread without a connection; each `ThreadUnit` hears of its own
-  }
+  });
 
-  /** Piscina starts a thread for a task that none of its threads takes. */
-  start(data: ThreadData): NodeThread {
-    const pool = this.#pool;
+  return {
+    pid: process.pid,
+    tid,
+    exitGraceMs,
+    exited,
+    // Its memory is that of its process, and so is its processor time.
+    memory: 0,
+    wantedCpuMs: undefined,
+    get handled() {
+      return counter.taken(counters);
+    },
+    get accepted() {
+      return counter.accepted(counters);
+    },
+    listen(listener) {
+      hear = (message) => {
+        if (message.type === 'ended') forget(message.id);
+        listener(message);
+      };
+    },
+    send,
+    hand(connection, id) {
+      const fd = connection.detach();
+      if (fd === undefined) return false;
+      handedOver.set(id, connection);
+      send({ type: 'connection', id, fd, facts: connection.facts });
+      return true;
+    },
+    // In one step: the thread takes a connection by the same counter.
+    revoke(handed) {
+      const handled = counter.taken(counters);
+      if (handled === handed || !counter.take(counters, handled, handed)) return false;
+      for (const id of handedOver.keys()) if (id > handled) handedOver.delete(id);
+      return true;
+    },
+    watch() {
+      unwatch = watch(tid, () => counter.dueBy(counters), kill);
+    },
+    kill,
+  };
+}
+
+function dedicatedThreads(group: ThreadGroup): StartThread {
+  return (workerData) => new NodeThread(threadFile, { workerData, ...heapLimit(group) });
+}
+
+/** Piscina starts a thread for a task that none of its threads takes. Here none takes any: connections go another way. */
+function piscinaThreads(group: ThreadGroup): StartThread {
+  const pool = new Piscina({
+    filename: threadFile,
+    minThreads: 0, // piscina replaces no thread by itself
+    maxThreads: 2 * group.range.max, // each may be replaced while it finishes what it has
+    idleTimeout: Number.POSITIVE_INFINITY,
+    ...heapLimit(group),
+    // With atomics an idle thread would sleep in Atomics.wait, and the app's sockets and timers with it.
+    atomics: 'disabled',
+    recordTiming: false,
+    loadBalancer: (_task, _threads) => null, // piscina wants two parameters
+  });
+  pool.on('error', () => {}); // each unit hears of its own thread
+  return (data) => {
     const before = new Set(pool.threads);
     const never = new AbortController();
-    this.#chosen = undefined;
     (pool.options as { workerData: ThreadData }).workerData = data;
     pool.run({}, { signal: never.signal }).catch(() => {});
     never.abort();
     const thread = pool.threads.find((one) => !before.has(one));
     if (!thread) throw new StartupError(ExitCode.boot, 'the pool of threads has no room for another one');
     return thread;
-  }
-
-  async submit({ threadId }: NodeThread, connection: Handed): Promise<void> {
-    // The thread may say that it is ready before piscina has heard of it: it would start another thread for the task.
-    while (!this.#known.has(threadId)) await once(this.#pool, 'workerCreate');
-    this.#chosen = threadId;
-    return this.#pool.run(connection);
-  }
+  };
 }
 
 function heapLimit({ recycle: { maxThreadHeap } }: ThreadGroup): {

@@ -1,6 +1,6 @@
 // A worker as its host sees it, process or thread. `drain` escalates to `kill` by itself, so the caller can
 // wait for `exit` and needs no timer of its own.
-import { migratingReportTimeoutMs, now } from '../clock.js';
+import { migratingReportTimeoutMs, now, within } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { deferred } from '../deferred.js';
 import { ExitCode, StartupError } from '../errors.js';
@@ -9,7 +9,7 @@ import type { DenylistEntries } from '../inflight/denylist.js';
 import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
 import type { WorkerIdentity, WorkerReport } from '../reports/report.js';
 import { ReportedLoad } from '../scaling/reported-load.js';
-import type { FromWorker, Questions, Subject, ToWorker } from './messages.js';
+import type { FromWorker, ToWorker } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
 
 export type Stage = 'starting' | 'ready' | 'draining' | 'gone';
@@ -57,6 +57,8 @@ const reopenMs = 5000;
 /** A worker that blocks its event loop while it loads the app is killed this long after --boot-timeout (milliseconds). */
 const bootGraceMs = 1500;
 
+type Answer = Extract<FromWorker, { type: 'answer' }>;
+
 interface Pending {
   readonly answer: (given: Given) => void;
   readonly end: () => void;
@@ -67,6 +69,9 @@ interface Pending {
 export class Worker {
   readonly id: number;
   readonly generation: number;
+  readonly pid: number;
+  /** 0 for a process. */
+  readonly tid: number;
   /** Settles when it can serve; rejects with a `StartupError`, also when it ends before. */
   readonly ready: Promise<void>;
   /** Settles when it accepts no connection any more, as it drains or has ended. */
@@ -78,7 +83,7 @@ export class Worker {
   readonly #load = new ReportedLoad();
   /** Connections that were handed over and have not ended, by their numbers, which go up. */
   readonly #pending = new Map<number, Pending>();
-  readonly #questions = new Map<number, (answer: object | undefined) => void>();
+  readonly #questions = new Map<number, (answer: Answer | undefined) => void>();
   #isHeld: boolean;
   #handed = 0;
   #asked = 0;
@@ -102,6 +107,8 @@ export class Worker {
     this.generation = generation;
     this.#isHeld = isHeld;
     this.#bootMs = bootMs;
+    this.pid = unit.pid;
+    this.tid = unit.tid;
     this.#unit = unit;
     this.#listener = listener;
     const ready = deferred<void>();
@@ -147,7 +154,7 @@ export class Worker {
       load: ({ load }) => {
         if (isMeasured) this.#load.report(load);
       },
-      answer: ({ id, type: _, ...answer }) => this.#questions.get(id)?.(answer),
+      answer: (answer) => this.#questions.get(answer.id)?.(answer),
       report: ({ report }) => listener.tell(report),
       event: ({ event }) => listener.tell(event),
     };
@@ -159,7 +166,7 @@ export class Worker {
       clearTimeout(this.#killing);
       ready.reject(new DiedYoung(reason, signal));
       acceptsNoMore.resolve();
-      const { pid, tid } = unit;
+      const { pid, tid } = this;
       for (const request of requests) listener.tell({ kind: 'request-ended', pid, tid, ...request, isWanted });
       const connections = this.active + unit.accepted;
       for (const answer of this.#questions.values()) answer(undefined);
@@ -170,15 +177,6 @@ export class Worker {
       }
       return { code, signal, reason, livedMs: this.readyMs ?? 0, isWanted, connections };
     });
-  }
-
-  get pid(): number {
-    return this.#unit.pid;
-  }
-
-  /** 0 for a process. */
-  get tid(): number {
-    return this.#unit.tid;
   }
 
   get stage(): Stage {
@@ -266,7 +264,7 @@ export class Worker {
 
   /** For how long its slowest client has kept it waiting (milliseconds); -1 while it is the app's turn, or it is busy. */
   async idleFor(deadlineMs: number): Promise<number> {
-    return (await this.#ask('idle', {}, deadlineMs))?.ms ?? -1;
+    return (await this.#ask((id) => ({ type: 'idle', id }), deadlineMs))?.ms ?? -1;
   }
 
   /**
@@ -274,7 +272,7 @@ export class Worker {
    * @throws Error when it could not, or is busy for too long to answer
    */
   async reopen(path: string): Promise<void> {
-    const answer = await this.#ask('reopen', { path }, reopenMs);
+    const answer = await this.#ask((id) => ({ type: 'reopen', id, path }), reopenMs);
     const failure = answer ? answer.failure : 'it is busy, and will reopen its log when it is not';
     if (this.#stage !== 'gone' && failure !== undefined)
       throw new Error(`worker ${this.id} (pid ${this.pid}): ${failure}`);
@@ -282,7 +280,7 @@ export class Worker {
 
   /** Whether it can still serve. @returns why not, as a clause; undefined also when it ends meanwhile */
   async check(): Promise<string | undefined> {
-    const answer = await this.#ask('check', {}, this.#bootMs);
+    const answer = await this.#ask((id) => ({ type: 'check', id }), this.#bootMs);
     if (answer || this.#stage !== 'ready') return answer?.failure;
     return `its event loop has been blocked for ${this.#bootMs} ms`;
   }
@@ -348,22 +346,15 @@ export class Worker {
   }
 
   /** @returns undefined when it has not answered within `deadlineMs` milliseconds, or has ended */
-  async #ask<S extends Subject>(
-    about: S,
-    ask: Questions[S]['ask'],
-    deadlineMs: number,
-  ): Promise<Questions[S]['answer'] | undefined> {
+  async #ask(question: (id: number) => ToWorker, deadlineMs: number): Promise<Answer | undefined> {
+    if (this.#stage === 'gone') return undefined;
     const id = ++this.#asked;
-    let late: NodeJS.Timeout | undefined;
-    const answer = await new Promise<object | undefined>((answered) => {
-      this.#questions.set(id, answered);
-      late = setTimeout(answered, deadlineMs, undefined);
-      if (this.#stage === 'gone') answered(undefined);
-      else this.send({ type: 'ask', id, about, ...ask } as ToWorker);
-    });
-    clearTimeout(late);
+    const { promise, resolve } = deferred<Answer | undefined>();
+    this.#questions.set(id, resolve);
+    this.send(question(id));
+    const answer = await within(deadlineMs, promise);
     this.#questions.delete(id);
-    return answer as Questions[S]['answer'] | undefined;
+    return answer;
   }
 
   #taken(id: number): void {

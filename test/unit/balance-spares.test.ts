@@ -1,8 +1,7 @@
 // How many wait with the app loaded, who gets them, and what is offered to those who carry connections over.
 import { beforeEach, expect, test } from 'vitest';
 import { now } from '../../src/clock.ts';
-import { Spares } from '../../src/strategies/spares.ts';
-import { startsAtOnce } from '../../src/strategies/start-order.ts';
+import { Spares, startsAtOnce } from '../../src/strategies/spares.ts';
 import { eventually } from '../helpers/eventually.ts';
 
 interface Spare {

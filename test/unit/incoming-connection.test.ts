@@ -34,13 +34,13 @@ const behind = (fd: number): string => {
 };
 
 test('one that comes from its client has no history', () => {
-  const connection = IncomingConnection.of(accepted);
+  const connection = new IncomingConnection(accepted);
   expect(connection.facts).toEqual({ requests: 0, isMigrated: false });
   expect(connection.descriptor).toBe(descriptorOf(accepted));
 });
 
 test('it knows the address of its client, detached or not', () => {
-  const connection = IncomingConnection.of(accepted);
+  const connection = new IncomingConnection(accepted);
   expect(connection.client).toBe('127.0.0.1');
   connection.detach();
   expect(connection.client).toBe('127.0.0.1');
@@ -56,7 +56,7 @@ test.each([
   await once(both, 'listening');
   const other = connect((both.address() as { port: number }).port, host);
   const [socket] = (await once(both, 'connection')) as [Socket];
-  const connection = IncomingConnection.of(socket);
+  const connection = new IncomingConnection(socket);
   const told = connection.client;
   connection.detach();
   expect([told, connection.client]).toEqual([address, address]);
@@ -67,7 +67,7 @@ test.each([
 
 test('detached it has a descriptor of its own, from which nothing has been read, and can be served again', async () => {
   client.write('unread');
-  const connection = IncomingConnection.of(accepted, { requests: 7, isMigrated: true });
+  const connection = new IncomingConnection(accepted, { requests: 7, isMigrated: true });
   const fd = connection.detach() as number;
   expect(accepted.destroyed).toBe(true);
   expect(connection.descriptor).toBe(fd);
@@ -80,7 +80,7 @@ test('detached it has a descriptor of its own, from which nothing has been read,
 
 test('unread it reads nothing', async () => {
   client.write('unread');
-  const connection = IncomingConnection.of(accepted);
+  const connection = new IncomingConnection(accepted);
   connection.detach();
   const { unreadSocket } = connection;
   for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
@@ -89,7 +89,7 @@ test('unread it reads nothing', async () => {
 });
 
 test('released it is left alone', () => {
-  const connection = IncomingConnection.of(accepted);
+  const connection = new IncomingConnection(accepted);
   const fd = connection.detach() as number;
   const before = behind(fd);
   connection.release();
@@ -101,8 +101,8 @@ test('released it is left alone', () => {
 
 test('closed, a copy of it goes on', async () => {
   const copy = duplicate(descriptorOf(accepted) as number);
-  IncomingConnection.of(accepted).close();
-  const other = IncomingConnection.ofDescriptor(copy);
+  new IncomingConnection(accepted).close();
+  const other = new IncomingConnection(copy);
   other.socket.write('hello');
   expect(await once(client, 'data')).toEqual(['hello']);
   other.close();
@@ -110,7 +110,7 @@ test('closed, a copy of it goes on', async () => {
 });
 
 test('one whose client has gone cannot be detached', async () => {
-  const connection = IncomingConnection.of(accepted);
+  const connection = new IncomingConnection(accepted);
   accepted.destroy();
   await once(accepted, 'close');
   expect(connection.detach()).toBeUndefined();

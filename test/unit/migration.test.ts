@@ -112,7 +112,7 @@ class House {
       migrationChannel: duplicateForAcceptor([], this.#channel).migrationChannel,
       onCrowded: () => {},
       serve: (connection) => {
-        if (connection.requests > 0) this.moves++;
+        if (connection.facts.requests > 0) this.moves++;
         return pipeline.adopt(connection);
       },
     });

@@ -66,7 +66,7 @@ function started() {
 test('two questions at the same time each get their own answer, in any order', async () => {
   const { unit, worker } = started();
   const answers = [worker.idleFor(60_000), worker.idleFor(60_000), worker.reopen('/log')];
-  const ids = unit.sent.flatMap((message) => (message.type === 'ask' ? [message.id] : []));
+  const ids = unit.sent.flatMap((message) => ('id' in message ? [message.id] : []));
   expect(new Set(ids).size).toBe(3);
   const [first = 0, second = 0, third = 0] = ids;
   unit.say({ type: 'answer', id: third, failure: 'no such folder' });

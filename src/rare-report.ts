@@ -1,0 +1,31 @@
+// Counts what another process can cause as often as it likes, and reports it rarely: the first at once, further ones at
+// most once in an interval.
+import { now } from './clock.js';
+
+export class RareReport<T> {
+  readonly #everyMs: number;
+  readonly #report: (count: number, last: T) => void;
+  #count = 0;
+  #last: T | undefined;
+  #reportedAt = Number.NEGATIVE_INFINITY;
+
+  /** @param report is given how many there were since its last call, and what is known of the last one */
+  constructor(everyMs: number, report: (count: number, last: T) => void) {
+    this.#everyMs = everyMs;
+    this.#report = report;
+  }
+
+  add(last: T): void {
+    this.#count++;
+    this.#last = last;
+    if (now() - this.#reportedAt >= this.#everyMs) this.flush();
+  }
+
+  /** Reports what has not been reported. */
+  flush(): void {
+    if (this.#count === 0) return;
+    this.#report(this.#count, this.#last as T);
+    this.#count = 0;
+    this.#reportedAt = now();
+  }
+}
