@@ -6,8 +6,12 @@
   const font = '12px system-ui, sans-serif';
   const minLabelDistance = 44; // between the centres of two labels, in CSS pixels
 
-  /** @param property of style.css, such as `--quiet` */
-  const colour = (property) => getComputedStyle(document.documentElement).getPropertyValue(property).trim();
+  /** The colour in this mode, for a canvas. @param property of style.css, such as `--quiet` */
+  function colour(property) {
+    const { head } = document; // shows nothing itself
+    head.style.color = `var(${property})`;
+    return getComputedStyle(head).color;
+  }
 
   const scale = ({ isLog, from, to }) => ({ time: false, distr: isLog ? 3 : 1, range: () => [from, to] });
 
