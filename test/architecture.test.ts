@@ -105,7 +105,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'reports/report',
     'scaling/response-stats',
   ],
-  ['app', 'clock', 'config/app-path', 'config/nearest', 'errors', 'os/files'],
+  ['app', 'clock', 'deferred', 'config/app-path', 'config/nearest', 'errors', 'os/files'],
   // Both sides.
   ['deferred'],
   ['errors'],
