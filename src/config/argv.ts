@@ -14,21 +14,12 @@ export interface Switch {
 /** A flag that takes a value, or that is on or off. */
 export type Flag = Pick<CommandOption, 'key' | 'flag' | 'kind'> & { readonly positional?: true };
 
-export interface Arguments {
-  /** The positional arguments, in order. */
-  readonly words: readonly string[];
-  /** Values by option key: a string, a list of strings for a repeatable flag, or a boolean. */
-  readonly values: Readonly<Record<string, unknown>>;
-  /** The flags without a value that are on. */
-  readonly switches: ReadonlySet<string>;
-}
-
-/** Throws a `StartupError` for a flag that is unknown, has no value, or is given twice and is not repeatable. */
-export async function readArguments(
-  argv: readonly string[],
-  options: readonly Flag[],
-  switches: readonly Switch[],
-): Promise<Arguments> {
+/**
+ * @returns the positional arguments in order; values by option key: a string, a list of strings for a repeatable flag, or
+ * a boolean; and the flags without a value that are on
+ * @throws StartupError for a flag that is unknown, has no value, or is given twice and is not repeatable
+ */
+export async function readArguments(argv: readonly string[], options: readonly Flag[], switches: readonly Switch[]) {
   const known = new Map<string, Flag | Switch>();
   for (const option of options) if (!option.positional) known.set(option.flag, option);
   for (const one of switches) known.set(one.flag, one).set(one.alias ?? one.flag, one);
