@@ -98,7 +98,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'reports/report',
     'scaling/response-stats',
   ],
-  ['app', 'clock', 'config/app-path', 'config/nearest', 'errors', 'os/files'],
+  ['app', 'clock', 'deferred', 'config/app-path', 'config/nearest', 'errors', 'os/files'],
   // Both sides.
   ['deferred'],
   ['errors'],
@@ -137,8 +137,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   send: ['app/directory'],
   srvx: ['app/fetch'],
   uplot: ['bench/page'],
-  yargs: ['cli', 'config'],
-  'yargs-parser': ['config'],
+  yargs: ['config/help'],
   'node:cluster': [],
   // A file that did not load is linked once more in a child, to find the line of its error; what node takes, it says.
   'node:child_process': [

@@ -2,6 +2,7 @@
 // to the app it looks as if it had. Owns the hook on `net.Server`; never serves a request and never closes a socket.
 import { Server as HttpServer } from 'node:http';
 import { type AddressInfo, Server as NetServer } from 'node:net';
+import { deferred } from '../deferred.js';
 
 /** The result of `net.Server#address()`: an object for TCP, the path for a Unix socket. */
 export type ServerAddress = AddressInfo | string;
@@ -15,10 +16,7 @@ type ServerOptions = { port?: unknown; signal?: AbortSignal };
 export function captureListen(addresses: readonly ServerAddress[]) {
   const prototype = NetServer.prototype as { listen: unknown };
   const originalListen = prototype.listen as Listen;
-  let resolveListening: (server: HttpServer) => void = () => {};
-  const listening = new Promise<HttpServer>((resolve) => {
-    resolveListening = resolve;
-  });
+  const { promise: listening, resolve: resolveListening } = deferred<HttpServer>();
   let captured: HttpServer | undefined;
   let listeners: readonly unknown[] = [];
   let uncaptured: string | undefined;

@@ -1,5 +1,6 @@
 // Fails the loading of an app that does not finish by itself: at the deadline, or on an uncaught exception. Never ends
 // the process.
+import { deferred } from '../deferred.js';
 import { ExitCode, StartupError } from '../errors.js';
 
 export type LoadLimits = ReturnType<typeof limitLoading>;
@@ -7,8 +8,8 @@ export type LoadLimits = ReturnType<typeof limitLoading>;
 /** @param timeout milliseconds; 0 is no limit */
 export function limitLoading(file: string, timeout: number) {
   let timer: NodeJS.Timeout | undefined;
-  let fail: (error: unknown) => void = () => {};
-  const onUncaught = (error: unknown): void => {
+  const { promise: failed, reject: fail } = deferred<never>();
+  const onUncaught = (error: Error): void => {
     if (process.listenerCount('uncaughtException') === 1) fail(error); // otherwise the app handles them itself
   };
   process.on('uncaughtException', onUncaught);
@@ -17,9 +18,7 @@ export function limitLoading(file: string, timeout: number) {
      * Rejects at the deadline, or with an uncaught exception, which would otherwise end the process without an
      * explanation.
      */
-    failed: new Promise<never>((_, reject) => {
-      fail = reject;
-    }),
+    failed,
     /** The progress of the app, for the error at the deadline. */
     progress: 'its module is still loading',
     stop(): void {

@@ -12,7 +12,6 @@ export async function idleConnections(job: Job, tally: Tally): Promise<{ seconds
   const { hostname, port } = new URL(job.origin);
   const began = performance.now();
   const end = began + job.durationMs;
-  const sockets = new Set<Socket>();
   const answered = new Set<Socket>();
   let opened = 0;
   let held = 0;
@@ -21,11 +20,7 @@ export async function idleConnections(job: Job, tally: Tally): Promise<{ seconds
       opened++;
       const openedAt = performance.now();
       const socket = connect(Number(port), hostname);
-      sockets.add(socket);
-      socket.once('close', () => {
-        sockets.delete(socket);
-        answered.delete(socket);
-      });
+      socket.once('close', () => answered.delete(socket));
       const status = await firstStatus(socket, job.requests[0] as Request, end - openedAt);
       if (status === undefined) socket.destroy();
       else {
@@ -37,7 +32,7 @@ export async function idleConnections(job: Job, tally: Tally): Promise<{ seconds
   };
   await Promise.all(Array.from({ length: openConcurrency }, opener));
   await sleep(Math.max(0, end - performance.now()));
-  for (const socket of sockets) socket.destroy();
+  for (const socket of answered) socket.destroy();
   return { seconds: (performance.now() - began) / 1000, held };
 }
 

@@ -12,17 +12,22 @@ const entry = fileURLToPath(new URL('../bench/generator.js', import.meta.url));
 
 /** @throws Error when the generator exits without a report, or `signal` is aborted */
 export async function measure(server: RunningTarget, job: Omit<Job, 'origin'>, signal: AbortSignal): Promise<Round> {
+  signal.throwIfAborted();
   const meter = hasProc ? new Meter(server) : undefined;
+  const generator = new LoadProcess<Job>(entry, (reason) => `the load generator exited with ${reason}`, signal);
   let report: Report;
   let reading: Reading | undefined;
   try {
-    report = await generate({ ...job, origin: server.origin }, signal);
+    report = await generator.ask<Report>({ ...job, origin: server.origin });
   } finally {
     reading = meter?.stop();
+    generator.kill();
   }
   await coolDown(server.pid, signal);
   const { requests, seconds, latencyMs, errors, held, utilisation } = report;
   const growth = reading && Math.max(0, reading.peakMemoryBytes - reading.memoryBefore);
+  // With few connections per worker, chance decides which worker gets them, so fairness means nothing.
+  const hasFairness = job.connections >= 4 * server.workers * server.threads;
   return {
     requests,
     requestsPerSecond: requests / seconds,
@@ -32,22 +37,7 @@ export async function measure(server: RunningTarget, job: Omit<Job, 'origin'>, s
     peakMemoryBytes: reading?.peakMemoryBytes,
     connectionsHeld: held,
     memoryPerConnectionBytes: held === undefined || growth === undefined ? undefined : growth / Math.max(1, held),
-    unfairness: hasFairness(server, job) ? reading?.unfairness : undefined,
+    unfairness: hasFairness ? reading?.unfairness : undefined,
     generatorUtilisation: utilisation,
   };
-}
-
-/** With few connections per worker, chance decides which worker gets them, so fairness means nothing. */
-function hasFairness({ workers, threads }: RunningTarget, { connections }: Pick<Job, 'connections'>): boolean {
-  return connections >= 4 * workers * threads;
-}
-
-async function generate(job: Job, signal: AbortSignal): Promise<Report> {
-  signal.throwIfAborted();
-  const generator = new LoadProcess<Job>(entry, (reason) => `the load generator exited with ${reason}`, signal);
-  try {
-    return await generator.ask(job);
-  } finally {
-    generator.kill();
-  }
 }

@@ -197,7 +197,7 @@ function legend(results: Results, scenario: string): Html {
     (i) =>
       html`<label><input type="checkbox" value="${i}" checked autocomplete="off">${swatch(i)} ${results.contenders[i]?.name}</label>`,
   );
-  return html`<fieldset class="legend"><legend>Targets in the charts</legend>${entries}</fieldset>`;
+  return html`<fieldset class="legend" aria-label="Targets in the charts">${entries}</fieldset>`;
 }
 
 function capitalise(text: string): string {

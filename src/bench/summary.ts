@@ -12,37 +12,31 @@ export interface Metric {
   readonly write: (value: number) => string;
 }
 
-/** In display order. */
-export const metrics: readonly Metric[] = [
-  metric('rps', 'requests/s', 'more', (round) => round.requestsPerSecond, perSecond),
-  metric('p50', 'latency p50', 'less', (round) => round.latencyMs?.p50, milliseconds),
-  metric('p90', 'latency p90', 'less', (round) => round.latencyMs?.p90, milliseconds),
-  metric('p99', 'latency p99', 'less', (round) => round.latencyMs?.p99, milliseconds),
-  metric('p999', 'latency p99.9', 'less', (round) => round.latencyMs?.p999, milliseconds),
-  metric('max', 'latency max', 'less', (round) => round.latencyMs?.max, milliseconds),
-  metric('errors', 'errors', 'less', ({ errors }) => errors.connection + errors.timeout + errors.status, grouped),
-  metric('cpu', 'CPU per request', 'less', (round) => round.cpuMicrosPerRequest, microseconds),
-  metric('memory', 'peak memory', 'less', (round) => round.peakMemoryBytes, megabytes),
-  metric('memory-per-connection', 'memory per connection', 'less', (one) => one.memoryPerConnectionBytes, kilobytes),
-  metric('held', 'open connections', 'more', (round) => round.connectionsHeld, grouped),
-  metric(
-    'unfairness',
-    'CPU time, busiest / mean',
-    'less',
-    (round) => round.unfairness,
-    (value) => value.toFixed(2),
-  ),
+type MetricFields = readonly [Metric['name'], Metric['title'], Metric['better'], Metric['of'], Metric['write']];
+
+const metricFields: readonly MetricFields[] = [
+  ['rps', 'requests/s', 'more', (round) => round.requestsPerSecond, perSecond],
+  ['p50', 'latency p50', 'less', (round) => round.latencyMs?.p50, milliseconds],
+  ['p90', 'latency p90', 'less', (round) => round.latencyMs?.p90, milliseconds],
+  ['p99', 'latency p99', 'less', (round) => round.latencyMs?.p99, milliseconds],
+  ['p999', 'latency p99.9', 'less', (round) => round.latencyMs?.p999, milliseconds],
+  ['max', 'latency max', 'less', (round) => round.latencyMs?.max, milliseconds],
+  ['errors', 'errors', 'less', ({ errors }) => errors.connection + errors.timeout + errors.status, grouped],
+  ['cpu', 'CPU per request', 'less', (round) => round.cpuMicrosPerRequest, microseconds],
+  ['memory', 'peak memory', 'less', (round) => round.peakMemoryBytes, megabytes],
+  ['memory-per-connection', 'memory per connection', 'less', (round) => round.memoryPerConnectionBytes, kilobytes],
+  ['held', 'open connections', 'more', (round) => round.connectionsHeld, grouped],
+  ['unfairness', 'CPU time, busiest / mean', 'less', (round) => round.unfairness, (value) => value.toFixed(2)],
 ];
 
-function metric(
-  name: string,
-  title: string,
-  better: Metric['better'],
-  of: Metric['of'],
-  write: (value: number) => string,
-): Metric {
-  return { name, title, better, of, write };
-}
+/** In display order. */
+export const metrics: readonly Metric[] = metricFields.map(([name, title, better, of, write]) => ({
+  name,
+  title,
+  better,
+  of,
+  write,
+}));
 
 export interface Summary {
   readonly median: number;

@@ -1,11 +1,8 @@
-// Parses the command line with the option table: with `plain-argv.ts` if that can read it, with yargs-parser if not.
-// Checks that the flags exist and have values; never checks the values. (Importing yargs itself takes as long as
-// starting Node.)
-import type { Options } from 'yargs-parser';
+// Parses the command line with the option table. Checks that the flags exist and have values; never checks the values.
+// Without a library: yargs-parser takes 8 to 12 ms to load, and util.parseArgs takes the next flag for a missing value.
 import { configError } from '../errors.js';
 import { didYouMean } from './nearest.js';
 import type { CommandOption } from './options.js';
-import { type Parsed, readPlain } from './plain-argv.js';
 
 /** A flag that takes no value and is not an option of the server: `--help`. */
 export interface Switch {
@@ -17,88 +14,71 @@ export interface Switch {
 /** A flag that takes a value, or that is on or off. */
 export type Flag = Pick<CommandOption, 'key' | 'flag' | 'kind'> & { readonly positional?: true };
 
-export interface Arguments {
-  /** The positional arguments, in order. */
-  readonly words: readonly string[];
-  /** Values by option key: a string, a list of strings for a repeatable flag, or a boolean. */
-  readonly values: Readonly<Record<string, unknown>>;
-  /** The flags without a value that are on. */
-  readonly switches: ReadonlySet<string>;
-}
-
-/** Settings for yargs-parser, and for yargs when it prints help and completions. */
-export const parserConfiguration = {
-  'camel-case-expansion': false,
-  'dot-notation': false,
-  'parse-numbers': false,
-  'parse-positional-numbers': false,
-  'greedy-arrays': false,
-  'short-option-groups': false,
-} as const;
-
-/** Throws a `StartupError` for a flag that is unknown, has no value, or is given twice and is not repeatable. */
-export async function readArguments(
-  argv: readonly string[],
-  options: readonly Flag[],
-  switches: readonly Switch[],
-): Promise<Arguments> {
-  const flags = options.filter((option) => !option.positional);
-  const flagsOf = (test: (flag: Flag) => unknown) => flags.filter(test).map(({ flag }) => flag);
-  const valued = new Set(flagsOf(({ kind }) => kind.metavar));
-  const repeatable = new Set(flagsOf(({ kind }) => kind.repeatable));
-  const boolean = new Set([...flagsOf(({ kind }) => !kind.metavar), ...switches.map(({ flag }) => flag)]);
-  // A negative number is an argument, not a flag (`ctl scale -1`), unless it follows a flag that takes a value.
-  const isNumber = (word: string, i: number): boolean =>
-    /^-\d+$/.test(word) && !valued.has((argv[i - 1] ?? '').replace(/^--/, ''));
-  const rest = argv.filter((word, i) => !isNumber(word, i));
-  const parsed =
-    readPlain(rest, { valued, repeatable, boolean }) ??
-    (await parseAny(rest, {
-      string: [...valued],
-      boolean: [...boolean],
-      array: [...repeatable],
-      narg: Object.fromEntries([...valued].map((flag) => [flag, 1])),
-      alias: Object.fromEntries(switches.map(({ flag, alias }) => [flag, alias ?? []])),
-      configuration: parserConfiguration,
-    }));
-  const known = new Set([...valued, ...boolean, ...switches.flatMap(({ alias }) => alias ?? [])]);
-  for (const [name, value] of Object.entries(parsed)) {
-    if (name === '_') continue;
-    const negated = value === false || (Array.isArray(value) && value.includes(false));
-    if (!known.has(name) || (negated && valued.has(name))) throw await unknownFlag(name, negated, argv, known);
-  }
-  for (const flag of boolean) {
-    const misused = argv.find((word) => word.startsWith(`--${flag}=`) && !/=(true|false)$/.test(word));
-    if (misused !== undefined)
-      throw configError(`--${flag} takes no value: write --${flag} or --no-${flag}, not ${misused}`);
-  }
+/**
+ * @returns the positional arguments in order; values by option key: a string, a list of strings for a repeatable flag, or
+ * a boolean; and the flags without a value that are on
+ * @throws StartupError for a flag that is unknown, has no value, or is given twice and is not repeatable
+ */
+export async function readArguments(argv: readonly string[], options: readonly Flag[], switches: readonly Switch[]) {
+  const known = new Map<string, Flag | Switch>();
+  for (const option of options) if (!option.positional) known.set(option.flag, option);
+  for (const one of switches) known.set(one.flag, one).set(one.alias ?? one.flag, one);
+  const words: string[] = [];
+  const texts = new Map<Flag, string[]>();
   const values: Record<string, unknown> = {};
-  for (const { flag, key, kind } of flags) {
-    const value: unknown = parsed[flag];
-    if (value === undefined) continue;
-    if (Array.isArray(value) && !kind.repeatable) {
-      throw configError(`--${flag} is given ${value.length} times (${value.join(', ')}); give it once`);
+  const on = new Set<string>();
+  for (let i = 0; i < argv.length; i++) {
+    const word = argv[i] as string;
+    if (word === '--') {
+      words.push(...argv.slice(i + 1));
+      break;
     }
-    values[key] = value;
+    if (!looksLikeFlag(word)) {
+      words.push(word);
+      continue;
+    }
+    const [, no, name = '', inline] = /^--?(no-)?([^=]*)(?:=(.*))?$/s.exec(word) ?? [];
+    const flag = known.get(name);
+    const option = flag && 'kind' in flag ? flag : undefined;
+    if (!flag || (no && option?.kind.metavar)) throw await unknownFlag(word, known);
+    if (option?.kind.metavar) {
+      const text = inline ?? argv[++i];
+      if (text === undefined || (inline === undefined && looksLikeFlag(text)))
+        throw configError(`--${name} needs a value; write --${name}=VALUE`);
+      texts.set(option, [...(texts.get(option) ?? []), text]);
+      continue;
+    }
+    const text = inline ?? (!no && isTrueOrFalse(argv[i + 1]) ? argv[++i] : 'true');
+    if (!isTrueOrFalse(text))
+      throw configError(`--${name} takes no value: write --${name} or --no-${name}, not ${word}`);
+    const isOn = (text === 'true') === (no === undefined);
+    if (option) values[option.key] = isOn;
+    else if (isOn) on.add(flag.flag);
   }
-  const words = [...parsed._, ...argv.filter(isNumber)];
-  return { words, values, switches: new Set([...boolean].filter((flag) => parsed[flag] === true)) };
+  for (const [{ flag, key, kind }, given] of texts) {
+    if (given.length > 1 && !kind.repeatable) {
+      throw configError(`--${flag} is given ${given.length} times (${given.join(', ')}); give it once`);
+    }
+    values[key] = kind.repeatable ? given : given[0];
+  }
+  return { words, values, switches: on };
 }
 
-/** @throws StartupError for a flag without its value */
-async function parseAny(argv: readonly string[], options: Options): Promise<Parsed> {
-  const { default: parse } = await import('yargs-parser');
-  const { argv: parsed, error } = parse.detailed([...argv], options);
-  const missing = error && /: (.*)$/.exec(error.message)?.[1];
-  if (missing) throw configError(`--${missing} needs a value; write --${missing}=VALUE`);
-  return { ...parsed, _: parsed._.map(String) };
+/** Not for a negative number, which is an argument (`ctl scale -1`) or a value. */
+function looksLikeFlag(word: string): boolean {
+  return /^-[^\d]/.test(word);
 }
 
-async function unknownFlag(name: string, negated: boolean, argv: readonly string[], known: ReadonlySet<string>) {
-  const negation = negated ? 'no-' : '';
-  const written = argv.find((word) => word.startsWith(`-${name}`)) ? `-${name}` : `--${negation}${name}`;
+function isTrueOrFalse(word: string | undefined): boolean {
+  return word === 'true' || word === 'false';
+}
+
+async function unknownFlag(word: string, known: ReadonlyMap<string, unknown>) {
+  const [written = word] = word.split('=');
+  const name = written.replace(/^--?/, '');
   const kebab = name.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`).replaceAll('_', '-');
-  const long = [...known].filter((flag) => flag.length > 1);
-  const hint = (negated ? '' : await didYouMean(kebab, long, '--')) || '; mpserve --help lists the flags';
+  const long = [...known.keys()].filter((flag) => flag.length > 1);
+  const hint =
+    (name.startsWith('no-') ? '' : await didYouMean(kebab, long, '--')) || '; mpserve --help lists the flags';
   return configError(`unknown flag ${written}${hint}`);
 }

@@ -121,11 +121,6 @@ export function resolveAccept({ accept }: Settings, from: From, facts: ModelFact
   );
 }
 
-/** The default control socket is beside the pid file: `app.ctl` for `app.pid`. */
-export function defaultControlPath(pidFile: string | undefined): string | undefined {
-  return pidFile === undefined ? undefined : `${pidFile.replace(/\.pid$/, '')}.ctl`;
-}
-
 /**
  * Node refuses a header timeout that is longer than the request timeout. A default is shortened; a value that the user
  * gave is an error.

@@ -1,7 +1,7 @@
 // Converts the option table to yargs options, for `--help` and shell completion. Only these import it: yargs is slow to
 // load, so a server never loads it.
 import yargs, { type Argv, type Options } from 'yargs';
-import { parserConfiguration, type Switch } from './argv.js';
+import type { Switch } from './argv.js';
 import type { ModelFacts } from './model.js';
 import { type CommandOption, defaultWords, type Option } from './options.js';
 
@@ -69,7 +69,7 @@ export function printCompletionScript(line: CommandLine, shell: string | undefin
 }
 
 function describe({ options, commands, switches }: CommandLine): Argv {
-  const parser = yargs([]).scriptName('mpserve').parserConfiguration(parserConfiguration).help(false).version(false);
+  const parser = yargs([]).scriptName('mpserve').help(false).version(false);
   for (const { name, takes, summary } of commands) parser.command(`${name} ${takes}`.trim(), summary);
   for (const option of options) {
     if (!option.positional) parser.option(option.flag, yargsOption(option, option.group));

@@ -6,14 +6,7 @@ import { configError, ExitCode, StartupError } from '../errors.js';
 import { appExtensions, findApp } from './app-path.js';
 import type { Config, Values } from './config.js';
 import { findConfigFile, readConfigFile } from './config-file.js';
-import {
-  checkBind,
-  defaultControlPath,
-  type Machine,
-  resolveAccept,
-  resolveHeaderTimeout,
-  resolvePoolSize,
-} from './constraints.js';
+import { checkBind, type Machine, resolveAccept, resolveHeaderTimeout, resolvePoolSize } from './constraints.js';
 import { type Kind, oneOf } from './kind.js';
 import type { ModelFacts } from './model.js';
 import { didYouMean } from './nearest.js';
@@ -92,19 +85,20 @@ export async function loadConfig(input: Input): Promise<Loaded> {
   const from = sources as Record<Key, Source>;
 
   checkBind(settings.bind, from.bind);
-  const { config: _, ...rest } = settings;
+  const { control, pidFile } = settings;
+  const isBesidePidFile = control === undefined && pidFile !== undefined;
   const resolved: Values = {
-    ...rest,
+    ...settings,
     app: await resolveApp(settings.app, from.app, input),
     ...resolvePoolSize(settings, from, facts, input.machine),
     accept: resolveAccept(settings, from, facts),
-    control: settings.control ?? defaultControlPath(settings.pidFile),
+    // The default is beside the pid file: `app.ctl` for `app.pid`.
+    control: isBesidePidFile ? `${pidFile.replace(/\.pid$/, '')}.ctl` : control,
     headerTimeout: resolveHeaderTimeout(settings, from),
   };
-  const { config: __, ...shown } = from;
-  const isControlDefault = settings.control === undefined && settings.pidFile !== undefined;
-  const config = inSections(table, resolved);
-  return { config, sources: isControlDefault ? { ...shown, control: from.pidFile } : shown, warnings };
+  if (isBesidePidFile) from.control = from.pidFile;
+  const { config: _, ...shown } = from;
+  return { config: inSections(table, resolved), sources: shown, warnings };
 }
 
 /** Frozen, with all that it has. */
@@ -129,14 +123,12 @@ async function collectGiven({ table, argv, operator = {}, env, cwd }: Input): Pr
       given.set(key, { raw, source: { kind: 'env', name } });
     }
   }
-  const configPath = await read(table.config, given.get('config'), cwd);
+  const fileSetting = given.get('config');
+  const configPath = await read(table.config, fileSetting, cwd);
   const file = configPath === undefined ? findConfigFile(cwd) : path.resolve(cwd, configPath);
   if (file === undefined) return given;
-  const fileSetting = given.get('config');
-  const content = await readConfigFile(
-    file,
-    fileSetting ? origin(fileSetting.source) : 'found in the current directory',
-  );
+  const fileOrigin = fileSetting ? origin(fileSetting.source) : 'found in the current directory';
+  const content = await readConfigFile(file, fileOrigin);
   const fileOptions = configOptions(table);
   const names = fileOptions.map(({ key }) => key);
   for (const [name, raw] of Object.entries(content)) {

@@ -4,18 +4,14 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { readText } from './files.js';
 
-export interface Resources {
-  /** Processors, at least 1. */
-  readonly cores: number;
-  /** Bytes; Infinity without a limit. */
-  readonly memory: number;
-}
-
 /** cgroup v1 writes "no limit" as a number near 2 ** 63. */
 const unlimited = 2 ** 60;
 
-/** @param root of the file system; tests have their own */
-export function availableResources(root = '/', cores = availableParallelism()): Resources {
+/**
+ * @param root of the file system; tests have their own
+ * @returns how many processors, at least 1, and how many bytes of memory; Infinity without a limit
+ */
+export function availableResources(root = '/', cores = availableParallelism()) {
   const mount = path.join(root, 'sys/fs/cgroup');
   let cpu = Number.POSITIVE_INFINITY;
   let memory = Number.POSITIVE_INFINITY;

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { act } from '../control/client.js';
 import { Client } from './client.js';
-import type { ClientStats, ClientType, OpenConnection, PoolCommand, Workload } from './messages.js';
+import type { ClientStats, ClientType, Workload } from './messages.js';
 import { Tally } from './tally.js';
 
 /** How often, and at which interval (milliseconds), the pool asks a server to stop after the prover has died. */
@@ -16,37 +16,39 @@ let clients: readonly Client[] = [];
 let controlSocket: string | undefined;
 let running: Promise<unknown> = Promise.resolve();
 
-process.on('message', (command: PoolCommand) => void answer(command).then((reply) => process.send?.(reply)));
+/** The commands of the prover, each answered with what it returns. */
+const commands = {
+  /** Settles when the first request of each client has been answered or lost. */
+  async start(workload: Workload): Promise<void> {
+    controlSocket = workload.controlSocket;
+    const types = Object.entries(workload.clients) as [ClientType, number][];
+    clients = types.flatMap(([type, count]) => Array.from({ length: count }, () => new Client(type, workload, tally)));
+    const runs: Promise<void>[] = [];
+    const started = clients.map(
+      (client) => new Promise<void>((onStarted) => void runs.push(client.run(() => onStarted()))),
+    );
+    running = Promise.all(runs);
+    await Promise.all(started);
+  },
+  /** The statistics since the last call. */
+  stats: () => tally.take(),
+  connections: () => clients.flatMap(({ connections }) => connections),
+  /** Stops the clients, and waits for the requests in flight. Returns the statistics since the last call of `stats`. */
+  async finish(): Promise<ClientStats> {
+    for (const client of clients) client.stop();
+    await running;
+    return tally.take();
+  },
+};
+
+export type Commands = typeof commands;
+
+process.on('message', ([name, argument]: readonly [keyof Commands, Workload]) => void answer(name, argument));
 process.once('disconnect', () => void stopServer()); // the prover died
 process.on('SIGINT', () => {}); // the prover handles Ctrl-C and ends this process
 
-async function answer(command: PoolCommand): Promise<string | ClientStats | readonly OpenConnection[]> {
-  switch (command.command) {
-    case 'start':
-      await start(command.workload);
-      return 'started';
-    case 'stats':
-      return tally.take();
-    case 'connections':
-      return clients.flatMap(({ connections }) => connections);
-    case 'finish':
-      for (const client of clients) client.stop();
-      await running;
-      return tally.take();
-  }
-}
-
-/** Settles when the first request of each client has been answered or lost. */
-async function start(workload: Workload): Promise<void> {
-  controlSocket = workload.controlSocket;
-  const types = Object.entries(workload.clients) as [ClientType, number][];
-  clients = types.flatMap(([type, count]) => Array.from({ length: count }, () => new Client(type, workload, tally)));
-  const runs: Promise<void>[] = [];
-  const started = clients.map(
-    (client) => new Promise<void>((onStarted) => void runs.push(client.run(() => onStarted()))),
-  );
-  running = Promise.all(runs);
-  await Promise.all(started);
+async function answer(name: keyof Commands, argument: Workload): Promise<void> {
+  process.send?.((await commands[name](argument)) ?? null);
 }
 
 /** Repeats the request, because a server refuses to stop during an upgrade. */

@@ -22,16 +22,6 @@ export interface Workload {
   readonly bodyMs: number;
 }
 
-export type PoolCommand =
-  /** Reply when the first request of each client has been answered or lost. */
-  | { readonly command: 'start'; readonly workload: Workload }
-  /** Reply: `ClientStats` since the last `stats` command. */
-  | { readonly command: 'stats' }
-  /** Reply: `OpenConnection[]`. */
-  | { readonly command: 'connections' }
-  /** Clients send no more requests. Reply: `ClientStats`, when no request is in flight. */
-  | { readonly command: 'finish' };
-
 export interface OpenConnection {
   readonly clientType: ClientType;
   /** The client's port. */

@@ -14,27 +14,24 @@ export interface ExpectedResponses {
 /** @param uploadPath the path of the POST request. @throws StartupError when the app has no normal response to GET */
 export async function checkResponses(port: number, path: string, uploadPath: string): Promise<ExpectedResponses> {
   const get = `GET ${path} HTTP/1.1\r\nhost: localhost\r\nuser-agent: mpserve-prove\r\n\r\n`;
-  const [first, second] = [await send(port, get), await send(port, get)];
-  const problem = problemWith(first, second);
-  if (problem) throw new StartupError(ExitCode.app, `GET ${path} ${problem}; use another path with --url`);
-  return { status: (first as ResponseSummary).status, upload: await checkUpload(port, uploadPath) };
+  const status = await normalStatus(port, get);
+  if (typeof status === 'string') {
+    throw new StartupError(ExitCode.app, `GET ${path} ${status}; use another path with --url`);
+  }
+  const postStatus = await normalStatus(port, `${uploadHead(uploadPath)}${'x'.repeat(slowBodyBytes)}`);
+  const hasUpload = typeof postStatus === 'number';
+  return { status, upload: hasUpload ? { path: uploadPath, status: postStatus } : `POST ${uploadPath} ${postStatus}` };
 }
 
-async function checkUpload(port: number, path: string): Promise<ExpectedResponses['upload']> {
-  const post = `${uploadHead(path)}${'x'.repeat(slowBodyBytes)}`;
-  const [first, second] = [await send(port, post), await send(port, post)];
-  const problem = problemWith(first, second);
-  return problem ? `POST ${path} ${problem}` : { path, status: (first as ResponseSummary).status };
-}
-
-/** @returns why these responses cannot serve as the expected ones; undefined if they can */
-function problemWith(first: ResponseSummary | string, second: ResponseSummary | string): string | undefined {
+/** Sends a request twice. @returns the status of both responses, or why they cannot serve as the expected ones */
+async function normalStatus(port: number, text: string): Promise<number | string> {
+  const [first, second] = [await send(port, text), await send(port, text)];
   if (typeof first === 'string') return `got no response (${first})`;
   if (typeof second === 'string') return `got no response the second time (${second})`;
   if (first.status !== second.status) return `returned status ${first.status} and then ${second.status}`;
   if (first.status >= 500) return `returned status ${first.status}`;
   if (first.closes) return 'returned "connection: close", so no connection can be kept alive';
-  return undefined;
+  return first.status;
 }
 
 /** @returns the response, or why there is none */

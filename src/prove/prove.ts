@@ -133,7 +133,7 @@ async function runTrial(
     server = await Server.start(settings, { ...plan.env, ...trial.env }, signal);
     const workload = workloadOf(server, plan, setup, expected);
     clientPool = new ClientPool(signal);
-    await clientPool.start(workload);
+    await clientPool.call('start', workload);
     const context: TrialContext = {
       server,
       clientPool,
@@ -160,9 +160,9 @@ async function runTrial(
 async function measure(trial: Trial, context: TrialContext, signal: AbortSignal): Promise<TrialResult> {
   const { clientPool } = context;
   await context.sleep(warmUpMs);
-  const warmUp = await clientPool.stats();
+  const warmUp = await clientPool.call('stats');
   await context.sleep(baselineMs);
-  const baseline = await clientPool.stats();
+  const baseline = await clientPool.call('stats');
   let outcome: TrialOutcome = { times: 0 };
   let failure: string | undefined;
   try {
@@ -171,7 +171,7 @@ async function measure(trial: Trial, context: TrialContext, signal: AbortSignal)
     signal.throwIfAborted();
     failure = (error as Error).message;
   }
-  const duringTrial = await clientPool.finish();
+  const duringTrial = await clientPool.call('finish');
   return { ...resultOf(trial.name, outcome, [warmUp, baseline, duringTrial]), ...(failure && { failure }) };
 }
 

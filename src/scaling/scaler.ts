@@ -30,12 +30,6 @@ export interface Member {
   readonly load: number | undefined;
 }
 
-export interface Decision {
-  readonly size: number;
-  /** For the log. */
-  readonly reason: string;
-}
-
 /** An idle member becomes busy above the first load, a busy one idle below the second. */
 const busyAbove = 0.6;
 const idleBelow = 0.3;
@@ -70,9 +64,9 @@ export class Scaler {
    * @param members those that can serve
    * @param size the current target size, which includes members that are starting
    * @param now milliseconds on any monotonic clock
-   * @returns the new size; undefined to keep it
+   * @returns the new size, and the reason for the log; undefined to keep the size
    */
-  decide(members: readonly Member[], size: number, now: number): Decision | undefined {
+  decide(members: readonly Member[], size: number, now: number) {
     const { min, max, spareMin, spareMax, idleTimeout } = this.#range;
     this.#loads = new Map(members.map(({ id, load = 0 }) => [id, smoothed(load, this.#loads.get(id))]));
     this.#busy = new Set(members.map(({ id }) => id).filter((id) => this.#isBusy(id)));
@@ -114,7 +108,7 @@ export class Scaler {
     return [...this.#loads.values()].reduce((total, load) => total + load, 0);
   }
 
-  #decision(size: number, members: readonly Member[], why: string): Decision {
+  #decision(size: number, members: readonly Member[], why: string) {
     const loads = [...this.#loads.values()].map((load) => `${Math.round(load * 100)} %`).slice(0, maxLoadsShown);
     const shown = members.length > maxLoadsShown ? [...loads, '…'] : loads;
     const idle = members.length - this.#busy.size;

@@ -49,13 +49,11 @@ const outline = (text: string): string[] =>
 const valuesOf = (text: string, wanted: RegExp): string[] =>
   tags(text).flatMap(({ attributes }) => attributes.filter(([name]) => wanted.test(name)).map((one) => one[1]));
 
-const entities: Readonly<Record<string, string>> = { lt: '<', gt: '>', quot: '"', '#39': "'", amp: '&' };
-
 /** The visible text. */
 function visibleText(text: string): string {
   return markup(text)
     .replace(/<[^>]*>/g, ' ')
-    .replace(/&(lt|gt|quot|#39|amp);/g, (_, name: string) => entities[name] ?? '')
+    .replace(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code)))
     .replace(/\s+/g, ' ');
 }
 

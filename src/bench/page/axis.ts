@@ -26,10 +26,9 @@ export function linear(max: number, format: Format): Axis {
 export function logarithmic(min: number, max: number, format: Format): Axis {
   const from = stepAtMost(min);
   const to = Math.max(stepAtLeast(max), stepAtLeast(from * 1.5));
-  const all: number[] = [];
-  for (let value = from; value <= to * 1.01; value = stepAtLeast(value * 1.5)) all.push(value);
-  const withMantissa = (...digits: number[]) => all.filter((value) => digits.includes(mantissa(value)));
-  const shown = [all, withMantissa(1, 5)].find(({ length }) => length <= 8) ?? withMantissa(1);
+  const all = steps.filter((step) => step >= from && step <= to);
+  const startingWith = (digits: string) => all.filter((step) => digits.includes(step.toExponential().charAt(0)));
+  const shown = [all, startingWith('15')].find(({ length }) => length <= 8) ?? startingWith('1');
   return { isLog: true, from, to, ticks: shown.map((value) => [value, trimZeros(format(value))] as const) };
 }
 
@@ -45,24 +44,16 @@ export function logarithmicAt(values: readonly number[], format: Format): Axis {
   };
 }
 
-/** Rounds up to 1, 2 or 5 times a power of ten. The tolerance is for floating point, where 0.3 / 0.1 is not 3. */
+/** 1, 2 and 5 times each power of ten from 0.0001 to 10 ** 15, ascending. */
+const steps = Array.from({ length: 20 }, (_, i) => [1, 2, 5].map((digit) => Number(`${digit}e${i - 4}`))).flat();
+
+/** The tolerance is for floating point, where 0.3 / 0.1 is not 3. */
 function stepAtLeast(value: number): number {
-  const power = 10 ** Math.floor(Math.log10(value) + 1e-9);
-  return round(([1, 2, 5].find((digit) => digit >= value / power - 1e-6) ?? 10) * power);
+  return steps.find((step) => step * (1 + 1e-6) >= value) ?? value;
 }
 
-/** Rounds down to 1, 2 or 5 times a power of ten. */
 function stepAtMost(value: number): number {
-  const power = 10 ** Math.floor(Math.log10(value) + 1e-9);
-  return round(([5, 2, 1].find((digit) => digit <= value / power + 1e-6) ?? 1) * power);
-}
-
-function mantissa(value: number): number {
-  return Math.round(value / 10 ** Math.floor(Math.log10(value) + 1e-9));
-}
-
-function round(value: number): number {
-  return Number(value.toPrecision(6));
+  return steps.findLast((step) => step * (1 - 1e-6) <= value) ?? value;
 }
 
 /** `1 ms` for `1.00 ms`. */

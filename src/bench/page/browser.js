@@ -6,8 +6,14 @@
   const font = '12px system-ui, sans-serif';
   const minLabelDistance = 44; // between the centres of two labels, in CSS pixels
 
-  /** @param property of style.css, such as `--quiet` */
-  const colour = (property) => getComputedStyle(document.documentElement).getPropertyValue(property).trim();
+  /** The colour in this mode, for a canvas. @param property of style.css, such as `--quiet` */
+  function colour(property) {
+    const { head } = document; // shows nothing itself
+    head.style.color = `var(${property})`;
+    return getComputedStyle(head).color;
+  }
+
+  const create = (name, properties) => Object.assign(document.createElement(name), properties);
 
   const scale = ({ isLog, from, to }) => ({ time: false, distr: isLog ? 3 : 1, range: () => [from, to] });
 
@@ -29,7 +35,7 @@
   /** Drops labels that would overlap, but never the last one. */
   function thinned(plot, values) {
     let right = Number.POSITIVE_INFINITY;
-    const kept = [...values].reverse().map((value) => {
+    const kept = values.toReversed().map((value) => {
       const at = plot.valToPos(value, 'x');
       if (right - at < minLabelDistance) return null;
       right = at;
@@ -79,10 +85,9 @@
       .sort((a, b) => b.values[idx] - a.values[idx]);
     tip.hidden = !(left >= 0) || shown.length === 0;
     if (tip.hidden) return;
-    const title = document.createElement('strong');
-    title.textContent = xLabels[idx];
+    const title = create('strong', { textContent: xLabels[idx] });
     const rows = shown.map((line) => {
-      const one = document.createElement('div');
+      const one = create('div');
       one.append(swatchOf(plot.root, line), ` ${line.name} ${line.valueLabels[idx]}`);
       return one;
     });
@@ -114,9 +119,7 @@
 
   function draw(box) {
     const chart = JSON.parse(box.nextElementSibling.textContent);
-    const tip = document.createElement('div');
-    tip.className = 'tip';
-    tip.hidden = true;
+    const tip = create('div', { className: 'tip', hidden: true });
     const plot = new uPlot(
       {
         width: box.clientWidth,
@@ -159,22 +162,15 @@
       event.preventDefault();
       step(plot, chart, event.key);
     });
-    return { box, plot, chart };
-  }
-
-  const charts = [...document.querySelectorAll('.chart')].map(draw);
-
-  for (const legend of document.querySelectorAll('.legend')) {
-    legend.addEventListener('change', ({ target }) => {
-      for (const { box, plot, chart } of charts) {
+    box
+      .closest('.scenario')
+      .querySelector('.legend')
+      .addEventListener('change', ({ target }) => {
         const index = chart.lines.findIndex(({ contender }) => contender === Number(target.value));
-        const isInScenario = box.closest('.scenario') === legend.closest('.scenario');
-        if (isInScenario && index >= 0) plot.setSeries(index + 1, { show: target.checked });
-      }
-    });
+        if (index >= 0) plot.setSeries(index + 1, { show: target.checked });
+      });
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => plot.redraw());
   }
 
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
-    for (const { plot } of charts) plot.redraw();
-  });
+  for (const box of document.querySelectorAll('.chart')) draw(box);
 })();

@@ -61,7 +61,7 @@ function group(
 }
 
 function metricCell({ write }: Metric, summary: Summary | undefined, rank: 'best' | 'tie' | undefined): Html {
-  if (summary === undefined) return html`<td><span class="quiet">–</span></td>`;
+  if (summary === undefined) return html`<td><small>–</small></td>`;
   const spread = spreadPercent(summary);
   return html`<td class="${rank ?? 'other'}">${badge(rank)}${write(summary.median)}${spread > 0 ? html` <small>± ${spread} %</small>` : undefined}</td>`;
 }

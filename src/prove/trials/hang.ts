@@ -71,7 +71,7 @@ function brokenConnections({ server, facts }: TrialContext, onProcess: number): 
 
 /** How many connections of the client pool the blocked process has; without /proc, all of them. */
 async function connectionsOfBlockedProcess({ server, clientPool }: TrialContext, port: number): Promise<number> {
-  const ports = (await clientPool.connections()).map((connection) => connection.port);
+  const ports = (await clientPool.call('connections')).map((connection) => connection.port);
   if (!hasProc) return ports.length;
   const pids = (await server.workers()).map(({ pid }) => pid);
   const blocked = ownerOf(pids, server.port, port);

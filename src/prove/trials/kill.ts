@@ -10,7 +10,7 @@ export const kill: Trial = {
   /** Kills a worker that serves a kept-alive client; without /proc, the first worker. */
   async run(context) {
     const { server, clientPool, facts, workload, sleep } = context;
-    const connections = await clientPool.connections();
+    const connections = await clientPool.call('connections');
     const workers = (await server.workers()).filter(({ stage }) => stage === 'ready').map(({ pid }) => pid);
     const keptAlive = connections.find(({ clientType }) => clientType === 'kept-alive');
     const owner = hasProc && keptAlive ? ownerOf(workers, server.port, keptAlive.port) : undefined;
