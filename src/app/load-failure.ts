@@ -37,6 +37,8 @@ function adviceFor(error: NodeJS.ErrnoException, file: string): string | undefin
     return `Node 22.18 and newer run TypeScript; for this version, ${TSX_ADVICE}`;
   if (IS_A_MODULE_SYNTAX.test(message)) return 'rename it to .mjs, or set "type": "module" in its package.json';
   if (code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') return `Node only strips types; ${TSX_ADVICE}`;
+  if (code === 'ERR_WORKER_UNSUPPORTED_OPERATION')
+    return 'a thread cannot do this, because it concerns all threads of the process: use a model whose workers are processes (mpserve --help)';
   return undefined;
 }
 

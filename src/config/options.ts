@@ -290,6 +290,15 @@ function optionRows(models: readonly ModelFacts[]) {
       kind: target,
       defaultWords: 'ready when the app has loaded',
     }),
+    waitReady: loading("A new worker is ready only when the app calls process.send('ready'), within --boot-timeout", {
+      group: 'Lifecycle',
+      kind: boolean,
+      default: false,
+    }),
+    shutdownMessage: lifecycle("Before a worker exits, send the app the message 'shutdown', as pm2 does", {
+      kind: boolean,
+      default: false,
+    }),
     drainQuiet: limits(
       'While draining, a keep-alive connection that cannot migrate is closed after this long without a byte, so that a request on its way does not reach a closed socket',
       { group: 'Lifecycle', kind: duration(0, day), default: second },

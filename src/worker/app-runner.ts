@@ -2,8 +2,10 @@
 import type { App } from '../app/app.js';
 import { closeApp } from '../app/close-app.js';
 import { loadApp } from '../app/load.js';
-import { msUntil, now } from '../clock.js';
+import { untilSaidReady } from '../app/pm2.js';
+import { msUntil, now, within } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
+import { ExitCode, StartupError } from '../errors.js';
 import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import { libc } from '../os/libc.js';
@@ -48,8 +50,13 @@ export class AppRunner implements Service {
     const options = { ...this.#options, busy: measure === 'busy' ? this.#clock : undefined };
     if (warmsUp) await warmUp(options);
     this.#before = process.getActiveResourcesInfo();
+    const saidReady = loading.waitReady ? untilSaidReady() : undefined;
     const app = await loadApp({ target, addresses, demoFaults, timeout });
     this.#app = app;
+    if (saidReady && !(await within(timeout, saidReady))) {
+      const message = `the app has not called process.send('ready') (--wait-ready), ${timeout} ms after it had loaded`;
+      throw new StartupError(ExitCode.app, message);
+    }
     const pipeline = await createPipeline({ ...options, app });
     if (readyPath !== undefined && !isKnownReady) await untilReady(pipeline, readyPath, timeout);
     this.#pipeline = pipeline;
@@ -75,7 +82,8 @@ export class AppRunner implements Service {
     await this.#pipeline?.drain(ms, migrates ? { stallMs, onMigrating } : undefined);
     // A long migration does not shorten the time that the app has to close.
     const left = Math.max(msUntil(deadline), migrates ? ms * closingFraction : 0);
-    await closeApp(this.#app, reason, this.#before, left);
+    const { shutdownMessage } = this.#options.lifecycle;
+    await closeApp(this.#app, reason, this.#before, left, shutdownMessage);
   }
 
   setMigration({ send }: MigrationPolicy): void {

@@ -28,6 +28,7 @@ const messages: { readonly [T in Type]: FieldsOf<Extract<FromWorker, { type: T }
   draining: {},
   migrating: {},
   load: { load: number(0, 1) },
+  chdir: { directory: long },
   answer: { id, ms: optional(number(-1, 1e13)), failure: optional(long) },
 };
 

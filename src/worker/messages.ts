@@ -47,6 +47,8 @@ export type FromWorker =
   | { type: 'answered'; count: number }
   /** The load since the last such message, from 0 to 1. */
   | { type: 'load'; load: number }
+  /** The app of a thread wants the process to go to this directory, and waits. A process does it itself. */
+  | { type: 'chdir'; directory: string }
   /** To the question with this number. */
   | { type: 'answer'; id: number; ms?: number; failure?: string }
   /** The server may act on it. */

@@ -1,7 +1,10 @@
 // Memory that a thread shares with its host: how many connections it has taken of those handed over, its heartbeat, and
-// how many open connections it has accepted itself. Readable whatever the thread is at, and after it has died.
+// how many open connections it has accepted itself, and how often its host has moved to another directory for it. Readable whatever the thread is at, and after it has died.
 
-const slots = { taken: 0, dueBy: 1, accepted: 2 } as const;
+const slots = { taken: 0, dueBy: 1, accepted: 2, moves: 3 } as const;
+
+/** A host that is busy for longer has not moved (milliseconds). */
+const moveMs = 5000;
 
 export function createCounters(): Int32Array {
   return new Int32Array(new SharedArrayBuffer(4 * Object.keys(slots).length));
@@ -16,4 +19,14 @@ export const counter = {
   setDueBy: (counters: Int32Array, dueBy: number): void => void Atomics.store(counters, slots.dueBy, dueBy),
   accepted: (counters: Int32Array): number => Atomics.load(counters, slots.accepted),
   countAccepted: (counters: Int32Array, change: 1 | -1): void => void Atomics.add(counters, slots.accepted, change),
+  /** In the thread: blocks it until its host has moved. @param ask asks the host to */
+  awaitMove: (counters: Int32Array, ask: () => void): void => {
+    const moves = Atomics.load(counters, slots.moves);
+    ask();
+    Atomics.wait(counters, slots.moves, moves, moveMs);
+  },
+  countMove: (counters: Int32Array): void => {
+    Atomics.add(counters, slots.moves, 1);
+    Atomics.notify(counters, slots.moves);
+  },
 };

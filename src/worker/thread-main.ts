@@ -7,6 +7,7 @@ import { WorkerMain } from './main.js';
 import { type FromWorker, type Handed, keyed, type ToWorker } from './messages.js';
 import type { ThreadData } from './settings.js';
 import { counter } from './thread-counters.js';
+import { allowChdir } from './thread-directory.js';
 
 const { settings, counters, journal, helloKey }: ThreadData = workerData;
 // Not for the app.
@@ -34,6 +35,9 @@ port.on('message', (message: ToWorker) => {
   else main.handle(message);
 });
 parentPort?.postMessage(keyed(helloKey, port2), [port2]);
+allowChdir(settings.loading.app, (directory) =>
+  counter.awaitMove(counters, () => port.postMessage({ type: 'chdir', directory } satisfies FromWorker)),
+);
 const start = (): void => main.start([]);
 // Piscina sets up its own port when it has loaded this file; whether the app is at work is seen by what is active after that.
 if (settings.once) start();

@@ -73,6 +73,12 @@ function unitOf(
     else unsent.push(message);
   };
   const kill = (): void => void thread.terminate();
+  const move = (directory: string): void => {
+    try {
+      process.chdir(directory);
+    } catch {} // the thread sees that it is still where it was
+    counter.countMove(counters);
+  };
   /** What the thread has taken was its own, and it has closed that. */
   const forget = (id: number): void => {
     if (id <= counter.taken(counters)) handedOver.get(id)?.release();
@@ -122,6 +128,7 @@ function unitOf(
     listen(listener) {
       hear = (message) => {
         if (message.type === 'ended') forget(message.id);
+        if (message.type === 'chdir') move(message.directory);
         listener(message);
       };
     },

@@ -151,6 +151,7 @@ export class Worker {
         this.#killAfter(Math.max(migratingReportTimeoutMs, this.#migrationMs));
         listener.migrating?.();
       },
+      chdir: () => {}, // its unit has done it
       load: ({ load }) => {
         if (isMeasured) this.#load.report(load);
       },

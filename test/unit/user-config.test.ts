@@ -41,6 +41,8 @@ const complete: Required<UserConfig> = {
   drainQuiet: '1s',
   migrate: true,
   probation: '2s',
+  waitReady: true,
+  shutdownMessage: true,
   canary: 0,
   quarantineAfter: 3,
   maxRequests: 0,

@@ -57,6 +57,7 @@ const messages: {
   draining: {},
   migrating: {},
   load: { load: 0.5 },
+  chdir: { directory: '/' },
   answer: { id: 1, ms: -1, failure: 'x' },
 };
 

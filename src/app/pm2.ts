@@ -1,0 +1,17 @@
+// What apps that were written for pm2 do: they say by a message that they are ready, and hear by one that they should end.
+
+/** Settles when the app calls `process.send('ready')` (--wait-ready). In a thread it has a `process.send` only for that. */
+export function untilSaidReady(): Promise<true> {
+  const { send } = process;
+  return new Promise((resolve) => {
+    process.send = (...args: unknown[]) => {
+      if (args[0] === 'ready') resolve(true);
+      return send ? Reflect.apply(send, process, args) : true;
+    };
+  });
+}
+
+/** @returns whether the app listens for it (--shutdown-message) */
+export function sendShutdown(): boolean {
+  return (process as NodeJS.EventEmitter).emit('message', 'shutdown', undefined);
+}
