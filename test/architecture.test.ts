@@ -68,7 +68,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['worker/thread-counters'],
   // The inside of a worker.
   ['worker/thread-host', 'strategies', 'worker/thread-runtime', 'worker/service', ...outside, ...leaves],
-  ['worker/process-main', 'worker', 'app/close-app', 'app/pm2', ...leaves],
+  ['worker/process-main', 'worker', 'app/close-app', ...leaves],
   [
     'worker',
     'pipeline/pipeline',
@@ -78,6 +78,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'app/load',
     'app/app',
     'app/close-app',
+    'app/pm2',
     ...leaves,
   ],
   [
