@@ -208,13 +208,10 @@ export class Pool extends BaseStrategy implements Strategy {
   #giveUp(place: Place): void {
     if (!this.#places.includes(place)) return;
     this.#places.splice(this.#places.indexOf(place), 1);
-    clearTimeout(place.retry);
-    const { worker, next, change } = place;
+    const { worker } = place;
     place.worker = undefined;
-    place.next = undefined;
-    place.change = undefined;
-    for (const one of [worker, next]) if (one) this.#retire(one);
-    change?.settle(false);
+    if (worker) this.#retire(worker);
+    this.#cancel(place);
   }
 
   #startNext(place: Place): void {
@@ -242,7 +239,8 @@ export class Pool extends BaseStrategy implements Strategy {
       if (place.next === next) place.next = undefined;
       place.change = undefined;
       this.#retire(next);
-      return change?.fail(error as Error);
+      change?.fail(error as Error);
+      return this.#reconcile(); // the worker that has the place may have died meanwhile
     }
     if (place.next !== next) return;
     const old = place.worker;
@@ -309,13 +307,19 @@ export class Pool extends BaseStrategy implements Strategy {
     void worker.exit.then(() => this.tellReceivers());
   }
 
-  /** Starts a new worker in the place. @returns false when the place was given up meanwhile. @throws Error */
-  #change(place: Place, start: () => Worker, approve = async (_: Worker) => {}): Promise<boolean> {
+  /** Starts no worker there any more. */
+  #cancel(place: Place): void {
     clearTimeout(place.retry);
     place.retry = undefined;
-    if (place.next) this.#retire(place.next); // it would be of an older generation
+    if (place.next) this.#retire(place.next);
     place.next = undefined;
     place.change?.settle(false);
+    place.change = undefined;
+  }
+
+  /** Starts a new worker in the place. @returns false when the place was given up meanwhile. @throws Error */
+  #change(place: Place, start: () => Worker, approve = async (_: Worker) => {}): Promise<boolean> {
+    this.#cancel(place); // what starts would be of another generation
     return new Promise((settle, fail) => {
       place.change = { start, approve, settle, fail };
       this.#reconcile();
@@ -331,10 +335,11 @@ export class Pool extends BaseStrategy implements Strategy {
       const isHeld = trial !== undefined && replaced === 0;
       const start = () =>
         this.startWorker({ id: place.id, generation, warmsUp: true, isKnownReady: false, isHeld }, next);
-      await this.#change(place, start, async (worker) => {
+      const replacing = this.#change(place, start, async (worker) => {
         if (isHeld) await this.#try(worker, trial);
         this.#adopt(next, generation);
       });
+      await (trial ? Promise.race([replacing, trial.failed]) : replacing);
       onProgress(replaced + 1, all);
     }
     this.#adopt(next, generation);
@@ -353,6 +358,7 @@ export class Pool extends BaseStrategy implements Strategy {
 
   /** Starts what has been replaced of this generation again, all at once. @throws Error that names both reasons */
   async #rollBack(hosting: Hosting, generation: number, wanted: number, reason: unknown): Promise<void> {
+    for (const place of this.#places) this.#cancel(place);
     this.#adopt(hosting, generation);
     this.#wanted = wanted;
     const others = this.#places.filter(({ worker }) => worker?.generation !== generation);

@@ -8,6 +8,8 @@ export interface Trial {
   readonly beside?: (() => Promise<void>) | undefined;
   /** When they have replaced the old generation. */
   after(): Promise<void>;
+  /** Rejects when one of them has died or hung, whichever the step; no more of the old generation should be replaced then. */
+  readonly failed: Promise<never>;
 }
 
 /** While a new generation serves beside the old one, kept-alive connections move to it this often (milliseconds). */

@@ -8,7 +8,7 @@ import type { Health, Strategy } from '../strategies/strategy.js';
 /** That a worker has ended says less than why one has: for so long it is no news (milliseconds). */
 const reasonMs = 60_000;
 /** The server gives up when each of its first workers and threads has died so often within the probation. */
-const maxDeaths = 3;
+const maxDeaths = 5;
 
 export class HealthWatch {
   readonly #reports: Reports;

@@ -31,8 +31,7 @@ export class Probation implements Trial {
   readonly #unsubscribe: () => void;
   readonly #canary: Canary | undefined;
   #fail = (_: FailedTrial): void => {};
-  /** Rejects when a worker has died or hung. */
-  readonly #failed = new Promise<never>((_, reject) => {
+  readonly failed = new Promise<never>((_, reject) => {
     this.#fail = reject;
   });
   readonly beside: (() => Promise<void>) | undefined;
@@ -41,7 +40,7 @@ export class Probation implements Trial {
   constructor(options: ProbationOptions) {
     const { reports, config, generation, onProgress, onCompared } = options;
     this.#options = options;
-    this.#failed.catch(() => {}); // also when nothing waits for it
+    this.failed.catch(() => {}); // also when nothing waits for it
     const failed = (pid: number, reason: string): void => {
       if (this.#pids.has(pid)) this.#fail(new FailedTrial(reason));
     };
@@ -57,7 +56,7 @@ export class Probation implements Trial {
     if (!onCompared) return;
     const canary = new Canary(reports, config.lifecycle.canary, (pid) => this.#pids.has(pid));
     this.#canary = canary;
-    this.beside = async () => onCompared(await Promise.race([canary.judge(onProgress), this.#failed]));
+    this.beside = async () => onCompared(await Promise.race([canary.judge(onProgress), this.failed]));
   }
 
   before(): Promise<void> {
@@ -79,10 +78,10 @@ export class Probation implements Trial {
     const ms = config.lifecycle.probation;
     const until = now() + ms;
     for (let left = ms; ; left = until - now()) {
-      await Promise.race([this.#look(), this.#failed]);
+      await Promise.race([this.#look(), this.failed]);
       if (left <= 0) return;
       onProgress(`watching the new workers ${when}: ${((ms - left) / 1000).toFixed(1)} of ${ms / 1000} s`);
-      await Promise.race([wait(Math.min(lookEveryMs, left)), this.#failed]);
+      await Promise.race([wait(Math.min(lookEveryMs, left)), this.failed]);
     }
   }
 

@@ -410,6 +410,9 @@ test('ppc: a reload for which there are too few descriptors changes nothing, and
     json: { error: expect.stringContaining('EMFILE') },
   });
   await eventually('what was opened to be closed', () => descriptors() <= before);
-  expect((await ask(control, 'GET', '/workers')).json).toEqual([]);
+  await eventually('the new generation to end', async () => {
+    const { json } = await ask(control, 'GET', '/workers');
+    return json.every(({ generation }: { generation: number }) => generation === 1);
+  });
   rmSync(sockets, { recursive: true });
 });
