@@ -124,12 +124,13 @@ export abstract class BaseStrategy {
     const worker = hosting.startWorker(options);
     this.workers.add(worker);
     if (this.policy.send === 'off') worker.setMigration({ send: 'off' });
-    const { listener } = hosting;
-    worker.ready.then(listener.changed, () => {});
+    // When what has happened has been reported, and a place has been given to the worker.
+    const changed = (): void => void setImmediate(hosting.listener.changed);
+    worker.ready.then(changed, () => {});
     void worker.exit.then(() => {
       this.workers.delete(worker);
       this.#answeredByTheGone += worker.answered;
-      listener.changed();
+      changed();
     });
     return worker;
   }

@@ -107,8 +107,8 @@ test.concurrent.each(['ppc', 'tpc'])(
 );
 
 test.concurrent.each([
-  ['worker', 'prefork', ['--workers', '1'], ['worker-died', 'worker-died', 'worker-unfit']],
-  ['thread', 'prethread', ['--threads', '1'], ['thread-lost', 'thread-unfit', 'thread-unfit']],
+  ['worker', 'prefork', ['--workers', '1'], ['worker-died', 'down', 'worker-died', 'worker-unfit']],
+  ['thread', 'prethread', ['--threads', '1'], ['thread-lost', 'down', 'thread-unfit', 'thread-unfit']],
 ])('a %s that cannot load the app again is tried until it can', async (_, model, args, events) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-'));
   try {
