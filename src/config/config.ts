@@ -46,7 +46,7 @@ export function isElastic({ minWorkers, maxWorkers, minThreads, maxThreads }: Co
   return minWorkers < maxWorkers || minThreads < maxThreads;
 }
 
-/** The time for a worker to get ready: --boot-timeout limits loading the app, and then again waiting for --ready-path. */
-export function readyTimeout({ readyPath, bootTimeout }: Config['loading']): number {
-  return readyPath === undefined ? bootTimeout : 2 * bootTimeout;
+/** The time for a worker to get ready: --boot-timeout limits loading the app, then --wait-ready, then --ready-path. */
+export function readyTimeout({ readyPath, waitReady, bootTimeout }: Config['loading']): number {
+  return bootTimeout * (1 + Number(waitReady) + Number(readyPath !== undefined));
 }

@@ -10,6 +10,7 @@ import { Scaler, sampleIntervalMs } from '../scaling/scaler.js';
 import type { Exit, Given, Worker } from '../worker/worker.js';
 import { BaseStrategy, refusedRetryMs } from './base.js';
 import { boot } from './boot.js';
+import { freeId, loadOf, type Place, vacancy } from './place.js';
 import { type Health, type Hosting, type OnProgress, type Strategy, settleMs } from './strategy.js';
 import { FailedTrial, notRolledBack, type Trial, tryBeside } from './trial.js';
 
@@ -19,29 +20,6 @@ const othersBootMs = 1000;
 const growRetryMs = 10_000;
 /** Between two looks for workers that do not come to their connections (milliseconds). */
 const revokeEveryMs = 250;
-
-/** A place outlives its workers. */
-interface Place {
-  readonly id: number;
-  backOff: BackOff;
-  /** The worker that serves. */
-  worker: Worker | undefined;
-  /** The worker that starts, to take the place. */
-  next: Worker | undefined;
-  /** Until a worker may be started here again. */
-  retry: NodeJS.Timeout | undefined;
-  /** An operation that wants a new worker here, and waits for it. */
-  change: Change | undefined;
-}
-
-interface Change {
-  readonly start: () => Worker;
-  /** Called when the new worker is ready, before it takes the place. @throws Error when it must not */
-  readonly approve: (worker: Worker) => Promise<void>;
-  /** @param isDone false when the place was given up meanwhile */
-  readonly settle: (isDone: boolean) => void;
-  readonly fail: (error: Error) => void;
-}
 
 export class Pool extends BaseStrategy implements Strategy {
   readonly #places: Place[] = [];
@@ -196,7 +174,7 @@ export class Pool extends BaseStrategy implements Strategy {
     // With the same load, as where it is not measured, the newest places go.
     const byLoad = [...this.#places].sort((a, b) => loadOf(b) - loadOf(a) || a.id - b.id);
     for (const place of byLoad.slice(this.#wanted)) this.#giveUp(place);
-    while (this.#places.length < this.#wanted) this.#places.push(vacancy(this.#freeId));
+    while (this.#places.length < this.#wanted) this.#places.push(vacancy(freeId(this.#places)));
     this.#places.sort((a, b) => a.id - b.id);
     for (const place of this.#places) {
       const isWanted = !place.worker || place.change !== undefined;
@@ -375,7 +353,7 @@ export class Pool extends BaseStrategy implements Strategy {
     this.#wanted = workers;
     const added: Promise<boolean>[] = [];
     while (this.#places.length < workers) {
-      const place = vacancy(this.#freeId);
+      const place = vacancy(freeId(this.#places));
       this.#places.push(place);
       added.push(
         this.#change(
@@ -484,20 +462,4 @@ export class Pool extends BaseStrategy implements Strategy {
     const { listener, recycle } = this.hosting;
     return new Recycler(this, recycle, listener);
   }
-
-  /** The lowest number that no place has. */
-  get #freeId(): number {
-    const taken = new Set(this.#places.map(({ id }) => id));
-    let id = 1;
-    while (taken.has(id)) id++;
-    return id;
-  }
-}
-
-function vacancy(id: number): Place {
-  return { id, backOff: new BackOff(), worker: undefined, next: undefined, retry: undefined, change: undefined };
-}
-
-function loadOf({ worker }: Place): number {
-  return worker?.load ?? 0;
 }

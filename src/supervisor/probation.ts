@@ -3,6 +3,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { now } from '../clock.js';
 import type { Config } from '../config/config.js';
+import { ExitCode, StartupError } from '../errors.js';
 import type { CanaryFigures } from '../events.js';
 import type { Reports } from '../reports/reports.js';
 import type { Strategy } from '../strategies/strategy.js';
@@ -98,4 +99,21 @@ export class Probation implements Trial {
     });
     await Promise.all(looks);
   }
+}
+
+/** Starts the strategy of a successor: the old server serves until the workers have passed. @throws StartupError */
+export async function startOnProbation(strategy: Strategy, reports: Reports, config: Config): Promise<void> {
+  const { generation } = strategy.snapshot();
+  const probation = new Probation({ reports, config, generation, strategy, onProgress: () => {} });
+  try {
+    await strategy.start(true);
+    await probation.before();
+  } catch (error) {
+    strategy.kill();
+    await strategy.drain(0);
+    throw error instanceof FailedTrial ? new StartupError(ExitCode.crashLoop, error.message) : error;
+  } finally {
+    probation.stop();
+  }
+  strategy.open();
 }

@@ -1,14 +1,14 @@
 // The supervisor is the parent process: it opens the sockets, starts the strategy, performs the actions of operators,
 // and shuts down. It loads no user code and speaks HTTP only on the control socket, so no app or client can break it.
 import { now } from '../clock.js';
-import { type Config, flatten, isElastic } from '../config/config.js';
+import { type Config, flatten, readyTimeout } from '../config/config.js';
 import type { Loaded, Overrides } from '../config/load.js';
 import { origin } from '../config/source.js';
 import type { Action, Settings as FlatSettings, Request, Status, WorkerStatus } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
 import type { Controls } from '../control/server.js';
 import { deferred } from '../deferred.js';
-import { ExitCode, StartupError } from '../errors.js';
+import type { StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import { Quarantine, type Suspect } from '../inflight/quarantine.js';
 import type { Destination } from '../log/destination.js';
@@ -19,13 +19,11 @@ import {
   openMigrationChannel,
 } from '../migration/channel.js';
 import { unsupportedInternals } from '../os/node-socket.js';
-import { hasProc, ownCpuSeconds, proportionalMemory } from '../os/process-tree.js';
 import { takeSystemdEnv } from '../os/systemd.js';
 import type { ReportOf } from '../reports/report.js';
 import type { Reports } from '../reports/reports.js';
 import { ModelSwitch } from '../strategies/model-switch.js';
 import type { Strategy } from '../strategies/strategy.js';
-import { FailedTrial } from '../strategies/trial.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
 import type { Settings } from './changes.js';
 import { type ServerResources, type StrategyContext, strategyContext } from './context.js';
@@ -34,9 +32,10 @@ import { HealthWatch } from './health.js';
 import { type Listener, listener, listenersFor } from './listener.js';
 import { Operations, withAppSource } from './operations.js';
 import { PidFile } from './pid-file.js';
-import { Probation } from './probation.js';
+import { startOnProbation } from './probation.js';
 import { reportToSystemd } from './service.js';
 import { handleSignals, type SignalTarget } from './signals.js';
+import { statusOf, workerStatus } from './status.js';
 import { type InheritedState, reportReady, type Successor, startSuccessor } from './successor.js';
 
 export interface SupervisorOptions {
@@ -123,7 +122,7 @@ export class Supervisor implements SignalTarget, Controls {
       const strategy = new ModelSwitch(context.group, context.hosting, generation + 1);
       this.#strategy = strategy;
       if (inherited) strategy.setMigration({ receives: true });
-      const starting = inherited ? this.#startOnTrial(strategy, reports) : strategy.start();
+      const starting = inherited ? startOnProbation(strategy, reports, config) : strategy.start();
       this.#spawned.resolve();
       const started = starting.then(
         () => this.#serve(strategy, resources, context),
@@ -213,41 +212,20 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   status(): Status {
-    const { loading, pool } = this.#settings.config;
-    const { model, threads, minWorkers, maxWorkers, minThreads, maxThreads } = pool;
-    const { generation = 1, size: wanted = 0, workers = [], answered: requests = 0 } = this.#strategy?.snapshot() ?? {};
-    const { doing, last } = this.#operations?.state ?? {};
-    return {
-      state: this.#state !== 'serving' ? this.#state : wanted === 0 ? 'drained' : this.#health.health,
-      ...(doing && { doing }),
-      pid: process.pid,
-      uptimeMs: Math.round(now() - this.#startedAt),
-      app: loading.app ?? 'the built-in demo app',
-      model,
+    return statusOf({
+      state: this.#state,
+      startedAt: this.#startedAt,
       urls: this.#urls,
-      generation,
-      workers: { wanted, ready: workers.filter(({ stage }) => stage === 'ready').length },
-      threads,
-      ...(isElastic(pool) && { range: { workers: [minWorkers, maxWorkers], threads: [minThreads, maxThreads] } }),
-      ...(this.#scaled && { scaled: this.#scaled }),
-      ...(this.#health.lastError && { lastError: this.#health.lastError }),
-      requests,
-      ...(last && { last }),
-    };
+      config: this.#settings.config,
+      snapshot: this.#strategy?.snapshot(),
+      health: this.#health,
+      scaled: this.#scaled,
+      operation: this.#operations?.state ?? {},
+    });
   }
 
   workers(): readonly WorkerStatus[] {
-    const { workers = [] } = this.#strategy?.snapshot() ?? {};
-    return workers.map(({ id: worker, pid, generation, stage, answered: requests, readyMs, load }) => ({
-      worker,
-      pid,
-      generation,
-      stage,
-      ...(readyMs !== undefined && { readyMs: Math.round(readyMs) }),
-      requests,
-      ...(load !== undefined && { load: Math.round(load * 1000) / 1000 }),
-      ...(hasProc && { memoryBytes: proportionalMemory(pid), cpuSeconds: ownCpuSeconds(pid) }),
-    }));
+    return (this.#strategy?.snapshot().workers ?? []).map(workerStatus);
   }
 
   quarantine(): readonly Suspect[] {
@@ -326,24 +304,6 @@ export class Supervisor implements SignalTarget, Controls {
     if (resources.migrationChannel && loaded.config.lifecycle.migrate) void checkMigrationSupport(strategy, events);
   }
 
-  /** In a successor: the old server serves until the workers have passed. @throws StartupError */
-  async #startOnTrial(strategy: ModelSwitch, reports: Reports): Promise<void> {
-    const { config } = this.#options.loaded;
-    const { generation } = strategy.snapshot();
-    const probation = new Probation({ reports, config, generation, strategy, onProgress: () => {} });
-    try {
-      await strategy.start(true);
-      await probation.before();
-    } catch (error) {
-      strategy.kill();
-      await strategy.drain(0);
-      throw error instanceof FailedTrial ? new StartupError(ExitCode.crashLoop, error.message) : error;
-    } finally {
-      probation.stop();
-    }
-    strategy.open();
-  }
-
   /** Gives up a server whose first workers die again and again; otherwise reports that they live. */
   async #untilProven({ pool, lifecycle }: Config, reports: Reports): Promise<void> {
     const { probation: ms } = lifecycle;
@@ -375,7 +335,7 @@ export class Supervisor implements SignalTarget, Controls {
       );
     }
     const { loading, lifecycle } = this.#settings.config;
-    const timeoutMs = 2 * loading.bootTimeout + lifecycle.probation + successorBootMs;
+    const timeoutMs = readyTimeout(loading) + loading.bootTimeout + lifecycle.probation + successorBootMs;
     const generation = this.#strategy?.snapshot().generation ?? 0;
     const control = this.#control?.listener;
     const state: InheritedState = { listeners, migrationChannel, control, operator, generation };

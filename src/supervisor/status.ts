@@ -1,0 +1,60 @@
+// What `mpserve ctl status` and `mpserve ctl workers` tell of the server.
+import { now } from '../clock.js';
+import { type Config, isElastic } from '../config/config.js';
+import type { Status, WorkerStatus } from '../control/protocol.js';
+import { hasProc, ownCpuSeconds, proportionalMemory } from '../os/process-tree.js';
+import type { StrategySnapshot } from '../strategies/strategy.js';
+import type { Worker } from '../worker/worker.js';
+import type { HealthWatch } from './health.js';
+
+export interface StatusParts {
+  readonly state: 'starting' | 'serving' | 'stopping';
+  /** On the clock of `clock.ts`. */
+  readonly startedAt: number;
+  readonly urls: readonly string[];
+  readonly config: Config;
+  /** undefined before there is a strategy. */
+  readonly snapshot: StrategySnapshot | undefined;
+  readonly health: HealthWatch;
+  readonly scaled: Status['scaled'];
+  readonly operation: Pick<Status, 'doing' | 'last'>;
+}
+
+export function statusOf(parts: StatusParts): Status {
+  const { state, health, config, scaled, snapshot } = parts;
+  const { loading, pool } = config;
+  const { model, threads, minWorkers, maxWorkers, minThreads, maxThreads } = pool;
+  const { generation = 1, size: wanted = 0, workers = [], answered: requests = 0 } = snapshot ?? {};
+  const { doing, last } = parts.operation;
+  const { lastError } = health;
+  return {
+    state: state !== 'serving' ? state : wanted === 0 ? 'drained' : health.health,
+    ...(doing && { doing }),
+    pid: process.pid,
+    uptimeMs: Math.round(now() - parts.startedAt),
+    app: loading.app ?? 'the built-in demo app',
+    model,
+    urls: parts.urls,
+    generation,
+    workers: { wanted, ready: workers.filter(({ stage }) => stage === 'ready').length },
+    threads,
+    ...(isElastic(pool) && { range: { workers: [minWorkers, maxWorkers], threads: [minThreads, maxThreads] } }),
+    ...(scaled && { scaled }),
+    ...(lastError && { lastError }),
+    requests,
+    ...(last && { last }),
+  };
+}
+
+export function workerStatus({ id, pid, generation, stage, answered, readyMs, load }: Worker): WorkerStatus {
+  return {
+    worker: id,
+    pid,
+    generation,
+    stage,
+    ...(readyMs !== undefined && { readyMs: Math.round(readyMs) }),
+    requests: answered,
+    ...(load !== undefined && { load: Math.round(load * 1000) / 1000 }),
+    ...(hasProc && { memoryBytes: proportionalMemory(pid), cpuSeconds: ownCpuSeconds(pid) }),
+  };
+}
