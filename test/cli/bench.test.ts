@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Cell, Results } from '../../src/bench/results.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { marked } from '../helpers/process-tree.ts';
+import { splitProgress } from '../helpers/progress.ts';
 import { fixture, root, runCli } from '../helpers/server.ts';
 
 const app = fixture('bench-app.cjs');
@@ -35,7 +36,12 @@ test.concurrent('every scenario with the demo app', { tags: 'long' }, () => meas
 
 async function measures(names: readonly string[], args: readonly string[]): Promise<void> {
   const { code, stdout, stderr, left, results, cell } = await bench([...quick, '--models', 'hybrid', ...args]);
-  expect({ code, stderr, left }).toEqual({ code: 0, stderr: '', left: [] });
+  const { steps, rest } = splitProgress(stderr);
+  expect({ code, rest, left }).toEqual({ code: 0, rest: '', left: [] });
+  const measuring = names.map((name) =>
+    expect.stringMatching(`^${name}, \\d+ connection\\(s\\), round 1 of 1: hybrid$`),
+  );
+  expect(steps.filter((step) => step.includes('round'))).toEqual(measuring);
   const { schema, contenders, scenarios, interrupted } = results();
   expect({ schema, interrupted }).toEqual({ schema: 'mpserve-bench/1', interrupted: false });
   expect(contenders).toMatchObject([{ name: 'hybrid', size: '2 × 2' }]);
@@ -150,8 +156,9 @@ const bad: readonly (readonly [string, readonly string[], number, RegExp])[] = [
 test.concurrent.each(bad)('fails before measuring on %s', async (_, args, code, message) => {
   const run = await runCli(['bench', ...args]);
   expect({ code: run.code, stdout: run.stdout, left: run.left }).toEqual({ code, stdout: '', left: [] });
-  expect(run.stderr.trim()).toMatch(message);
-  expect(run.stderr.trim().split('\n')).toHaveLength(1);
+  const { rest } = splitProgress(run.stderr);
+  expect(rest.trim()).toMatch(message);
+  expect(rest.trim().split('\n')).toHaveLength(1);
 });
 
 test.concurrent('an option of bench without the command is an error that names the commands', async () => {
