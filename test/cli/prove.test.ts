@@ -52,6 +52,10 @@ describe.concurrent('mpserve prove', () => {
       expect(result(name)?.answered, name).toBe(result(name)?.requests);
     }
     expect(result('reload')?.times).toBe(2);
+    const ran = results()
+      .proofs.flatMap(({ trials }) => trials)
+      .filter(({ leftOut }) => leftOut === undefined).length;
+    expect(stdout.split('\n')[3]).toBe(`In short: no avoidable losses in ${ran} trial(s).`);
     expect(stdout).toMatch(/^reload +2 +[\d,]+ +[\d,]+ +0 +0(?: +\d+ ms){4}$/m);
     // The connections of the killed worker or thread break.
     for (const name of trials.filter((name) => ['kill', 'hang'].includes(name))) {
@@ -90,6 +94,9 @@ describe.concurrent('mpserve prove', () => {
     expect(result('reload')?.avoidable).toBeGreaterThan(0);
     expect(result('reload')?.complaints).toEqual(expect.any(Array));
     expect(results().avoidable).toBe(result('reload')?.avoidable);
+    expect(stdout).toMatch(
+      /^In short: \d+ avoidable loss\(es\) in 1 trial\(s\)\.\n {2}reload under prefork: \d+ lost avoidably$/m,
+    );
     expect(stdout).toMatch(/^LOST reload: \d+ avoidable: /m);
     expect(stdout).toMatch(/^\d+ avoidable loss\(es\) of requests or connections\.$/m);
   });
@@ -137,6 +144,7 @@ describe.concurrent('mpserve prove', () => {
     await eventually('a server and clients', () => marked(mark).length >= 5);
     child.kill('SIGINT');
     expect(await once(child, 'close')).toEqual([130, null]);
+    expect(stdout).toContain('\nIn short, until it was interrupted: no avoidable losses in 0 trial(s).\n');
     expect(stdout).toContain('Interrupted before all trials were done.');
     await eventually('all its processes to end', () => marked(mark).length === 0);
   });
