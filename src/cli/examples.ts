@@ -15,7 +15,7 @@ export const examples: Readonly<Record<string, readonly [Example, Example]>> = {
   ],
   'ctl status': [
     ['state, model, generation and requests of a server', 'mpserve ctl status --control /run/app.ctl'],
-    ['the number of ready workers, for a script', 'mpserve ctl status --json | jq .workers.ready'],
+    ['in a health check: exit 1 if no worker can serve', 'mpserve ctl status --check --control /run/app.ctl'],
   ],
   'ctl workers': [
     ['each process with its requests, memory and CPU time', 'mpserve ctl workers --control /run/app.ctl'],

@@ -2,9 +2,9 @@
 import { type CommandFacts, type CommandLine, helpText } from '../config/help.js';
 import { examples } from './examples.js';
 
-/** The commands of `mpserve ctl`: their arguments in the usage line, and a summary. */
-export const ctlHelp: Readonly<Record<string, readonly [takes: string, summary: string]>> = {
-  status: ['', 'Print the state of a running server: app, model, workers, generation, requests, last action'],
+/** The commands of `mpserve ctl`: their arguments in the usage line, a summary, and the switch that only they take. */
+const ctlHelp: Readonly<Record<string, readonly [takes: string, summary: string, flag?: string]>> = {
+  status: ['', 'Print the state of a running server: app, model, workers, generation, requests, last action', 'check'],
   workers: ['', 'Print each process of a running server: generation, stage, requests, load, memory, CPU time'],
   config: ['', 'Print each setting of a running server with its value and the source of the value'],
   quarantine: [
@@ -20,7 +20,7 @@ export const ctlHelp: Readonly<Record<string, readonly [takes: string, summary: 
     'Stop all workers when their requests are done, but keep the server; reload or scale starts workers again',
   ],
   reopen: ['', 'Reopen the log files after they have been renamed'],
-  stop: ['', 'Stop the server when the requests in flight are done'],
+  stop: ['', 'Stop the server when the requests in flight are done', 'now'],
 };
 
 /** @param argument the first one: for `ctl`, its command */
@@ -29,18 +29,15 @@ export function commandHelp(line: CommandLine, command: CommandFacts, argument: 
     const commands = command.default ? line.commands : [];
     return helpText({ ...line, commands }, command, examples[command.name] ?? [], width);
   }
-  const known = Object.entries(ctlHelp).map(([name, [takes, summary]]) => ({ name: `ctl ${name}`, takes, summary }));
+  const entries = Object.entries(ctlHelp);
+  const known = entries.map(([name, [takes, summary]]) => ({ name: `ctl ${name}`, takes, summary }));
   const facts = known.find(({ name }) => name === `ctl ${argument}`);
   const takesPool = facts === undefined || argument === 'switch';
   const options = line.options.filter(
     ({ key, isSwitchable }) => ['control', 'config'].includes(key) || (takesPool && isSwitchable),
   );
-  const switches = command.switches?.filter(({ flag }) => flag !== 'now' || [undefined, 'stop'].includes(argument));
+  const isOther = (flag: string) => entries.some(([name, [, , own]]) => own === flag && name !== argument);
+  const switches = command.switches?.filter(({ flag }) => facts === undefined || !isOther(flag)) ?? [];
   const shown = { ...line, options, models: takesPool ? line.models : [], commands: facts ? [] : known };
-  return helpText(
-    shown,
-    { ...command, ...facts, switches: switches ?? [] },
-    examples[(facts ?? command).name] ?? [],
-    width,
-  );
+  return helpText(shown, { ...command, ...facts, switches }, examples[(facts ?? command).name] ?? [], width);
 }

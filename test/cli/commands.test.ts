@@ -93,12 +93,19 @@ test('the help of a command lists its own options first', async () => {
   }
 });
 
+test('a switch of one command of ctl is only in the help of this command and of ctl', async () => {
+  const all = await allHelp();
+  const having = (flag: string) => all.filter(({ help }) => help.includes(`--${flag} `)).map(({ name }) => name);
+  expect(having('now')).toEqual(['ctl', 'ctl stop']);
+  expect(having('check')).toEqual(['ctl', 'ctl status']);
+});
+
 test('the help after a command of ctl is that of this command', async () => {
   const { code, stdout } = await mpserve(['ctl', 'scale', '--help']);
   expect(code).toBe(0);
   expect(stdout).toMatch(/^Usage: mpserve ctl scale <4\|\+1\|-1> \[options\]\n/);
   expect(stdout).toContain('--control ');
-  expect(stdout).not.toContain('--now ');
+  for (const flag of ['now', 'check', 'model']) expect(stdout).not.toContain(`--${flag} `);
 });
 
 test.each(['--version', '-v'])('%s prints the version', async (flag) => {
