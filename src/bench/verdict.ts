@@ -92,7 +92,9 @@ export function headline(results: Results): string | undefined {
   const most = Math.max(...wins.map(({ count }) => count));
   if (all.length < 2 || !(most > 0)) return undefined;
   const first = wins.filter(({ count }) => count === most).map(({ name }) => name);
-  return `${oneOf(first, 'and')} ${first.length === 1 ? 'is' : 'are'} best, or tied for it, in ${most} of ${all.length} scenarios`;
+  const among = unmarkedReason(results) === undefined ? '' : 'of those measured, ';
+  const verb = first.length === 1 ? 'is' : 'are';
+  return `${among}${oneOf(first, 'and')} ${verb} best, or tied for it, in ${most} of ${all.length} scenarios`;
 }
 
 function verdictOf(names: readonly string[], cells: Cells): Omit<Verdict, 'scenario'> {

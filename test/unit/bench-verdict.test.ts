@@ -131,6 +131,10 @@ const even = { a: speeds(100, 101, 102), b: speeds(100, 101, 103) };
 
 test('the headline counts the scenarios that a target leads', () => {
   expect(headline(resultsOf({ x: two, y: two, z: even }))).toBe('b is best, or tied for it, in 3 of 3 scenarios');
+  const partial = resultsOf({ x: two, y: two });
+  expect(headline({ ...partial, contenders: [...partial.contenders, failed] })).toBe(
+    'of those measured, b is best, or tied for it, in 2 of 2 scenarios',
+  );
   expect(headline(resultsOf({ x: two }))).toBeUndefined();
   expect(headline(resultsOf({ x: { a: speeds(1), b: speeds(2) }, y: { a: speeds(1), b: speeds(2) } }))).toBeUndefined();
 });
