@@ -79,6 +79,7 @@ try {
     await page.setViewportSize({ width, height: 800 });
     await settled(page);
     await checkCharts(page);
+    await checkFirstColumns(page);
     const needed = await page.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(needed <= width, `at ${width} px the page is ${needed} px wide and scrolls sideways`);
     await shot(`phone-${width}`);
@@ -91,6 +92,25 @@ try {
 } finally {
   await context.close();
   rmSync(profile, { recursive: true, force: true });
+}
+
+/** The verdict is on the first screen. A table that is scrolled sideways keeps its first column, and room for another. */
+async function checkFirstColumns(page) {
+  const faults = await page.evaluate(() => {
+    const { top } = document.querySelector('#short').getBoundingClientRect();
+    const boxes = [...document.querySelectorAll('.scrolling')].flatMap((box) => {
+      box.scrollLeft = 100;
+      const { left, width } = box.getBoundingClientRect();
+      const cells = [...box.querySelectorAll('th[scope="row"], thead th:first-child')].map((cell) =>
+        cell.getBoundingClientRect(),
+      );
+      box.scrollLeft = 0;
+      const stays = cells.every((cell) => Math.abs(cell.left - left) < 1 && cell.width < 0.6 * width);
+      return stays ? [] : box.getAttribute('aria-label');
+    });
+    return [...(top < innerHeight / 2 ? [] : ['verdict']), ...boxes];
+  });
+  assert.deepEqual(faults, []);
 }
 
 /** Every chart has a canvas that fits it, with something drawn on it. */

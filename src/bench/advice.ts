@@ -1,10 +1,23 @@
-// Recommends a model. Measures the pooled models first. If the app loses requests under them, measures the models with
-// one process or thread per connection, too. Measures nothing that could not change the recommendation.
+// Recommends a model. Measures the pooled models first, and more rounds of those that cannot be told apart. If the app
+// loses requests under them, measures the models with one process or thread per connection, too. Measures nothing that
+// could not change the recommendation.
+import { oneOf } from '../config/kind.js';
 import { bench, type Plan } from './bench.js';
+import { difference } from './difference.js';
 import type { Cell, Contender, Results } from './results.js';
 import type { Scenario } from './scenario.js';
-import { type Metric, metrics, rank, type Summary, summarise } from './summary.js';
+import {
+  isSilent,
+  type Metric,
+  metricOf,
+  rank,
+  type Summary,
+  summarise,
+  summariseAnswered,
+  throughput,
+} from './summary.js';
 import type { Target } from './target.js';
+import { failureRate, failureThreshold } from './verdict.js';
 
 export interface Advice {
   readonly model: string;
@@ -13,8 +26,14 @@ export interface Advice {
   /** What other models do better, a sentence each. */
   readonly givesUp: readonly string[];
   readonly confidence: 'sure' | 'fairly sure' | 'a toss-up';
-  /** False if the default model is as good. */
+  /** False if the default model is as good, as far as the rounds tell. */
   readonly isWorthIt: boolean;
+  /** The rounds spread too far to tell the best models apart. */
+  readonly isUnclear: boolean;
+  /** If that is so: about how many rounds in all would tell them apart; absent if a single round has no spread. */
+  readonly roundsNeeded?: number | undefined;
+  /** How long one round of one model took, with the starts and pauses (milliseconds). */
+  readonly msPerRound?: number;
   /** The results of each comparison. */
   readonly results: readonly Results[];
 }
@@ -26,21 +45,11 @@ interface Candidates {
   readonly perConnection: readonly Target[];
 }
 
-/** The share of lost requests from which losing fewer requests matters more than throughput. */
-const lossThreshold = 0.001;
-
 /** Rounds are stable if their range is at most this share of the median. */
 const stableRange = 0.1;
 
-const throughput = metrics.find(({ name }) => name === 'rps') as Metric;
-
-/** Failed requests as a share of all requests; undefined if there were none. */
-const lossRate: Pick<Metric, 'of'> = {
-  of({ errors: { connection, timeout, status }, requests }) {
-    const all = connection + timeout + requests;
-    return all > 0 ? (connection + timeout + status) / all : undefined;
-  },
-};
+/** How many times the planned rounds are measured at most, while the models cannot be told apart. */
+const maxRoundsFactor = 4;
 
 type Settings = Omit<Plan, 'targets' | 'scenarios'>;
 
@@ -50,42 +59,105 @@ export async function advise(
   scenario: Scenario,
   settings: Settings,
 ): Promise<Advice> {
-  const first = await bench({ ...settings, targets: pooled, scenarios: [scenario] });
-  const losses = first.cells.flatMap((cell) => summarise(lossRate, cell)?.median ?? []);
-  if (first.interrupted || losses.every((share) => share < lossThreshold)) return fastest(first, pooled);
+  const began = performance.now();
+  const measure = (targets: readonly Target[], rounds = settings.rounds) =>
+    bench({ ...settings, targets, rounds, scenarios: [scenario] });
+  const first = await measure(pooled);
+  const losses = first.cells.flatMap((cell) => summarise(failureRate, cell)?.median ?? []);
+  if (!first.interrupted && losses.some((share) => share >= failureThreshold)) {
+    return safest([first, await measure(perConnection)], pooled);
+  }
 
-  const second = await bench({ ...settings, targets: perConnection, scenarios: [scenario] });
-  return safest([first, second], pooled);
+  let results = first;
+  while (!results.interrupted) {
+    const { rounds } = results.settings;
+    const { level, unclear } = race(results.cells);
+    const most = settings.rounds * maxRoundsFactor;
+    if (unclear.length === 0 || rounds >= most) break;
+    // At least as many again, since few rounds estimate the spread badly.
+    const needed = Math.max(2 * rounds, ...unclear.map(({ roundsNeeded = 0 }) => roundsNeeded));
+    const more = Math.min(needed, most) - rounds;
+    const doing = `the rounds spread too far to tell ${oneOf(level, 'and')} apart; measuring ${more} more of each`;
+    settings.onProgress({ doing, done: 0, all: more * level.length });
+    const targets = pooled.filter(({ name }) => level.includes(name));
+    results = joined(results, await measure(targets, more));
+  }
+  const measurements = results.cells.reduce((sum, { rounds }) => sum + rounds.length, 0);
+  return { ...fastest(results, pooled), msPerRound: (performance.now() - began) / Math.max(1, measurements) };
+}
+
+/** @param more further rounds of the same scenario, of all targets or some */
+function joined(results: Results, more: Results): Results {
+  const contenders = results.contenders.map((one) => {
+    const again = more.contenders.find(({ name }) => name === one.name);
+    return { ...one, bootMs: [...one.bootMs, ...(again?.bootMs ?? [])] };
+  });
+  const cells = results.cells.map((cell) => {
+    const again = more.cells.find(({ contender }) => contender === cell.contender);
+    return { ...cell, rounds: [...cell.rounds, ...(again?.rounds ?? [])] };
+  });
+  const settings = { ...results.settings, rounds: results.settings.rounds + more.settings.rounds };
+  const warnings = [...new Set([...results.warnings, ...more.warnings])];
+  return { ...results, contenders, cells, settings, warnings, interrupted: more.interrupted };
+}
+
+/**
+ * The model with the highest throughput, and how the others differ from it. A model that answered nothing is not in the
+ * race, nor is one with fewer rounds, which was clearly slower than another one and was not measured on.
+ */
+function race(cells: readonly Cell[]) {
+  const speeds = (cell: Cell) => cell.rounds.map(({ requestsPerSecond }) => requestsPerSecond);
+  const rounds = Math.max(...cells.map((cell) => cell.rounds.length));
+  const [first, ...rest] = cells.filter((cell) => cell.rounds.length === rounds && !isSilent(cell));
+  if (first === undefined) return { level: [], unclear: [] };
+  const leader = rest.reduce((best, one) => (difference(speeds(one), speeds(best)).isHigher ? one : best), first);
+  const others = [first, ...rest].filter((cell) => cell !== leader);
+  const differences = others.map((cell) => ({ cell, ...difference(speeds(leader), speeds(cell)) }));
+  const different = differences.filter(({ result }) => result === 'different').map(({ cell }) => cell);
+  return {
+    /** The leader, and the models that are as fast as far as the rounds tell, in the order of `cells`. */
+    level: [first, ...rest].filter((cell) => !different.includes(cell)).map(({ contender }) => contender),
+    /** Those for which more rounds are needed to tell. */
+    unclear: differences.filter(({ result }) => result === 'unclear'),
+  };
 }
 
 /** Recommends the model with the highest throughput in one scenario; of tied models the default, `candidates[0]`. */
 export function fastest(results: Results, candidates: readonly Pick<Target, 'name'>[]): Advice {
   const { cells } = results;
-  const summaries = cells.map((cell) => summarise(throughput, cell));
-  const ranks = rank(throughput, summaries);
-  const best = ranks.indexOf('best');
+  const { level, unclear } = race(cells);
   const defaultModel = candidates[0]?.name ?? '';
-  const hasDefault = cells.some(({ contender }) => contender === defaultModel);
-  const tied = cells.filter((_, i) => ranks[i] === 'tie').map(({ contender }) => contender);
-  const model = cells[best]?.contender ?? (tied.includes(defaultModel) ? defaultModel : (tied[0] ?? defaultModel));
-  const numbers = cells.map((cell, i) => `${cell.contender} ${formatMedian(throughput, summaries[i])}`).join(', ');
-  const isWorthIt = model !== defaultModel || !hasDefault;
-  const isStable = summaries.every((one) => one && one.max - one.min <= stableRange * one.median);
-  const confidence = isStable ? 'sure' : best < 0 ? 'a toss-up' : 'fairly sure';
-  const finding =
-    best >= 0
-      ? 'highest requests/s'
-      : model === defaultModel
-        ? 'no significant difference in requests/s'
-        : `${tied.join(' and ')} tie for the highest requests/s`;
+  const model = level.includes(defaultModel) ? defaultModel : (level[0] ?? defaultModel);
+  const summaries = cells.map((cell) => summariseAnswered(throughput, cell));
+  const isUnclear = unclear.length > 0;
+  const numbers = cells.map(({ contender }, i) => `${contender} ${formatThroughput(summaries[i], isUnclear)}`);
+  const isStable = summaries.every((one) => !one || one.max - one.min <= stableRange * one.median);
+  const needed = unclear.map(({ roundsNeeded }) => roundsNeeded ?? Number.NaN);
   return {
     model,
-    because: `${finding}: ${numbers}`,
+    because: `${finding(level, cells.length, isUnclear)}: ${numbers.join(', ')}`,
     givesUp: tradeOffs(model, cells, [results]),
-    confidence,
-    isWorthIt,
+    confidence: isUnclear || level.length === 0 ? 'a toss-up' : level.length > 1 || isStable ? 'sure' : 'fairly sure',
+    isWorthIt: model !== defaultModel || !cells.some(({ contender }) => contender === defaultModel),
+    isUnclear,
+    ...(isUnclear && !needed.includes(Number.NaN) && { roundsNeeded: Math.max(...needed) }),
     results: [results],
   };
+}
+
+/** @param level the fastest models @param all the number of models */
+function finding(level: readonly string[], all: number, isUnclear: boolean): string {
+  if (level.length === 0) return 'no model answered a request';
+  if (level.length === 1) return 'highest requests/s';
+  if (isUnclear) return `the rounds spread too far to tell ${oneOf(level, 'and')} apart by requests/s`;
+  if (level.length === all) return 'no significant difference in requests/s';
+  return `${oneOf(level, 'and')} tie for the highest requests/s`;
+}
+
+function formatThroughput(summary: Summary | undefined, withRange: boolean): string {
+  if (summary === undefined) return 'no answer';
+  const [median, min, max] = [summary.median, summary.min, summary.max].map(throughput.write);
+  return withRange && summary.count > 1 ? `${median} (${min} to ${max})` : `${median}`;
 }
 
 /** Recommends the model that loses the fewest requests; of similar models the one with the highest throughput. */
@@ -93,27 +165,27 @@ function safest(results: readonly Results[], candidates: readonly Target[]): Adv
   const cells = results.flatMap((one) => one.cells);
   const shares = new Map(
     cells.flatMap((cell) => {
-      const share = summarise(lossRate, cell)?.median;
+      const share = summarise(failureRate, cell)?.median;
       return share === undefined ? [] : [[cell, share] as const];
     }),
   );
   const lowestLoss = Math.min(...shares.values());
   // Crashes are rare events, so a loss rate 10 % higher may be chance.
-  const similar = [...shares].filter(([, share]) => share <= Math.max(lowestLoss * 1.1, lossThreshold / 10));
+  const similar = [...shares].filter(([, share]) => share <= Math.max(lowestLoss * 1.1, failureThreshold / 10));
   const speed = (cell: Cell) => summarise(throughput, cell)?.median ?? 0;
   const chosen = similar.sort(([a], [b]) => speed(b) - speed(a))[0]?.[0];
   const model = chosen?.contender ?? candidates[0]?.name ?? '';
-  const numbers = cells
-    .map((cell) => `${cell.contender} ${shares.has(cell) ? percent(shares.get(cell) ?? 0) : '(no response)'}`)
-    .join(', ');
+  const numbers = cells.map((cell) => `${cell.contender} ${formatLoss(shares.get(cell))}`).join(', ');
   const others = [...shares].filter(([cell]) => cell !== chosen);
-  const isClear = others.every(([, share]) => share > 2 * lowestLoss || share <= lowestLoss * 1.1);
+  const isClear =
+    shares.size === cells.length && others.every(([, share]) => share > 2 * lowestLoss || share <= lowestLoss * 1.1);
   return {
     model,
     because: `the app loses requests, and ${model} loses the fewest: ${numbers}`,
     givesUp: tradeOffs(model, cells, results),
     confidence: isClear ? 'sure' : 'fairly sure',
     isWorthIt: model !== candidates[0]?.name,
+    isUnclear: false,
     results,
   };
 }
@@ -129,8 +201,8 @@ const tradeOffMetrics: readonly (readonly [name: string, wording: string])[] = [
 function tradeOffs(model: string, cells: readonly Cell[], results: readonly Results[]): readonly string[] {
   const own = cells.find(({ contender }) => contender === model);
   const lines = tradeOffMetrics.flatMap(([name, wording]) => {
-    const metric = metrics.find((one) => one.name === name) as Metric;
-    const summaries = cells.map((cell) => summarise(metric, cell));
+    const metric = metricOf(name);
+    const summaries = cells.map((cell) => summariseAnswered(metric, cell));
     const i = rank(metric, summaries).indexOf('best');
     const other = cells[i];
     if (!own || !other || other === own) return [];
@@ -162,6 +234,6 @@ function formatMedian(metric: Metric, summary: Summary | undefined): string {
   return summary ? metric.write(summary.median) : 'unknown';
 }
 
-function percent(share: number): string {
-  return `${(share * 100).toFixed(share < 0.01 ? 2 : 1)} %`;
+function formatLoss(share: number | undefined): string {
+  return share === undefined ? 'no answer' : failureRate.write(share);
 }

@@ -135,7 +135,7 @@ function warmUp({ requests }: Scenario, { durationMs, connections }: Plan): Omit
   return { connections: count, durationMs: Math.min(maxWarmUpMs, durationMs), requests, load: { kind: 'closed' } };
 }
 
-function warnings(cells: readonly Cell[], { scenarios, rounds }: Plan): readonly string[] {
+function warnings(cells: readonly Cell[], { scenarios }: Plan): readonly string[] {
   const saturated = cells.filter(({ rounds }) =>
     rounds.some((round) => round.generatorUtilisation > saturatedUtilisation),
   );
@@ -155,7 +155,6 @@ function warnings(cells: readonly Cell[], { scenarios, rounds }: Plan): readonly
           'a closed loop waits for each response before it sends the next request, so it hides the requests that a stall would delay (coordinated omission); use --rate to measure them',
         ]
       : []),
-    ...(rounds === 1 ? ['a single round has no spread, so the target marked as best may be so by chance'] : []),
     ...(hasProc ? [] : ['this system has no /proc: CPU time, memory and fairness are not measured']),
   ];
 }

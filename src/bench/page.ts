@@ -7,9 +7,10 @@ import { bars } from './page/bars.js';
 import { type Chart, countConnections, distributions, overConnections } from './page/chart.js';
 import { Html, html, json } from './page/html.js';
 import { swatch } from './page/mark.js';
-import { metricTable, overview, scrolling } from './page/table.js';
+import { errorsIn, metricTable, overview, scrolling } from './page/table.js';
 import type { Results, ScenarioInfo } from './results.js';
-import { connectionsOf, type Metric, measured, metricRows, metrics, summaryOf } from './summary.js';
+import { connectionsOf, type Metric, metricRows, metrics, rank, summaryOf } from './summary.js';
+import { bestFirst, headline, unmarkedReason, verdicts } from './verdict.js';
 
 /** @returns an HTML document @param results untrusted: the page escapes every string */
 export function page(results: Results): string {
@@ -35,9 +36,10 @@ ${styles.map((text) => html`<style>${new Html(text)}</style>\n`)}</head>
 <body>
 <header>
 <h1>Concurrency models compared</h1>
-${facts(results)}
 </header>
 <main>
+${inShort(results)}
+${facts(results)}
 ${notices(results)}
 ${contents(results)}
 ${contenders(results)}
@@ -64,6 +66,16 @@ function assets(): { readonly styles: readonly string[]; readonly scripts: reado
 /** The source expression that allows one inline style or script in the Content-Security-Policy. */
 function hash(text: string): string {
   return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
+}
+
+/** The verdict in words, for the first screen. */
+function inShort(results: Results): Html {
+  const overall = headline(results);
+  const items = verdicts(results).map(
+    ({ scenario, finding, values }) => html`<li><strong>${scenario}:</strong> ${finding} <small>${values}</small></li>`,
+  );
+  const content = html`${overall === undefined ? undefined : html`<p>${overall}.</p>`}<ul>${items}</ul>`;
+  return card('short', 'In short', items.length === 0 ? html`<p>Nothing was measured.</p>` : content);
 }
 
 function facts({ at, app, version, machine, settings }: Results): Html {
@@ -99,7 +111,9 @@ function notices({ contenders, warnings, interrupted }: Results): Html | undefin
 }
 
 function contents(results: Results): Html {
-  const content = html`<p>★ best. ≈ tie: the ranges over the rounds overlap, or the medians differ by less than 5&nbsp;%. ± is half that range.</p>
+  const reason = unmarkedReason(results);
+  const marks = reason ?? '★ best. ≈ tie: the ranges over the rounds overlap, or the medians differ by less than 5 %';
+  const content = html`<p>${marks}. ± is half the range over the rounds.</p>
 ${overview(results)}`;
   const links = results.scenarios.map(({ name }, i) => html`<li><a href="#scenario-${i + 1}">${name}</a></li>`);
   const nav = html`<nav aria-label="Scenarios"><ul>${links}</ul></nav>`;
@@ -114,7 +128,10 @@ function contenders({ contenders }: Results): Html {
   const boots = contenders.map(({ bootMs }) => summaryOf(bootMs));
   const table = html`<table class="contenders"><thead><tr><th scope="col">name</th><th scope="col">workers&nbsp;× threads</th><th scope="col">command</th></tr></thead><tbody>${rows}</tbody></table>`;
   const bootTimes = boots.some((one) => one !== undefined)
-    ? figure(html`From spawn to ready <small>less is better</small>`, bars(bootTime, contenders, boots))
+    ? figure(
+        html`From spawn to ready <small>less is better</small>`,
+        bars(bootTime, contenders, boots, boots.includes(undefined) ? [] : rank(bootTime, boots)),
+      )
     : html`<p>Unknown.</p>`;
   return card('contenders', 'Targets', html`${scrolling('Targets', table)}<h3>Boot time</h3>${bootTimes}`);
 }
@@ -122,7 +139,7 @@ function contenders({ contenders }: Results): Html {
 /** Not one of `metrics`, because boot time does not depend on the scenario. */
 const bootTime: Pick<Metric, 'better' | 'write'> = { better: 'less', write: (value) => `${Math.round(value)} ms` };
 
-/** The metrics with a chart; the table has all metrics. */
+/** The metrics with a chart, after errors if there are any; the table has all metrics. */
 const chartedMetrics = ['rps', 'p99', 'cpu', 'memory', 'memory-per-connection', 'held', 'unfairness'];
 
 function section(results: Results, { name, summary }: ScenarioInfo, number: number): Html {
@@ -137,9 +154,8 @@ function section(results: Results, { name, summary }: ScenarioInfo, number: numb
       `${name}: latency by percentile at ${countConnections(connections)}. ${textAlternative(chart, chart.xLabels.indexOf('p99'))}`,
     ),
   );
-  const charts = metrics
-    .filter((one) => chartedMetrics.includes(one.name))
-    .map((one) => chartOrBars(results, name, one));
+  const charted = metrics.filter((one) => chartedMetrics.includes(one.name));
+  const charts = [...errorsIn(results, name), ...charted].map((one) => chartOrBars(results, name, one));
   const content = html`<p>${summary}</p>
 ${legend(results, name)}
 <noscript><p>The charts need JavaScript. The table below has their values.</p></noscript>
@@ -157,14 +173,14 @@ function card(id: string, title: string, content: Html, kind = ''): Html {
 /** A line chart over the number of connections, or bars if there is only one such number. */
 function chartOrBars(results: Results, scenario: string, one: Metric): Html | undefined {
   const known = connectionsOf(results, scenario).flatMap((connections) =>
-    metricRows(results, scenario, connections, [one]).map(({ summaries }) => ({ connections, summaries })),
+    metricRows(results, scenario, connections, [one]).map((row) => ({ connections, ...row })),
   );
   const [first] = known;
   if (!first) return undefined;
   const [title, direction] = [capitalise(one.title), `${one.better} is better`];
   if (known.length === 1) {
     const caption = html`${title} <small>at ${countConnections(first.connections)}; ${direction}</small>`;
-    return figure(caption, bars(one, results.contenders, first.summaries));
+    return figure(caption, bars(one, results.contenders, first.summaries, first.ranks));
   }
   const chart = overConnections(results, one, known);
   return chartFigure(
@@ -193,7 +209,7 @@ function textAlternative({ lines, xLabels }: Chart, index: number): string {
 
 /** The legend, with a checkbox that shows or hides each line. */
 function legend(results: Results, scenario: string): Html {
-  const entries = measured(results, scenario).map(
+  const entries = bestFirst(results, scenario).map(
     (i) =>
       html`<label><input type="checkbox" value="${i}" checked autocomplete="off">${swatch(i)} ${results.contenders[i]?.name}</label>`,
   );

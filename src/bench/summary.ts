@@ -38,10 +38,22 @@ export const metrics: readonly Metric[] = metricFields.map(([name, title, better
   write,
 }));
 
+/** @param name of a metric in the list */
+export function metricOf(name: string): Metric {
+  const found = metrics.find((one) => one.name === name);
+  if (!found) throw new Error(`there is no metric ${name}`);
+  return found;
+}
+
+export const throughput = metricOf('rps');
+const errors = metricOf('errors');
+
 export interface Summary {
   readonly median: number;
   readonly min: number;
   readonly max: number;
+  /** How many values; a single one has no spread. */
+  readonly count: number;
 }
 
 /** @returns undefined if no round has the metric */
@@ -52,7 +64,7 @@ export function summarise({ of }: Pick<Metric, 'of'>, cell: Pick<Cell, 'rounds'>
 /** @returns undefined without values */
 export function summaryOf(values: readonly number[]): Summary | undefined {
   if (values.length === 0) return undefined;
-  return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values), count: values.length };
 }
 
 /** Half the range, in percent of the median. */
@@ -60,28 +72,51 @@ export function spreadPercent({ median, min, max }: Summary): number {
   return median > 0 ? Math.round(((max - min) / 2 / median) * 100) : 0;
 }
 
-/** The metrics of `among` that any target has, with a summary and a rank in the order of `results.contenders`. */
+/** No request got a response in any round. */
+export function isSilent(cell: Pick<Cell, 'rounds'> | undefined): boolean {
+  return cell?.rounds.every(({ requests }) => requests === 0) ?? false;
+}
+
+/** Undefined as well if the target answered no request: what it needs to do nothing cannot be compared. */
+export function summariseAnswered(metric: Metric, cell: Cell | undefined): Summary | undefined {
+  const summary = summarise(metric, cell);
+  return isSilent(cell) && !(metric === errors && summary && summary.max > 0) ? undefined : summary;
+}
+
+/**
+ * The metrics of `among` that any target has, with a summary and a rank in the order of `results.contenders`. Nothing is
+ * ranked where a target or a round is missing: it might be the best.
+ */
 export function metricRows(results: Results, scenario: string, connections: number, among = metrics) {
   const cells = row(results, scenario, connections);
+  const silent = cells.map(isSilent);
+  const isComplete = cells.every((cell) => cell?.rounds.length === results.settings.rounds);
   return among.flatMap((metric) => {
-    const summaries = cells.map((cell) => summarise(metric, cell));
-    return summaries.some((one) => one !== undefined) ? [{ metric, summaries, ranks: rank(metric, summaries) }] : [];
+    const summaries = cells.map((cell) => summariseAnswered(metric, cell));
+    const isShown = summaries.some((one) => one !== undefined) || (metric === throughput && silent.includes(true));
+    const ranks = isComplete ? rank(metric, summaries) : summaries.map(() => undefined);
+    /** Instead of a value, why there is none. */
+    const reasons = silent.map((one) => (one && metric === throughput ? 'no answer' : undefined));
+    return isShown ? [{ metric, summaries, ranks, reasons }] : [];
   });
 }
 
+export type Rank = 'best' | 'tie';
+
 /** A difference below this share of the larger median is a tie, however small the ranges are. */
-const tieThreshold = 0.05;
+export const tieThreshold = 0.05;
 
 /**
  * Ranks `summaries`. A summary ties with the best one if their ranges over the rounds overlap or their medians differ by
- * less than 5 %. Equal medians are not ranked.
+ * less than 5 %. Equal medians are not ranked, and nothing is where a summary is of one round, which has no spread.
  * @returns for each summary `best`, `tie` or undefined
  */
 export function rank(
   { better }: Pick<Metric, 'better'>,
   summaries: readonly (Summary | undefined)[],
-): readonly ('best' | 'tie' | undefined)[] {
+): readonly (Rank | undefined)[] {
   const known = summaries.filter((one) => one !== undefined);
+  if (known.some(({ count }) => count < 2)) return summaries.map(() => undefined);
   const sign = better === 'less' ? 1 : -1;
   const best = [...known].sort((a, b) => sign * (a.median - b.median))[0];
   if (best === undefined || known.every(({ median }) => median === best.median)) return summaries.map(() => undefined);
@@ -94,8 +129,15 @@ export function rank(
 }
 
 function isTie(best: Summary, other: Summary): boolean {
-  const overlap = best.min <= other.max && other.min <= best.max;
-  return overlap || Math.abs(best.median - other.median) < tieThreshold * Math.max(best.median, other.median);
+  return (best.min <= other.max && other.min <= best.max) || isNear(best, other);
+}
+
+/** The medians differ by less than 5 %. */
+export function isNear(one: Summary, other: Summary): boolean {
+  return (
+    one.median === other.median ||
+    Math.abs(one.median - other.median) < tieThreshold * Math.max(one.median, other.median)
+  );
 }
 
 /** The cells of one scenario with one number of connections, in the order of `results.contenders`. */

@@ -3,6 +3,7 @@ import { columns } from '../log/columns.js';
 import { titleOf } from '../testbed/machine.js';
 import type { Results } from './results.js';
 import { connectionsOf, type Metric, metricRows, type Summary, spreadPercent } from './summary.js';
+import { headline, unmarkedReason, verdicts } from './verdict.js';
 
 const marks = { best: '*', tie: '=', other: ' ' } as const;
 
@@ -12,8 +13,7 @@ export function table(results: Results): string {
   const loop = settings.rate === undefined ? '' : `, ${settings.rate} requests/s`;
   const head = [
     titleOf(results),
-    `${settings.rounds} round(s) of ${settings.durationMs / 1000} s${loop}: medians ± half the range. ` +
-      '* best, = tie: the ranges overlap, or the medians differ by less than 5 %.',
+    `${settings.rounds} round(s) of ${settings.durationMs / 1000} s${loop}: medians ± half the range. ${legend(results)}`,
   ];
   const measured = contenders.filter(
     ({ failure, name }) => !failure || results.cells.some((cell) => cell.contender === name),
@@ -34,13 +34,32 @@ export function table(results: Results): string {
   );
   const notes = results.warnings.map((warning) => `Note: ${warning}.`);
   const interrupted = results.interrupted ? ['The comparison was stopped before its end.'] : [];
-  return [head.join('\n'), columns(boots), ...parts, ...failed, ...notes, ...interrupted].join('\n\n');
+  return [head.join('\n'), inShort(results), columns(boots), ...parts, ...failed, ...notes, ...interrupted].join(
+    '\n\n',
+  );
+}
+
+/** The verdict in words, before the tables. */
+function inShort(results: Results): string {
+  const overall = headline(results);
+  const lines = verdicts(results).map(
+    ({ scenario, finding, values }) => `  ${scenario}: ${finding}${values && ` (${values})`}`,
+  );
+  return [overall === undefined ? 'In short:' : `In short: ${overall}.`, ...lines].join('\n');
+}
+
+/** What the marks mean, or why there are none. */
+function legend(results: Results): string {
+  const reason = unmarkedReason(results);
+  return reason ? `${reason}.` : '* best, = tie: the ranges overlap, or the medians differ by less than 5 %.';
 }
 
 function rows(results: Results, scenario: string): string[][] {
   return connectionsOf(results, scenario).flatMap((connections) =>
-    metricRows(results, scenario, connections).map(({ metric, summaries, ranks }) => {
-      const values = summaries.map((one, i) => `${one ? write(metric, one) : ''} ${marks[ranks[i] ?? 'other']}`);
+    metricRows(results, scenario, connections).map(({ metric, summaries, ranks, reasons }) => {
+      const values = summaries.map(
+        (one, i) => `${one ? write(metric, one) : (reasons[i] ?? '')} ${marks[ranks[i] ?? 'other']}`,
+      );
       return [`${metric.title}, ${connections} conn.`, ...values];
     }),
   );

@@ -1,8 +1,12 @@
 // `mpserve advise [app]`: measures the models on the app and prints one recommendation with its reasons.
 import { type Advice, advise, contenderOf } from '../bench/advice.js';
+import type { Results } from '../bench/results.js';
 import { scenarios } from '../bench/scenario.js';
+import { isSilent } from '../bench/summary.js';
 import { adviseTable } from '../config/bench-options.js';
+import { ExitCode, StartupError } from '../errors.js';
 import { escapeControls } from '../log/escape.js';
+import { formatDuration } from '../testbed/progress.js';
 import type { Call } from './call.js';
 import {
   type App,
@@ -45,6 +49,10 @@ export async function runAdvise(call: Call): Promise<number> {
 
   if (json !== undefined) writeJson(json, advice);
   const isInterrupted = advice.results.some(({ interrupted }) => interrupted);
+  if (!isInterrupted && advice.results.every(({ cells }) => cells.every(isSilent))) {
+    const problem = `no model answered a request within a round of ${duration / 1000} s`;
+    throw new StartupError(ExitCode.app, `${problem}; measure longer rounds with --duration`);
+  }
   console.log(
     isInterrupted ? 'Stopped before there were enough measurements.' : escapeControls(format(advice, app), '\n'),
   );
@@ -52,7 +60,7 @@ export async function runAdvise(call: Call): Promise<number> {
 }
 
 function format(advice: Advice, app: App): string {
-  const { model, because, givesUp, confidence, isWorthIt, results } = advice;
+  const { model, because, givesUp, confidence, isWorthIt, isUnclear, results } = advice;
   const settings = results[0]?.settings;
   const [workers = '1', threads = '1'] = contenderOf(advice, model)?.size.split(' × ') ?? [];
   const sizes = {
@@ -60,15 +68,38 @@ function format(advice: Advice, app: App): string {
     ...(threads !== '1' && { threads: Number(threads) }),
   };
   const flags = Object.entries(sizes).map(([key, value]) => `--${key} ${value}`);
+  const missing = results.flatMap(({ contenders }) => contenders.filter(({ failure }) => failure !== undefined));
+  const staying = isUnclear
+    ? `Stay with ${model}, the default, for now: the models cannot be told apart.`
+    : `Stay with ${model}, the default: no other model is significantly better.`;
   return [
-    isWorthIt ? `Use ${model}.` : `Stay with ${model}, the default: no other model is significantly better.`,
+    isWorthIt ? `Use ${model}.` : staying,
     '',
     `Why:       ${because}`,
     ...givesUp.map((line, i) => `${i === 0 ? 'Trade-off: ' : '           '}${line}`),
     ...(givesUp.length === 0 ? ['Trade-off: none measured'] : []),
+    ...missing.map(({ name, failure }) => `Missing:   ${name} could not be measured: ${failure}`),
     `Certainty: ${confidence}, after ${settings?.rounds} round(s) of ${(settings?.durationMs ?? 0) / 1000} s with ${results[0]?.cells[0]?.connections} connection(s)`,
+    ...(isUnclear ? [`To decide: ${stillNeeded(advice)}`] : []),
     '',
     `Run:       ${['mpserve', ...(app.isDemo ? [] : [app.args[0]]), '--model', model, ...flags].join(' ')}`,
     `Or set in: mpserve.config.json  ${JSON.stringify({ model, ...sizes })}`,
   ].join('\n');
+}
+
+/** The largest value of --rounds; more are as good as longer ones. */
+const maxRounds = 100;
+
+/** How long it would take to tell the models apart, and how to do it. */
+function stillNeeded({ roundsNeeded, msPerRound = 0, results }: Advice): string {
+  const { settings, contenders } = results[0] as Results;
+  if (roundsNeeded === undefined) return 'more than one round, as one has no spread; use --rounds 3';
+  const count = roundsNeeded < 20 ? roundsNeeded : Math.ceil(roundsNeeded / 10) * 10; // it is an estimate
+  const factor = Math.ceil(count / maxRounds);
+  const flags = [
+    `--rounds ${Math.ceil(count / factor)}`,
+    ...(factor > 1 ? [`--duration ${(factor * settings.durationMs) / 1000}s`] : []),
+  ];
+  const time = formatDuration(count * contenders.length * msPerRound);
+  return `about ${count} such rounds, ${time}, if they spread as these did: ${flags.join(' ')}; less on a quieter machine`;
 }

@@ -47,8 +47,8 @@ async function run(argv: readonly string[]): Promise<number> {
   const { command, given, positionals } = await parse(argv, options);
   if (given.switches.has('version')) return print(version());
   if (given.switches.has('help')) {
-    const { helpText } = await import('../config/help.js');
-    return print(await helpText(line, command, Math.min(process.stdout.columns ?? 100, 120)));
+    const { commandHelp } = await import('./help.js');
+    return print(await commandHelp(line, command, positionals[0], Math.min(process.stdout.columns ?? 100, 120)));
   }
   checkPositionals(command, positionals);
   const load = (operator?: Overrides) =>

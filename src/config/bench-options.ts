@@ -90,7 +90,10 @@ export const adviseTable = {
   header: benchTable.header,
   body: benchTable.body,
   requests: benchTable.requests,
-  rounds: benchTable.rounds,
+  rounds: {
+    ...benchTable.rounds,
+    description: 'Measurements of each model, and up to four times as many while the models cannot be told apart',
+  },
   duration: { ...benchTable.duration, default: 1.5 * second },
   json: benchTable.json,
 };

@@ -29,23 +29,35 @@ export interface CommandLine {
   readonly switches: readonly Switch[];
 }
 
-/** The help of one command, `width` columns wide, without a final newline. */
-export function helpText(line: CommandLine, command: CommandFacts, width: number): Promise<string> {
-  const usage = command.default
-    ? `mpserve ${command.takes} [options]`
-    : `mpserve ${command.name} ${command.takes} [options]`;
-  const models = line.models.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`);
-  return describe({ ...line, commands: command.default ? line.commands : [] })
-    .usage(`Usage: ${usage}\n\n${command.summary}`)
-    .options(
-      Object.fromEntries([
-        ...(command.switches ?? []).map(({ flag, description }) => [flag, { description, type: 'boolean' }]),
-        ...(command.options ?? []).map((option) => [option.flag, yargsOption(option, `mpserve ${command.name}`)]),
-      ]),
-    )
-    .epilogue(['Models:', ...models, '', ...precedenceNote].join('\n'))
+/** What a command line does, and the command line. */
+export type Example = readonly [effect: string, commandLine: string];
+
+/**
+ * The help of one command, `width` columns wide, without a final newline. Its own options come before the server's.
+ * @param line the options, models and commands that it lists
+ */
+export async function helpText(
+  line: CommandLine,
+  { name, takes, summary, switches = [], options = [], ...command }: CommandFacts,
+  examples: readonly Example[],
+  width: number,
+): Promise<string> {
+  const usage = ['Usage: mpserve', ...(command.default ? [] : [name]), ...(takes ? [takes] : []), '[options]'];
+  const models = line.models.map((facts) => `  ${facts.name.padEnd(12)}${facts.summary}`);
+  const group = `Options of mpserve ${name}`;
+  const own = Object.fromEntries([
+    ...switches.map(({ flag, description }) => [flag, { group: `${group}:`, description, type: 'boolean' }]),
+    ...options.map((option) => [option.flag, yargsOption(option, group)]),
+  ]);
+  const title = 'Examples:';
+  const text = await describe(line, own)
+    .usage([usage.join(' '), summary, title].join('\n\n'))
+    .epilogue([...(models.length > 0 ? ['Models:', ...models, ''] : []), ...precedenceNote].join('\n'))
     .wrap(width)
     .getHelp();
+  // yargs would print its own examples after all options, and removes the indentation of the usage.
+  const shown = examples.map(([effect, commandLine]) => `  # ${effect}\n  ${commandLine}`);
+  return text.replace(title, () => [title, ...shown].join('\n'));
 }
 
 const precedenceNote = [
@@ -68,8 +80,10 @@ export function printCompletionScript(line: CommandLine, shell: string | undefin
   describe(line).showCompletionScript();
 }
 
-function describe({ options, commands, switches }: CommandLine): Argv {
+/** @param own the options of one command; help lists options in the order in which yargs gets them */
+function describe({ options, commands, switches }: CommandLine, own: Readonly<Record<string, Options>> = {}): Argv {
   const parser = yargs([]).scriptName('mpserve').help(false).version(false);
+  parser.options(own);
   for (const { name, takes, summary } of commands) parser.command(`${name} ${takes}`.trim(), summary);
   for (const option of options) {
     if (!option.positional) parser.option(option.flag, yargsOption(option, option.group));

@@ -58,11 +58,11 @@ const typicalResponseMs = 3;
 export async function prove(plan: Plan): Promise<Results> {
   const { setups, trials, signal } = plan;
   const at = new Date().toISOString();
-  const all = setups.length * (trials.length + 1);
+  const all = setups.length * trials.length;
   const modelResults: ModelResult[] = [];
   const notes = new Set<string>();
   let done = 0;
-  const progress = (doing: string) => plan.onProgress({ doing, done: done++, all });
+  const progress = (doing: string) => plan.onProgress({ doing, done, all });
 
   let failure: StartupError | undefined;
   for (const setup of setups) {
@@ -79,6 +79,7 @@ export async function prove(plan: Plan): Promise<Results> {
         progress(`${name}: ${trial.name}`);
         const result = await runTrial(trial, setup, expected, plan);
         if (result) results.push(result);
+        done++;
       }
     } catch (error) {
       if (signal.aborted) break;

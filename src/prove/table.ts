@@ -1,4 +1,5 @@
-// The results as text: a table for each model with a row for each trial, then the losses and their reasons.
+// The results as text: the verdict in words, then a table for each model with a row for each trial, the losses and their
+// reasons.
 import { columns } from '../log/columns.js';
 import { titleOf } from '../testbed/machine.js';
 import type { ClientType } from './messages.js';
@@ -33,11 +34,31 @@ export function table(results: Results): string {
   const sections = proofs.map((result) => `${result.model}, ${result.size || 'not started'}\n${modelTable(result)}`);
   return [
     title.join('\n'),
+    inShort(results),
     ...sections,
     ...(hasTimes ? [legend] : []),
     ...notes.map((note) => `Note: ${note}.`),
     verdict(results),
   ].join('\n\n');
+}
+
+/** For the first screen: what was lost, and in which trials. */
+function inShort({ proofs, avoidable, failures, interrupted }: Results): string {
+  const trials = proofs.flatMap(({ model, trials }) => trials.map((result) => ({ model, ...result })));
+  const ran = trials.filter(({ leftOut }) => leftOut === undefined).length;
+  const found = [
+    avoidable === 0 ? 'no avoidable losses' : `${avoidable.toLocaleString('en')} avoidable loss(es)`,
+    ...(failures > 0 ? [`${failures} failure(s)`] : []),
+  ].join(' and ');
+  const notStarted = proofs.filter(({ failure }) => failure !== undefined);
+  return [
+    `In short${interrupted ? ', until it was interrupted' : ''}: ${found} in ${ran} trial(s).`,
+    ...notStarted.map(({ model }) => `  ${model}: did not start`),
+    ...trials.flatMap(({ model, trial, failure, avoidable: lost }) => [
+      ...(lost > 0 ? [`  ${trial} under ${model}: ${lost.toLocaleString('en')} lost avoidably`] : []),
+      ...(failure === undefined ? [] : [`  ${trial} under ${model}: failed`]),
+    ]),
+  ].join('\n');
 }
 
 function modelTable({ failure, trials }: ModelResult): string {

@@ -1,4 +1,5 @@
-// The progress of a run, as one terminal line that is rewritten in place. Prints nothing if stderr is not a TTY.
+// The progress of a run on stderr: on a terminal one line that is rewritten in place, elsewhere (a file, CI) one line for
+// each step.
 import { escapeControls } from '../log/escape.js';
 
 export interface Progress {
@@ -10,22 +11,30 @@ export interface Progress {
 }
 
 export class ProgressLine {
-  readonly #began = performance.now();
-  readonly #isShown = process.stderr.isTTY === true;
+  readonly #isTerminal = process.stderr.isTTY === true;
+  #began = 0;
+
+  constructor() {
+    process.stderr.on('error', () => {}); // a pipe whose reader has exited must not end the run
+  }
 
   show({ doing, done, all }: Progress): void {
-    if (!this.#isShown) return;
+    // The estimate begins with the first step that takes time. `advise` runs several comparisons, each of which counts from 0.
+    if (done === 0) this.#began = performance.now();
     const left = done > 0 ? `, ${formatDuration(((performance.now() - this.#began) / done) * (all - done))} left` : '';
     const line = escapeControls(`${done} of ${all}${left} · ${doing}`);
-    process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`);
+    if (this.#isTerminal) process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`);
+    else process.stderr.write(`${line}\n`);
   }
 
   clear(): void {
-    if (this.#isShown) process.stderr.write('\r\x1b[K');
+    if (this.#isTerminal) process.stderr.write('\r\x1b[K');
   }
 }
 
-function formatDuration(ms: number): string {
+/** In words, to the precision of an estimate: `45 s`, `12 min`, `3 h`. */
+export function formatDuration(ms: number): string {
   const seconds = Math.round(ms / 1000);
-  return seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+  if (seconds < 90) return `${seconds} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }

@@ -5,9 +5,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Advice } from '../../src/bench/advice.ts';
 import type { Cell, Results } from '../../src/bench/results.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { marked } from '../helpers/process-tree.ts';
+import { splitProgress } from '../helpers/progress.ts';
 import { fixture, root, runCli } from '../helpers/server.ts';
 
 const app = fixture('bench-app.cjs');
@@ -35,7 +37,12 @@ test.concurrent('every scenario with the demo app', { tags: 'long' }, () => meas
 
 async function measures(names: readonly string[], args: readonly string[]): Promise<void> {
   const { code, stdout, stderr, left, results, cell } = await bench([...quick, '--models', 'hybrid', ...args]);
-  expect({ code, stderr, left }).toEqual({ code: 0, stderr: '', left: [] });
+  const { steps, rest } = splitProgress(stderr);
+  expect({ code, rest, left }).toEqual({ code: 0, rest: '', left: [] });
+  const measuring = names.map((name) =>
+    expect.stringMatching(`^${name}, \\d+ connection\\(s\\), round 1 of 1: hybrid$`),
+  );
+  expect(steps.filter((step) => step.includes('round'))).toEqual(measuring);
   const { schema, contenders, scenarios, interrupted } = results();
   expect({ schema, interrupted }).toEqual({ schema: 'mpserve-bench/1', interrupted: false });
   expect(contenders).toMatchObject([{ name: 'hybrid', size: '2 × 2' }]);
@@ -86,6 +93,15 @@ test.concurrent('closed connections count as errors', async () => {
   const [round] = cell('prefork', 'own')?.rounds ?? [];
   expect(round?.errors.connection).toBeGreaterThan((round?.requests ?? 0) / 20);
   expect(round?.errors.connection).toBeLessThan((round?.requests ?? 0) / 5);
+});
+
+test.concurrent('a model that answers nothing in time says so', async () => {
+  const args = [app, ...quick, '--models', 'prefork', '--scenarios', 'own', '--url', '/never'];
+  const { code, stdout } = await bench(args);
+  expect(code).toBe(0);
+  expect(stdout).toContain('\n  own: prefork answered no request\n');
+  expect(stdout).toMatch(/^requests\/s, 4 conn\. +no answer$/m);
+  expect(stdout).not.toMatch(/^errors/m);
 });
 
 test.concurrent('--compare prints ratios, and --fail-if exits 1', async () => {
@@ -150,8 +166,9 @@ const bad: readonly (readonly [string, readonly string[], number, RegExp])[] = [
 test.concurrent.each(bad)('fails before measuring on %s', async (_, args, code, message) => {
   const run = await runCli(['bench', ...args]);
   expect({ code: run.code, stdout: run.stdout, left: run.left }).toEqual({ code, stdout: '', left: [] });
-  expect(run.stderr.trim()).toMatch(message);
-  expect(run.stderr.trim().split('\n')).toHaveLength(1);
+  const { rest } = splitProgress(run.stderr);
+  expect(rest.trim()).toMatch(message);
+  expect(rest.trim().split('\n')).toHaveLength(1);
 });
 
 test.concurrent('an option of bench without the command is an error that names the commands', async () => {
@@ -209,20 +226,50 @@ describe.concurrent('a running comparison', () => {
 });
 
 describe.concurrent('advise', () => {
-  const short = ['--rounds', '2', '--duration', '500ms', '--connections', '4'];
+  const short = ['--rounds', '1', '--duration', '500ms', '--connections', '4'];
 
-  test('prints a model and how to run it', async () => {
-    const { code, stdout, left } = await runCli(['advise', app, '--url', '/wait20', ...short], { ms: 250_000 });
+  test('measures on after a single round, which has no spread, and prints a model and how to run it', async () => {
+    const file = path.join(folder, `${++files}.json`);
+    const args = ['advise', app, '--url', '/wait20', ...short, '--json', file];
+    const { code, stdout, stderr, left } = await runCli(args, { ms: 250_000 });
     expect({ code, left }).toEqual({ code: 0, left: [] });
+    expect(splitProgress(stderr).steps).toContain(
+      'the rounds spread too far to tell prefork, prethread and hybrid apart; measuring 1 more of each',
+    );
+    const advice: Advice = JSON.parse(readFileSync(file, 'utf8'));
+    const rounds = advice.results[0]?.settings.rounds;
+    expect(rounds).toBeGreaterThanOrEqual(2);
+    expect(stdout).toContain(`, after ${rounds} round(s) of 0.5 s with 4 connection(s)\n`);
+    expect(stdout.includes('\nTo decide: about ')).toBe(advice.isUnclear);
+
     // A run as short as this may recommend any of them.
     const [, model] = /^(?:Stay with|Use) (prefork|prethread|hybrid)\b/.exec(stdout) ?? [];
     expect(model).toBeDefined();
     // On a busy machine a value may be below 100, and then has a decimal.
-    expect(stdout).toMatch(/requests\/s.*: prefork [\d,.]+, prethread [\d,.]+, hybrid [\d,.]+$/m);
+    const value = String.raw`[\d,.]+(?: \([\d,.]+ to [\d,.]+\))?`;
+    expect(stdout).toMatch(new RegExp(`requests/s.*: prefork ${value}, prethread ${value}, hybrid ${value}$`, 'm'));
     // With one processor the default size needs no option.
     const [flag, field] = availableParallelism() > 1 ? [' --', ','] : ['', ''];
     expect(stdout).toContain(`Run:       mpserve ${app} --model ${model}${flag}`);
     expect(stdout).toContain(`mpserve.config.json  {"model":"${model}"${field}`);
+  });
+
+  test('names the models that it could not measure', async () => {
+    const args = ['advise', app, ...short];
+    const { code, stdout } = await runCli(args, { env: { BENCH_APP: 'no-threads' }, ms: 250_000 });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^Stay with prefork, the default/);
+    for (const model of ['prethread', 'hybrid']) {
+      expect(stdout).toMatch(new RegExp(`^Missing: {3}${model} could not be measured: .*not in a thread`, 'm'));
+    }
+  });
+
+  test('exits 4 if no model answers a request in time', async () => {
+    const { code, stdout, stderr, left } = await runCli(['advise', app, '--url', '/never', ...short], { ms: 250_000 });
+    expect({ code, stdout, left }).toEqual({ code: 4, stdout: '', left: [] });
+    expect(splitProgress(stderr).rest).toBe(
+      'mpserve: no model answered a request within a round of 0.5 s; measure longer rounds with --duration\n',
+    );
   });
 
   test('recommends a process or thread per connection for an app that often crashes', {

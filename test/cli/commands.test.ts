@@ -35,6 +35,79 @@ test('-h after a command prints the help of that command', async () => {
   expect(stdout).toContain('--json');
 });
 
+/** The help of each command, without a process for each: `bench`, `ctl reload`, … */
+async function allHelp() {
+  const [{ commands }, { commandHelp }, { ctlCommands }] = await Promise.all(
+    ['cli/commands.js', 'cli/help.js', 'control/protocol.js'].map(dist),
+  );
+  const { optionTable, listOptions } = await dist('config/options.js');
+  const models = Object.values((await dist('strategies/models.js')).models);
+  const line = { commands, models, options: listOptions(optionTable(models)), switches: [] };
+  const ctl: readonly [string, string][] = ctlCommands.map((argument: string) => ['ctl', argument]);
+  const all = [...commands.map(({ name }: { name: string }) => [name]), ...ctl].filter(([name]) => name !== 'import');
+  return Promise.all(
+    all.map(async ([name, argument]) => {
+      const command = commands.find((one: { name: string }) => one.name === name);
+      const help: string = await commandHelp(line, command, argument, 100);
+      return { name: [name, argument].join(' ').trim(), line, command, help };
+    }),
+  );
+}
+
+test('the help of each command, and of each command of ctl, has two examples, and fits 100 columns', async () => {
+  for (const { name, help } of await allHelp()) {
+    const usage = name === 'serve' ? 'mpserve' : `mpserve ${name}`;
+    expect(help).toMatch(new RegExp(`^Usage: ${usage}[ \\n]`));
+    const [, shown = ''] = /\nExamples:\n((?: {2}.*\n)+)/.exec(help) ?? [];
+    const two = [1, 2].flatMap(() => [expect.stringMatching(/^# \S/), expect.stringMatching(`${usage}\\b`)]);
+    expect(shown.trim().split(/\n? {2}/), name).toEqual(two);
+    expect(Math.max(...help.split('\n').map((line) => line.length)), name).toBeLessThanOrEqual(100);
+  }
+});
+
+test('the examples have commands and flags that exist', async () => {
+  const { examples } = await dist('cli/examples.js');
+  const { readArguments } = await dist('config/argv.js');
+  for (const { name, line, command, help } of await allHelp()) {
+    expect(examples).toHaveProperty(name);
+    for (const [, example = ''] of examples[name]) {
+      expect(help).toContain(`\n  ${example}\n`);
+      const [, call = ''] = example.match(/\bmpserve(( ('[^']*'|[^\s'|&<>()]+))+)/) ?? [];
+      const words = call.trim().replaceAll("'", '').split(' ');
+      const options = [...line.options, ...(command.options ?? [])];
+      const given = await readArguments(words, options, command.switches ?? []);
+      expect(given.words.join(' ')).toMatch(name === 'serve' ? /^\.\/server\.js$/ : new RegExp(`^${name}`));
+    }
+  }
+});
+
+test('the help of a command lists its own options first', async () => {
+  for (const { name, command, help } of await allHelp()) {
+    const { options = [], switches = [] } = command;
+    if (name !== command.name || [...options, ...switches].length === 0) continue;
+    const headings = [...help.matchAll(/^(\w.*):$/gm)].map(([, heading = '']) => heading);
+    const [first] = headings.filter((heading) => !['Examples', 'Commands'].includes(heading));
+    expect(first).toBe(`Options of mpserve ${name}`);
+    const [own = ''] = help.slice(help.indexOf('Options of mpserve')).split('\n\n');
+    for (const { flag } of [...options, ...switches]) expect(own).toMatch(new RegExp(`^ +--${flag} `, 'm'));
+  }
+});
+
+test('a switch of one command of ctl is only in the help of this command and of ctl', async () => {
+  const all = await allHelp();
+  const having = (flag: string) => all.filter(({ help }) => help.includes(`--${flag} `)).map(({ name }) => name);
+  expect(having('now')).toEqual(['ctl', 'ctl stop']);
+  expect(having('check')).toEqual(['ctl', 'ctl status']);
+});
+
+test('the help after a command of ctl is that of this command', async () => {
+  const { code, stdout } = await mpserve(['ctl', 'scale', '--help']);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^Usage: mpserve ctl scale <4\|\+1\|-1> \[options\]\n/);
+  expect(stdout).toContain('--control ');
+  for (const flag of ['now', 'check', 'model']) expect(stdout).not.toContain(`--${flag} `);
+});
+
 test.each(['--version', '-v'])('%s prints the version', async (flag) => {
   const { version } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
   expect(await mpserve([flag])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Results, TrialResult } from '../../src/prove/results.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { marked } from '../helpers/process-tree.ts';
+import { splitProgress } from '../helpers/progress.ts';
 import { fixture, root, runCli, type ServerOptions } from '../helpers/server.ts';
 
 let folder: string;
@@ -37,7 +38,10 @@ describe.concurrent('mpserve prove', () => {
   const expectNoLosses = async (model: string, trials: readonly string[], options = {}) => {
     const args = ['--reloads', '2', '--scalings', '2', '--trials', trials.join(',')];
     const { code, stdout, stderr, left, results, result } = await prove(['--models', model, ...args], options);
-    expect({ code, stderr, left }, stdout).toEqual({ code: 0, stderr: '', left: [] });
+    const { steps, rest } = splitProgress(stderr);
+    expect({ code, rest, left }, stdout).toEqual({ code: 0, rest: '', left: [] });
+    const checking = `${model}: checking that the app starts and responds`;
+    expect(steps).toEqual([checking, ...trials.map((name) => `${model}: ${name}`)]);
     const { schema, avoidable, failures, interrupted, notes } = results();
     expect({ schema, avoidable, failures, interrupted, notes }).toEqual({
       ...{ schema: 'mpserve-prove/1', avoidable: 0, failures: 0, interrupted: false, notes: [] },
@@ -48,6 +52,10 @@ describe.concurrent('mpserve prove', () => {
       expect(result(name)?.answered, name).toBe(result(name)?.requests);
     }
     expect(result('reload')?.times).toBe(2);
+    const ran = results()
+      .proofs.flatMap(({ trials }) => trials)
+      .filter(({ leftOut }) => leftOut === undefined).length;
+    expect(stdout.split('\n')[3]).toBe(`In short: no avoidable losses in ${ran} trial(s).`);
     expect(stdout).toMatch(/^reload +2 +[\d,]+ +[\d,]+ +0 +0(?: +\d+ ms){4}$/m);
     // The connections of the killed worker or thread break.
     for (const name of trials.filter((name) => ['kill', 'hang'].includes(name))) {
@@ -86,6 +94,9 @@ describe.concurrent('mpserve prove', () => {
     expect(result('reload')?.avoidable).toBeGreaterThan(0);
     expect(result('reload')?.complaints).toEqual(expect.any(Array));
     expect(results().avoidable).toBe(result('reload')?.avoidable);
+    expect(stdout).toMatch(
+      /^In short: \d+ avoidable loss\(es\) in 1 trial\(s\)\.\n {2}reload under prefork: \d+ lost avoidably$/m,
+    );
     expect(stdout).toMatch(/^LOST reload: \d+ avoidable: /m);
     expect(stdout).toMatch(/^\d+ avoidable loss\(es\) of requests or connections\.$/m);
   });
@@ -133,6 +144,7 @@ describe.concurrent('mpserve prove', () => {
     await eventually('a server and clients', () => marked(mark).length >= 5);
     child.kill('SIGINT');
     expect(await once(child, 'close')).toEqual([130, null]);
+    expect(stdout).toContain('\nIn short, until it was interrupted: no avoidable losses in 0 trial(s).\n');
     expect(stdout).toContain('Interrupted before all trials were done.');
     await eventually('all its processes to end', () => marked(mark).length === 0);
   });
@@ -168,8 +180,9 @@ const invalidInput: readonly (readonly [string, readonly string[], number, RegEx
 test.each(invalidInput)('rejects %s before it starts a server', async (_, args, code, message) => {
   const run = await runCli(['prove', ...args]);
   expect({ code: run.code, stdout: run.stdout, left: run.left }).toEqual({ code, stdout: '', left: [] });
-  expect(run.stderr.trim()).toMatch(message);
-  expect(run.stderr.trim().split('\n')).toHaveLength(1);
+  const { rest } = splitProgress(run.stderr);
+  expect(rest.trim()).toMatch(message);
+  expect(rest.trim().split('\n')).toHaveLength(1);
 });
 
 test.each([
@@ -183,5 +196,6 @@ test.each([
       res.end();
     };`);
   const { code, stderr } = await runCli(['prove', file]);
-  expect({ code, stderr }).toEqual({ code: 4, stderr: `mpserve: GET / ${message}; use another path with --url\n` });
+  const { rest } = splitProgress(stderr);
+  expect({ code, rest }).toEqual({ code: 4, rest: `mpserve: GET / ${message}; use another path with --url\n` });
 });

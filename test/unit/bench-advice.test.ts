@@ -14,7 +14,7 @@ const measured = (speeds: readonly (readonly number[])[]): Results => ({
     contender,
     scenario: 'own',
     connections: 4,
-    rounds: (speeds[i] ?? []).map((requestsPerSecond) => roundOf({ requestsPerSecond })),
+    rounds: (speeds[i] ?? []).map((requestsPerSecond) => roundOf({ requestsPerSecond, requests: requestsPerSecond })),
   })),
 });
 
@@ -24,9 +24,9 @@ test.each<Case>([
   [
     'all models are equal',
     [
-      [100, 101],
-      [102, 103],
-      [101, 104],
+      [100, 101, 100],
+      [102, 103, 102],
+      [101, 104, 102],
     ],
     'prefork',
     false,
@@ -78,12 +78,79 @@ test.each<Case>([
     ],
     'prefork',
     false,
-    'no significant difference in requests/s: ',
+    'the rounds spread too far to tell prefork, prethread and hybrid apart by requests/s: prefork 150 (100 to 200), ',
     'a toss-up',
   ],
-  ['nothing was measured', [[], [], []], 'prefork', false, 'no significant difference', 'a toss-up'],
+  [
+    'two other models cannot be told apart',
+    [
+      [100, 101, 100],
+      [200, 320, 250],
+      [300, 220, 240],
+    ],
+    'prethread',
+    true,
+    'the rounds spread too far to tell prethread and hybrid apart by requests/s: prefork 100 (100 to 101), ',
+    'a toss-up',
+  ],
+  [
+    'a single round has no spread',
+    [[100], [200], [300]],
+    'prefork',
+    false,
+    'the rounds spread too far to tell prefork, prethread and hybrid apart by requests/s: prefork 100, prethread 200, ',
+    'a toss-up',
+  ],
+  [
+    'a drift of the machine makes all models slower by the same factor',
+    [
+      [100, 70, 50],
+      [150, 105, 76],
+      [90, 64, 45],
+    ],
+    'prethread',
+    true,
+    'highest requests/s: ',
+    'fairly sure',
+  ],
+  [
+    'a model that was clearly slower was not measured on',
+    [
+      [10, 11],
+      [100, 101, 100, 102],
+      [200, 201, 202, 201],
+    ],
+    'hybrid',
+    true,
+    'highest requests/s: prefork 10.5, ',
+    'sure',
+  ],
+  [
+    'a model answered nothing',
+    [
+      [100, 101, 100],
+      [0, 0, 0],
+      [101, 100, 101],
+    ],
+    'prefork',
+    false,
+    'prefork and hybrid tie for the highest requests/s: prefork 100, prethread no answer, hybrid 101',
+    'sure',
+  ],
+  ['nothing was measured', [[], [], []], 'prefork', false, 'no model answered a request', 'a toss-up'],
 ])('%s', (_, speeds, model, isWorthIt, because, confidence) => {
   const advice = fastest(measured(speeds), candidates);
   expect(advice).toMatchObject({ model, isWorthIt, confidence });
   expect(advice.because.startsWith(because)).toBe(true);
+});
+
+test('the estimate of the rounds needed grows with their spread, and is absent for a single round', () => {
+  const needed = (...speeds: number[][]) => fastest(measured(speeds), candidates).roundsNeeded;
+  const level = [100, 100, 100, 100];
+  const some = needed(level, [90, 110, 105, 95], level) ?? 0;
+  const more = needed(level, [70, 130, 115, 85], level) ?? 0;
+  expect(some).toBeGreaterThan(4);
+  expect(more).toBeGreaterThan(4 * some);
+  expect(needed([100], [200], [300])).toBeUndefined();
+  expect(needed(level, level, level)).toBeUndefined();
 });

@@ -149,7 +149,7 @@ describe('rank', () => {
   ];
 
   test.each(cases)('%s', (_, better, ranges, ranks) => {
-    const summaries = ranges.map((range) => range && { min: range[0], median: range[1], max: range[2] });
+    const summaries = ranges.map((range) => range && { min: range[0], median: range[1], max: range[2], count: 3 });
     expect(rank({ better }, summaries)).toEqual(ranks);
   });
 });
@@ -167,10 +167,10 @@ describe('summarise', () => {
   };
 
   test.each([
-    ['rps', { median: 20, min: 10, max: 30 }],
-    ['errors', { median: 0, min: 0, max: 7 }],
-    ['memory', { median: 6.5, min: 5, max: 8 }],
-    ['p99', { median: 7, min: 7, max: 7 }],
+    ['rps', { median: 20, min: 10, max: 30, count: 3 }],
+    ['errors', { median: 0, min: 0, max: 7, count: 3 }],
+    ['memory', { median: 6.5, min: 5, max: 8, count: 2 }],
+    ['p99', { median: 7, min: 7, max: 7, count: 1 }],
     ['cpu', undefined],
     ['unfairness', undefined],
   ])('takes %s from the rounds that have it', (name, summary) => {
