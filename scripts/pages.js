@@ -54,7 +54,7 @@ function section(group, options) {
   const rows = options
     .filter((option) => option.group === group)
     .map((option) => [
-      option.positional ? `argument \`${option.kind.metavar}\`` : `\`--${option.flag}\``,
+      option.positional ? `argument \`${option.kind.metavar}\`` : flags(option),
       `\`${option.env}\``,
       option.key === 'config' ? 'none' : `\`${option.key}\``,
       allowed(option),
@@ -62,6 +62,10 @@ function section(group, options) {
       `${option.description}${noEffectNote(option)}`,
     ]);
   return `## ${group}\n\n${tableOf(columns, rows)}`;
+}
+
+function flags({ flag, alias }) {
+  return [`--${flag}`, ...(alias ? [`-${alias}`] : [])].map((one) => `\`${one}\``).join(', ');
 }
 
 function allowed({ kind }) {

@@ -1,7 +1,6 @@
 // Resolves options that depend on each other or on the model. Each function returns the resolved values, or throws a
 // `StartupError` that names the settings that conflict.
 import { configError } from '../errors.js';
-import { formatAddress } from './address.js';
 import type { Values } from './config.js';
 import { oneOf } from './kind.js';
 import type { ModelFacts } from './model.js';
@@ -9,16 +8,6 @@ import { maxUnits, type Settings } from './options.js';
 import { origin, type Source, setting } from './source.js';
 
 type From = Readonly<Record<keyof Settings, Source>>;
-
-/** Refuses an address that is given twice. Port 0 may repeat: each one gets a port of its own. */
-export function checkBind(bind: Settings['bind'], source: Source): void {
-  const seen = new Set<string>();
-  for (const address of bind) {
-    const text = formatAddress(address);
-    if (seen.has(text)) throw configError(`${setting(source)} has the address ${text} twice; give it once`);
-    if (address.kind === 'unix' || address.port !== 0) seen.add(text);
-  }
-}
 
 /** The resources from which `auto` is derived. */
 export interface Machine {

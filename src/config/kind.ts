@@ -1,7 +1,7 @@
 // The types of option values: how each is parsed from text or from a configuration file, what it refuses, and how it is
 // formatted. Knows no option by name.
 import path from 'node:path';
-import { type Address, formatAddress, readAddress } from './address.js';
+import { type Address, formatAddress, readAddress, readHost } from './address.js';
 import type { Reading } from './reading.js';
 
 /** A value in a configuration file. */
@@ -134,6 +134,13 @@ export const addresses: Kind<readonly Address[], string | number | readonly (str
     value.map((address) =>
       address.kind === 'unix' && base !== cwd ? { kind: 'unix', path: path.resolve(base, address.path) } : address,
     ),
+};
+
+/** A host name or an IP address. */
+export const host: Kind<string, string> = {
+  metavar: 'HOST',
+  read: (raw) => readHost(String(raw)),
+  write: (value) => value,
 };
 
 export const nodeArguments: Kind<readonly string[], string | readonly string[]> = list(

@@ -6,8 +6,9 @@ import { configError, ExitCode, StartupError } from '../errors.js';
 import { appExtensions, findApp } from './app-path.js';
 import type { Config, Values } from './config.js';
 import { findConfigFile, readConfigFile } from './config-file.js';
-import { checkBind, type Machine, resolveAccept, resolveHeaderTimeout, resolvePoolSize } from './constraints.js';
+import { type Machine, resolveAccept, resolveHeaderTimeout, resolvePoolSize } from './constraints.js';
 import { type Kind, oneOf } from './kind.js';
+import { overriddenAddresses, resolveAddresses } from './listen-address.js';
 import type { ModelFacts } from './model.js';
 import { didYouMean } from './nearest.js';
 import {
@@ -58,6 +59,7 @@ interface Given {
 export async function loadConfig(input: Input): Promise<Loaded> {
   const { table, models, cwd } = input;
   const given = await collectGiven(input);
+  for (const key of overriddenAddresses(given)) given.delete(key);
   const name = await read(table.model, given.get('model'), cwd);
   const facts = models.find((facts) => facts.name === (name ?? table.model.default));
   if (!facts) throw new Error(`the default model ${name} is not among the models`);
@@ -84,11 +86,12 @@ export async function loadConfig(input: Input): Promise<Loaded> {
   const settings = values as Settings;
   const from = sources as Record<Key, Source>;
 
-  checkBind(settings.bind, from.bind);
+  const { bind, source: bindSource } = resolveAddresses(settings, from);
   const { control, pidFile } = settings;
   const isBesidePidFile = control === undefined && pidFile !== undefined;
   const resolved: Values = {
     ...settings,
+    bind,
     app: await resolveApp(settings.app, from.app, input),
     ...resolvePoolSize(settings, from, facts, input.machine),
     accept: resolveAccept(settings, from, facts),
@@ -97,6 +100,7 @@ export async function loadConfig(input: Input): Promise<Loaded> {
     headerTimeout: resolveHeaderTimeout(settings, from),
   };
   if (isBesidePidFile) from.control = from.pidFile;
+  from.bind = bindSource;
   const { config: _, ...shown } = from;
   return { config: inSections(table, resolved), sources: shown, warnings };
 }
@@ -166,10 +170,14 @@ export async function readValue<T>(kind: Kind<T>, raw: unknown, source: Source):
 async function mistypedVariables(table: OptionTable, env: Input['env']): Promise<readonly string[]> {
   const known = listOptions(table).map((option) => option.env);
   const unknown = Object.keys(env).filter((name) => name.startsWith('MPSERVE_') && !known.includes(name));
-  const suffixes = known.map((name) => name.slice('MPSERVE_'.length));
+  const suffixes = known.filter((name) => name.startsWith('MPSERVE_')).map((name) => name.slice('MPSERVE_'.length));
   const warnings: string[] = [];
   for (const name of unknown) {
-    const hint = await didYouMean(name.slice('MPSERVE_'.length), suffixes, 'MPSERVE_');
+    const suffix = name.slice('MPSERVE_'.length);
+    // The variable of an option that has another name; its value is a URL if Kubernetes has set it.
+    const isOther = known.includes(suffix);
+    if (isOther && !/^\d+$/.test(env[name] ?? '')) continue;
+    const hint = isOther ? `; did you mean ${suffix}?` : await didYouMean(suffix, suffixes, 'MPSERVE_');
     if (hint) warnings.push(`unknown environment variable ${name} is ignored${hint}`);
   }
   return warnings;

@@ -7,6 +7,7 @@ import {
   count,
   countOrAuto,
   file,
+  host,
   type Kind,
   logDestination,
   mode,
@@ -56,6 +57,10 @@ interface Row<T, W extends Written = Written> extends Partial<SectionFacts> {
   readonly defaultWords?: string;
   /** The positional argument of the command, given without a flag. */
   readonly positional?: true;
+  /** A short flag, without its dash. */
+  readonly alias?: string;
+  /** The environment variable, if it is not the one that follows from the key. */
+  readonly variable?: string;
   /** It has an effect only in the demo app. */
   readonly isForDemo?: true;
 }
@@ -73,7 +78,7 @@ export interface Names<K> {
   readonly key: K;
   /** Without dashes: `max-connections`. */
   readonly flag: string;
-  /** `MPSERVE_MAX_CONNECTIONS`. */
+  /** `MPSERVE_MAX_CONNECTIONS`, unless the row names another. */
   readonly env: string;
 }
 
@@ -223,6 +228,14 @@ function optionRows(models: readonly ModelFacts[]) {
       'Listen on HOST:PORT, [V6]:PORT, unix:PATH (mode 0600: only the owner may connect), :PORT (every IPv4 address) or PORT (127.0.0.1); port 0 picks a free port; repeatable',
       { kind: addresses, default: [{ kind: 'tcp', host: '127.0.0.1', port: 8080 }] },
     ),
+    port: listening(
+      'Listen on this port, as --bind does; the app sees the port that is served in its variable PORT, whichever option names it',
+      { kind: count(0, 65_535), alias: 'p', variable: 'PORT', defaultWords: 'the port of --bind' },
+    ),
+    host: listening('With --port, listen on this address', {
+      kind: host,
+      defaultWords: '127.0.0.1; 0.0.0.0 if the port comes from the variable PORT',
+    }),
     backlog: listening(
       'Maximum number of connections that the kernel queues until they are accepted; the kernel may apply a lower limit',
       { kind: count(1, 65_535), default: 511 },
@@ -419,7 +432,8 @@ export function named<const R extends object>(rows: R): { readonly [K in keyof R
   return Object.fromEntries(
     Object.entries(rows).map(([key, row]) => {
       const words = key.split(/(?=[A-Z])/).map((word) => word.toLowerCase());
-      return [key, { ...row, key, flag: words.join('-'), env: `MPSERVE_${words.join('_').toUpperCase()}` }];
+      const { variable: env = `MPSERVE_${words.join('_').toUpperCase()}` } = row as { readonly variable?: string };
+      return [key, { ...row, key, flag: words.join('-'), env }];
     }),
   ) as { readonly [K in keyof R]: R[K] & Names<K> };
 }

@@ -121,8 +121,13 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
       detached: true,
       ...options.owner,
       execArgv,
-      // As other application servers do: without it Express, for one, shows stacks to clients.
-      env: { NODE_ENV: 'production', ...process.env, [settingsVariable]: JSON.stringify(settings) },
+      // NODE_ENV as other application servers set it: without it Express, for one, shows stacks to clients.
+      env: {
+        NODE_ENV: 'production',
+        ...process.env,
+        ...portVariable(options.app),
+        [settingsVariable]: JSON.stringify(settings),
+      },
       stdio,
     });
     child.on('error', () => {}); // 'exit' follows, or it has not started
@@ -233,6 +238,12 @@ function exitOf(child: ChildProcess): Promise<Pick<UnitExit, 'code' | 'signal'>>
       setImmediate(resolve, { code, signal }); // what has come by then is read before
     });
   });
+}
+
+/** The port that is served: the app may print it, or pass it on to other programs. */
+function portVariable({ addresses }: AppSettings): { readonly PORT?: string } {
+  const tcp = addresses.find((address) => typeof address === 'object');
+  return tcp ? { PORT: String(tcp.port) } : {};
 }
 
 /** How many event loops of a worker can serve at the same time. */

@@ -25,6 +25,8 @@ const complete: Required<UserConfig> = {
   scaleOn: 'elu',
   spares: 0,
   bind: [8080, 'unix:app.sock'],
+  port: 3000,
+  host: '::1',
   backlog: 511,
   socketMode: '660',
   maxConnections: 100,
