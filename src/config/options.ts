@@ -244,6 +244,11 @@ function optionRows(models: readonly ModelFacts[]) {
       kind: mode,
       default: 0o600,
     }),
+    socketOwner: listening('Owner of the Unix sockets of --bind', { kind: name, defaultWords: 'the user of --user' }),
+    socketGroup: listening('Group of the Unix sockets of --bind, which may connect with --socket-mode 660', {
+      kind: name,
+      defaultWords: 'the group of the workers',
+    }),
     maxConnections: listening(
       'Maximum number of open connections in all workers together; at the limit the server stops accepting and the kernel queues connections, up to --backlog',
       {

@@ -66,6 +66,8 @@ describe('defaults', () => {
       group: undefined,
       umask: undefined,
       socketMode: 0o600,
+      socketOwner: undefined,
+      socketGroup: undefined,
       daemon: false,
       pidFile: undefined,
       control: undefined,

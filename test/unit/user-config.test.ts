@@ -29,6 +29,8 @@ const complete: Required<UserConfig> = {
   host: '::1',
   backlog: 511,
   socketMode: '660',
+  socketOwner: 'www-data',
+  socketGroup: '33',
   maxConnections: 100,
   headerTimeout: '500ms',
   requestTimeout: 20,
