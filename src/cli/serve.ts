@@ -43,8 +43,10 @@ export async function serve(load: Call['load']): Promise<number> {
   else if (accessLog !== undefined) access = openLogFile(accessLog, origin(sources.accessLog));
 
   const logs = [log, access].filter((one) => typeof one === 'object');
-  if (isDaemon) reports.subscribe({ 'probation-passed': announceDaemon });
   const supervisor = new Supervisor({ loaded, load: loadChecked, accessLog: access, logs, reports, events, inherited });
+  const announce = () =>
+    announceDaemon({ urls: supervisor.status().urls, control: config.server.control, logFile });
+  if (isDaemon) reports.subscribe({ 'probation-passed': announce });
   const ended = supervisor.run();
   const spawned = Promise.race([supervisor.spawned, ended.catch(() => {})]); // a rejection is the caller's
   const openLines = async ({ fd, atomicBytes }: Destination, pretty: boolean): Promise<LineQueue> => {

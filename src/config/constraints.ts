@@ -110,6 +110,25 @@ export function resolveAccept({ accept }: Settings, from: From, facts: ModelFact
   );
 }
 
+/** The default log of a daemon, which has no standard output: `app.log` for `app.pid`, or `mpserve.log`. */
+export function defaultLogFile({ daemon, pidFile }: Settings): string | undefined {
+  if (!daemon) return undefined;
+  return pidFile === undefined ? 'mpserve.log' : beside(pidFile, '.log');
+}
+
+/** @throws StartupError if a daemon should write access lines to standard output */
+export function checkDaemonOutput({ daemon, accessLog }: Settings, from: From): void {
+  if (!daemon || accessLog !== '-') return;
+  throw configError(
+    `${setting(from.accessLog)} must name a file with ${setting(from.daemon)}, not '-', standard output`,
+  );
+}
+
+/** The file beside the pid file: `app.ctl` for `app.pid`. */
+export function beside(pidFile: string, extension: string): string {
+  return `${pidFile.replace(/\.pid$/, '')}${extension}`;
+}
+
 /**
  * Node refuses a header timeout that is longer than the request timeout. A default is shortened; a value that the user
  * gave is an error.

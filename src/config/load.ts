@@ -6,7 +6,15 @@ import { configError, ExitCode, StartupError } from '../errors.js';
 import { appExtensions, findApp } from './app-path.js';
 import type { Config, Values } from './config.js';
 import { findConfigFile, readConfigFile } from './config-file.js';
-import { type Machine, resolveAccept, resolveHeaderTimeout, resolvePoolSize } from './constraints.js';
+import {
+  beside,
+  checkDaemonOutput,
+  defaultLogFile,
+  type Machine,
+  resolveAccept,
+  resolveHeaderTimeout,
+  resolvePoolSize,
+} from './constraints.js';
 import { type Kind, oneOf } from './kind.js';
 import { overriddenAddresses, resolveAddresses } from './listen-address.js';
 import type { ModelFacts } from './model.js';
@@ -46,8 +54,8 @@ export interface Input {
   /** The working directory of this process. */
   readonly cwd: string;
   readonly machine: Machine;
-  /** Names of commands, to suggest one if the app does not exist and its name resembles a command. */
-  readonly commands?: readonly string[];
+  /** Names what the user may have meant by a word that is no app; an empty string if it resembles nothing. */
+  readonly suggest?: (word: string) => Promise<string>;
 }
 
 interface Given {
@@ -86,6 +94,7 @@ export async function loadConfig(input: Input): Promise<Loaded> {
   const settings = values as Settings;
   const from = sources as Record<Key, Source>;
 
+  checkDaemonOutput(settings, from);
   const { bind, source: bindSource } = resolveAddresses(settings, from);
   const { control, pidFile } = settings;
   const isBesidePidFile = control === undefined && pidFile !== undefined;
@@ -95,11 +104,12 @@ export async function loadConfig(input: Input): Promise<Loaded> {
     app: await resolveApp(settings.app, from.app, input),
     ...resolvePoolSize(settings, from, facts, input.machine),
     accept: resolveAccept(settings, from, facts),
-    // The default is beside the pid file: `app.ctl` for `app.pid`.
-    control: isBesidePidFile ? `${pidFile.replace(/\.pid$/, '')}.ctl` : control,
+    control: isBesidePidFile ? beside(pidFile, '.ctl') : control,
+    logFile: settings.logFile ?? defaultLogFile(settings),
     headerTimeout: resolveHeaderTimeout(settings, from),
   };
   if (isBesidePidFile) from.control = from.pidFile;
+  if (settings.logFile === undefined && settings.daemon) from.logFile = from.daemon;
   from.bind = bindSource;
   const { config: _, ...shown } = from;
   return { config: inSections(table, resolved), sources: shown, warnings };
@@ -186,7 +196,7 @@ async function mistypedVariables(table: OptionTable, env: Input['env']): Promise
 async function resolveApp(
   app: string | undefined,
   source: Source,
-  { cwd, models, commands = [] }: Input,
+  { cwd, suggest }: Input,
 ): Promise<string | undefined> {
   if (app === undefined) return undefined;
   const appName = `the app ${inspect(app)} (${origin(source)})`;
@@ -197,11 +207,7 @@ async function resolveApp(
     throw new StartupError(ExitCode.app, `${appName} cannot be read: ${(error as Error).message}`, { cause: error });
   }
   if (found !== undefined) return found;
-  const names = models.map(({ name }) => name);
-  const mayBeMistyped = source.kind === 'argv' && /^\w+$/.test(app);
-  const hint = mayBeMistyped
-    ? (await didYouMean(app, commands, 'mpserve ')) || (await didYouMean(app, names, '--model '))
-    : '';
+  const hint = source.kind === 'argv' ? ((await suggest?.(app)) ?? '') : '';
   const tried = `looked for ${path.resolve(cwd, app)}, also with ${oneOf(appExtensions)}`;
   throw new StartupError(ExitCode.app, `${appName} does not exist: ${tried}${hint}`);
 }

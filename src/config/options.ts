@@ -363,10 +363,10 @@ function optionRows(models: readonly ModelFacts[]) {
     }),
     group: processes('Run the workers in this group; needs root', { kind: name, defaultWords: 'the group of --user' }),
     umask: processes('File mode creation mask of the workers, in octal', { kind: mode, defaultWords: 'inherited' }),
-    daemon: server('Run in the background; the command returns when the server is ready or has failed to start', {
-      kind: boolean,
-      default: false,
-    }),
+    daemon: server(
+      'Run in the background; the command returns when the server is ready, and prints its pid, URL, control socket and log, or when it has failed to start',
+      { kind: boolean, default: false },
+    ),
     pidFile: server(
       'Write the process id of the supervisor to this file; the stale file of a dead server is replaced',
       { kind: file, defaultWords: 'none' },
@@ -381,7 +381,10 @@ function optionRows(models: readonly ModelFacts[]) {
       default: 30 * second,
     }),
 
-    logFile: logging('Append the log to this file', { kind: file, defaultWords: 'standard output' }),
+    logFile: logging('Append the log to this file', {
+      kind: file,
+      defaultWords: 'standard output; with --daemon app.log beside app.pid (--pid-file), or mpserve.log',
+    }),
     logLevel: logging('Lowest level that is logged', {
       kind: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'LEVEL'),
       default: 'info',
