@@ -1,5 +1,7 @@
 // Resolves options that depend on each other or on the model. Each function returns the resolved values, or throws a
 // `StartupError` that names the settings that conflict.
+import { statSync } from 'node:fs';
+import path from 'node:path';
 import { configError } from '../errors.js';
 import type { Values } from './config.js';
 import { oneOf } from './kind.js';
@@ -111,9 +113,15 @@ export function resolveAccept({ accept }: Settings, from: From, facts: ModelFact
 }
 
 /** The default log of a daemon, which has no standard output: `app.log` for `app.pid`, or `mpserve.log`. */
-export function defaultLogFile({ daemon, pidFile }: Settings): string | undefined {
+export function defaultLogFile({ daemon, pidFile }: Settings, directory: string): string | undefined {
   if (!daemon) return undefined;
-  return pidFile === undefined ? 'mpserve.log' : beside(pidFile, '.log');
+  return pidFile === undefined ? path.join(directory, 'mpserve.log') : beside(pidFile, '.log');
+}
+
+/** @throws StartupError if --cwd does not name a directory */
+export function checkDirectory({ cwd }: Settings, from: From): void {
+  if (cwd === undefined || statSync(cwd, { throwIfNoEntry: false })?.isDirectory()) return;
+  throw configError(`${setting(from.cwd)} names no directory: '${path.resolve(cwd)}'`);
 }
 
 /** @throws StartupError if a daemon should write access lines to standard output */

@@ -86,6 +86,16 @@ export const file: Kind<string, string> = {
   rebase: (value, base, cwd) => (base === cwd ? value : path.resolve(base, value)),
 };
 
+/** The paths of files or directories. */
+export const files: Kind<readonly string[], string | readonly string[]> = {
+  ...list(
+    'PATH',
+    (item) => file.read(item),
+    (item) => item,
+  ),
+  rebase: (value, base, cwd) => (base === cwd ? value : value.map((one) => path.resolve(base, one))),
+};
+
 /** Text that matches `pattern`. */
 export function text(metavar: string, pattern: RegExp, refused: string): Kind<string, string> {
   return {

@@ -22,7 +22,7 @@ export function overriddenAddresses(given: Sources): readonly ('bind' | 'port' |
   const rank = ({ kind }: Source): number => precedence.indexOf(kind);
   const [rival] = [given.get('port')?.source, given.get('host')?.source]
     .filter((source) => source !== undefined)
-    .filter((source) => !isPlatform(source))
+    .filter((source) => !isVariable(source))
     .sort((a, b) => rank(a) - rank(b));
   if (!rival || rank(rival) > rank(bind)) return ['port', 'host'];
   if (rank(rival) < rank(bind)) return ['bind'];
@@ -45,6 +45,11 @@ export function resolveAddresses(
     port: port ?? byDefault.port,
   } as const;
   return { bind: [address], source: port === undefined ? from.host : from.port };
+}
+
+/** From PORT, of the environment or of --env-file. */
+function isVariable(source: Source): boolean {
+  return isPlatform(source) || (source.kind === 'file' && source.key === 'PORT');
 }
 
 /** Platforms such as Heroku set PORT, and connect to it from another machine. */

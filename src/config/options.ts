@@ -7,6 +7,7 @@ import {
   count,
   countOrAuto,
   file,
+  files,
   host,
   type Kind,
   logDestination,
@@ -166,6 +167,14 @@ function optionRows(models: readonly ModelFacts[]) {
     nodeArg: processes(
       'Pass an option to the node process of each worker, as in --node-arg=--max-old-space-size=512; repeatable',
       { group: 'App and model', kind: nodeArguments, default: [], defaultWords: 'none' },
+    ),
+    envFile: processes(
+      'Read variables for the app from this file, as node --env-file does, also at each reload; a variable of the environment overrides it. Repeatable: a later file overrides an earlier one. Relative to the directory of the command',
+      { group: 'App and model', kind: files, default: [], defaultWords: 'none' },
+    ),
+    cwd: processes(
+      'Run the app in this directory. As a flag or variable, other relative paths start there, and so does the search for the configuration file',
+      { group: 'App and model', kind: { ...file, metavar: 'DIR' }, defaultWords: 'the directory of the command' },
     ),
     demoFaults: loading('Enable /crash (exits the worker) and /hang (blocks its event loop) in the demo app', {
       kind: boolean,

@@ -31,6 +31,10 @@ const entry = fileURLToPath(new URL('../worker/process-main.cjs', import.meta.ur
 export interface ProcessOptions {
   readonly app: AppSettings;
   readonly processes: Config['processes'];
+  /** undefined if it is the directory of this process. */
+  readonly cwd: string | undefined;
+  /** Variables that the environment of this process overrides. */
+  readonly env: Readonly<Record<string, string>>;
   /** Each process serves one connection, then exits. */
   readonly once: boolean;
   readonly threads: ThreadGroup | undefined;
@@ -120,10 +124,12 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
       // A process group of its own: Ctrl-C on the terminal is for the supervisor, which then ends its workers in order.
       detached: true,
       ...options.owner,
+      cwd: options.cwd,
       execArgv,
       // NODE_ENV as other application servers set it: without it Express, for one, shows stacks to clients.
       env: {
         NODE_ENV: 'production',
+        ...options.env,
         ...process.env,
         ...portVariable(options.app),
         [settingsVariable]: JSON.stringify(settings),

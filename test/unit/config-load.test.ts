@@ -77,6 +77,8 @@ describe('defaults', () => {
       accessLog: undefined,
       captureOutput: false,
       nodeArg: [],
+      envFile: [],
+      cwd: undefined,
       demoFaults: false,
     });
     expect(warnings).toEqual([]);

@@ -12,6 +12,8 @@ const complete: Required<UserConfig> = {
   model: 'prefork',
   accept: 'dispatch',
   nodeArg: ['--max-old-space-size=512'],
+  envFile: ['.env', '.env.local'],
+  cwd: '/srv/app',
   demoFaults: false,
   workers: 'auto',
   minWorkers: 1,
