@@ -58,7 +58,7 @@ async function run(argv: readonly string[]): Promise<number> {
       facts.map(({ name }) => name),
     );
   const isNamed = positionals.length < given.words.length;
-  await checkPositionals(command, positionals, isNamed ? undefined : suggestion);
+  await checkPositionals(command, positionals, isNamed ? undefined : suggestion, argv.includes('--watch'));
   const load = (operator?: Overrides) =>
     loadConfig({
       operator,
@@ -107,6 +107,7 @@ async function checkPositionals(
   command: Command,
   positionals: readonly string[],
   suggestion: ((word: string) => Promise<string>) | undefined,
+  isWatching: boolean,
 ): Promise<void> {
   const { most: maxPositionals = 1 } = command;
   if (positionals.length <= maxPositionals) return;
@@ -114,7 +115,7 @@ async function checkPositionals(
   // If the user named no command, the first word may be a mistyped one; the name of a file is the app.
   const hint = suggestion && !existsAsApp(last) ? await suggestion(last) : '';
   if (hint) throw configError(`unknown command '${last}'${hint}`);
-  const usage = `usage: mpserve ${command.name} ${command.takes}`;
+  const usage = isWatching ? `to watch it, write --watch=${extra}` : `usage: mpserve ${command.name} ${command.takes}`;
   throw configError(`unexpected argument '${extra}' after '${last}'; ${usage}`);
 }
 

@@ -44,8 +44,7 @@ export async function serve(load: Call['load']): Promise<number> {
 
   const logs = [log, access].filter((one) => typeof one === 'object');
   const supervisor = new Supervisor({ loaded, load: loadChecked, accessLog: access, logs, reports, events, inherited });
-  const announce = () =>
-    announceDaemon({ urls: supervisor.status().urls, control: config.server.control, logFile });
+  const announce = () => announceDaemon({ urls: supervisor.status().urls, control: config.server.control, logFile });
   if (isDaemon) reports.subscribe({ 'probation-passed': announce });
   const ended = supervisor.run();
   const spawned = Promise.race([supervisor.spawned, ended.catch(() => {})]); // a rejection is the caller's

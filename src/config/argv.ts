@@ -45,8 +45,9 @@ export async function readArguments(argv: readonly string[], options: readonly F
     const option = flag && 'kind' in flag ? flag : undefined;
     if (!flag || (no && option?.kind.metavar)) throw await unknownFlag(word, known);
     if (option?.kind.metavar) {
-      const text = inline ?? argv[++i];
-      if (text === undefined || (inline === undefined && looksLikeFlag(text)))
+      const { ifBare } = option.kind;
+      const text = inline ?? ifBare ?? argv[++i];
+      if (text === undefined || (inline === undefined && ifBare === undefined && looksLikeFlag(text)))
         throw configError(`${dashed(name)} needs a value; write ${dashed(name)}=VALUE`);
       texts.set(option, [...(texts.get(option) ?? []), text]);
       continue;

@@ -14,6 +14,8 @@ export interface Kind<T, W extends Written = Written> {
   readonly choices?: readonly string[];
   /** The allowed values in words, if `choices` does not list them. */
   readonly range?: string;
+  /** The value of the flag if it is given without one; another one then needs `=`. */
+  readonly ifBare?: string;
   /** The flag may be repeated; white space separates the items in a variable. */
   readonly repeatable?: true;
   /** Parses a string from the command line or a variable, or any value from a configuration file. */
@@ -94,6 +96,19 @@ export const files: Kind<readonly string[], string | readonly string[]> = {
     (item) => item,
   ),
   rebase: (value, base, cwd) => (base === cwd ? value : value.map((one) => path.resolve(base, one))),
+};
+
+/** Files and directories to watch; the flag alone, or true in a file, is the current directory. */
+export const watched: Kind<readonly string[], boolean | string | readonly string[]> = {
+  ...files,
+  metavar: 'PATH',
+  ifBare: '.',
+  read(raw) {
+    const [one, ...others] = Array.isArray(raw) ? raw : [raw];
+    const isOn = others.length === 0 ? switches.get(one) : undefined;
+    if (isOn === undefined) return files.read(raw);
+    return { value: isOn ? ['.'] : [] };
+  },
 };
 
 /** Text that matches `pattern`. */

@@ -17,6 +17,7 @@ import {
   oneOf,
   target,
   type Written,
+  watched,
 } from './kind.js';
 import type { ModelFacts } from './model.js';
 import { duration, size } from './quantity.js';
@@ -375,6 +376,10 @@ function optionRows(models: readonly ModelFacts[]) {
     daemon: server(
       'Run in the background; the command returns when the server is ready, and prints its pid, URL, control socket and log, or when it has failed to start',
       { kind: boolean, default: false },
+    ),
+    watch: server(
+      'Reload when a file changes in the current directory, or in --watch=PATH, which may be repeated; not for files in node_modules and .git, logs, and files of editors. Names the file in the log',
+      { kind: watched, default: [], defaultWords: 'off' },
     ),
     pidFile: server(
       'Write the process id of the supervisor to this file; the stale file of a dead server is replaced',

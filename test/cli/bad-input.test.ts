@@ -50,6 +50,12 @@ test.each<[string, string[], number, string | RegExp]>([
   ['an unknown key', ['--config', 'key.json'], 2, /^unknown key 'modle' in .*key\.json; did you mean model\?$/],
   ['an app that does not exist', ['./gone.js'], 4, /^the app '\.\/gone\.js' \(from the command line\) does not exist/],
   ['a mistyped command', ['confg'], 4, /; did you mean mpserve config\?$/],
+  [
+    'a path after --watch',
+    ['app.js', '--watch', 'src'],
+    2,
+    "unexpected argument 'src' after 'app.js'; to watch it, write --watch=src",
+  ],
   ['a mistyped command before an app', ['serv', 'app.js'], 2, "unknown command 'serv'; did you mean mpserve serve?"],
   [
     'the word of another tool',

@@ -69,6 +69,7 @@ describe('defaults', () => {
       socketOwner: undefined,
       socketGroup: undefined,
       daemon: false,
+      watch: [],
       pidFile: undefined,
       control: undefined,
       logFile: undefined,

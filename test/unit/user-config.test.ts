@@ -60,6 +60,7 @@ const complete: Required<UserConfig> = {
   group: undefined,
   umask: '022',
   daemon: false,
+  watch: ['src', 'server.js'],
   pidFile: 'app.pid',
   control: 'app.ctl',
   bootTimeout: '30s',
