@@ -43,6 +43,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'control',
     'bench',
     'prove',
+    'pm2',
     'testbed/progress',
     ...leaves,
   ],
@@ -50,6 +51,8 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['testbed', ...leaves],
   // Compares them.
   ['bench', 'testbed', ...leaves],
+  // What the files of another tool say.
+  ['pm2', 'config'],
   // Sends them the commands of operators.
   ['prove', 'testbed', 'control', ...leaves],
   ['supervisor', 'strategies', 'worker/process-runtime', 'control', ...outside, ...leaves],
