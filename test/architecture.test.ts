@@ -32,7 +32,9 @@ const outside = ['worker/checked-messages', 'worker/messages', 'worker/runtime',
 
 /** A place (a file without `.ts`, or a folder), and what it may import besides itself. The first row that fits. */
 const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
-  ['index', 'config/user-config'],
+  ['index', 'api', 'config/user-config'],
+  // Starts a server as a user would, and sends it commands.
+  ['api', 'control', 'strategies/models', 'config'],
   // The supervisor's side.
   [
     'cli',
@@ -153,7 +155,8 @@ const owners: Readonly<Record<string, readonly string[]>> = {
     'config/user',
     'testbed/server-process',
     'testbed/load-process',
-    'cli/daemon',
+    'cli/starter',
+    'api/start',
   ],
   'node:worker_threads': ['worker/thread-runtime', 'worker/thread-main'],
 };

@@ -27,7 +27,9 @@ export async function main(argv: readonly string[] = process.argv.slice(2)): Pro
     if (!(error instanceof StartupError)) throw error;
     // Imported only here, because the other commands do not need it.
     (await import('../supervisor/successor.js')).reportFailedStart(error.message);
-    printError(error.message, wantsStack(argv) ? error : undefined);
+    const { exitCode, message: reason } = error;
+    if (!(await (await import('./starter.js')).announceFailure({ reason, exitCode })))
+      printError(reason, wantsStack(argv) ? error : undefined);
     process.exitCode = error.exitCode;
   }
 }

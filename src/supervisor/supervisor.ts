@@ -12,7 +12,8 @@ import type { Controls } from '../control/server.js';
 import { deferred } from '../deferred.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
-import { Quarantine, type Suspect } from '../inflight/quarantine.js';
+import { Quarantine } from '../inflight/quarantine.js';
+import type { Suspect } from '../inflight/suspect.js';
 import type { Destination } from '../log/destination.js';
 import {
   closeMigrationChannel,
