@@ -103,8 +103,8 @@ function written(config: UserConfig): Readonly<Record<string, unknown>> {
   );
 }
 
-function asFlags({ flag }: { readonly flag: string }, value: unknown): readonly string[] {
-  if (typeof value === 'boolean') return [value ? `--${flag}` : `--no-${flag}`];
+function asFlags({ flag, kind }: Option, value: unknown): readonly string[] {
+  if (kind.metavar === '') return [value ? `--${flag}` : `--no-${flag}`];
   return [value].flat().map((one) => `--${flag}=${one}`);
 }
 

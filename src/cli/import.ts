@@ -91,7 +91,7 @@ function plan(
     .map(([key, values]) => ({ key, path: `${stem}${key && `.${key}`}.env`, ...envText(values) }));
   const used = envFiles.filter(({ key }) => key === '' || key === environment).map((one) => `./${one.path}`);
   const allNotes = [
-    ...notes.map((note) => note.replace('CONTROL', path.resolve(cwd, `${stem}.ctl`))),
+    ...notes.map((note) => note.replace('DIRECTORY', cwd).replace('CONTROL', `${stem}.ctl`)),
     ...envFiles.flatMap(({ unwritable }) =>
       unwritable.map((one) => `the variable ${one}: an env file cannot hold its value, which has all three quotes`),
     ),

@@ -47,7 +47,7 @@ function describe(pid: number | undefined, { urls, control, logFile }: Started):
 /** Called in the server when it is ready. */
 export function announce(started: Started): void {
   if (starter === 'program') {
-    process.send?.(started);
+    process.send?.(started, () => {}); // an error means that the program has exited
     return;
   }
   reopen(2, '/dev/null'); // the waiting command exits, and nothing reads the daemon's stderr any more

@@ -109,6 +109,7 @@ export const watched: Kind<readonly string[], boolean | string | readonly string
     if (isOn === undefined) return files.read(raw);
     return { value: isOn ? ['.'] : [] };
   },
+  write: (value) => (value.length > 0 ? value : false),
 };
 
 /** Text that matches `pattern`. */

@@ -76,7 +76,8 @@ const attributes: Readonly<Record<string, Convert>> = {
   gid: (value) => ({ group: String(value) }),
   exec_mode: (value) =>
     /^(fork|cluster)/.test(String(value)) ? undefined : 'mpserve runs the app in processes or threads: see model',
-  cron_restart: (value) => `put this line into your crontab: ${value} npx mpserve ctl reload --control CONTROL`,
+  cron_restart: (value) =>
+    `put this line into your crontab: ${value} cd DIRECTORY && npx mpserve ctl reload --control CONTROL`,
   interpreter: (value) =>
     /(^|\/)node$/.test(String(value))
       ? undefined

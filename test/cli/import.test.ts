@@ -68,7 +68,7 @@ test.concurrent('a cluster of pm2 starts, with its variables', async () => {
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   const notes = [
     'max_restarts 10: mpserve always replaces a worker that exits, after a pause that grows if it keeps exiting',
-    `cron_restart '0 3 * * *': put this line into your crontab: 0 3 * * * npx mpserve ctl reload --control ${cwd}/mpserve.ctl`,
+    `cron_restart '0 3 * * *': put this line into your crontab: 0 3 * * * cd ${cwd} && npx mpserve ctl reload --control mpserve.ctl`,
     'made_up 1: it has no counterpart',
     'env_production: is in mpserve.production.env; add it to envFile, or start with --env-file ./mpserve.production.env',
   ];

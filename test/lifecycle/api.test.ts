@@ -57,6 +57,8 @@ describe('a server', () => {
       app,
       workers: 2,
       accessLog: false,
+      watch: false,
+      captureOutput: true,
       bind: ['127.0.0.1:0', '127.0.0.1:0'],
       port: undefined,
     });
