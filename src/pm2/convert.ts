@@ -70,6 +70,8 @@ const attributes: Readonly<Record<string, Convert>> = {
     if (log === false) return { logFile: paths.ofApp(value), captureOutput: true };
     return errors === log ? undefined : `mpserve has one log, ${log}; the errors in it have the level 50`;
   },
+  wait_ready: (value) => ({ waitReady: Boolean(value) }),
+  shutdown_with_message: (value) => ({ shutdownMessage: Boolean(value) }),
   pid_file: (value, paths) => ({ pidFile: paths.ofApp(value) }),
   user: (value) => ({ user: String(value) }),
   uid: (value) => ({ user: String(value) }),
@@ -93,8 +95,6 @@ const attributes: Readonly<Record<string, Convert>> = {
     const others = [value].flat().filter((one) => !/(^|[/\\])(node_modules|\.git)\b/.test(String(one)));
     return others.length > 0 ? 'name the directories to watch with watch instead' : undefined;
   },
-  wait_ready: () => 'the server is ready when the app listens, or when it answers --ready-path',
-  shutdown_with_message: () => 'mpserve drains a worker, and the app gets SIGTERM then',
   increment_var: () => 'the workers share one port, and have the same variables',
   instance_var: () => 'the workers have the same variables',
   log_date_format: () => 'each line of the log has its time; npx pino-pretty prints it as you like',
