@@ -24,7 +24,10 @@ highest first: flag, variable, file, default. \`mpserve config\` prints each val
 - A size is \`16k\`, \`64M\` or \`1G\`, in powers of 1024; a bare number is bytes.
 - A repeatable option is a list in the file, and separated by white space in the variable.
 - \`--no-\` before the name of a switch turns it off.
-- A relative path is resolved against the current directory; in the file, against the directory of the file.
+- A relative path is resolved against the directory of \`--cwd\`, or else the current directory; in the file, against the
+  directory of the file.
+- A file of \`--env-file\` can have the variables of options, too; they override \`mpserve.config.*\`, and the environment
+  overrides them.
 
 ${tableOf(
   ['Model', 'Description'],
@@ -54,7 +57,7 @@ function section(group, options) {
   const rows = options
     .filter((option) => option.group === group)
     .map((option) => [
-      option.positional ? `argument \`${option.kind.metavar}\`` : `\`--${option.flag}\``,
+      option.positional ? `argument \`${option.kind.metavar}\`` : flags(option),
       `\`${option.env}\``,
       option.key === 'config' ? 'none' : `\`${option.key}\``,
       allowed(option),
@@ -62,6 +65,10 @@ function section(group, options) {
       `${option.description}${noEffectNote(option)}`,
     ]);
   return `## ${group}\n\n${tableOf(columns, rows)}`;
+}
+
+function flags({ flag, alias }) {
+  return [`--${flag}`, ...(alias ? [`-${alias}`] : [])].map((one) => `\`${one}\``).join(', ');
 }
 
 function allowed({ kind }) {

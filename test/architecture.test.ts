@@ -32,7 +32,9 @@ const outside = ['worker/checked-messages', 'worker/messages', 'worker/runtime',
 
 /** A place (a file without `.ts`, or a folder), and what it may import besides itself. The first row that fits. */
 const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
-  ['index', 'config/user-config'],
+  ['index', 'api', 'config/user-config'],
+  // Starts a server as a user would, and sends it commands.
+  ['api', 'control', 'strategies/models', 'config'],
   // The supervisor's side.
   [
     'cli',
@@ -43,6 +45,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'control',
     'bench',
     'prove',
+    'pm2',
     'testbed/progress',
     ...leaves,
   ],
@@ -50,6 +53,8 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['testbed', ...leaves],
   // Compares them.
   ['bench', 'testbed', ...leaves],
+  // What the files of another tool say.
+  ['pm2', 'config'],
   // Sends them the commands of operators.
   ['prove', 'testbed', 'control', ...leaves],
   ['supervisor', 'strategies', 'worker/process-runtime', 'control', ...outside, ...leaves],
@@ -150,7 +155,8 @@ const owners: Readonly<Record<string, readonly string[]>> = {
     'config/user',
     'testbed/server-process',
     'testbed/load-process',
-    'cli/daemon',
+    'cli/starter',
+    'api/start',
   ],
   'node:worker_threads': ['worker/thread-runtime', 'worker/thread-main'],
 };

@@ -1,6 +1,7 @@
 // The table of commands. Each command has a file of its own, which is loaded only when the command runs.
 import { adviseTable, benchTable } from '../config/bench-options.js';
 import type { CommandFacts } from '../config/help.js';
+import { importTable } from '../config/import-options.js';
 import { oneOf } from '../config/kind.js';
 import { proveTable } from '../config/prove-options.js';
 import { ctlCommands } from '../control/protocol.js';
@@ -58,6 +59,14 @@ export const commands: readonly Command[] = [
     summary: 'Print each option with its value and the source of the value',
     switches: [{ flag: 'json', description: 'Print JSON' }],
     run: async (call) => (await import('./config.js')).printConfig(call),
+  },
+  {
+    name: 'import',
+    takes: '<file>',
+    summary: 'Write mpserve.config.mjs from a pm2 file (ecosystem.config.js)',
+    options: Object.values(importTable),
+    switches: [{ flag: 'force', description: 'Overwrite files' }],
+    run: async (call) => (await import('./import.js')).runImport(call),
   },
   {
     name: 'completion',

@@ -41,7 +41,7 @@ export interface App {
 }
 
 /** Options that a comparison sets itself. */
-const reserved = ['model', 'bind', 'logFile', 'logLevel', 'logFormat', 'gracefulTimeout', 'demoFaults'];
+const reserved = ['model', 'bind', 'port', 'host', 'logFile', 'logLevel', 'logFormat', 'gracefulTimeout', 'demoFaults'];
 
 /** Reads the configuration as `mpserve serve` does. @throws StartupError */
 export async function readApp(call: Call): Promise<App> {

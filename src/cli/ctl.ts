@@ -76,7 +76,7 @@ async function readPositionals({
 /** The options to switch to: all given ones but those that locate the server. */
 function switchOptions(values: Call['values']): Readonly<Record<string, string>> {
   const given = Object.entries(values).filter(
-    ([key, value]) => value !== undefined && !['control', 'config', 'pidFile'].includes(key),
+    ([key, value]) => value !== undefined && !['control', 'config', 'pidFile', 'cwd', 'envFile'].includes(key),
   );
   return Object.fromEntries(given.map(([key, value]) => [key, String(value)]));
 }

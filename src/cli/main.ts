@@ -1,5 +1,6 @@
 // The command line: finds the command, runs it, and turns a StartupError into one line on standard error and an exit
 // code. Every import here delays every start.
+import { findApp } from '../config/app-path.js';
 import { type Flag, readArguments, type Switch } from '../config/argv.js';
 import { oneOf } from '../config/kind.js';
 import { loadConfig, type Overrides } from '../config/load.js';
@@ -26,7 +27,9 @@ export async function main(argv: readonly string[] = process.argv.slice(2)): Pro
     if (!(error instanceof StartupError)) throw error;
     // Imported only here, because the other commands do not need it.
     (await import('../supervisor/successor.js')).reportFailedStart(error.message);
-    printError(error.message, wantsStack(argv) ? error : undefined);
+    const { exitCode, message: reason } = error;
+    if (!(await (await import('./starter.js')).announceFailure({ reason, exitCode })))
+      printError(reason, wantsStack(argv) ? error : undefined);
     process.exitCode = error.exitCode;
   }
 }
@@ -50,7 +53,14 @@ async function run(argv: readonly string[]): Promise<number> {
     const { commandHelp } = await import('./help.js');
     return print(await commandHelp(line, command, positionals[0], Math.min(process.stdout.columns ?? 100, 120)));
   }
-  checkPositionals(command, positionals);
+  const suggestion = async (word: string) =>
+    (await import('./suggest.js')).suggest(
+      word,
+      commands.map(({ name }) => name),
+      facts.map(({ name }) => name),
+    );
+  const isNamed = positionals.length < given.words.length;
+  await checkPositionals(command, positionals, isNamed ? undefined : suggestion, argv.includes('--watch'));
   const load = (operator?: Overrides) =>
     loadConfig({
       operator,
@@ -60,7 +70,7 @@ async function run(argv: readonly string[]): Promise<number> {
       env: process.env,
       cwd: process.cwd(),
       machine: availableResources(),
-      commands: commands.map(({ name }) => name),
+      suggest: suggestion,
     });
   return command.run({ positionals, switches: given.switches, values: given.values, table, line, load });
 }
@@ -95,12 +105,27 @@ function checkForeignFlags(command: Command, argv: readonly string[]): void {
   }
 }
 
-function checkPositionals(command: Command, positionals: readonly string[]): void {
+async function checkPositionals(
+  command: Command,
+  positionals: readonly string[],
+  suggestion: ((word: string) => Promise<string>) | undefined,
+  isWatching: boolean,
+): Promise<void> {
   const { most: maxPositionals = 1 } = command;
-  if (positionals.length > maxPositionals) {
-    const [last, extra] = positionals.slice(maxPositionals - 1);
-    const usage = `usage: mpserve ${command.name} ${command.takes}`;
-    throw configError(`unexpected argument '${extra}' after '${last}'; ${usage}`);
+  if (positionals.length <= maxPositionals) return;
+  const [last = '', extra] = positionals.slice(maxPositionals - 1);
+  // If the user named no command, the first word may be a mistyped one; the name of a file is the app.
+  const hint = suggestion && !existsAsApp(last) ? await suggestion(last) : '';
+  if (hint) throw configError(`unknown command '${last}'${hint}`);
+  const usage = isWatching ? `to watch it, write --watch=${extra}` : `usage: mpserve ${command.name} ${command.takes}`;
+  throw configError(`unexpected argument '${extra}' after '${last}'; ${usage}`);
+}
+
+function existsAsApp(word: string): boolean {
+  try {
+    return findApp(word, process.cwd()) !== undefined;
+  } catch {
+    return true; // it exists, but this user may not read it
   }
 }
 

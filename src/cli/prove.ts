@@ -20,7 +20,7 @@ const exitCode = { noneLost: 0, lost: 1, interrupted: 130 } as const;
  * limit would count as a loss.
  */
 const ownKeys: readonly string[] = [
-  ...['app', 'bind', 'control', 'daemon', 'pidFile', 'maxRequestsPerConnection', 'demoFaults'],
+  ...['app', 'bind', 'port', 'host', 'control', 'daemon', 'watch', 'pidFile', 'maxRequestsPerConnection', 'demoFaults'],
   ...['logFile', 'logLevel', 'logFormat', 'accessLog', 'captureOutput'],
 ];
 

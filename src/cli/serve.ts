@@ -12,7 +12,7 @@ import { inheritState } from '../supervisor/successor.js';
 import { Supervisor } from '../supervisor/supervisor.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
 import type { Call } from './call.js';
-import { announceDaemon, isDaemon, startDaemon } from './daemon.js';
+import { announce, followProgram, startDaemon, starter } from './starter.js';
 
 /** Resolves to the exit code. @throws StartupError */
 export async function serve(load: Call['load']): Promise<number> {
@@ -26,7 +26,7 @@ export async function serve(load: Call['load']): Promise<number> {
   const loaded = await loadChecked(inherited?.operator);
   const { config, sources, warnings } = loaded;
   const { logFile, logFormat, logLevel, accessLog } = config.logging;
-  if (config.server.daemon && !isDaemon && !inherited) return startDaemon();
+  if (config.server.daemon && !starter && !inherited) return startDaemon();
   const output = standardOutput();
   const log = logFile === undefined ? output : openLogFile(logFile, origin(sources.logFile));
   const isPretty = ({ fd }: Destination) => (logFormat === undefined ? isatty(fd) : logFormat === 'pretty');
@@ -43,8 +43,10 @@ export async function serve(load: Call['load']): Promise<number> {
   else if (accessLog !== undefined) access = openLogFile(accessLog, origin(sources.accessLog));
 
   const logs = [log, access].filter((one) => typeof one === 'object');
-  if (isDaemon) reports.subscribe({ 'probation-passed': announceDaemon });
   const supervisor = new Supervisor({ loaded, load: loadChecked, accessLog: access, logs, reports, events, inherited });
+  const started = () => announce({ urls: supervisor.status().urls, control: config.server.control, logFile });
+  if (starter) reports.subscribe({ [starter === 'program' ? 'ready' : 'probation-passed']: started });
+  followProgram(() => supervisor.stop('the program that started it has exited', false));
   const ended = supervisor.run();
   const spawned = Promise.race([supervisor.spawned, ended.catch(() => {})]); // a rejection is the caller's
   const openLines = async ({ fd, atomicBytes }: Destination, pretty: boolean): Promise<LineQueue> => {

@@ -34,6 +34,14 @@ export function readAddress(text: string): Reading<Address> {
   return { value: { kind: 'tcp', host: bracketed ?? host, port: Number(port) } };
 }
 
+/** A host name or an IP address without a port; an IPv6 address may have brackets. */
+export function readHost(text: string): Reading<string> {
+  const reading = readAddress(`${isIPv6(text) ? `[${text}]` : text}:0`);
+  return text !== '' && 'value' in reading && reading.value.kind === 'tcp'
+    ? { value: reading.value.host }
+    : { refused: 'be a host name or an IP address, without a port' };
+}
+
 /** In the form that `readAddress` reads: `127.0.0.1:80`, `[::1]:80`, `unix:/run/app.sock`. */
 export function formatAddress(address: Address): string {
   if (address.kind === 'unix') return `unix:${address.path}`;

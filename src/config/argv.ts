@@ -12,7 +12,10 @@ export interface Switch {
 }
 
 /** A flag that takes a value, or that is on or off. */
-export type Flag = Pick<CommandOption, 'key' | 'flag' | 'kind'> & { readonly positional?: true };
+export type Flag = Pick<CommandOption, 'key' | 'flag' | 'kind'> & {
+  readonly positional?: true;
+  readonly alias?: string;
+};
 
 /**
  * @returns the positional arguments in order; values by option key: a string, a list of strings for a repeatable flag, or
@@ -21,8 +24,8 @@ export type Flag = Pick<CommandOption, 'key' | 'flag' | 'kind'> & { readonly pos
  */
 export async function readArguments(argv: readonly string[], options: readonly Flag[], switches: readonly Switch[]) {
   const known = new Map<string, Flag | Switch>();
-  for (const option of options) if (!option.positional) known.set(option.flag, option);
-  for (const one of switches) known.set(one.flag, one).set(one.alias ?? one.flag, one);
+  const named = options.filter(({ positional }) => !positional);
+  for (const one of [...named, ...switches]) known.set(one.flag, one).set(one.alias ?? one.flag, one);
   const words: string[] = [];
   const texts = new Map<Flag, string[]>();
   const values: Record<string, unknown> = {};
@@ -42,9 +45,10 @@ export async function readArguments(argv: readonly string[], options: readonly F
     const option = flag && 'kind' in flag ? flag : undefined;
     if (!flag || (no && option?.kind.metavar)) throw await unknownFlag(word, known);
     if (option?.kind.metavar) {
-      const text = inline ?? argv[++i];
-      if (text === undefined || (inline === undefined && looksLikeFlag(text)))
-        throw configError(`--${name} needs a value; write --${name}=VALUE`);
+      const { ifBare } = option.kind;
+      const text = inline ?? ifBare ?? argv[++i];
+      if (text === undefined || (inline === undefined && ifBare === undefined && looksLikeFlag(text)))
+        throw configError(`${dashed(name)} needs a value; write ${dashed(name)}=VALUE`);
       texts.set(option, [...(texts.get(option) ?? []), text]);
       continue;
     }
@@ -62,6 +66,10 @@ export async function readArguments(argv: readonly string[], options: readonly F
     values[key] = kind.repeatable ? given : given[0];
   }
   return { words, values, switches: on };
+}
+
+function dashed(name: string): string {
+  return name.length === 1 ? `-${name}` : `--${name}`;
 }
 
 /** Not for a negative number, which is an argument (`ctl scale -1`) or a value. */

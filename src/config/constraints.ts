@@ -1,7 +1,8 @@
 // Resolves options that depend on each other or on the model. Each function returns the resolved values, or throws a
 // `StartupError` that names the settings that conflict.
+import { statSync } from 'node:fs';
+import path from 'node:path';
 import { configError } from '../errors.js';
-import { formatAddress } from './address.js';
 import type { Values } from './config.js';
 import { oneOf } from './kind.js';
 import type { ModelFacts } from './model.js';
@@ -9,16 +10,6 @@ import { maxUnits, type Settings } from './options.js';
 import { origin, type Source, setting } from './source.js';
 
 type From = Readonly<Record<keyof Settings, Source>>;
-
-/** Refuses an address that is given twice. Port 0 may repeat: each one gets a port of its own. */
-export function checkBind(bind: Settings['bind'], source: Source): void {
-  const seen = new Set<string>();
-  for (const address of bind) {
-    const text = formatAddress(address);
-    if (seen.has(text)) throw configError(`${setting(source)} has the address ${text} twice; give it once`);
-    if (address.kind === 'unix' || address.port !== 0) seen.add(text);
-  }
-}
 
 /** The resources from which `auto` is derived. */
 export interface Machine {
@@ -119,6 +110,31 @@ export function resolveAccept({ accept }: Settings, from: From, facts: ModelFact
   throw configError(
     `${setting(from.accept)} must be ${oneOf(facts.accept)} with the model ${facts.name}, not '${accept}'`,
   );
+}
+
+/** The default log of a daemon, which has no standard output: `app.log` for `app.pid`, or `mpserve.log`. */
+export function defaultLogFile({ daemon, pidFile }: Settings, directory: string): string | undefined {
+  if (!daemon) return undefined;
+  return pidFile === undefined ? path.join(directory, 'mpserve.log') : beside(pidFile, '.log');
+}
+
+/** @throws StartupError if --cwd does not name a directory */
+export function checkDirectory({ cwd }: Settings, from: From): void {
+  if (cwd === undefined || statSync(cwd, { throwIfNoEntry: false })?.isDirectory()) return;
+  throw configError(`${setting(from.cwd)} names no directory: '${path.resolve(cwd)}'`);
+}
+
+/** @throws StartupError if a daemon should write access lines to standard output */
+export function checkDaemonOutput({ daemon, accessLog }: Settings, from: From): void {
+  if (!daemon || accessLog !== '-') return;
+  throw configError(
+    `${setting(from.accessLog)} must name a file with ${setting(from.daemon)}, not '-', standard output`,
+  );
+}
+
+/** The file beside the pid file: `app.ctl` for `app.pid`. */
+export function beside(pidFile: string, extension: string): string {
+  return `${pidFile.replace(/\.pid$/, '')}${extension}`;
 }
 
 /**

@@ -70,7 +70,8 @@ export async function completions(line: CommandLine, words: readonly string[]): 
   const ofCommands = line.commands.flatMap(({ switches = [], options = [] }) => [...switches, ...options]);
   // Without aliases, because yargs would complete `-h` as `--h`.
   const switches = [...line.switches, ...ofCommands].map(({ flag, description }) => ({ flag, description }));
-  return describe({ ...line, switches }).getCompletion([...words]);
+  const options = line.options.map(({ alias: _, ...option }) => option);
+  return describe({ ...line, switches, options }).getCompletion([...words]);
 }
 
 /** Prints the completion script for `shell`; undefined uses the shell in the variable SHELL. */
@@ -86,7 +87,9 @@ function describe({ options, commands, switches }: CommandLine, own: Readonly<Re
   parser.options(own);
   for (const { name, takes, summary } of commands) parser.command(`${name} ${takes}`.trim(), summary);
   for (const option of options) {
-    if (!option.positional) parser.option(option.flag, yargsOption(option, option.group));
+    const { alias } = option;
+    if (!option.positional)
+      parser.option(option.flag, { ...yargsOption(option, option.group), ...(alias === undefined ? {} : { alias }) });
   }
   for (const { flag, alias, description } of switches) {
     parser.option(flag, { description, type: 'boolean', ...(alias === undefined ? {} : { alias }) });

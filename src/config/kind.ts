@@ -1,7 +1,7 @@
 // The types of option values: how each is parsed from text or from a configuration file, what it refuses, and how it is
 // formatted. Knows no option by name.
 import path from 'node:path';
-import { type Address, formatAddress, readAddress } from './address.js';
+import { type Address, formatAddress, readAddress, readHost } from './address.js';
 import type { Reading } from './reading.js';
 
 /** A value in a configuration file. */
@@ -14,6 +14,8 @@ export interface Kind<T, W extends Written = Written> {
   readonly choices?: readonly string[];
   /** The allowed values in words, if `choices` does not list them. */
   readonly range?: string;
+  /** The value of the flag if it is given without one; another one then needs `=`. */
+  readonly ifBare?: string;
   /** The flag may be repeated; white space separates the items in a variable. */
   readonly repeatable?: true;
   /** Parses a string from the command line or a variable, or any value from a configuration file. */
@@ -86,6 +88,30 @@ export const file: Kind<string, string> = {
   rebase: (value, base, cwd) => (base === cwd ? value : path.resolve(base, value)),
 };
 
+/** The paths of files or directories. */
+export const files: Kind<readonly string[], string | readonly string[]> = {
+  ...list(
+    'PATH',
+    (item) => file.read(item),
+    (item) => item,
+  ),
+  rebase: (value, base, cwd) => (base === cwd ? value : value.map((one) => path.resolve(base, one))),
+};
+
+/** Files and directories to watch; the flag alone, or true in a file, is the current directory. */
+export const watched: Kind<readonly string[], boolean | string | readonly string[]> = {
+  ...files,
+  metavar: 'PATH',
+  ifBare: '.',
+  read(raw) {
+    const [one, ...others] = Array.isArray(raw) ? raw : [raw];
+    const isOn = others.length === 0 ? switches.get(one) : undefined;
+    if (isOn === undefined) return files.read(raw);
+    return { value: isOn ? ['.'] : [] };
+  },
+  write: (value) => (value.length > 0 ? value : false),
+};
+
 /** Text that matches `pattern`. */
 export function text(metavar: string, pattern: RegExp, refused: string): Kind<string, string> {
   return {
@@ -134,6 +160,13 @@ export const addresses: Kind<readonly Address[], string | number | readonly (str
     value.map((address) =>
       address.kind === 'unix' && base !== cwd ? { kind: 'unix', path: path.resolve(base, address.path) } : address,
     ),
+};
+
+/** A host name or an IP address. */
+export const host: Kind<string, string> = {
+  metavar: 'HOST',
+  read: (raw) => readHost(String(raw)),
+  write: (value) => value,
 };
 
 export const nodeArguments: Kind<readonly string[], string | readonly string[]> = list(

@@ -6,8 +6,19 @@ import { configError, ExitCode, StartupError } from '../errors.js';
 import { appExtensions, findApp } from './app-path.js';
 import type { Config, Values } from './config.js';
 import { findConfigFile, readConfigFile } from './config-file.js';
-import { checkBind, type Machine, resolveAccept, resolveHeaderTimeout, resolvePoolSize } from './constraints.js';
+import {
+  beside,
+  checkDaemonOutput,
+  checkDirectory,
+  defaultLogFile,
+  type Machine,
+  resolveAccept,
+  resolveHeaderTimeout,
+  resolvePoolSize,
+} from './constraints.js';
+import type { FileVariable } from './env-file.js';
 import { type Kind, oneOf } from './kind.js';
+import { overriddenAddresses, resolveAddresses } from './listen-address.js';
 import type { ModelFacts } from './model.js';
 import { didYouMean } from './nearest.js';
 import {
@@ -24,6 +35,8 @@ import { origin, type Source, setting } from './source.js';
 export interface Loaded {
   readonly config: Config;
   readonly sources: Sources;
+  /** The variables of --env-file. They may be secret, so no command shows them. */
+  readonly env: Readonly<Record<string, string>>;
   /** One line each: settings that do nothing with this model or app, environment variables that look mistyped. */
   readonly warnings: readonly string[];
 }
@@ -45,8 +58,8 @@ export interface Input {
   /** The working directory of this process. */
   readonly cwd: string;
   readonly machine: Machine;
-  /** Names of commands, to suggest one if the app does not exist and its name resembles a command. */
-  readonly commands?: readonly string[];
+  /** Names what the user may have meant by a word that is no app; an empty string if it resembles nothing. */
+  readonly suggest?: (word: string) => Promise<string>;
 }
 
 interface Given {
@@ -57,8 +70,9 @@ interface Given {
 /** Throws a `StartupError` for any wrong setting, or if the app does not exist. */
 export async function loadConfig(input: Input): Promise<Loaded> {
   const { table, models, cwd } = input;
-  const given = await collectGiven(input);
-  const name = await read(table.model, given.get('model'), cwd);
+  const { given, base, variables } = await collectGiven(input);
+  for (const key of overriddenAddresses(given)) given.delete(key);
+  const name = await read(table.model, given.get('model'), base, cwd);
   const facts = models.find((facts) => facts.name === (name ?? table.model.default));
   if (!facts) throw new Error(`the default model ${name} is not among the models`);
 
@@ -68,7 +82,7 @@ export async function loadConfig(input: Input): Promise<Loaded> {
   for (const option of listOptions(table)) {
     const { key, default: byDefault, hasEffect = () => true, isForDemo = false } = option;
     const own = given.get(key);
-    values[key] = await read(option, own, cwd);
+    values[key] = await read(option, own, isOfCommand(key) ? cwd : base, cwd);
     values[key] ??= typeof byDefault === 'function' ? (byDefault as (facts: ModelFacts) => unknown)(facts) : byDefault;
     // A setting that has no effect in this model is reported with the model as its source.
     const isFixed = !hasEffect(facts);
@@ -80,25 +94,31 @@ export async function loadConfig(input: Input): Promise<Loaded> {
     if (isFixed) warnings.push(`${setting(own.source)} does nothing with the model ${facts.name}`);
     else if (isForDemo && given.has('app')) warnings.push(`${setting(own.source)} does nothing when an app is given`);
   }
-  warnings.push(...(await mistypedVariables(table, input.env)));
+  const env = Object.fromEntries([...variables].map(([name, { value }]) => [name, value]));
+  warnings.push(...(await mistypedVariables(table, { ...env, ...input.env })));
   const settings = values as Settings;
   const from = sources as Record<Key, Source>;
 
-  checkBind(settings.bind, from.bind);
+  checkDirectory(settings, from);
+  checkDaemonOutput(settings, from);
+  const { bind, source: bindSource } = resolveAddresses(settings, from);
   const { control, pidFile } = settings;
   const isBesidePidFile = control === undefined && pidFile !== undefined;
   const resolved: Values = {
     ...settings,
+    bind,
     app: await resolveApp(settings.app, from.app, input),
     ...resolvePoolSize(settings, from, facts, input.machine),
     accept: resolveAccept(settings, from, facts),
-    // The default is beside the pid file: `app.ctl` for `app.pid`.
-    control: isBesidePidFile ? `${pidFile.replace(/\.pid$/, '')}.ctl` : control,
+    control: isBesidePidFile ? beside(pidFile, '.ctl') : control,
+    logFile: settings.logFile ?? defaultLogFile(settings, base === cwd ? '' : base),
     headerTimeout: resolveHeaderTimeout(settings, from),
   };
   if (isBesidePidFile) from.control = from.pidFile;
+  if (settings.logFile === undefined && settings.daemon) from.logFile = from.daemon;
+  from.bind = bindSource;
   const { config: _, ...shown } = from;
-  return { config: inSections(table, resolved), sources: shown, warnings };
+  return { config: inSections(table, resolved), sources: shown, env, warnings };
 }
 
 /** Frozen, with all that it has. */
@@ -110,8 +130,32 @@ export function inSections(table: OptionTable, values: Values): Config {
   return Object.freeze(config) as Config;
 }
 
-/** The raw value of highest precedence for each option that the user gave. */
-async function collectGiven({ table, argv, operator = {}, env, cwd }: Input): Promise<Map<Key, Given>> {
+interface Collected {
+  /** The raw value of highest precedence for each option that the user gave. */
+  readonly given: Map<Key, Given>;
+  /** The directory at which relative paths start that are not in a file. */
+  readonly base: string;
+  /** Of --env-file. */
+  readonly variables: ReadonlyMap<string, FileVariable>;
+}
+
+async function collectGiven(input: Input): Promise<Collected> {
+  const { table, cwd } = input;
+  const byCommand = givenByCommand(input);
+  const base = await directoryOf(table, byCommand.get('cwd'), cwd);
+  const byFile = await givenByFile(table, byCommand.get('config'), base, cwd);
+  const variables = await readVariables(table, byCommand.get('envFile') ?? byFile.get('envFile'), cwd);
+  const byVariable = new Map<Key, Given>();
+  for (const { key, env, kind } of listOptions(table)) {
+    const variable = variables.get(env);
+    if (!variable?.value || isOfCommand(key) || key === 'config') continue;
+    const source = { kind: 'file', path: variable.path, key: env } as const;
+    byVariable.set(key, { raw: fromVariable(kind, variable.value), source });
+  }
+  return { given: new Map([...byFile, ...byVariable, ...byCommand]), base, variables };
+}
+
+function givenByCommand({ table, argv, operator = {}, env }: Input): ReadonlyMap<Key, Given> {
   const given = new Map<Key, Given>();
   for (const { key, flag, env: name, kind, positional } of listOptions(table)) {
     if (operator[key] !== undefined) {
@@ -119,16 +163,24 @@ async function collectGiven({ table, argv, operator = {}, env, cwd }: Input): Pr
     } else if (argv[key] !== undefined) {
       given.set(key, { raw: argv[key], source: { kind: 'argv', flag: positional ? key : `--${flag}` } });
     } else if (env[name]) {
-      const raw = kind.repeatable ? env[name].trim().split(/\s+/) : env[name];
-      given.set(key, { raw, source: { kind: 'env', name } });
+      given.set(key, { raw: fromVariable(kind, env[name]), source: { kind: 'env', name } });
     }
   }
-  const fileSetting = given.get('config');
-  const configPath = await read(table.config, fileSetting, cwd);
-  const file = configPath === undefined ? findConfigFile(cwd) : path.resolve(cwd, configPath);
+  return given;
+}
+
+/** The settings of the configuration file. */
+async function givenByFile(
+  table: OptionTable,
+  setting: Given | undefined,
+  base: string,
+  cwd: string,
+): Promise<ReadonlyMap<Key, Given>> {
+  const given = new Map<Key, Given>();
+  const configPath = await read(table.config, setting, base, cwd);
+  const file = configPath === undefined ? findConfigFile(base) : path.resolve(cwd, configPath);
   if (file === undefined) return given;
-  const fileOrigin = fileSetting ? origin(fileSetting.source) : 'found in the current directory';
-  const content = await readConfigFile(file, fileOrigin);
+  const content = await readConfigFile(file, setting ? origin(setting.source) : 'found in the current directory');
   const fileOptions = configOptions(table);
   const names = fileOptions.map(({ key }) => key);
   for (const [name, raw] of Object.entries(content)) {
@@ -137,19 +189,47 @@ async function collectGiven({ table, argv, operator = {}, env, cwd }: Input): Pr
       const hint = await didYouMean(name, names);
       throw configError(`unknown key ${inspect(name)} in ${file}${hint || '; mpserve --help lists the options'}`);
     }
-    if (raw !== undefined && !given.has(option.key)) {
-      given.set(option.key, { raw, source: { kind: 'file', path: file, key: name } });
-    }
+    if (raw !== undefined) given.set(option.key, { raw, source: { kind: 'file', path: file, key: name } });
   }
   return given;
 }
 
-async function read<T>(option: Option<T>, given: Given | undefined, cwd: string): Promise<T | undefined> {
+/** The directory of --cwd. */
+async function directoryOf(table: OptionTable, given: Given | undefined, cwd: string): Promise<string> {
+  const directory = await read(table.cwd, given, cwd, cwd);
+  return directory === undefined ? cwd : path.resolve(cwd, directory);
+}
+
+async function readVariables(
+  table: OptionTable,
+  given: Given | undefined,
+  cwd: string,
+): Promise<ReadonlyMap<string, FileVariable>> {
+  if (!given) return new Map();
+  const paths = (await read(table.envFile, given, cwd, cwd)) ?? [];
+  const { readEnvFiles } = await import('./env-file.js');
+  return readEnvFiles(
+    paths.map((one) => path.resolve(cwd, one)),
+    origin(given.source),
+  );
+}
+
+/** Relative paths in it start at the directory of the command; those in others at `--cwd`. */
+function isOfCommand(key: Key): boolean {
+  return key === 'cwd' || key === 'envFile'; // node refuses to start if --env-file, even after the script, names no file
+}
+
+function fromVariable(kind: Kind<unknown>, text: string): unknown {
+  return kind.repeatable ? text.trim().split(/\s+/) : text;
+}
+
+/** @param base the directory at which a relative path starts if it is not in a file */
+async function read<T>(option: Option<T>, given: Given | undefined, base: string, cwd: string): Promise<T | undefined> {
   if (!given) return undefined;
   const { raw, source } = given;
   const value = await readValue(option.kind, raw, source);
-  const base = source.kind === 'file' ? path.dirname(source.path) : cwd;
-  return option.kind.rebase ? option.kind.rebase(value, base, cwd) : value;
+  const start = source.kind === 'file' ? path.dirname(source.path) : base;
+  return option.kind.rebase ? option.kind.rebase(value, start, cwd) : value;
 }
 
 /** @throws StartupError that names the setting that the user has to change */
@@ -166,10 +246,14 @@ export async function readValue<T>(kind: Kind<T>, raw: unknown, source: Source):
 async function mistypedVariables(table: OptionTable, env: Input['env']): Promise<readonly string[]> {
   const known = listOptions(table).map((option) => option.env);
   const unknown = Object.keys(env).filter((name) => name.startsWith('MPSERVE_') && !known.includes(name));
-  const suffixes = known.map((name) => name.slice('MPSERVE_'.length));
+  const suffixes = known.filter((name) => name.startsWith('MPSERVE_')).map((name) => name.slice('MPSERVE_'.length));
   const warnings: string[] = [];
   for (const name of unknown) {
-    const hint = await didYouMean(name.slice('MPSERVE_'.length), suffixes, 'MPSERVE_');
+    const suffix = name.slice('MPSERVE_'.length);
+    // The variable of an option that has another name; its value is a URL if Kubernetes has set it.
+    const isOther = known.includes(suffix);
+    if (isOther && !/^\d+$/.test(env[name] ?? '')) continue;
+    const hint = isOther ? `; did you mean ${suffix}?` : await didYouMean(suffix, suffixes, 'MPSERVE_');
     if (hint) warnings.push(`unknown environment variable ${name} is ignored${hint}`);
   }
   return warnings;
@@ -178,7 +262,7 @@ async function mistypedVariables(table: OptionTable, env: Input['env']): Promise
 async function resolveApp(
   app: string | undefined,
   source: Source,
-  { cwd, models, commands = [] }: Input,
+  { cwd, suggest }: Input,
 ): Promise<string | undefined> {
   if (app === undefined) return undefined;
   const appName = `the app ${inspect(app)} (${origin(source)})`;
@@ -189,11 +273,7 @@ async function resolveApp(
     throw new StartupError(ExitCode.app, `${appName} cannot be read: ${(error as Error).message}`, { cause: error });
   }
   if (found !== undefined) return found;
-  const names = models.map(({ name }) => name);
-  const mayBeMistyped = source.kind === 'argv' && /^\w+$/.test(app);
-  const hint = mayBeMistyped
-    ? (await didYouMean(app, commands, 'mpserve ')) || (await didYouMean(app, names, '--model '))
-    : '';
+  const hint = source.kind === 'argv' ? ((await suggest?.(app)) ?? '') : '';
   const tried = `looked for ${path.resolve(cwd, app)}, also with ${oneOf(appExtensions)}`;
   throw new StartupError(ExitCode.app, `${appName} does not exist: ${tried}${hint}`);
 }

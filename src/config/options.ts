@@ -7,6 +7,8 @@ import {
   count,
   countOrAuto,
   file,
+  files,
+  host,
   type Kind,
   logDestination,
   mode,
@@ -15,6 +17,7 @@ import {
   oneOf,
   target,
   type Written,
+  watched,
 } from './kind.js';
 import type { ModelFacts } from './model.js';
 import { duration, size } from './quantity.js';
@@ -56,6 +59,10 @@ interface Row<T, W extends Written = Written> extends Partial<SectionFacts> {
   readonly defaultWords?: string;
   /** The positional argument of the command, given without a flag. */
   readonly positional?: true;
+  /** A short flag, without its dash. */
+  readonly alias?: string;
+  /** The environment variable, if it is not the one that follows from the key. */
+  readonly variable?: string;
   /** It has an effect only in the demo app. */
   readonly isForDemo?: true;
 }
@@ -73,7 +80,7 @@ export interface Names<K> {
   readonly key: K;
   /** Without dashes: `max-connections`. */
   readonly flag: string;
-  /** `MPSERVE_MAX_CONNECTIONS`. */
+  /** `MPSERVE_MAX_CONNECTIONS`, unless the row names another. */
   readonly env: string;
 }
 
@@ -162,6 +169,14 @@ function optionRows(models: readonly ModelFacts[]) {
       'Pass an option to the node process of each worker, as in --node-arg=--max-old-space-size=512; repeatable',
       { group: 'App and model', kind: nodeArguments, default: [], defaultWords: 'none' },
     ),
+    envFile: processes(
+      'Read variables for the app from this file, as node --env-file does, also at each reload; a variable of the environment overrides it. Repeatable: a later file overrides an earlier one. Relative to the directory of the command',
+      { group: 'App and model', kind: files, default: [], defaultWords: 'none' },
+    ),
+    cwd: processes(
+      'Run the app in this directory. As a flag or variable, other relative paths start there, and so does the search for the configuration file',
+      { group: 'App and model', kind: { ...file, metavar: 'DIR' }, defaultWords: 'the directory of the command' },
+    ),
     demoFaults: loading('Enable /crash (exits the worker) and /hang (blocks its event loop) in the demo app', {
       kind: boolean,
       default: false,
@@ -223,6 +238,14 @@ function optionRows(models: readonly ModelFacts[]) {
       'Listen on HOST:PORT, [V6]:PORT, unix:PATH (mode 0600: only the owner may connect), :PORT (every IPv4 address) or PORT (127.0.0.1); port 0 picks a free port; repeatable',
       { kind: addresses, default: [{ kind: 'tcp', host: '127.0.0.1', port: 8080 }] },
     ),
+    port: listening(
+      'Listen on this port, as --bind does; the app sees the port that is served in its variable PORT, whichever option names it',
+      { kind: count(0, 65_535), alias: 'p', variable: 'PORT', defaultWords: 'the port of --bind' },
+    ),
+    host: listening('With --port, listen on this address', {
+      kind: host,
+      defaultWords: '127.0.0.1; 0.0.0.0 if the port comes from the variable PORT',
+    }),
     backlog: listening(
       'Maximum number of connections that the kernel queues until they are accepted; the kernel may apply a lower limit',
       { kind: count(1, 65_535), default: 511 },
@@ -230,6 +253,11 @@ function optionRows(models: readonly ModelFacts[]) {
     socketMode: listening('Mode of the Unix sockets, in octal; 660 also lets the group connect', {
       kind: mode,
       default: 0o600,
+    }),
+    socketOwner: listening('Owner of the Unix sockets of --bind', { kind: name, defaultWords: 'the user of --user' }),
+    socketGroup: listening('Group of the Unix sockets of --bind, which may connect with --socket-mode 660', {
+      kind: name,
+      defaultWords: 'the group of the workers',
     }),
     maxConnections: listening(
       'Maximum number of open connections in all workers together; at the limit the server stops accepting and the kernel queues connections, up to --backlog',
@@ -345,10 +373,14 @@ function optionRows(models: readonly ModelFacts[]) {
     }),
     group: processes('Run the workers in this group; needs root', { kind: name, defaultWords: 'the group of --user' }),
     umask: processes('File mode creation mask of the workers, in octal', { kind: mode, defaultWords: 'inherited' }),
-    daemon: server('Run in the background; the command returns when the server is ready or has failed to start', {
-      kind: boolean,
-      default: false,
-    }),
+    daemon: server(
+      'Run in the background; the command returns when the server is ready, and prints its pid, URL, control socket and log, or when it has failed to start',
+      { kind: boolean, default: false },
+    ),
+    watch: server(
+      'Reload when a file changes in the current directory, or in --watch=PATH, which may be repeated; not for files in node_modules and .git, logs, and files of editors. Names the file in the log',
+      { kind: watched, default: [], defaultWords: 'off' },
+    ),
     pidFile: server(
       'Write the process id of the supervisor to this file; the stale file of a dead server is replaced',
       { kind: file, defaultWords: 'none' },
@@ -363,7 +395,10 @@ function optionRows(models: readonly ModelFacts[]) {
       default: 30 * second,
     }),
 
-    logFile: logging('Append the log to this file', { kind: file, defaultWords: 'standard output' }),
+    logFile: logging('Append the log to this file', {
+      kind: file,
+      defaultWords: 'standard output; with --daemon app.log beside app.pid (--pid-file), or mpserve.log',
+    }),
     logLevel: logging('Lowest level that is logged', {
       kind: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'LEVEL'),
       default: 'info',
@@ -419,7 +454,8 @@ export function named<const R extends object>(rows: R): { readonly [K in keyof R
   return Object.fromEntries(
     Object.entries(rows).map(([key, row]) => {
       const words = key.split(/(?=[A-Z])/).map((word) => word.toLowerCase());
-      return [key, { ...row, key, flag: words.join('-'), env: `MPSERVE_${words.join('_').toUpperCase()}` }];
+      const { variable: env = `MPSERVE_${words.join('_').toUpperCase()}` } = row as { readonly variable?: string };
+      return [key, { ...row, key, flag: words.join('-'), env }];
     }),
   ) as { readonly [K in keyof R]: R[K] & Names<K> };
 }

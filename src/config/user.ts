@@ -18,9 +18,9 @@ export interface Owner {
  */
 export function findOwner({ user, group }: Config['processes'], from: Sources): Owner {
   const owner: Owner = {
-    ...(user !== undefined && { uid: lookUp('user', user, ['id', '-u', '--', user], from.user) }),
+    ...(user !== undefined && { uid: userId(user, from.user) }),
     ...(group !== undefined
-      ? { gid: lookUp('group', group, groupCommand(group), from.group) }
+      ? { gid: groupId(group, from.group) }
       : user !== undefined && { gid: lookUp('user', user, ['id', '-g', '--', user], from.user) }),
   };
   const isChange =
@@ -31,6 +31,37 @@ export function findOwner({ user, group }: Config['processes'], from: Sources): 
     throw configError(`${setting(source)} needs root: start the server as root, or remove the setting`);
   }
   return owner;
+}
+
+/**
+ * The uid and gid of the Unix sockets; absent where the socket keeps those of this process.
+ * @throws StartupError like `findOwner`; a process that is not root may give a socket to a group that it is in
+ */
+export function findSocketOwner({ listening, processes }: Config, from: Sources): Owner {
+  const { socketOwner, socketGroup } = listening;
+  const owner: Owner = {
+    ...findOwner(processes, from),
+    ...(socketOwner !== undefined && { uid: userId(socketOwner, from.socketOwner) }),
+    ...(socketGroup !== undefined && { gid: groupId(socketGroup, from.socketGroup) }),
+  };
+  if (process.getuid?.() === 0) return owner;
+  const { uid, gid } = owner;
+  if (uid !== undefined && uid !== process.getuid?.()) {
+    throw configError(`${setting(from.socketOwner)} needs root: start the server as root, or remove the setting`);
+  }
+  if (gid !== undefined && ![process.getgid?.(), ...(process.getgroups?.() ?? [])].includes(gid)) {
+    const must = 'needs root, or a user who is in that group: start the server as such a user, or remove the setting';
+    throw configError(`${setting(from.socketGroup)} ${must}`);
+  }
+  return owner;
+}
+
+function userId(user: string, source: Source): number {
+  return lookUp('user', user, ['id', '-u', '--', user], source);
+}
+
+function groupId(group: string, source: Source): number {
+  return lookUp('group', group, groupCommand(group), source);
 }
 
 function lookUp(kind: 'user' | 'group', name: string, [program = '', ...args]: readonly string[], source: Source) {

@@ -64,7 +64,7 @@ export interface WorkerStatus {
 }
 
 /** `GET /quarantine`: requests that were in flight when a worker died, and whether they are refused now. */
-export type { Suspect } from '../inflight/quarantine.js';
+export type { Suspect } from '../inflight/suspect.js';
 
 /** Requested with `GET /status` and so on. */
 export const queries = ['status', 'workers', 'config', 'quarantine'] as const;

@@ -8,18 +8,7 @@ import type { LostRequest } from '../reports/report.js';
 import type { Reports } from '../reports/reports.js';
 import type { DenylistEntries } from './denylist.js';
 import type { Fingerprint } from './fingerprint.js';
-
-/** An entry of the list that operators see. */
-export interface Suspect {
-  readonly fingerprint: Fingerprint;
-  readonly method: string;
-  readonly url: string;
-  /** Deaths and hangs of workers or threads at which it was in flight. */
-  readonly deaths: number;
-  /** Time of the last of these (ISO 8601). */
-  readonly at: string;
-  readonly isRefused: boolean;
-}
+import type { Suspect } from './suspect.js';
 
 /**
  * Deaths closer together count as one: the other workers first need time to get the denylist and to answer the suspect.

@@ -13,6 +13,7 @@ type Headers = OutgoingHttpHeaders | readonly OutgoingHttpHeader[] | readonly (r
 type StoreHeader = (this: PipelineResponse, firstLine: string, headers: Headers | null | undefined) => void;
 
 export class PipelineResponse extends ServerResponse {
+  /** Empty if Node itself refuses the request, and it reaches no stage: it has no host, or an unknown expectation. */
   reqId = '';
   /** undefined if the socket was not adopted by the pipeline. */
   clientConnection: Connection | undefined = undefined;
@@ -41,7 +42,8 @@ const nodeStoreHeader = (ServerResponse.prototype as unknown as { _storeHeader: 
  * the id, so Node need not.
  */
 function storeHeader(this: PipelineResponse, firstLine: string, headers: Headers | null | undefined): void {
-  const head = headers && hasIdHeader(headers) ? firstLine : `${firstLine}${idHeader}: ${this.reqId}\r\n`;
+  const isIdSet = this.reqId === '' || (headers && hasIdHeader(headers));
+  const head = isIdSet ? firstLine : `${firstLine}${idHeader}: ${this.reqId}\r\n`;
   nodeStoreHeader.call(this, head, headers);
 }
 

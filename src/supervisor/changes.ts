@@ -6,7 +6,7 @@ import { models } from '../strategies/models.js';
 
 const table = optionTable(Object.values(models));
 
-export type Settings = Pick<Loaded, 'config' | 'sources'>;
+export type Settings = Pick<Loaded, 'config' | 'sources' | 'env'>;
 
 /** Settings that `mpserve ctl switch` can change. */
 export const switchSettings: readonly string[] = keysOf(({ isSwitchable }) => isSwitchable);
@@ -40,6 +40,7 @@ function merge(to: Settings, from: Settings, keys: readonly ConfigKey[]): Settin
   return {
     config: inSections(table, { ...flatten(to.config), ...pick(flatten(from.config)) } as Values),
     sources: { ...to.sources, ...pick(from.sources) },
+    env: to.env,
   };
 }
 

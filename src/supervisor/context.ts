@@ -1,4 +1,5 @@
 // Makes what a strategy needs from the configuration, at the start and at each reload.
+import { realpathSync } from 'node:fs';
 import { divide } from '../balance/divide.js';
 import { releaseOf } from '../config/app-path.js';
 import { type Config, isElastic, type Limits, readyTimeout } from '../config/config.js';
@@ -36,11 +37,17 @@ export interface StrategyContext {
   readonly group: Group;
   readonly hosting: Hosting;
   readonly owner: ProcessOptions['owner'];
-  /** The path of the app, with symbolic links resolved. */
-  readonly release: string | undefined;
+  readonly release: Release;
 }
 
-/** @param release the path of the app, with symbolic links resolved; default: resolved now. @throws StartupError */
+/** Paths with symbolic links resolved, so that a worker that is replaced later loads the same. */
+interface Release {
+  readonly app: string | undefined;
+  /** The directory in which the app runs; undefined if it is that of the supervisor. */
+  readonly cwd: string | undefined;
+}
+
+/** @param release default: resolved now. @throws StartupError */
 export function strategyContext(
   settings: Settings,
   resources: ServerResources,
@@ -58,6 +65,8 @@ export function strategyContext(
   const options: ProcessOptions = {
     app: appSettings(settings, listeners, release),
     processes,
+    cwd: release.cwd,
+    env: settings.env,
     once: group.isPerConnection,
     threads: threads && {
       ...threads,
@@ -123,11 +132,11 @@ export function strategyContext(
   return { group, hosting, owner, release };
 }
 
-function appSettings({ config, sources }: Settings, listeners: readonly Listener[], release: string | undefined) {
+function appSettings({ config, sources }: Settings, listeners: readonly Listener[], release: Release) {
   const { loading, lifecycle, limits, listening, pool, scaling } = config;
   const keys = Object.keys(limits) as (keyof Limits)[];
   return {
-    loading: { ...loading, app: release },
+    loading: { ...loading, app: release.app },
     addresses: listeners.map(({ address }) => address),
     lifecycle,
     backlog: listening.backlog,
@@ -164,7 +173,9 @@ function hostListener({ reports, events, health }: ServerResources): HostListene
   };
 }
 
-/** The path of the app, with symbolic links resolved. */
-function resolveRelease({ loading: { app } }: Config): string | undefined {
-  return app === undefined ? undefined : releaseOf(app, process.cwd());
+function resolveRelease({ loading: { app }, processes: { cwd } }: Config): Release {
+  return {
+    app: app === undefined ? undefined : releaseOf(app, process.cwd()),
+    cwd: cwd === undefined ? undefined : realpathSync(cwd),
+  };
 }

@@ -1,10 +1,11 @@
 // The listening sockets of the server: opens them, or takes those that systemd has opened, and removes the files of
 // Unix sockets. Never accepts a connection.
-import { chmodSync, lstatSync, statSync, unlinkSync } from 'node:fs';
+import { chmodSync, lchownSync, lstatSync, statSync, unlinkSync } from 'node:fs';
 import { type AddressInfo, connect, isIPv4 } from 'node:net';
 import { type Address, formatAddress, isIPv6 } from '../config/address.js';
 import type { Loaded } from '../config/load.js';
 import { origin } from '../config/source.js';
+import { findSocketOwner, type Owner } from '../config/user.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { SystemCallError } from '../os/libc.js';
@@ -25,20 +26,26 @@ export interface Listener {
   abandon(): void;
 }
 
+/** Who may connect to Unix sockets. */
+interface Access {
+  readonly mode: number;
+  readonly owner: Owner;
+}
+
 /**
  * @param source of the addresses, for error messages
- * @param socketMode of Unix sockets
+ * @param access default: only the user of this process may connect
  * @throws StartupError if one cannot be opened; the others are closed then
  */
 export async function openListeners(
   addresses: readonly Address[],
   backlog: number,
   source: string,
-  socketMode = 0o600,
+  access: Access = { mode: 0o600, owner: {} },
 ): Promise<Listener[]> {
   const listeners: Listener[] = [];
   try {
-    for (const address of addresses) listeners.push(await open(address, backlog, socketMode));
+    for (const address of addresses) listeners.push(await open(address, backlog, access));
     return listeners;
   } catch (error) {
     for (const listener of listeners) listener.close();
@@ -60,8 +67,10 @@ export async function listenersFor(
 ): Promise<readonly Listener[]> {
   const inherited = inheritedSockets(systemd);
   if (inherited.length > 0) return inheritedListeners(inherited);
-  const { bind, backlog, socketMode } = config.listening;
-  return openListeners(bind, backlog, origin(sources.bind), socketMode);
+  const { bind, backlog, socketMode: mode } = config.listening;
+  const hasUnix = bind.some(({ kind }) => kind === 'unix');
+  const owner = hasUnix ? findSocketOwner(config, sources) : {};
+  return openListeners(bind, backlog, origin(sources.bind), { mode, owner });
 }
 
 /** The files of these sockets belong to systemd. @throws StartupError */
@@ -82,8 +91,8 @@ function inheritedListeners(fds: readonly number[]): Listener[] {
   });
 }
 
-async function open(address: Address, backlog: number, socketMode: number): Promise<Listener> {
-  if (address.kind === 'unix') return openUnix(address, backlog, socketMode);
+async function open(address: Address, backlog: number, access: Access): Promise<Listener> {
+  if (address.kind === 'unix') return openUnix(address, backlog, access);
   const { host: name } = address;
   const host = isIPv4(name) || isIPv6(name) ? name : (await (await import('node:dns/promises')).lookup(name)).address;
   const fd = openListeningSocket({ ...address, host }, backlog);
@@ -96,16 +105,28 @@ async function open(address: Address, backlog: number, socketMode: number): Prom
   });
 }
 
-async function openUnix(address: Address & { kind: 'unix' }, backlog: number, mode: number): Promise<Listener> {
+async function openUnix(address: Address & { kind: 'unix' }, backlog: number, access: Access): Promise<Listener> {
   const { path } = address;
   if (Buffer.byteLength(path) > maxUnixPath) {
     throw new Error(`the path is longer than ${maxUnixPath} bytes, the limit for Unix sockets`);
   }
   await removeStale(path);
-  const fd = openListeningSocket(address, backlog);
-  // The socket was created with mode 0600, so other users could not connect before this.
-  if (mode !== 0o600) chmodSync(path, mode);
-  return listener({ fd, url: formatAddress(address), address: path, path });
+  const opened = listener({
+    fd: openListeningSocket(address, backlog),
+    url: formatAddress(address),
+    address: path,
+    path,
+  });
+  try {
+    // The socket was created with mode 0600, so nobody else can connect before it has its owner and group.
+    const { uid = -1, gid = -1 } = access.owner;
+    if (uid !== -1 || gid !== -1) lchownSync(path, uid, gid); // not what a link names that has replaced the file
+    if (access.mode !== 0o600) chmodSync(path, access.mode);
+    return opened;
+  } catch (error) {
+    opened.close();
+    throw error;
+  }
 }
 
 /** Takes ownership of a listening socket and of the file at its `path`. */

@@ -1,16 +1,19 @@
 // The supervisor is the parent process: it opens the sockets, starts the strategy, performs the actions of operators,
 // and shuts down. It loads no user code and speaks HTTP only on the control socket, so no app or client can break it.
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { now } from '../clock.js';
 import { type Config, flatten, readyTimeout } from '../config/config.js';
 import type { Loaded, Overrides } from '../config/load.js';
-import { origin } from '../config/source.js';
+import { origin, setting } from '../config/source.js';
 import type { Action, Settings as FlatSettings, Request, Status, WorkerStatus } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
 import type { Controls } from '../control/server.js';
 import { deferred } from '../deferred.js';
 import type { StartupError } from '../errors.js';
 import type { Events } from '../events.js';
-import { Quarantine, type Suspect } from '../inflight/quarantine.js';
+import { Quarantine } from '../inflight/quarantine.js';
+import type { Suspect } from '../inflight/suspect.js';
 import type { Destination } from '../log/destination.js';
 import {
   closeMigrationChannel,
@@ -57,6 +60,9 @@ const killedExitCode = 130;
 const successorBootMs = 10_000;
 /** The time for requests in flight in a quick stop. */
 const quickStopMs = 1000;
+
+/** How often a reload for --watch is tried again while another action is in progress. */
+const actionPollMs = 100;
 
 interface Stop {
   readonly reason: string;
@@ -158,6 +164,7 @@ export class Supervisor implements SignalTarget, Controls {
       }
     }
     this.#urls = this.#listeners.map(({ url }) => url);
+    if (config.server.watch.length > 0) await this.#watchFiles();
     const migrationChannel =
       inherited?.migrationChannel ?? (hasMigration ? openChannelOrWarn(config.lifecycle, events) : undefined);
     cleanups.push(() => migrationChannel && closeMigrationChannel(migrationChannel));
@@ -171,6 +178,38 @@ export class Supervisor implements SignalTarget, Controls {
       migrationChannel,
       accepted: { count: 0 },
     };
+  }
+
+  /** @throws StartupError if a path does not exist */
+  async #watchFiles(): Promise<void> {
+    const { loaded, events } = this.#options;
+    const { listening, logging, server } = loaded.config;
+    const sockets = listening.bind.map((address) => (address.kind === 'unix' ? address.path : undefined));
+    const { Watcher } = await import('./watcher.js');
+    new Watcher({
+      paths: server.watch,
+      source: setting(loaded.sources.watch),
+      ownFiles: [logging.logFile, logging.accessLog, server.pidFile, server.control, ...sockets].flatMap(
+        (file) => file ?? [],
+      ),
+      signal: this.#stopping.signal,
+      onChange: (file) => this.#reloadFor(path.relative(process.cwd(), file)),
+      onFailure: (warning) => events.tell({ event: 'warning', warning }),
+    });
+  }
+
+  /** Reloads because a file has changed, when no other action is in progress. Never rejects. */
+  async #reloadFor(file: string): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        await this.#perform('reload', {}, `${file} changed`, () => {});
+        return;
+      } catch (error) {
+        if (!(error instanceof Refused)) return; // `Operations` reports it
+        await sleep(actionPollMs, undefined, { signal }).catch(() => {});
+      }
+    }
   }
 
   /** Drains the strategy and closes the listeners, or leaves them to the successor. Resolves to the exit code. */

@@ -31,6 +31,10 @@ const entry = fileURLToPath(new URL('../worker/process-main.cjs', import.meta.ur
 export interface ProcessOptions {
   readonly app: AppSettings;
   readonly processes: Config['processes'];
+  /** undefined if it is the directory of this process. */
+  readonly cwd: string | undefined;
+  /** Variables that the environment of this process overrides. */
+  readonly env: Readonly<Record<string, string>>;
   /** Each process serves one connection, then exits. */
   readonly once: boolean;
   readonly threads: ThreadGroup | undefined;
@@ -120,9 +124,16 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
       // A process group of its own: Ctrl-C on the terminal is for the supervisor, which then ends its workers in order.
       detached: true,
       ...options.owner,
+      cwd: options.cwd,
       execArgv,
-      // As other application servers do: without it Express, for one, shows stacks to clients.
-      env: { NODE_ENV: 'production', ...process.env, [settingsVariable]: JSON.stringify(settings) },
+      // NODE_ENV as other application servers set it: without it Express, for one, shows stacks to clients.
+      env: {
+        NODE_ENV: 'production',
+        ...options.env,
+        ...process.env,
+        ...portVariable(options.app),
+        [settingsVariable]: JSON.stringify(settings),
+      },
       stdio,
     });
     child.on('error', () => {}); // 'exit' follows, or it has not started
@@ -233,6 +244,12 @@ function exitOf(child: ChildProcess): Promise<Pick<UnitExit, 'code' | 'signal'>>
       setImmediate(resolve, { code, signal }); // what has come by then is read before
     });
   });
+}
+
+/** The port that is served: the app may print it, or pass it on to other programs. */
+function portVariable({ addresses }: AppSettings): { readonly PORT?: string } {
+  const tcp = addresses.find((address) => typeof address === 'object');
+  return tcp ? { PORT: String(tcp.port) } : {};
 }
 
 /** How many event loops of a worker can serve at the same time. */

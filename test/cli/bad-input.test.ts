@@ -16,6 +16,7 @@ beforeAll(async () => {
     'rejects.mjs': 'export default async () => {\n  throw new TypeError("later");\n};',
     'number.mjs': 'export default 3;',
     'empty.mjs': '',
+    'conf.js': '',
     'key.json': '{ "modle": "ppc" }',
   };
   await Promise.all(Object.entries(files).map(([name, text]) => writeFile(path.join(cwd, name), text)));
@@ -49,6 +50,34 @@ test.each<[string, string[], number, string | RegExp]>([
   ['an unknown key', ['--config', 'key.json'], 2, /^unknown key 'modle' in .*key\.json; did you mean model\?$/],
   ['an app that does not exist', ['./gone.js'], 4, /^the app '\.\/gone\.js' \(from the command line\) does not exist/],
   ['a mistyped command', ['confg'], 4, /; did you mean mpserve config\?$/],
+  [
+    'a path after --watch',
+    ['app.js', '--watch', 'src'],
+    2,
+    "unexpected argument 'src' after 'app.js'; to watch it, write --watch=src",
+  ],
+  ['a mistyped command before an app', ['serv', 'app.js'], 2, "unknown command 'serv'; did you mean mpserve serve?"],
+  [
+    'the word of another tool',
+    ['start', 'app.js', '-p', '0'],
+    2,
+    "unknown command 'start'; did you mean mpserve serve?",
+  ],
+  ['the word of another tool alone', ['run'], 4, /; did you mean mpserve serve\?$/],
+  ['a command of ctl', ['reload'], 4, /; did you mean mpserve ctl reload\?$/],
+  ['a model before an app', ['prefrok', 'app.js'], 2, "unknown command 'prefrok'; did you mean --model prefork?"],
+  [
+    'a command that is named before a mistyped one',
+    ['serve', 'serv', 'app.js'],
+    2,
+    "unexpected argument 'app.js' after 'serv'; usage: mpserve serve [app]",
+  ],
+  [
+    'an app with the name of a mistyped command',
+    ['conf', 'app.js'],
+    2,
+    "unexpected argument 'app.js' after 'conf'; usage: mpserve serve [app]",
+  ],
   ['a name with control characters', ['\u001b[2J\n'], 4, /^the app '\\x1B\[2J\\n'/],
   ['a flag with control characters', ['--\u001b[2J'], 2, /^unknown flag --\\u001b\[2J; mpserve --help/],
 ])('%s', async (_name, args, code, message) => {

@@ -233,7 +233,7 @@ test.each([
     ['--log-format', ''],
     ['json', 'pretty'],
   ],
-  [[''], ['serve', 'ctl', 'bench', 'advise', 'prove', 'config', 'completion']],
+  [[''], ['serve', 'ctl', 'bench', 'advise', 'prove', 'config', 'import', 'completion']],
 ])('after %j the shell completes %j', async (typed, offered) => {
   const { stdout } = await mpserve(['--get-yargs-completions', 'mpserve', ...typed], { env: { SHELL: '/bin/bash' } });
   expect(stdout.trim().split('\n').sort()).toEqual([...offered].sort());

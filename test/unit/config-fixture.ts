@@ -1,4 +1,5 @@
 // Models with every combination of facts, and a function that loads the configuration as the command line does.
+import { suggest as suggestFrom } from '../../src/cli/suggest.ts';
 import { readArguments, type Switch } from '../../src/config/argv.ts';
 import { flatten, type Values } from '../../src/config/config.ts';
 import { type Loaded, loadConfig } from '../../src/config/load.ts';
@@ -41,8 +42,13 @@ export async function configure(
   const { env = {}, cwd = import.meta.dirname, cores = 4, memory = Number.POSITIVE_INFINITY } = situation;
   const argv_ = { ...values, app: words[0] };
   const machine = { cores, memory };
-  const commands = ['serve', 'config'];
-  const loaded = await loadConfig({ table, models, argv: argv_, env, cwd, machine, commands });
+  const suggest = (word: string) =>
+    suggestFrom(
+      word,
+      ['serve', 'config'],
+      models.map(({ name }) => name),
+    );
+  const loaded = await loadConfig({ table, models, argv: argv_, env, cwd, machine, suggest });
   return { ...loaded, config: flatten(loaded.config), sections: loaded.config };
 }
 

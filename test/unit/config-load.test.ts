@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { formatAddress } from '../../src/config/address.ts';
 import { origin } from '../../src/config/source.ts';
 import { configure, refusal } from './config-fixture.ts';
 
@@ -36,6 +37,8 @@ describe('defaults', () => {
       maxThreadHeap: 0,
       accept: 'shared',
       maxConnections: 10_000,
+      port: undefined,
+      host: undefined,
       backlog: 511,
       headerTimeout: 20_000,
       requestTimeout: 300_000,
@@ -63,7 +66,10 @@ describe('defaults', () => {
       group: undefined,
       umask: undefined,
       socketMode: 0o600,
+      socketOwner: undefined,
+      socketGroup: undefined,
       daemon: false,
+      watch: [],
       pidFile: undefined,
       control: undefined,
       logFile: undefined,
@@ -72,6 +78,8 @@ describe('defaults', () => {
       accessLog: undefined,
       captureOutput: false,
       nodeArg: [],
+      envFile: [],
+      cwd: undefined,
       demoFaults: false,
     });
     expect(warnings).toEqual([]);
@@ -145,6 +153,56 @@ describe('defaults', () => {
   test('a shorter request timeout shortens the default header timeout', async () => {
     expect((await configure(['--request-timeout', '5'])).config.headerTimeout).toBe(5_000);
     expect((await configure(['--request-timeout', '0'])).config.headerTimeout).toBe(20_000);
+  });
+});
+
+describe('where to listen', () => {
+  const listening = async (argv: string[], env: Record<string, string> = {}) => {
+    const { config, sources } = await configure(argv, { env, cwd });
+    return [...config.bind.map(formatAddress), origin(sources.bind)];
+  };
+
+  test.each<[string[], Record<string, string>, string[]]>([
+    [['--port', '3000'], {}, ['127.0.0.1:3000', 'from --port']],
+    [['-p', '3000'], {}, ['127.0.0.1:3000', 'from --port']],
+    [['-p=3000', '--host', 'localhost'], {}, ['localhost:3000', 'from --port']],
+    [['--host', '::'], {}, ['[::]:8080', 'from --host']],
+    [['--host', '[::1]'], { PORT: '3000' }, ['[::1]:3000', 'from PORT']],
+    [[], { PORT: '3000' }, ['0.0.0.0:3000', 'from PORT']],
+    [[], { PORT: '3000', MPSERVE_HOST: '127.0.0.1' }, ['127.0.0.1:3000', 'from PORT']],
+    [['-p', '1'], { PORT: '3000' }, ['127.0.0.1:1', 'from --port']],
+    [[], { PORT: '' }, ['127.0.0.1:8080', 'by default']],
+    [['--bind', ':1'], { PORT: '3000' }, ['0.0.0.0:1', 'from --bind']],
+    [['--bind', ':1'], { PORT: 'not even read' }, ['0.0.0.0:1', 'from --bind']],
+    [['--bind', ':1'], { PORT: '3000', MPSERVE_HOST: '::' }, ['0.0.0.0:1', 'from --bind']],
+    [['-p', '3000'], { MPSERVE_BIND: ':1' }, ['127.0.0.1:3000', 'from --port']],
+  ])('%j with %j', async (argv, env, expected) => {
+    expect(await listening(argv, env)).toEqual(expected);
+  });
+
+  test('bind in the file overrides PORT, and is overridden by --port', async () => {
+    await put('mpserve.config.json', { bind: ':1' });
+    const file = path.join(cwd, 'mpserve.config.json');
+    expect(await listening([], { PORT: '3000' })).toEqual(['0.0.0.0:1', `in ${file}`]);
+    expect(await listening(['--port', '3000'])).toEqual(['127.0.0.1:3000', 'from --port']);
+  });
+
+  test('PORT overrides port in the file', async () => {
+    await put('mpserve.config.json', { port: 1, host: '::1' });
+    const file = path.join(cwd, 'mpserve.config.json');
+    expect(await listening([])).toEqual(['[::1]:1', `in ${file}`]);
+    expect(await listening([], { PORT: '3000' })).toEqual(['[::1]:3000', 'from PORT']);
+  });
+
+  test('two settings of the same precedence are refused', async () => {
+    const message = (a: string, b: string) => [2, `${a} and ${b} both say where to listen; remove one of them`];
+    expect(await refusal(['--bind', '1', '-p', '2'])).toEqual(message('--port', '--bind'));
+    expect(await refusal(['--bind', '1', '--host', '::'])).toEqual(message('--host', '--bind'));
+    const env = { MPSERVE_BIND: '1', MPSERVE_HOST: '::', PORT: '2' };
+    expect(await refusal([], { env })).toEqual(message('MPSERVE_HOST', 'MPSERVE_BIND'));
+    await put('mpserve.config.json', { port: 1, bind: 2 });
+    const file = path.join(cwd, 'mpserve.config.json');
+    expect(await refusal([], { cwd })).toEqual(message(`port in ${file}`, `bind in ${file}`));
   });
 });
 
@@ -238,6 +296,12 @@ describe('warnings', () => {
     expect((await configure(['--demo-faults'])).warnings).toEqual([]);
   });
 
+  test('MPSERVE_PORT with a number, because PORT is the variable of --port', async () => {
+    expect((await configure([], { env: { MPSERVE_PORT: '3000' } })).warnings).toEqual([
+      'unknown environment variable MPSERVE_PORT is ignored; did you mean PORT?',
+    ]);
+  });
+
   test('a mistyped variable, but not the variables that Kubernetes sets', async () => {
     const env = { MPSERVE_WORKRS: '2', MPSERVE_PORT: 'tcp://10.0.0.1:80', MPSERVE_SERVICE_HOST: '10.0.0.1' };
     expect((await configure([], { env })).warnings).toEqual([
@@ -262,6 +326,11 @@ describe('errors', () => {
     ['a model that resembles none', ['--model', 'x'], "--model must be ppc, prefork, prethread or hybrid, not 'x'"],
     ['a missing value', ['--workers'], '--workers needs a value; write --workers=VALUE'],
     ['a flag instead of a value', ['--node-arg', '--inspect'], '--node-arg needs a value; write --node-arg=VALUE'],
+    ['a short flag without its value', ['-p'], '-p needs a value; write -p=VALUE'],
+    ['a short flag and the long one', ['-p', '1', '--port', '2'], '--port is given 2 times (1, 2); give it once'],
+    ['a port of letters', ['-p', 'http'], "--port must be a whole number from 0 to 65535, not 'http'"],
+    ['a host with a port', ['--host', 'a:1'], "--host must be a host name or an IP address, without a port, not 'a:1'"],
+    ['a host that is a socket', ['--host', 'unix:/x'], '--host must be a host name or an IP address'],
     ['an empty value', ['--workers='], "--workers must be a whole number from 1 to 1024, or auto, not ''"],
     ['a value out of range', ['--workers', '0'], "--workers must be a whole number from 1 to 1024, or auto, not '0'"],
     ['a value of the wrong type', ['--backlog', 'x'], "--backlog must be a whole number from 1 to 65535, not 'x'"],

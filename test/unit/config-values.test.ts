@@ -8,9 +8,12 @@ import {
   count,
   countOrAuto,
   file,
+  files,
+  host,
   type Kind,
   logDestination,
   nodeArguments,
+  watched,
 } from '../../src/config/kind.ts';
 import { duration, size } from '../../src/config/quantity.ts';
 
@@ -100,6 +103,32 @@ const kinds: readonly {
     refuses: ['', 'maybe', 1, null],
   },
   { name: 'a path', kind: file, reads: [['a b', 'a b']], refuses: ['', 'a\0b', 1] },
+  {
+    name: 'a host',
+    kind: host,
+    reads: [
+      ['localhost', 'localhost'],
+      ['0.0.0.0', '0.0.0.0'],
+      ['::', '::'],
+      ['[::1]', '::1'],
+    ],
+    refuses: ['', 'a:1', '1.2.3', 'unix:/x', 'http://a', '::1%eth0', '[a]'],
+  },
+  {
+    name: 'files and directories to watch',
+    kind: watched,
+    reads: [
+      [true, ['.']],
+      ['true', ['.']],
+      [false, []],
+      ['src', ['src']],
+      [
+        ['src', 'true'],
+        ['src', 'true'],
+      ],
+    ],
+    refuses: ['', [''], [1], { src: true }],
+  },
   {
     name: 'a log destination',
     kind: logDestination,
@@ -191,4 +220,9 @@ test('a relative path is resolved against the directory of the configuration fil
   expect(addresses.rebase?.([{ kind: 'unix', path: 'a.sock' }], '/etc', '/srv')).toEqual([
     { kind: 'unix', path: '/etc/a.sock' },
   ]);
+});
+
+test('relative paths of a list are rebased', () => {
+  expect(files.rebase?.(['a', '/b'], '/etc', '/srv')).toEqual(['/etc/a', '/b']);
+  expect(files.rebase?.(['a'], '/srv', '/srv')).toEqual(['a']);
 });

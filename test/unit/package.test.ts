@@ -1,10 +1,14 @@
 // The package contains every file that the command, its child processes and its types load, and nothing else of the sources.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 
 const root = path.join(import.meta.dirname, '../..');
+const { satisfies } = createRequire(import.meta.url)('semver') as {
+  satisfies(version: string, range: string): boolean;
+};
 
 /** What is loaded by its path: entries of processes and threads, the public API, and files that are read. */
 const entries = [
@@ -49,4 +53,13 @@ test('the package contains what the command loads, and no source', () => {
   const packed = files.map((file) => file.path);
   expect(loadedFrom(entries).filter((file) => !packed.includes(file))).toEqual([]);
   expect(packed.filter((file) => /^(src|test|docs|bench|scripts|\.)/.test(file))).toEqual([]);
+});
+
+// npm warns of such a package (EBADENGINE).
+test.each(['20.19.0', '20.20.2', '24.0.0', '26.0.0'])('no package that npm ci installs refuses Node %s', (version) => {
+  const { packages } = JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { engines?: { node?: string } }>;
+  };
+  const refusing = Object.entries(packages).filter(([, { engines }]) => !satisfies(version, engines?.node ?? '*'));
+  expect(refusing.map(([name, { engines }]) => `${name} needs ${engines?.node}`)).toEqual([]);
 });

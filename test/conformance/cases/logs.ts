@@ -24,6 +24,24 @@ export function logs({ connect, has, server, url }: Place): void {
       expect(new Set(ids).size).toBe(8);
       for (const id of ids) expect(id).toMatch(/^[\w.:-]{8,128}$/);
     });
+
+    test.each([
+      ['HTTP/1.1 without a host', 'GET / HTTP/1.1\r\n\r\n', 400],
+      ['HTTP/1.1 without a host, but with an id', 'GET / HTTP/1.1\r\nx-request-id: its-own\r\n\r\n', 400],
+      ['an unknown expectation', 'GET / HTTP/1.1\r\nhost: a\r\nexpect: more\r\n\r\n', 417],
+    ])('a request that Node refuses before it reaches the app gets no id: %s', async (_, bytes, status) => {
+      using wire = await connect();
+      await wire.write(bytes);
+      const head = await wire.head();
+      expect(head.status).toBe(status);
+      expect(head.headers).not.toHaveProperty('x-request-id');
+    });
+
+    test('HTTP/1.0 without a host has an id', async () => {
+      using wire = await connect();
+      await wire.write('GET / HTTP/1.0\r\n\r\n');
+      expect((await wire.head()).headers['x-request-id']).toMatch(/^[\w.:-]{8,128}$/);
+    });
   }
 
   if (!has('access log')) return;
