@@ -20,13 +20,13 @@ export function overriddenAddresses(given: Sources): readonly ('bind' | 'port' |
   const bind = given.get('bind')?.source;
   if (!bind) return [];
   const rank = ({ kind }: Source): number => precedence.indexOf(kind);
-  const [rival] = [given.get('port')?.source, given.get('host')?.source]
+  const [other] = [given.get('port')?.source, given.get('host')?.source]
     .filter((source) => source !== undefined)
     .filter((source) => !isVariable(source))
     .sort((a, b) => rank(a) - rank(b));
-  if (!rival || rank(rival) > rank(bind)) return ['port', 'host'];
-  if (rank(rival) < rank(bind)) return ['bind'];
-  throw configError(`${setting(rival)} and ${setting(bind)} both say where to listen; remove one of them`);
+  if (!other || rank(other) > rank(bind)) return ['port', 'host'];
+  if (rank(other) < rank(bind)) return ['bind'];
+  throw configError(`${setting(other)} and ${setting(bind)} both say where to listen; remove one of them`);
 }
 
 /** @throws StartupError for an address that is given twice. Port 0 may repeat: each one gets a port of its own */

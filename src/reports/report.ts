@@ -64,7 +64,7 @@ export type Report =
   | { kind: 'worker-started'; worker: number; pid: number; generation: number }
   | { kind: 'worker-died'; worker: number; pid: number; reason: string; replacedInMs: number | undefined }
   | { kind: 'worker-unfit'; worker: number; reason: string }
-  /** No worker can serve; one can again, after so many milliseconds. */
+  /** No worker can serve; one can again, `ms` milliseconds later. */
   | { kind: 'down' }
   | { kind: 'up'; ms: number }
   /** The first workers have lived for long enough. */

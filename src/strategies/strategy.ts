@@ -81,7 +81,7 @@ export interface Hosting {
   readonly recycle: RecycleLimits;
   /** Workers that wait for a connection each, where each connection has its own. */
   readonly spares: number;
-  /** At least one waits after the start, until none has died for so many milliseconds: it shows whether the app can live. */
+  /** Milliseconds. After the start at least one waits, until none has died for this long: it shows whether the app can live. */
   readonly probationMs: number;
   /** How many start at the same time for waiting clients is limited by what starting takes. */
   readonly limitsStarts: boolean;

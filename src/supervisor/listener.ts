@@ -118,7 +118,7 @@ async function openUnix(address: Address & { kind: 'unix' }, backlog: number, ac
     path,
   });
   try {
-    // The socket was created with mode 0600, so nobody else can connect before it has its owner and group.
+    // The socket was created with mode 0600, so no other user can connect before it has its owner and group.
     const { uid = -1, gid = -1 } = access.owner;
     if (uid !== -1 || gid !== -1) lchownSync(path, uid, gid); // not what a link names that has replaced the file
     if (access.mode !== 0o600) chmodSync(path, access.mode);

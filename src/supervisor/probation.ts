@@ -71,7 +71,7 @@ export class Probation implements Trial {
   stop(): void {
     this.#unsubscribe();
     this.#canary?.stop();
-    this.#fail(new FailedTrial('it was given up')); // so that it ends where nobody waits for it any more
+    this.#fail(new FailedTrial('it was given up')); // it ends, where nothing waits for it any more
   }
 
   async #watch(when: string): Promise<void> {

@@ -41,11 +41,12 @@ export class ThreadHost implements Service {
     const { warmsUp, isHeld } = this.#settings.loop;
     if (warmsUp) this.#strategy.setMigration({ receives: true });
     await this.#strategy.start(isHeld);
-    this.#isServing = true;
+    this.#isServing = !isHeld;
   }
 
   open(): void {
     if (this.#settings.loop.isHeld) this.#strategy.open();
+    this.#isServing = true;
   }
 
   async check(): Promise<string | undefined> {

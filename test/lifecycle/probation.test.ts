@@ -46,6 +46,16 @@ testPlacements('a release that dies after it was ready gets no client, and the o
   expect(json).toMatchObject({ state: 'serving', generation: 1, lastError: { message: 'no database' } });
 });
 
+testPlacements('a sound release passes, and the server serves', async (placement) => {
+  await using site = await start(placement, { probation: '200ms' });
+  await losingNothing(site, async () => {
+    site.write(answering('first'));
+    expect((await site.ask('POST', '/reload')).json).toMatchObject({ ok: true });
+  });
+  expect((await site.ask('GET', '/status')).json).toMatchObject({ generation: 2, state: 'serving' });
+  expect(site.server.lines.filter(({ event }) => /down|up/.test(String(event)))).toEqual([]);
+});
+
 test.concurrent('without a probation the same release replaces the old one, and the server is down', async () => {
   await using site = await Site.start('prefork', ['--workers', '1'], { probation: 0 });
   site.write(dying);
