@@ -12,9 +12,12 @@ export async function ask(control: string, method: string, target: string, body 
   return { status, json: JSON.parse(text) };
 }
 
-/** The lines that the server writes while it performs an action: its progress, then the outcome. */
-export async function linesOf(control: string, target: string): Promise<readonly object[]> {
-  const { text } = await send(control, 'POST', target, { accept: 'application/x-ndjson' }, '');
+/**
+ * The lines that the server writes while it performs an action: its progress, then the outcome.
+ * @param onText called with each part of them as it comes
+ */
+export async function linesOf(control: string, target: string, onText = (_: string) => {}): Promise<readonly object[]> {
+  const { text } = await send(control, 'POST', target, { accept: 'application/x-ndjson' }, '', onText);
   return text
     .trim()
     .split('\n')
@@ -27,12 +30,14 @@ function send(
   path: string,
   headers: OutgoingHttpHeaders,
   body: string,
+  onText = (_: string) => {},
 ): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const sent = request({ socketPath, method, path, headers }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (part: string) => {
         text += part;
+        onText(part);
       });
       response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
     });
