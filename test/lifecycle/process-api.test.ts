@@ -37,11 +37,11 @@ describe.concurrent.each(['ppc', 'prefork', 'tpc', 'prethread', 'hybrid'])('%s',
 
   test('--wait-ready: an app that says nothing does not start', async () => {
     const silent = app("require('node:http').createServer((_, res) => res.end()).listen(3000);");
-    const args = [silent, '--model', model, '--bind', '127.0.0.1:0', '--wait-ready', '--boot-timeout', '300ms'];
+    const args = [silent, '--model', model, '--bind', '127.0.0.1:0', '--wait-ready', '--boot-timeout', '8s'];
     const { code, stderr, left } = await runCli(args);
     expect({ code, left }).toEqual({ code: 4, left: [] });
     expect(stderr).toMatch(
-      /the app has not called process\.send\('ready'\) \(--wait-ready\), 300 ms after it had loaded/,
+      /the app has not called process\.send\('ready'\) \(--wait-ready\), 8000 ms after it had loaded/,
     );
   });
 
