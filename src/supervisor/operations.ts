@@ -38,6 +38,16 @@ export interface OperationsOptions {
   readonly load: (overrides: Overrides) => Promise<Loaded>;
 }
 
+/** New workers that are tried. */
+interface Tried {
+  readonly settings: Settings;
+  /** --canary compares their responses with those of the others. */
+  readonly compares?: boolean;
+  /** They are added to the others, and replace none. */
+  readonly isSameGeneration?: boolean;
+  readonly onProgress: (message: string) => void;
+}
+
 const maxWorkerProcesses = 1024;
 
 export class Operations {
@@ -94,7 +104,7 @@ export class Operations {
       const replaced = (done: number, all: number) => onProgress(`${done} of ${all} workers replaced`);
       // The workers of the old generation count their responses only if --canary was on before.
       const compares = lifecycle.canary > 0 && this.#settings.config.lifecycle.canary > 0;
-      await this.#tried(next, 1, onProgress, compares, (trial) =>
+      await this.#tried({ settings: next, compares, onProgress }, (trial) =>
         strategy.replaceAll(context.hosting, replaced, trial),
       );
       if (this.#isClosed) throw new Refused('the server is stopping');
@@ -145,7 +155,7 @@ export class Operations {
       if (isDeepStrictEqual(next.config, config)) return `already running ${model} with these settings`;
       onProgress(`starting ${model} beside ${from}`);
       const { group, hosting } = strategyContext(next, resources, this.#context.release);
-      const { settled } = await this.#tried(next, 1, onProgress, false, (trial) =>
+      const { settled } = await this.#tried({ settings: next, onProgress }, (trial) =>
         strategy.replace(group, hosting, config.lifecycle.gracefulTimeout, trial),
       );
       if (this.#isClosed) throw new Refused('the server is stopping');
@@ -174,7 +184,9 @@ export class Operations {
         throw new Refused(`${to} workers are out of range; use ${min} to ${max} (now ${from})`);
       }
       if (to === from) return `already running ${to} workers`;
-      await this.#tried(this.#settings, 0, onProgress, false, (trial) => strategy.resize(to, trial));
+      await this.#tried({ settings: this.#settings, isSameGeneration: true, onProgress }, (trial) =>
+        strategy.resize(to, trial),
+      );
       this.#reports.publish({ kind: 'scaled', unit: 'workers', from, to, reason });
       return `changed from ${from} to ${to} workers`;
     });
@@ -220,23 +232,15 @@ export class Operations {
     });
   }
 
-  /**
-   * Changes workers, with a trial of the new ones.
-   * @param settings of the new workers
-   * @param newer how many generations they are newer than those that serve
-   * @param compares --canary compares their answers
-   */
+  /** Changes workers, with a trial of the new ones. @throws what the trial throws, or the change */
   async #tried<T>(
-    settings: Settings,
-    newer: number,
-    onProgress: (message: string) => void,
-    compares: boolean,
+    { settings, compares = false, isSameGeneration = false, onProgress }: Tried,
     change: (trial: Trial | undefined) => Promise<T>,
   ): Promise<T> {
     const { strategy, resources } = this.#options;
     const { config } = settings;
     const { reports, events } = resources;
-    const generation = strategy.snapshot().generation + newer;
+    const generation = strategy.snapshot().generation + (isSameGeneration ? 0 : 1);
     const onCompared = compares
       ? (figures: CanaryFigures) => events.tell({ event: 'canary-passed', ...figures })
       : undefined;
