@@ -97,6 +97,16 @@ export const examples: Readonly<Record<string, readonly [Example, Example]>> = {
       'mpserve config ./server.js --model hybrid --json',
     ],
   ],
+  import: [
+    [
+      'write mpserve.config.mjs from the file of pm2, and see what each value becomes',
+      'mpserve import ecosystem.config.js && mpserve config',
+    ],
+    [
+      'only the app api, with its variables for production',
+      'mpserve import ecosystem.config.js --name api --env production',
+    ],
+  ],
   completion: [
     ['complete commands and options in this shell', 'source <(mpserve completion bash)'],
     ['in every new shell', 'mpserve completion bash >> ~/.bashrc'],

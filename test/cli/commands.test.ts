@@ -44,7 +44,7 @@ async function allHelp() {
   const models = Object.values((await dist('strategies/models.js')).models);
   const line = { commands, models, options: listOptions(optionTable(models)), switches: [] };
   const ctl: readonly [string, string][] = ctlCommands.map((argument: string) => ['ctl', argument]);
-  const all = [...commands.map(({ name }: { name: string }) => [name]), ...ctl].filter(([name]) => name !== 'import');
+  const all = [...commands.map(({ name }: { name: string }) => [name]), ...ctl];
   return Promise.all(
     all.map(async ([name, argument]) => {
       const command = commands.find((one: { name: string }) => one.name === name);
