@@ -195,7 +195,7 @@ export class Supervisor implements SignalTarget, Controls {
       signal: this.#stopping.signal,
       onChange: (file) => this.#reloadFor(path.relative(process.cwd(), file)),
       onFailure: (warning) => events.tell({ event: 'warning', warning }),
-    });
+    }).start();
   }
 
   /** Reloads because a file has changed, when no other action is in progress. Never rejects. */

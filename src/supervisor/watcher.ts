@@ -38,17 +38,21 @@ export class Watcher {
   #changed: string | undefined;
   #isReporting = false;
 
-  /** @throws StartupError if a path does not exist */
   constructor(options: WatcherOptions) {
     this.#options = options;
     this.#ownFiles = options.ownFiles.map((file) => path.resolve(file));
-    for (const root of options.paths.map((one) => path.resolve(one))) {
-      if (!statOf(root)) throw configError(`${options.source} names no file or directory: '${root}'`);
+  }
+
+  /** @throws StartupError if a path does not exist */
+  start(): void {
+    const { paths, source, signal } = this.#options;
+    for (const root of paths.map((one) => path.resolve(one))) {
+      if (!statOf(root)) throw configError(`${source} names no file or directory: '${root}'`);
       this.#update(root, true);
       // Its entry, too: editors replace a file, and compilers their output directory.
       this.#watch(path.dirname(root), path.basename(root));
     }
-    options.signal.addEventListener('abort', () => this.#close(), { once: true });
+    signal.addEventListener('abort', () => this.#close(), { once: true });
   }
 
   /** @param only an entry of the directory; default: all of them */

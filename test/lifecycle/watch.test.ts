@@ -5,6 +5,8 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { mpserve } from '../cli/command.ts';
 import { ask } from '../helpers/control.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { isAlive } from '../helpers/process-tree.ts';
 import { type Server, startServer } from '../helpers/server.ts';
 import { answering } from '../helpers/site.ts';
 import { connect } from '../helpers/wire.ts';
@@ -88,6 +90,25 @@ test.concurrent('a change during another action is served after it', async () =>
   await server.waitFor('the second reload', ({ reason }) => reason === 'lib/answer.cjs changed');
   await server.waitFor('the second generation', ({ event, generation }) => event === 'reloaded' && generation === 3);
   expect(await answerOf(server)).toBe('second');
+});
+
+test.concurrent('after an upgrade the new server watches, and not the old one', async () => {
+  const put = site();
+  const cwd = put('lib/other.cjs', '');
+  const control = path.join(cwd, 'ctl');
+  const server = await startServer({ app: 'app.cjs', args: ['--watch', '--control', control], cwd });
+  try {
+    expect(await ask(control, 'POST', '/upgrade')).toMatchObject({ status: 200 });
+    await eventually('the old server to exit', () => !isAlive(server.pid));
+    put('lib/answer.cjs', answering('second'));
+    await eventually('the reload', async () => (await ask(control, 'GET', '/status')).json.last?.action === 'reload');
+    expect(await answerOf(server)).toBe('second');
+    expect(await ask(control, 'POST', '/stop')).toMatchObject({ status: 200 });
+    await server.noneLeft();
+    expect(events(server, 'reloading')).toMatchObject([{ reason: 'lib/answer.cjs changed' }]);
+  } finally {
+    await server.kill();
+  }
 });
 
 test.concurrent('a path that does not exist', async () => {

@@ -38,8 +38,8 @@ function put(name: string, text: string): void {
   writeFileSync(at(name), text);
 }
 
-function watch(paths: readonly string[] = ['.'], ownFiles: readonly string[] = []): Watcher {
-  return new Watcher({
+function watch(paths: readonly string[] = ['.'], ownFiles: readonly string[] = []): void {
+  new Watcher({
     paths: paths.map(at),
     source: '--watch',
     ownFiles: ownFiles.map(at),
@@ -49,7 +49,7 @@ function watch(paths: readonly string[] = ['.'], ownFiles: readonly string[] = [
       return onChange();
     },
     onFailure: (reason) => changes.push(reason),
-  });
+  }).start();
 }
 
 /** Changes the file, and expects exactly these reports: what was done before it was ignored. */
@@ -174,7 +174,7 @@ test('nothing is reported after the end', async () => {
     signal: other.signal,
     onChange: async (file) => void seen.push(file),
     onFailure: () => {},
-  });
+  }).start();
   put('b.js', '1');
   await eventually('the other watcher', () => seen.length > 0);
   other.abort();
