@@ -172,8 +172,8 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
   });
   const updateDenylist = (): void => send({ type: 'denylist', entries: quarantine.denylist });
   if (keepsRecord) {
-    const { suspects, refused } = quarantine.denylist;
-    if (suspects.length + refused.length > 0) updateDenylist();
+    const { suspects, refused, isSearching } = quarantine.denylist;
+    if (suspects.length + refused.length > 0 || isSearching) updateDenylist();
     quarantine.on('change', updateDenylist);
   }
   const exited = exitOf(child).then(({ code, signal }) => {
