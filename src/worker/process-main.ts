@@ -1,5 +1,6 @@
 // A worker process: the channel to the supervisor is Node's, which the app may use as well.
 import type { EventEmitter } from 'node:events';
+import { closeSync, readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { ignoreSignal } from '../app/close-app.js';
 import { IncomingConnection } from '../connection/incoming.js';
@@ -8,13 +9,13 @@ import { HeartbeatFile } from '../hang/heartbeat.js';
 import { mapJournal, regionAt } from '../inflight/regions.js';
 import { WorkerMain } from './main.js';
 import { type FromWorker, type Handed, keyed, messageIn } from './messages.js';
-import { settingsVariable, type WorkerSettings } from './settings.js';
+import { settingsDescriptor, type WorkerSettings } from './settings.js';
 
 /** By then the workers that have started with this one are ready, too (milliseconds). Until then a record is a write(2). */
 const mapAfterMs = 100;
 
-const settings = JSON.parse(process.env[settingsVariable] ?? 'null') as WorkerSettings;
-delete process.env[settingsVariable]; // the app sees the environment that the user gave it
+const settings: WorkerSettings = JSON.parse(readFileSync(settingsDescriptor, 'utf8'));
+closeSync(settingsDescriptor);
 
 if (settings.umask !== undefined) process.umask(settings.umask);
 
