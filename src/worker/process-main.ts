@@ -7,6 +7,7 @@ import { IncomingConnection } from '../connection/incoming.js';
 import { reportWhenBlocked } from '../hang/hang-report.js';
 import { HeartbeatFile } from '../hang/heartbeat.js';
 import { mapJournal, regionAt } from '../inflight/regions.js';
+import { holdReading } from '../os/node-socket.js';
 import { WorkerMain } from './main.js';
 import { type FromWorker, type Handed, keyed, messageIn } from './messages.js';
 import { settingsDescriptor, type WorkerSettings } from './settings.js';
@@ -67,6 +68,9 @@ main.start(threads && !threads.hostAccepts ? [] : settings.listen);
 /** Says `taken` or `refused`, then `ended`. */
 async function serve({ id, facts }: Handed, socket: Socket): Promise<void> {
   socket.on('error', () => {}); // its client may reset it before the app has loaded
+  // A client may send its request and the end of its side before the app has loaded. Read at once, the end would reach
+  // Node's HTTP server together with the request, and it would cut the answer of an app that does not answer at once.
+  const read = holdReading(socket);
   const connection = new IncomingConnection(socket, facts);
   if (main.isDraining) {
     connection.close(); // our copy; the supervisor has kept its own
@@ -75,6 +79,7 @@ async function serve({ id, facts }: Handed, socket: Socket): Promise<void> {
   }
   await main.serve(id, connection, () => {
     say({ type: 'taken', id });
+    read();
     return true;
   });
 }
