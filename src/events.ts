@@ -123,12 +123,13 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
   quarantined: [
     'error',
     (e) =>
-      `quarantined a request that was in flight at ${counted(e.deaths, 'worker death')}: it is refused with 503; ` +
-      'mpserve ctl quarantine lists quarantined requests, mpserve ctl quarantine clear allows them again',
+      `quarantined a request that was running, or alone in flight, at ${counted(e.deaths, 'worker death')}: it is ` +
+      'refused with 503 for an hour; mpserve ctl quarantine lists quarantined requests, mpserve ctl quarantine clear ' +
+      'allows them again',
   ],
   'suspect-cleared': [
     'debug',
-    () => 'a request that was in flight when a worker died was answered; it is no longer a suspect',
+    () => 'a request that was suspected of killing a worker was answered; it is no longer a suspect',
   ],
   'quarantine-cleared': ['info', (e) => `cleared the quarantine of ${counted(e.count, 'request')} (${e.reason})`],
   output: ['info', (e) => e.text],

@@ -175,7 +175,7 @@ function workersText(workers: readonly WorkerStatus[]): string {
 }
 
 function quarantineText(suspects: readonly Suspect[]): string {
-  if (suspects.length === 0) return 'no request was in flight when a worker died';
+  if (suspects.length === 0) return 'no request is suspected of killing workers';
   const rows = suspects.map(({ isRefused, deaths, at, method, url, fingerprint }) => [
     isRefused ? 'refused' : 'suspect',
     String(deaths),

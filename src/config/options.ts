@@ -344,7 +344,7 @@ function optionRows(models: readonly ModelFacts[]) {
       { kind: count(0, 1_000_000), default: 0 },
     ),
     quarantineAfter: lifecycle(
-      'Refuse a request with 503 if it (same method, target and body) was in flight at this many deaths or hangs of workers; 0 turns this off',
+      'Refuse a request with 503 if it (same method, target and body) was running, or alone in flight, at this many deaths or hangs of workers; 0 turns this off',
       { kind: count(0, 1000), default: 3 },
     ),
     maxRequests: recycle('Replace a worker after it has served this many requests; 0 is never', {

@@ -63,7 +63,7 @@ export interface WorkerStatus {
   readonly cpuSeconds?: number;
 }
 
-/** `GET /quarantine`: requests that were in flight when a worker died, and whether they are refused now. */
+/** `GET /quarantine`: requests that may have killed workers, and whether they are refused now. */
 export type { Suspect } from '../inflight/suspect.js';
 
 /** Requested with `GET /status` and so on. */

@@ -1,8 +1,8 @@
 // Writes the requests of one event loop to its region of the journal: a slot per request, freed when the request ends.
 import { writeSync } from 'node:fs';
 import { now } from '../clock.js';
-import { digestBytes, truncateUrl } from './fingerprint.js';
-import { offset, responseState, slotBytes, slotState, textBytes } from './journal.js';
+import { digestBytes, requestLine, targetOf } from './fingerprint.js';
+import { flag, offset, readText, responseState, slotBytes, slotState, textBytes } from './journal.js';
 import type { Region } from './regions.js';
 
 /** The slot of a request that is not in the journal. */
@@ -35,7 +35,7 @@ export class JournalWriter {
   }
 
   /**
-   * Records a request. Without a free slot it takes the oldest one that only waits for its access log line.
+   * Records a request whose handler is about to run. Without a free slot it takes the oldest one that only waits for its access log line.
    * @param begunAt on the clock of `clock.ts`
    * @returns the slot, for the other methods; `noSlot` if there is none
    */
@@ -43,19 +43,51 @@ export class JournalWriter {
     const slot = this.#free.pop() ?? this.#unlogged.shift();
     if (slot === undefined) return noSlot;
     const bytes = this.#bytes;
-    const shownUrl = truncateUrl(url);
-    const text = reqId + method + shownUrl;
+    const target = targetOf(url);
+    const text = reqId + method + target;
     bytes[slot + offset.idLength] = reqId.length;
     bytes[slot + offset.state] = slotState.free;
     bytes[slot + offset.response] = responseState.pending;
     bytes[slot + offset.methodLength] = method.length;
-    bytes[slot + offset.urlLength] = shownUrl.length & 0xff;
-    bytes[slot + offset.urlLength + 1] = shownUrl.length >> 8;
+    bytes[slot + offset.targetLength] = target.length & 0xff;
+    bytes[slot + offset.targetLength + 1] = target.length >> 8;
+    bytes[slot + offset.flags] = flag.onStack;
     bytes.writeDoubleLE(begunAt, slot + offset.begunAt);
     bytes.write(text, slot + offset.text, textBytes, 'latin1');
     bytes[slot + offset.state] = hasBody ? slotState.bodyUnknown : slotState.noBody;
     this.#write(slot, Math.min(offset.text + text.length, slotBytes));
     return slot;
+  }
+
+  /** The handler of the request runs, or has returned. */
+  setOnStack(slot: number, isOnStack: boolean): void {
+    if (slot !== noSlot) this.#setFlag(slot, flag.onStack, isOnStack);
+  }
+
+  /** The response has begun: the request waits for its client, not for the app. */
+  setBegun(slot: number): void {
+    if (slot !== noSlot) this.#setFlag(slot, flag.begun, true);
+  }
+
+  /** Code that this request has started is ending the worker. */
+  convict(slot: number): void {
+    this.#setFlag(slot, flag.culprit, true);
+  }
+
+  /** The code of a request that has ended is ending the worker: none in flight is to blame. */
+  acquitAll(): void {
+    for (const slot of this.#inFlight()) this.#setFlag(slot, flag.acquitted, true);
+  }
+
+  /** The worker lives. */
+  withdraw(): void {
+    for (const slot of this.#inFlight()) this.#setFlag(slot, flag.culprit | flag.acquitted, false);
+  }
+
+  /** The request in a slot, as of `requestLine`. */
+  lineIn(slot: number): string {
+    const { method, target } = readText(this.#bytes, slot);
+    return requestLine(method, target);
   }
 
   /**
@@ -123,10 +155,22 @@ export class JournalWriter {
     this.#write(slot, offset.begunAt);
   }
 
+  #setFlag(slot: number, bits: number, isSet: boolean): void {
+    const at = slot + offset.flags;
+    const flags = this.#bytes[at] as number;
+    this.#bytes[at] = isSet ? flags | bits : flags & ~bits;
+    this.#write(at, 1);
+  }
+
+  *#inFlight(): Iterable<number> {
+    const { length } = this.#bytes;
+    for (let slot = 0; slot < length; slot += slotBytes) if (this.#bytes[slot] !== slotState.free) yield slot;
+  }
+
   #bodyStart(slot: number): number {
     const bytes = this.#bytes;
     const idAndMethod = (bytes[slot + offset.idLength] as number) + (bytes[slot + offset.methodLength] as number);
-    return slot + offset.text + idAndMethod + bytes.readUInt16LE(slot + offset.urlLength);
+    return slot + offset.text + idAndMethod + bytes.readUInt16LE(slot + offset.targetLength);
   }
 
   #mapped(memory: SharedArrayBuffer): Buffer {

@@ -6,7 +6,7 @@ import { type HeartbeatLocation, heartbeatBytes } from '../hang/heartbeat.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { createSharedMemory } from '../os/shared-memory.js';
 import type { LostRequest } from '../reports/report.js';
-import { type BodyDigest, digestBytes, digestOf, fingerprintOf, requestLine } from './fingerprint.js';
+import { type BodyDigest, digestBytes, digestOf, fingerprintOf, requestLine, truncateUrl } from './fingerprint.js';
 
 export interface JournalLayout {
   readonly regions: number;
@@ -23,19 +23,20 @@ export const slotBytes = 1024;
 
 /**
  * Offsets of the fields in a slot. `state` is written last: until then the slot is free. `text` is the id, the method and
- * the URL; a body that fits follows, and then `bodyLength` takes the bytes of `digest`.
+ * the target; a body that fits follows, and then `bodyLength` takes the bytes of `digest`.
  */
 export const offset = {
   state: 0,
   methodLength: 1,
   idLength: 2,
   response: 3,
-  urlLength: 4,
+  targetLength: 4,
   status: 6,
   begunAt: 8,
   digest: 16,
   bodyLength: 16,
-  text: 16 + digestBytes,
+  flags: 16 + digestBytes,
+  text: 17 + digestBytes,
 } as const;
 export const textBytes = slotBytes - offset.text;
 
@@ -44,6 +45,13 @@ export const slotState = { free: 0, bodyUnknown: 1, bodyDigested: 2, noBody: 3, 
 
 /** `sent`: the kernel has the whole response. `closed`: and the app has finished the request. */
 export const responseState = { pending: 0, sent: 1, closed: 2 } as const;
+
+/**
+ * What tells a request that ends a worker from those that are in flight beside it. `onStack`: its handler is running.
+ * `culprit`: code that it has started is ending the worker. `begun`: its response has begun. `acquitted`: the code of a
+ * request that has ended is ending the worker.
+ */
+export const flag = { onStack: 1, culprit: 2, begun: 4, acquitted: 8 } as const;
 
 const maxSlots = 4096;
 /** Enough for the requests of one connection. */
@@ -97,6 +105,15 @@ export class Journal implements JournalFile {
 /** Unanswered requests that one death reports. */
 const maxLost = 256;
 
+/** A request in a slot. */
+interface RecordedRequest {
+  readonly region: number;
+  readonly flags: number;
+  /** Its body has arrived, or it has none: it waits for the app. */
+  readonly isComplete: boolean;
+  readonly request: LostRequest;
+}
+
 /**
  * Reads the requests in the regions from `first` to before `end`, and frees their slots. Call it when the event loops of
  * these regions have ended.
@@ -105,42 +122,69 @@ const maxLost = 256;
 export function takeRequests({ fd, layout }: JournalFile, first = 0, end = layout.regions): readonly LostRequest[] {
   // In chunks: a buffer for the whole journal would raise the supervisor's memory by 4 MiB at each death.
   const chunk = Buffer.allocUnsafe(minSlotsPerRegion * slotBytes);
-  const requests: LostRequest[] = [];
+  const recorded: RecordedRequest[] = [];
   try {
     for (let start = first * regionBytes(layout); start < end * regionBytes(layout); start += chunk.length) {
       if (readSync(fd, chunk, 0, chunk.length, start) < chunk.length) break; // the worker has truncated the file
+      const region = Math.floor(start / regionBytes(layout));
       for (let slot = 0; slot < chunk.length; slot += slotBytes) {
         if (chunk[slot] === slotState.free) continue;
-        requests.push(readSlot(chunk.subarray(slot, slot + slotBytes)));
+        recorded.push(readSlot(chunk.subarray(slot, slot + slotBytes), region));
         writeSync(fd, Buffer.of(slotState.free), 0, 1, start + slot);
       }
     }
   } catch {} // the death itself is reported all the same
-  requests.sort((a, b) => a.ageMs - b.ageMs);
+  const requests = withEvidence(recorded).sort((a, b) => a.ageMs - b.ageMs);
   const lost = requests.filter(({ answered }) => !answered).slice(0, maxLost);
   return [...requests.filter(({ answered }) => answered), ...lost];
 }
 
-function readSlot(slot: Buffer): LostRequest {
-  const [idLength = 0, methodLength = 0] = [slot[offset.idLength], slot[offset.methodLength]];
-  let end: number = offset.text;
-  const [reqId = '', method = '', url = ''] = [idLength, methodLength, slot.readUInt16LE(offset.urlLength)].map(
-    (length) => {
-      end += length;
-      return slot.toString('latin1', end - length, Math.min(slotBytes, end));
-    },
-  );
+/** Says of each request that may have caused the death what speaks against it. */
+function withEvidence(recorded: readonly RecordedRequest[]): LostRequest[] {
+  const inFlight = recorded.filter(({ request }) => !request.answered?.isOver);
+  const onStack = inFlight.filter(({ flags }) => flags & (flag.onStack | flag.culprit));
+  // The threads of a process that dies may all be running handlers: it is not known which of them has ended it.
+  const isOneLoop = new Set(onStack.map(({ region }) => region)).size === 1;
+  const [first] = inFlight;
+  const isAlone = inFlight.length === 1 && first?.isComplete && !(first.flags & (flag.begun | flag.acquitted));
+  return recorded.map((one) => {
+    if (isOneLoop && onStack.includes(one)) return { ...one.request, evidence: 'stack' };
+    return isAlone && one === first ? { ...one.request, evidence: 'alone' } : one.request;
+  });
+}
+
+function readSlot(slot: Buffer, region: number): RecordedRequest {
+  const { reqId, method, target, end } = readText(slot, 0);
   const response = slot[offset.response];
-  return {
+  const request = {
     reqId,
     method,
-    url,
+    url: truncateUrl(target),
     ageMs: ageOf(slot.readDoubleLE(offset.begunAt)),
-    fingerprint: fingerprintOf(requestLine(method, url), bodyDigest(slot, end)),
+    fingerprint: fingerprintOf(requestLine(method, target), bodyDigest(slot, end)),
     ...(response !== responseState.pending && {
       answered: { status: slot.readUInt16LE(offset.status), isOver: response === responseState.closed },
     }),
   };
+  return {
+    region,
+    flags: slot[offset.flags] as number,
+    isComplete: slot[offset.state] !== slotState.bodyUnknown,
+    request,
+  };
+}
+
+/** The texts in a slot, and where they end. @param slot its position in `bytes` */
+export function readText(bytes: Buffer, slot: number) {
+  const lengths = [bytes[slot + offset.idLength], bytes[slot + offset.methodLength]];
+  let end = slot + offset.text;
+  const [reqId = '', method = '', target = ''] = [...lengths, bytes.readUInt16LE(slot + offset.targetLength)].map(
+    (length = 0) => {
+      end += length;
+      return bytes.toString('latin1', end - length, Math.min(slot + slotBytes, end));
+    },
+  );
+  return { reqId, method, target, end };
 }
 
 /** Milliseconds; 0 for an impossible time, as the app can write anything to the journal. */
@@ -155,7 +199,7 @@ function bodyDigest(slot: Buffer, start: number): BodyDigest {
     case slotState.noBody:
       return 'none';
     case slotState.bodyDigested:
-      return slot.toString('hex', offset.digest, offset.text);
+      return slot.toString('hex', offset.digest, offset.digest + digestBytes);
     case slotState.bodyInSlot:
       return digestOf(slot.subarray(start, start + slot.readUInt16LE(offset.bodyLength)));
     default:

@@ -5,7 +5,7 @@ export interface Suspect {
   readonly fingerprint: Fingerprint;
   readonly method: string;
   readonly url: string;
-  /** Deaths and hangs of workers or threads at which it was in flight. */
+  /** Deaths and hangs of workers or threads that count against it. */
   readonly deaths: number;
   /** Time of the last of these (ISO 8601). */
   readonly at: string;

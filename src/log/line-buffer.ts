@@ -1,8 +1,8 @@
 // Buffers the access lines of one event-loop iteration and writes them with one write(2). Until then the worker keeps
 // their requests in the in-flight journal, in case it is killed. Blocks while the reader is slow. If a write fails (the
 // reader is gone, the disk is full), the lines stay in the buffer and a timer retries; lines that do not fit are
-// counted and lost.
-import { writeSync } from 'node:fs';
+// counted and lost. A full disk can take the beginning of a line: the line is written again, whole, on a line of its own.
+import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { sleepSync } from '../clock.js';
 import type { Destination } from './destination.js';
 import { fitLine } from './line.js';
@@ -10,6 +10,8 @@ import { fitLine } from './line.js';
 const retryIntervalMs = 100;
 /** Wait before writing again to a full pipe, if another process has made the pipe non-blocking. */
 const fullPipeWaitMs = 5;
+
+const newline = 0x0a;
 
 /** Called when writing fails (once for each outage), when it works again, and when the buffer is empty. */
 export interface LineListener {
@@ -27,6 +29,8 @@ export class LineBuffer {
   #used = 0;
   #lost = 0;
   #failing = false;
+  /** The beginning of the first line in the buffer is the last that could be written. */
+  #isTorn = false;
   #isFlushScheduled = false;
   #retry: NodeJS.Timeout | undefined;
 
@@ -57,17 +61,27 @@ export class LineBuffer {
     if (this.#used === 0) return;
     let written = 0;
     try {
+      if (this.#failing) this.#endTornLine();
       while (written < this.#used) written += this.#write(written);
     } catch (error) {
       if (!this.#failing) this.#listener.failed((error as Error).message);
       this.#failing = true;
       this.#retry ??= setInterval(() => this.flush(), retryIntervalMs).unref();
+      const wholeLines = written && this.#bytes.lastIndexOf(newline, written - 1) + 1;
+      this.#isTorn ||= wholeLines < written;
+      written = wholeLines;
     }
-    this.#bytes.copyWithin(0, written, this.#used); // after a partial write, the rest of the line comes first
+    this.#bytes.copyWithin(0, written, this.#used);
     this.#used -= written;
     if (this.#used > 0) return;
     this.#listener.written();
     if (this.#failing) this.#resume();
+  }
+
+  /** Of this worker, or of another one that writes to the same file. */
+  #endTornLine(): void {
+    if (isLineOpen(this.#fd) ?? this.#isTorn) writeSync(this.#fd, '\n');
+    this.#isTorn = false;
   }
 
   #fits(text: string): boolean {
@@ -92,5 +106,21 @@ export class LineBuffer {
     this.#retry = undefined;
     this.#lost = 0;
     this.#listener.resumed(lost);
+  }
+}
+
+/** Whether the last line of a file has no end; undefined for what is no file, or may not be read. */
+function isLineOpen(fd: number): boolean | undefined {
+  let file: number | undefined;
+  try {
+    if (!fstatSync(fd).isFile()) return undefined;
+    file = openSync(`/dev/fd/${fd}`, 'r'); // ours is open for writing only
+    const { size } = fstatSync(file);
+    const last = Buffer.alloc(1);
+    return size > 0 && readSync(file, last, 0, 1, size - 1) === 1 && last[0] !== newline;
+  } catch {
+    return undefined;
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
 }

@@ -35,6 +35,18 @@ export function socketFromFd(fd: number, isPaused = false): Socket {
 }
 
 /**
+ * Reads nothing from a socket that has come from another process. Call it in the turn in which the socket has come, when
+ * Node has begun to read and has read nothing. @returns a function that reads again
+ */
+export function holdReading(socket: Socket): () => void {
+  const { _handle: handle } = socket as unknown as { _handle: { reading: boolean; readStop(): void } | null };
+  if (!handle) return () => {};
+  handle.reading = false;
+  handle.readStop();
+  return () => socket._read(0);
+}
+
+/**
  * The sockets whose parsers have read no byte since the last request ended. Node knows this of each parser, but has no API
  * for it except `closeIdleConnections`: this calls it, and collects the sockets that it would destroy. The call is
  * synchronous, so no other code runs meanwhile.

@@ -2,17 +2,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { HttpError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
-import { requestLine } from '../inflight/fingerprint.js';
+import { requestLine, targetOf } from '../inflight/fingerprint.js';
 import { noSlot } from '../inflight/journal-writer.js';
 import type { LoopJournal } from '../inflight/loop-journal.js';
 import { RecordedBody } from '../inflight/recorded-body.js';
 import { answerUnserved, hasBody } from './failures.js';
-import { type OnSent, reportSent } from './response.js';
-import type { OnClose, Stage } from './stage.js';
+import { type OnHead, type OnSent, reportSent } from './response.js';
+import type { Handler, OnClose, Stage } from './stage.js';
 
 /** @param isLogged keeps the entry of an answered request until its access-log line is written (`writer.freeLogged`) */
 export function journalRequests(
-  { writer, denylist }: LoopJournal,
+  { writer, culprits, denylist }: LoopJournal,
   tell: (event: WorkerEvent) => void,
   isLogged: boolean,
 ): { readonly stage: Stage; readonly onClose: OnClose } {
@@ -23,40 +23,60 @@ export function journalRequests(
     answerUnserved(error, req, res, reqId);
   };
   const onSent: OnSent = (res, isSent) => writer?.setResponse(res.entry, res.statusCode, isSent);
+  const onHead: OnHead = (res) => writer?.setBegun(res.entry);
 
-  const stage: Stage = (next) => (req, res, reqId) => {
-    const { method = '', url = '' } = req;
-    const hasRequestBody = hasBody(req);
-    const hasSuspects = !denylist.isEmpty;
-    if (hasSuspects && denylist.refuses(requestLine(method, url), hasRequestBody ? 'unknown' : 'none')) {
-      return refuse(req, res, reqId);
-    }
-    res.entry = writer?.begin(reqId, method, url, hasRequestBody, res.begunAt) ?? noSlot;
-    if (writer && isLogged) reportSent(res, onSent);
-    if (!hasRequestBody) return next(req, res, reqId);
+  const stage: Stage = (next) => {
+    const serve: Handler = (req, res, reqId) => {
+      try {
+        if (culprits && denylist.isSearching) return culprits.run(res, () => next(req, res, reqId));
+        return next(req, res, reqId);
+      } finally {
+        writer?.setOnStack(res.entry, false);
+      }
+    };
+    return (req, res, reqId) => {
+      const { method = '', url = '' } = req;
+      const hasRequestBody = hasBody(req);
+      const line = denylist.refusesAny ? requestLine(method, targetOf(url)) : undefined;
+      if (line !== undefined && denylist.refuses(line, hasRequestBody ? 'unknown' : 'none')) {
+        return refuse(req, res, reqId);
+      }
+      res.entry = writer?.begin(reqId, method, url, hasRequestBody, res.begunAt) ?? noSlot;
+      if (writer) res.onHead = onHead;
+      if (writer && isLogged) reportSent(res, onSent);
+      if (!hasRequestBody) return serve(req, res, reqId);
 
-    const body = new RecordedBody(writer, res.entry);
-    res.recordedBody = body;
-    if (!hasSuspects || !denylist.needsBody(requestLine(method, url))) {
-      record(req, body, false);
-      return next(req, res, reqId);
-    }
-    // The client sends the body only after "100 Continue".
-    if (req.headers.expect !== undefined && !hasSaidContinue(res)) res.writeContinue();
-    const arrived = new Promise<void>((resolve) => {
-      body.onKnown = resolve;
-    });
-    record(req, body, true);
-    return arrived.then(() =>
-      denylist.refuses(requestLine(method, url), body.digest()) ? refuse(req, res, reqId) : next(req, res, reqId),
-    );
+      const body = new RecordedBody(writer, res.entry);
+      res.recordedBody = body;
+      if (line === undefined || !denylist.needsBody(line)) {
+        record(req, body, false);
+        return serve(req, res, reqId);
+      }
+      writer?.setOnStack(res.entry, false);
+      // The client sends the body only after "100 Continue".
+      if (req.headers.expect !== undefined && !hasSaidContinue(res)) res.writeContinue();
+      const arrived = new Promise<void>((resolve) => {
+        body.onKnown = resolve;
+      });
+      record(req, body, true);
+      return arrived.then(() => {
+        if (denylist.refuses(line, body.digest())) return refuse(req, res, reqId);
+        writer?.setOnStack(res.entry, true);
+        return serve(req, res, reqId);
+      });
+    };
   };
 
   const onClose: OnClose = (res) => {
     const { req, entry, recordedBody } = res;
     // A response that has begun clears a suspect: an event stream ends only when its client disconnects.
-    if (!denylist.isEmpty && res.headersSent) {
-      denylist.answered(requestLine(req.method ?? '', req.url ?? ''), recordedBody?.digest() ?? 'none');
+    if (denylist.hasSuspects && res.headersSent) {
+      // The app may have changed `req.url`.
+      const line = entry === noSlot ? undefined : writer?.lineIn(entry);
+      denylist.answered(
+        line ?? requestLine(req.method ?? '', targetOf(req.url ?? '')),
+        recordedBody?.digest() ?? 'none',
+      );
     }
     res.entry = noSlot; // another request may reuse the entry
     if (isLogged && res.writableFinished) writer?.endUnlogged(entry, res.statusCode);

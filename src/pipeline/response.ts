@@ -23,6 +23,8 @@ export class PipelineResponse extends ServerResponse {
   entry = noSlot;
   /** The request's body in the in-flight journal; undefined without a body. */
   recordedBody: RecordedBody | undefined = undefined;
+  /** Called when the response begins. */
+  onHead: OnHead | undefined = undefined;
   /** Set by `reportSent`. */
   onSent: OnSent | undefined = undefined;
   /** The stages have been told that the response is over. */
@@ -42,6 +44,7 @@ const nodeStoreHeader = (ServerResponse.prototype as unknown as { _storeHeader: 
  * the id, so Node need not.
  */
 function storeHeader(this: PipelineResponse, firstLine: string, headers: Headers | null | undefined): void {
+  this.onHead?.(this);
   const isIdSet = this.reqId === '' || (headers && hasIdHeader(headers));
   const head = isIdSet ? firstLine : `${firstLine}${idHeader}: ${this.reqId}\r\n`;
   nodeStoreHeader.call(this, head, headers);
@@ -62,6 +65,8 @@ function hasIdHeader(headers: Headers): boolean {
 export function isHeader(name: string, wanted: string): boolean {
   return name.length === wanted.length && name.toLowerCase() === wanted;
 }
+
+export type OnHead = (res: PipelineResponse) => void;
 
 /** Called with true just before the last write, and with false if the kernel did not accept all bytes. */
 export type OnSent = (res: PipelineResponse, isSent: boolean) => void;

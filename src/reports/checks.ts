@@ -11,6 +11,7 @@ import {
   invalid,
   list,
   number,
+  oneOf,
   optional,
   ownField,
   record,
@@ -49,7 +50,13 @@ const failure = { ...request, err };
 const reports: { readonly [K in Kind]: FieldsOf<Extract<WorkerReport, { kind: K }>, 'kind' | 'tid'> } = {
   answers: { count, failed: count, times: list(96, count) },
   'suspect-cleared': { fingerprint: short },
-  'request-ended': { ...inFlight, fingerprint: short, answered: optional(answered), isWanted: flag },
+  'request-ended': {
+    ...inFlight,
+    fingerprint: short,
+    evidence: optional(oneOf<'stack' | 'alone'>('stack', 'alone')),
+    answered: optional(answered),
+    isWanted: flag,
+  },
   'app-crashed': { err },
   'thread-lost': { connections: count, reason, replacedInMs: optional(duration) },
   'thread-unfit': { reason, retryInMs: duration },

@@ -24,6 +24,12 @@ export interface RequestInFlight extends RequestFields {
 export interface LostRequest extends RequestInFlight {
   /** Identifies the same request when it is sent again. */
   readonly fingerprint: string;
+  /**
+   * What speaks against it. `stack`: its handler was running, or code that it had started ended the worker. `alone`: it
+   * was the only request in flight, and waited for the app. Absent for any other: it was there by chance, or not known
+   * from the others.
+   */
+  readonly evidence?: 'stack' | 'alone';
   /** The client got the whole response, but its access line is not written yet. Absent if the client did not. */
   readonly answered?: {
     readonly status: number;

@@ -1,20 +1,22 @@
 // A worker process: the channel to the supervisor is Node's, which the app may use as well.
 import type { EventEmitter } from 'node:events';
+import { closeSync, readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { ignoreSignal } from '../app/close-app.js';
 import { IncomingConnection } from '../connection/incoming.js';
 import { reportWhenBlocked } from '../hang/hang-report.js';
 import { HeartbeatFile } from '../hang/heartbeat.js';
 import { mapJournal, regionAt } from '../inflight/regions.js';
+import { holdReading } from '../os/node-socket.js';
 import { WorkerMain } from './main.js';
 import { type FromWorker, type Handed, keyed, messageIn } from './messages.js';
-import { settingsVariable, type WorkerSettings } from './settings.js';
+import { settingsDescriptor, type WorkerSettings } from './settings.js';
 
 /** By then the workers that have started with this one are ready, too (milliseconds). Until then a record is a write(2). */
 const mapAfterMs = 100;
 
-const settings = JSON.parse(process.env[settingsVariable] ?? 'null') as WorkerSettings;
-delete process.env[settingsVariable]; // the app sees the environment that the user gave it
+const settings: WorkerSettings = JSON.parse(readFileSync(settingsDescriptor, 'utf8'));
+closeSync(settingsDescriptor);
 
 if (settings.umask !== undefined) process.umask(settings.umask);
 
@@ -66,6 +68,9 @@ main.start(threads && !threads.hostAccepts ? [] : settings.listen);
 /** Says `taken` or `refused`, then `ended`. */
 async function serve({ id, facts }: Handed, socket: Socket): Promise<void> {
   socket.on('error', () => {}); // its client may reset it before the app has loaded
+  // A client may send its request and the end of its side before the app has loaded. Read at once, the end would reach
+  // Node's HTTP server together with the request, and it would cut the answer of an app that does not answer at once.
+  const read = holdReading(socket);
   const connection = new IncomingConnection(socket, facts);
   if (main.isDraining) {
     connection.close(); // our copy; the supervisor has kept its own
@@ -74,6 +79,7 @@ async function serve({ id, facts }: Handed, socket: Socket): Promise<void> {
   }
   await main.serve(id, connection, () => {
     say({ type: 'taken', id });
+    read();
     return true;
   });
 }

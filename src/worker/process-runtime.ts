@@ -2,6 +2,7 @@
 // settings, its descriptors, the leash that ends it with the supervisor, and the memory of its in-flight journal.
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { within } from '../clock.js';
 import type { Config } from '../config/config.js';
@@ -14,16 +15,18 @@ import type { Quarantine } from '../inflight/quarantine.js';
 import type { Destination } from '../log/destination.js';
 import { type LineReader, readLines } from '../log/lines.js';
 import type { MigrationChannel } from '../migration/channel.js';
+import { closeDescriptor } from '../os/descriptor.js';
 import { guardChannel } from '../os/ipc-guard.js';
 import { createLeash, type Leash } from '../os/leash.js';
 import { residentMemory, wantedCpuMs } from '../os/process-tree.js';
 import { schedule } from '../os/scheduling.js';
+import { createSharedMemory } from '../os/shared-memory.js';
 import { RareReport } from '../rare-report.js';
 import type { Reports } from '../reports/reports.js';
 import { checkMessage, describeMessage } from './checked-messages.js';
 import { commandOf, newKey, type ToWorker, unkeyed } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
-import { type AppSettings, settingsVariable, type ThreadGroup, type WorkerSettings } from './settings.js';
+import { type AppSettings, settingsDescriptor, type ThreadGroup, type WorkerSettings } from './settings.js';
 
 const entry = fileURLToPath(new URL('../worker/process-main.cjs', import.meta.url));
 
@@ -84,7 +87,7 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
   const { accessLog, app, captureOutput, listen, keepsRecord, migrationChannel: channel, threads } = options;
   const output = captureOutput ? 'pipe' : options.isDaemon ? 'ignore' : 'inherit';
   const takesLines = typeof accessLog === 'function';
-  const stdio: ('pipe' | 'ignore' | 'inherit' | 'ipc' | number)[] = ['ignore', output, output, 'ipc'];
+  const stdio: ('pipe' | 'ignore' | 'inherit' | 'ipc' | number)[] = ['ignore', output, output, 'ipc', 'ignore'];
   /** @returns the descriptor that it has in the worker */
   const pass = (fd: number | 'pipe'): number => stdio.push(fd) - 1;
   const execArgv = [...process.execArgv, ...options.processes.nodeArg];
@@ -92,7 +95,10 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
   const isWatched = app.lifecycle.hangTimeout > 0 && !threads && !isDebugged(execArgv);
   let leash: Leash | undefined;
   let journal: Journal | undefined;
+  let settingsFile: number | undefined;
   try {
+    settingsFile = createSharedMemory(0);
+    stdio[settingsDescriptor] = settingsFile;
     leash = createLeash();
     if (keepsRecord || isWatched) journal = new Journal(keepsRecord ? eventLoops(threads, maxConnections) : 0);
     if (leash) pass(leash.fd);
@@ -120,6 +126,7 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
       journal: keepsRecord ? journalFile : undefined,
       heartbeat: isWatched && journal && journalFile ? { ...journal.heartbeat, fd: journalFile.fd } : undefined,
     };
+    writeSync(settingsFile, JSON.stringify(settings), 0); // at 0, from where the worker reads
     const child = fork(entry, [], {
       // A process group of its own: Ctrl-C on the terminal is for the supervisor, which then ends its workers in order.
       detached: true,
@@ -127,13 +134,7 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
       cwd: options.cwd,
       execArgv,
       // NODE_ENV as other application servers set it: without it Express, for one, shows stacks to clients.
-      env: {
-        NODE_ENV: 'production',
-        ...options.env,
-        ...process.env,
-        ...portVariable(options.app),
-        [settingsVariable]: JSON.stringify(settings),
-      },
+      env: { NODE_ENV: 'production', ...options.env, ...process.env, ...portVariable(options.app) },
       stdio,
     });
     child.on('error', () => {}); // 'exit' follows, or it has not started
@@ -146,6 +147,8 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
     const message =
       'the system refuses another worker process; look at its limits on open files and processes (ulimit -n, -u)';
     throw new StartupError(ExitCode.boot, message, { cause });
+  } finally {
+    if (settingsFile !== undefined) closeDescriptor(settingsFile);
   }
 }
 
@@ -172,8 +175,8 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
   });
   const updateDenylist = (): void => send({ type: 'denylist', entries: quarantine.denylist });
   if (keepsRecord) {
-    const { suspects, refused } = quarantine.denylist;
-    if (suspects.length + refused.length > 0) updateDenylist();
+    const { suspects, refused, isSearching } = quarantine.denylist;
+    if (suspects.length + refused.length > 0 || isSearching) updateDenylist();
     quarantine.on('change', updateDenylist);
   }
   const exited = exitOf(child).then(({ code, signal }) => {

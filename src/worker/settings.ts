@@ -1,5 +1,5 @@
-// What a worker is told before it starts: a process by an environment variable, a thread as its `workerData`. So it can
-// begin to load the app at once, without waiting for a message. Plain data.
+// What a worker is told before it starts: a process by a descriptor, a thread as its `workerData`. So it can begin to load
+// the app at once, without waiting for a message. Plain data.
 import type { AddressInfo } from 'node:net';
 import type { Config, Limits } from '../config/config.js';
 import type { HeartbeatLocation } from '../hang/heartbeat.js';
@@ -84,4 +84,8 @@ export interface ThreadData {
   readonly journal: { readonly region: Region | undefined } | undefined;
 }
 
-export const settingsVariable = 'MPSERVE_WORKER_SETTINGS';
+/**
+ * The descriptor from which a worker process reads its settings. Not a variable: the app, and every other process of the
+ * same user, could read it in /proc/PID/environ, and with it the key of the worker's messages.
+ */
+export const settingsDescriptor = 4;

@@ -1,12 +1,14 @@
 // What an app sends to the process around it: nothing of it ends the supervisor or another worker, or is taken for mpserve's
 // own; and the app hears nothing that mpserve's processes say to each other.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { testPlacements } from '../helpers/placements.ts';
 import { fixture, type Server, startServer } from '../helpers/server.ts';
+import { connect } from '../helpers/wire.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -78,11 +80,30 @@ test.each(['shared', 'dispatch'])(
     server.child.kill('SIGHUP');
     await server.waitFor('the reload', ({ event }) => event === 'reloaded');
     expect(JSON.parse(await get(server, '/')).heard).toEqual([]);
-    const { pid, environment } = JSON.parse(await get(server, '/deafen'));
-    expect(Object.keys(environment).filter((name) => name.startsWith('MPSERVE_WORKER'))).toEqual([]);
+    const { pid } = JSON.parse(await get(server, '/deafen'));
     expect(JSON.parse(await get(server, '/'))).toMatchObject({ pid, heard: [] });
   },
 );
+
+testPlacements('the environment of a worker is the one that the server was started with', async (placement) => {
+  await using server = await startServer(placement);
+  using _ = await connect(server.url); // a process or a thread of its own, in some models
+  // Another process of the same user can read it.
+  const names = (pid: number): string[] => {
+    try {
+      const variables = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').filter(Boolean);
+      return variables.map((text) => text.slice(0, text.indexOf('=')));
+    } catch {
+      return []; // it has just ended
+    }
+  };
+  const workers = await eventually('a worker', () => {
+    const found = server.tree().map(names);
+    return found.some((all) => all.includes('NODE_CHANNEL_FD')) && found;
+  });
+  const added = new Set(workers.flat().filter((name) => !names(server.pid).includes(name)));
+  expect([...added].sort()).toEqual(['NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE', 'NODE_ENV', 'PORT']);
+});
 
 test('a thread does not see the key of its first message', async () => {
   await using server = await startServer({ app: fixture('forging.cjs'), model: 'prethread', args: ['--threads', '1'] });

@@ -1,7 +1,7 @@
 // Log readers that are slow or disconnect and return, and full disks.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -134,6 +134,47 @@ test.runIf(process.platform === 'linux')(
     expect(failed.reason).toContain('ENOSPC');
     await server.stop();
     expect(named(server, 'access-log-failed')).toHaveLength(1);
+  },
+);
+
+// A limit on the size of a file takes the beginning of a write, as a disk does that becomes full.
+test.runIf(process.platform === 'linux')(
+  'after a full disk the access log has each line whole but those that are reported as lost',
+  async () => {
+    const file = path.join(folder, 'torn');
+    const earlier = `${'-'.repeat(999)}\n`.repeat(2000); // the limit is for the memory of the journal, too, which is smaller
+    writeFileSync(file, earlier);
+    const args = ['--workers', '2', '--access-log', file];
+    await using server = await startServer({ app: fixture('listener.cjs'), accept: 'dispatch', args });
+    const limit = (bytes: number | 'unlimited'): void => {
+      for (const pid of server.workers()) execFileSync('prlimit', [`--pid=${pid}`, `--fsize=${bytes}:unlimited`]);
+    };
+    const text = (): string => readFileSync(file, 'utf8').slice(earlier.length);
+    let sent = 0;
+    using one = await connect(server.url);
+    using two = await connect(server.url); // to the other worker
+    const ask = async (rounds: number): Promise<void> => {
+      for (let i = 0; i < rounds; i++) {
+        for (const wire of [one, two]) await wire.ask(`GET /${sent++}?${'x'.repeat(1000)}`);
+      }
+    };
+    await ask(10);
+    await eventually('the first lines', () => text().endsWith('\n') && text().split('\n').length === 21);
+    limit(earlier.length + text().length + 500);
+    await ask(100); // more than the buffers keep
+    expect(named(server, 'access-log-failed')).toHaveLength(2);
+    limit('unlimited');
+    await eventually('both to write again', () => named(server, 'access-log-resumed').length === 2);
+    await ask(10);
+    await server.stop();
+
+    const lines = text().trimEnd().split('\n');
+    const whole = lines.filter((line) => line.endsWith('}'));
+    const lost = named(server, 'access-log-resumed').reduce((sum, line) => sum + Number(line.lost), 0);
+    expect(lines.length - whole.length).toBe(1); // the beginning of the line that met the limit
+    expect(new Set(whole.map((line) => JSON.parse(line).url)).size).toBe(whole.length);
+    expect(lost).toBeGreaterThan(0);
+    expect(whole.length + lost).toBe(sent);
   },
 );
 

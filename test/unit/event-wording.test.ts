@@ -148,8 +148,8 @@ test('each event has this level and message', () => {
     request-cut warn: aborted a request after 120 ms: --graceful-timeout has expired
     client-gone debug: the client disconnected before its response was complete
     answers trace: 10 responses, 1 with a status of 500 or more
-    quarantined error: quarantined a request that was in flight at 3 worker deaths: it is refused with 503; mpserve ctl quarantine lists quarantined requests, mpserve ctl quarantine clear allows them again
-    suspect-cleared debug: a request that was in flight when a worker died was answered; it is no longer a suspect
+    quarantined error: quarantined a request that was running, or alone in flight, at 3 worker deaths: it is refused with 503 for an hour; mpserve ctl quarantine lists quarantined requests, mpserve ctl quarantine clear allows them again
+    suspect-cleared debug: a request that was suspected of killing a worker was answered; it is no longer a suspect
     quarantine-cleared info: cleared the quarantine of 1 request (mpserve ctl release)
     output info: hello
     reloading info: reloading (SIGHUP): the old workers serve until the new ones are ready

@@ -109,6 +109,45 @@ test('a long URL is truncated, whatever its characters', () => {
   expect(request).toMatchObject({ reqId: 'x'.repeat(128), method: 'PROPPATCH', url: url.slice(0, 320) });
 });
 
+test('a fingerprint has the whole URL', () => {
+  const writer = writerAt(1);
+  for (const length of [100, 600, 5000]) {
+    for (const end of ['a', 'b']) writer.begin('id', 'GET', `/${'x'.repeat(length)}${end}`, false);
+  }
+  expect(new Set(journal.take().map(({ fingerprint }) => fingerprint)).size).toBe(6);
+});
+
+test.each([
+  ['the only one that waits for the app is alone', ['waits'], ['alone']],
+  ['of two, none is', ['waits', 'waits'], [undefined, undefined]],
+  ['the one whose handler runs is on the stack', ['waits', 'runs'], [undefined, 'stack']],
+  ['the one whose code ends the worker is, too', ['convicted', 'waits'], ['stack', undefined]],
+  ['one that has begun is not alone', ['begun'], [undefined]],
+  ['one whose client still sends is not alone', ['sends'], [undefined]],
+  ['nobody is alone beside one that has begun', ['waits', 'begun'], [undefined, undefined]],
+  ['what has ended does not count', ['waits', 'ended'], ['alone', undefined]],
+  ['nobody is alone when the code of a request that has ended ends the worker', ['acquitted'], [undefined]],
+  ['a worker that has lived on says nothing', ['withdrawn', 'waits'], [undefined, undefined]],
+])('evidence: %s', (_, stages, evidence) => {
+  const writer = writerAt(0);
+  for (const [i, stage] of stages.entries()) {
+    const slot = writer.begin(`${i}`, 'GET', '/', stage === 'sends');
+    if (stage !== 'runs') writer.setOnStack(slot, false);
+    if (stage === 'begun') writer.setBegun(slot);
+    if (stage === 'ended') writer.endUnlogged(slot, 200);
+    if (stage === 'convicted' || stage === 'withdrawn') writer.convict(slot);
+    if (stage === 'acquitted') writer.acquitAll();
+    if (stage === 'withdrawn') writer.withdraw();
+  }
+  const taken = journal.take().toSorted((a, b) => a.reqId.localeCompare(b.reqId));
+  expect(taken.map((one) => one.evidence)).toEqual(evidence);
+});
+
+test('of several event loops that run handlers, none is known to have ended the process', () => {
+  for (const index of [0, 1]) writerAt(index).begin('id', 'GET', '/', false);
+  expect(journal.take().map(({ evidence }) => evidence)).toEqual([undefined, undefined]);
+});
+
 test('requests beyond the number of slots are not recorded, and later ones are', () => {
   const writer = writerAt(0);
   const { slotsPerRegion } = journal.layout;

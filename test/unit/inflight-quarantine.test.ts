@@ -1,8 +1,8 @@
 // Which requests are suspected of killing workers, which are refused, and which are cleared.
 import { beforeEach, expect, test, vi } from 'vitest';
 import { Events } from '../../src/events.ts';
-import { Denylist } from '../../src/inflight/denylist.ts';
-import { fingerprintOf, requestLine } from '../../src/inflight/fingerprint.ts';
+import { Denylist, emptyDenylist } from '../../src/inflight/denylist.ts';
+import { fingerprintOf, requestLine, targetOf } from '../../src/inflight/fingerprint.ts';
 import { Quarantine } from '../../src/inflight/quarantine.ts';
 import type { LostRequest } from '../../src/reports/report.ts';
 import { Reports } from '../../src/reports/reports.ts';
@@ -18,13 +18,19 @@ beforeEach(() => {
   return () => vi.restoreAllMocks();
 });
 
-const lostRequest = (url: string, body = 'none') => ({
+const lostRequest = (url: string, body = 'none'): LostRequest => ({
   reqId: 'a',
   method: 'GET',
   url,
   ageMs: 1,
-  fingerprint: fingerprintOf(requestLine('GET', url), body),
+  fingerprint: fingerprintOf(requestLine('GET', targetOf(url)), body),
+  evidence: 'stack',
 });
+/** By chance. */
+const present = (url: string): LostRequest => {
+  const { evidence: _, ...request } = lostRequest(url);
+  return request;
+};
 const reportLost = (request: LostRequest, isWanted = false): void =>
   reports.publish({ kind: 'request-ended', pid: 42, ...request, isWanted });
 const reportDeath = (...urls: string[]): void => {
@@ -43,12 +49,16 @@ test('a request is refused after three deaths without an answer in between', () 
   ]);
   reports.publish({ kind: 'suspect-cleared', pid: 42, fingerprint: 'GET /b none' });
   reportDeath('/a', '/b');
-  expect(quarantine.denylist).toEqual({ suspects: ['GET /c none', 'GET /b none'], refused: ['GET /a none'] });
-  // A refused request stays refused until an operator clears the quarantine.
+  expect(quarantine.denylist).toEqual({
+    suspects: ['GET /c none', 'GET /b none'],
+    refused: ['GET /a none'],
+    isSearching: true,
+  });
+  // What another worker has answered before it got the denylist does not count.
   reports.publish({ kind: 'suspect-cleared', pid: 42, fingerprint: 'GET /a none' });
   expect(quarantine.denylist.refused).toEqual(['GET /a none']);
   expect(quarantine.clear()).toBe(1);
-  expect(quarantine.denylist).toEqual({ suspects: [], refused: [] });
+  expect(quarantine.denylist).toEqual(emptyDenylist);
 });
 
 test('deaths within 250 ms count once', () => {
@@ -58,13 +68,55 @@ test('deaths within 250 ms count once', () => {
   expect(quarantine.list()).toMatchObject([{ deaths: 1, isRefused: false }]);
 });
 
-test('a suspect expires after an hour without a death; a refused request does not', () => {
+test('a request that was in flight by chance is no suspect, however often', () => {
   const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, reports, events);
-  reportDeath('/a', '/b');
+  for (let i = 0; i < 10; i++) {
+    now += 1000;
+    reportLost(present('/page'));
+    reportLost(lostRequest(`/crash?${i}`));
+  }
+  expect(quarantine.denylist.refused).toEqual([]);
+  expect(quarantine.list().map(({ url }) => url)).not.toContain('/page');
+});
+
+test('a death counts half as much after an hour, and a request is refused for an hour', () => {
+  const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, reports, events);
+  const cleared: unknown[] = [];
+  events.open((event) => event.event === 'quarantine-cleared' && cleared.push(event));
+  reportDeath('/a', '/b', '/c');
+  now += 1_800_000;
   reportDeath('/a');
-  now += 3_700_000;
-  reportDeath('/c');
-  expect(quarantine.list()).toMatchObject([{ url: '/a', isRefused: true }, { url: '/c' }]);
+  now += 1_500_000;
+  reportDeath('/b');
+  expect(quarantine.list()).toMatchObject([
+    { url: '/a', deaths: 2, isRefused: true },
+    { url: '/b', deaths: 2, isRefused: true },
+    { url: '/c', deaths: 1, isRefused: false },
+  ]);
+  now += 2_200_000;
+  expect(quarantine.denylist.refused).toEqual(['GET /b none']);
+  expect(cleared).toMatchObject([{ count: 1, reason: 'GET /a: an hour has passed' }]);
+  now += 4 * 3_600_000;
+  expect(quarantine.denylist).toEqual(emptyDenylist);
+});
+
+test('workers search for ten minutes after a death', () => {
+  const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, reports, events);
+  now += 1000;
+  reportLost(present('/a'));
+  expect(quarantine.denylist).toEqual({ ...emptyDenylist, isSearching: true });
+  now += 600_000;
+  expect(quarantine.denylist).toEqual(emptyDenylist);
+});
+
+test('there are at most 32 entries of a route; the oldest are dropped', () => {
+  const quarantine = new Quarantine({ quarantineAfter: 1, hangTimeout: 30_000 }, reports, events);
+  reportDeath('/other');
+  for (let i = 0; i < 100; i++) reportDeath(`/a?${i}`);
+  expect(quarantine.list()).toHaveLength(33);
+  expect(quarantine.denylist.refused).toContain('GET /other none');
+  expect(quarantine.denylist.refused).toContain('GET /a?99 none');
+  expect(quarantine.denylist.refused).not.toContain('GET /a?67 none');
 });
 
 test('a request older than a minute and a hang timeout is no suspect', () => {
@@ -74,7 +126,7 @@ test('a request older than a minute and a hang timeout is no suspect', () => {
   expect(quarantine.list()).toMatchObject([{ url: '/a' }]);
 });
 
-test('an answered request is a suspect until the app has finished with it, and none if its worker was told to end', () => {
+test('an answered request can be a suspect until the app has finished with it, and none if its worker was told to end', () => {
   const quarantine = new Quarantine({ quarantineAfter: 2, hangTimeout: 30_000 }, reports, events);
   reportLost({ ...lostRequest('/unfinished'), answered: { status: 200, isOver: false } });
   reportLost({ ...lostRequest('/finished'), answered: { status: 200, isOver: true } });
@@ -99,7 +151,9 @@ test('--quarantine-after 0 suspects no request', () => {
 test('a denylist reports an answered suspect once, and knows which requests need their bodies', () => {
   const cleared: string[] = [];
   const refused = ['POST /b 00ff', 'POST /c unknown', 'GET /d none'];
-  const list = new Denylist({ suspects: ['GET /a none', 'POST /e unknown'], refused }, (one) => cleared.push(one));
+  const list = new Denylist({ ...emptyDenylist, suspects: ['GET /a none', 'POST /e unknown'], refused }, (one) =>
+    cleared.push(one),
+  );
   list.answered('GET /a', 'none');
   list.answered('GET /a', 'none');
   list.answered('POST /e', 'abcd');

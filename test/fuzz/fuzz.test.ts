@@ -1,0 +1,86 @@
+// As plain Node does: every model answers what a mutator makes (`mutator.ts`) with the same bytes as `node:http` on this Node.
+// FUZZ_INPUTS and SEED choose how many inputs, and which.
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isRepeated, placements } from '../helpers/placements.ts';
+import { newSeed, randomOf } from '../helpers/seeds.js';
+import { root, type Server, type ServerOptions, startServer } from '../helpers/server.js';
+import { mergedScripts, scriptOf } from './mutator.js';
+import { play } from './play.js';
+
+const app = path.join(root, 'test/corpus/mirror.cjs');
+const reference = { script: path.join(root, 'test/conformance/reference.cjs') };
+const args = ['header', 'request', 'keep-alive'].map((name) => `--${name}-timeout=7200s`);
+
+const inputs = Number(process.env.FUZZ_INPUTS) || 500;
+/** `npm test` plays one input in so many, as `npm run test:all` plays all of them. */
+const share = 5;
+/** A process or a thread for each connection takes long. */
+const shareOfUnpooled = 25;
+const atOnce = 16;
+/** How often an input is played when the answers differ: what a client gets that ends early may depend on time. */
+const repetitions = 5;
+
+describe('fuzz', () => {
+  const random = randomOf(newSeed('fuzz'));
+  const seeds = Array.from({ length: inputs }, () => random.integer(0, 2 ** 31));
+  let plain: Server;
+  beforeAll(async () => {
+    plain = await startServer({ ...reference, app, args });
+  });
+  afterAll(() => plain.stop());
+
+  const answers = new Map<number, Promise<string>>();
+  const answerOfNode = (seed: number): Promise<string> => {
+    const answer = answers.get(seed) ?? play(plain.url, scriptOf(seed));
+    answers.set(seed, answer);
+    return answer;
+  };
+
+  const compare = async (start: ServerOptions, every: number): Promise<void> => {
+    await using server = await startServer({ ...start, app, args: [...args, ...(start.args ?? [])] });
+    const chosen = seeds.filter((_, i) => i % every === 0);
+    const results = await inParallel(chosen, async (seed) => {
+      const script = scriptOf(seed);
+      const [expected, got] = [await answerOfNode(seed), await play(server.url, script)];
+      if (got === expected) return undefined;
+      // A worker that gets its connection late reads several pieces as one, as plain Node does when it is busy.
+      for (const merged of mergedScripts(script)) if ((await play(plain.url, merged)) === got) return undefined;
+      for (let i = 0; i < repetitions; i++) {
+        if ((await play(plain.url, script)) === (await play(server.url, script))) return undefined;
+      }
+      const sent = Buffer.concat(script.pieces).toString('latin1');
+      return { seed, sent, pieces: script.pieces.length, endsLate: script.endsLate, expected, got };
+    });
+    expect(results.filter(Boolean)).toEqual([]);
+  };
+
+  test('plain node:http answers some inputs and refuses others', async () => {
+    const all = await inParallel(
+      seeds.filter((_, i) => i % share === 0),
+      answerOfNode,
+    );
+    const statuses = all.map((text) => text.slice(9, 12));
+    for (const status of ['200', '400']) expect(statuses).toContain(status);
+  });
+
+  for (const placement of placements) {
+    const { name, model, accept, args: size = [] } = placement;
+    const start = { model, args: size, ...(accept && { accept }) };
+    const few = model === 'ppc' || model === 'tpc' ? shareOfUnpooled : share;
+    if (!isRepeated(placement)) {
+      test(`${name}: no difference, one input in ${few}`, () => compare(start, few));
+    }
+    test(`${name}: no difference`, { tags: 'long' }, () => compare(start, 1));
+  }
+});
+
+async function inParallel<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  const todo = items.entries();
+  const job = async (): Promise<void> => {
+    for (const [i, item] of todo) results[i] = await work(item);
+  };
+  await Promise.all(Array.from({ length: atOnce }, job));
+  return results;
+}
