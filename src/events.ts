@@ -29,6 +29,9 @@ export type WorkerEvent =
   | { event: 'connections-shed'; count: number }
   /** Invalid messages on the migration channel since the last such event, and the sender of the last one. */
   | { event: 'migration-refused'; count: number; senderPid: number; senderUid: number }
+  /** The server of the app that mpserve serves, in words, and where its others listen. */
+  | { event: 'several-servers'; served: string; others: readonly string[] }
+  | { event: 'cluster-fork' }
   | { event: 'access-log-failed'; reason: string }
   | { event: 'access-log-resumed'; lost: number };
 
@@ -104,6 +107,19 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
     (e) =>
       `refused ${counted(e.count, 'invalid message')} on the migration channel; ` +
       `the last one came from pid ${e.senderPid} of user ${e.senderUid}`,
+  ],
+  'several-servers': [
+    'info',
+    (e) =>
+      `the app has ${e.others.length + 1} servers: serving the one ${e.served}; it also listens on ${e.others.join(', ')}; ` +
+      'to serve another one, use --serve first, last or its port',
+  ],
+  'cluster-fork': [
+    'warn',
+    () =>
+      'the app calls cluster.fork(), but mpserve itself starts and replaces the worker processes: connections of forked ' +
+      'workers do not pass through mpserve; give mpserve the file that they run, or turn the clustering of the app off, ' +
+      'and use --workers',
   ],
   'access-log-failed': ['error', (e) => `cannot write the access log, so access lines may be lost: ${e.reason}`],
   'access-log-resumed': ['warn', (e) => `writing the access log again; ${counted(e.lost, 'access line')} lost`],

@@ -25,6 +25,7 @@ const leaves = [
   'rare-report',
   'reports',
   'scaling',
+  'secondary',
 ];
 
 /** A worker as its host sees it. */
@@ -63,9 +64,18 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // Both classes serve in the supervisor and in a process of threads.
   ['strategies', ...outside, ...leaves],
   // A worker as its host sees it.
-  ['worker/messages', 'connection/incoming', 'errors', 'events', 'inflight/denylist', 'migration', 'reports/report'],
-  ['worker/checked-messages', 'worker/messages', 'reports', 'errors'],
-  ['worker/runtime', 'worker/messages', 'connection/incoming', 'reports/report'],
+  [
+    'worker/messages',
+    'connection/incoming',
+    'errors',
+    'events',
+    'inflight/denylist',
+    'migration',
+    'reports/report',
+    'secondary',
+  ],
+  ['worker/checked-messages', 'worker/messages', 'reports', 'errors', 'secondary'],
+  ['worker/runtime', 'worker/messages', 'connection/incoming', 'reports/report', 'secondary/address'],
   ['worker/settings', 'worker/runtime', ...leaves],
   ['worker/worker', ...outside, ...leaves],
   ['worker/process-runtime', ...outside, ...leaves],
@@ -82,6 +92,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'pipeline/warm-up',
     'app/load',
     'app/app',
+    'app/secondary-servers',
     'app/close-app',
     'app/pm2',
     ...leaves,
@@ -104,7 +115,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'reports/report',
     'scaling/response-stats',
   ],
-  ['app', 'clock', 'deferred', 'config/app-path', 'config/nearest', 'errors', 'os/files'],
+  ['app', 'clock', 'config/app-path', 'config/nearest', 'deferred', 'errors', 'os/files', 'secondary/address'],
   // Both sides.
   ['deferred'],
   ['errors'],
@@ -127,6 +138,8 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['hang', 'activity', 'clock', 'os/process-tree', 'reports/report'],
   ['log', 'clock', 'config/config', 'errors', 'events', 'os/descriptor', 'reports/report'],
   ['os', 'config/address', 'clock'],
+  // The sockets of the app's secondary servers.
+  ['secondary', 'os/descriptor', 'os/socket-file'],
   // Connections until they are served, and how they migrate.
   ['connection', 'clock', 'migration/channel', 'migration/receiver', 'os'],
   ['migration', 'connection/incoming', 'connection/listening-socket', 'os', 'rare-report'],
@@ -144,7 +157,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   srvx: ['app/fetch'],
   uplot: ['bench/page'],
   yargs: ['config/help'],
-  'node:cluster': [],
+  'node:cluster': ['app/cluster-fork'],
   // A file that did not load is linked once more in a child, to find the line of its error; what node takes, it says.
   'node:child_process': [
     'worker/process-runtime',

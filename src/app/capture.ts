@@ -1,59 +1,144 @@
-// Replaces `listen()` for the app's own `http.Server`: the first server that listens is captured. It never binds, but
-// to the app it looks as if it had. Owns the hook on `net.Server`; never serves a request and never closes a socket.
+// Replaces `listen()` for the servers of the app. One of them is captured: mpserve serves it, so it never binds, but to the
+// app it looks as if it had. The others are secondary servers. Owns the hook on `net.Server`; never serves a request.
 import { Server as HttpServer } from 'node:http';
-import { type AddressInfo, Server as NetServer } from 'node:net';
+import { Server as NetServer } from 'node:net';
 import { deferred } from '../deferred.js';
+import { attach, describeAddress, type Listen, type ListenOptions, listenOptions, portIn } from './listen-options.js';
+import type { SecondaryServers } from './secondary-servers.js';
+import { isCertain, isPreferred, type Listening, mayServe, type ServeRule } from './serve-rule.js';
+import { type ServerAddress, SimulatedListening } from './simulated-listening.js';
 
-/** The result of `net.Server#address()`: an object for TCP, the path for a Unix socket. */
-export type ServerAddress = AddressInfo | string;
+export type { ServerAddress } from './simulated-listening.js';
 
 export type Capture = ReturnType<typeof captureListen>;
 
-type Listen = (this: NetServer, ...args: unknown[]) => NetServer;
-type ServerOptions = { port?: unknown; signal?: AbortSignal };
+export interface CaptureOptions {
+  readonly serve?: ServeRule;
+  /** Absent: they are Node's. */
+  readonly secondary?: SecondaryServers;
+  /** Told once that the app has more than one server: which one mpserve serves, and the addresses of the others. */
+  readonly onSeveral?: (served: string, others: readonly string[]) => void;
+}
+
+/** The server that is the app's, or would be if none listened after it. */
+interface Candidate extends Listening {
+  readonly server: HttpServer;
+  readonly options: ListenOptions;
+  readonly listeners: readonly unknown[];
+  /** The server, and others of the same app for other addresses. */
+  readonly captured: Map<HttpServer, SimulatedListening>;
+  /** Settles when the listeners of the server for 'listening' have run. */
+  readonly announced: Promise<void>;
+}
 
 /** Hooks `listen()`. `address()` of the captured server returns the first of `addresses`, on which mpserve listens. */
-export function captureListen(addresses: readonly ServerAddress[]) {
+export function captureListen(addresses: readonly ServerAddress[], options: CaptureOptions = {}) {
+  const { serve = 'auto', secondary, onSeveral } = options;
   const prototype = NetServer.prototype as { listen: unknown };
   const originalListen = prototype.listen as Listen;
-  const { promise: listening, resolve: resolveListening } = deferred<HttpServer>();
-  let captured: HttpServer | undefined;
-  let listeners: readonly unknown[] = [];
+  const bound = addresses.flatMap((address) => (typeof address === 'object' ? [address.port] : []));
+  /** Those on which the app is told to listen, or is served. */
+  const ourPorts = new Set([Number(process.env.PORT), ...bound]);
+  const listening = deferred<HttpServer>();
+  const certain = deferred<HttpServer>();
+  let candidate: Candidate | undefined;
+  let isChosen = false;
   let uncaptured: string | undefined;
-  let isExported = false;
+  let exported: readonly unknown[] | undefined;
+  let isReported = false;
+  let reportsAtOnce = false;
 
-  const shouldCapture = (server: NetServer, args: unknown[]): server is HttpServer => {
-    if (!(server instanceof HttpServer)) return false;
-    if (server === captured || sharesListener(server, listeners)) return true;
-    return captured === undefined && (!isExported || portIn(args) !== undefined);
+  const report = (): void => {
+    const others = secondary?.addresses ?? [];
+    if (isReported || others.length === 0) return;
+    isReported = true;
+    onSeveral?.(candidate && !exported ? `on ${describeAddress(candidate.options)}` : 'that it exports', others);
   };
+  const choose = (): void => {
+    isChosen = true;
+    if (candidate) certain.resolve(candidate.server);
+  };
+
+  const simulate = (server: HttpServer, args: readonly unknown[], to: Candidate): void => {
+    to.captured.get(server)?.end();
+    const simulated = new SimulatedListening(server, () => {});
+    to.captured.set(server, simulated);
+    attach(server, args);
+    simulated.begin(addresses[0] ?? null);
+  };
+  /** It is not the app's after all. */
+  const release = ({ captured, options }: Candidate): void => {
+    for (const [server, simulated] of captured) {
+      if (server.listening) secondary?.open(server, options, originalListen, simulated);
+    }
+  };
+  /** It listens again, or it is another server of the same app: Fastify makes one for each address of `localhost`. */
+  const belongsTo = ({ captured, listeners, port }: Candidate, server: HttpServer, facts: Listening): boolean =>
+    captured.has(server) || (sharesListener(server, listeners) && (facts.hasOurPort || facts.port === port));
+  /** @returns whether the server is captured */
+  const capture = (server: HttpServer, args: readonly unknown[]): boolean => {
+    const options = listenOptions(args);
+    const port = portIn(options);
+    const facts = { port, hasOurPort: port !== undefined && port > 0 && ourPorts.has(port) };
+    if (candidate && belongsTo(candidate, server, facts)) {
+      simulate(server, args, candidate);
+      return true;
+    }
+    if (exported) {
+      const isShared = sharesListener(server, exported);
+      if (!isShared && !facts.hasOurPort) return false;
+      if (!isShared) warn(`the app is served by its export; mpserve does not open its own server on port ${port}`);
+    } else {
+      if (isChosen || !mayServe(serve, facts)) return false;
+      if (candidate && !isPreferred(serve, facts, candidate)) return false;
+    }
+    const before = candidate;
+    const announced = new Promise<void>((resolve) => {
+      // After the listeners that the app adds later.
+      server.once('listening', () => setImmediate(resolve));
+    });
+    const listeners = server.listeners('request');
+    candidate = { server, options, listeners, captured: new Map(), announced, ...facts };
+    simulate(server, args, candidate);
+    void announced.then(() => listening.resolve(server));
+    if (exported || isCertain(serve, facts)) choose();
+    if (before) release(before);
+    return true;
+  };
+
   const hook: Listen = function listen(...args) {
-    if (shouldCapture(this, args)) {
-      if (captured === undefined) {
-        if (isExported && !sharesListener(this, listeners))
-          warn(`the app is served by its export; mpserve does not open its own server on port ${portIn(args)}`);
-        captured = this;
-        if (!isExported) listeners = this.listeners('request');
-        this.once('listening', () => setImmediate(resolveListening, this)); // after the listeners that the app adds later
-      }
-      return fakeListen(this, addresses[0] ?? null, args);
-    }
-    if (captured === undefined) uncaptured ??= describeServer(this);
-    else if (portIn(args) !== undefined) {
-      warn(
-        `the app opens a second server on port ${portIn(args)}; mpserve serves only the first, and only one worker can bind this port`,
-      );
-    }
-    return originalListen.apply(this, args);
+    const isCaptured = this instanceof HttpServer && candidate?.captured.has(this) === true;
+    if ((isCaptured && this.listening) || secondary?.has(this)) throw alreadyListens();
+    if (this instanceof HttpServer && capture(this, args)) return this;
+    if (!candidate) uncaptured ??= describeServer(this);
+    const options = listenOptions(args);
+    if (!secondary?.canShare(options)) return originalListen.apply(this, args);
+    attach(this, args);
+    secondary.open(this, options, originalListen);
+    if (reportsAtOnce) report();
+    return this;
   };
   prototype.listen = hook;
   return {
-    /** The captured server; undefined until a server calls `listen()`. */
+    /** The server that is the app's if none listens after it; undefined until a server calls `listen()`. */
     get server(): HttpServer | undefined {
-      return captured;
+      return candidate?.server;
     },
-    /** Resolves when the `listening` listeners of the captured server have run. Never rejects. */
-    listening,
+    /** Resolves when the `listening` listeners of the first captured server have run. Never rejects. */
+    listening: listening.promise,
+    /** Resolves when it is certain which server is the app's, whatever listens later. Never rejects. */
+    certain: certain.promise,
+    /** Settles on the server that is the app's by now, when its `listening` listeners have run. */
+    async choose(): Promise<HttpServer> {
+      await listening.promise;
+      for (;;) {
+        const current = candidate as Candidate;
+        await current.announced;
+        if (candidate !== current) continue; // one of the listeners has begun to listen with another server
+        choose();
+        return current.server;
+      }
+    },
     /**
      * Describes a server that cannot be captured and really listens (`an https.Server`), for the error if the app has no
      * other.
@@ -61,13 +146,25 @@ export function captureListen(addresses: readonly ServerAddress[]) {
     get uncaptured(): string | undefined {
       return uncaptured;
     },
+    /** Where the secondary servers listen. */
+    get others(): readonly string[] {
+      return secondary?.addresses ?? [];
+    },
     /**
-     * Declares that the app is `exported`, so no server of it has to listen. If one listens on a port all the same,
-     * perhaps later, it is captured too: only one worker could bind the port, and mpserve does not need it.
+     * Declares that the app is `value`, so no server of it has to listen. If it listens all the same, perhaps later, its
+     * server is captured too: mpserve does not need it.
      */
-    useExport(exported: unknown): void {
-      isExported = true;
-      listeners = exported instanceof HttpServer ? exported.listeners('request') : [exported];
+    useExport(value: unknown): void {
+      exported = value instanceof HttpServer ? value.listeners('request') : [value];
+      if (!candidate || candidate.hasOurPort || sharesListener(candidate.server, exported)) return;
+      release(candidate);
+      candidate = undefined;
+    },
+    /** The app has loaded: says so if it has more than one server, now or when another one listens. */
+    loaded(): void {
+      reportsAtOnce = true;
+      secondary?.loaded();
+      report();
     },
     /** Restores Node's `listen()`. */
     restore(): void {
@@ -83,51 +180,13 @@ export function describeServer(value: object): string | undefined {
   return undefined;
 }
 
-/**
- * Whether it is another server of the same app: Fastify creates one for each address of `localhost`, all with the same
- * listener. The captured server then gets all requests.
- */
 function sharesListener(server: HttpServer, listeners: readonly unknown[]): boolean {
   return server.listeners('request').some((listener) => listeners.includes(listener));
 }
 
-/** Does everything that `listen()` does except bind, in Node's order: events are emitted in a later tick. */
-function fakeListen(server: HttpServer, address: ServerAddress | null, args: unknown[]): HttpServer {
-  if (server.listening) {
-    const error = new Error('Listen method has been called more than once without closing.');
-    throw Object.assign(error, { code: 'ERR_SERVER_ALREADY_LISTEN' });
-  }
-  let listening = true;
-  const close = server.close;
-  Object.defineProperties(server, {
-    listening: { get: () => listening, configurable: true },
-    address: { value: () => (listening ? address : null), configurable: true, writable: true },
-    close: {
-      value(callback?: (error?: Error) => void) {
-        if (!listening) return close.call(server, callback);
-        listening = false;
-        if (typeof callback === 'function') server.once('close', callback);
-        return close.call(server); // it has no connections, so it emits 'close' in the next tick
-      },
-      configurable: true,
-      writable: true,
-    },
-  });
-  const callback = args.at(-1);
-  if (typeof callback === 'function') server.once('listening', callback as () => void);
-  const { signal } = Object(args[0]) as ServerOptions;
-  if (signal?.aborted) process.nextTick(() => server.close());
-  else signal?.addEventListener('abort', () => server.close(), { once: true });
-  process.nextTick(() => {
-    if (listening) server.emit('listening');
-  });
-  return server;
-}
-
-/** The port to bind; undefined for port 0, a path or an fd, where a second worker does not conflict. */
-function portIn([first]: unknown[]): number | undefined {
-  const port = Number(typeof first === 'object' ? (first as ServerOptions | null)?.port : first);
-  return port > 0 ? port : undefined;
+function alreadyListens(): Error {
+  const error = new Error('Listen method has been called more than once without closing.');
+  return Object.assign(error, { code: 'ERR_SERVER_ALREADY_LISTEN' });
 }
 
 function warn(message: string): void {

@@ -4,10 +4,13 @@ import { locateApp } from '../config/app-path.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { App } from './app.js';
 import { type Capture, captureListen, type ServerAddress } from './capture.js';
+import { watchForFork } from './cluster-fork.js';
 import { describeExports, type Exported, exportedApp, namedApp } from './exported.js';
 import { ACCEPTED } from './kinds.js';
 import { type LoadLimits, limitLoading } from './load-limits.js';
 import { watchForQuiet } from './pending.js';
+import type { SecondaryServers } from './secondary-servers.js';
+import type { ServeRule } from './serve-rule.js';
 import { serverApp } from './server-app.js';
 import { loadUserModule } from './user-module.js';
 
@@ -20,10 +23,24 @@ interface AppRequest {
   readonly demoFaults: boolean;
   /** Milliseconds in which the app must load; 0 is no limit. */
   readonly timeout: number;
+  /** Which server is the app's, if it has several. */
+  readonly serve?: ServeRule;
+  readonly secondary?: SecondaryServers;
+  /** Told of what an operator should know. */
+  readonly tell?: (found: Found) => void;
 }
 
+/** What an app does that an operator may want to change. */
+export type Found =
+  | { readonly event: 'several-servers'; readonly served: string; readonly others: readonly string[] }
+  | { readonly event: 'cluster-fork' };
+
+/** A module that goes on loading after a server has listened is not waited for any longer (milliseconds). */
+const maxLoadingMs = 5000;
+
 /** Rejects with a `StartupError` whose cause is the app's own error. May be called only once in a process or thread. */
-export async function loadApp({ target, addresses, demoFaults, timeout }: AppRequest): Promise<App> {
+export async function loadApp(request: AppRequest): Promise<App> {
+  const { target, addresses, demoFaults, timeout, serve = 'auto', secondary, tell } = request;
   if (target === undefined) return (await import('./demo.js')).demoApp({ faults: demoFaults });
   const location = locateApp(target, '/');
   if (location === undefined) {
@@ -32,10 +49,21 @@ export async function loadApp({ target, addresses, demoFaults, timeout }: AppReq
   const { file, exported: name, isDirectory } = location;
   if (isDirectory) return (await import('./directory.js')).directoryApp(file);
   process.argv.splice(1, Number.POSITIVE_INFINITY, file); // as with `node FILE`
-  const capture = captureListen(addresses);
+  const capture = captureListen(addresses, {
+    serve,
+    ...(secondary && { secondary }),
+    onSeveral: (served, others) => tell?.({ event: 'several-servers', served, others }),
+  });
   const limits = limitLoading(file, timeout);
+  const forked = watchForFork().then(() => {
+    tell?.({ event: 'cluster-fork' });
+    return 'forked' as const;
+  });
+  const app = { file, name, serve, forked };
   try {
-    return await Promise.race([loadFile(file, name, capture, limits), limits.failed]);
+    const loaded = await Promise.race([loadFile(app, capture, limits), limits.failed]);
+    capture.loaded();
+    return loaded;
   } catch (error) {
     capture.restore();
     if (error instanceof StartupError) throw error;
@@ -45,14 +73,30 @@ export async function loadApp({ target, addresses, demoFaults, timeout }: AppReq
   }
 }
 
+interface AppFile {
+  readonly file: string;
+  /** The export that is the app, if the user has named one. */
+  readonly name: string | undefined;
+  readonly serve: ServeRule;
+  /** Settles when the app forks workers of its own. */
+  readonly forked: Promise<'forked'>;
+}
+
 /** Tries in this order: the named export, a server that has called `listen()`, the exports, waiting for `listen()`. */
-async function loadFile(file: string, name: string | undefined, capture: Capture, limits: LoadLimits): Promise<App> {
+async function loadFile({ file, name, serve, forked }: AppFile, capture: Capture, limits: LoadLimits): Promise<App> {
   const before = process.getActiveResourcesInfo();
   const loading = loadUserModule(file);
   if (name !== undefined) {
     return exportedFrom(capture, await namedApp(await loading, name, file));
   }
-  const server = await Promise.race([capture.listening, loading.then(() => capture.server)]);
+  const goesOn = capture.listening.then(() => untilQuiet(before, loading));
+  const server = await Promise.race([capture.certain, goesOn, loading]).then(
+    () => capture.server,
+    (error: unknown) => {
+      if (capture.server === undefined) throw error;
+      return capture.server;
+    },
+  );
   if (server !== undefined) {
     failLikeNode(loading);
     return capturedApp(capture);
@@ -62,13 +106,26 @@ async function loadFile(file: string, name: string | undefined, capture: Capture
   if (found !== undefined) return exportedFrom(capture, found);
   limits.progress = `it exports ${describeExports(exports)} and has not called listen()`;
   const watch = watchForQuiet(before);
+  let hasForked = false;
   try {
-    await Promise.race([capture.listening, watch.quiet]);
+    hasForked = (await Promise.race([capture.listening, watch.quiet, forked])) === 'forked';
   } finally {
     watch.stop();
   }
   if (capture.server !== undefined) return capturedApp(capture);
-  throw noAppError(file, exports, capture.uncaptured);
+  throw hasForked ? forkError(file) : noAppError(file, exports, capture, serve);
+}
+
+/** Settles when the module has loaded or, as it may wait for something for ever, has no work that is pending. */
+async function untilQuiet(before: readonly string[], loading: Promise<unknown>): Promise<void> {
+  const watch = watchForQuiet(before);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, maxLoadingMs).unref();
+  });
+  await Promise.race([watch.quiet, late, loading.catch(() => {})]);
+  clearTimeout(timer);
+  watch.stop();
 }
 
 function exportedFrom(capture: Capture, { app, value }: Exported): App {
@@ -80,7 +137,7 @@ function exportedFrom(capture: Capture, { app, value }: Exported): App {
  * The hook stays until the app is closed: another server of the app may listen later (`sharesListener` in capture.ts).
  */
 async function capturedApp(capture: Capture): Promise<App> {
-  const server = await capture.listening;
+  const server = await capture.choose();
   return serverApp(server, 'server', async () => {
     capture.restore();
     if (server.listening) await new Promise<void>((resolve) => server.close(() => resolve()));
@@ -96,7 +153,19 @@ function failLikeNode(loading: Promise<unknown>): void {
   });
 }
 
-function noAppError(file: string, exports: unknown, uncaptured: string | undefined): StartupError {
+function forkError(file: string): StartupError {
+  const advice = 'give mpserve the file that its workers run, or turn its clustering off, and use --workers';
+  return new StartupError(
+    ExitCode.app,
+    `the app ${file} forks workers of its own with cluster.fork() and serves nothing itself; ${advice}`,
+  );
+}
+
+function noAppError(file: string, exports: unknown, { uncaptured, others }: Capture, serve: ServeRule): StartupError {
+  if (typeof serve === 'number' && others.length > 0) {
+    const found = `listens on ${others.join(' and ')}, and not on port ${serve} with an http.Server`;
+    return new StartupError(ExitCode.app, `the app ${file} ${found}; change --serve`);
+  }
   if (uncaptured !== undefined) {
     const advice = 'mpserve serves plain HTTP/1.1: use an http.Server, and terminate TLS in front of mpserve';
     return new StartupError(ExitCode.app, `the app ${file} listens with ${uncaptured}; ${advice}`);

@@ -65,6 +65,21 @@ export function choice<const T extends string>(choices: readonly T[], metavar: s
   };
 }
 
+/** A word of `choices`, or the number of a port. */
+export function choiceOrPort<const T extends string>(choices: readonly T[]): Kind<T | number, T | number> {
+  const port = count(1, 65_535);
+  return {
+    metavar: `${choices.join('|')}|PORT`,
+    range: `${choices.join(', ')}, or a port`,
+    read(raw) {
+      if (choices.includes(raw as T)) return { value: raw as T };
+      const reading = port.read(raw);
+      return 'value' in reading ? reading : { refused: `be ${choices.join(', ')} or a port` };
+    },
+    write: (value) => value,
+  };
+}
+
 const switches = new Map<unknown, boolean>([
   ...[true, 'true', '1', 'yes', 'on'].map((word) => [word, true] as const),
   ...[false, 'false', '0', 'no', 'off'].map((word) => [word, false] as const),

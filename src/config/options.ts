@@ -4,6 +4,7 @@ import {
   addresses,
   boolean,
   choice,
+  choiceOrPort,
   count,
   countOrAuto,
   file,
@@ -182,6 +183,10 @@ function optionRows(models: readonly ModelFacts[]) {
       default: false,
       isForDemo: true,
     }),
+    serve: loading(
+      'Which server of the app to serve, if several listen: auto (the one on the port of PORT or --bind, otherwise on the lowest port), first, last (while the app loads), or the one on a port. The others keep their ports, on sockets that all workers share',
+      { kind: choiceOrPort(['auto', 'first', 'last']), default: 'auto' },
+    ),
     config: loading('The configuration file', {
       kind: file,
       defaultWords: 'mpserve.config.{js,mjs,cjs,json} in the current directory',
@@ -259,6 +264,16 @@ function optionRows(models: readonly ModelFacts[]) {
       kind: name,
       defaultWords: 'the group of the workers',
     }),
+    secondary: loading(
+      "Which workers accept connections of the app's other servers: all, or first-worker (one at a time; when it ends, another one)",
+      {
+        group: 'Listening',
+        needsRestart: true,
+        kind: choice(['all', 'first-worker'], 'WHICH'),
+        default: 'all',
+        hasEffect: (facts) => !facts.spares,
+      },
+    ),
     maxConnections: listening(
       'Maximum number of open connections in all workers together; at the limit the server stops accepting and the kernel queues connections, up to --backlog',
       {

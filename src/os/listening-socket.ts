@@ -17,10 +17,11 @@ export const maxUnixPath = platform === 'darwin' ? 103 : 107;
 /**
  * Opens, binds and listens. `address.host` must be a numeric IP address. A Unix socket is made with mode 0600.
  * @param backlog length of the kernel's queue of clients; the kernel may cap it (somaxconn).
+ * @param ipv6Only `[::]` does not serve IPv4 clients
  * @returns a non-blocking, close-on-exec descriptor that belongs to the caller.
  * @throws SystemCallError with code EADDRINUSE, EACCES, EADDRNOTAVAIL, ENOENT …
  */
-export function openListeningSocket(address: Address, backlog: number): number {
+export function openListeningSocket(address: Address, backlog: number, ipv6Only = false): number {
   const { socket, setsockopt, bind, listen, fcntl, umask } = libc();
   const name = encodeAddress(address);
   const family = familyOf(name);
@@ -30,7 +31,7 @@ export function openListeningSocket(address: Address, backlog: number): number {
     checked('fcntl', fcntl(fd, F_SETFL, 'int', constants.O_NONBLOCK));
     if (address.kind === 'tcp') checked('setsockopt', setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, int(1), 4));
     // As Node does: `[::]` serves IPv4 clients, too, whatever the system's default is.
-    if (family === AF_INET6) checked('setsockopt', setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, int(0), 4));
+    if (family === AF_INET6) checked('setsockopt', setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, int(ipv6Only ? 1 : 0), 4));
     const mask = address.kind === 'unix' ? umask(0o177) : undefined;
     const bound = bind(fd, name, name.length);
     const failure = bound < 0 ? libc().errno() : 0;

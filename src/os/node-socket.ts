@@ -1,5 +1,5 @@
-// All internals of Node's sockets that connection migration depends on: the descriptor of a socket, a socket that does not
-// read yet, and whether the parser of an http.Server is between two requests. `unsupportedInternals` checks them on the
+// All internals of Node's sockets that mpserve depends on: the descriptor of a socket, a socket that does not read yet, a
+// listening socket as a message, and whether the parser of an http.Server is between two requests. `unsupportedInternals` checks them on the
 // running Node.
 import type { Server } from 'node:http';
 import { Socket, type SocketConstructorOpts } from 'node:net';
@@ -32,6 +32,31 @@ export function detach(socket: Socket): number | undefined {
 export function socketFromFd(fd: number, isPaused = false): Socket {
   const options = { fd, readable: true, writable: true, allowHalfOpen: true, pauseOnCreate: isPaused };
   return new Socket(options as SocketConstructorOpts);
+}
+
+/** A listening socket in the form in which Node passes it to another process. */
+export interface SendableSocket {
+  /** For `ChildProcess#send()`. */
+  readonly handle: unknown;
+  /** To be called when it has been sent. */
+  close(): void;
+}
+
+/** @param fd of a listening socket; stays the caller's. @throws SystemCallError (EMFILE) */
+export function sendableSocket(fd: number): SendableSocket {
+  const socket = socketFromFd(duplicate(fd), true); // it reads nothing, so Node never polls it
+  const { _handle: handle } = socket as unknown as { _handle: unknown };
+  return { handle, close: () => socket.destroy() };
+}
+
+/** @param handle what Node has made of a socket from another process. @returns its descriptor, which the caller owns */
+export function takeDescriptor(handle: unknown): number {
+  const { fd, close } = handle as { readonly fd: number; close(): void };
+  try {
+    return duplicate(fd);
+  } finally {
+    close.call(handle);
+  }
 }
 
 /**

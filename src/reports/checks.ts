@@ -77,6 +77,8 @@ const events: { readonly [N in EventName]: FieldsOf<Extract<WorkerEvent, { event
   'connection-lost': { reason },
   'connections-shed': { count },
   'migration-refused': { count, senderPid: systemId, senderUid: systemId },
+  'several-servers': { served: short, others: list(100, short) },
+  'cluster-fork': {},
   'access-log-failed': { reason },
   'access-log-resumed': { lost: count },
 };

@@ -1,9 +1,12 @@
 // A worker for each connection: the host accepts, starts a worker or takes a spare one, and hands the connection over; the
 // worker serves it and exits. Where it comes from: the classic UNIX server, CERN httpd. Best isolation, dearest connection.
+// Secondary servers of the app are served by one worker that gets no connection and stays.
 import { setTimeout as wait } from 'node:timers/promises';
+import { BackOff } from '../back-off.js';
 import { shedder } from '../balance/shedder.js';
 import { now } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
+import type { SecondaryRole } from '../secondary/address.js';
 import type { Given, Worker } from '../worker/worker.js';
 import { BaseStrategy, refusedRetryMs } from './base.js';
 import { boot } from './boot.js';
@@ -20,6 +23,11 @@ export class PerConnection extends BaseStrategy implements Strategy {
   readonly #starts = new StartLimiter();
   /** The first worker, while it starts. */
   #first: Worker | undefined;
+  /** The worker whose secondary servers accept, if the app has any; while there is none, another one is about to start. */
+  #resident: Worker | undefined;
+  #hasSecondary = false;
+  readonly #residentBackOff = new BackOff();
+  #residentRetry: NodeJS.Timeout | undefined;
   /** Serves clients, or will when it has started. */
   #isOpen = false;
   /** Connections are about to migrate here; from then on that is urgent. */
@@ -46,12 +54,16 @@ export class PerConnection extends BaseStrategy implements Strategy {
   /** The first worker finds the app ready: what cannot be loaded should be known before the first client comes. */
   async start(isHeld = false): Promise<void> {
     const first = await boot(() => {
-      this.#first = this.#start(this.policy.receives, false);
+      this.#first = this.#start(this.policy.receives, false, 'all', isHeld);
+      this.#resident = this.#first;
       return this.#first;
     });
     this.#first = undefined;
     if (this.isEnding) return;
-    this.#spares.add(first);
+    if (!this.#hasSecondary) {
+      this.#resident = undefined;
+      this.#spares.add(first);
+    }
     if (isHeld) return;
     try {
       this.open();
@@ -93,6 +105,7 @@ export class PerConnection extends BaseStrategy implements Strategy {
 
   protected pause(): void {
     this.#isOpen = false;
+    clearTimeout(this.#residentRetry);
     clearTimeout(this.#probation);
     this.#probation = undefined;
     this.#spares.close();
@@ -147,6 +160,8 @@ export class PerConnection extends BaseStrategy implements Strategy {
   open(): void {
     const acceptor = this.openAcceptor({ usesCredits: true });
     this.#isOpen = true;
+    for (const worker of this.workers) worker.open();
+    this.#keepResident();
     this.#urgentFrom = undefined; // the migration begins now, however long the start took
     this.tellReceivers();
     if (acceptor) {
@@ -186,14 +201,34 @@ export class PerConnection extends BaseStrategy implements Strategy {
     }
   }
 
-  #start(warmsUp = false, isKnownReady = true): Worker {
+  /** Has one worker serve the secondary servers, if the app has any. */
+  #keepResident(): void {
+    if (!this.#hasSecondary || this.#resident || !this.#isOpen) return;
+    try {
+      this.#resident = this.#start(false, true, 'all');
+    } catch {
+      this.#startResidentIn(refusedRetryMs);
+    }
+  }
+
+  #startResidentIn(ms: number): void {
+    clearTimeout(this.#residentRetry);
+    this.#residentRetry = setTimeout(() => this.#keepResident(), ms);
+  }
+
+  #start(warmsUp = false, isKnownReady = true, secondary: SecondaryRole = 'none', isHeld = false): Worker {
     const since = now();
     const worker = this.startWorker({
       id: ++this.#count,
       generation: this.generation,
       warmsUp,
       isKnownReady,
-      isHeld: false,
+      isHeld,
+      secondary,
+    });
+    void worker.hasSecondary.then(() => {
+      this.#hasSecondary = true;
+      this.#keepResident();
     });
     worker.ready.then(
       () => {
@@ -205,8 +240,12 @@ export class PerConnection extends BaseStrategy implements Strategy {
     );
     void worker.exit.then((exit) => {
       this.#spares.ended(worker, exit.livedMs);
+      if (worker === this.#resident) {
+        this.#resident = undefined;
+        if (worker !== this.#first) this.#startResidentIn(this.#residentBackOff.died(exit.livedMs));
+      }
       if (exit.isWanted || exit.code === 0 || worker === this.#first) return;
-      this.#isFailing = this.inStage('ready').length === 0;
+      this.#isFailing = this.inStage('ready').every((one) => one === this.#resident);
       this.#probation?.refresh();
       this.hosting.listener.died(worker, exit, undefined);
     });

@@ -312,7 +312,10 @@ export class Pool extends BaseStrategy implements Strategy {
       if (this.isEnding) return;
       const isHeld = trial !== undefined && replaced === 0;
       const start = () =>
-        this.startWorker({ id: place.id, generation, warmsUp: true, isKnownReady: false, isHeld }, next);
+        this.startWorker(
+          { id: place.id, generation, warmsUp: true, isKnownReady: false, isHeld, secondary: next.secondary },
+          next,
+        );
       const replacing = this.#change(place, start, async (worker) => {
         if (isHeld) await this.#try(worker, trial);
         this.#adopt(next, generation);
@@ -402,7 +405,9 @@ export class Pool extends BaseStrategy implements Strategy {
   }
 
   #startFor({ id }: Place, warmsUp: boolean, isHeld = this.#isHeld): Worker {
-    return this.startWorker({ id, generation: this.generation, warmsUp, isKnownReady: false, isHeld });
+    const { generation } = this;
+    const { secondary } = this.hosting;
+    return this.startWorker({ id, generation, warmsUp, isKnownReady: false, isHeld, secondary });
   }
 
   /** Connections are about to migrate to its workers. */

@@ -6,6 +6,7 @@ import type { MigrationChannel } from '../migration/channel.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import type { RecycleLimits } from '../scaling/recycler.js';
 import type { Range } from '../scaling/scaler.js';
+import type { SecondaryRole } from '../secondary/address.js';
 import type { StartOptions } from '../worker/runtime.js';
 import type { Exit, Worker } from '../worker/worker.js';
 import type { Trial } from './trial.js';
@@ -79,6 +80,8 @@ export interface Hosting {
   /** The numbers between which the load decides; undefined where it does not. */
   readonly range: Range | undefined;
   readonly recycle: RecycleLimits;
+  /** Which of the workers accept on the sockets of secondary servers; ignored where each connection has its own. */
+  readonly secondary: SecondaryRole;
   /** Workers that wait for a connection each, where each connection has its own. */
   readonly spares: number;
   /** Milliseconds. After the start at least one waits, until none has died for this long: it shows whether the app can live. */

@@ -6,7 +6,7 @@ import { type Config, isElastic, type Limits, readyTimeout } from '../config/con
 import { findOwner } from '../config/user.js';
 import { Acceptor } from '../connection/acceptor.js';
 import { ExitCode, StartupError } from '../errors.js';
-import type { Events } from '../events.js';
+import type { Events, WorkerEvent } from '../events.js';
 import type { Quarantine } from '../inflight/quarantine.js';
 import { duplicateForAcceptor, type MigrationChannel } from '../migration/channel.js';
 import type { Reports } from '../reports/reports.js';
@@ -18,6 +18,7 @@ import { DiedYoung, Worker, type WorkerListener } from '../worker/worker.js';
 import type { Settings } from './changes.js';
 import type { HealthWatch } from './health.js';
 import type { Listener } from './listener.js';
+import type { SecondaryListeners } from './secondary-listeners.js';
 
 /** Resources that the server has from start to exit; all its strategies use the same. */
 export interface ServerResources {
@@ -29,6 +30,8 @@ export interface ServerResources {
   readonly events: Events;
   /** undefined if connections cannot migrate. */
   readonly migrationChannel: MigrationChannel | undefined;
+  /** For the app's secondary servers. */
+  readonly secondary: SecondaryListeners;
   /** Open connections that the supervisor has accepted. */
   readonly accepted: { count: number };
 }
@@ -54,7 +57,7 @@ export function strategyContext(
   release = resolveRelease(settings.config),
 ): StrategyContext {
   const { config, sources } = settings;
-  const { pool, scaling, recycle, listening, lifecycle, processes } = config;
+  const { loading, pool, scaling, recycle, listening, lifecycle, processes } = config;
   const { listeners, reports, events } = resources;
   const model = models[pool.model];
   if (!model) throw new StartupError(ExitCode.config, `unknown model '${pool.model}'`);
@@ -89,19 +92,21 @@ export function strategyContext(
   const isThreadPool = threads && !threads.isPerConnection;
   // Workers beyond the configured number, added by an operator, get the limit of the last one.
   const connectionLimits = group.isPerConnection ? [1] : divide(listening.maxConnections, pool.maxWorkers);
+  const listener = workerListener(resources, owner);
   const hosting: Hosting = {
     startWorker: (start) =>
       new Worker({
         ...start,
         unit: startProcess(options, start, connectionLimits[Math.min(start.id, connectionLimits.length) - 1] ?? 1),
-        bootMs: readyTimeout(config.loading),
+        bootMs: readyTimeout(loading),
         isMeasured: options.app.measure !== undefined,
-        listener: workerListener(resources),
+        listener,
       }),
     workers: pool.workers,
     range: pool.minWorkers < pool.maxWorkers ? { ...scaling, min: pool.minWorkers, max: pool.maxWorkers } : undefined,
     // A thread pool recycles its threads, so the process keeps only the memory limit.
     recycle: isThreadPool ? { ...recycle, maxRequests: 0, maxAge: 0 } : recycle,
+    secondary: loading.secondary,
     spares: pool.spares,
     probationMs: lifecycle.probation,
     limitsStarts: true,
@@ -147,11 +152,25 @@ function appSettings({ config, sources }: Settings, listeners: readonly Listener
   };
 }
 
-function workerListener({ reports, events }: ServerResources): WorkerListener {
+/** What every worker finds of the app, and one line says. */
+const oncePerRelease = new Set<WorkerEvent['event']>(['several-servers', 'cluster-fork']);
+
+function workerListener(
+  { reports, events, secondary }: ServerResources,
+  owner: ProcessOptions['owner'],
+): WorkerListener {
+  const told = new Set<string>();
   return {
-    tell: (told) => ('kind' in told ? reports.publish(told) : events.tell(told)),
+    tell: (one) => {
+      if ('kind' in one) return reports.publish(one);
+      if (oncePerRelease.has(one.event) && told.has(one.event)) return;
+      told.add(one.event);
+      events.tell(one);
+    },
     ready: ({ id: worker, pid, generation }) => reports.publish({ kind: 'worker-started', worker, pid, generation }),
     killed: ({ id: worker, pid }, reason) => events.tell({ event: 'worker-killed', worker, pid, reason }),
+    listen: (worker, id, address) => secondary.listen(worker, id, address, owner),
+    unlisten: (worker, id, isClosed) => secondary.unlisten(worker, id, isClosed),
   };
 }
 

@@ -84,10 +84,11 @@ function inheritedListeners(fds: readonly number[]): Listener[] {
         cause: error,
       });
     }
-    if (address.kind === 'unix') return listener({ fd, url: formatAddress(address), address: address.path });
+    const url = formatUrl(address);
+    if (address.kind === 'unix') return listener({ fd, url, address: address.path });
     const { host, port } = address;
     const family = isIPv6(host) ? 'IPv6' : 'IPv4';
-    return listener({ fd, url: `http://${formatAddress(address)}`, address: { address: host, family, port } });
+    return listener({ fd, url, address: { address: host, family, port } });
   });
 }
 
@@ -100,7 +101,7 @@ async function open(address: Address, backlog: number, access: Access): Promise<
   const port = portOf(fd);
   return listener({
     fd,
-    url: `http://${formatAddress({ ...address, port })}`,
+    url: formatUrl({ ...address, port }),
     address: { address: host, family, port },
   });
 }
@@ -113,7 +114,7 @@ async function openUnix(address: Address & { kind: 'unix' }, backlog: number, ac
   await removeStale(path);
   const opened = listener({
     fd: openListeningSocket(address, backlog),
-    url: formatAddress(address),
+    url: formatUrl(address),
     address: path,
     path,
   });
@@ -127,6 +128,11 @@ async function openUnix(address: Address & { kind: 'unix' }, backlog: number, ac
     opened.close();
     throw error;
   }
+}
+
+/** `http://127.0.0.1:8080`, or `unix:/run/app.sock`. */
+export function formatUrl(address: Address): string {
+  return address.kind === 'unix' ? formatAddress(address) : `http://${formatAddress(address)}`;
 }
 
 /** Takes ownership of a listening socket and of the file at its `path`. */

@@ -276,6 +276,9 @@ export class Operations {
       finish({ ok: false, error: reason });
       if (!(error instanceof Refused)) this.#reports.publish({ kind: 'operation-failed', action, reason });
       throw error;
+    } finally {
+      const { strategy, resources } = this.#options;
+      resources.secondary.keepOnly(strategy.snapshot().generation);
     }
   }
 }

@@ -6,6 +6,7 @@ import { ExitCode, StartupError } from '../errors.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { closeDescriptor, closeOnExec } from '../os/descriptor.js';
 import type { Listener } from './listener.js';
+import type { InheritedSecondary } from './secondary-listeners.js';
 
 type InheritedListener = Pick<Listener, 'fd' | 'url' | 'address' | 'path'>;
 
@@ -14,6 +15,8 @@ export interface InheritedState {
   readonly listeners: readonly InheritedListener[];
   readonly migrationChannel: MigrationChannel | undefined;
   readonly control: InheritedListener | undefined;
+  /** The sockets of the app's secondary servers; versions from before them send none. */
+  readonly secondary?: readonly InheritedSecondary[];
   /** Settings that operators have changed since the start. */
   readonly operator: Overrides;
   /** Of the old server's workers. */
@@ -82,11 +85,12 @@ export async function startSuccessor(
 ): Promise<Successor> {
   const fds = descriptorsOf(state);
   const inheritedFd = (fd: number): number => firstInheritedFd + fds.indexOf(fd);
-  const { listeners, control, migrationChannel } = state;
+  const { listeners, control, migrationChannel, secondary = [] } = state;
   const inherited: InheritedState = {
     ...state,
     listeners: listeners.map((listener) => ({ ...listener, fd: inheritedFd(listener.fd) })),
     control: control && { ...control, fd: inheritedFd(control.fd) },
+    secondary: secondary.map((socket) => ({ ...socket, fd: inheritedFd(socket.fd) })),
     migrationChannel:
       migrationChannel &&
       (Object.fromEntries(
@@ -131,7 +135,7 @@ function firstReport(child: ChildProcess, timeoutMs: number, signal: AbortSignal
   });
 }
 
-function descriptorsOf({ listeners, migrationChannel, control }: InheritedState): number[] {
-  const listening = [...listeners, ...(control ? [control] : [])].map(({ fd }) => fd);
+function descriptorsOf({ listeners, migrationChannel, control, secondary = [] }: InheritedState): number[] {
+  const listening = [...listeners, ...(control ? [control] : []), ...secondary].map(({ fd }) => fd);
   return [...listening, ...Object.values<number>({ ...migrationChannel })];
 }

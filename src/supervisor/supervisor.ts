@@ -36,6 +36,7 @@ import { type Listener, listener, listenersFor } from './listener.js';
 import { Operations, withAppSource } from './operations.js';
 import { PidFile } from './pid-file.js';
 import { startOnProbation } from './probation.js';
+import { SecondaryListeners } from './secondary-listeners.js';
 import { reportToSystemd } from './service.js';
 import { handleSignals, type SignalTarget } from './signals.js';
 import { statusOf, workerStatus } from './status.js';
@@ -87,6 +88,7 @@ export class Supervisor implements SignalTarget, Controls {
   /** The environment variables of systemd, which the app does not get. */
   readonly #systemd = takeSystemdEnv(process.env);
   readonly #listeners: Listener[] = [];
+  readonly #secondary: SecondaryListeners;
   readonly #stopping = new AbortController();
   /** Defined after an upgrade. */
   #successor: Successor | undefined;
@@ -103,7 +105,8 @@ export class Supervisor implements SignalTarget, Controls {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    const { reports, events } = options;
+    const { reports, events, inherited } = options;
+    this.#secondary = new SecondaryListeners(inherited?.secondary ?? [], inherited?.generation ?? 0);
     this.#quarantine = new Quarantine(options.loaded.config.lifecycle, reports, events);
     this.#health = new HealthWatch(reports);
     const scaled = ({ kind, from, to, reason }: ReportOf<'scaled' | 'threads-scaled'>): void => {
@@ -141,7 +144,10 @@ export class Supervisor implements SignalTarget, Controls {
       if (stop.error) throw withAppSource(stop.error, loaded);
       return exitCode;
     } finally {
-      for (const listener of this.#listeners) listener.close();
+      // The files of Unix sockets are still those of the server that this one was to replace.
+      const isPredecessors = inherited !== undefined && !this.#operations;
+      for (const listener of [...this.#listeners, this.#secondary])
+        isPredecessors ? listener.abandon() : listener.close();
       this.#ended.resolve();
       await this.#control?.close();
       this.#pidFile?.remove();
@@ -176,6 +182,7 @@ export class Supervisor implements SignalTarget, Controls {
       health: this.#health,
       events,
       migrationChannel,
+      secondary: this.#secondary,
       accepted: { count: 0 },
     };
   }
@@ -224,7 +231,8 @@ export class Supervisor implements SignalTarget, Controls {
     reports.publish({ kind: 'stopping', reason, gracefulMs });
     const drained = strategy.drain(gracefulMs, successor !== undefined);
     // Closed before the drain ends: new clients are refused instead of queued, and another server can use the port.
-    for (const listener of this.#listeners.splice(0)) successor ? listener.abandon() : listener.close();
+    for (const listener of [...this.#listeners.splice(0), this.#secondary])
+      successor ? listener.abandon() : listener.close();
     const abandoned = successor && this.#control?.abandon();
     await drained;
     await abandoned;
@@ -320,6 +328,7 @@ export class Supervisor implements SignalTarget, Controls {
     const { loaded, load, logs, reports, events, inherited } = this.#options;
     const { model, workers, threads } = loaded.config.pool;
     this.#state = 'serving';
+    this.#secondary.keepOnly(strategy.snapshot().generation);
     this.#operations = new Operations({
       strategy,
       loaded,
@@ -377,7 +386,8 @@ export class Supervisor implements SignalTarget, Controls {
     const timeoutMs = readyTimeout(loading) + loading.bootTimeout + lifecycle.probation + successorBootMs;
     const generation = this.#strategy?.snapshot().generation ?? 0;
     const control = this.#control?.listener;
-    const state: InheritedState = { listeners, migrationChannel, control, operator, generation };
+    const secondary = this.#secondary.inheritable;
+    const state: InheritedState = { listeners, migrationChannel, control, secondary, operator, generation };
     const env = { ...process.env, ...this.#systemd };
     return startSuccessor(state, env, timeoutMs, this.#stopping.signal);
   }

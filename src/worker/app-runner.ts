@@ -3,6 +3,7 @@ import type { App } from '../app/app.js';
 import { closeApp } from '../app/close-app.js';
 import { loadApp } from '../app/load.js';
 import { untilSaidReady } from '../app/pm2.js';
+import { SecondaryServers } from '../app/secondary-servers.js';
 import { msUntil, now, within } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
@@ -15,6 +16,7 @@ import { untilReady, whyNotReady } from '../pipeline/readiness.js';
 import { warmUp } from '../pipeline/warm-up.js';
 import type { RequestInFlight } from '../reports/report.js';
 import { type LoadMeter, loadMeter } from '../scaling/load-meter.js';
+import type { SocketRequests } from '../secondary/requests.js';
 import type { DrainOrder, Service } from './service.js';
 import type { ThreadSettings } from './settings.js';
 
@@ -24,12 +26,17 @@ import type { ThreadSettings } from './settings.js';
  */
 const prepareAfterMs = 1000;
 
-export type RunnerOptions = ThreadSettings & Pick<PipelineOptions, 'identity' | 'tell' | 'journal' | 'activity'>;
+export type RunnerOptions = ThreadSettings &
+  Pick<PipelineOptions, 'identity' | 'tell' | 'journal' | 'activity'> & {
+    /** Asks for the sockets of the app's secondary servers. */
+    readonly sockets: SocketRequests;
+  };
 
 export class AppRunner implements Service {
   readonly #options: RunnerOptions;
   readonly #clock = new BusyClock();
   readonly #meter: LoadMeter | undefined;
+  readonly #secondary: SecondaryServers;
   #denylist = emptyDenylist;
   #isMigrationOff = false;
   #app: App | undefined;
@@ -41,17 +48,19 @@ export class AppRunner implements Service {
   constructor(options: RunnerOptions) {
     this.#options = options;
     const { measure } = options;
+    this.#secondary = new SecondaryServers((address, told) => options.sockets.ask(address, told));
     this.#meter = measure && loadMeter(measure, this.#clock);
   }
 
   async start(): Promise<void> {
     const { loading, addresses, measure, warmsUp, isKnownReady } = this.#options;
-    const { app: target, demoFaults, bootTimeout: timeout, readyPath } = loading;
+    const { app: target, demoFaults, bootTimeout: timeout, readyPath, serve } = loading;
     const options = { ...this.#options, busy: measure === 'busy' ? this.#clock : undefined };
     if (warmsUp) await warmUp(options);
     this.#before = process.getActiveResourcesInfo();
     const saidReady = loading.waitReady ? untilSaidReady() : undefined;
-    const app = await loadApp({ target, addresses, demoFaults, timeout });
+    const secondary = this.#secondary;
+    const app = await loadApp({ target, addresses, demoFaults, timeout, serve, secondary, tell: options.tell });
     this.#app = app;
     if (saidReady && !(await within(timeout, saidReady))) {
       const message = `the app has not called process.send('ready') (--wait-ready), ${timeout} ms after it had loaded`;
@@ -79,7 +88,11 @@ export class AppRunner implements Service {
     const deadline = now() + ms;
     // A credit may have to wait until a worker has started, within --boot-timeout.
     const stallMs = this.#options.loading.bootTimeout;
+    const { drainQuiet } = this.#options.limits;
+    // Before the end of the time, as the app has to close.
+    const secondary = within(ms * (1 - closingFraction), this.#secondary.drain(drainQuiet));
     await this.#pipeline?.drain(ms, migrates ? { stallMs, onMigrating } : undefined);
+    await secondary;
     // A long migration does not shorten the time that the app has to close.
     const left = Math.max(msUntil(deadline), migrates ? ms * closingFraction : 0);
     const { shutdownMessage } = this.#options.lifecycle;

@@ -1,22 +1,42 @@
 // Which messages the supervisor accepts from a worker. The app runs in the worker's process and can send what it likes, so
 // a message is at most wrong about its own worker: each field is checked, and the worker's object is never passed on.
+import { isIP } from 'node:net';
 import { ExitCode } from '../errors.js';
 import { checkTold, count, long, nameField, type Sender } from '../reports/checks.js';
 import {
+  type Check,
   type FieldsOf,
+  flag,
   integer,
   invalid,
   number,
   oneOf,
   optional,
   ownField,
+  record,
   recordsByName,
 } from '../reports/fields.js';
+import type { SecondaryAddress } from '../secondary/address.js';
 import type { FromWorker } from './messages.js';
 
 type Type = Exclude<FromWorker['type'], 'report' | 'event'>;
 
 const id = integer(1, Number.MAX_SAFE_INTEGER);
+
+const tcpAddress = record<Extract<SecondaryAddress, { kind: 'tcp' }>>({
+  kind: oneOf('tcp'),
+  host: optional((value) => (typeof value === 'string' && isIP(value) > 0 ? value : invalid)),
+  port: integer(0, 65_535),
+  index: optional(integer(0, 65_535)),
+  ipv6Only: optional(flag),
+});
+const unixAddress = record<Extract<SecondaryAddress, { kind: 'unix' }>>({
+  kind: oneOf('unix'),
+  path: (value) => (typeof value === 'string' && /^\/[^\0]{0,1023}$/.test(value) ? value : invalid),
+  mode: integer(0, 0o777),
+});
+const address: Check<SecondaryAddress> = (value) =>
+  ownField(value, 'kind') === 'unix' ? unixAddress(value) : tcpAddress(value);
 
 const messages: { readonly [T in Type]: FieldsOf<Extract<FromWorker, { type: T }>, 'type'> } = {
   ready: {},
@@ -30,6 +50,8 @@ const messages: { readonly [T in Type]: FieldsOf<Extract<FromWorker, { type: T }
   load: { load: number(0, 1) },
   chdir: { directory: long },
   answer: { id, ms: optional(number(-1, 1e13)), failure: optional(long) },
+  listen: { id, address },
+  unlisten: { id, isClosed: flag },
 };
 
 const bodies = recordsByName(messages);

@@ -15,6 +15,8 @@ import type { MigrationChannel } from '../migration/channel.js';
 import { defaultPolicy } from '../migration/policy.js';
 import { reopen } from '../os/descriptor.js';
 import { sampleIntervalMs } from '../scaling/scaler.js';
+import type { SecondaryAnswer } from '../secondary/address.js';
+import { SocketRequests } from '../secondary/requests.js';
 import { AppRunner } from './app-runner.js';
 import type { FromWorker, ToWorker } from './messages.js';
 import type { Service, Tell } from './service.js';
@@ -51,6 +53,8 @@ export interface MainOptions {
 
 export class WorkerMain {
   readonly tell: Tell;
+  /** For the sockets of the app's secondary servers. */
+  readonly sockets: SocketRequests;
   readonly #options: MainOptions;
   #service: Service | undefined;
   /** The same, before it can serve. */
@@ -70,6 +74,7 @@ export class WorkerMain {
     const { tid, say, settings } = options;
     this.#options = options;
     this.#isHeld = settings.isHeld;
+    this.sockets = new SocketRequests(say);
     this.tell = (told) => {
       const message = { pid: process.pid, tid, ...told };
       say('kind' in message ? { type: 'report', report: message } : { type: 'event', event: message });
@@ -108,6 +113,7 @@ export class WorkerMain {
       (this.#service ?? this.#starting)?.setDenylist(entries);
     },
     shed: () => this.#service?.shed(),
+    socket: ({ id, answer }) => this.#takeSocket(id, answer),
     idle: ({ id }) => this.#options.say({ type: 'answer', id, ms: this.#service?.idleFor() ?? -1 }),
     reopen: ({ id, path }) => this.#options.say({ type: 'answer', id, ...this.#reopen(path) }),
     check: async ({ id }) => {
@@ -137,7 +143,14 @@ export class WorkerMain {
       const identity = { pid: process.pid, tid };
       const service =
         (await hostThreads?.()) ??
-        new AppRunner({ ...settings, identity, tell, journal: loopJournal, activity: this.#activity });
+        new AppRunner({
+          ...settings,
+          identity,
+          tell,
+          journal: loopJournal,
+          activity: this.#activity,
+          sockets: this.sockets,
+        });
       this.#starting = service;
       service.setDenylist(this.#denylist);
       service.setMigration(this.#policy);
@@ -156,6 +169,13 @@ export class WorkerMain {
       if (listen.length > 0) this.#accept(listen, settings.migrationChannel);
     });
     say({ type: 'ready' });
+  }
+
+  /** While it is held, its secondary servers listen without accepting. */
+  #takeSocket(id: number, answer: SecondaryAnswer): void {
+    if (this.#isHeld && 'address' in answer) this.sockets.take(id, { address: answer.address });
+    if (!this.#isHeld || !('address' in answer) || answer.fd !== undefined)
+      this.#whenOpen(() => this.sockets.take(id, answer));
   }
 
   #whenOpen(begin: () => void): void {

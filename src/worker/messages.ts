@@ -7,9 +7,14 @@ import type { DenylistEntries } from '../inflight/denylist.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import type { WorkerIdentity, WorkerReport } from '../reports/report.js';
+import type { SecondaryAnswer } from '../secondary/address.js';
+import type { SocketQuestion } from '../secondary/requests.js';
 
 /** A connection as it is handed over. For a thread with its descriptor, for a process with the socket beside it. */
 export type Handed = { readonly id: number; readonly facts: ConnectionFacts; readonly fd?: number };
+
+/** Answers `listen`. The descriptor is the worker's: a thread gets its number, a process a socket beside the message. */
+export type SocketMessage = { readonly type: 'socket'; readonly id: number; readonly answer: SecondaryAnswer };
 
 export type ToWorker =
   /** Answered by `taken` or `refused`, then `ended`. A thread says `taken` in shared memory. */
@@ -25,6 +30,7 @@ export type ToWorker =
   | { type: 'denylist'; entries: DenylistEntries }
   /** The server is at its limit and clients wait: close the slowest of your idle connections. */
   | { type: 'shed' }
+  | SocketMessage
   /** For how long has the slowest client kept you waiting (milliseconds)? Answered by `ms`; -1 while it is the app's turn. */
   | { type: 'idle'; id: number }
   /** The access log has been renamed: go on in a new file of this path. A `failure` in the answer says why the old one goes on. */
@@ -51,6 +57,8 @@ export type FromWorker =
   | { type: 'chdir'; directory: string }
   /** To the question with this number. */
   | { type: 'answer'; id: number; ms?: number; failure?: string }
+  /** A secondary server of the app listens, or does no more. */
+  | SocketQuestion
   /** The server may act on it. */
   | { type: 'report'; report: WorkerReport & WorkerIdentity }
   /** For the log. */

@@ -7,7 +7,9 @@ import { IncomingConnection } from '../connection/incoming.js';
 import { reportWhenBlocked } from '../hang/hang-report.js';
 import { HeartbeatFile } from '../hang/heartbeat.js';
 import { mapJournal, regionAt } from '../inflight/regions.js';
-import { holdReading } from '../os/node-socket.js';
+import type { SystemCallError } from '../os/libc.js';
+import { holdReading, takeDescriptor } from '../os/node-socket.js';
+import type { SecondaryAnswer } from '../secondary/address.js';
 import { WorkerMain } from './main.js';
 import { type FromWorker, type Handed, keyed, messageIn } from './messages.js';
 import { settingsDescriptor, type WorkerSettings } from './settings.js';
@@ -33,7 +35,9 @@ const main: WorkerMain = new WorkerMain({
   settings: loop,
   tid: 0,
   threads,
-  hostThreads: threads && (async () => new (await import('./thread-host.js')).ThreadHost(settings, threads, main.tell)),
+  hostThreads:
+    threads &&
+    (async () => new (await import('./thread-host.js')).ThreadHost(settings, threads, main.tell, main.sockets)),
   // The threads of a host have their own.
   journal: journal && !threads ? { region: regionAt(journal, 0) } : undefined,
   say,
@@ -56,7 +60,8 @@ const main: WorkerMain = new WorkerMain({
   const message = messageIn(raw);
   if (message?.type === 'connection') {
     if (socket) void serve(message, socket as Socket);
-  } else if (message) main.handle(message);
+  } else if (message?.type === 'socket') main.handle({ ...message, answer: withDescriptor(message.answer, socket) });
+  else if (message) main.handle(message);
 });
 process.channel?.ref(); // also when the app removes the listeners that Node counts
 process.once('disconnect', () => process.exit(1)); // the supervisor is gone
@@ -64,6 +69,16 @@ process.on('SIGTERM', ignoreSignal);
 process.on('SIGINT', ignoreSignal);
 // Where threads accept, this process does not.
 main.start(threads && !threads.hostAccepts ? [] : settings.listen);
+
+/** @param handle the socket that came beside the answer, if any */
+function withDescriptor(answer: SecondaryAnswer, handle: unknown): SecondaryAnswer {
+  if (!handle || !('address' in answer)) return answer;
+  try {
+    return { ...answer, fd: takeDescriptor(handle) };
+  } catch (error) {
+    return { code: (error as SystemCallError).code };
+  }
+}
 
 /** Says `taken` or `refused`, then `ended`. */
 async function serve({ id, facts }: Handed, socket: Socket): Promise<void> {

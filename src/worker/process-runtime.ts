@@ -1,6 +1,6 @@
 // Starts worker processes and hands connections to them over IPC. Everything that a worker inherits is made here: its
 // settings, its descriptors, the leash that ends it with the supervisor, and the memory of its in-flight journal.
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, fork, type SendHandle } from 'node:child_process';
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +18,7 @@ import type { MigrationChannel } from '../migration/channel.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { guardChannel } from '../os/ipc-guard.js';
 import { createLeash, type Leash } from '../os/leash.js';
+import { type SendableSocket, sendableSocket } from '../os/node-socket.js';
 import { residentMemory, wantedCpuMs } from '../os/process-tree.js';
 import { schedule } from '../os/scheduling.js';
 import { createSharedMemory } from '../os/shared-memory.js';
@@ -162,6 +163,9 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
   /** It has reported itself in which code it is blocked. */
   let hasReportedHang = false;
 
+  /** On their way to it. */
+  const sending = new Set<SendableSocket>();
+
   const kill = (): void => void child.kill('SIGKILL');
   const send = (message: ToWorker): void => {
     if (child.connected) child.send(commandOf(message), () => {}); // an error: it has ended, and `exited` says so
@@ -181,6 +185,7 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
   }
   const exited = exitOf(child).then(({ code, signal }) => {
     leash?.release();
+    for (const socket of sending) socket.close();
     quarantine.off('change', updateDenylist);
     invalid.flush();
     hang?.end();
@@ -228,6 +233,21 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
       const message = { type: 'connection', id, facts: connection.facts } as const;
       child.send(commandOf(message), unreadSocket, { keepOpen: true }, () => {});
       return true;
+    },
+    sendSocket(message) {
+      const { id, answer } = message;
+      if (!('address' in answer) || answer.fd === undefined) {
+        send(message);
+        return;
+      }
+      if (!child.connected) return;
+      const { address } = answer;
+      const socket = sendableSocket(answer.fd);
+      sending.add(socket);
+      child.send(commandOf({ type: 'socket', id, answer: { address } }), socket.handle as SendHandle, {}, () => {
+        sending.delete(socket);
+        socket.close();
+      });
     },
     watch() {
       if (settings.heartbeat && journal)

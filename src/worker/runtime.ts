@@ -1,7 +1,8 @@
 // How a worker is started and reached: as a process or as a thread. To everything above, both are the same.
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { LostRequest } from '../reports/report.js';
-import type { FromWorker, ToWorker } from './messages.js';
+import type { SecondaryRole } from '../secondary/address.js';
+import type { FromWorker, SocketMessage, ToWorker } from './messages.js';
 
 /** How a process or thread has ended. */
 export interface UnitExit {
@@ -39,6 +40,8 @@ export interface Unit {
    * @returns false when its client has gone. @throws SystemCallError (EMFILE); nothing was handed over then
    */
   hand(connection: IncomingConnection, id: number): boolean;
+  /** Sends a copy of the descriptor in the message, if it has one. @throws SystemCallError (EMFILE) */
+  sendSocket(message: SocketMessage): void;
   /** The worker is ready: from now on its event loop is watched. */
   watch(): void;
   kill(): void;
@@ -59,4 +62,6 @@ export interface StartOptions {
   readonly isKnownReady: boolean;
   /** It gets no connections before it is told to `open`. */
   readonly isHeld: boolean;
+  /** Whether it accepts on the sockets of the app's secondary servers. */
+  readonly secondary: SecondaryRole;
 }

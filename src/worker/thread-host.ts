@@ -5,8 +5,11 @@ import type { IncomingConnection } from '../connection/incoming.js';
 import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
 import { duplicateForAcceptor } from '../migration/channel.js';
 import type { MigrationPolicy } from '../migration/policy.js';
+import { closeDescriptor } from '../os/descriptor.js';
 import type { RequestInFlight } from '../reports/report.js';
 import { retryMs } from '../scaling/recycler.js';
+import type { SocketRequests } from '../secondary/requests.js';
+import { SharedSockets } from '../secondary/shared-sockets.js';
 import { createStrategy } from '../strategies/create.js';
 import type { Hosting, Strategy } from '../strategies/strategy.js';
 import type { StartOptions } from './runtime.js';
@@ -23,6 +26,8 @@ export class ThreadHost implements Service {
   readonly #startThread: ReturnType<typeof threadRuntime>;
   readonly #strategy: Strategy;
   readonly #tell: Tell;
+  /** Of the app's secondary servers: for its threads. */
+  readonly #sockets: SharedSockets;
   #denylist = emptyDenylist;
   #isServing = false;
   #isDown = false;
@@ -30,9 +35,21 @@ export class ThreadHost implements Service {
   /** Told in a drain when a thread cannot be ended. */
   #onStuck = (): void => {};
 
-  constructor(settings: WorkerSettings, group: ThreadGroup, tell: Tell) {
+  /** @param sockets asks the supervisor for them */
+  constructor(settings: WorkerSettings, group: ThreadGroup, tell: Tell, sockets: SocketRequests) {
     this.#settings = settings;
     this.#tell = tell;
+    this.#sockets = new SharedSockets((address, told) => {
+      let fd: number | undefined;
+      const giveBack = sockets.ask(address, (answer) => {
+        if ('address' in answer) fd = answer.fd;
+        told(answer);
+      });
+      return (isClosed) => {
+        if (fd !== undefined) closeDescriptor(fd);
+        giveBack(isClosed);
+      };
+    });
     this.#startThread = threadRuntime(settings, group, tell);
     this.#strategy = createStrategy(group, this.#hosting(group), 1);
   }
@@ -62,6 +79,7 @@ export class ThreadHost implements Service {
   async drain({ ms, migrates, onMigrating }: DrainOrder): Promise<void> {
     this.#isServing = false; // whether it can serve does not matter any more
     this.#onMigrating = onMigrating;
+    this.#sockets.close();
     const stuck = new Promise<void>((resolve) => {
       this.#onStuck = resolve;
     });
@@ -114,7 +132,7 @@ export class ThreadHost implements Service {
   }
 
   #hosting(group: ThreadGroup): Hosting {
-    const { lifecycle, migrationChannel, maxConnections } = this.#settings.loop;
+    const { lifecycle, migrationChannel, maxConnections, loading } = this.#settings.loop;
     const tell = this.#tell;
     const isElastic = group.range.min < group.range.max;
     const shares = group.isPerConnection ? [1] : divide(maxConnections, group.range.max);
@@ -123,6 +141,7 @@ export class ThreadHost implements Service {
       workers: group.count,
       range: isElastic ? group.range : undefined,
       recycle: group.recycle,
+      secondary: loading.secondary,
       spares: group.spares,
       probationMs: lifecycle.probation,
       limitsStarts: false,
@@ -169,6 +188,8 @@ export class ThreadHost implements Service {
         tell: this.#tell,
         killed: () => void setTimeout(() => this.#onStuck(), nativeMs),
         migrating: () => this.#onMigrating(),
+        listen: (thread, id, address) => this.#sockets.listen(thread, id, address),
+        unlisten: (thread, id, isClosed) => this.#sockets.unlisten(thread, id, isClosed),
         ready: () => {
           // Node closes these descriptors when the thread ends, however it does.
           if (!hostAccepts) worker.send({ type: 'accept', ...duplicateForAcceptor(listen, migrationChannel) });

@@ -8,6 +8,7 @@ import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { threadWatch, type WatchThread } from '../hang/thread-watch.js';
 import { type RegionLease, RegionPool } from '../inflight/regions.js';
+import { duplicate } from '../os/descriptor.js';
 import { type FromWorker, newKey, type ToWorker, unkeyed } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
 import type { Tell } from './service.js';
@@ -139,6 +140,12 @@ function unitOf(
       handedOver.set(id, connection);
       send({ type: 'connection', id, fd, facts: connection.facts });
       return true;
+    },
+    // Node closes the copy when the thread ends, however it does.
+    sendSocket(message) {
+      const { answer } = message;
+      const isOpen = 'address' in answer && answer.fd !== undefined;
+      send(isOpen ? { ...message, answer: { ...answer, fd: duplicate(answer.fd) } } : message);
     },
     // In one step: the thread takes a connection by the same counter.
     revoke(handed) {

@@ -7,8 +7,10 @@ import { ExitCode, StartupError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
 import type { DenylistEntries } from '../inflight/denylist.js';
 import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
+import type { SystemCallError } from '../os/libc.js';
 import type { WorkerIdentity, WorkerReport } from '../reports/report.js';
 import { ReportedLoad } from '../scaling/reported-load.js';
+import type { SecondaryAddress, SecondaryAnswer, SecondaryRole } from '../secondary/address.js';
 import type { FromWorker, ToWorker } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
 
@@ -39,6 +41,9 @@ export interface WorkerListener {
   killed(worker: Worker, reason: string): void;
   /** Its connections still migrate, beyond its time to drain. */
   migrating?(): void;
+  /** A secondary server of the app listens in it, which `answerSocket` answers. */
+  listen(worker: Worker, id: number, address: SecondaryAddress): void;
+  unlisten(worker: Worker, id: number, isClosed: boolean): void;
 }
 
 export interface WorkerOptions extends StartOptions {
@@ -77,6 +82,9 @@ export class Worker {
   /** Settles when it accepts no connection any more, as it drains or has ended. */
   readonly acceptsNoMore: Promise<void>;
   readonly exit: Promise<Exit>;
+  /** Settles when a secondary server of the app listens in it. */
+  readonly hasSecondary: Promise<void>;
+  readonly secondary: SecondaryRole;
   readonly #unit: Unit;
   readonly #listener: WorkerListener;
   readonly #bootMs: number;
@@ -102,10 +110,11 @@ export class Worker {
   /** The time that it has to drain; undefined while its connections do not migrate. */
   #migrationMs: number | undefined;
 
-  constructor({ id, generation, isHeld, unit, listener, bootMs, isMeasured }: WorkerOptions) {
+  constructor({ id, generation, isHeld, secondary, unit, listener, bootMs, isMeasured }: WorkerOptions) {
     this.id = id;
     this.generation = generation;
     this.#isHeld = isHeld;
+    this.secondary = secondary;
     this.#bootMs = bootMs;
     this.pid = unit.pid;
     this.tid = unit.tid;
@@ -113,6 +122,8 @@ export class Worker {
     this.#listener = listener;
     const ready = deferred<void>();
     const acceptsNoMore = deferred<void>();
+    const hasSecondary = deferred<void>();
+    this.hasSecondary = hasSecondary.promise;
     this.ready = ready.promise;
     this.ready.catch(() => {}); // also when nothing waits for it
     this.acceptsNoMore = acceptsNoMore.promise;
@@ -156,6 +167,11 @@ export class Worker {
         if (isMeasured) this.#load.report(load);
       },
       answer: (answer) => this.#questions.get(answer.id)?.(answer),
+      listen: ({ id, address }) => {
+        hasSecondary.resolve();
+        listener.listen(this, id, address);
+      },
+      unlisten: ({ id, isClosed }) => listener.unlisten(this, id, isClosed),
       report: ({ report }) => listener.tell(report),
       event: ({ event }) => listener.tell(event),
     };
@@ -291,6 +307,16 @@ export class Worker {
     if (!this.#isHeld) return;
     this.#isHeld = false;
     this.send({ type: 'open' });
+  }
+
+  /** The descriptor, if any, stays the caller's: the worker gets a copy. */
+  answerSocket(id: number, answer: SecondaryAnswer): void {
+    if (this.#stage === 'gone') return;
+    try {
+      this.#unit.sendSocket({ type: 'socket', id, answer });
+    } catch (error) {
+      this.send({ type: 'socket', id, answer: { code: (error as SystemCallError).code } });
+    }
   }
 
   shed(): void {

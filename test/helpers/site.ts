@@ -20,6 +20,7 @@ export class Site implements AsyncDisposable {
 
   /**
    * @param args PID and SOCKET in them stand for paths in its folder
+   * @param code of the first release
    * @param install what runs instead of `bin/mpserve.js`, put into the folder
    */
   static async start(
@@ -28,10 +29,11 @@ export class Site implements AsyncDisposable {
     config: object = {},
     env: NodeJS.ProcessEnv = {},
     install?: (folder: string) => string,
+    code = answering('first'),
   ): Promise<Site> {
     const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-site-'));
     const releases = new Releases(folder);
-    releases.write(answering('first'));
+    releases.write(code);
     const control = path.join(folder, 'ctl');
     const settings = path.join(folder, 'settings.json');
     writeFileSync(settings, settingsWith(config));

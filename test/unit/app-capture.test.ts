@@ -111,19 +111,14 @@ test('a second server of the same app is captured as well', async () => {
   expect(capture.server).not.toBe(second);
 });
 
-test('a server of another app binds its port, and a warning names it', async () => {
-  const holder = net.createServer().listen(0, '127.0.0.1');
-  await once(holder, 'listening');
-  const { port } = holder.address() as net.AddressInfo;
+test('a server of another app that cannot share its socket is left to Node', async () => {
   http.createServer(() => {}).listen(3000);
-  const warned = once(process, 'warning');
-  const other = http.createServer(() => {}).listen(port, '127.0.0.1');
+  const other = http.createServer(() => {}).listen(0, '127.0.0.1');
   try {
-    const [error] = await once(other, 'error');
-    expect(error).toMatchObject({ code: 'EADDRINUSE', port });
-    expect(String((await warned)[0])).toContain(`second server on port ${port}`);
+    await once(other, 'listening');
+    expect(other.address()).not.toEqual(address);
   } finally {
-    holder.close();
+    other.close();
   }
 });
 
@@ -137,10 +132,10 @@ describe('if the app is exported', () => {
     expect(server.address()).toEqual(address);
   });
 
-  test('any other server that listens on a port is captured with a warning', async () => {
+  test('any other server that listens on a port of mpserve is captured with a warning', async () => {
     const warned = once(process, 'warning');
-    const server = http.createServer().listen(3000);
-    expect(String((await warned)[0])).toContain('does not open its own server on port 3000');
+    const server = http.createServer().listen(8080);
+    expect(String((await warned)[0])).toContain('does not open its own server on port 8080');
     expect(server.address()).toEqual(address);
   });
 

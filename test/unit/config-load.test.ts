@@ -81,6 +81,8 @@ describe('defaults', () => {
       envFile: [],
       cwd: undefined,
       demoFaults: false,
+      serve: 'auto',
+      secondary: 'all',
     });
     expect(warnings).toEqual([]);
     expect(Object.keys(sources).sort()).toEqual(Object.keys(config).sort());

@@ -70,6 +70,8 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
   ],
   'migration-refused': [{ ...thread, count: 1, senderPid: 77, senderUid: 1000 }],
   'access-log-failed': [{ ...thread, reason: 'EPIPE' }],
+  'several-servers': [{ ...thread, served: 'on port 3000', others: ['port 9464', 'unix:/run/admin.sock'] }],
+  'cluster-fork': [thread],
   'access-log-resumed': [{ ...thread, lost: 3 }],
   'log-resumed': [{ lost: 3 }],
   'request-failed': [{ ...thread, ...request, err }],
@@ -138,6 +140,8 @@ test('each event has this level and message', () => {
     connections-shed warn: --max-connections is reached and clients are waiting; closed 2 slow idle connections
     migration-refused warn: refused 1 invalid message on the migration channel; the last one came from pid 77 of user 1000
     access-log-failed error: cannot write the access log, so access lines may be lost: EPIPE
+    several-servers info: the app has 3 servers: serving the one on port 3000; it also listens on port 9464, unix:/run/admin.sock; to serve another one, use --serve first, last or its port
+    cluster-fork warn: the app calls cluster.fork(), but mpserve itself starts and replaces the worker processes: connections of forked workers do not pass through mpserve; give mpserve the file that they run, or turn the clustering of the app off, and use --workers
     access-log-resumed warn: writing the access log again; 3 access lines lost
     log-resumed warn: writing the log again; 3 lines lost
     request-failed error: the app failed on a request: boom

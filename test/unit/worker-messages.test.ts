@@ -42,6 +42,8 @@ const events: { readonly [N in WorkerEvent['event']]: Body<Extract<WorkerEvent, 
   'connections-shed': { count: 1 },
   'migration-refused': { count: 1, senderPid: 1, senderUid: -1 },
   'access-log-failed': { reason: 'x' },
+  'several-servers': { served: 'x', others: ['x'] },
+  'cluster-fork': {},
   'access-log-resumed': { lost: 1 },
 };
 
@@ -59,6 +61,8 @@ const messages: {
   load: { load: 0.5 },
   chdir: { directory: '/' },
   answer: { id: 1, ms: -1, failure: 'x' },
+  listen: { id: 1, address: { kind: 'tcp', host: '::1', port: 80, index: 1, ipv6Only: true } },
+  unlisten: { id: 1, isClosed: true },
 };
 
 const wrong: readonly unknown[] = [
@@ -183,6 +187,8 @@ describe.each(Object.entries(messages))('the message %s', (type, body) => {
           .find((value) => !Object.values(body).includes(value as never));
         if (field === undefined) continue;
         if (typeof field === 'string') expect(field.length).toBeLessThanOrEqual(65_536);
+        // Of an address, what may be absent.
+        else if (type === 'listen') expect(messages.listen.address).toMatchObject(field as object);
         else expect({ type, field }).toEqual({ type: 'answer', field: 1.5 });
       }
     }

@@ -1,7 +1,7 @@
 // A worker as its host sees it, over a unit that a test plays: the same for processes and threads.
 import { expect, test } from 'vitest';
 import type { IncomingConnection } from '../../src/connection/incoming.ts';
-import type { FromWorker, ToWorker } from '../../src/worker/messages.ts';
+import type { FromWorker, SocketMessage, ToWorker } from '../../src/worker/messages.ts';
 import type { Unit, UnitExit } from '../../src/worker/runtime.ts';
 import { Worker } from '../../src/worker/worker.ts';
 
@@ -33,6 +33,9 @@ class PlayedUnit implements Unit {
     this.handedOver.push(id);
     return this.handOver();
   }
+  sendSocket(message: SocketMessage): void {
+    this.send(message);
+  }
   watch(): void {}
   kill(): void {
     this.isKilled = true;
@@ -44,20 +47,13 @@ class PlayedUnit implements Unit {
   }
 }
 
-const listener = { tell: () => {}, killed: () => {} };
+const listener = { tell: () => {}, killed: () => {}, listen: () => {}, unlisten: () => {} };
+const start = { id: 1, generation: 1, warmsUp: false, isKnownReady: false, isHeld: false, secondary: 'all' } as const;
 const connection = {} as IncomingConnection;
 
 function started() {
   const unit = new PlayedUnit();
-  const options = {
-    id: 1,
-    generation: 1,
-    warmsUp: false,
-    isKnownReady: false,
-    isHeld: false,
-    bootMs: 60_000,
-    isMeasured: false,
-  };
+  const options = { ...start, bootMs: 60_000, isMeasured: false };
   const worker = new Worker({ ...options, unit, listener });
   unit.say({ type: 'ready' });
   return { unit, worker };
@@ -188,15 +184,7 @@ test('a worker that was told to end and one that ends by itself differ', async (
   told.unit.exit();
   expect((await told.worker.exit).isWanted).toBe(true);
   const young = new PlayedUnit();
-  const options = {
-    id: 1,
-    generation: 1,
-    warmsUp: false,
-    isKnownReady: false,
-    isHeld: false,
-    bootMs: 60_000,
-    isMeasured: false,
-  };
+  const options = { ...start, bootMs: 60_000, isMeasured: false };
   const worker = new Worker({ ...options, unit: young, listener });
   young.exit({ code: 3, reason: 'it exited with code 3' });
   await expect(worker.ready).rejects.toThrow('it exited with code 3 (does it call process.exit?)');

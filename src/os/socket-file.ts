@@ -1,0 +1,27 @@
+// The file of a Unix socket that several processes listen on. Many apps remove it before they listen, as a server that was
+// killed leaves it behind: with a second name for it, it can be put back when the next process of the app has done so.
+import { linkSync, rmSync, statSync } from 'node:fs';
+
+/** Called when the socket has been bound. Without a second name the socket serves as well. */
+export function keepSecondName(path: string): void {
+  try {
+    const name = secondName(path);
+    rmSync(name, { force: true }); // of a server that was killed
+    linkSync(path, name);
+  } catch {} // a file system without hard links
+}
+
+/** Puts the file back if it has been removed. */
+export function putBack(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })) return;
+  try {
+    linkSync(secondName(path), path);
+  } catch {} // as above
+}
+
+/** Called when the socket is closed for good. */
+export function removeSecondName(path: string): void {
+  rmSync(secondName(path), { force: true });
+}
+
+const secondName = (path: string): string => `${path}.mpserve`;
