@@ -107,7 +107,7 @@ function fakeListen(server: HttpServer, address: ServerAddress | null, args: unk
         if (!listening) return close.call(server, callback);
         listening = false;
         if (typeof callback === 'function') server.once('close', callback);
-        return close.call(server); // it has no connections, so it emits 'close' in the next tick
+        return close.call(server); // emits 'close' when the pipeline has none of its connections left
       },
       configurable: true,
       writable: true,
