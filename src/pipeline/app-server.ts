@@ -1,10 +1,11 @@
 // Makes the app's own http.Server, which accepts nothing, look to the app as if it had accepted the connections of the
 // pipeline: its settings apply, also those that the app makes later, and its methods see the connections. Limits that the
 // user has set for mpserve override the app's.
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Limits } from '../config/config.js';
 import type { AdoptingServer } from './adopting-server.js';
+import { responseClass } from './response.js';
 
 /** The limits that are also properties of an http.Server. */
 const limitProperties: readonly (readonly [keyof Limits, string])[] = [
@@ -23,11 +24,16 @@ const otherProperties = [
   'requireHostHeader',
   'joinDuplicateHeaders',
   'rejectNonStandardBodyWrites',
-  'highWaterMark',
   'keepAliveTimeoutBuffer',
+  'httpValidation',
+  'shouldUpgradeCallback',
 ];
 
-type Properties = Record<string, unknown>;
+/** The names of symbols under which an http.Server has options of `createServer()` that are no properties. */
+const symbolNames = ['IncomingMessage', 'kUniqueHeaders', 'OptimizeEmptyRequestsOption'];
+const responseSymbolName = 'ServerResponse';
+
+type Properties = Record<string | symbol, unknown>;
 /** How a net.Server counts its connections; it emits 'close' when it is closed and none is left. */
 type Counting = { _connections: number; _emitCloseIfDrained(): void };
 
@@ -44,8 +50,15 @@ export function appLimits(limits: Limits, given: readonly (keyof Limits)[], serv
 /** Lets `server` read its settings from the app's server, whenever Node needs them. */
 export function followSettings(server: AdoptingServer, given: readonly (keyof Limits)[], appServer: Server): void {
   const app = appServer as unknown as Properties;
-  const follow = (name: string, get: () => unknown) => Object.defineProperty(server, name, { get });
+  const follow = (name: string | symbol, get: () => unknown) => Object.defineProperty(server, name, { get });
   for (const name of otherProperties) if (name in app) follow(name, () => app[name]);
+  for (const symbol of Object.getOwnPropertySymbols(app)) {
+    const { description = '' } = symbol;
+    if (symbolNames.includes(description)) follow(symbol, () => app[symbol]);
+    if (description !== responseSymbolName || app[symbol] === ServerResponse) continue;
+    const Response = responseClass(app[symbol] as typeof ServerResponse);
+    follow(symbol, () => Response);
+  }
   for (const [key, name] of limitProperties) {
     if (given.includes(key)) continue;
     const atStart = app[name];

@@ -48,6 +48,15 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
     await wire.rest();
   });
 
+  test('the classes and other options of createServer() apply', async () => {
+    await using server = await start('own-classes.cjs');
+    using wire = await connect(server.url);
+    await wire.write('GET /loud HTTP/1.1\r\nhost: a\r\nx-a: 1\r\nx-a: 2\r\n\r\n');
+    const { headers, body } = await wire.response();
+    expect(JSON.parse(body)).toEqual(['/LOUD', '1, 2']);
+    expect(headers['x-request-id']).toMatch(/./);
+  });
+
   test('server.setTimeout() calls its listener for a silent client', async () => {
     await using server = await start('late-settings.cjs', [], { SOCKET_TIMEOUT: '150' });
     using wire = await connect(server.url);
