@@ -32,7 +32,7 @@ export class SimulatedListening {
           this.#isListening = false;
           if (typeof callback === 'function') server.once('close', callback);
           onClose();
-          return close.call(server); // it has no connections, so it emits 'close' in the next tick
+          return close.call(server); // emits 'close' when the pipeline has none of its connections left
         },
         configurable: true,
         writable: true,

@@ -1,11 +1,11 @@
 // An http.Server that never listens: it serves sockets that an acceptor has accepted. Node does not document that an
 // http.Server starts to check its connections (`headersTimeout`, `requestTimeout`, `closeIdleConnections()`) when it
 // emits 'listening'; the conformance tests check this on each version of Node.
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { BackgroundTask } from '../activity.js';
 import type { Limits } from '../config/config.js';
-import { PipelineResponse } from './response.js';
+import { type ResponseClass, responseClass } from './response.js';
 
 /** Timeouts are checked four times within the shortest of them, but within these limits. */
 const maxCheckIntervalMs = 1000;
@@ -16,7 +16,7 @@ export function createAdoptingServer(limits: Limits): AdoptingServer {
   const timeouts = [headerTimeout, requestTimeout].filter((timeout) => timeout > 0);
   const checkIntervalMs = Math.min(maxCheckIntervalMs, ...timeouts.map((timeout) => timeout / 4));
   const server = createServer({
-    ServerResponse: PipelineResponse,
+    ServerResponse: responseClass(ServerResponse),
     maxHeaderSize: limits.maxHeaderSize,
     requestTimeout,
     // Node throws if headersTimeout is longer than requestTimeout.
@@ -28,7 +28,7 @@ export function createAdoptingServer(limits: Limits): AdoptingServer {
   return server;
 }
 
-export type AdoptingServer = Server<typeof IncomingMessage, typeof PipelineResponse>;
+export type AdoptingServer = Server<typeof IncomingMessage, ResponseClass>;
 
 /** Node's timeout checks, which need to run only while the server has connections. */
 export function timeoutChecks(server: AdoptingServer): BackgroundTask {

@@ -20,7 +20,7 @@ import type { RequestInFlight, WorkerIdentity, WorkerReport } from '../reports/r
 import type { AccessLog } from './access-log.js';
 import { type AdoptingServer, adopt, adoptIdle, createAdoptingServer, timeoutChecks } from './adopting-server.js';
 import { countAnswers } from './answer-count.js';
-import { appLimits } from './app-limits.js';
+import { appLimits, countConnections, followSettings, lendMethods } from './app-server.js';
 import type { BusyClock } from './busy.js';
 import { Connection } from './connection.js';
 import { limitDuration } from './deadline.js';
@@ -90,6 +90,8 @@ export class Pipeline {
   readonly #shedding: Shedding;
   readonly #requestId = createRequestIds();
   readonly #limits: Limits;
+  /** For the app's own server. */
+  readonly #count: ((socket: Socket) => void) | undefined;
   #migrationChannel: MigrationChannel | undefined;
   #drain: Drain | undefined;
   #rebalancing: MigrationSender<Connection> | undefined;
@@ -125,7 +127,12 @@ export class Pipeline {
     const handle: Handler = (req, res) => app.handle(req, res);
     this.#server.on('request', this.#requestListener(handle));
     if (limits.maxBodySize > 0) this.#limitExpectedBody(limits.maxBodySize);
-    if (app.server) this.#forwardEvents(app.server);
+    if (app.server) {
+      followSettings(this.#server, limitsGiven, app.server);
+      lendMethods(this.#server, app.server);
+      this.#count = countConnections(app.server);
+      this.#forwardEvents(app.server);
+    }
   }
 
   /** Requests answered so far. */
@@ -141,7 +148,9 @@ export class Pipeline {
       const connection = new Connection(incoming, now());
       this.#connections.add(connection);
       this.#options.activity.connectionOpened();
-      this.#keepAlive.watch(connection);
+      // With a timeout on all sockets, every byte restarts Node's own timer.
+      if (!this.#server.timeout) this.#keepAlive.watch(connection);
+      this.#count?.(socket);
       socket.once('close', () => {
         this.#connections.delete(connection);
         this.#options.activity.connectionClosed();
@@ -226,7 +235,7 @@ export class Pipeline {
 
   /** For a connection that migrated between two requests. */
   #adoptIdle(connection: Connection): void {
-    const { keepAliveTimeout } = this.#limits;
+    const { keepAliveTimeout } = this.#server;
     if (keepAliveTimeout > 0) connection.idleUntil = now() + keepAliveTimeout;
     adoptIdle(this.#server, connection.socket, () => {
       connection.idleUntil = Number.POSITIVE_INFINITY;
@@ -236,7 +245,7 @@ export class Pipeline {
   /** @returns a 'request' listener that passes the request through the stages to `app` */
   #requestListener(app: Handler): (req: IncomingMessage, res: PipelineResponse) => void {
     const handle = this.#stages.reduceRight((next, stage) => stage(next), app);
-    const { maxRequestsPerConnection: maxRequests } = this.#limits;
+    const server = this.#server;
     return (req, res) => {
       const reqId = this.#requestId(req);
       res.reqId = reqId;
@@ -246,6 +255,7 @@ export class Pipeline {
       res.clientConnection = connection;
       connection?.begin(res);
       // Node does not count the requests from before a migration.
+      const maxRequests = server.maxRequestsPerSocket ?? 0;
       if (maxRequests > 0 && connection && connection.requests >= maxRequests) res.shouldKeepAlive = false;
       this.#drain?.watchEnd(res);
       this.#rebalancing?.expectEnd(res, connection);
@@ -290,6 +300,9 @@ export class Pipeline {
       checkExpectation: forwardRequest('checkExpectation'),
       clientError: (error: Error, socket: Duplex) => call('clientError', error, socket).catch(this.#failed(socket)),
       connection: (socket: Socket) => call('connection', socket).catch(this.#failed(socket)),
+      timeout: (socket: Socket) => call('timeout', socket).catch(this.#failed(socket)),
+      dropRequest: (req: IncomingMessage, socket: Socket) =>
+        call('dropRequest', req, socket).catch(this.#failed(socket)),
     };
     const update = (name: string, hasListener: boolean): void => {
       const forward = forwards[name] as (() => void) | undefined;

@@ -12,29 +12,47 @@ export const idHeader = 'x-request-id';
 type Headers = OutgoingHttpHeaders | readonly OutgoingHttpHeader[] | readonly (readonly string[])[];
 type StoreHeader = (this: PipelineResponse, firstLine: string, headers: Headers | null | undefined) => void;
 
-export class PipelineResponse extends ServerResponse {
-  /** Empty if Node itself refuses the request, and it reaches no stage: it has no host, or an unknown expectation. */
-  reqId = '';
+/** A response, and what the stages know of it. */
+export interface PipelineResponse extends ServerResponse<IncomingMessage> {
+  reqId: string;
   /** undefined if the socket was not adopted by the pipeline. */
-  clientConnection: Connection | undefined = undefined;
+  clientConnection: Connection | undefined;
   /** When the request began, in milliseconds of `clock.ts`. */
-  begunAt = 0;
+  begunAt: number;
   /** The request's entry in the in-flight journal. */
-  entry = noSlot;
+  entry: number;
   /** The request's body in the in-flight journal; undefined without a body. */
-  recordedBody: RecordedBody | undefined = undefined;
+  recordedBody: RecordedBody | undefined;
   /** Called when the response begins. */
-  onHead: OnHead | undefined = undefined;
+  onHead: OnHead | undefined;
   /** Set by `reportSent`. */
-  onSent: OnSent | undefined = undefined;
+  onSent: OnSent | undefined;
   /** The stages have been told that the response is over. */
-  isOver = false;
+  isOver: boolean;
+}
 
-  constructor(req: IncomingMessage, ...options: unknown[]) {
-    super(...([req, ...options] as ConstructorParameters<typeof ServerResponse>));
-    // An own property, because Express replaces the prototype of each response.
-    (this as unknown as { _storeHeader: StoreHeader })._storeHeader = storeHeader;
+type NodeClass = typeof ServerResponse<IncomingMessage>;
+export type ResponseClass = NodeClass & (new (...args: ConstructorParameters<NodeClass>) => PipelineResponse);
+
+/** @returns the class of the pipeline's responses, which extends Node's class or that of the app */
+export function responseClass(Base: NodeClass): ResponseClass {
+  class Extended extends Base implements PipelineResponse {
+    reqId = '';
+    clientConnection = undefined;
+    begunAt = 0;
+    entry = noSlot;
+    recordedBody = undefined;
+    onHead = undefined;
+    onSent = undefined;
+    isOver = false;
+
+    constructor(...args: ConstructorParameters<NodeClass>) {
+      super(...args);
+      // An own property, because Express replaces the prototype of each response.
+      (this as unknown as { _storeHeader: StoreHeader })._storeHeader = storeHeader;
+    }
   }
+  return Extended;
 }
 
 const nodeStoreHeader = (ServerResponse.prototype as unknown as { _storeHeader: StoreHeader })._storeHeader;

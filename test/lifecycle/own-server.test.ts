@@ -37,6 +37,57 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
     await wire.rest();
   });
 
+  test('settings that the app makes while it serves apply, unless an option overrides them', async () => {
+    await using server = await start('late-settings.cjs', ['--max-requests-per-connection', '100']);
+    using wire = await connect(server.url);
+    await wire.ask('GET /set?keepAliveTimeout=9000&maxRequestsPerSocket=1');
+    const second = await wire.ask('GET /connections');
+    expect(second.headers['keep-alive']).toContain('timeout=9');
+    expect(second.headers.connection).toBe('keep-alive');
+    await wire.ask('GET /set?keepAliveTimeout=200');
+    await wire.rest();
+  });
+
+  test('the classes and other options of createServer() apply', async () => {
+    await using server = await start('own-classes.cjs');
+    using wire = await connect(server.url);
+    await wire.write('GET /loud HTTP/1.1\r\nhost: a\r\nx-a: 1\r\nx-a: 2\r\n\r\n');
+    const { headers, body } = await wire.response();
+    expect(JSON.parse(body)).toEqual(['/LOUD', '1, 2']);
+    expect(headers['x-request-id']).toMatch(/./);
+  });
+
+  test('server.setTimeout() calls its listener for a silent client', async () => {
+    await using server = await start('late-settings.cjs', [], { SOCKET_TIMEOUT: '150' });
+    using wire = await connect(server.url);
+    expect(String(await wire.rest())).toBe('timeout');
+  });
+
+  test.skipIf(model === 'ppc')('getConnections() and closeIdleConnections() see the connections', async () => {
+    await using server = await start('late-settings.cjs', ['--keep-alive-timeout', '0']);
+    using idle = await connect(server.url);
+    using wire = await connect(server.url);
+    expect((await idle.ask('GET /connections')).body).toBe('2');
+    await wire.ask('GET /close-idle');
+    await idle.rest();
+    expect((await wire.ask('GET /connections')).body).toBe('1');
+  });
+
+  test.skipIf(model === 'ppc')('close() calls back when the requests in flight have been answered', async () => {
+    await using server = await start('late-settings.cjs');
+    using held = await connect(server.url);
+    await held.request('GET /held');
+    await server.waitFor('the held request', (line) => line.held === true);
+    using wire = await connect(server.url);
+    await wire.ask('GET /close');
+    await wire.ask('GET /release');
+    expect((await held.response()).body).toBe('held');
+    held.socket.end();
+    wire.socket.end();
+    const line = await server.waitFor('the callback', ({ closedAfter }) => closedAfter !== undefined);
+    expect(line.closedAfter).toEqual(['answered']);
+  });
+
   test.each([
     ['upgrade', 'GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: raw\r\n\r\n', 'upgrade failed'],
     ['async upgrade', 'GET /async HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: raw\r\n\r\n', 'late on'],

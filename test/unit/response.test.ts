@@ -1,9 +1,9 @@
 // Each answer carries its request's id exactly once, however the app sets its headers.
 import { once } from 'node:events';
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingMessage, ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { PipelineResponse } from '../../src/pipeline/response.ts';
+import { type PipelineResponse, responseClass } from '../../src/pipeline/response.ts';
 
 type Answer = (res: PipelineResponse) => void;
 
@@ -36,10 +36,13 @@ const ownWays: Record<string, Answer> = {
 };
 
 let answer: Answer = () => {};
-const server = createServer({ ServerResponse: PipelineResponse }, (_: IncomingMessage, res: PipelineResponse) => {
-  res.reqId = 'the-id';
-  answer(res);
-});
+const server = createServer(
+  { ServerResponse: responseClass(ServerResponse) },
+  (_: IncomingMessage, res: PipelineResponse) => {
+    res.reqId = 'the-id';
+    answer(res);
+  },
+);
 beforeAll(async () => {
   await once(server.listen(0, '127.0.0.1'), 'listening');
 });
