@@ -6,7 +6,7 @@ export type Fingerprint = string;
 /** Characters of the URL that the log and `mpserve ctl` show. */
 const maxShownLength = 320;
 /** Of a longer URL there is a digest. A shorter one fits into a slot of the journal as it is, together with the rest. */
-const maxTargetLength = 640;
+const maxTargetLength = 800;
 /** Bytes of the body that count. */
 export const maxBodyBytes = 65_536;
 
@@ -34,7 +34,9 @@ export function requestLine(method: string, target: string): string {
  */
 export function targetOf(url: string): string {
   if (url.length <= maxTargetLength) return url;
-  return `${truncateUrl(url)} ${digestOf(Buffer.from(url, 'latin1'))}`;
+  // In one call, without an object to collect: a third of the time.
+  const { hash } = process.getBuiltinModule('node:crypto');
+  return `${truncateUrl(url)} ${hash('sha256', url).slice(0, 2 * digestBytes)}`;
 }
 
 /** @param url or its target */
