@@ -19,6 +19,7 @@ const limitProperties: readonly (readonly [keyof Limits, string])[] = [
 /** Properties of an http.Server for which mpserve has no option. */
 const otherProperties = [
   'timeout',
+  'httpAllowHalfOpen',
   'maxHeadersCount',
   'insecureHTTPParser',
   'requireHostHeader',

@@ -26,7 +26,7 @@ const limitKeys = [
 ];
 
 const addresses = [];
-const capture = captureListen(addresses);
+const capture = captureListen(addresses, { serve: 'first' });
 /** Servers that must not keep the process alive: their acceptor closes when it has no connection left. */
 const unreferenced = new WeakSet();
 const { unref } = Server.prototype;

@@ -48,6 +48,15 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
     await wire.rest();
   });
 
+  test('a client that half-closes gets its response if the app has set httpAllowHalfOpen', async () => {
+    await using server = await start('late-settings.cjs');
+    using wire = await connect(server.url);
+    await wire.ask('GET /set?httpAllowHalfOpen=1');
+    await wire.request('GET /delayed');
+    wire.socket.end();
+    expect((await wire.response()).body).toBe('late');
+  });
+
   test('the classes and other options of createServer() apply', async () => {
     await using server = await start('own-classes.cjs');
     using wire = await connect(server.url);
