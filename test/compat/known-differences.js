@@ -7,7 +7,6 @@ const listeners = 'mpserve has listeners of its own on the socket';
 export const reasons = {
   'test-http-connect.js': listeners,
   'test-http-exceptions.js': failures,
-  'test-http-req-close-robust-from-tampering.js': `${listeners}, and the test calls them`,
   'test-http-server-capture-rejections.js': failures,
   'test-http-server-options-highwatermark.js':
     'mpserve makes the socket, so the `highWaterMark` of the server is ignored',
