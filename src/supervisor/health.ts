@@ -84,7 +84,8 @@ export class HealthWatch {
   };
 
   /**
-   * Settles when the server has been able to serve for `ms` milliseconds in which no worker or thread has died.
+   * Settles when the server has been able to serve for `ms` milliseconds in which no worker or thread has died, but by a
+   * request.
    * @param units workers and threads that serve
    * @param signal ends it
    * @throws StartupError when they die again and again instead
@@ -97,7 +98,10 @@ export class HealthWatch {
         clearTimeout(timer);
         timer = setTimeout(() => (this.health === 'down' ? wait() : end()), ms).unref();
       };
-      const died = (): void => {
+      /** Processes and threads that a request has ended: that says nothing about the start. */
+      const ended = new Set<string>();
+      const died = ({ pid = 0, tid = 0 }: { readonly pid?: number; readonly tid?: number }): void => {
+        if (ended.delete(`${pid} ${tid}`)) return;
         wait();
         if (++deaths < maxDeaths * units) return;
         const message = `workers died ${deaths} times, never ${ms} ms apart (--probation) while one could serve: `;
@@ -105,8 +109,11 @@ export class HealthWatch {
         end();
       };
       const unsubscribe = this.#reports.subscribe({
+        'request-ended': ({ pid, tid = 0, evidence }) => {
+          if (evidence === 'stack') ended.add(`${pid} ${tid}`);
+        },
         'worker-died': died,
-        'worker-unfit': died,
+        'worker-unfit': () => died({}),
         'thread-lost': died,
         'thread-unfit': died,
         up: wait,

@@ -8,8 +8,9 @@ import { Clients } from '../helpers/clients.ts';
 import { linesOf } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { type Placement, placements, testPlacements } from '../helpers/placements.ts';
-import { launchServer, runCli } from '../helpers/server.ts';
+import { launchServer, runCli, startServer } from '../helpers/server.ts';
 import { answering, Site } from '../helpers/site.ts';
+import { connect } from '../helpers/wire.ts';
 
 const long = { probation: '10m' };
 /** Ready, and dead a moment later: the commonest bad release. */
@@ -187,6 +188,30 @@ testPlacements('a server whose first workers die again and again gives up', asyn
     });
     await server.noneLeft();
     expect(server.lines.some(({ event }) => event === 'ready')).toBe(true);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test.concurrent.each([
+  ['prefork', ['--workers', '1']],
+  ['prethread', ['--threads', '1']],
+  ['ppc', []],
+])('%s: crashes by requests end no new server', async (model, one) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-probation-'));
+  const app = path.join(folder, 'app.cjs');
+  writeFileSync(app, 'module.exports = (req, res) => { if (req.url !== "/") process.exit(1); res.end("first"); };');
+  try {
+    await using server = await startServer({ app, model, args: [...one, '--probation', '10m'] });
+    // Five would end it; each is replaced later than the one before.
+    for (let i = 0; i < 7; i++) {
+      using wire = await connect(server.url);
+      await wire.ask(`GET /crash?${i}`).catch(() => {});
+    }
+    using wire = await connect(server.url);
+    expect((await wire.ask('GET /')).body).toBe('first');
+    const deaths = server.lines.filter(({ event }) => /^(worker-died|thread-lost)$/.test(String(event)));
+    expect(deaths.length).toBeGreaterThan(5);
   } finally {
     rmSync(folder, { recursive: true });
   }
