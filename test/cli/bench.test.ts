@@ -228,7 +228,9 @@ describe.concurrent('a running comparison', () => {
 describe.concurrent('advise', () => {
   const short = ['--rounds', '1', '--duration', '500ms', '--connections', '4'];
 
-  test('measures on after a single round, which has no spread, and prints a model and how to run it', async () => {
+  test('measures on after a single round, which has no spread, and prints a model and how to run it', {
+    tags: 'long',
+  }, async () => {
     const file = path.join(folder, `${++files}.json`);
     const args = ['advise', app, '--url', '/wait20', ...short, '--json', file];
     const { code, stdout, stderr, left } = await runCli(args, { ms: 250_000 });

@@ -130,7 +130,9 @@ test.concurrent.each([
   const own = path.join(folder, String(++count));
   const [settings, control] = [`${own}.${extension}`, `${own}.ctl`];
   writeFileSync(settings, `${head} { workers: 1 };`);
-  await using server = await startServer({ args: ['--config', settings, '--control', control] });
+  await using server = await startServer({
+    args: ['--config', settings, '--control', control, '--probation', '100ms'],
+  });
   for (const workers of [2, 3]) {
     writeFileSync(settings, `${head} { workers: ${workers} };`);
     expect((await runCli(['ctl', 'reload', '--control', control])).code).toBe(0);
