@@ -16,6 +16,8 @@ import { settingsDescriptor, type WorkerSettings } from './settings.js';
 
 /** By then the workers that have started with this one are ready, too (milliseconds). Until then a record is a write(2). */
 const mapAfterMs = 100;
+/** After it could not be mapped (milliseconds). */
+const mapAgainMs = 1000;
 
 const settings: WorkerSettings = JSON.parse(readFileSync(settingsDescriptor, 'utf8'));
 closeSync(settingsDescriptor);
@@ -43,7 +45,15 @@ const main: WorkerMain = new WorkerMain({
   say,
   onReady: (writer) => {
     // A worker for one connection does not live long enough for it.
-    if (journal && writer && !loop.once) setTimeout(() => writer.map(mapJournal(journal)), mapAfterMs).unref();
+    if (!journal || !writer || loop.once) return;
+    const map = (): void => {
+      try {
+        writer.map(mapJournal(journal));
+      } catch {
+        setTimeout(map, mapAgainMs).unref(); // clients may have all descriptors, and koffi is a file
+      }
+    };
+    setTimeout(map, mapAfterMs).unref();
   },
   watchHangs:
     heartbeat &&
