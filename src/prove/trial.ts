@@ -60,6 +60,29 @@ export function untilSettled({ server, gracefulMs }: Pick<TrialContext, 'server'
 }
 
 /**
+ * Reloads a release that must be refused; the server's configuration is the user's again afterwards.
+ * @param words of the release, as `an app that throws while it loads`
+ * @param countMs if the reload succeeds: what it loses meanwhile is counted
+ * @throws Error if the reload succeeds, or is not tried
+ */
+export async function reloadRefused(
+  { server, sleep }: TrialContext,
+  words: string,
+  settings: ConfigSettings,
+  countMs = 0,
+): Promise<void> {
+  server.configure(settings);
+  const outcome = await server.act('reload');
+  server.configure({});
+  if (outcome.ok) {
+    await sleep(countMs);
+    throw new Error(`the reload succeeded with ${words}`);
+  }
+  if (outcome.refused) throw new Error(`the reload was not tried: ${outcome.error}`);
+  await sleep(operationIntervalMs);
+}
+
+/**
  * Runs `operation` with the numbers 1 to `times`, one after another, and waits until the server has settled.
  * @throws Error with the first failure
  */

@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { hasProc } from '../../os/process-tree.js';
-import { operationIntervalMs, type Trial, untilSettled } from '../trial.js';
+import { reloadRefused, type Trial, untilSettled } from '../trial.js';
 
 /** From the load of a release until it fails (milliseconds). */
 const soundMs = 300;
@@ -30,19 +30,12 @@ export const lateCrash: Trial = {
   name: 'late-crash',
   summary: 'reload releases that fail soon after they were ready, which must fail; then reload the working app',
   async run(context) {
-    const { server, sleep } = context;
+    const { server } = context;
     const app = path.join(server.directory, 'late-crash.cjs');
     for (const [words, failure] of Object.entries(failures)) {
       writeFileSync(app, code(failure));
-      server.configure({ app, ...settings });
-      const outcome = await server.act('reload');
-      server.configure({});
-      if (outcome.ok) {
-        await sleep(2 * soundMs); // what it loses is counted
-        throw new Error(`the reload succeeded with a release that ${words} after it was ready`);
-      }
-      if (outcome.refused) throw new Error(`the reload was refused: ${outcome.error}`);
-      await sleep(operationIntervalMs);
+      const release = `a release that ${words} after it was ready`;
+      await reloadRefused(context, release, { app, ...settings }, 2 * soundMs);
     }
     await server.perform('the reload of the working app', 'reload');
     await untilSettled(context);
