@@ -68,12 +68,19 @@ export class ModelSwitch implements Strategy {
    */
   async replace(group: Group, hosting: Hosting, ms: number, trial?: Trial): Promise<Replacement> {
     const old = this.#serving;
+    const { size } = this.#current.snapshot();
     const replacement = await this.#change({ group, hosting, generation: old.generation + 1 }, ms, trial);
     try {
       if (!this.#isEnding) await trial?.after();
     } catch (error) {
-      if (!this.#isEnding)
-        await this.#change(old, ms).catch((failure) => Promise.reject(notRolledBack(error, failure)));
+      if (this.#isEnding) throw error;
+      try {
+        await this.#change(old, ms);
+        // An operator may have scaled or drained it.
+        if (this.#current.snapshot().size !== size) await this.#current.resize(size);
+      } catch (failure) {
+        throw notRolledBack(error, failure);
+      }
       throw error;
     }
     return replacement;

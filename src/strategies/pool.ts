@@ -344,8 +344,8 @@ export class Pool extends BaseStrategy implements Strategy {
     this.#wanted = wanted;
     const others = this.#places.filter(({ worker }) => worker?.generation !== generation);
     const changes = others.map((place) => this.#change(place, () => this.#startFor(place, true)));
-    const outcomes = await Promise.allSettled(changes);
-    await this.#resize(wanted);
+    const outcomes: PromiseSettledResult<unknown>[] = await Promise.allSettled(changes);
+    outcomes.push(...(await Promise.allSettled([this.#resize(wanted)])));
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw notRolledBack(reason, outcome.reason);
   }
 

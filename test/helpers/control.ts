@@ -16,8 +16,13 @@ export async function ask(control: string, method: string, target: string, body 
  * The lines that the server writes while it performs an action: its progress, then the outcome.
  * @param onText called with each part of them as it comes
  */
-export async function linesOf(control: string, target: string, onText = (_: string) => {}): Promise<readonly object[]> {
-  const { text } = await send(control, 'POST', target, { accept: 'application/x-ndjson' }, '', onText);
+export async function linesOf(
+  control: string,
+  target: string,
+  onText = (_: string) => {},
+  body = '',
+): Promise<readonly object[]> {
+  const { text } = await send(control, 'POST', target, { accept: 'application/x-ndjson' }, body, onText);
   return text
     .trim()
     .split('\n')

@@ -146,6 +146,21 @@ test.concurrent('a switch to a model in which the app dies is rolled back', asyn
   expect((await site.ask('GET', '/status')).json).toMatchObject({ model: 'prefork', state: 'serving' });
 });
 
+test.concurrent('when the new model dies later, the old one has as many workers as an operator has set', async () => {
+  await using site = await Site.start('prefork', ['--workers', '1'], { probation: '5s' });
+  expect((await site.ask('POST', '/scale', '{"workers":"2"}')).status).toBe(200);
+  const sign = path.join(site.folder, 'die');
+  site.replaceRelease(`${answering('first')}
+    const { existsSync } = require('node:fs');
+    const isThread = !require('node:worker_threads').isMainThread;
+    setInterval(() => { if (isThread && existsSync(${JSON.stringify(sign)})) throw new Error("no"); }, 10);`);
+  const late = (text: string) => text.includes('with all connections') && writeFileSync(sign, '');
+  const lines = await linesOf(site.control, '/switch', late, '{"options":{"model":"prethread"}}');
+  expect(lines.at(-1)).toMatchObject({ ok: false, error: expect.stringContaining('rolled back') });
+  expect((await site.ask('GET', '/status')).json).toMatchObject({ model: 'prefork', workers: { wanted: 2 } });
+  await losingNothing(site, async () => {});
+});
+
 test.concurrent('an added worker that dies is removed', async () => {
   await using site = await Site.start('prefork', ['--workers', '2'], long);
   site.replaceRelease(dying);
