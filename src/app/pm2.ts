@@ -1,4 +1,4 @@
-// What apps that were written for pm2 do: they say by a message that they are ready, and hear by one that they should end.
+// The two messages of apps that were written for pm2: to the host that the app is ready, to the app that it should end.
 
 /** Settles when the app calls `process.send('ready')` (--wait-ready). In a thread it has a `process.send` only for that. */
 export function untilSaidReady(): Promise<true> {

@@ -35,7 +35,8 @@ export class JournalWriter {
   }
 
   /**
-   * Records a request whose handler is about to run. Without a free slot it takes the oldest one that only waits for its access log line.
+   * Records a request whose handler is about to run. Without a free slot it takes the oldest one that only waits for its
+   * access log line.
    * @param begunAt on the clock of `clock.ts`
    * @returns the slot, for the other methods; `noSlot` if there is none
    */

@@ -1,6 +1,6 @@
 // All internals of Node's sockets that mpserve depends on: the descriptor of a socket, a socket that does not read yet, a
-// listening socket as a message, and whether the parser of an http.Server is between two requests. `unsupportedInternals` checks them on the
-// running Node.
+// listening socket as a message, and whether the parser of an http.Server is between two requests. `unsupportedInternals`
+// checks them on the running Node.
 import type { Server } from 'node:http';
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import { duplicate, socketPair } from './descriptor.js';

@@ -1,5 +1,6 @@
 // Memory that a thread shares with its host: how many connections it has taken of those handed over, its heartbeat, and
-// how many open connections it has accepted itself, and how often its host has moved to another directory for it. Readable whatever the thread is at, and after it has died.
+// how many open connections it has accepted itself, and how often its host has moved to another directory for it. Readable
+// whatever the thread is at, and after it has died.
 
 const slots = { taken: 0, dueBy: 1, accepted: 2, moves: 3 } as const;
 
