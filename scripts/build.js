@@ -17,6 +17,9 @@ const { dependencies } = JSON.parse(readFileSync(path.join(root, 'package.json')
 const loadedAsTheyAre = Object.keys(dependencies).filter((name) => name !== 'pino');
 const isLoadedAsItIs = (id) => loadedAsTheyAre.some((name) => id === name || id.startsWith(`${name}/`));
 
+/** In the stack of an error the functions and classes have their names. */
+const keepNames = { function: true, class: true };
+
 // Built aside and put in place at the end: a server that runs from here starts its workers from a whole `dist/`.
 const fresh = mkdtempSync(path.join(root, '.dist-'));
 try {
@@ -34,7 +37,7 @@ try {
       format: 'cjs',
       entryFileNames: '[name].cjs',
       chunkFileNames: '[name]-[hash].cjs',
-      comments: { jsdoc: false },
+      minify: { codegen: { removeWhitespace: true }, compress: { keepNames }, mangle: { toplevel: false, keepNames } },
       codeSplitting: { groups },
     },
   });

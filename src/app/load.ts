@@ -55,11 +55,7 @@ export async function loadApp(request: AppRequest): Promise<App> {
     onSeveral: (served, others) => tell?.({ event: 'several-servers', served, others }),
   });
   const limits = limitLoading(file, timeout);
-  const forked = watchForFork().then(() => {
-    tell?.({ event: 'cluster-fork' });
-    return 'forked' as const;
-  });
-  const app = { file, name, serve, forked };
+  const app = { file, name, serve, onFork: () => tell?.({ event: 'cluster-fork' }) };
   try {
     const loaded = await Promise.race([loadFile(app, capture, limits), limits.failed]);
     capture.loaded();
@@ -78,14 +74,18 @@ interface AppFile {
   /** The export that is the app, if the user has named one. */
   readonly name: string | undefined;
   readonly serve: ServeRule;
-  /** Settles when the app forks workers of its own. */
-  readonly forked: Promise<'forked'>;
+  /** Called when the app forks workers of its own. */
+  readonly onFork: () => void;
 }
 
 /** Tries in this order: the named export, a server that has called `listen()`, the exports, waiting for `listen()`. */
-async function loadFile({ file, name, serve, forked }: AppFile, capture: Capture, limits: LoadLimits): Promise<App> {
+async function loadFile({ file, name, serve, onFork }: AppFile, capture: Capture, limits: LoadLimits): Promise<App> {
   const before = process.getActiveResourcesInfo();
   const loading = loadUserModule(file);
+  const forked = loading.then(watchForFork, watchForFork).then(() => {
+    onFork();
+    return 'forked' as const;
+  });
   if (name !== undefined) {
     return exportedFrom(capture, await namedApp(await loading, name, file));
   }
