@@ -1,11 +1,9 @@
 // The supervisor is the parent process: it opens the sockets, starts the strategy, performs the actions of operators,
 // and shuts down. It loads no user code and speaks HTTP only on the control socket, so no app or client can break it.
-import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { now } from '../clock.js';
 import { type Config, flatten, readyTimeout } from '../config/config.js';
 import type { Loaded, Overrides } from '../config/load.js';
-import { origin, setting } from '../config/source.js';
+import { origin } from '../config/source.js';
 import type { Action, Settings as FlatSettings, Request, Status, WorkerStatus } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
 import type { Controls } from '../control/server.js';
@@ -15,13 +13,7 @@ import type { Events } from '../events.js';
 import { Quarantine } from '../inflight/quarantine.js';
 import type { Suspect } from '../inflight/suspect.js';
 import type { Destination } from '../log/destination.js';
-import {
-  closeMigrationChannel,
-  hasMigration,
-  type MigrationChannel,
-  openMigrationChannel,
-} from '../migration/channel.js';
-import { unsupportedInternals } from '../os/node-socket.js';
+import { closeMigrationChannel } from '../migration/channel.js';
 import { takeSystemdEnv } from '../os/systemd.js';
 import type { ReportOf } from '../reports/report.js';
 import type { Reports } from '../reports/reports.js';
@@ -33,9 +25,11 @@ import { type ServerResources, type StrategyContext, strategyContext } from './c
 import type { ControlListener } from './control-listener.js';
 import { HealthWatch } from './health.js';
 import { type Listener, listener, listenersFor } from './listener.js';
+import { checkMigrationSupport, openChannelOrWarn } from './migration.js';
 import { Operations, withAppSource } from './operations.js';
 import { PidFile } from './pid-file.js';
 import { startOnProbation } from './probation.js';
+import { reloadOnChange } from './reload-on-change.js';
 import { SecondaryListeners } from './secondary-listeners.js';
 import { reportToSystemd } from './service.js';
 import { handleSignals, type SignalTarget } from './signals.js';
@@ -61,9 +55,6 @@ const killedExitCode = 130;
 const successorBootMs = 10_000;
 /** The time for requests in flight in a quick stop. */
 const quickStopMs = 1000;
-
-/** How often a reload for --watch is tried again while another action is in progress. */
-const actionPollMs = 100;
 
 interface Stop {
   readonly reason: string;
@@ -170,9 +161,11 @@ export class Supervisor implements SignalTarget, Controls {
       }
     }
     this.#urls = this.#listeners.map(({ url }) => url);
-    if (config.server.watch.length > 0) await this.#watchFiles();
-    const migrationChannel =
-      inherited?.migrationChannel ?? (hasMigration ? openChannelOrWarn(config.lifecycle, events) : undefined);
+    if (config.server.watch.length > 0) {
+      const reload = (reason: string) => this.#perform('reload', {}, reason, () => {});
+      await reloadOnChange(loaded, reload, events, this.#stopping.signal);
+    }
+    const migrationChannel = inherited?.migrationChannel ?? openChannelOrWarn(config.lifecycle, events);
     cleanups.push(() => migrationChannel && closeMigrationChannel(migrationChannel));
     return {
       listeners: this.#listeners,
@@ -185,38 +178,6 @@ export class Supervisor implements SignalTarget, Controls {
       secondary: this.#secondary,
       accepted: { count: 0 },
     };
-  }
-
-  /** @throws StartupError if a path does not exist */
-  async #watchFiles(): Promise<void> {
-    const { loaded, events } = this.#options;
-    const { listening, logging, server } = loaded.config;
-    const sockets = listening.bind.map((address) => (address.kind === 'unix' ? address.path : undefined));
-    const { Watcher } = await import('./watcher.js');
-    new Watcher({
-      paths: server.watch,
-      source: setting(loaded.sources.watch),
-      ownFiles: [logging.logFile, logging.accessLog, server.pidFile, server.control, ...sockets].flatMap(
-        (file) => file ?? [],
-      ),
-      signal: this.#stopping.signal,
-      onChange: (file) => this.#reloadFor(path.relative(process.cwd(), file)),
-      onFailure: (warning) => events.tell({ event: 'warning', warning }),
-    }).start();
-  }
-
-  /** Reloads because a file has changed, when no other action is in progress. Never rejects. */
-  async #reloadFor(file: string): Promise<void> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      try {
-        await this.#perform('reload', {}, `${file} changed`, () => {});
-        return;
-      } catch (error) {
-        if (!(error instanceof Refused)) return; // `Operations` reports it
-        await sleep(actionPollMs, undefined, { signal }).catch(() => {});
-      }
-    }
   }
 
   /** Drains the strategy and closes the listeners, or leaves them to the successor. Resolves to the exit code. */
@@ -393,28 +354,8 @@ export class Supervisor implements SignalTarget, Controls {
   }
 }
 
-/** Without the channel the server still serves, but connections do not migrate. */
-function openChannelOrWarn({ migrate }: Config['lifecycle'], events: Events): MigrationChannel | undefined {
-  try {
-    return openMigrationChannel();
-  } catch (error) {
-    const warning = `connection migration is off: cannot create its socket (${(error as Error).message})`;
-    if (migrate) events.tell({ event: 'warning', warning });
-    return undefined;
-  }
-}
-
 /** An attacker who exploits the app would be root. */
 function warnAboutRoot({ user }: Config['processes'], events: Events): void {
   if (process.getuid?.() !== 0 || (user !== undefined && user !== 'root' && user !== '0')) return;
   events.tell({ event: 'warning', warning: 'the app runs as root; name another user with --user' });
-}
-
-/** Turns migration off if the internals of Node that it uses are not as expected. */
-async function checkMigrationSupport(strategy: Strategy, events: Events): Promise<void> {
-  const reason = await unsupportedInternals();
-  if (reason === undefined) return;
-  strategy.setMigration({ send: 'off' });
-  const warning = `connection migration is off: the internals of Node ${process.version} are not supported (${reason})`;
-  events.tell({ event: 'warning', warning });
 }
