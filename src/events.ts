@@ -51,6 +51,7 @@ export type ServerEvent =
   | { event: 'quarantine-cleared'; count: number; reason: string }
   | { event: 'output'; pid: number; stream: 'stdout' | 'stderr'; text: string }
   | { event: 'log-resumed'; lost: number }
+  | { event: 'balance-changed'; from: string; to: string; reason: string }
   | { event: 'switched'; from: string; model: string; workers: number; threads: number; ms: number; reason: string }
   | ({ event: 'canary-passed' } & CanaryFigures)
   | { event: 'logs-reopened'; files: readonly string[]; reason: string }
@@ -157,6 +158,7 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
       `the new generation passed the canary: ${e.failed} of ${e.requests} responses failed, p99 ${e.p99.toFixed(1)} ms; ` +
       `old generation: ${e.oldFailed} of ${e.oldRequests}, p99 ${e.oldP99.toFixed(1)} ms`,
   ],
+  'balance-changed': ['info', (e) => `connections are placed by ${e.to}, and no longer by ${e.from} (${e.reason})`],
   switched: [
     'info',
     (e) =>

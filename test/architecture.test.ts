@@ -66,6 +66,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // A worker as its host sees it.
   [
     'worker/messages',
+    'balance/policy',
     'connection/incoming',
     'errors',
     'events',
@@ -124,7 +125,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['back-off'],
   ['rare-report', 'clock'],
   ['balance', 'clock'],
-  ['config', 'errors'],
+  ['config', 'balance/policy', 'errors'],
   // When members of a pool are replaced, how many there should be, and how loaded they are.
   ['scaling/load-meter', 'scaling', 'pipeline/busy'],
   ['scaling', 'clock', 'config/config'],

@@ -1,4 +1,4 @@
-// Picks the worker or thread for a connection. A policy sees only the candidates: it does no I/O.
+// Picks the worker or thread for a connection. A policy sees only the candidates and the connection: it does no I/O.
 
 export interface Candidate {
   readonly id: number;
@@ -10,8 +10,14 @@ export interface Candidate {
   readonly isUnresponsive: boolean;
 }
 
+/** What a policy may ask of a connection. */
+export interface Arrival {
+  /** The client's IP address; undefined for a client of a Unix socket. Costs a call to the system. */
+  readonly client: string | undefined;
+}
+
 /** @returns one of `candidates`; undefined if there are none */
-export type Balancer = <C extends Candidate>(candidates: readonly C[]) => C | undefined;
+export type Balancer = <C extends Candidate>(candidates: readonly C[], arrival: Arrival) => C | undefined;
 
 /** The responsive candidates, or all of them if none is responsive. */
 export function responsive<C extends Candidate>(candidates: readonly C[]): readonly C[] {

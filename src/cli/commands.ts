@@ -23,7 +23,7 @@ export const commands: readonly Command[] = [
   {
     name: 'ctl',
     takes: '<command> [argument]',
-    most: 2,
+    most: 3,
     summary: `Query or control a running server: ${oneOf(ctlCommands)}`,
     switches: [
       { flag: 'json', description: 'Print JSON' },

@@ -1,6 +1,7 @@
 // `mpserve ctl <command>`: sends a query or an action to a running server over its control socket, and prints the
 // result as a table, or as JSON with --json.
 
+import { policies } from '../balance/policy.js';
 import { oneOf } from '../config/kind.js';
 import { didYouMean } from '../config/nearest.js';
 import { origin, type Source } from '../config/source.js';
@@ -26,7 +27,7 @@ const exitCode = { done: 0, failed: 1 } as const;
 
 /** Resolves to 0 only if the server has done it. @throws StartupError */
 export async function runCtl(call: Call): Promise<number> {
-  const [command, argument] = await readPositionals(call);
+  const [command, ...args] = await readPositionals(call);
   const { config, sources } = await call.load();
   const socketPath = config.server.control;
   if (socketPath === undefined) {
@@ -35,8 +36,8 @@ export async function runCtl(call: Call): Promise<number> {
     );
   }
   try {
-    if (command === 'quarantine' && argument === 'clear') return await perform(call, socketPath, 'release', undefined);
-    if (isAction(command)) return await perform(call, socketPath, command, argument);
+    if (command === 'quarantine' && args[0] === 'clear') return await perform(call, socketPath, 'release', []);
+    if (isAction(command)) return await perform(call, socketPath, command, args);
     const result = await ask(socketPath, command);
     console.log(call.switches.has('json') ? JSON.stringify(result, undefined, 2) : safe(format(call, command, result)));
     return call.switches.has('check') && (result as Status).state === 'down' ? exitCode.failed : exitCode.done;
@@ -48,8 +49,8 @@ export async function runCtl(call: Call): Promise<number> {
 async function readPositionals({
   positionals,
   switches,
-}: Call): Promise<readonly [command: string, argument: string | undefined]> {
-  const [command, argument] = positionals;
+}: Call): Promise<readonly [command: string, ...args: string[]]> {
+  const [command, argument, ...others] = positionals;
   if (command === undefined) throw configError(`missing command; use mpserve ctl ${oneOf(ctlCommands)}`);
   if (!ctlCommands.includes(command)) {
     const hint = await didYouMean(command, ctlCommands);
@@ -58,11 +59,17 @@ async function readPositionals({
   if (command === 'scale' && argument === undefined) {
     throw configError('missing number of workers; use mpserve ctl scale 4, +1 or -1');
   }
+  if (command === 'balance' && argument === undefined) {
+    throw configError(`missing policy; use mpserve ctl balance ${oneOf(policies)}`);
+  }
   if (command === 'quarantine' && argument !== undefined && !['list', 'clear'].includes(argument)) {
     throw configError(`mpserve ctl quarantine takes list or clear, not '${argument}'`);
   }
-  if (!['scale', 'quarantine'].includes(command) && argument !== undefined) {
+  if (!['scale', 'balance', 'quarantine'].includes(command) && argument !== undefined) {
     throw configError(`mpserve ctl ${command} takes no argument, but got '${argument}'`);
+  }
+  if (command !== 'balance' && others.length > 0) {
+    throw configError(`mpserve ctl ${command} takes one argument, but got '${others[0]}' as well`);
   }
   if (switches.has('now') && command !== 'stop') {
     throw configError('--now only works with mpserve ctl stop; remove it');
@@ -70,7 +77,7 @@ async function readPositionals({
   if (switches.has('check') && command !== 'status') {
     throw configError('--check only works with mpserve ctl status; remove it');
   }
-  return [command, argument];
+  return [command, ...positionals.slice(1)];
 }
 
 /** The options to switch to: all given ones but those that locate the server. */
@@ -89,7 +96,7 @@ async function perform(
   { switches, values }: Call,
   socketPath: string,
   action: Action,
-  workers: string | undefined,
+  [argument, weights]: readonly string[],
 ): Promise<number> {
   const isJson = switches.has('json');
   const { pid } = await ask<Status>(socketPath, 'status');
@@ -97,7 +104,8 @@ async function perform(
     socketPath,
     action,
     {
-      ...(workers && { workers }),
+      ...(action === 'scale' && argument && { workers: argument }),
+      ...(action === 'balance' && argument && { options: { balance: argument, ...(weights && { weights }) } }),
       now: switches.has('now'),
       ...(action === 'switch' && { options: switchOptions(values) }),
     },
@@ -129,12 +137,13 @@ function format({ table }: Call, query: string, result: unknown): string {
 
 function statusText(status: Status): string {
   const { state, doing, pid, uptimeMs, app, model, urls, generation, workers, threads } = status;
-  const { range, scaled, lastError, requests, last } = status;
+  const { balance, range, scaled, lastError, requests, last } = status;
   const rows = [
     ['state', doing ? `${state}, ${doing} in progress` : state],
     ...(lastError ? [['last error', `${lastError.at}: ${lastError.message}`]] : []),
     ['app', `${app} on ${urls.join(', ')}`],
     ['model', `${model}, ${workers.ready} of ${workers.wanted} worker(s) ready, ${threads} thread(s) each`],
+    ...(balance ? [['balance', balance]] : []),
     ...(range ? [['auto-scaling', `${limits(range.workers, 'worker')}, ${limits(range.threads, 'thread')}`]] : []),
     ...(scaled
       ? [['last scaling', `${scaled.at}: from ${scaled.from} to ${scaled.to} ${scaled.unit}, ${scaled.reason}`]]
@@ -159,18 +168,23 @@ function limits([min, max]: readonly [number, number], unit: string): string {
 }
 
 function workersText(workers: readonly WorkerStatus[]): string {
+  const isPlaced = workers.some(({ placed }) => placed !== undefined);
   const head = ['worker', 'pid', 'generation', 'stage', 'uptime', 'requests', 'load', 'memory', 'CPU time'];
-  const rows = workers.map(({ worker, pid, generation, stage, readyMs, requests, load, memoryBytes, cpuSeconds }) => [
-    String(worker),
-    String(pid),
-    String(generation),
-    stage,
-    readyMs === undefined ? '–' : duration(readyMs),
-    grouped(requests),
-    load === undefined ? '–' : `${Math.round(load * 100)} %`,
-    memoryBytes === undefined ? '–' : `${Math.round(memoryBytes / 1e6)} MB`,
-    cpuSeconds === undefined ? '–' : `${cpuSeconds.toFixed(1)} s`,
-  ]);
+  if (isPlaced) head.push('placed', 'open');
+  const rows = workers.map(
+    ({ worker, pid, generation, stage, readyMs, requests, load, memoryBytes, cpuSeconds, placed, connections }) => [
+      String(worker),
+      String(pid),
+      String(generation),
+      stage,
+      readyMs === undefined ? '–' : duration(readyMs),
+      grouped(requests),
+      load === undefined ? '–' : `${Math.round(load * 100)} %`,
+      memoryBytes === undefined ? '–' : `${Math.round(memoryBytes / 1e6)} MB`,
+      cpuSeconds === undefined ? '–' : `${cpuSeconds.toFixed(1)} s`,
+      ...(isPlaced ? [grouped(placed ?? 0), grouped(connections ?? 0)] : []),
+    ],
+  );
   return aligned([head, ...rows]);
 }
 

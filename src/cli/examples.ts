@@ -36,6 +36,10 @@ export const examples: Readonly<Record<string, readonly [Example, Example]>> = {
       'mpserve ctl reload --control /run/app.ctl || ./roll-back.sh',
     ],
   ],
+  'ctl balance': [
+    ['to the worker with the fewest connections', 'mpserve ctl balance least-connections --control /run/app.ctl'],
+    ['three of four to the first worker', 'mpserve ctl balance weighted 3,1 --control /run/app.ctl'],
+  ],
   'ctl switch': [
     ['to threads, without a restart', 'mpserve ctl switch --model prethread --control /run/app.ctl'],
     [

@@ -2,6 +2,7 @@
 // `StartupError` that names the settings that conflict.
 import { statSync } from 'node:fs';
 import path from 'node:path';
+import { policies } from '../balance/policy.js';
 import { configError } from '../errors.js';
 import type { Values } from './config.js';
 import { oneOf } from './kind.js';
@@ -110,6 +111,29 @@ export function resolveAccept({ accept }: Settings, from: From, facts: ModelFact
   throw configError(
     `${setting(from.accept)} must be ${oneOf(facts.accept)} with the model ${facts.name}, not '${accept}'`,
   );
+}
+
+/**
+ * Where a policy was chosen, connections have to be handed over, and `weighted` needs a weight for each worker or thread.
+ * @param accept resolved. @param count workers or threads at most
+ */
+export function checkBalance(
+  { balance, weights }: Settings,
+  from: From,
+  facts: ModelFacts,
+  { accept, maxWorkers, maxThreads }: Pick<Values, 'accept' | 'maxWorkers' | 'maxThreads'>,
+): void {
+  if (balance === policies[0] && weights.length === 0) return; // the default, which needs nothing
+  const given = from.balance.kind === 'default' ? from.weights : from.balance;
+  if (facts.balances && !facts.balances(accept))
+    throw configError(`${setting(given)} needs --accept dispatch: without it each worker accepts by itself`);
+  if (balance === 'weighted' && weights.length === 0)
+    throw configError(`${setting(from.balance)} weighted needs --weights, as in --weights 3,1`);
+  if (from.balance.kind === 'default') throw configError(`${setting(from.weights)} needs --balance weighted`);
+  if (balance !== 'weighted') return;
+  const [count, unit] = facts.threads ? [maxThreads, 'threads'] : [maxWorkers, 'workers'];
+  if (weights.length !== count)
+    throw configError(`${setting(from.weights)} has ${weights.length} weights for ${count} ${unit}; give one for each`);
 }
 
 /** The default log of a daemon, which has no standard output: `app.log` for `app.pid`, or `mpserve.log`. */

@@ -240,6 +240,24 @@ export function commaList<T extends string | number>(
   };
 }
 
+/** Comma-separated shares; none is an empty list. */
+export const weights: Kind<readonly number[], string | readonly number[]> = {
+  metavar: 'N,N',
+  range: '1 to 1000 each',
+  read(raw) {
+    const share = count(1, 1000);
+    const items: readonly unknown[] = Array.isArray(raw) ? raw : String(raw).split(',');
+    const value: number[] = [];
+    for (const item of items) {
+      const reading = share.read(typeof item === 'string' ? item.trim() : item);
+      if ('refused' in reading) return { refused: 'be integers from 1 to 1000, separated by commas', offender: item };
+      value.push(reading.value);
+    }
+    return { value };
+  },
+  write: (value) => value,
+};
+
 /** An item of a comma-separated list of names. The command that has the option checks that the name exists. */
 export const word = (text: string): Reading<string> =>
   /^[\w-]+$/.test(text) ? { value: text } : { refused: 'be names separated by commas' };

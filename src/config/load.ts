@@ -8,6 +8,7 @@ import type { Config, Values } from './config.js';
 import { findConfigFile, readConfigFile } from './config-file.js';
 import {
   beside,
+  checkBalance,
   checkDaemonOutput,
   checkDirectory,
   defaultLogFile,
@@ -114,6 +115,7 @@ export async function loadConfig(input: Input): Promise<Loaded> {
     logFile: settings.logFile ?? defaultLogFile(settings, base === cwd ? '' : base),
     headerTimeout: resolveHeaderTimeout(settings, from),
   };
+  checkBalance(settings, from, facts, resolved);
   if (isBesidePidFile) from.control = from.pidFile;
   if (settings.logFile === undefined && settings.daemon) from.logFile = from.daemon;
   from.bind = bindSource;
@@ -157,9 +159,10 @@ async function collectGiven(input: Input): Promise<Collected> {
 
 function givenByCommand({ table, argv, operator = {}, env }: Input): ReadonlyMap<Key, Given> {
   const given = new Map<Key, Given>();
-  for (const { key, flag, env: name, kind, positional } of listOptions(table)) {
+  for (const { key, flag, env: name, kind, positional, section } of listOptions(table)) {
     if (operator[key] !== undefined) {
-      given.set(key, { raw: operator[key], source: { kind: 'operator', flag: `--${flag}` } });
+      const command = section === 'placing' ? 'balance' : 'switch';
+      given.set(key, { raw: operator[key], source: { kind: 'operator', command, flag: `--${flag}` } });
     } else if (argv[key] !== undefined) {
       given.set(key, { raw: argv[key], source: { kind: 'argv', flag: positional ? key : `--${flag}` } });
     } else if (env[name]) {

@@ -9,6 +9,8 @@ export interface ModelFacts {
   readonly summary: string;
   /** The accept modes that the model offers, its default first; empty if there is no choice (ppc, tpc). */
   readonly accept: readonly Accept[];
+  /** Whether a policy of `--balance` places connections in this accept mode; absent if in none. */
+  readonly balances?: (accept: Accept | undefined) => boolean;
   /** Number of worker processes for `--workers auto`; undefined if `--workers` has no effect. */
   readonly workers?: (cores: number) => number;
   /** Number of threads in each worker process for `--threads auto`; undefined if `--threads` has no effect. */

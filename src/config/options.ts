@@ -1,5 +1,7 @@
 // The option table: the only list of options. Flags, environment variables, the configuration file and its type, `Config`,
 // `--help`, shell completion and docs/options.md are all derived from it. The caller passes the models.
+
+import { policies } from '../balance/policy.js';
 import {
   addresses,
   boolean,
@@ -19,6 +21,7 @@ import {
   target,
   type Written,
   watched,
+  weights,
 } from './kind.js';
 import type { ModelFacts } from './model.js';
 import { duration, size } from './quantity.js';
@@ -109,6 +112,12 @@ function rowsOf<S extends string>(section: S, facts: SectionFacts) {
 const loading = rowsOf('loading', { group: 'App and model' });
 /** For the strategies. */
 const pool = rowsOf('pool', { group: 'Pool size', isSwitchable: true, dependsOnModel: true });
+/** For the strategies whose host hands connections over. `mpserve ctl balance` changes it. */
+const placing = rowsOf('placing', {
+  group: 'App and model',
+  dependsOnModel: true,
+  hasEffect: (facts) => facts.balances,
+});
 /** For the scaler. */
 const scaling = rowsOf('scaling', {
   group: 'Pool size',
@@ -165,6 +174,14 @@ function optionRows(models: readonly ModelFacts[]) {
         defaultWords: byModel(models, (facts) => facts.accept[0]),
         hasEffect: (facts) => facts.accept.length > 0,
       },
+    ),
+    balance: placing(
+      'With --accept dispatch, which worker or thread gets a connection: each in turn (round-robin), in turn by --weights (weighted), the one with the fewest connections (least-connections), the one with fewer connections of two random ones (random-two), or the same one for each connection of an IP address (ip-hash)',
+      { kind: choice(policies, 'POLICY'), default: 'round-robin' },
+    ),
+    weights: placing(
+      'For --balance weighted, the shares of the workers or threads, as in 3,1: the first one gets three connections when the second gets one',
+      { kind: weights, default: [], defaultWords: 'none' },
     ),
     nodeArg: processes(
       'Pass an option to the node process of each worker, as in --node-arg=--max-old-space-size=512; repeatable',

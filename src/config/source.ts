@@ -4,8 +4,8 @@ export type Source =
   /** `flag` is `--workers`, or `app` for the positional argument. */
   | { readonly kind: 'argv'; readonly flag: string }
   | { readonly kind: 'env'; readonly name: string }
-  /** Set in the running server by `mpserve ctl switch`. */
-  | { readonly kind: 'operator'; readonly flag: string }
+  /** Set in the running server by a command of `mpserve ctl`. */
+  | { readonly kind: 'operator'; readonly command: 'switch' | 'balance'; readonly flag: string }
   | { readonly kind: 'file'; readonly path: string; readonly key: string }
   /** The default of the model, or a value that the model fixes. */
   | { readonly kind: 'model'; readonly model: string }
@@ -16,7 +16,7 @@ type Wording = { readonly [K in Source['kind']]: (source: Extract<Source, { kind
 const origins: Wording = {
   argv: ({ flag }) => (flag.startsWith('-') ? `from ${flag}` : 'from the command line'),
   env: ({ name }) => `from ${name}`,
-  operator: ({ flag }) => `from mpserve ctl switch ${flag}`,
+  operator: ({ command, flag }) => `from mpserve ctl ${command}${command === 'switch' ? ` ${flag}` : ''}`,
   file: ({ path }) => `in ${path}`,
   model: ({ model }) => `by the model ${model}`,
   default: () => 'by default',
@@ -25,7 +25,7 @@ const origins: Wording = {
 const settings: Wording = {
   argv: ({ flag }) => (flag.startsWith('-') ? flag : `the ${flag} on the command line`),
   env: ({ name }) => name,
-  operator: ({ flag }) => `${flag} of mpserve ctl switch`,
+  operator: ({ command, flag }) => (command === 'switch' ? `${flag} of mpserve ctl switch` : `mpserve ctl ${command}`),
   file: ({ path, key }) => `${key} in ${path}`,
   model: origins.model,
   default: origins.default,

@@ -20,6 +20,8 @@ export interface Status {
   readonly uptimeMs: number;
   readonly app: string;
   readonly model: string;
+  /** The policy of --balance; absent where connections are not handed over by one. */
+  readonly balance?: string;
   readonly urls: readonly string[];
   readonly generation: number;
   readonly workers: {
@@ -56,6 +58,9 @@ export interface WorkerStatus {
   /** Time since the worker became ready; absent if it never was (milliseconds). */
   readonly readyMs?: number;
   readonly requests: number;
+  /** Connections that the supervisor has handed to it, and those of them that are open; absent where it hands over none. */
+  readonly placed?: number;
+  readonly connections?: number;
   /** From 0 to 1, as --scale-on measures it; absent if the load is not measured. */
   readonly load?: number;
   /** Proportional set size, and CPU time; absent on a system without /proc. */
@@ -71,7 +76,17 @@ export const queries = ['status', 'workers', 'config', 'quarantine'] as const;
 export type Query = (typeof queries)[number];
 
 /** Requested with `POST /reload` and so on. */
-export const actions = ['reload', 'switch', 'upgrade', 'scale', 'drain', 'reopen', 'release', 'stop'] as const;
+export const actions = [
+  'reload',
+  'switch',
+  'upgrade',
+  'scale',
+  'balance',
+  'drain',
+  'reopen',
+  'release',
+  'stop',
+] as const;
 export type Action = (typeof actions)[number];
 
 /** The commands of `mpserve ctl`. The action `release` is the command `quarantine clear`. */
@@ -83,7 +98,9 @@ export interface Request {
   readonly workers?: string;
   /** For `stop`: do not wait for requests in flight. */
   readonly now?: boolean;
-  /** For `switch`: values by the keys of the configuration file, as `{ "model": "prethread", "threads": "4" }`. */
+  /**
+   * For `switch` and `balance`: values by the keys of the configuration file, as `{ "model": "prethread", "threads": "4" }`.
+   */
   readonly options?: Readonly<Record<string, string>>;
 }
 

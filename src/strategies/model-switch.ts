@@ -140,6 +140,11 @@ export class ModelSwitch implements Strategy {
     await Promise.all(this.#all.map((strategy) => strategy.drain(ms, migrates)));
   }
 
+  setPlacing(hosting: Hosting): void {
+    this.#serving = { ...this.#serving, hosting };
+    this.#current.setPlacing?.(hosting);
+  }
+
   shed(): void {
     this.#current.shed();
   }

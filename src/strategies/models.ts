@@ -17,6 +17,8 @@ const pool: Group = { isPerConnection: false, hostAccepts: false };
 const dispatched: Group = { isPerConnection: false, hostAccepts: true };
 const perConnection: Group = { isPerConnection: true, hostAccepts: true };
 
+const balances: ModelFacts['balances'] = (accept) => accept === 'dispatch';
+
 /** A process for each connection, as in the classic UNIX server and in CERN httpd. */
 const ppc: Model = {
   name: 'ppc',
@@ -33,6 +35,7 @@ const prefork: Model = {
   name: 'prefork',
   summary: 'a pool of processes on one socket: the default',
   accept: ['shared', 'dispatch'],
+  balances,
   workers: (cores) => cores,
   maxConnections: 10_000,
   placement: (accept) => ({ processes: accept === 'dispatch' ? dispatched : pool, threads: undefined }),
@@ -54,6 +57,7 @@ const prethread: Model = {
   name: 'prethread',
   summary: 'a pool of threads in one process: restarts fastest after a crash',
   accept: ['shared', 'dispatch'],
+  balances,
   threads: (cores) => cores,
   threaded: true,
   maxConnections: 10_000,

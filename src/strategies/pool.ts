@@ -1,8 +1,8 @@
 // A pool of workers that are started ahead. One function compares the workers that are wanted with those that there are,
 // and starts, replaces and ends them accordingly: after a crash, a reload, a scaling or a recycling.
 import { BackOff } from '../back-off.js';
-import { responsive } from '../balance/balancer.js';
-import { roundRobin } from '../balance/round-robin.js';
+import { type Balancer, responsive } from '../balance/balancer.js';
+import { createBalancer } from '../balance/index.js';
 import { now, within } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { Recycler } from '../scaling/recycler.js';
@@ -28,7 +28,7 @@ export class Pool extends BaseStrategy implements Strategy {
   #isHeld = false;
   /** A worker of the next generation serves beside the others. */
   #hasTrial = false;
-  readonly #balance = roundRobin();
+  #balance: Balancer;
   #recycler: Recycler<Worker>;
   #scaler: Scaler | undefined;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -45,6 +45,7 @@ export class Pool extends BaseStrategy implements Strategy {
     super(hosting, generation);
     this.#wanted = hosting.workers;
     for (let id = 1; id <= hosting.workers; id++) this.#places.push(vacancy(id));
+    this.#balance = createBalancer(hosting.placing);
     this.#recycler = this.#makeRecycler();
     this.#scaler = hosting.range && new Scaler(hosting.range);
   }
@@ -82,7 +83,7 @@ export class Pool extends BaseStrategy implements Strategy {
 
   protected async place(connection: IncomingConnection): Promise<Given> {
     for (;;) {
-      const worker = this.#balance(responsive(this.ready));
+      const worker = this.#balance(responsive(this.ready), connection);
       if (worker) {
         const given = await worker.give(connection);
         if (given !== 'refused') return given;
@@ -137,6 +138,12 @@ export class Pool extends BaseStrategy implements Strategy {
     const place = this.#places.find((one) => one.worker === worker);
     if (!place || place.change || this.isEnding) return false;
     return this.#change(place, () => this.#startFor(place, true));
+  }
+
+  setPlacing(hosting: Hosting): void {
+    this.hosting = hosting;
+    this.#balance = createBalancer(hosting.placing);
+    for (const worker of this.workers) worker.setPlacing(hosting.placing);
   }
 
   shed(): void {
@@ -333,6 +340,7 @@ export class Pool extends BaseStrategy implements Strategy {
     this.hosting = hosting;
     this.generation = generation;
     this.pause();
+    this.#balance = createBalancer(hosting.placing);
     this.#recycler = this.#makeRecycler();
     this.#scaler = hosting.range && new Scaler(hosting.range);
   }

@@ -1,5 +1,6 @@
 // What a concurrency model is to its host, the supervisor or a process of threads. There are two classes: `Pool` and
 // `PerConnection`. Both keep workers of which they do not know whether they are processes or threads.
+import type { Placing } from '../balance/policy.js';
 import type { Acceptor, AcceptorOptions } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { MigrationChannel } from '../migration/channel.js';
@@ -39,6 +40,8 @@ export interface Strategy {
    * @param successor serves the connections that no worker has taken
    */
   drain(ms: number, migrates?: boolean, successor?: Give): Promise<void>;
+  /** Places connections in this way from now on, with the same workers. Absent where each connection has its own. */
+  setPlacing?(hosting: Hosting): void;
   /** Calls `told` with the number of migrated connections that could be served at once. Absent where any number could. */
   onCredits?(told: (count: number) => void): void;
   /** Closes the connections of the slowest clients: others wait. */
@@ -80,6 +83,8 @@ export interface Hosting {
   /** The numbers between which the load decides; undefined where it does not. */
   readonly range: Range | undefined;
   readonly recycle: RecycleLimits;
+  /** Which worker gets a connection where the host accepts. */
+  readonly placing: Placing;
   /** Which of the workers accept on the sockets of secondary servers; ignored where each connection has its own. */
   readonly secondary: SecondaryRole;
   /** Workers that wait for a connection each, where each connection has its own. */

@@ -34,6 +34,11 @@ export function applySwitch(current: Settings, next: Settings): Settings {
   );
 }
 
+/** @returns `current`, with the policy of `next` */
+export function applyBalance(current: Settings, next: Settings): Settings {
+  return merge(current, next, ['balance', 'weights']);
+}
+
 /** @returns `to`, with `keys` of `from` */
 function merge(to: Settings, from: Settings, keys: readonly ConfigKey[]): Settings {
   const pick = (values: Values | Settings['sources']) => Object.fromEntries(keys.map((key) => [key, values[key]]));

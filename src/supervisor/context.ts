@@ -57,7 +57,7 @@ export function strategyContext(
   release = resolveRelease(settings.config),
 ): StrategyContext {
   const { config, sources } = settings;
-  const { loading, pool, scaling, recycle, listening, lifecycle, processes } = config;
+  const { loading, pool, placing, scaling, recycle, listening, lifecycle, processes } = config;
   const { listeners, reports, events } = resources;
   const model = models[pool.model];
   if (!model) throw new StartupError(ExitCode.config, `unknown model '${pool.model}'`);
@@ -76,6 +76,7 @@ export function strategyContext(
       count: pool.threads,
       range: { ...scaling, min: pool.minThreads, max: pool.maxThreads },
       recycle: { ...recycle, maxMemory: 0 }, // threads share the memory of their process
+      placing,
       spares: pool.spares,
     },
     captureOutput: config.logging.captureOutput,
@@ -106,6 +107,7 @@ export function strategyContext(
     range: pool.minWorkers < pool.maxWorkers ? { ...scaling, min: pool.minWorkers, max: pool.maxWorkers } : undefined,
     // A thread pool recycles its threads, so the process keeps only the memory limit.
     recycle: isThreadPool ? { ...recycle, maxRequests: 0, maxAge: 0 } : recycle,
+    placing,
     secondary: loading.secondary,
     spares: pool.spares,
     probationMs: lifecycle.probation,

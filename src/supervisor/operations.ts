@@ -15,7 +15,7 @@ import type { Reports } from '../reports/reports.js';
 import type { ModelSwitch } from '../strategies/model-switch.js';
 import { models } from '../strategies/models.js';
 import type { Trial } from '../strategies/trial.js';
-import { applyReload, applySwitch, type Settings, switchSettings } from './changes.js';
+import { applyBalance, applyReload, applySwitch, type Settings, switchSettings } from './changes.js';
 import { type ServerResources, type StrategyContext, strategyContext } from './context.js';
 import { Probation } from './probation.js';
 import type { Successor } from './successor.js';
@@ -189,6 +189,30 @@ export class Operations {
       );
       this.#reports.publish({ kind: 'scaled', unit: 'workers', from, to, reason });
       return `changed from ${from} to ${to} workers`;
+    });
+  }
+
+  /**
+   * Places connections by another policy, with the same workers.
+   * @param options raw values of `balance` and `weights`
+   */
+  balance(options: Overrides, reason: string): Promise<string> {
+    return this.#exclusive('balance', async () => {
+      const { strategy, resources, load } = this.#options;
+      const { pool, placing } = this.#settings.config;
+      if (!models[pool.model]?.balances)
+        throw new Refused(`the model ${pool.model} starts a worker for each connection, so there is nothing to choose`);
+      const overrides = { ...this.#overrides, ...options };
+      const next = applyBalance(this.#settings, await load(overrides));
+      const context = strategyContext(next, resources, this.#context.release);
+      strategy.setPlacing(context.hosting);
+      this.#overrides = overrides;
+      this.#settings = next;
+      this.#context = context;
+      const from = placing.balance;
+      const to = next.config.placing.balance;
+      this.#events.tell({ event: 'balance-changed', from, to, reason });
+      return `connections are placed by ${to}`;
     });
   }
 

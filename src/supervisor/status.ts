@@ -3,6 +3,7 @@ import { now } from '../clock.js';
 import { type Config, isElastic } from '../config/config.js';
 import type { Status, WorkerStatus } from '../control/protocol.js';
 import { hasProc, ownCpuSeconds, proportionalMemory } from '../os/process-tree.js';
+import { models } from '../strategies/models.js';
 import type { StrategySnapshot } from '../strategies/strategy.js';
 import type { Worker } from '../worker/worker.js';
 import type { HealthWatch } from './health.js';
@@ -22,7 +23,7 @@ export interface StatusParts {
 
 export function statusOf(parts: StatusParts): Status {
   const { state, health, config, scaled, snapshot } = parts;
-  const { loading, pool } = config;
+  const { loading, pool, placing } = config;
   const { model, threads, minWorkers, maxWorkers, minThreads, maxThreads } = pool;
   const { generation = 1, size: wanted = 0, workers = [], answered: requests = 0 } = snapshot ?? {};
   const { doing, last } = parts.operation;
@@ -34,6 +35,7 @@ export function statusOf(parts: StatusParts): Status {
     uptimeMs: Math.round(now() - parts.startedAt),
     app: loading.app ?? 'the built-in demo app',
     model,
+    ...(models[model]?.balances?.(pool.accept) && { balance: placing.balance }),
     urls: parts.urls,
     generation,
     workers: { wanted, ready: workers.filter(({ stage }) => stage === 'ready').length },
@@ -46,7 +48,17 @@ export function statusOf(parts: StatusParts): Status {
   };
 }
 
-export function workerStatus({ id, pid, generation, stage, answered, readyMs, load }: Worker): WorkerStatus {
+export function workerStatus({
+  id,
+  pid,
+  generation,
+  stage,
+  answered,
+  placed,
+  active,
+  readyMs,
+  load,
+}: Worker): WorkerStatus {
   return {
     worker: id,
     pid,
@@ -54,6 +66,7 @@ export function workerStatus({ id, pid, generation, stage, answered, readyMs, lo
     stage,
     ...(readyMs !== undefined && { readyMs: Math.round(readyMs) }),
     requests: answered,
+    ...(placed > 0 && { placed, connections: active }),
     ...(load !== undefined && { load: Math.round(load * 1000) / 1000 }),
     ...(hasProc && { memoryBytes: proportionalMemory(pid), cpuSeconds: ownCpuSeconds(pid) }),
   };

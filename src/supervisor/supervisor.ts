@@ -276,6 +276,7 @@ export class Supervisor implements SignalTarget, Controls {
       upgrade: () => operations.upgrade(reason, onProgress),
       scale: () => operations.scale(workers, reason, onProgress),
       switch: () => operations.switch(options, reason, onProgress),
+      balance: () => operations.balance(options, reason),
       drain: () => operations.drain(reason),
       reopen: () => operations.reopen(reason),
       release: () => operations.clearQuarantine(reason),

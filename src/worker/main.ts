@@ -112,6 +112,7 @@ export class WorkerMain {
       this.#denylist = entries;
       (this.#service ?? this.#starting)?.setDenylist(entries);
     },
+    placing: ({ placing }) => (this.#service ?? this.#starting)?.setPlacing?.(placing),
     shed: () => this.#service?.shed(),
     socket: ({ id, answer }) => this.#takeSocket(id, answer),
     idle: ({ id }) => this.#options.say({ type: 'answer', id, ms: this.#service?.idleFor() ?? -1 }),

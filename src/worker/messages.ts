@@ -1,5 +1,6 @@
 // The one protocol between a host (the supervisor, or a process of threads) and its workers (processes or threads).
 
+import type { Placing } from '../balance/policy.js';
 import type { ConnectionFacts } from '../connection/incoming.js';
 import type { ExitCode } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
@@ -26,6 +27,8 @@ export type ToWorker =
   /** Serve clients from now on. Only for a worker that was started held. */
   | { type: 'open' }
   | { type: 'migration'; policy: MigrationPolicy }
+  /** Place connections on your threads in this way from now on. */
+  | { type: 'placing'; placing: Placing }
   /** Requests that were in flight when workers died. */
   | { type: 'denylist'; entries: DenylistEntries }
   /** The server is at its limit and clients wait: close the slowest of your idle connections. */

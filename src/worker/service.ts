@@ -1,6 +1,7 @@
 // What serves connections inside a worker: the app on the worker's own event loop, or threads that the worker hosts.
 
 import type { StopReason } from '../app/close-app.js';
+import type { Placing } from '../balance/policy.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { WorkerEvent } from '../events.js';
 import type { DenylistEntries } from '../inflight/denylist.js';
@@ -41,6 +42,8 @@ export interface Service {
   setDenylist(denylist: DenylistEntries): void;
   /** Calls `told` with the number of migrated connections that could be served well now. Absent where any number could. */
   onCredits?(told: (count: number) => void): void;
+  /** Absent where it has no threads. */
+  setPlacing?(placing: Placing): void;
   /** Closes the slowest idle connections, if any: clients wait. */
   shed(): void;
   /** Milliseconds for which the slowest client has kept it waiting; -1 while it is the app's turn. */

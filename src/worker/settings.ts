@@ -1,6 +1,7 @@
 // What a worker is told before it starts: a process by a descriptor, a thread as its `workerData`. So it can begin to load
 // the app at once, without waiting for a message. Plain data.
 import type { AddressInfo } from 'node:net';
+import type { Placing } from '../balance/policy.js';
 import type { Config, Limits } from '../config/config.js';
 import type { HeartbeatLocation } from '../hang/heartbeat.js';
 import type { JournalFile } from '../inflight/journal.js';
@@ -25,6 +26,7 @@ export interface ThreadGroup extends Group {
   /** How many a pool of them may have; min and max are `count` where it has a fixed size. */
   readonly range: Range;
   readonly recycle: RecycleLimits;
+  readonly placing: Placing;
   /** Threads that each wait for a connection. */
   readonly spares: number;
 }

@@ -1,5 +1,7 @@
 // A worker process that hosts threads: the same strategies as in the supervisor, with threads as workers.
+
 import { divide } from '../balance/divide.js';
+import type { Placing } from '../balance/policy.js';
 import { readyTimeout } from '../config/config.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
@@ -23,6 +25,7 @@ const nativeMs = 500;
 
 export class ThreadHost implements Service {
   readonly #settings: WorkerSettings;
+  #group: ThreadGroup;
   readonly #startThread: ReturnType<typeof threadRuntime>;
   readonly #strategy: Strategy;
   readonly #tell: Tell;
@@ -50,6 +53,7 @@ export class ThreadHost implements Service {
         giveBack(isClosed);
       };
     });
+    this.#group = group;
     this.#startThread = threadRuntime(settings, group, tell);
     this.#strategy = createStrategy(group, this.#hosting(group), 1);
   }
@@ -113,6 +117,11 @@ export class ThreadHost implements Service {
     this.#strategy.onCredits?.(told);
   }
 
+  setPlacing(placing: Placing): void {
+    this.#group = { ...this.#group, placing };
+    this.#strategy.setPlacing?.(this.#hosting(this.#group));
+  }
+
   shed(): void {
     this.#strategy.shed();
   }
@@ -141,6 +150,7 @@ export class ThreadHost implements Service {
       workers: group.count,
       range: isElastic ? group.range : undefined,
       recycle: group.recycle,
+      placing: group.placing,
       secondary: loading.secondary,
       spares: group.spares,
       probationMs: lifecycle.probation,

@@ -1,5 +1,6 @@
 // A worker as its host sees it, process or thread. `drain` escalates to `kill` by itself, so the caller can
 // wait for `exit` and needs no timer of its own.
+import type { Placing } from '../balance/policy.js';
 import { migratingReportTimeoutMs, now, within } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { deferred } from '../deferred.js';
@@ -210,6 +211,11 @@ export class Worker {
     return this.#pending.size;
   }
 
+  /** Connections that were handed to it so far. */
+  get placed(): number {
+    return this.#handed;
+  }
+
   /** It does not come to the connections that were handed to it: its event loop is blocked. */
   get isUnresponsive(): boolean {
     if (this.#revoked > 0) return true;
@@ -321,6 +327,11 @@ export class Worker {
 
   shed(): void {
     this.send({ type: 'shed' });
+  }
+
+  /** For its threads. */
+  setPlacing(placing: Placing): void {
+    this.send({ type: 'placing', placing });
   }
 
   setDenylist(denylist: DenylistEntries): void {

@@ -6,14 +6,31 @@ import { type Loaded, loadConfig } from '../../src/config/load.ts';
 import type { ModelFacts } from '../../src/config/model.ts';
 import { listOptions, optionTable } from '../../src/config/options.ts';
 
+const balances: ModelFacts['balances'] = (accept) => accept === 'dispatch';
+
 export const models: readonly ModelFacts[] = [
   { name: 'ppc', summary: 'a process each', accept: [], maxConnections: 256 },
-  { name: 'prefork', summary: 'processes', accept: ['shared', 'dispatch'], workers: (n) => n, maxConnections: 10_000 },
-  { name: 'prethread', summary: 'threads', accept: ['dispatch'], threads: (n) => n * 2, maxConnections: 10_000 },
+  {
+    name: 'prefork',
+    summary: 'processes',
+    accept: ['shared', 'dispatch'],
+    balances,
+    workers: (n) => n,
+    maxConnections: 10_000,
+  },
+  {
+    name: 'prethread',
+    summary: 'threads',
+    accept: ['dispatch'],
+    balances,
+    threads: (n) => n * 2,
+    maxConnections: 10_000,
+  },
   {
     name: 'hybrid',
     summary: 'both',
     accept: ['shared', 'dispatch'],
+    balances,
     workers: (n) => n,
     threads: (n) => n * 4,
     maxConnections: 10_000,

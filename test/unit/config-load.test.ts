@@ -36,6 +36,8 @@ describe('defaults', () => {
       quarantineAfter: 3,
       maxThreadHeap: 0,
       accept: 'shared',
+      balance: 'round-robin',
+      weights: [],
       maxConnections: 10_000,
       port: undefined,
       host: undefined,
@@ -138,6 +140,24 @@ describe('defaults', () => {
     [['--workers', '1', '--min-workers', '2', '--max-workers', '8'], /^--workers \(1\) must be from 2 to 8/],
     [['--spare-min', '5', '--spare-max', '2'], /^--spare-max \(2\) must be at least --spare-min \(5\)$/],
     [['--model', 'hybrid', '--max-workers', '100', '--max-threads', '100'], /is 10000 threads; at most 1024/],
+    [
+      ['--balance', 'least-connections'],
+      /^--balance needs --accept dispatch: without it each worker accepts by itself$/,
+    ],
+    [['--balance', 'ip-hash', '--accept', 'shared'], /^--balance needs --accept dispatch/],
+    [['--balance', 'least-conections'], /^--balance must be round-robin, .*; did you mean least-connections\?$/],
+    [['--accept', 'dispatch', '--balance', 'weighted'], /^--balance weighted needs --weights, as in --weights 3,1$/],
+    [['--accept', 'dispatch', '--weights', '3,1'], /^--weights needs --balance weighted$/],
+    [
+      ['--accept', 'dispatch', '--balance', 'weighted', '--weights', '3,1', '--workers', '3'],
+      /^--weights has 2 weights for 3 workers; give one for each$/,
+    ],
+    [
+      ['--model', 'hybrid', '--accept', 'dispatch', '--balance', 'weighted', '--weights', '3,1,1'],
+      /^--weights has 3 weights for 16 threads; give one for each$/,
+    ],
+    [['--weights', '3,0'], /^--weights must be integers from 1 to 1000, separated by commas, not '0'$/],
+    [['--weights', ''], /^--weights must be integers/],
   ])('%j is refused', async (argv, message) => {
     const [code, line] = await refusal(argv);
     expect(code).toBe(2);

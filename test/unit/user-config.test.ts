@@ -11,6 +11,8 @@ const complete: Required<UserConfig> = {
   app: undefined,
   model: 'prefork',
   accept: 'dispatch',
+  balance: 'weighted',
+  weights: [3, 1],
   nodeArg: ['--max-old-space-size=512'],
   envFile: ['.env', '.env.local'],
   cwd: '/srv/app',

@@ -1,0 +1,132 @@
+// --balance: which worker or thread gets a connection, with the built server and real clients.
+import { once } from 'node:events';
+import net from 'node:net';
+import { describe, expect, test } from 'vitest';
+import { eventually } from '../helpers/eventually.ts';
+import { Site } from '../helpers/site.ts';
+import { connectOptions, Wire } from '../helpers/wire.ts';
+
+const whoAnswers = `
+const { threadId } = require('node:worker_threads');
+module.exports = (_req, res) => res.end(process.pid + ' ' + threadId);
+`;
+
+const dispatching = [
+  { model: 'prefork', two: ['--workers', '2'] },
+  { model: 'prethread', two: ['--threads', '2'] },
+] as const;
+
+/** Sends a request on a new connection. @returns it, and who has answered */
+async function visit(url: string, localAddress = '127.0.0.1'): Promise<{ readonly wire: Wire; readonly by: string }> {
+  const socket = net.connect({ ...connectOptions(url), localAddress } as net.NetConnectOpts);
+  await once(socket, 'connect');
+  const wire = new Wire(socket);
+  await wire.request('GET /');
+  return { wire, by: (await wire.response()).body };
+}
+
+async function visits(url: string, count: number, localAddress?: string): Promise<Map<string, number>> {
+  const counts = new Map<string, number>();
+  for (let i = 0; i < count; i++) {
+    const { wire, by } = await visit(url, localAddress);
+    wire.socket.destroy();
+    counts.set(by, (counts.get(by) ?? 0) + 1);
+  }
+  return counts;
+}
+
+const numbers = (counts: ReadonlyMap<string, number>) => [...counts.values()].sort((a, b) => b - a);
+
+describe.concurrent.each(dispatching)('$model', ({ model, two }) => {
+  const start = (...args: string[]) =>
+    Site.start(model, ['--accept', 'dispatch', ...two, ...args], {}, {}, undefined, whoAnswers);
+
+  test('round-robin, the default, gives each the same number', async () => {
+    await using site = await start();
+    expect(numbers(await visits(site.server.url, 100))).toEqual([50, 50]);
+  });
+
+  test('weighted gives shares by the weights', async () => {
+    await using site = await start('--balance', 'weighted', '--weights', '3,1');
+    expect(numbers(await visits(site.server.url, 100))).toEqual([75, 25]);
+  });
+
+  test('least-connections fills up the one that clients have left', async () => {
+    await using site = await start('--balance', 'least-connections');
+    const { url } = site.server;
+    const all: Awaited<ReturnType<typeof visit>>[] = [];
+    for (let i = 0; i < 12; i++) all.push(await visit(url));
+    const [left] = all.map(({ by }) => by);
+    const leaving = all.filter(({ by }) => by === left);
+    expect(leaving).toHaveLength(6);
+    for (const { wire } of leaving) wire.socket.destroy();
+    // The host learns of the end of a connection from the one that had it.
+    let kept: typeof all = [];
+    await eventually('six connections to go to the one that has none', async () => {
+      kept = [];
+      for (let i = 0; i < 6; i++) kept.push(await visit(url));
+      const isFilled = kept.every(({ by }) => by === left);
+      if (!isFilled) for (const { wire } of kept) wire.socket.destroy();
+      return isFilled;
+    });
+    for (const { wire } of [...all, ...kept]) wire.socket.destroy();
+  });
+
+  test('ip-hash gives all connections of a client to one, and clients to both', async () => {
+    await using site = await start('--balance', 'ip-hash');
+    const servers = new Set<string>();
+    for (let client = 1; client <= 16; client++) {
+      const counts = await visits(site.server.url, 3, `127.0.0.${client}`);
+      expect(numbers(counts)).toEqual([3]);
+      for (const by of counts.keys()) servers.add(by);
+    }
+    expect(servers.size).toBe(2);
+  });
+
+  test('mpserve ctl balance changes it with the same workers, and a reload keeps it', async () => {
+    await using site = await start();
+    const { url } = site.server;
+    const before = await visits(url, 10);
+    expect(await site.ctl('balance', 'weighted', '4,1')).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^connections are placed by weighted$/m),
+    });
+    await eventually('the new shares', async () => numbers(await visits(url, 50)).join() === '40,10');
+    expect([...(await visits(url, 10)).keys()].sort()).toEqual([...before.keys()].sort());
+    expect(site.server.lines.find(({ event }) => event === 'balance-changed')).toMatchObject({
+      from: 'round-robin',
+      to: 'weighted',
+    });
+    expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+    await eventually('the shares after the reload', async () => numbers(await visits(url, 50)).join() === '40,10');
+    expect((await site.ctl('status')).stdout).toMatch(/^balance +weighted$/m);
+    expect((await site.ctl('config')).stdout).toMatch(/balance +weighted +from mpserve ctl balance/);
+  });
+});
+
+describe.concurrent('mpserve ctl', () => {
+  test('workers shows how many connections each has been given', async () => {
+    await using site = await Site.start('prefork', ['--accept', 'dispatch', '--workers', '2', '--probation', '0']);
+    const { wire } = await visit(site.server.url);
+    await visits(site.server.url, 3);
+    const { json } = await site.ask('GET', '/workers');
+    expect(json.map(({ placed }: { placed: number }) => placed)).toEqual([2, 2]);
+    const { stdout } = await site.ctl('workers');
+    expect(stdout).toMatch(/ placed +open$/m);
+    wire.socket.destroy();
+  });
+
+  test('balance refuses what cannot be, and says what can', async () => {
+    await using site = await Site.start('prefork', ['--workers', '2']);
+    const refused = async (...words: string[]) => {
+      const { code, stderr } = await site.ctl('balance', ...words);
+      expect(code).not.toBe(0);
+      return stderr;
+    };
+    expect(await refused()).toMatch(/missing policy; use mpserve ctl balance round-robin, .* or ip-hash/);
+    expect(await refused('ip-hash')).toMatch(/mpserve ctl balance needs --accept dispatch/);
+    expect(await refused('iphash')).toMatch(/must be round-robin, .*, not 'iphash'; did you mean ip-hash\?/);
+    expect(await site.ask('POST', '/switch', '{"options": {"model": "ppc"}}')).toMatchObject({ status: 200 });
+    expect(await refused('ip-hash')).toMatch(/the model ppc starts a worker for each connection/);
+  });
+});
