@@ -162,6 +162,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   // A file that did not load is linked once more in a child, to find the line of its error; what node takes, it says.
   'node:child_process': [
     'worker/process-runtime',
+    'os/ipc-channel',
     'supervisor/successor',
     'app/load-failure',
     'config/error-location',

@@ -67,21 +67,7 @@ export type FromWorker =
   /** For the log. */
   | { type: 'event'; event: WorkerEvent & WorkerIdentity };
 
-/** Node delivers a message with such a `cmd` as 'internalMessage', as it does for node:cluster: the app does not hear it. */
-const command = 'NODE_MPSERVE';
-
-/** `message` as it is sent to a process. */
-export function commandOf(message: ToWorker): { readonly cmd: string; readonly message: ToWorker } {
-  return { cmd: command, message };
-}
-
-/** The host's message in what has come on the channel of a process; undefined for a command of Node's own. */
-export function messageIn(raw: unknown): ToWorker | undefined {
-  const { cmd, message } = raw as Partial<ReturnType<typeof commandOf>>;
-  return cmd === command ? message : undefined;
-}
-
-/** What a worker sends where the app sends messages, too; `key` is from its settings. */
+/** What a thread sends where the app sends messages, too; `key` is from its settings. */
 export function keyed(key: string, message: object): object {
   return { mpserve: key, message };
 }
@@ -93,10 +79,7 @@ export function unkeyed(key: string, raw: unknown): unknown {
   return mpserve === key ? (message ?? null) : undefined;
 }
 
-/**
- * Tells our messages from those of the app. No protection: a process can read its first environment. It is unlikely to
- * collide, and node:crypto takes 1.5 to 3 ms to load.
- */
+/** Tells our messages from those of the app. It is unlikely to collide, and node:crypto takes 1.5 to 3 ms to load. */
 export function newKey(): string {
   return `${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}`;
 }

@@ -1,5 +1,4 @@
-// A worker process: the channel to the supervisor is Node's, which the app may use as well.
-import type { EventEmitter } from 'node:events';
+// A worker process: the channel to the supervisor is a descriptor that it inherits.
 import { closeSync, readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { ignoreSignal } from '../app/close-app.js';
@@ -7,12 +6,13 @@ import { IncomingConnection } from '../connection/incoming.js';
 import { reportWhenBlocked } from '../hang/hang-report.js';
 import { HeartbeatFile } from '../hang/heartbeat.js';
 import { mapJournal, regionAt } from '../inflight/regions.js';
+import { openChannel } from '../os/ipc-channel.js';
 import type { SystemCallError } from '../os/libc.js';
 import { holdReading, takeDescriptor } from '../os/node-socket.js';
 import type { SecondaryAnswer } from '../secondary/address.js';
 import { WorkerMain } from './main.js';
-import { type FromWorker, type Handed, keyed, messageIn } from './messages.js';
-import { settingsDescriptor, type WorkerSettings } from './settings.js';
+import type { FromWorker, Handed, ToWorker } from './messages.js';
+import { channelDescriptor, settingsDescriptor, type WorkerSettings } from './settings.js';
 
 /** By then the workers that have started with this one are ready, too (milliseconds). Until then a record is a write(2). */
 const mapAfterMs = 100;
@@ -24,11 +24,10 @@ closeSync(settingsDescriptor);
 
 if (settings.umask !== undefined) process.umask(settings.umask);
 
-/** Before the app can replace it. */
-const send = process.send?.bind(process) as ((message: object, sent: () => void) => boolean) | undefined;
+const channel = openChannel(channelDescriptor);
 const say = (message: FromWorker, sent?: () => void): void => {
   // Without a channel there is no supervisor, and 'disconnect' has ended this process.
-  if (process.connected) send?.(keyed(settings.channelKey, message), () => sent?.());
+  if (channel.connected) channel.send(message, () => sent?.());
 };
 
 const { loop, journal, threads, heartbeat } = settings;
@@ -66,15 +65,14 @@ const main: WorkerMain = new WorkerMain({
     }),
 });
 
-(process as EventEmitter).on('internalMessage', (raw: unknown, socket: unknown) => {
-  const message = messageIn(raw);
-  if (message?.type === 'connection') {
+channel.on('message', (raw, socket) => {
+  const message = raw as ToWorker;
+  if (message.type === 'connection') {
     if (socket) void serve(message, socket as Socket);
-  } else if (message?.type === 'socket') main.handle({ ...message, answer: withDescriptor(message.answer, socket) });
-  else if (message) main.handle(message);
+  } else if (message.type === 'socket') main.handle({ ...message, answer: withDescriptor(message.answer, socket) });
+  else main.handle(message);
 });
-process.channel?.ref(); // also when the app removes the listeners that Node counts
-process.once('disconnect', () => process.exit(1)); // the supervisor is gone
+channel.once('disconnect', () => process.exit(1)); // the supervisor is gone
 process.on('SIGTERM', ignoreSignal);
 process.on('SIGINT', ignoreSignal);
 // Where threads accept, this process does not.

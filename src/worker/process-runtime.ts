@@ -1,6 +1,6 @@
 // Starts worker processes and hands connections to them over IPC. Everything that a worker inherits is made here: its
 // settings, its descriptors, the leash that ends it with the supervisor, and the memory of its in-flight journal.
-import { type ChildProcess, fork, type SendHandle } from 'node:child_process';
+import { type ChildProcess, type SendHandle, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -15,7 +15,8 @@ import type { Quarantine } from '../inflight/quarantine.js';
 import type { Destination } from '../log/destination.js';
 import { type LineReader, readLines } from '../log/lines.js';
 import type { MigrationChannel } from '../migration/channel.js';
-import { closeDescriptor } from '../os/descriptor.js';
+import { closeDescriptor, socketPair } from '../os/descriptor.js';
+import { type IpcChannel, openChannel } from '../os/ipc-channel.js';
 import { guardChannel } from '../os/ipc-guard.js';
 import { createLeash, type Leash } from '../os/leash.js';
 import { type SendableSocket, sendableSocket } from '../os/node-socket.js';
@@ -25,9 +26,15 @@ import { createSharedMemory } from '../os/shared-memory.js';
 import { RareReport } from '../rare-report.js';
 import type { Reports } from '../reports/reports.js';
 import { checkMessage, describeMessage } from './checked-messages.js';
-import { commandOf, newKey, type ToWorker, unkeyed } from './messages.js';
+import type { ToWorker } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
-import { type AppSettings, settingsDescriptor, type ThreadGroup, type WorkerSettings } from './settings.js';
+import {
+  type AppSettings,
+  channelDescriptor,
+  settingsDescriptor,
+  type ThreadGroup,
+  type WorkerSettings,
+} from './settings.js';
 
 const entry = fileURLToPath(new URL('../worker/process-main.cjs', import.meta.url));
 
@@ -88,7 +95,7 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
   const { accessLog, app, captureOutput, listen, keepsRecord, migrationChannel: channel, threads } = options;
   const output = captureOutput ? 'pipe' : options.isDaemon ? 'ignore' : 'inherit';
   const takesLines = typeof accessLog === 'function';
-  const stdio: ('pipe' | 'ignore' | 'inherit' | 'ipc' | number)[] = ['ignore', output, output, 'ipc', 'ignore'];
+  const stdio: ('pipe' | 'ignore' | 'inherit' | number)[] = ['ignore', output, output, 'ignore', 'ignore'];
   /** @returns the descriptor that it has in the worker */
   const pass = (fd: number | 'pipe'): number => stdio.push(fd) - 1;
   const execArgv = [...process.execArgv, ...options.processes.nodeArg];
@@ -97,7 +104,10 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
   let leash: Leash | undefined;
   let journal: Journal | undefined;
   let settingsFile: number | undefined;
+  let ends: readonly [own: number, workers: number] | undefined;
   try {
+    ends = socketPair();
+    stdio[channelDescriptor] = ends[1];
     settingsFile = createSharedMemory(0);
     stdio[settingsDescriptor] = settingsFile;
     leash = createLeash();
@@ -121,27 +131,26 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
           : accessLog && { fd: pass(accessLog.fd), atomicBytes: accessLog.atomicBytes },
       },
       umask: options.processes.umask,
-      channelKey: newKey(),
       threads,
       listen: listen.map(pass),
       journal: keepsRecord ? journalFile : undefined,
       heartbeat: isWatched && journal && journalFile ? { ...journal.heartbeat, fd: journalFile.fd } : undefined,
     };
     writeSync(settingsFile, JSON.stringify(settings), 0); // at 0, from where the worker reads
-    const child = fork(entry, [], {
+    const child = spawn(process.execPath, [...execArgv, entry], {
       // A process group of its own: Ctrl-C on the terminal is for the supervisor, which then ends its workers in order.
       detached: true,
       ...options.owner,
       cwd: options.cwd,
-      execArgv,
       // NODE_ENV as other application servers set it: without it Express, for one, shows stacks to clients.
       env: { NODE_ENV: 'production', ...options.env, ...process.env, ...portVariable(options.app) },
       stdio,
     });
     child.on('error', () => {}); // 'exit' follows, or it has not started
     if (child.pid === undefined) throw new Error('fork has failed');
-    return { child, pid: child.pid, leash, journal, settings };
+    return { child, pid: child.pid, channel: openChannel(ends[0]), leash, journal, settings };
   } catch (cause) {
+    if (ends) closeDescriptor(ends[0]);
     leash?.tie(undefined);
     leash?.release();
     journal?.close();
@@ -150,11 +159,12 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
     throw new StartupError(ExitCode.boot, message, { cause });
   } finally {
     if (settingsFile !== undefined) closeDescriptor(settingsFile);
+    if (ends) closeDescriptor(ends[1]);
   }
 }
 
 function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, worker: number): Unit {
-  const { child, pid, leash, journal, settings } = forked;
+  const { child, pid, channel, leash, journal, settings } = forked;
   const { app, events, keepsRecord, quarantine, reports, threads } = options;
   const sender = { pid, hasThreads: threads !== undefined };
   let hang: ProcessWatch | undefined;
@@ -168,14 +178,19 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
 
   const kill = (): void => void child.kill('SIGKILL');
   const send = (message: ToWorker): void => {
-    if (child.connected) child.send(commandOf(message), () => {}); // an error: it has ended, and `exited` says so
+    if (channel.connected) channel.send(message, () => {}); // an error: it has ended, and `exited` says so
   };
   const invalid = new RareReport<string>(reportInvalidEveryMs, (count, type) => {
     events.tell({ event: 'worker-message-invalid', worker, pid, count, type });
   });
-  guardChannel(child, (reason) => {
+  const fail = (reason: string): void => {
     events.tell({ event: 'worker-killed', worker, pid, reason });
     kill(); // and is replaced, as a worker that dies by itself
+  };
+  guardChannel(channel, fail);
+  let deaf: NodeJS.Timeout | undefined;
+  channel.once('disconnect', () => {
+    deaf = setTimeout(() => fail('it has closed its IPC channel, so it could not be told to end'), exitGraceMs);
   });
   const updateDenylist = (): void => send({ type: 'denylist', entries: quarantine.denylist });
   if (keepsRecord) {
@@ -183,7 +198,8 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
     if (suspects.length + refused.length > 0 || isSearching) updateDenylist();
     quarantine.on('change', updateDenylist);
   }
-  const exited = exitOf(child).then(({ code, signal }) => {
+  const exited = exitOf(child, channel).then(({ code, signal }) => {
+    clearTimeout(deaf);
     leash?.release();
     for (const socket of sending) socket.close();
     quarantine.off('change', updateDenylist);
@@ -215,11 +231,9 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
       return handled;
     },
     listen(listener) {
-      child.on('message', (raw) => {
-        const sent = unkeyed(settings.channelKey, raw);
-        if (sent === undefined) return; // the app's
-        const message = checkMessage(sent, sender);
-        if (!message) return invalid.add(describeMessage(sent));
+      channel.on('message', (raw) => {
+        const message = checkMessage(raw, sender);
+        if (!message) return invalid.add(describeMessage(raw));
         if (message.type === 'taken' || message.type === 'refused') handled++;
         if (message.type === 'report' && message.report.kind === 'hung' && message.report.tid === 0)
           hasReportedHang = true;
@@ -231,7 +245,7 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
       const { unreadSocket } = connection;
       if (unreadSocket.destroyed) return false;
       const message = { type: 'connection', id, facts: connection.facts } as const;
-      child.send(commandOf(message), unreadSocket, { keepOpen: true }, () => {});
+      channel.send(message, unreadSocket, { keepOpen: true }, () => {});
       return true;
     },
     sendSocket(message) {
@@ -240,11 +254,11 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
         send(message);
         return;
       }
-      if (!child.connected) return;
+      if (!channel.connected) return;
       const { address } = answer;
       const socket = sendableSocket(answer.fd);
       sending.add(socket);
-      child.send(commandOf({ type: 'socket', id, answer: { address } }), socket.handle as SendHandle, {}, () => {
+      channel.send({ type: 'socket', id, answer: { address } }, socket.handle as SendHandle, {}, () => {
         sending.delete(socket);
         socket.close();
       });
@@ -260,10 +274,10 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
 }
 
 /** Settles when it has exited and all that it had sent has been read: its last messages may come after its exit. */
-function exitOf(child: ChildProcess): Promise<Pick<UnitExit, 'code' | 'signal'>> {
+function exitOf(child: ChildProcess, channel: IpcChannel): Promise<Pick<UnitExit, 'code' | 'signal'>> {
   return new Promise((resolve) => {
     child.once('exit', async (code, signal) => {
-      if (child.connected) await within(unreadMs, once(child, 'disconnect'));
+      if (channel.connected) await within(unreadMs, once(channel, 'disconnect'));
       setImmediate(resolve, { code, signal }); // what has come by then is read before
     });
   });

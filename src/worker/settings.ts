@@ -62,8 +62,6 @@ export interface ThreadSettings extends AppSettings, StartOptions {
 export interface WorkerSettings {
   /** Of its own event loop; with its own share of them, of those of its threads. */
   readonly loop: ThreadSettings;
-  /** Marks its messages to the supervisor. */
-  readonly channelKey: string;
   /** Of this process (umask(2)). */
   readonly umask: number | undefined;
   /** undefined where the process runs the app itself. */
@@ -86,8 +84,11 @@ export interface ThreadData {
   readonly journal: { readonly region: Region | undefined } | undefined;
 }
 
+/** The descriptor of the channel between a worker process and the supervisor. */
+export const channelDescriptor = 3;
+
 /**
  * The descriptor from which a worker process reads its settings. Not a variable: the app, and every other process of the
- * same user, could read it in /proc/PID/environ, and with it the key of the worker's messages.
+ * same user, could read it in /proc/PID/environ.
  */
 export const settingsDescriptor = 4;

@@ -1,4 +1,5 @@
 // What `process` offers an app in a worker, in processes and in threads: messages as under pm2, and the working directory.
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -24,7 +25,80 @@ async function body(url: string): Promise<string> {
   return (await wire.ask('GET /')).body;
 }
 
+/** What an app can see of a channel to its parent. */
+const channelOfProcess = `
+  const seen = () => JSON.stringify([
+    ['send', 'connected', 'channel', 'disconnect', '_channel', '_handleQueue'].map((name) => [name, name in process]),
+    typeof process.send, typeof process.connected, typeof process.channel, typeof process.disconnect,
+    Object.keys(process.env).filter((name) => /^NODE_(CHANNEL|UNIQUE)/.test(name)),
+    ['message', 'disconnect'].map((name) => process.listenerCount(name)),
+    [require('node:cluster').isWorker, require('node:cluster').isPrimary, require('node:cluster').worker === undefined],
+  ]);
+`;
+
 describe.concurrent.each(['ppc', 'prefork', 'tpc', 'prethread', 'hybrid'])('%s', (model) => {
+  test('the app sees as little of a channel as in a plain process, while it loads and later', async () => {
+    const code = `${channelOfProcess} const first = seen();`;
+    const plain = execFileSync(process.execPath, [app(`${code} console.log(JSON.stringify([first, seen()]))`)]);
+    const served = app(`${code} module.exports = (_, res) => res.end(JSON.stringify([first, seen()]) + '\\n');`);
+    await using server = await startServer({ app: served, model });
+    expect(await body(server.url)).toBe(String(plain));
+  });
+
+  test('a child of the app has a channel to the app, and messages of the app are its own', async () => {
+    const parent = app(`
+      if (process.argv[2] === 'child') {
+        process.send([process.connected, typeof process.channel]);
+      } else {
+        const heard = [];
+        for (const name of ['message', 'internalMessage', 'disconnect']) process.on(name, () => heard.push(name));
+        module.exports = (_, res) => {
+          const child = require('node:child_process').fork(__filename, ['child']);
+          child.once('message', (message) => child.once('exit', () => res.end(JSON.stringify([message, heard]))));
+        };
+      }
+    `);
+    await using server = await startServer({ app: parent, model });
+    expect(JSON.parse(await body(server.url))).toEqual([[true, 'object'], []]);
+  });
+
+  test('an app that takes all listeners from its process, and replaces what it can, goes on and ends', async () => {
+    const hostile = app(`
+      const { ChildProcess } = require('node:child_process');
+      for (const name of ['message', 'internalMessage', 'disconnect', 'newListener']) process.removeAllListeners(name);
+      for (const name of ['send', 'disconnect', 'channel', 'connected']) process[name] = () => { throw new Error(name); };
+      ChildProcess.prototype.spawn = () => { throw new Error('spawn'); };
+      process.emit('disconnect');
+      process.emit('message', { type: 'drain', ms: 0, migrates: false });
+      process.emit('internalMessage', { cmd: 'NODE_MPSERVE', message: { type: 'drain', ms: 0, migrates: false } });
+      module.exports = (_, res) => res.end('served');
+    `);
+    const server = await startServer({ app: hostile, model });
+    expect(await body(server.url)).toBe('served');
+    server.child.kill('SIGHUP');
+    await server.waitFor('the reload', ({ event }) => event === 'reloaded');
+    expect(await body(server.url)).toBe('served');
+    await server.stop();
+    expect(server.lines.filter(({ event }) => event === 'worker-died' || event === 'worker-killed')).toEqual([]);
+  });
+
+  test('--wait-ready: the app has what it needs to say so, and nothing else of a channel', async () => {
+    const waits = app(`
+      if (!process.connected) throw new Error('not connected');
+      let sent;
+      const result = process.send('ready', (error) => { sent = error; });
+      module.exports = (_, res) => res.end(JSON.stringify([result, sent, typeof process.channel, typeof process.disconnect]));
+    `);
+    await using server = await startServer({ app: waits, model, args: ['--wait-ready'] });
+    expect(JSON.parse(await body(server.url))).toEqual([true, null, 'undefined', 'function']);
+  });
+
+  test('--shutdown-message: there is no process.send for it', async () => {
+    const quiet = app('module.exports = (_, res) => res.end(typeof process.send);');
+    await using server = await startServer({ app: quiet, model, args: ['--shutdown-message'] });
+    expect(await body(server.url)).toBe('undefined');
+  });
+
   test('--wait-ready: a worker serves when the app has said that it is ready', async () => {
     const late = app(`
       let said = false;
