@@ -85,6 +85,12 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
       `thread ${e.tid} of worker pid ${e.pid} died: ${e.reason}; ` +
       `it lost ${counted(e.connections, 'connection')}${replacement(e.replacedInMs)}`,
   ],
+  'server-closed': [
+    'warn',
+    (e) =>
+      `the app closed its server in ${e.tid ? `thread ${e.tid} of ` : ''}worker pid ${e.pid} (server.close()): it accepts ` +
+      `no more connections, finishes its requests and ends${replacement(e.replacedInMs)}`,
+  ],
   'thread-recycled': ['info', (e) => `replaced thread ${e.tid} of worker pid ${e.pid}: ${e.reason}`],
   'thread-unfit': ['error', (e) => `a new thread could not start: ${e.reason}; retrying in ${e.retryInMs} ms`],
   'threads-scaled': ['info', (e) => `scaled from ${e.from} to ${e.to} threads in worker pid ${e.pid} (${e.reason})`],

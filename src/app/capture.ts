@@ -18,6 +18,8 @@ export interface CaptureOptions {
   readonly secondary?: SecondaryServers;
   /** Told once that the app has more than one server: which one mpserve serves, and the addresses of the others. */
   readonly onSeveral?: (served: string, others: readonly string[]) => void;
+  /** Told when the app has closed its server after it had loaded, and has not listened again at once. */
+  readonly onClosed?: (() => void) | undefined;
 }
 
 /** The server that is the app's, or would be if none listened after it. */
@@ -33,7 +35,7 @@ interface Candidate extends Listening {
 
 /** Hooks `listen()`. `address()` of the captured server returns the first of `addresses`, on which mpserve listens. */
 export function captureListen(addresses: readonly ServerAddress[], options: CaptureOptions = {}) {
-  const { serve = 'auto', secondary, onSeveral } = options;
+  const { serve = 'auto', secondary, onSeveral, onClosed } = options;
   const prototype = NetServer.prototype as { listen: unknown };
   const originalListen = prototype.listen as Listen;
   const bound = addresses.flatMap((address) => (typeof address === 'object' ? [address.port] : []));
@@ -46,7 +48,7 @@ export function captureListen(addresses: readonly ServerAddress[], options: Capt
   let uncaptured: string | undefined;
   let exported: readonly unknown[] | undefined;
   let isReported = false;
-  let reportsAtOnce = false;
+  let hasLoaded = false;
 
   const report = (): void => {
     const others = secondary?.addresses ?? [];
@@ -59,9 +61,22 @@ export function captureListen(addresses: readonly ServerAddress[], options: Capt
     if (candidate) certain.resolve(candidate.server);
   };
 
+  const reportClosed = ({ captured }: Candidate): void => {
+    const look = (): void => {
+      process.off('exit', look);
+      // Fastify has a server for each address of `localhost`.
+      if ([...captured.keys()].every(({ listening }) => !listening)) onClosed?.();
+    };
+    // As soon as its close() calls back, the app may listen again, or exit.
+    setImmediate(look);
+    process.once('exit', look);
+  };
+
   const simulate = (server: HttpServer, args: readonly unknown[], to: Candidate): void => {
     to.captured.get(server)?.end();
-    const simulated = new SimulatedListening(server, () => {});
+    const simulated = new SimulatedListening(server, () => {
+      if (hasLoaded) reportClosed(to);
+    });
     to.captured.set(server, simulated);
     attach(server, args);
     simulated.begin(addresses[0] ?? null);
@@ -115,7 +130,7 @@ export function captureListen(addresses: readonly ServerAddress[], options: Capt
     if (!secondary?.canShare(options)) return originalListen.apply(this, args);
     attach(this, args);
     secondary.open(this, options, originalListen);
-    if (reportsAtOnce) report();
+    if (hasLoaded) report();
     return this;
   };
   prototype.listen = hook;
@@ -162,7 +177,7 @@ export function captureListen(addresses: readonly ServerAddress[], options: Capt
     },
     /** The app has loaded: says so if it has more than one server, now or when another one listens. */
     loaded(): void {
-      reportsAtOnce = true;
+      hasLoaded = true;
       secondary?.loaded();
       report();
     },

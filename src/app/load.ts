@@ -28,6 +28,8 @@ interface AppRequest {
   readonly secondary?: SecondaryServers;
   /** Told of what an operator should know. */
   readonly tell?: (found: Found) => void;
+  /** Told when the app has closed its server. */
+  readonly onClosed?: () => void;
 }
 
 /** What an app does that an operator may want to change. */
@@ -40,7 +42,7 @@ const maxLoadingMs = 5000;
 
 /** Rejects with a `StartupError` whose cause is the app's own error. May be called only once in a process or thread. */
 export async function loadApp(request: AppRequest): Promise<App> {
-  const { target, addresses, demoFaults, timeout, serve = 'auto', secondary, tell } = request;
+  const { target, addresses, demoFaults, timeout, serve = 'auto', secondary, tell, onClosed } = request;
   if (target === undefined) return (await import('./demo.js')).demoApp({ faults: demoFaults });
   const location = locateApp(target, '/');
   if (location === undefined) {
@@ -53,6 +55,7 @@ export async function loadApp(request: AppRequest): Promise<App> {
     serve,
     ...(secondary && { secondary }),
     onSeveral: (served, others) => tell?.({ event: 'several-servers', served, others }),
+    onClosed,
   });
   const limits = limitLoading(file, timeout);
   const app = { file, name, serve, onFork: () => tell?.({ event: 'cluster-fork' }) };

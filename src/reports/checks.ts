@@ -59,6 +59,7 @@ const reports: { readonly [K in Kind]: FieldsOf<Extract<WorkerReport, { kind: K 
   },
   'app-crashed': { err },
   'thread-lost': { connections: count, reason, replacedInMs: optional(duration) },
+  'server-closed': { replacedInMs: optional(duration) },
   'thread-unfit': { reason, retryInMs: duration },
   'threads-scaled': { from: count, to: count, reason },
   'threads-down': {},
@@ -87,6 +88,7 @@ const events: { readonly [N in EventName]: FieldsOf<Extract<WorkerEvent, { event
 const onlyWithThreads = new Set<unknown>([
   'request-ended',
   'thread-lost',
+  'server-closed',
   'threads-scaled',
   'threads-down',
   'threads-up',

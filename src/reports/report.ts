@@ -48,6 +48,8 @@ export type WorkerReport =
   | ({ kind: 'request-ended'; tid?: number; isWanted: boolean } & LostRequest)
   | { kind: 'app-crashed'; err: ErrorRecord }
   | { kind: 'thread-lost'; tid: number; connections: number; reason: string; replacedInMs: number | undefined }
+  /** The app has closed its server, so its worker or thread drains. */
+  | { kind: 'server-closed'; tid: number; replacedInMs: number | undefined }
   | { kind: 'thread-unfit'; tid: number; reason: string; retryInMs: number }
   | { kind: 'threads-scaled'; from: number; to: number; reason: string }
   /** None of the threads of a process can serve; one can again. */

@@ -47,6 +47,8 @@ export abstract class BaseStrategy {
   protected abstract pause(): void;
   /** Has the workers that serve follow the policy. */
   protected abstract tellReceivers(): void;
+  /** Has a worker drain whose app has closed its server, and replaces it where it is missed. */
+  protected abstract replaceClosed(worker: Worker): void;
   abstract shed(): void;
 
   async give(connection: IncomingConnection): Promise<void> {
@@ -127,6 +129,11 @@ export abstract class BaseStrategy {
     // When what has happened has been reported, and a place has been given to the worker.
     const changed = (): void => void setImmediate(hosting.listener.changed);
     worker.ready.then(changed, () => {});
+    void worker.closed.then(() => {
+      if (worker.stage !== 'ready') return; // it has been told to drain meanwhile
+      this.replaceClosed(worker);
+      changed();
+    });
     void worker.exit.then(() => {
       this.workers.delete(worker);
       this.#answeredByTheGone += worker.answered;

@@ -178,6 +178,12 @@ export class PerConnection extends BaseStrategy implements Strategy {
     }, probationMs).unref();
   }
 
+  /** One that has its connection ends with it anyway. */
+  protected replaceClosed(worker: Worker): void {
+    if (worker.active === 0) this.hosting.listener.serverClosed(worker, undefined);
+    this.#dismiss(worker);
+  }
+
   #dismiss(worker: Worker): void {
     worker.drain(this.hosting.drainMs);
   }

@@ -275,6 +275,16 @@ export class Pool extends BaseStrategy implements Strategy {
     this.#retryIn(place, delay);
   }
 
+  protected replaceClosed(worker: Worker): void {
+    const place = this.#places.find((one) => one.worker === worker);
+    const delay = place?.backOff.died(worker.readyMs ?? 0);
+    this.hosting.listener.serverClosed(worker, delay);
+    this.#retire(worker);
+    if (!place || delay === undefined) return; // it is on trial, which fails when it has ended
+    place.worker = undefined;
+    this.#retryIn(place, delay);
+  }
+
   #retryIn(place: Place, ms: number): void {
     if (!this.#places.includes(place)) return;
     clearTimeout(place.retry);

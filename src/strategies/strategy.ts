@@ -114,6 +114,8 @@ export interface Hosting {
 export interface HostListener {
   /** @param replacedInMs undefined when it is not replaced */
   died(worker: Worker, exit: Exit, replacedInMs: number | undefined): void;
+  /** The app of a worker has closed its server, so the worker drains. @param replacedInMs undefined when it is not replaced */
+  serverClosed(worker: Worker, replacedInMs: number | undefined): void;
   /** A replacement could not be started. @param worker undefined where the system refused it */
   unfit(id: number, worker: Worker | undefined, error: Error, retryInMs: number): void;
   recycled(worker: Worker, reason: string): void;

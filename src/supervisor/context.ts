@@ -180,6 +180,7 @@ function hostListener({ reports, events, health }: ServerResources): HostListene
   return {
     died: ({ id: worker, pid }, { reason }, replacedInMs) =>
       reports.publish({ kind: 'worker-died', worker, pid, reason, replacedInMs }),
+    serverClosed: ({ pid }, replacedInMs) => reports.publish({ kind: 'server-closed', pid, tid: 0, replacedInMs }),
     unfit: (id, worker, error, replacedInMs) => {
       if (worker && error instanceof DiedYoung)
         reports.publish({ kind: 'worker-died', worker: id, pid: worker.pid, reason: error.reason, replacedInMs });

@@ -34,6 +34,7 @@ export class HealthWatch {
       'thread-unfit': ({ reason }) => failed(reason),
       'worker-unfit': ({ reason }) => failed(reason),
       'thread-lost': ({ reason }) => died(reason),
+      'server-closed': () => died('the app closed its server'),
       'worker-died': ({ pid, reason }) => {
         died(reason);
         this.#downHosts.delete(pid);
@@ -115,6 +116,7 @@ export class HealthWatch {
         'worker-died': died,
         'worker-unfit': () => died({}),
         'thread-lost': died,
+        'server-closed': died,
         'thread-unfit': died,
         up: wait,
       });

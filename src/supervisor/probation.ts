@@ -52,6 +52,7 @@ export class Probation implements Trial {
       'app-crashed': ({ pid, err }) => failed(pid, `the app crashed: ${err.message}`),
       hung: ({ pid, stack: [top = 'native code'] }) => failed(pid, `a worker hung in ${top}`),
       'worker-died': ({ pid, reason }) => failed(pid, `a worker died: ${reason}`),
+      'server-closed': ({ pid }) => failed(pid, 'the app closed its server'),
       'thread-lost': ({ pid, reason }) => failed(pid, `a thread died: ${reason}`),
     });
     if (!onCompared) return;

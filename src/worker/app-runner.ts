@@ -30,6 +30,8 @@ export type RunnerOptions = ThreadSettings &
   Pick<PipelineOptions, 'identity' | 'tell' | 'journal' | 'activity'> & {
     /** Asks for the sockets of the app's secondary servers. */
     readonly sockets: SocketRequests;
+    /** Told when the app has closed its server. */
+    readonly onClosed: () => void;
   };
 
 export class AppRunner implements Service {
@@ -53,14 +55,14 @@ export class AppRunner implements Service {
   }
 
   async start(): Promise<void> {
-    const { loading, addresses, measure, warmsUp, isKnownReady } = this.#options;
+    const { loading, addresses, measure, warmsUp, isKnownReady, onClosed, tell } = this.#options;
     const { app: target, demoFaults, bootTimeout: timeout, readyPath, serve } = loading;
     const options = { ...this.#options, busy: measure === 'busy' ? this.#clock : undefined };
     if (warmsUp) await warmUp(options);
     this.#before = process.getActiveResourcesInfo();
     const saidReady = loading.waitReady ? untilSaidReady() : undefined;
     const secondary = this.#secondary;
-    const app = await loadApp({ target, addresses, demoFaults, timeout, serve, secondary, tell: options.tell });
+    const app = await loadApp({ target, addresses, demoFaults, timeout, serve, secondary, tell, onClosed });
     this.#app = app;
     if (saidReady && !(await within(timeout, saidReady))) {
       const message = `the app has not called process.send('ready') (--wait-ready), ${timeout} ms after it had loaded`;

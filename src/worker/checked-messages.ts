@@ -45,6 +45,7 @@ const messages: { readonly [T in Type]: FieldsOf<Extract<FromWorker, { type: T }
   refused: { id },
   ended: { id },
   answered: { count },
+  closed: {},
   draining: {},
   migrating: {},
   load: { load: number(0, 1) },

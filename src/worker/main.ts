@@ -68,6 +68,8 @@ export class WorkerMain {
   readonly #held: (() => void)[] = [];
   #started: Promise<void> = Promise.resolve();
   #isDraining = false;
+  /** The app has closed its server. */
+  #isClosed = false;
   #reported = 0;
 
   constructor(options: MainOptions) {
@@ -81,8 +83,9 @@ export class WorkerMain {
     };
   }
 
-  get isDraining(): boolean {
-    return this.#isDraining;
+  /** It takes no connections any more. */
+  get isLeaving(): boolean {
+    return this.#isDraining || this.#isClosed;
   }
 
   /** @param listen descriptors of sockets on which this worker accepts; none where connections are handed to it */
@@ -151,6 +154,10 @@ export class WorkerMain {
           journal: loopJournal,
           activity: this.#activity,
           sockets: this.sockets,
+          onClosed: () => {
+            if (this.#service) this.#leave();
+            else void this.#started.then(() => this.#leave());
+          },
         });
       this.#starting = service;
       service.setDenylist(this.#denylist);
@@ -177,6 +184,14 @@ export class WorkerMain {
     if (this.#isHeld && 'address' in answer) this.sockets.take(id, { address: answer.address });
     if (!this.#isHeld || !('address' in answer) || answer.fd !== undefined)
       this.#whenOpen(() => this.sockets.take(id, answer));
+  }
+
+  /** As on a plain server, clients are accepted no more when the app has closed it: the host has this worker drain. */
+  #leave(): void {
+    if (this.isLeaving || !this.#service) return;
+    this.#isClosed = true;
+    this.#acceptor?.close();
+    this.#options.say({ type: 'closed' });
   }
 
   #whenOpen(begin: () => void): void {
@@ -209,7 +224,7 @@ export class WorkerMain {
       usesCredits,
     });
     this.#acceptor = acceptor;
-    if (this.#isDraining) {
+    if (this.isLeaving) {
       acceptor.close();
       return;
     }

@@ -48,6 +48,8 @@ export type FromWorker =
   | { type: 'refused'; id: number }
   /** A connection that was handed over has ended. */
   | { type: 'ended'; id: number }
+  /** The app has closed its server: the worker accepts no connection any more, and wants to be told to drain. */
+  | { type: 'closed' }
   /** The worker has been told to drain, and accepts no connection any more. */
   | { type: 'draining' }
   /** The time to drain is running out, but connections still migrate: the worker waits until they have. */

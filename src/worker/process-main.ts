@@ -95,7 +95,7 @@ async function serve({ id, facts }: Handed, socket: Socket): Promise<void> {
   // Node's HTTP server together with the request, and it would cut the answer of an app that does not answer at once.
   const read = holdReading(socket);
   const connection = new IncomingConnection(socket, facts);
-  if (main.isDraining) {
+  if (main.isLeaving) {
     connection.close(); // our copy; the supervisor has kept its own
     say({ type: 'refused', id });
     return;

@@ -166,6 +166,7 @@ export class ThreadHost implements Service {
           // Otherwise the connection that it was started for is reported as lost.
           if (readyMs !== undefined) tell({ kind: 'thread-lost', tid, connections, reason, replacedInMs });
         },
+        serverClosed: ({ tid }, replacedInMs) => tell({ kind: 'server-closed', tid, replacedInMs }),
         unfit: (_, thread, { message: reason }, retryInMs) =>
           tell({ kind: 'thread-unfit', tid: thread?.tid ?? 0, reason, retryInMs }),
         recycled: ({ tid }, reason) => tell({ event: 'thread-recycled', tid, reason }),

@@ -83,6 +83,8 @@ export class Worker {
   /** Settles when it accepts no connection any more, as it drains or has ended. */
   readonly acceptsNoMore: Promise<void>;
   readonly exit: Promise<Exit>;
+  /** Settles when the app has closed its server, after it was ready. */
+  readonly closed: Promise<void>;
   /** Settles when a secondary server of the app listens in it. */
   readonly hasSecondary: Promise<void>;
   readonly secondary: SecondaryRole;
@@ -124,6 +126,8 @@ export class Worker {
     const ready = deferred<void>();
     const acceptsNoMore = deferred<void>();
     const hasSecondary = deferred<void>();
+    const closed = deferred<void>();
+    this.closed = closed.promise;
     this.hasSecondary = hasSecondary.promise;
     this.ready = ready.promise;
     this.ready.catch(() => {}); // also when nothing waits for it
@@ -156,6 +160,9 @@ export class Worker {
       ended: ({ id }) => this.#connectionEnded(id),
       answered: ({ count }) => {
         this.#answered += count;
+      },
+      closed: () => {
+        if (this.#stage === 'ready') closed.resolve();
       },
       draining: () => acceptsNoMore.resolve(),
       migrating: () => {

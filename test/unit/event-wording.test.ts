@@ -45,6 +45,11 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
     { ...thread, connections: 2, reason: 'boom', replacedInMs: 500 },
     { ...thread, connections: 0, reason: 'boom', replacedInMs: undefined },
   ],
+  'server-closed': [
+    { pid: 42, tid: 0, replacedInMs: 0 },
+    { ...thread, replacedInMs: 500 },
+    { pid: 42, tid: 0, replacedInMs: undefined },
+  ],
   'thread-recycled': [{ ...thread, reason: 'it is 60 s old' }],
   'thread-unfit': [{ ...thread, reason: 'cannot load the app', retryInMs: 500 }],
   'threads-scaled': [{ pid: 42, from: 2, to: 4, reason: 'fewer idle than --spare-min 1' }],
@@ -122,6 +127,9 @@ test('each event has this level and message', () => {
     thread-lost error: thread 3 of worker pid 42 died: boom; it lost 1 connection; replacing it now
     thread-lost error: thread 3 of worker pid 42 died: boom; it lost 2 connections; replacing it in 500 ms
     thread-lost error: thread 3 of worker pid 42 died: boom; it lost 0 connections
+    server-closed warn: the app closed its server in worker pid 42 (server.close()): it accepts no more connections, finishes its requests and ends; replacing it now
+    server-closed warn: the app closed its server in thread 3 of worker pid 42 (server.close()): it accepts no more connections, finishes its requests and ends; replacing it in 500 ms
+    server-closed warn: the app closed its server in worker pid 42 (server.close()): it accepts no more connections, finishes its requests and ends
     thread-recycled info: replaced thread 3 of worker pid 42: it is 60 s old
     thread-unfit error: a new thread could not start: cannot load the app; retrying in 500 ms
     threads-scaled info: scaled from 2 to 4 threads in worker pid 42 (fewer idle than --spare-min 1)
