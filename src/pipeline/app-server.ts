@@ -43,7 +43,9 @@ export function appLimits(limits: Limits, given: readonly (keyof Limits)[], serv
   const [properties, defaults] = [server, createServer()] as unknown as Properties[];
   const changed = limitProperties.flatMap(([key, name]) => {
     const value = properties?.[name];
-    return given.includes(key) || value === defaults?.[name] ? [] : [[key, value ?? limits[key]] as const];
+    if (given.includes(key) || value === defaults?.[name] || typeof value !== 'number' || !(value >= 0)) return [];
+    // Node accepts any value in the property of a server, and throws for the same in its options.
+    return [[key, Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER)] as const];
   });
   return { ...limits, ...Object.fromEntries(changed) };
 }

@@ -26,6 +26,14 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
     expect((await slow.head()).status).toBe(408);
   });
 
+  test('limits that Node ignores are ignored, and the app serves', async () => {
+    await using server = await start('odd-limits.cjs');
+    using wire = await connect(server.url);
+    const { body, headers } = await wire.ask('GET /');
+    expect(body).toBe('served');
+    expect(headers['keep-alive']).toContain('timeout=7');
+  });
+
   test('options override the limits of the app', async () => {
     await using server = await start('own-limits.cjs', ['--keep-alive-timeout', '9s'], {
       MPSERVE_MAX_REQUESTS_PER_CONNECTION: '3',
