@@ -1,10 +1,11 @@
-// `npm run compat:node -- [--source FOLDER] [NAME ...]`: runs Node's own tests of its HTTP server, plain and over a
+// `npm run compat:node -- [--source FOLDER] [--passed FILE] [NAME ...]`: runs Node's own tests of its HTTP server, plain and over a
 // captured server (`captured.js`), and writes those that pass plain and fail captured into docs/compatibility.md. They
 // come from the source of the Node that runs this, which is downloaded into a temporary folder, or from `--source`, a
-// folder that has it unpacked. Exits 1 if a test fails for which `known-differences.js` has no reason.
+// folder that has it unpacked. The names of the tests that need not run again are kept in `--passed`, so that a run which was
+// stopped can go on; a file for each Node. Exits 1 if a test fails for which `known-differences.js` has no reason.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -19,7 +20,7 @@ const isServerTest = /createServer|new (http\.)?Server|\bhttp\.Server\(/;
 
 const { values: options, positionals: names } = parseArgs({
   allowPositionals: true,
-  options: { source: { type: 'string' }, 'no-page': { type: 'boolean', default: false } },
+  options: { source: { type: 'string' }, passed: { type: 'string' }, 'no-page': { type: 'boolean', default: false } },
 });
 const scratch = mkdtempSync(path.join(tmpdir(), 'mpserve-node-tests-'));
 const running = new Set();
@@ -40,9 +41,19 @@ const files = readdirSync(folder).filter(
     (names.length === 0 || names.includes(file)) &&
     isServerTest.test(readFileSync(path.join(folder, file), 'utf8')),
 );
-const waiting = [...files];
+/** By the name of the test: `both` or `not plain`. */
+const passed = new Map(
+  options.passed && existsSync(options.passed)
+    ? readFileSync(options.passed, 'utf8')
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => line.split(': '))
+    : [],
+);
+const waiting = files.filter((file) => !passed.has(file));
 const failed = [];
 const counts = { both: 0, 'not plain': 0, captured: 0 };
+for (const file of files) if (passed.has(file)) counts[passed.get(file)]++;
 await Promise.all(Array.from({ length: concurrency }, work));
 
 failed.sort((a, b) => a.file.localeCompare(b.file));
@@ -71,6 +82,7 @@ async function work() {
     const result = !plain.ok ? 'not plain' : captured.ok ? 'both' : 'captured';
     counts[result]++;
     if (result === 'captured') failed.push({ file, said: captured.said });
+    else if (options.passed) appendFileSync(options.passed, `${file}: ${result}\n`);
     const words = { both: 'ok', 'not plain': 'fails without mpserve, too', captured: 'FAILS over a captured server' };
     console.log(`${new Date().toISOString().slice(11, 19)} ${file}: ${words[result]}`);
   }
