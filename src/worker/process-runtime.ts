@@ -71,6 +71,8 @@ export interface ProcessOptions {
 const exitGraceMs = 2000;
 /** Messages that a process sent before its exit are read within this time, unless its channel is held open (milliseconds). */
 const unreadMs = 500;
+/** A process that has closed its channel is usually exiting, which may take this long (milliseconds). */
+const exitWithoutChannelMs = 10_000;
 /** Invalid messages are reported this often at most (milliseconds). */
 const reportInvalidEveryMs = 10_000;
 /** Lines that come to us through a pipe of our own are whole up to this size (bytes). */
@@ -190,7 +192,10 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
   guardChannel(channel, fail);
   let deaf: NodeJS.Timeout | undefined;
   channel.once('disconnect', () => {
-    deaf = setTimeout(() => fail('it has closed its IPC channel, so it could not be told to end'), exitGraceMs);
+    deaf = setTimeout(
+      () => fail('it has closed its IPC channel, so it could not be told to end'),
+      exitWithoutChannelMs,
+    );
   });
   const updateDenylist = (): void => send({ type: 'denylist', entries: quarantine.denylist });
   if (keepsRecord) {
