@@ -5,6 +5,9 @@ import path from 'node:path';
 import { type Answer, ask } from './control.ts';
 import { runCli, type Server, startServer } from './server.ts';
 
+/** Code that blocks the event loop and takes no processor from other tests (milliseconds). */
+export const blockFor = (ms: number): string => `Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${ms});`;
+
 /** An app that answers each request with `text`. */
 export const answering = (text: string): string => `module.exports = (_req, res) => res.end(${JSON.stringify(text)});`;
 

@@ -5,7 +5,7 @@ import { Clients } from '../helpers/clients.ts';
 import { eventually, progress } from '../helpers/eventually.ts';
 import { forPlacements } from '../helpers/placements.ts';
 import { fixture, type Server, startServer } from '../helpers/server.ts';
-import { answering, Site } from '../helpers/site.ts';
+import { answering, blockFor, Site } from '../helpers/site.ts';
 import { connect } from '../helpers/wire.ts';
 
 /** Clients under which something is done to a server; each answer must come on the connection that it was asked on. */
@@ -57,7 +57,6 @@ forPlacements(({ model, accept, args = [] }) => {
 describe.each(['ppc', 'tpc'])('%s, when each start takes longer than --graceful-timeout', (model) => {
   const kept = ['--keep-alive-timeout', '60s'];
   const limits = { gracefulTimeout: '300ms' };
-  const slowly = (code: string) => `for (const end = Date.now() + 400; Date.now() < end; );${code}`;
 
   test('connections at rest go over one after the other, and a request in flight is cut all the same', async () => {
     await using site = await Site.start(model, kept, limits);
@@ -69,14 +68,15 @@ describe.each(['ppc', 'tpc'])('%s, when each start takes longer than --graceful-
     using busy = await connect(site.server.url);
     expect((await busy.ask('GET /')).body).toBe('first');
     await busy.request('GET /unanswered');
-    site.write(slowly(answering('second')));
+    site.write(blockFor(400) + answering('second'));
     expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
-    for (const wire of wires) {
-      await eventually('the new release', async () => (await wire.ask('GET /')).body === 'second', 50_000);
-    }
+    // Only then are the others asked: a request of theirs that is in flight at this moment would be cut, too.
     expect(await busy.rest()).toHaveLength(0);
     const cut = await site.server.waitFor('the cut', ({ event }) => event === 'request-cut');
     expect(cut).toMatchObject({ url: '/unanswered' });
+    for (const wire of wires) {
+      await eventually('the new release', async () => (await wire.ask('GET /')).body === 'second', 50_000);
+    }
     expect(told(site.server, 'worker-killed')).toEqual([]);
   });
 
@@ -93,7 +93,7 @@ describe.each(['ppc', 'tpc'])('%s, when each start takes longer than --graceful-
   });
 });
 
-test.each(['prefork', 'hybrid'])('%s: fewer workers close no connection', async (model) => {
+test.concurrent.each(['prefork', 'hybrid'])('%s: fewer workers close no connection', async (model) => {
   await using site = await Site.start(model, ['--workers', '3']);
   await undisturbed(site.server.url, async () => {
     for (const change of ['-1', '-1', '+2', '-2']) {
@@ -103,7 +103,7 @@ test.each(['prefork', 'hybrid'])('%s: fewer workers close no connection', async 
   });
 });
 
-test.each([
+test.concurrent.each([
   ['prefork', 'worker-recycled'],
   ['prethread', 'thread-recycled'],
 ])('%s: a replacement for what has served enough closes no connection', async (model, event) => {
@@ -149,19 +149,19 @@ test.concurrent('those that speak another protocol keep no place from one that c
     });
     server.on('upgrade', (_req, socket) => {
       socket.write('HTTP/1.1 101 Switching Protocols\\r\\nconnection: upgrade\\r\\nupgrade: own\\r\\n\\r\\n');
+      socket.resume().on('end', () => socket.end());
     });
     server.listen(3000);`;
   site.write(release('first'));
   expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
-  using _others = disposing(
-    await Promise.all(
-      Array.from({ length: 6 }, async () => {
-        const other = await connect(site.server.url);
-        expect((await other.ask('GET /', { connection: 'upgrade', upgrade: 'own' })).status).toBe(101);
-        return other;
-      }),
-    ),
+  const others = await Promise.all(
+    Array.from({ length: 6 }, async () => {
+      const other = await connect(site.server.url);
+      expect((await other.ask('GET /', { connection: 'upgrade', upgrade: 'own' })).status).toBe(101);
+      return other;
+    }),
   );
+  using _ = disposing(others);
   using late = await connect(site.server.url);
   expect((await late.ask('GET /')).body).toBe('first');
   await late.request('GET /late');
@@ -169,6 +169,7 @@ test.concurrent('those that speak another protocol keep no place from one that c
   const reloading = site.ask('POST', '/reload');
   expect((await late.response()).body).toBe('first');
   await eventually('it to be carried over', async () => (await late.ask('GET /')).body === 'second');
+  for (const other of others) other.close(); // the old workers wait for them
   expect(await reloading).toMatchObject({ status: 200 });
 });
 

@@ -16,7 +16,7 @@ import { Clients } from '../helpers/clients.ts';
 import { ask } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { runCli, startServer } from '../helpers/server.ts';
-import { answering, Site } from '../helpers/site.ts';
+import { answering, blockFor, Site } from '../helpers/site.ts';
 import { connect } from '../helpers/wire.ts';
 
 let folder: string;
@@ -66,7 +66,7 @@ testModels('a reload of a broken app changes nothing', ['tpc', 'hybrid'], async 
   for (const [build, reason] of model === 'prefork' ? builds : builds.slice(0, 2)) {
     site.write(build);
     // Only the build that never ends should reach --boot-timeout.
-    site.configure(build.startsWith('for') ? { bootTimeout: '1s' } : {});
+    site.configure(build.startsWith('for') ? { bootTimeout: '300ms' } : {});
     const { status, json } = await site.ask('POST', '/reload');
     expect({ status, json }).toMatchObject({ status: 500, json: { ok: false, error: expect.stringMatching(reason) } });
     await site.server.waitFor('the log to say so', (line) => {
@@ -144,8 +144,7 @@ test.concurrent.each([
 
 test.concurrent('ctl reload waits for an app that loads slowly', async () => {
   await using site = await Site.start('prefork', [], { workers: 1 });
-  const blockFor6s = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 6000);';
-  site.write(`${blockFor6s} ${answering('second')}`);
+  site.write(blockFor(6000) + answering('second'));
   expect(await site.ctl('reload')).toMatchObject({ code: 0, stderr: '' });
 });
 
@@ -160,7 +159,7 @@ test.concurrent('a reload with an invalid configuration file changes nothing', a
 
 test.concurrent('an action during another action is refused', async () => {
   await using site = await Site.start('prefork', ['--workers', '2']);
-  site.write(`const end = Date.now() + 700; while (Date.now() < end);${answering('late')}`);
+  site.write(blockFor(700) + answering('late'));
   const first = site.ctl('reload');
   await site.server.waitFor('the reload to begin', ({ event }) => event === 'reloading');
   expect(await site.ask('POST', '/scale', '{"workers": "+1"}')).toEqual({
@@ -243,7 +242,7 @@ const blocking = `module.exports = (req, res) => {
   if (req.url !== '/block') return res.end();
   const { appendFileSync } = require('node:fs');
   appendFileSync(process.env.NOTES, 'blocked ');
-  for (const end = Date.now() + 2000; Date.now() < end; );
+  ${blockFor(2000)}
   appendFileSync(process.env.NOTES, 'free ');
   res.end();
 };`;
