@@ -21,7 +21,8 @@ export type Habit = 'one-each' | 'kept-alive';
 
 /**
  * Some requests follow the answer at once, others come after a moment in which the connection idles: what a server must
- * cope with is both, and clients that never pause would take the processor from it (milliseconds, at most).
+ * cope with is both, and clients that never pause would take the processor from it (milliseconds, at most). Where the
+ * answer takes long, because a process starts for it, twice that time.
  */
 const longestPause = 20;
 
@@ -64,13 +65,14 @@ export class Clients {
   private async oneEach(): Promise<void> {
     while (!this.isOver) {
       using wire = this.open();
+      const began = performance.now();
       try {
         this.take(await wire.ask(`GET ${this.target}`, { connection: 'close' }));
       } catch (error) {
         this.failures.push((error as Error).message);
       }
       wire.close();
-      await this.think();
+      await this.think(2 * (performance.now() - began));
     }
   }
 
@@ -95,8 +97,8 @@ export class Clients {
     wire.close();
   }
 
-  private async think(): Promise<void> {
-    if (!this.isOver && Math.random() < 0.7) await pause(Math.random() * longestPause);
+  private async think(ms = 0): Promise<void> {
+    if (!this.isOver && Math.random() < 0.7) await pause(Math.random() * Math.max(ms, longestPause));
   }
 
   private open(): Wire {
