@@ -21,14 +21,14 @@ const pooled: readonly Crowd[] = [{ size: 400, args: [] }];
 const models: Record<string, { crowds: readonly Crowd[]; alone: readonly string[] }> = {
   ppc: {
     crowds: [
-      { size: 80, args: ['--max-connections=20'] },
+      { size: 40, args: ['--max-connections=10'] },
       { size: 400, args: ['--max-connections=100'], tags: ['long'] },
     ],
     alone: [],
   },
   tpc: {
     crowds: [
-      { size: 80, args: ['--max-connections=50'] },
+      { size: 40, args: ['--max-connections=25'] },
       { size: 400, args: [], tags: ['long'] },
     ],
     alone: [],
@@ -39,7 +39,8 @@ const models: Record<string, { crowds: readonly Crowd[]; alone: readonly string[
 };
 
 for (const [model, { crowds, alone }] of Object.entries(models)) {
-  describe.concurrent(model, () => {
+  // hybrid accepts and serves in threads, as prethread does.
+  describe.concurrent(model, { tags: model === 'hybrid' ? ['long'] : [] }, () => {
     for (const { size, args, tags = [] } of crowds) {
       test(`with ${size} slow clients a request is answered, and slow headers are shed`, { tags }, async () => {
         await using server = await start(model, ['--header-timeout=2s', ...args]);

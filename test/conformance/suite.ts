@@ -22,6 +22,8 @@ const tightFlags = [
 
 export function conformance(target: Target): void {
   const { tags = [] } = target;
+  // A worker for each connection gets a Unix socket as it gets one of TCP, and as a pool with --accept dispatch does.
+  const tagsOf = (kind: number): string[] => (kind > 0 && !target.pooled ? ['long'] : []);
   describe('with room', { tags }, () => {
     const { server, places } = served(target, roomy);
     let first: number[];
@@ -30,7 +32,7 @@ export function conformance(target: Target): void {
       expect(server().ready).toMatchObject({ event: 'ready', pid: server().pid });
     });
     for (const [i, place] of places.entries()) {
-      describe(`over ${kinds[i]}`, () => {
+      describe(`over ${kinds[i]}`, { tags: tagsOf(i) }, () => {
         for (const chapter of [requests, bodies, upgrades, clients, failures, logs]) chapter(place);
       });
     }
@@ -38,7 +40,7 @@ export function conformance(target: Target): void {
       test('nothing of all this has ended a worker', () => expect(server().workers()).toEqual(first));
     }
     for (const [i, place] of places.entries()) {
-      if (place.has('apps that exit')) describe(`over ${kinds[i]}, at last`, () => exits(place));
+      if (place.has('apps that exit')) describe(`over ${kinds[i]}, at last`, { tags: tagsOf(i) }, () => exits(place));
     }
   });
 

@@ -40,20 +40,35 @@ const repeats = ['prefork shared', 'prethread dispatch', 'hybrid shared'];
 
 export const isRepeated = ({ name }: Placement): boolean => repeats.includes(name);
 
+/** The names of the placements with which `npm test` runs a test. With the others the test has the tag `long`. */
+type Names = readonly string[];
+
+const ways: Names = placements.filter((one) => !isRepeated(one)).map(({ name }) => name);
+
+/** The strategies of both hosts, for what does not depend on the way of a connection: hybrid has them at two levels. */
+export const strategies: Names = ['ppc', 'prefork dispatch', 'prethread shared', 'tpc'];
+
+/** A process and a thread, for what happens inside of a worker. */
+export const units: Names = ['prefork dispatch', 'prethread shared'];
+
 /** The tests of `body` for each placement of `all`, at the same time. */
 export function forPlacements(body: (placement: Placement) => void, all = placements): void {
-  const [often, seldom] = split(all);
-  describe.concurrent.each(often)('$name', body);
-  describe.concurrent.each(seldom)('$name', { tags: 'long' }, body);
+  describePlacements(ways, body, all);
+}
+
+/** As `forPlacements`, with `names` for `npm test`. */
+export function describePlacements(names: Names, body: (placement: Placement) => void, all = placements): void {
+  for (const one of all) describe.concurrent(one.name, { tags: tagsOf(one, names) }, () => body(one));
 }
 
 /** A test for each placement, at the same time. */
 export function testPlacements(title: string, body: (placement: Placement) => Promise<void>): void {
-  const [often, seldom] = split(placements);
-  test.concurrent.each(often)(`$name: ${title}`, body);
-  test.concurrent.each(seldom)(`$name: ${title}`, { tags: 'long' }, body);
+  testSomePlacements(ways, title, body);
 }
 
-function split(all: readonly Placement[]): [often: Placement[], seldom: Placement[]] {
-  return [all.filter((one) => !isRepeated(one)), all.filter(isRepeated)];
+/** As `testPlacements`, with `names` for `npm test`. */
+export function testSomePlacements(names: Names, title: string, body: (placement: Placement) => Promise<void>): void {
+  for (const one of placements) test.concurrent(`${one.name}: ${title}`, { tags: tagsOf(one, names) }, () => body(one));
 }
+
+const tagsOf = ({ name }: Placement, names: Names): string[] => (names.includes(name) ? [] : ['long']);

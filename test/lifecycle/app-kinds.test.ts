@@ -36,7 +36,8 @@ const apps = [
 ] as const;
 
 async function serves(app: string | undefined, model: string, answer: string): Promise<void> {
-  await using server = await startServer({ ...(app && { app }), model, args: ['--graceful-timeout', '5s'] });
+  const one = model === 'prefork' ? ['--workers', '1'] : [];
+  await using server = await startServer({ ...(app && { app }), model, args: ['--graceful-timeout', '5s', ...one] });
   using wire = await connect(server.url);
   const { status, body } = await wire.ask('GET /');
   expect({ status, body }).toEqual({ status: 200, body: answer });

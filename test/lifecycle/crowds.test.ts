@@ -37,7 +37,7 @@ forPlacements(({ model, accept, args = [] }) => {
 });
 
 const sizes: readonly (readonly [count: number, tags: string[]])[] = [
-  [64, []],
+  [32, []],
   [256, ['long']],
 ];
 for (const [count, tags] of sizes) {

@@ -3,7 +3,7 @@ import { connect as open } from 'node:net';
 import { expect, test } from 'vitest';
 import { eventually, within } from '../helpers/eventually.ts';
 import { HeldRequest } from '../helpers/held.ts';
-import { forPlacements, type Placement } from '../helpers/placements.ts';
+import { describePlacements, forPlacements, type Placement, strategies } from '../helpers/placements.ts';
 import { fixture, launchServer, type Server, startServer } from '../helpers/server.ts';
 import { connect, connectOptions, type Response, Wire } from '../helpers/wire.ts';
 
@@ -80,7 +80,7 @@ forPlacements((placement) => {
   });
 });
 
-forPlacements((placement) => {
+describePlacements(strategies, (placement) => {
   test('a worker that hangs is killed after --graceful-timeout', async () => {
     await using server = await start(placement, ['--graceful-timeout', '300ms']);
     using wire = await connect(server.url);

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { mpserve } from '../cli/command.ts';
 import { ask } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { strategies, testSomePlacements } from '../helpers/placements.ts';
 import { isAlive } from '../helpers/process-tree.ts';
 import { startServer } from '../helpers/server.ts';
 import { Site } from '../helpers/site.ts';
@@ -32,16 +33,17 @@ async function answerOf(url: string): Promise<Record<string, string>> {
   return JSON.parse((await wire.ask('GET /')).body);
 }
 
-test.concurrent.each(['prefork', 'ppc', 'tpc', 'prethread', 'hybrid'])(
-  '%s: the app gets the variables of each --env-file, and a variable of the environment overrides them',
-  async (model) => {
+testSomePlacements(
+  strategies,
+  'the app gets the variables of each --env-file, and a variable of the environment overrides them',
+  async (placement) => {
     const cwd = directory({
       'app.cjs': code,
       '.env': 'A=first\nB=first\nC="first"\nNODE_ENV=staging\n# a comment\n',
       'more.env': "B='second'\nC=second\n",
     });
-    const args = ['--env-file', '.env', '--env-file=more.env'];
-    await using server = await startServer({ app: 'app.cjs', model, args, cwd, env: { C: 'environment' } });
+    const args = [...(placement.args ?? []), '--env-file', '.env', '--env-file=more.env'];
+    await using server = await startServer({ ...placement, app: 'app.cjs', args, cwd, env: { C: 'environment' } });
     expect(await answerOf(server.url)).toMatchObject({
       A: 'first',
       B: 'second',

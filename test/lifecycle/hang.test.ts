@@ -2,14 +2,14 @@
 import { expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
 import { eventually, within } from '../helpers/eventually.ts';
-import { testPlacements } from '../helpers/placements.ts';
+import { strategies, testSomePlacements } from '../helpers/placements.ts';
 import { fixture, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
 const hangMs = 700;
 const args = ['--hang-timeout', `${hangMs}ms`];
 
-testPlacements('what hangs is named by function, file, line and request', async (placement) => {
+testSomePlacements(strategies, 'what hangs is named by function, file, line and request', async (placement) => {
   await using server = await startServer({
     ...placement,
     app: fixture('hanging.cjs'),

@@ -12,6 +12,8 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
   const sizeArgs = { prefork: ['--workers', '1'], prethread: ['--threads', '1'] }[model] ?? [];
   const start = (app: string, args: readonly string[] = [], env = {}) =>
     startServer({ app: fixture(app), model, args: [...sizeArgs, ...args], env });
+  // The pipeline and the app know no models (test/architecture.test.ts), so one model is enough with each change.
+  const repeated = { tags: model === 'prefork' ? [] : ['long'] };
 
   test('the file is the main module, its connection listeners are called, and its limits apply', async () => {
     await using server = await start('own-limits.cjs');
@@ -34,7 +36,7 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
     expect(headers['keep-alive']).toContain('timeout=7');
   });
 
-  test('options override the limits of the app', async () => {
+  test('options override the limits of the app', repeated, async () => {
     await using server = await start('own-limits.cjs', ['--keep-alive-timeout', '9s'], {
       MPSERVE_MAX_REQUESTS_PER_CONNECTION: '3',
     });
@@ -45,7 +47,7 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
     await wire.rest();
   });
 
-  test('settings that the app makes while it serves apply, unless an option overrides them', async () => {
+  test('settings that the app makes while it serves apply, unless an option overrides them', repeated, async () => {
     await using server = await start('late-settings.cjs', ['--max-requests-per-connection', '100']);
     using wire = await connect(server.url);
     await wire.ask('GET /set?keepAliveTimeout=9000&maxRequestsPerSocket=1');
@@ -56,7 +58,7 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
     await wire.rest();
   });
 
-  test('a client that half-closes gets its response if the app has set httpAllowHalfOpen', async () => {
+  test('a client that half-closes gets its response if the app has set httpAllowHalfOpen', repeated, async () => {
     await using server = await start('late-settings.cjs');
     using wire = await connect(server.url);
     await wire.ask('GET /set?httpAllowHalfOpen=1');
@@ -65,7 +67,7 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
     expect((await wire.response()).body).toBe('late');
   });
 
-  test('the classes and other options of createServer() apply', async () => {
+  test('the classes and other options of createServer() apply', repeated, async () => {
     await using server = await start('own-classes.cjs');
     using wire = await connect(server.url);
     await wire.write('GET /loud HTTP/1.1\r\nhost: a\r\nx-a: 1\r\nx-a: 2\r\n\r\n');
@@ -74,7 +76,7 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
     expect(headers['x-request-id']).toMatch(/./);
   });
 
-  test('server.setTimeout() calls its listener for a silent client', async () => {
+  test('server.setTimeout() calls its listener for a silent client', repeated, async () => {
     await using server = await start('late-settings.cjs', [], { SOCKET_TIMEOUT: '150' });
     using wire = await connect(server.url);
     expect(String(await wire.rest())).toBe('timeout');
@@ -110,7 +112,7 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
     ['async upgrade', 'GET /async HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: raw\r\n\r\n', 'late on'],
     ['connect', 'CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n', 'connect failed'],
     ['clientError', 'nonsense\r\n\r\n', 'clientError failed'],
-  ])('a listener for %s that fails closes the connection and logs an error', async (_, request, said) => {
+  ])('a listener for %s that fails closes the connection and logs an error', repeated, async (_, request, said) => {
     await using server = await start('failing-listeners.cjs');
     const workers = server.workers();
     using wire = await connect(server.url);
@@ -127,7 +129,7 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
   test.each([
     ['checkContinue', '100-continue'],
     ['checkExpectation', 'tea'],
-  ])('a listener for %s that fails is answered with 500', async (name, expectation) => {
+  ])('a listener for %s that fails is answered with 500', repeated, async (name, expectation) => {
     await using server = await start('failing-listeners.cjs');
     using wire = await connect(server.url);
     expect((await wire.ask('POST /', { expect: expectation })).status).toBe(500);

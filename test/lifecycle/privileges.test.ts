@@ -7,6 +7,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ask } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { strategies, testSomePlacements } from '../helpers/placements.ts';
 import { root, runCli, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -28,16 +29,13 @@ const canUseNobody =
   spawnSync(process.execPath, ['-e', `require('node:fs').accessSync(${JSON.stringify(bin)})`], nobody).status === 0;
 
 describe.skipIf(!canUseNobody)('as root', () => {
-  test.concurrent.each(['prefork', 'ppc', 'tpc', 'prethread', 'hybrid'])(
-    '%s: --user, --group and --umask',
-    async (model) => {
-      const args = ['--user', 'nobody', '--umask', '027'];
-      await using server = await startServer({ app: path.join(folder, 'who.cjs'), model, args });
-      using wire = await connect(server.url);
-      expect((await wire.ask('GET /')).body).toMatch(/^65534:\d+:27$/);
-      expect(server.lines.filter(({ event }) => event === 'warning')).toEqual([]);
-    },
-  );
+  testSomePlacements(strategies, '--user, --group and --umask', async (placement) => {
+    const args = [...(placement.args ?? []), '--user', 'nobody', '--umask', '027'];
+    await using server = await startServer({ ...placement, app: path.join(folder, 'who.cjs'), args });
+    using wire = await connect(server.url);
+    expect((await wire.ask('GET /')).body).toMatch(/^65534:\d+:27$/);
+    expect(server.lines.filter(({ event }) => event === 'warning')).toEqual([]);
+  });
 
   test('another user cannot connect to the control socket', async () => {
     const control = path.join(folder, 'root.ctl');

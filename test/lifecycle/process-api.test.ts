@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { describePlacements, strategies } from '../helpers/placements.ts';
 import { runCli, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -36,12 +37,14 @@ const channelOfProcess = `
   ]);
 `;
 
-describe.concurrent.each(['ppc', 'prefork', 'tpc', 'prethread', 'hybrid'])('%s', (model) => {
+describePlacements(strategies, (placement) => {
+  const start = (file: string, args: readonly string[] = [], cwd?: string) =>
+    startServer({ ...placement, app: file, args: [...(placement.args ?? []), ...args], ...(cwd && { cwd }) });
   test('the app sees as little of a channel as in a plain process, while it loads and later', async () => {
     const code = `${channelOfProcess} const first = seen();`;
     const plain = execFileSync(process.execPath, [app(`${code} console.log(JSON.stringify([first, seen()]))`)]);
     const served = app(`${code} module.exports = (_, res) => res.end(JSON.stringify([first, seen()]) + '\\n');`);
-    await using server = await startServer({ app: served, model });
+    await using server = await start(served);
     expect(await body(server.url)).toBe(String(plain));
   });
 
@@ -58,7 +61,7 @@ describe.concurrent.each(['ppc', 'prefork', 'tpc', 'prethread', 'hybrid'])('%s',
         };
       }
     `);
-    await using server = await startServer({ app: parent, model });
+    await using server = await start(parent);
     expect(JSON.parse(await body(server.url))).toEqual([[true, 'object'], []]);
   });
 
@@ -73,7 +76,7 @@ describe.concurrent.each(['ppc', 'prefork', 'tpc', 'prethread', 'hybrid'])('%s',
       process.emit('internalMessage', { cmd: 'NODE_MPSERVE', message: { type: 'drain', ms: 0, migrates: false } });
       module.exports = (_, res) => res.end('served');
     `);
-    const server = await startServer({ app: hostile, model });
+    const server = await start(hostile);
     expect(await body(server.url)).toBe('served');
     server.child.kill('SIGHUP');
     await server.waitFor('the reload', ({ event }) => event === 'reloaded');
@@ -93,13 +96,13 @@ describe.concurrent.each(['ppc', 'prefork', 'tpc', 'prethread', 'hybrid'])('%s',
       const result = process.send('ready', (error) => { sent = error; });
       module.exports = (_, res) => res.end(JSON.stringify([result, sent, typeof process.channel, typeof process.disconnect]));
     `);
-    await using server = await startServer({ app: waits, model, args: ['--wait-ready'] });
+    await using server = await start(waits, ['--wait-ready']);
     expect(JSON.parse(await body(server.url))).toEqual([true, null, 'undefined', 'function']);
   });
 
   test('--shutdown-message: there is no process.send for it', async () => {
     const quiet = app('module.exports = (_, res) => res.end(typeof process.send);');
-    await using server = await startServer({ app: quiet, model, args: ['--shutdown-message'] });
+    await using server = await start(quiet, ['--shutdown-message']);
     expect(await body(server.url)).toBe('undefined');
   });
 
@@ -109,29 +112,19 @@ describe.concurrent.each(['ppc', 'prefork', 'tpc', 'prethread', 'hybrid'])('%s',
       require('node:http').createServer((_, res) => res.end(String(said))).listen(3000);
       setTimeout(() => { said = true; process.send('ready'); }, 200);
     `);
-    await using server = await startServer({ app: late, model, args: ['--wait-ready'] });
+    await using server = await start(late, ['--wait-ready']);
     expect(await body(server.url)).toBe('true');
   });
 
-  test('--wait-ready: an app that says nothing does not start', async () => {
-    const silent = app("require('node:http').createServer((_, res) => res.end()).listen(3000);");
-    const args = [silent, '--model', model, '--bind', '127.0.0.1:0', '--wait-ready', '--boot-timeout', '8s'];
-    const { code, stderr, left } = await runCli(args);
-    expect({ code, left }).toEqual({ code: 4, left: [] });
-    expect(stderr).toMatch(
-      /the app has not called process\.send\('ready'\) \(--wait-ready\), 8000 ms after it had loaded/,
-    );
-  });
-
   test('--shutdown-message: the app hears that it should end, and has time to', async () => {
-    const file = path.join(folder, `${model}.log`);
+    const file = path.join(folder, `${placement.name}.log`);
     const tidy = app(`
       process.on('message', (message) => {
         if (message === 'shutdown') setTimeout(() => require('node:fs').appendFileSync(${JSON.stringify(file)}, 'tidy'), 50);
       });
       module.exports = (_, res) => res.end();
     `);
-    const server = await startServer({ app: tidy, model, args: ['--shutdown-message', '--spares', '1'] });
+    const server = await start(tidy, ['--shutdown-message', '--spares', '1']);
     await body(server.url);
     await server.stop();
     expect(readFileSync(file, 'utf8')).toMatch(/^(tidy)+$/);
@@ -143,9 +136,22 @@ describe.concurrent.each(['ppc', 'prefork', 'tpc', 'prethread', 'hybrid'])('%s',
       process.chdir(__dirname);
       module.exports = (_, res) => res.end([process.cwd(), require('node:fs').realpathSync('.')].join());
     `);
-    await using server = await startServer({ app: moving, model, cwd: tmpdir() });
+    await using server = await start(moving, [], tmpdir());
     expect(await body(server.url)).toBe([folder, folder].join());
   });
+});
+
+test.concurrent('--wait-ready: an app that says nothing starts in no model', async () => {
+  const silent = app("require('node:http').createServer((_, res) => res.end()).listen(3000);");
+  const args = [silent, '--bind', '127.0.0.1:0', '--wait-ready', '--boot-timeout', '8s'];
+  const models = ['ppc', 'prefork', 'tpc', 'prethread', 'hybrid'];
+  const runs = models.map(async (model) => ({ model, ...(await runCli([...args, '--model', model])) }));
+  for (const { model, code, stderr, left } of await Promise.all(runs)) {
+    expect({ model, code, left }).toEqual({ model, code: 4, left: [] });
+    expect(stderr, model).toMatch(
+      /the app has not called process\.send\('ready'\) \(--wait-ready\), 8000 ms after it had loaded/,
+    );
+  }
 });
 
 test.concurrent('elsewhere a thread cannot go, and the error says which models can', async () => {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { testPlacements } from '../helpers/placements.ts';
+import { strategies, testSomePlacements } from '../helpers/placements.ts';
 import { fixture, runCli, type Server, startServer } from '../helpers/server.ts';
 import { connect, type Wire } from '../helpers/wire.ts';
 
@@ -42,7 +42,7 @@ async function statusOf(server: Server, head: string, headers: Record<string, st
 
 const lost = (server: Server) => server.lines.filter(({ event }) => event === 'request-lost');
 
-testPlacements('what has ended two workers is refused', async (placement) => {
+testSomePlacements(strategies, 'what has ended two workers is refused', async (placement) => {
   await using server = await start(placement);
   expect(await statusOf(server, 'GET /die', { 'x-request-id': 'one' })).toBe('lost');
   await eventually('it to be named', () => lost(server).length > 0);

@@ -1,10 +1,10 @@
 // What the app itself has to say: when it is ready, and requests that it takes too long for.
 import { expect, test } from 'vitest';
-import { testPlacements } from '../helpers/placements.ts';
+import { strategies, testSomePlacements, units } from '../helpers/placements.ts';
 import { fixture, runCli, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
-testPlacements('--ready-path is asked until the answer is good', async (placement) => {
+testSomePlacements(strategies, '--ready-path is asked until the answer is good', async (placement) => {
   const args = [...(placement.args ?? []), '--ready-path', '/healthz'];
   await using server = await startServer({ ...placement, app: fixture('healthy-later.cjs'), args });
   using wire = await connect(server.url);
@@ -21,7 +21,7 @@ test.concurrent('an app that never says it is ready', async () => {
   );
 });
 
-testPlacements('--request-deadline', async (placement) => {
+testSomePlacements(units, '--request-deadline', async (placement) => {
   const args = [...(placement.args ?? []), '--request-deadline', '300ms'];
   await using server = await startServer({ ...placement, app: fixture('healthy-later.cjs'), args });
   using wire = await connect(server.url);
