@@ -27,6 +27,8 @@ export type WorkerEvent =
   | { event: 'thread-recycled'; tid: number; reason: string }
   | { event: 'connection-lost'; reason: string }
   | { event: 'connections-shed'; count: number }
+  /** Of the process that accepts. */
+  | { event: 'descriptors-used-up'; used: number; limit: number; connections: number }
   /** Invalid messages on the migration channel since the last such event, and the sender of the last one. */
   | { event: 'migration-refused'; count: number; senderPid: number; senderUid: number }
   /** The server of the app that mpserve serves, in words, and where its others listen. */
@@ -107,7 +109,15 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
   'connection-lost': ['error', (e) => `closed a connection before it was served: ${e.reason}`],
   'connections-shed': [
     'warn',
-    (e) => `--max-connections is reached and clients are waiting; closed ${counted(e.count, 'slow idle connection')}`,
+    (e) =>
+      `--max-connections, or the limit on open files, is reached and clients are waiting; closed ${counted(e.count, 'slow idle connection')}`,
+  ],
+  'descriptors-used-up': [
+    'warn',
+    (e) =>
+      `${e.used} of ${e.limit} descriptors are in use, with ${counted(e.connections, 'connection')}: further clients wait ` +
+      'until some are closed; raise the limit on open files (ulimit -n, LimitNOFILE= of systemd); if the app leaves ' +
+      'files or sockets open, mpserve ctl reload replaces its workers',
   ],
   'migration-refused': [
     'warn',

@@ -142,7 +142,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // The sockets of the app's secondary servers.
   ['secondary', 'os/descriptor', 'os/socket-file'],
   // Connections until they are served, and how they migrate.
-  ['connection', 'clock', 'migration/channel', 'migration/receiver', 'os'],
+  ['connection', 'clock', 'migration/channel', 'migration/receiver', 'os', 'rare-report'],
   ['migration', 'connection/incoming', 'connection/listening-socket', 'os', 'rare-report'],
 ];
 

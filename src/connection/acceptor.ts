@@ -1,9 +1,12 @@
 // Accepts connections from listening sockets and from the migration channel, up to a limit. At the limit, and when told
-// to, it suspends: the kernel's backlog then queues the clients and no client is turned away. Used by the supervisor, by
-// worker processes and by worker threads.
+// to, it suspends: the kernel's backlog then queues the clients and no client is turned away. The limit is that of
+// connections, or of descriptors. Used by the supervisor, by worker processes and by worker threads.
 import type { MigrationChannel } from '../migration/channel.js';
 import { type OnRefused, Receiver } from '../migration/receiver.js';
+import { type DescriptorUse, lowestFreeDescriptor } from '../os/descriptor-limit.js';
+import { RareReport } from '../rare-report.js';
 import { AcceptFairness } from './accept-fairness.js';
+import { DescriptorBudget } from './descriptor-budget.js';
 import { IncomingConnection } from './incoming.js';
 import { ListeningSocket } from './listening-socket.js';
 
@@ -15,6 +18,10 @@ export interface AcceptorOptions {
   readonly limit: number;
   /** Those that count, where other acceptors have the same limit: a reload or a switch has two for a while. */
   readonly accepted?: { count: number };
+  /** Descriptors that a connection takes in this process, also for a worker that starts for it; 1 if left out. */
+  readonly descriptorsEach?: number;
+  /** Too few descriptors are left for another connection; called once a minute at most. */
+  readonly onDescriptorsUsedUp?: (use: DescriptorUse & { readonly connections: number }) => void;
   /** Others accept from the same sockets: leave them their part of a burst. */
   readonly isShared: boolean;
   /** Leave the bytes of a new connection unread, because it is handed over to a worker. */
@@ -37,19 +44,32 @@ const defaultCredits = 16;
 /** How often a full acceptor looks for waiting clients (milliseconds). */
 const lookEveryMs = 100;
 
+/** How often one that has connections looks for descriptors that others have opened (milliseconds). */
+const lookForDescriptorsEveryMs = 1000;
+
+const reportDescriptorsEveryMs = 60_000;
+
 export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #sockets: ListeningSocket[];
   readonly #fairness: AcceptFairness | undefined;
   readonly #receiver: Receiver | undefined;
   readonly #accepted: { count: number };
+  readonly #budget: DescriptorBudget;
+  readonly #usedUp: RareReport<DescriptorUse>;
   #isStarted = false;
+  #isAccepting = false;
+  /** For descriptors, or while it is full for waiting clients. */
   #looking: NodeJS.Timeout | undefined;
 
   constructor(options: AcceptorOptions) {
     const { fds, backlog, handsOver, isShared, migrationChannel, onRefused, usesCredits = false } = options;
     this.#options = options;
     this.#accepted = options.accepted ?? { count: 0 };
+    this.#budget = new DescriptorBudget(options.descriptorsEach ?? 1);
+    this.#usedUp = new RareReport(reportDescriptorsEveryMs, (_, use) =>
+      options.onDescriptorsUsedUp?.({ ...use, connections: this.#accepted.count }),
+    );
     this.#sockets = fds.map(
       (fd) => new ListeningSocket(fd, backlog, handsOver, (socket) => this.#accept(new IncomingConnection(socket))),
     );
@@ -66,7 +86,7 @@ export class Acceptor {
 
   /** No connection is accepted until another ends. */
   get isFull(): boolean {
-    return this.#accepted.count >= this.#options.limit;
+    return this.#accepted.count >= this.#options.limit || this.#budget.isUsedUp(this.#accepted.count);
   }
 
   start(): void {
@@ -85,25 +105,42 @@ export class Acceptor {
   readonly #accept = (connection: IncomingConnection): void => {
     this.#accepted.count++;
     this.#fairness?.accepted(this.#accepted.count);
+    this.#budget.note(this.#accepted.count, connection.descriptor);
     if (this.isFull) this.#update();
+    else this.#looking ??= setInterval(() => this.#lookForDescriptors(), lookForDescriptorsEveryMs).unref();
     void this.#options.serve(connection).then(() => {
       this.#accepted.count--;
-      if (this.#accepted.count === this.#options.limit - 1) this.#update();
+      if (this.#isStarted && !this.#isAccepting && !this.isFull) this.#update();
     });
   };
 
   #update(): void {
     const accepts = this.#isStarted && !this.isFull;
+    this.#isAccepting = accepts;
     for (const one of [...this.#sockets, this.#receiver]) {
       if (accepts) one?.resume();
       else one?.suspend();
     }
     clearInterval(this.#looking);
+    this.#looking = undefined;
     if (accepts || !this.#isStarted) return;
-    this.#looking = setInterval(() => {
-      if (!this.isFull)
-        this.#update(); // a connection of another acceptor has ended
-      else if (this.#sockets.some(({ hasWaiting }) => hasWaiting)) this.#options.onCrowded();
-    }, lookEveryMs);
+    this.#looking = setInterval(() => this.#lookForClients(), lookEveryMs);
+    if (this.#accepted.count < this.#options.limit) this.#usedUp.add(this.#budget.use(this.#accepted.count));
+  }
+
+  #lookForClients(): void {
+    if (this.#accepted.count < this.#options.limit) this.#budget.count(this.#accepted.count);
+    if (!this.isFull)
+      this.#update(); // a connection of another acceptor has ended, or descriptors have been closed
+    else if (this.#sockets.some(({ hasWaiting }) => hasWaiting)) this.#options.onCrowded();
+  }
+
+  #lookForDescriptors(): void {
+    this.#budget.note(this.#accepted.count, lowestFreeDescriptor());
+    if (this.isFull) this.#update();
+    else if (this.#accepted.count === 0) {
+      clearInterval(this.#looking);
+      this.#looking = undefined;
+    }
   }
 }

@@ -20,6 +20,9 @@ import type { HealthWatch } from './health.js';
 import type { Listener } from './listener.js';
 import type { SecondaryListeners } from './secondary-listeners.js';
 
+/** Those of its leash, channel, journal and connection; while it starts, more for a moment. */
+const descriptorsOfProcess = 5;
+
 /** Resources that the server has from start to exit; all its strategies use the same. */
 export interface ServerResources {
   readonly listeners: readonly Listener[];
@@ -125,6 +128,8 @@ export function strategyContext(
             backlog: listening.backlog,
             limit: listening.maxConnections,
             accepted: resources.accepted,
+            descriptorsEach: group.isPerConnection ? descriptorsOfProcess : 1,
+            onDescriptorsUsedUp: (use) => events.tell({ event: 'descriptors-used-up', ...use }),
             isShared: false,
             handsOver: true,
             migrationChannel: channel,

@@ -27,6 +27,9 @@ const reportEveryMs = 1000;
 /** The time that the app has to close in a worker that has served its one connection (milliseconds). */
 const closeAppMs = 5000;
 
+/** Those of its event loop, its connection, and a file that it loads. */
+const descriptorsOfThread = 7;
+
 /** A message that is the same for processes and threads. */
 type Order = Exclude<ToWorker, { type: 'connection' }>;
 
@@ -210,6 +213,8 @@ export class WorkerMain {
       fds,
       backlog,
       limit,
+      descriptorsEach: usesCredits ? descriptorsOfThread : 1,
+      onDescriptorsUsedUp: (use) => this.tell({ event: 'descriptors-used-up', ...use }),
       isShared: true,
       handsOver: threads !== undefined,
       serve: async (connection) => {

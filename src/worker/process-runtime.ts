@@ -216,7 +216,7 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
       reports.publish({ kind: 'hung', pid, stillMs, stack: [], requests: [] });
     const requests = journal?.take() ?? [];
     journal?.close();
-    const reason = signal === null ? `it exited with code ${code}` : `it was ended by ${signal}`;
+    const reason = signal === null ? `it exited with code ${code}` : `it was ended by ${signal}${causes[signal] ?? ''}`;
     return { code, signal, reason, requests };
   });
 
@@ -277,6 +277,10 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
     kill,
   };
 }
+
+const causes: Readonly<Partial<Record<NodeJS.Signals, string>>> = {
+  SIGABRT: ', as Node ends itself when its heap is full (--node-arg=--max-old-space-size); its stderr says why',
+};
 
 /** Settles when it has exited and all that it had sent has been read: its last messages may come after its exit. */
 function exitOf(child: ChildProcess, channel: IpcChannel): Promise<Pick<UnitExit, 'code' | 'signal'>> {

@@ -1,0 +1,57 @@
+// Decides whether there are descriptors for another connection. When an accept fails for want of one, libuv closes all
+// clients that wait, and tells nobody: so an acceptor must suspend before. Between two counts, which take long, the use is
+// estimated from the connections and from the numbers of new descriptors.
+import { type DescriptorUse, descriptorUse } from '../os/descriptor-limit.js';
+
+/** How many stay free: for the copy of a listening socket, modules that are loaded late, and files of the app. */
+const reserve = { share: 1 / 16, min: 4, max: 64 };
+
+export class DescriptorBudget {
+  readonly #each: number;
+  readonly #count: () => DescriptorUse;
+  #limit = Number.POSITIVE_INFINITY;
+  /** In use without a connection; undefined before the first count. */
+  #base: number | undefined;
+  #used = 0;
+  /** The number of connections when so many were in use. */
+  #usedAt = 0;
+
+  /** @param each how many a connection takes in this process, also for a worker that starts for it */
+  constructor(each: number, count = descriptorUse) {
+    this.#each = each;
+    this.#count = count;
+  }
+
+  count(connections: number): void {
+    const { used, limit } = this.#count();
+    this.#limit = limit;
+    this.#base ??= used - connections;
+    this.#used = used;
+    this.#usedAt = connections;
+  }
+
+  /** @param lowestFree the number of a descriptor that was opened just now: all below it are in use */
+  note(connections: number, lowestFree = 0): void {
+    if (this.#base === undefined) this.count(connections);
+    if (lowestFree < this.#estimate(connections)) return;
+    this.#used = lowestFree + 1;
+    this.#usedAt = connections;
+  }
+
+  isUsedUp(connections: number): boolean {
+    const { share, min, max } = reserve;
+    const kept = Math.min(max, Math.max(min, Math.floor(this.#limit * share)));
+    return this.#estimate(connections) + this.#each + kept > this.#limit;
+  }
+
+  /** As it is estimated. */
+  use(connections: number): DescriptorUse {
+    return { used: Math.min(this.#estimate(connections), this.#limit), limit: this.#limit };
+  }
+
+  /** Not less than the connections will take: a worker that starts for one has not opened all of its own yet. */
+  #estimate(connections: number): number {
+    const since = connections - this.#usedAt;
+    return Math.max(this.#used + this.#each * since, (this.#base ?? 0) + this.#each * connections);
+  }
+}
