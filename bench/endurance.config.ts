@@ -1,4 +1,5 @@
-// `npm run bench:endurance`: reloads, crashes, hangs, leaks and scaling under load, for longer than a test may take.
+// `npm run bench:endurance`: reloads, crashes, hangs, leaks, scaling and faults of the machine under load, for longer than
+// a test may take.
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({

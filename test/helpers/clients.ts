@@ -10,6 +10,8 @@ export interface Count {
   /** How often a kept-alive connection was closed before any byte of the answer, so that the request went elsewhere. */
   readonly reconnects: number;
   readonly bodies: ReadonlySet<string>;
+  /** The longest that a client has waited for a complete response (milliseconds). */
+  readonly slowestMs: number;
 }
 
 /**
@@ -32,6 +34,7 @@ export class Clients {
   private readonly running: Promise<unknown>;
   private answered = 0;
   private reconnects = 0;
+  private slowestMs = 0;
   private isOver = false;
 
   constructor(
@@ -58,8 +61,8 @@ export class Clients {
   async stop(): Promise<Count> {
     this.isOver = true;
     await this.running;
-    const { answered, failures, reconnects, bodies } = this;
-    return { answered, failures, reconnects, bodies };
+    const { answered, failures, reconnects, bodies, slowestMs } = this;
+    return { answered, failures, reconnects, bodies, slowestMs };
   }
 
   private async oneEach(): Promise<void> {
@@ -67,7 +70,7 @@ export class Clients {
       using wire = this.open();
       const began = performance.now();
       try {
-        this.take(await wire.ask(`GET ${this.target}`, { connection: 'close' }));
+        await this.ask(wire, { connection: 'close' });
       } catch (error) {
         this.failures.push((error as Error).message);
       }
@@ -82,8 +85,7 @@ export class Clients {
     while (!this.isOver) {
       const before = wire.socket.bytesRead;
       try {
-        const answer = await wire.ask(`GET ${this.target}`);
-        this.take(answer);
+        const answer = await this.ask(wire);
         isFresh = answer.headers.connection === 'close';
         if (isFresh) wire = this.reopen(wire); // it was announced
         await this.think();
@@ -110,9 +112,13 @@ export class Clients {
     return this.open();
   }
 
-  private take({ status, body }: Response): void {
-    if (this.good.includes(status)) this.answered++;
-    else this.failures.push(`answered with ${status}`);
-    this.bodies.add(body);
+  private async ask(wire: Wire, headers?: Readonly<Record<string, string>>): Promise<Response> {
+    const began = performance.now();
+    const answer = await wire.ask(`GET ${this.target}`, headers);
+    this.slowestMs = Math.max(this.slowestMs, performance.now() - began);
+    if (this.good.includes(answer.status)) this.answered++;
+    else this.failures.push(`answered with ${answer.status}`);
+    this.bodies.add(answer.body);
+    return answer;
   }
 }

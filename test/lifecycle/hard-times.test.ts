@@ -1,6 +1,5 @@
 // When the system refuses, when the app hangs or loads badly: what it costs, and that it costs no more.
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -43,29 +42,6 @@ testPlacements(
     if (model !== 'ppc') expect(server.workers()).toEqual(workers);
     expect(server.lines.filter(({ event }) => event === 'worker-died' || event === 'thread-lost')).toEqual([]);
     expect(server.stderr).toBe('');
-  },
-);
-
-test.runIf(process.platform === 'linux')(
-  'a supervisor that cannot start a worker for want of descriptors keeps none of those that it opened for it',
-  async () => {
-    const args = ['--workers', '1', '--probation', '0'];
-    await using server = await startServer({ app: fixture('life.cjs'), args });
-    const open = () => readdirSync(`/proc/${server.pid}/fd`).length;
-    const limit = (count: number) => execFileSync('prlimit', [`--pid=${server.pid}`, `--nofile=${count}:`]);
-    const refused = () => server.lines.filter(({ event }) => event === 'worker-unfit').length;
-    expect(await ask(server)).toBe(200);
-    const before = open();
-    const [worker] = server.workers();
-    for (const free of [1, 2]) {
-      limit(before + free); // those of the worker suffice for the first steps of a start
-      if (free === 1) process.kill(worker as number, 'SIGKILL');
-      const seen = refused();
-      await eventually('two refused starts', () => refused() > seen + 1);
-    }
-    limit(4096);
-    await eventually('it to serve again', async () => (await ask(server)) === 200);
-    expect(open()).toBe(before);
   },
 );
 
