@@ -47,7 +47,7 @@ for (const [count, tags] of sizes) {
     await using server = await startServer({
       app: fixture('life.cjs'),
       model: 'ppc',
-      args: ['--keep-alive-timeout', '10m'],
+      args: ['--keep-alive-timeout', '10m', '--probation', '0'], // no spare at first
     });
     const wires = await Promise.all(Array.from({ length: count }, () => connect(server.url)));
     try {
