@@ -268,7 +268,7 @@ describe('soak', () => {
       const { json } = await ask(control, 'GET', '/status');
       return server.workers().length === 3 && json.workers.ready === 3;
     });
-    const after = descriptors();
+    await eventually('their descriptors to be closed', () => descriptors() === before);
     const [one, kept] = await Promise.all(clients.map((some) => some.stop()));
     await server.stop(); // fails if a process is left
     const lines = readFileSync(access, 'utf8').split('\n').filter(Boolean).length;
@@ -280,14 +280,13 @@ describe('soak', () => {
     row(
       `80 s of random operations (${counts.join(', ')}) under 4 clients with one request per connection and 6 keep-alive clients`,
       `${answered.toLocaleString('en')} completed, ${failed} failed or retried; ${lines.toLocaleString('en')} access log lines; ` +
-        `descriptors ${before} before and ${after} after; memory in the last quarter of the last 60 s ${(growth * 100).toFixed(1)} % over the first; no process left`,
-      'only requests in flight on killed workers lost; one access log line per response; same number of descriptors, memory within 5 %, no process left',
+        `descriptors ${before} before and after; memory in the last quarter of the last 60 s ${(growth * 100).toFixed(1)} % over the first; no process left`,
+      'only requests in flight on killed workers lost; one access log line per response; same number of descriptors, memory at most 5 % more, no process left',
     );
     const kills = done.kill ?? 0;
     expect(failed).toBeLessThanOrEqual(10 * kills);
     expect(Math.abs(answered - lines)).toBeLessThanOrEqual(10 * kills);
-    expect(after).toBe(before);
-    expect(Math.abs(growth)).toBeLessThan(0.05);
+    expect(growth).toBeLessThan(0.05);
   });
 
   const post = (action: string, body = '') => ask(control, 'POST', `/${action}`, body);

@@ -1,5 +1,5 @@
 // Decides whether there are descriptors for another connection. When an accept fails for want of one, libuv closes all
-// clients that wait, and tells nobody: so an acceptor must suspend before. Between two counts, which take long, the use is
+// clients that wait, without an error: so an acceptor must suspend before. Between two counts, which take long, the use is
 // estimated from the connections and from the numbers of new descriptors.
 import { type DescriptorUse, descriptorUse } from '../os/descriptor-limit.js';
 
