@@ -137,7 +137,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['inflight', 'clock', 'config/config', 'events', 'hang/heartbeat', 'os', 'reports'],
   // Whether event loops are blocked, and in what.
   ['hang', 'activity', 'clock', 'os/process-tree', 'reports/report'],
-  ['log', 'clock', 'config/config', 'errors', 'events', 'os/descriptor', 'reports/report'],
+  ['log', 'clock', 'config/config', 'errors', 'events', 'os/descriptor', 'os/libc', 'reports/report'],
   ['os', 'config/address', 'clock'],
   // The sockets of the app's secondary servers.
   ['secondary', 'os/descriptor', 'os/socket-file'],

@@ -4,6 +4,8 @@
 // counted and lost. A full disk can take the beginning of a line: the line is written again, whole, on a line of its own.
 import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { sleepSync } from '../clock.js';
+import { tryLock } from '../os/descriptor.js';
+import { SystemCallError } from '../os/libc.js';
 import type { Destination } from './destination.js';
 import { fitLine } from './line.js';
 
@@ -31,6 +33,8 @@ export class LineBuffer {
   #failing = false;
   /** The beginning of the first line in the buffer is the last that could be written. */
   #isTorn = false;
+  /** The process exits: this is the last chance to write. */
+  #isLast = false;
   #isFlushScheduled = false;
   #retry: NodeJS.Timeout | undefined;
 
@@ -38,7 +42,10 @@ export class LineBuffer {
     this.#fd = fd;
     this.#bytes = Buffer.allocUnsafeSlow(atomicBytes);
     this.#listener = listener;
-    process.once('exit', () => this.flush());
+    process.once('exit', () => {
+      this.#isLast = true;
+      this.flush();
+    });
   }
 
   /** Buffers a line that ends with a newline; a line that is too long for the destination is shortened. */
@@ -78,10 +85,19 @@ export class LineBuffer {
     if (this.#failing) this.#resume();
   }
 
-  /** Of this worker, or of another one that writes to the same file. */
+  /**
+   * Of this worker, or of another one that writes to the same file; only one of them ends it.
+   * @throws SystemCallError (EAGAIN) while another worker does
+   */
   #endTornLine(): void {
-    if (isLineOpen(this.#fd) ?? this.#isTorn) writeSync(this.#fd, '\n');
-    this.#isTorn = false;
+    const file = openToRead(this.#fd);
+    try {
+      if (file !== undefined && !this.#isLast && !tryLock(file)) throw new SystemCallError('EAGAIN', 'flock');
+      if (file === undefined ? this.#isTorn : isLineOpen(file)) writeSync(this.#fd, '\n');
+      this.#isTorn = false;
+    } finally {
+      if (file !== undefined) closeSync(file); // and unlocks it
+    }
   }
 
   #fits(text: string): boolean {
@@ -109,18 +125,18 @@ export class LineBuffer {
   }
 }
 
-/** Whether the last line of a file has no end; undefined for what is no file, or may not be read. */
-function isLineOpen(fd: number): boolean | undefined {
-  let file: number | undefined;
+/** @returns another descriptor of the file, which is open for writing only; undefined for what is no file, or may not be read */
+function openToRead(fd: number): number | undefined {
   try {
-    if (!fstatSync(fd).isFile()) return undefined;
-    file = openSync(`/dev/fd/${fd}`, 'r'); // ours is open for writing only
-    const { size } = fstatSync(file);
-    const last = Buffer.alloc(1);
-    return size > 0 && readSync(file, last, 0, 1, size - 1) === 1 && last[0] !== newline;
+    return fstatSync(fd).isFile() ? openSync(`/dev/fd/${fd}`, 'r') : undefined;
   } catch {
     return undefined;
-  } finally {
-    if (file !== undefined) closeSync(file);
   }
+}
+
+/** Whether the last line of a file has no end. */
+function isLineOpen(file: number): boolean {
+  const { size } = fstatSync(file);
+  const last = Buffer.alloc(1);
+  return size > 0 && readSync(file, last, 0, 1, size - 1) === 1 && last[0] !== newline;
 }

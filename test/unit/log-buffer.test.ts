@@ -1,11 +1,12 @@
 // The buffer of access lines: atomic writes, and what happens while the destination cannot be written.
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { escapeControls } from '../../src/log/escape.ts';
 import { LineBuffer } from '../../src/log/line-buffer.ts';
+import { reopen, tryLock } from '../../src/os/descriptor.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -54,6 +55,27 @@ test('while writing fails, reports it once, keeps lines up to the limit and coun
   expect(kept.map((text) => JSON.parse(text).n)).toEqual(kept.map((_, n) => n));
   expect(kept.length).toBeLessThanOrEqual(10);
   expect(listener.calls).toEqual(['EPIPE', 'written', `resumed, lost ${50 - kept.length}`]);
+});
+
+test('a line that was cut is ended once: while another worker ends it, lines wait', () => {
+  const file = path.join(folder, 'log');
+  const earlier = '{"n":"the line of another worker, cu';
+  writeFileSync(file, earlier);
+  const others = openSync(file, 'r+');
+  expect(tryLock(others)).toBe(true);
+  const fd = openSync(file, constants.O_RDONLY); // cannot be written
+  const listener = listen();
+  const buffer = new LineBuffer({ fd, atomicBytes: 4096 }, listener);
+  buffer.add('{"n":1}\n');
+  buffer.flush();
+  expect(listener.calls).toEqual(['EBADF']);
+  reopen(fd, file); // can be written from now on
+  buffer.flush();
+  expect(readFileSync(file, 'utf8')).toBe(earlier);
+  closeSync(others);
+  buffer.flush();
+  expect(readFileSync(file, 'utf8')).toBe(`${earlier}\n{"n":1}\n`);
+  expect(listener.calls).toEqual(['EBADF', 'written', 'resumed, lost 0']);
 });
 
 test('escapeControls keeps letters, tabs and the given characters', () => {
