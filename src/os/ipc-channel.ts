@@ -2,7 +2,7 @@
 // plain Node process, and neither hears nor replaces anything of the channel. Node makes such a channel only for a child that
 // it starts, so this starts a child that is none. Uses Node internals, which `test/unit/ipc-channel.test.ts` pins.
 import { ChildProcess } from 'node:child_process';
-import type { EventEmitter } from 'node:events';
+import { EventEmitter } from 'node:events';
 
 export type IpcChannel = EventEmitter & Pick<ChildProcess, 'connected' | 'send'>;
 
@@ -14,7 +14,12 @@ interface Pipe {
 
 /** @param fd of a connected Unix socket, which the channel owns from now on */
 export function openChannel(fd: number): IpcChannel {
-  const channel = new ChildProcess() as ChildProcess & { _handle: object; spawn(options: object): void };
+  // Not by its constructor, which makes a handle for a process that keeps the object for ever.
+  const channel = Object.create(ChildProcess.prototype) as ChildProcess & {
+    _handle: object;
+    spawn(options: object): void;
+  };
+  Reflect.apply(EventEmitter, channel, []);
   const options = { file: '', stdio: ['ipc'] as unknown };
   channel._handle = {
     pid: 0,

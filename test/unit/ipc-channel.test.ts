@@ -1,9 +1,12 @@
 // Pins the Node internals with which both ends of a channel between processes are made.
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { socketPair } from '../../src/os/descriptor.ts';
 import { type IpcChannel, openChannel } from '../../src/os/ipc-channel.ts';
+import { eventually } from '../helpers/eventually.ts';
 
 function pair(): [IpcChannel, IpcChannel] {
   const [one, other] = socketPair();
@@ -48,4 +51,19 @@ test('a channel keeps no variable of its own in the environment', async () => {
   const [one, other] = pair();
   expect({ ...process.env }).toEqual(before);
   await end(one, other);
+});
+
+test('a channel that has ended is collected', async () => {
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc') as () => void;
+  const channels: WeakRef<object>[] = [];
+  for (let i = 0; i < 20; i++) {
+    const [one, other] = pair();
+    channels.push(new WeakRef(one), new WeakRef(other));
+    await end(one, other);
+  }
+  await eventually('nearly all of them to be collected', () => {
+    gc();
+    return channels.filter((one) => one.deref()).length <= 4; // the last ones may be on the stack
+  });
 });
