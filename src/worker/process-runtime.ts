@@ -192,6 +192,7 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
   guardChannel(channel, fail);
   let deaf: NodeJS.Timeout | undefined;
   channel.once('disconnect', () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
     deaf = setTimeout(
       () => fail('it has closed its IPC channel, so it could not be told to end'),
       exitWithoutChannelMs,
