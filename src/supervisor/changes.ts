@@ -8,6 +8,9 @@ const table = optionTable(Object.values(models));
 
 export type Settings = Pick<Loaded, 'config' | 'sources' | 'env'>;
 
+/** Settings that `mpserve ctl balance` can change. */
+export const placingSettings: readonly string[] = keysOf(({ section }) => section === 'placing');
+
 /** Settings that `mpserve ctl switch` can change. */
 export const switchSettings: readonly string[] = keysOf(({ isSwitchable }) => isSwitchable);
 
@@ -36,7 +39,11 @@ export function applySwitch(current: Settings, next: Settings): Settings {
 
 /** @returns `current`, with the policy of `next` */
 export function applyBalance(current: Settings, next: Settings): Settings {
-  return merge(current, next, ['balance', 'weights']);
+  return merge(
+    current,
+    next,
+    keysOf(({ section }) => section === 'placing'),
+  );
 }
 
 /** @returns `to`, with `keys` of `from` */

@@ -15,7 +15,7 @@ import type { Reports } from '../reports/reports.js';
 import type { ModelSwitch } from '../strategies/model-switch.js';
 import { models } from '../strategies/models.js';
 import type { Trial } from '../strategies/trial.js';
-import { applyBalance, applyReload, applySwitch, type Settings, switchSettings } from './changes.js';
+import { applyBalance, applyReload, applySwitch, placingSettings, type Settings, switchSettings } from './changes.js';
 import { type ServerResources, type StrategyContext, strategyContext } from './context.js';
 import { Probation } from './probation.js';
 import type { Successor } from './successor.js';
@@ -202,8 +202,15 @@ export class Operations {
       const { pool, placing } = this.#settings.config;
       if (!models[pool.model]?.balances)
         throw new Refused(`the model ${pool.model} starts a worker for each connection, so there is nothing to choose`);
+      const unknown = Object.keys(options).find((key) => !placingSettings.includes(key));
+      if (unknown !== undefined)
+        throw new Refused(`cannot balance by '${unknown}'; use ${oneOf(placingSettings, 'and')}`);
+      if (options.balance === undefined) throw new Refused('no policy; use for example least-connections');
       const overrides = { ...this.#overrides, ...options };
       const next = applyBalance(this.#settings, await load(overrides));
+      // The configuration may name another accept mode by now, which needs a restart.
+      if (!models[pool.model]?.balances?.(pool.accept))
+        throw new Refused('the server runs without --accept dispatch, so each worker accepts by itself');
       const context = strategyContext(next, resources, this.#context.release);
       strategy.setPlacing(context.hosting);
       this.#overrides = overrides;

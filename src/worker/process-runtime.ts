@@ -190,10 +190,10 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
     kill(); // and is replaced, as a worker that dies by itself
   };
   guardChannel(channel, fail);
-  let deaf: NodeJS.Timeout | undefined;
+  let untilExit: NodeJS.Timeout | undefined;
   channel.once('disconnect', () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
-    deaf = setTimeout(
+    untilExit = setTimeout(
       () => fail('it has closed its IPC channel, so it could not be told to end'),
       exitWithoutChannelMs,
     );
@@ -205,7 +205,7 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
     quarantine.on('change', updateDenylist);
   }
   const exited = exitOf(child, channel).then(({ code, signal }) => {
-    clearTimeout(deaf);
+    clearTimeout(untilExit);
     leash?.release();
     for (const socket of sending) socket.close();
     quarantine.off('change', updateDenylist);

@@ -126,6 +126,14 @@ describe.concurrent('mpserve ctl', () => {
     expect(await refused()).toMatch(/missing policy; use mpserve ctl balance round-robin, .* or ip-hash/);
     expect(await refused('ip-hash')).toMatch(/mpserve ctl balance needs --accept dispatch/);
     expect(await refused('iphash')).toMatch(/must be round-robin, .*, not 'iphash'; did you mean ip-hash\?/);
+    const asked = async (options: object) =>
+      (await site.ask('POST', '/balance', JSON.stringify({ options }))).json.error;
+    expect(await asked({ balance: 'ip-hash', workers: '9' })).toMatch(
+      /cannot balance by 'workers'; use balance and weights/,
+    );
+    expect(await asked({})).toMatch(/no policy/);
+    site.configure({ accept: 'dispatch' });
+    expect(await asked({ balance: 'ip-hash' })).toMatch(/the server runs without --accept dispatch/);
     expect(await site.ask('POST', '/switch', '{"options": {"model": "ppc"}}')).toMatchObject({ status: 200 });
     expect(await refused('ip-hash')).toMatch(/the model ppc starts a worker for each connection/);
   });
