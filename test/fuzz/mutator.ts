@@ -106,9 +106,15 @@ export function scriptOf(seed: number): Script {
   };
 }
 
-/** The same bytes, the first of them in one piece: all, half of the pieces, a quarter and so on. */
-export function mergedScripts(script: Script): Script[] {
-  const scripts: Script[] = [];
+/** How far apart pieces are sent that have to be read one by one (milliseconds). */
+const apartMs = 20;
+
+/**
+ * The same bytes as a server may read them that is slower or faster than another: the pieces one by one, or the first
+ * of them in one piece: all, half of them, a quarter and so on.
+ */
+export function otherTimings(script: Script): Script[] {
+  const scripts: Script[] = [{ ...script, pauseMs: apartMs }];
   for (let count = script.pieces.length; count > 1; count = Math.floor(count / 2)) {
     const [first, rest] = [script.pieces.slice(0, count), script.pieces.slice(count)];
     scripts.push({ ...script, pieces: [Buffer.concat(first), ...rest] });
