@@ -144,7 +144,8 @@ test.concurrent('a switch to a model in which the app dies is rolled back', asyn
     const { code, stderr } = await site.ctl('switch', '--model', 'prethread');
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: 'mpserve: the new workers failed and are rolled back: the app crashed: not in a thread\n',
+      // The first thread may die before the second one is ready, and with it the new process.
+      stderr: expect.stringMatching(/rolled back: (the app crashed|a thread died): not in a thread\n$/),
     });
   });
   expect((await site.ask('GET', '/status')).json).toMatchObject({ model: 'prefork', state: 'serving' });
