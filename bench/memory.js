@@ -12,7 +12,7 @@ const seconds = 2;
 const app = path.join(path.dirname(fileURLToPath(import.meta.url)), 'apps/express.cjs');
 const sides = {
   mpserve: serving(app, '--model', 'prefork', '--workers', '8'),
-  cluster: baseline('cluster-express'),
+  cluster: baseline('cluster', '8', app),
 };
 
 export const memoryRow = {

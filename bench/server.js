@@ -9,7 +9,7 @@ const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
 const hello = path.join(root, 'bench/baselines/hello.cjs');
 
 /** The arguments of node that start a script in `baselines/`. */
-export const baseline = (name) => [path.join(root, `bench/baselines/${name}.cjs`)];
+export const baseline = (name, ...args) => [path.join(root, `bench/baselines/${name}.cjs`), ...args];
 /** The arguments of node that start mpserve with the app `app`. */
 export const serving = (app, ...args) => [path.join(root, 'bin/mpserve.js'), app, '--bind', '127.0.0.1:0', ...args];
 /** The same with the app of the baselines. */

@@ -1,4 +1,4 @@
-// Picks the worker or thread for a connection. A policy sees only the candidates and the connection: it does no I/O.
+// Picks the worker or thread for a connection. A policy sees only the candidates and the connection.
 
 export interface Candidate {
   readonly id: number;
@@ -8,6 +8,12 @@ export interface Candidate {
   readonly active: number;
   /** It has not acknowledged earlier connections in time. */
   readonly isUnresponsive: boolean;
+  /** Its event loop runs code, or has connections that it has not come to. Looks each time, for some microseconds. */
+  readonly isBusy: boolean;
+  /** Milliseconds since it was last known to come to what there is. */
+  readonly lagMs: number;
+  /** The part of the time that it was found busy lately, from 0 to 1. */
+  readonly utilization: number;
 }
 
 /** What a policy may ask of a connection. */
@@ -16,7 +22,7 @@ export interface Arrival {
   readonly client: string | undefined;
 }
 
-/** @returns one of `candidates`; undefined if there are none */
+/** @returns one of `candidates`; undefined if there are none, or the connection is to wait until one of them has room */
 export type Balancer = <C extends Candidate>(candidates: readonly C[], arrival: Arrival) => C | undefined;
 
 /** The responsive candidates, or all of them if none is responsive. */

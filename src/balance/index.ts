@@ -1,6 +1,8 @@
 // The balancer of each policy: the only list of them.
 import type { Balancer } from './balancer.js';
+import { firstIdle } from './first-idle.js';
 import { ipHash } from './ip-hash.js';
+import { lag } from './lag.js';
 import { leastConnections } from './least-connections.js';
 import type { Placing, Policy } from './policy.js';
 import { randomTwo } from './random-two.js';
@@ -13,6 +15,8 @@ const factories: Readonly<Record<Policy, (weights: readonly number[]) => Balance
   'least-connections': leastConnections,
   'random-two': () => randomTwo(),
   'ip-hash': ipHash,
+  lag,
+  'first-idle': firstIdle,
 };
 
 export function createBalancer({ balance, weights }: Placing): Balancer {

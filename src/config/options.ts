@@ -176,7 +176,7 @@ function optionRows(models: readonly ModelFacts[]) {
       },
     ),
     balance: placing(
-      'With --accept dispatch, which worker or thread gets a connection: each in turn (round-robin), in turn by --weights (weighted), the one with the fewest connections (least-connections), the one with fewer connections of two random ones (random-two), or the same one for each connection of an IP address (ip-hash)',
+      'With --accept dispatch, which worker or thread gets a connection: each in turn (round-robin), in turn by --weights (weighted), the one with the fewest connections (least-connections), the one with fewer connections of two random ones (random-two), the same one for each connection of an IP address (ip-hash), the least busy of those whose event loops are not blocked (lag), or the first one that waits for work, until which a connection waits (first-idle)',
       { kind: choice(policies, 'POLICY'), default: 'round-robin' },
     ),
     weights: placing(

@@ -18,6 +18,8 @@ import { FailedTrial, notRolledBack, type Trial, tryBeside } from './trial.js';
 const othersBootMs = 1000;
 /** After the pool could not grow (milliseconds). */
 const growRetryMs = 10_000;
+/** Between two looks whether a worker has room for the connections that wait (milliseconds). */
+const lookForRoomEveryMs = 1;
 /** Between two looks for workers that do not come to their connections (milliseconds). */
 const revokeEveryMs = 250;
 
@@ -32,8 +34,9 @@ export class Pool extends BaseStrategy implements Strategy {
   #recycler: Recycler<Worker>;
   #scaler: Scaler | undefined;
   readonly #timers: NodeJS.Timeout[] = [];
-  /** Connections that wait for a worker to be ready. */
+  /** Connections that wait for a worker to be ready, or to have room, in their order. */
   readonly #waiting: (() => void)[] = [];
+  #lookingForRoom: NodeJS.Timeout | undefined;
   /** Settles when nothing is being changed. */
   #changing: Promise<unknown> = Promise.resolve();
   #changes = 0;
@@ -82,14 +85,19 @@ export class Pool extends BaseStrategy implements Strategy {
   }
 
   protected async place(connection: IncomingConnection): Promise<Given> {
+    if (this.#waiting.length > 0 && !this.isEnding) await new Promise<void>((turn) => this.#waiting.push(turn));
     for (;;) {
       const worker = this.#balance(responsive(this.ready), connection);
       if (worker) {
-        const given = await worker.give(connection);
+        const giving = worker.give(connection);
+        this.#placeNext();
+        const given = await giving;
+        this.#placeNext();
         if (given !== 'refused') return given;
       } else {
         if (this.isEnding) return 'refused';
-        await new Promise<void>((ready) => this.#waiting.push(ready));
+        if (this.ready.length > 0) this.#lookForRoom();
+        await new Promise<void>((turn) => this.#waiting.unshift(turn));
       }
     }
   }
@@ -436,7 +444,20 @@ export class Pool extends BaseStrategy implements Strategy {
   /** A worker is ready, or none will be any more. */
   #wake(): void {
     this.tellReceivers();
-    for (const ready of this.#waiting.splice(0)) ready();
+    if (this.isEnding) for (const turn of this.#waiting.splice(0)) turn();
+    else this.#placeNext();
+  }
+
+  /** It is the turn of the connection that has waited for longest, if one waits. */
+  #placeNext(): void {
+    this.#waiting.shift()?.();
+  }
+
+  #lookForRoom(): void {
+    this.#lookingForRoom ??= setTimeout(() => {
+      this.#lookingForRoom = undefined;
+      this.#placeNext();
+    }, lookForRoomEveryMs);
   }
 
   /** From now on it serves, and sees to it that it can. */

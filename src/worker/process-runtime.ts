@@ -16,6 +16,7 @@ import type { Destination } from '../log/destination.js';
 import { type LineReader, readLines } from '../log/lines.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { closeDescriptor, socketPair } from '../os/descriptor.js';
+import { ProcessEventLoop } from '../os/event-loop.js';
 import { type IpcChannel, openChannel } from '../os/ipc-channel.js';
 import { guardChannel } from '../os/ipc-guard.js';
 import { createLeash, type Leash } from '../os/leash.js';
@@ -170,6 +171,7 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
   const { app, events, keepsRecord, quarantine, reports, threads } = options;
   const sender = { pid, hasThreads: threads !== undefined };
   let hang: ProcessWatch | undefined;
+  const eventLoop = new ProcessEventLoop(pid);
   /** Each connection is answered by `taken` or `refused`, in turn. */
   let handled = 0;
   /** It has reported itself in which code it is blocked. */
@@ -206,6 +208,7 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
   }
   const exited = exitOf(child, channel).then(({ code, signal }) => {
     clearTimeout(untilExit);
+    eventLoop.close();
     leash?.release();
     for (const socket of sending) socket.close();
     quarantine.off('change', updateDenylist);
@@ -235,6 +238,9 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
     },
     get handled() {
       return handled;
+    },
+    get waitsForEvents() {
+      return eventLoop.waits;
     },
     listen(listener) {
       channel.on('message', (raw) => {

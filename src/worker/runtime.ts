@@ -29,6 +29,8 @@ export interface Unit {
   readonly wantedCpuMs: number | undefined;
   /** Connections that it has taken or refused, of those handed over, which it comes to in their order. */
   readonly handled: number;
+  /** Its event loop waits for events, now; undefined where that is not known. */
+  readonly waitsForEvents: boolean | undefined;
   /** Open connections that it has accepted itself, where that is known. */
   readonly accepted: number;
 

@@ -123,6 +123,11 @@ function unitOf(
     get handled() {
       return counter.taken(counters);
     },
+    get waitsForEvents() {
+      // Between two looks its idle time grows, or stays the same while it runs code.
+      const { idle } = thread.performance.eventLoopUtilization();
+      return thread.performance.eventLoopUtilization().idle > idle;
+    },
     get accepted() {
       return counter.accepted(counters);
     },

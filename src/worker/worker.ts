@@ -1,5 +1,6 @@
 // A worker as its host sees it, process or thread. `drain` escalates to `kill` by itself, so the caller can
 // wait for `exit` and needs no timer of its own.
+import { LoopSamples } from '../balance/loop-samples.js';
 import type { Placing } from '../balance/policy.js';
 import { migratingReportTimeoutMs, now, within } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
@@ -92,6 +93,7 @@ export class Worker {
   readonly #listener: WorkerListener;
   readonly #bootMs: number;
   readonly #load = new ReportedLoad();
+  readonly #loop = new LoopSamples(now());
   /** Connections that were handed over and have not ended, by their numbers, which go up. */
   readonly #pending = new Map<number, Pending>();
   readonly #questions = new Map<number, (answer: Answer | undefined) => void>();
@@ -227,11 +229,26 @@ export class Worker {
   get isUnresponsive(): boolean {
     if (this.#revoked > 0) return true;
     const { handled } = this.#unit;
+    if (handled !== this.#handled) this.#loop.sawProgress(now());
     if (handled !== this.#handled || handled === this.#handed) {
       this.#handled = handled;
       this.#handledAt = now();
     }
     return now() - this.#handledAt > silentAfterMs;
+  }
+
+  get isBusy(): boolean {
+    const isBusy = this.#unit.handled < this.#handed || this.#unit.waitsForEvents === false;
+    this.#loop.add(isBusy, now());
+    return isBusy;
+  }
+
+  get lagMs(): number {
+    return this.#loop.lagAt(now());
+  }
+
+  get utilization(): number {
+    return this.#loop.utilizationAt(now());
   }
 
   /** From 0 to 1; undefined while it is not measured. */

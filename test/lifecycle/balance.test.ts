@@ -1,6 +1,8 @@
 // --balance: which worker or thread gets a connection, with the built server and real clients.
 import { once } from 'node:events';
+import { existsSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
 import { Site } from '../helpers/site.ts';
@@ -104,6 +106,45 @@ describe.concurrent.each(dispatching)('$model', ({ model, two }) => {
   });
 });
 
+/** Blocks the event loop of `/block` until there is a file: asleep as in native code that waits, or busy. */
+const blockable = `
+const { existsSync, writeFileSync } = require('node:fs');
+const word = new Int32Array(new SharedArrayBuffer(4));
+module.exports = (req, res) => {
+  const [, path, how, file] = /^\\/(\\w*)\\??(\\w*)=?(.*)$/.exec(req.url);
+  if (path === 'block') {
+    writeFileSync(file + '.begun', '');
+    while (!existsSync(file)) if (how === 'asleep') Atomics.wait(word, 0, 0, 5);
+  }
+  res.end(path);
+};
+`;
+
+describe.concurrent.each([...dispatching, { model: 'hybrid', two: ['--workers', '1', '--threads', '2'] }] as const)(
+  'beside a worker that is blocked, in $model',
+  ({ model, two }) => {
+    test.each([
+      ['lag', 'asleep'],
+      ['first-idle', 'busy'],
+    ])('%s has no other request wait for it (%s)', async (policy, how) => {
+      const args = ['--accept', 'dispatch', ...two, '--balance', policy];
+      await using site = await Site.start(model, args, {}, {}, undefined, blockable);
+      const { url } = site.server;
+      const file = path.join(site.folder, 'go-on');
+      using blocked = new Wire(net.connect(connectOptions(url)));
+      await blocked.request(`GET /block?${how}=${file}`);
+      await eventually('its event loop to be blocked', () => existsSync(`${file}.begun`));
+      for (let i = 0; i < 100; i++) {
+        const all = await Promise.all([1, 2, 3].map(() => visit(url)));
+        expect(all.map(({ by }) => by)).toEqual(['', '', '']);
+        for (const { wire } of all) wire.socket.destroy();
+      }
+      writeFileSync(file, '');
+      expect((await blocked.response()).body).toBe('block');
+    });
+  },
+);
+
 describe.concurrent('mpserve ctl', () => {
   test('workers shows how many connections each has been given', async () => {
     await using site = await Site.start('prefork', ['--accept', 'dispatch', '--workers', '2', '--probation', '0']);
@@ -123,7 +164,7 @@ describe.concurrent('mpserve ctl', () => {
       expect(code).not.toBe(0);
       return stderr;
     };
-    expect(await refused()).toMatch(/missing policy; use mpserve ctl balance round-robin, .* or ip-hash/);
+    expect(await refused()).toMatch(/missing policy; use mpserve ctl balance round-robin, .* or first-idle/);
     expect(await refused('ip-hash')).toMatch(/mpserve ctl balance needs --accept dispatch/);
     expect(await refused('iphash')).toMatch(/must be round-robin, .*, not 'iphash'; did you mean ip-hash\?/);
     const asked = async (options: object) =>

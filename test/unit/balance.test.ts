@@ -2,20 +2,22 @@
 import { describe, expect, test } from 'vitest';
 import { type Balancer, type Candidate, responsive } from '../../src/balance/balancer.ts';
 import { divide } from '../../src/balance/divide.ts';
+import { firstIdle } from '../../src/balance/first-idle.ts';
 import { createBalancer } from '../../src/balance/index.ts';
 import { ipHash } from '../../src/balance/ip-hash.ts';
+import { lag } from '../../src/balance/lag.ts';
 import { leastConnections } from '../../src/balance/least-connections.ts';
+import { LoopSamples } from '../../src/balance/loop-samples.ts';
 import { policies } from '../../src/balance/policy.ts';
 import { randomTwo } from '../../src/balance/random-two.ts';
 import { roundRobin } from '../../src/balance/round-robin.ts';
 import { slowestFirst } from '../../src/balance/slowest.ts';
 import { weighted } from '../../src/balance/weighted.ts';
 
-interface One extends Candidate {
-  active: number;
-}
+type One = { -readonly [K in keyof Candidate]: Candidate[K] };
 
-const some = (...ids: number[]): One[] => ids.map((id) => ({ id, generation: 1, active: 0, isUnresponsive: false }));
+const idle = { generation: 1, active: 0, isUnresponsive: false, isBusy: false, lagMs: 0, utilization: 0 };
+const some = (...ids: number[]): One[] => ids.map((id) => ({ id, ...idle }));
 const anyone = { client: '192.0.2.1' };
 
 /** How often each id is picked. @param clients their addresses, one connection each */
@@ -161,6 +163,86 @@ describe('IP hash', () => {
   });
 });
 
+describe('first idle', () => {
+  test('picks those that wait for work in turn, and none while all are busy', () => {
+    const next = firstIdle();
+    const candidates = some(1, 2, 3);
+    const [one, two, three] = candidates as [One, One, One];
+    two.isBusy = true;
+    expect([1, 2, 3].map(() => next(candidates, anyone)?.id)).toEqual([1, 3, 1]);
+    one.isBusy = true;
+    three.isBusy = true;
+    expect(next(candidates, anyone)).toBeUndefined();
+    two.isBusy = false;
+    expect(next(candidates, anyone)).toBe(two);
+  });
+
+  test('looks at no more candidates than it needs', () => {
+    let looks = 0;
+    const candidates = some(1, 2, 3).map((one) => ({
+      ...one,
+      get isBusy() {
+        looks++;
+        return one.id === 1;
+      },
+    }));
+    expect(firstIdle()(candidates, anyone)?.id).toBe(2);
+    expect(looks).toBe(2);
+  });
+});
+
+describe('lag', () => {
+  test('picks the least used of those that wait for work, then the one with the fewest connections', () => {
+    const next = lag();
+    const candidates = some(1, 2, 3);
+    const [one, two, three] = candidates as [One, One, One];
+    one.utilization = 0.9;
+    two.active = 5;
+    three.active = 6;
+    expect(next(candidates, anyone)).toBe(two);
+    three.active = 4;
+    expect(next(candidates, anyone)).toBe(three);
+    two.isBusy = true;
+    three.isBusy = true;
+    expect(next(candidates, anyone)).toBe(one);
+  });
+
+  test('picks those that are equal in turn', () => {
+    const next = lag();
+    expect([1, 2, 3].map(() => next(some(1, 2, 3), anyone)?.id)).toEqual([1, 2, 3]);
+  });
+
+  test('has a connection wait while one may soon be free, and otherwise picks the one that was free last', () => {
+    const next = lag();
+    const candidates = some(1, 2).map((one) => ({ ...one, isBusy: true }));
+    const [one, two] = candidates as [One, One];
+    one.lagMs = 3000;
+    two.lagMs = 2;
+    expect(next(candidates, anyone)).toBeUndefined();
+    two.lagMs = 50;
+    expect(next(candidates, anyone)).toBe(two);
+  });
+});
+
+describe('what looks at an event loop tell', () => {
+  test('the part of the time that it is busy, of late', () => {
+    const loop = new LoopSamples(0);
+    for (let time = 10; time <= 10_000; time += 10) loop.add(time % 40 > 0, time);
+    expect(loop.utilizationAt(10_000)).toBeCloseTo(0.75, 1);
+    expect(loop.utilizationAt(10_500)).toBeCloseTo(0.375, 1);
+    expect(loop.utilizationAt(20_000)).toBeCloseTo(0, 3);
+  });
+
+  test('since when it has not come to what there is', () => {
+    const loop = new LoopSamples(0);
+    loop.add(false, 100);
+    loop.add(true, 150);
+    expect(loop.lagAt(160)).toBe(60);
+    loop.sawProgress(170);
+    expect(loop.lagAt(180)).toBe(10);
+  });
+});
+
 test.each(policies)('%s picks none without candidates, and the only one that there is', (policy) => {
   const next = createBalancer({ balance: policy, weights: [] });
   expect(next([], anyone)).toBeUndefined();
@@ -173,8 +255,8 @@ function onTrial(id: number): One[] {
 
 test('unresponsive candidates are left out, unless all are unresponsive', () => {
   const [one, two] = [
-    { id: 1, generation: 1, active: 1, isUnresponsive: true },
-    { id: 2, generation: 1, active: 1, isUnresponsive: false },
+    { ...idle, id: 1, isUnresponsive: true },
+    { ...idle, id: 2 },
   ];
   expect(responsive([one, two])).toEqual([two]);
   expect(responsive([one])).toEqual([one]);

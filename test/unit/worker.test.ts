@@ -12,6 +12,7 @@ class PlayedUnit implements Unit {
   readonly memory = 0;
   readonly wantedCpuMs = undefined;
   readonly accepted = 0;
+  waitsForEvents: boolean | undefined;
   readonly sent: ToWorker[] = [];
   readonly handedOver: number[] = [];
   handled = 0;
