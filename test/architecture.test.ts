@@ -103,6 +103,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'activity',
     'app/app',
     'balance/slowest',
+    'client',
     'clock',
     'config',
     'connection/incoming',
@@ -125,7 +126,9 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['back-off'],
   ['rare-report', 'clock'],
   ['balance', 'clock'],
-  ['config', 'balance/policy', 'errors'],
+  // Who the client of a request is.
+  ['client'],
+  ['config', 'balance/policy', 'client/networks', 'errors'],
   // When members of a pool are replaced, how many there should be, and how loaded they are.
   ['scaling/load-meter', 'scaling', 'pipeline/busy'],
   ['scaling', 'clock', 'config/config'],

@@ -1,6 +1,7 @@
 // The types of option values: how each is parsed from text or from a configuration file, what it refuses, and how it is
 // formatted. Knows no option by name.
 import path from 'node:path';
+import { isNetwork, networkNames } from '../client/networks.js';
 import { type Address, formatAddress, readAddress, readHost } from './address.js';
 import type { Reading } from './reading.js';
 
@@ -256,6 +257,24 @@ export const weights: Kind<readonly number[], string | readonly number[]> = {
     return { value };
   },
   write: (value) => value,
+};
+
+const networkList = list<string>(
+  'NETWORK',
+  (item) =>
+    typeof item === 'string' && isNetwork(item)
+      ? { value: item }
+      : { refused: `be ${networkNames.join(', ')}, an IP address, or a network such as 10.0.0.0/8` },
+  (item) => item,
+);
+
+/** Networks of IP addresses, separated by commas or in several flags. */
+export const networks: Kind<readonly string[], string | readonly string[]> = {
+  ...networkList,
+  read(raw) {
+    const items: readonly unknown[] = Array.isArray(raw) ? raw : [raw];
+    return networkList.read(items.flatMap((item) => (typeof item === 'string' ? item.split(/,\s*/) : item)));
+  },
 };
 
 /** An item of a comma-separated list of names. The command that has the option checks that the name exists. */

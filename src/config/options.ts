@@ -16,6 +16,7 @@ import {
   logDestination,
   mode,
   name,
+  networks,
   nodeArguments,
   oneOf,
   target,
@@ -128,6 +129,8 @@ const scaling = rowsOf('scaling', {
 const listening = rowsOf('listening', { group: 'Listening', needsRestart: true });
 /** For the pipeline: limits on one connection and its requests. */
 const limits = rowsOf('limits', { group: 'Limits and timeouts' });
+/** For the pipeline: who the client of a request is. */
+const clients = rowsOf('clients', { group: 'Limits and timeouts' });
 /** For what replaces workers, on both sides. */
 const lifecycle = rowsOf('lifecycle', { group: 'Lifecycle' });
 /** For the recycler, and the runtime of threads. */
@@ -331,6 +334,11 @@ function optionRows(models: readonly ModelFacts[]) {
       kind: count(0, 1_000_000_000),
       default: 0,
     }),
+
+    trustProxy: clients(
+      'Proxies that may say who the client of a request is, by X-Forwarded-For or else Forwarded, for the access log: loopback (and Unix sockets), private, an IP address, or a network such as 10.0.0.0/8; several with commas. What others say does not count',
+      { kind: networks, default: [], defaultWords: 'none' },
+    ),
 
     gracefulTimeout: lifecycle(
       'Time for requests in flight to finish when a worker drains; then the worker is killed',

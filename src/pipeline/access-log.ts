@@ -8,19 +8,23 @@ import { accessLine, lineOrigin } from '../log/access-line.js';
 import type { Destination } from '../log/destination.js';
 import { LineBuffer } from '../log/line-buffer.js';
 import type { WorkerIdentity } from '../reports/report.js';
+import type { ClientNamer } from './client-namer.js';
 import type { OnClose, Stage } from './stage.js';
 
 export class AccessLog {
   readonly #lines: LineBuffer;
+  readonly #nameClient: ClientNamer;
   readonly #origin: string;
 
   /** @param onWritten called when the buffer is empty */
   constructor(
     destination: Destination,
+    nameClient: ClientNamer,
     identity: WorkerIdentity,
     tell: (event: WorkerEvent) => void,
     onWritten: () => void,
   ) {
+    this.#nameClient = nameClient;
     this.#origin = lineOrigin(identity);
     this.#lines = new LineBuffer(destination, {
       failed: (reason) => tell({ event: 'access-log-failed', reason }),
@@ -50,8 +54,9 @@ export class AccessLog {
     this.#lines.flush();
   }
 
-  #add(req: IncomingMessage, reqId: string, status: number, bytes: number, begunAt: number, remote = 'unix'): void {
+  #add(req: IncomingMessage, reqId: string, status: number, bytes: number, begunAt: number, peer = 'unix'): void {
     const durationMs = now() - begunAt;
+    const remote = this.#nameClient(req, peer);
     this.#lines.add(accessLine(this.#origin, reqId, req.method, req.url, status, bytes, durationMs, remote));
   }
 }

@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import type { Activity } from '../activity.js';
 import type { App } from '../app/app.js';
 import { now } from '../clock.js';
-import type { Limits } from '../config/config.js';
+import type { Config, Limits } from '../config/config.js';
 import { IncomingConnection } from '../connection/incoming.js';
 import { errorRecord } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
@@ -22,6 +22,7 @@ import { type AdoptingServer, adopt, adoptIdle, createAdoptingServer, timeoutChe
 import { countAnswers } from './answer-count.js';
 import { appLimits, countConnections, followSettings, lendMethods } from './app-server.js';
 import type { BusyClock } from './busy.js';
+import { clientNamer } from './client-namer.js';
 import { Connection } from './connection.js';
 import { limitDuration } from './deadline.js';
 import { Drain, type Migration } from './drain.js';
@@ -41,6 +42,7 @@ export interface PipelineOptions {
   readonly limits: Limits;
   /** Limits that the user has set, so that the app's own server cannot change them. */
   readonly limitsGiven: readonly (keyof Limits)[];
+  readonly clients: Config['clients'];
   /** The acceptor's limit; at least 1. */
   readonly maxConnections: number;
   readonly accessLog: Destination | undefined;
@@ -67,11 +69,11 @@ const maxReported = 64;
 
 /** Imports the access log only if it is on. */
 export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
-  const { accessLog, identity, tell } = options;
+  const { accessLog, clients, identity, tell } = options;
   if (!accessLog) return new Pipeline(options, undefined);
   const module = await import('./access-log.js');
   const freeLogged = () => options.journal?.writer?.freeLogged();
-  return new Pipeline(options, new module.AccessLog(accessLog, identity, tell, freeLogged));
+  return new Pipeline(options, new module.AccessLog(accessLog, clientNamer(clients), identity, tell, freeLogged));
 }
 
 export class Pipeline {

@@ -145,7 +145,7 @@ export function strategyContext(
 }
 
 function appSettings({ config, sources }: Settings, listeners: readonly Listener[], release: Release) {
-  const { loading, lifecycle, limits, listening, pool, scaling } = config;
+  const { loading, lifecycle, limits, clients, listening, pool, scaling } = config;
   const keys = Object.keys(limits) as (keyof Limits)[];
   return {
     loading: { ...loading, app: release.app },
@@ -155,6 +155,7 @@ function appSettings({ config, sources }: Settings, listeners: readonly Listener
     countsAnswers: lifecycle.canary > 0,
     measure: isElastic(pool) ? scaling.scaleOn : undefined,
     limits,
+    clients,
     limitsGiven: keys.filter((key) => sources[key].kind !== 'default'),
   };
 }

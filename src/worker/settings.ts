@@ -44,6 +44,7 @@ export interface AppSettings {
   readonly countsAnswers: boolean;
   readonly backlog: number;
   readonly limits: Limits;
+  readonly clients: Config['clients'];
   /** Those that the user chose; the app may change the others on its own server. */
   readonly limitsGiven: readonly (keyof Limits)[];
 }

@@ -70,6 +70,7 @@ const serving = capture.listening.then((server) =>
     app: serverApp(server),
     limits: Object.fromEntries(limitKeys.map((key) => [key, table[key].default])),
     limitsGiven: [],
+    clients: { trustProxy: [] },
     maxConnections,
     accessLog: undefined,
     busy: undefined,

@@ -45,6 +45,7 @@ describe('defaults', () => {
       headerTimeout: 20_000,
       requestTimeout: 300_000,
       keepAliveTimeout: 5_000,
+      trustProxy: [],
       gracefulTimeout: 30_000,
       bootTimeout: 30_000,
       waitReady: false,

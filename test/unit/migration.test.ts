@@ -92,6 +92,7 @@ class House {
       app,
       limits,
       limitsGiven: [],
+      clients: { trustProxy: [] },
       maxConnections: 1000,
       accessLog: undefined,
       busy: undefined,

@@ -45,6 +45,7 @@ const complete: Required<UserConfig> = {
   maxHeaderSize: '16k',
   maxBodySize: 0,
   maxRequestsPerConnection: 0,
+  trustProxy: ['loopback', '10.0.0.0/8'],
   gracefulTimeout: '1h',
   hangTimeout: 0,
   readyPath: '/ready',
