@@ -29,6 +29,8 @@ export type WorkerEvent =
   | { event: 'connections-shed'; count: number }
   /** Of the process that accepts. */
   | { event: 'descriptors-used-up'; used: number; limit: number; connections: number }
+  /** Connections without a valid PROXY header, or from a peer that may send none, since the last such event; the last one. */
+  | { event: 'proxy-refused'; count: number; peer: string; reason: string }
   /** Invalid messages on the migration channel since the last such event, and the sender of the last one. */
   | { event: 'migration-refused'; count: number; senderPid: number; senderUid: number }
   /** The server of the app that mpserve serves, in words, and where its others listen. */
@@ -118,6 +120,10 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
       `${e.used} of ${e.limit} descriptors are in use, with ${counted(e.connections, 'connection')}: further clients wait ` +
       'until some are closed; raise the limit on open files (ulimit -n, LimitNOFILE= of systemd); if the app leaves ' +
       'files or sockets open, mpserve ctl reload replaces its workers',
+  ],
+  'proxy-refused': [
+    'warn',
+    (e) => `closed ${counted(e.count, 'connection')} (--proxy-protocol); the last one came from ${e.peer}: ${e.reason}`,
   ],
   'migration-refused': [
     'warn',

@@ -145,8 +145,8 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // The sockets of the app's secondary servers.
   ['secondary', 'os/descriptor', 'os/socket-file'],
   // Connections until they are served, and how they migrate.
-  ['connection', 'clock', 'migration/channel', 'migration/receiver', 'os', 'rare-report'],
-  ['migration', 'connection/incoming', 'connection/listening-socket', 'os', 'rare-report'],
+  ['connection', 'client', 'clock', 'config/config', 'migration/channel', 'migration/receiver', 'os', 'rare-report'],
+  ['migration', 'client/proxy-header', 'connection/incoming', 'connection/listening-socket', 'os', 'rare-report'],
 ];
 
 /** Where each package is used, and the modules of Node that tell processes and threads. */

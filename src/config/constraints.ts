@@ -136,6 +136,14 @@ export function checkBalance(
     throw configError(`${setting(from.weights)} has ${weights.length} weights for ${count} ${unit}; give one for each`);
 }
 
+/** Any peer could claim any address otherwise. */
+export function checkProxyProtocol({ proxyProtocol, trustProxy }: Settings, from: From): void {
+  if (proxyProtocol && trustProxy.length === 0)
+    throw configError(
+      `${setting(from.proxyProtocol)} needs --trust-proxy, as in --trust-proxy loopback: which proxies may name a client`,
+    );
+}
+
 /** The default log of a daemon, which has no standard output: `app.log` for `app.pid`, or `mpserve.log`. */
 export function defaultLogFile({ daemon, pidFile }: Settings, directory: string): string | undefined {
   if (!daemon) return undefined;

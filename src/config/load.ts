@@ -11,6 +11,7 @@ import {
   checkBalance,
   checkDaemonOutput,
   checkDirectory,
+  checkProxyProtocol,
   defaultLogFile,
   type Machine,
   resolveAccept,
@@ -116,6 +117,7 @@ export async function loadConfig(input: Input): Promise<Loaded> {
     headerTimeout: resolveHeaderTimeout(settings, from),
   };
   checkBalance(settings, from, facts, resolved);
+  checkProxyProtocol(settings, from);
   if (isBesidePidFile) from.control = from.pidFile;
   if (settings.logFile === undefined && settings.daemon) from.logFile = from.daemon;
   from.bind = bindSource;

@@ -130,7 +130,7 @@ const listening = rowsOf('listening', { group: 'Listening', needsRestart: true }
 /** For the pipeline: limits on one connection and its requests. */
 const limits = rowsOf('limits', { group: 'Limits and timeouts' });
 /** For the pipeline: who the client of a request is. */
-const clients = rowsOf('clients', { group: 'Limits and timeouts' });
+const clients = rowsOf('clients', { group: 'Listening', needsRestart: true });
 /** For what replaces workers, on both sides. */
 const lifecycle = rowsOf('lifecycle', { group: 'Lifecycle' });
 /** For the recycler, and the runtime of threads. */
@@ -294,6 +294,18 @@ function optionRows(models: readonly ModelFacts[]) {
         hasEffect: (facts) => !facts.spares,
       },
     ),
+    trustProxy: clients(
+      'Proxies that may say who the client of a request is, by X-Forwarded-For or else Forwarded, for the access log and --proxy-protocol: loopback (and Unix sockets), private, an IP address, or a network such as 10.0.0.0/8; several with commas. What others say does not count',
+      { kind: networks, default: [], defaultWords: 'none' },
+    ),
+    proxyProtocol: clients(
+      'Read the header of the PROXY protocol, version 1 or 2, from each connection, and log its client: for HAProxy (send-proxy-v2), AWS NLB and the like. Connections of others than --trust-proxy are closed',
+      { kind: boolean, default: false },
+    ),
+    proxyToApp: clients(
+      'Show the app the client of --proxy-protocol as req.socket.remoteAddress and remotePort, instead of the proxy',
+      { kind: boolean, default: false },
+    ),
     maxConnections: listening(
       'Maximum number of open connections in all workers together; at the limit the server stops accepting and the kernel queues connections, up to --backlog',
       {
@@ -334,11 +346,6 @@ function optionRows(models: readonly ModelFacts[]) {
       kind: count(0, 1_000_000_000),
       default: 0,
     }),
-
-    trustProxy: clients(
-      'Proxies that may say who the client of a request is, by X-Forwarded-For or else Forwarded, for the access log: loopback (and Unix sockets), private, an IP address, or a network such as 10.0.0.0/8; several with commas. What others say does not count',
-      { kind: networks, default: [], defaultWords: 'none' },
-    ),
 
     gracefulTimeout: lifecycle(
       'Time for requests in flight to finish when a worker drains; then the worker is killed',

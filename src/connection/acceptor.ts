@@ -9,6 +9,7 @@ import { AcceptFairness } from './accept-fairness.js';
 import { DescriptorBudget } from './descriptor-budget.js';
 import { IncomingConnection } from './incoming.js';
 import { ListeningSocket } from './listening-socket.js';
+import type { ProxyHeaders } from './proxy-headers.js';
 
 export interface AcceptorOptions {
   /** Descriptors of listening sockets; the acceptor owns them from now on. */
@@ -26,6 +27,8 @@ export interface AcceptorOptions {
   readonly isShared: boolean;
   /** Leave the bytes of a new connection unread, because it is handed over to a worker. */
   readonly handsOver: boolean;
+  /** What reads the header of a proxy from each connection; undefined where they come without. */
+  readonly proxyHeaders?: ProxyHeaders | undefined;
   /** Serves a connection; settles when it has ended. Never rejects. */
   readonly serve: (connection: IncomingConnection) => Promise<void>;
   /** The limit is reached and a client waits in the backlog; called again until that changes. */
@@ -71,7 +74,10 @@ export class Acceptor {
       options.onDescriptorsUsedUp?.({ ...use, connections: this.#accepted.count }),
     );
     this.#sockets = fds.map(
-      (fd) => new ListeningSocket(fd, backlog, handsOver, (socket) => this.#accept(new IncomingConnection(socket))),
+      (fd) =>
+        new ListeningSocket(fd, backlog, handsOver || options.proxyHeaders !== undefined, (socket) =>
+          this.#accept(new IncomingConnection(socket)),
+        ),
     );
     this.#fairness = isShared ? new AcceptFairness() : undefined;
     if (!migrationChannel) return;
@@ -108,11 +114,18 @@ export class Acceptor {
     this.#budget.note(this.#accepted.count, connection.descriptor);
     if (this.isFull) this.#update();
     else this.#looking ??= setInterval(() => this.#lookForDescriptors(), lookForDescriptorsEveryMs).unref();
-    void this.#options.serve(connection).then(() => {
+    void this.#serve(connection).then(() => {
       this.#accepted.count--;
       if (this.#isStarted && !this.#isAccepting && !this.isFull) this.#update();
     });
   };
+
+  #serve(connection: IncomingConnection): Promise<void> {
+    const { proxyHeaders, serve } = this.#options;
+    // Of one that has migrated the header has been read.
+    if (!proxyHeaders || connection.facts.isMigrated) return serve(connection);
+    return proxyHeaders.take(connection).then((isTaken) => (isTaken ? serve(connection) : undefined));
+  }
 
   #update(): void {
     const accepts = this.#isStarted && !this.isFull;

@@ -1,6 +1,7 @@
 // A client's connection from the moment of accept until a pipeline serves it. It owns its descriptor: a code path that
 // cannot place the connection calls `close`, one that has handed the descriptor over calls `release`.
 import type { Socket } from 'node:net';
+import type { Client } from '../client/proxy-header.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { peerOf } from '../os/listening-socket.js';
 import { descriptorOf, detach, socketFromFd } from '../os/node-socket.js';
@@ -11,19 +12,25 @@ export interface ConnectionFacts {
   readonly requests: number;
   /** It comes from another worker or server, not from its client. */
   readonly isMigrated: boolean;
+  /** The client that the proxy which has opened it has named (`--proxy-protocol`). */
+  readonly client?: Client | undefined;
 }
 
 const fresh: ConnectionFacts = { requests: 0, isMigrated: false };
 
 export class IncomingConnection {
-  readonly facts: ConnectionFacts;
+  #facts: ConnectionFacts;
   /** Its descriptor once it has been taken out of Node's hands; undefined when it is closed or belongs to others. */
   #held: Socket | number | undefined;
 
   /** @param held belongs to the connection from now on */
   constructor(held: Socket | number, facts = fresh) {
     this.#held = held;
-    this.facts = facts;
+    this.#facts = facts;
+  }
+
+  get facts(): ConnectionFacts {
+    return this.#facts;
   }
 
   /** The connection's own descriptor; undefined once it is closed. */
@@ -33,6 +40,11 @@ export class IncomingConnection {
 
   /** The client's IP address; undefined for a client of a Unix socket, and when the connection is closed. */
   get client(): string | undefined {
+    return this.#facts.client?.host ?? this.peer;
+  }
+
+  /** As `client`, but of a proxy the proxy's own. */
+  get peer(): string | undefined {
     if (typeof this.#held === 'object') return this.#held.remoteAddress;
     const peer = this.#held === undefined ? undefined : peerOf(this.#held);
     return peer?.kind === 'tcp' ? peer.host : undefined;
@@ -40,7 +52,13 @@ export class IncomingConnection {
 
   /** To be served here: from now on Node reads from it. */
   get socket(): Socket {
-    return this.#asSocket(false);
+    const socket = this.#asSocket(false);
+    return socket.isPaused() ? socket.resume() : socket;
+  }
+
+  /** It is from a proxy, which has named its client. */
+  introduce(client: Client): void {
+    this.#facts = { ...this.#facts, client };
   }
 
   /** To be handed over to another process: nothing is read from it. */

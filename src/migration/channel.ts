@@ -7,7 +7,7 @@ import path from 'node:path';
 import { arch, platform } from 'node:process';
 import { closeDescriptor, duplicateAll } from '../os/descriptor.js';
 import { checked, libc, type SystemCallError } from '../os/libc.js';
-import { sendMessage } from '../os/rights-message.js';
+import { type SentFacts, sendMessage } from '../os/rights-message.js';
 import { encodePath } from '../os/socket-address.js';
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM } from '../os/socket-constants.js';
 import { type Credits, countMigrated, offerCredits } from './credits.js';
@@ -77,10 +77,10 @@ export function duplicateForAcceptor(listen: readonly number[], channel: Migrati
 
 /**
  * Sends a connection, for which a credit has been taken. The descriptor stays the caller's, to be closed.
- * @param requests that have been answered on it
+ * @param facts go along
  * @returns `full` when no receiver could take it now, `closed` when none ever will
  */
-export function sendConnection(channel: MigrationChannel, fd: number, requests: number): 'sent' | 'full' | 'closed' {
+export function sendConnection(channel: MigrationChannel, fd: number, facts: SentFacts): 'sent' | 'full' | 'closed' {
   const { socket, connect } = libc();
   const sending = socket(AF_UNIX, socketType, 0);
   if (sending < 0) {
@@ -91,7 +91,7 @@ export function sendConnection(channel: MigrationChannel, fd: number, requests: 
     const address = encodePath(`/proc/self/fd/${channel.path}`);
     checked('connect', connect(sending, address, address.length));
     // The receiver that gave up waiting for this message offers its credit again.
-    if (!sendMessage(sending, fd, requests)) return 'full';
+    if (!sendMessage(sending, fd, facts)) return 'full';
     countMigrated(channel);
     return 'sent';
   } catch (error) {

@@ -104,7 +104,10 @@ export class Receiver {
       message.destroy();
       if (received === 'nothing') this.#received(undefined);
       else if ('refused' in received) this.#refused.add(received.refused);
-      else this.#received(new IncomingConnection(received.fd, { requests: received.requests, isMigrated: true }));
+      else {
+        const { fd, ...facts } = received;
+        this.#received(new IncomingConnection(fd, { ...facts, isMigrated: true }));
+      }
     };
     const look = (): void => {
       if (!isReadable(fd) && looks++ < maxLooks) later = setTimeout(look, lookEveryMs);

@@ -2,6 +2,7 @@
 // a byte of its next request nor one of its last response. Its client notices nothing.
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Client } from '../client/proxy-header.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { descriptorOf, idleSockets } from '../os/node-socket.js';
 import { type MigrationChannel, sendConnection } from './channel.js';
@@ -15,6 +16,8 @@ export interface Migratable {
   readonly socket: Socket;
   /** Requests that have been answered on it. */
   readonly requests: number;
+  /** The client that a proxy has named. */
+  readonly namedClient: Client | undefined;
   /** It speaks HTTP, so it comes to rest between two requests. */
   readonly mayRest: boolean;
   /** It is at rest, as far as is known without asking the parser. */
@@ -110,9 +113,9 @@ export class MigrationSender<C extends Migratable> {
   #sendSome(candidates: readonly C[]): void {
     const resting = idleSockets(this.#server);
     const ready = candidates.filter(({ socket }) => socket.bytesRead === 0 || resting.has(socket));
-    for (const { socket, requests } of ready) {
+    for (const { socket, requests, namedClient: client } of ready) {
       const fd = descriptorOf(socket) as number; // it is open
-      const outcome = this.#takeCredit() ? sendConnection(this.#channel, fd, requests) : 'full';
+      const outcome = this.#takeCredit() ? sendConnection(this.#channel, fd, { requests, client }) : 'full';
       this.#hasCredit = false;
       if (outcome === 'closed') this.stop();
       if (outcome !== 'sent') break;
@@ -155,7 +158,7 @@ export async function migrateUnserved(
     while (channel && isWanted()) {
       const { descriptor, facts } = connection;
       if (descriptor === undefined) return false;
-      const outcome = takeCredit(channel) ? sendConnection(channel, descriptor, facts.requests) : 'full';
+      const outcome = takeCredit(channel) ? sendConnection(channel, descriptor, facts) : 'full';
       if (outcome !== 'full') return outcome === 'sent';
       await new Promise((later) => setTimeout(later, creditRetryMs));
     }

@@ -11,6 +11,7 @@ interface Libc {
   listen(fd: number, backlog: number): number;
   connect(fd: number, address: Buffer, length: number): number;
   shutdown(fd: number, how: number): number;
+  recv(fd: number, data: Buffer, length: number, flags: number): number;
   sendmsg(fd: number, header: Buffer, flags: number): number;
   recvmsg(fd: number, header: Buffer, flags: number): number;
   getsockname(fd: number, address: Buffer, length: Buffer): number;
@@ -87,6 +88,7 @@ const prototypes: { readonly [Name in keyof Omit<Libc, 'errno' | 'address'>]: st
   listen: 'int listen(int, int)',
   connect: 'int connect(int, const void*, uint32_t)',
   shutdown: 'int shutdown(int, int)',
+  recv: 'long recv(int, void*, unsigned long, int)',
   sendmsg: 'long sendmsg(int, const void*, int)',
   recvmsg: 'long recvmsg(int, void*, int)',
   getsockname: 'int getsockname(int, void*, void*)',

@@ -2,6 +2,7 @@
 // and recvmsg(2) want it. What comes in is checked: any process that has inherited the channel could send.
 import { closeDescriptor, isConnection, socketOption } from './descriptor.js';
 import { libc } from './libc.js';
+import { decodeAddress, encodeAddress, familyOf } from './socket-address.js';
 import { MSG_DONTWAIT, SOL_SOCKET } from './socket-constants.js';
 
 const SCM_RIGHTS = 1;
@@ -9,8 +10,9 @@ const SO_PEERCRED = 17;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CTRUNC = 8;
 const MSG_CMSG_CLOEXEC = 0x40000000;
-/** The body: how many requests have been answered on the connection. */
-const bodyBytes = 4;
+/** The body: how many requests have been answered on the connection, and the address of its client (0 where none was named). */
+const bodyBytes = 32;
+const clientAt = 4;
 
 /** The process at the other end of a message (SO_PEERCRED, unix(7)). */
 export interface Sender {
@@ -18,12 +20,19 @@ export interface Sender {
   readonly uid: number;
 }
 
-export type Received = { readonly fd: number; readonly requests: number } | 'nothing' | { readonly refused: Sender };
+/** What goes along with a connection. */
+export interface SentFacts {
+  readonly requests: number;
+  /** The client that a proxy has named. */
+  readonly client?: { readonly host: string; readonly port: number } | undefined;
+}
+
+export type Received = ({ readonly fd: number } & SentFacts) | 'nothing' | { readonly refused: Sender };
 
 /** @param socket that is connected to the channel. @returns false when no receiver reads from it any more */
-export function sendMessage(socket: number, fd: number, requests: number): boolean {
+export function sendMessage(socket: number, fd: number, facts: SentFacts): boolean {
   const message = new RightsMessage();
-  message.write(fd, requests);
+  message.write(fd, facts);
   return libc().sendmsg(socket, message.header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
@@ -32,9 +41,9 @@ export function receiveMessage(socket: number): Received {
   const message = new RightsMessage();
   const length = libc().recvmsg(socket, message.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (length <= 0) return 'nothing';
-  const { fd, requests } = message;
+  const { fd, facts } = message;
   if (fd === undefined) return { refused: senderOf(socket) };
-  if (length === bodyBytes && !message.isCut && isConnection(fd)) return { fd, requests };
+  if (length === bodyBytes && !message.isCut && isConnection(fd)) return { fd, ...facts };
   closeDescriptor(fd);
   return { refused: senderOf(socket) };
 }
@@ -63,8 +72,9 @@ class RightsMessage {
     this.header.writeBigUInt64LE(BigInt(this.#control.length), 40);
   }
 
-  write(fd: number, requests: number): void {
+  write(fd: number, { requests, client }: SentFacts): void {
     this.#body.writeUInt32LE(requests);
+    if (client) encodeAddress({ kind: 'tcp', ...client }).copy(this.#body, clientAt);
     this.#vector.writeBigUInt64LE(BigInt(bodyBytes), 8);
     this.#control.writeBigUInt64LE(BigInt(this.#control.length), 0);
     this.#control.writeInt32LE(SOL_SOCKET, 8);
@@ -72,8 +82,12 @@ class RightsMessage {
     this.#control.writeInt32LE(fd, 16);
   }
 
-  get requests(): number {
-    return this.#body.readUInt32LE();
+  get facts(): SentFacts {
+    const requests = this.#body.readUInt32LE();
+    const name = this.#body.subarray(clientAt, bodyBytes);
+    if (familyOf(name) === 0) return { requests };
+    const address = decodeAddress(name);
+    return address.kind === 'tcp' ? { requests, client: { host: address.host, port: address.port } } : { requests };
   }
 
   /** More descriptors were sent than there is room for. */

@@ -9,6 +9,7 @@ import type { Destination } from '../log/destination.js';
 import { LineBuffer } from '../log/line-buffer.js';
 import type { WorkerIdentity } from '../reports/report.js';
 import type { ClientNamer } from './client-namer.js';
+import { Connection } from './connection.js';
 import type { OnClose, Stage } from './stage.js';
 
 export class AccessLog {
@@ -46,8 +47,9 @@ export class AccessLog {
   /** Writes the line of an upgraded request (a WebSocket) when its socket closes. */
   upgraded(req: IncomingMessage, socket: Duplex, reqId: string): void {
     const begunAt = now();
-    const { bytesWritten: before, remoteAddress: remote } = req.socket;
-    socket.once('close', () => this.#add(req, reqId, 101, req.socket.bytesWritten - before, begunAt, remote));
+    const { bytesWritten: before } = req.socket;
+    const client = Connection.of(req.socket)?.client;
+    socket.once('close', () => this.#add(req, reqId, 101, req.socket.bytesWritten - before, begunAt, client));
   }
 
   flush(): void {

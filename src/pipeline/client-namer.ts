@@ -1,4 +1,4 @@
-// Says who the client of a request is, for the access log: the peer of its connection, or whom trusted proxies name.
+// The client of a request, for the access log: the peer of its connection, or the client that trusted proxies name.
 import type { IncomingMessage } from 'node:http';
 import { clientOf } from '../client/forwarded.js';
 import { Networks } from '../client/networks.js';

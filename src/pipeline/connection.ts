@@ -1,6 +1,7 @@
 // The state of one connection: its current request, and how long the server has waited for the client. It makes no
 // decisions and closes nothing.
 import type { Socket } from 'node:net';
+import type { Client } from '../client/proxy-header.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { truncateUrl } from '../inflight/fingerprint.js';
 import type { RequestInFlight } from '../reports/report.js';
@@ -40,10 +41,24 @@ export class Connection {
     (this.socket as Keyed)[key] = this;
   }
 
+  /** The client that a proxy has named, in the PROXY protocol. */
+  get namedClient(): Client | undefined {
+    return this.#incoming.facts.client;
+  }
+
   /** The client's IP address, or `unix`. A socket forgets it when it closes, so ask before. */
   get client(): string {
     this.#client ??= this.#incoming.client ?? 'unix';
     return this.#client;
+  }
+
+  /** From now on the app sees the client that a proxy has named instead of the proxy. */
+  showClient(): void {
+    const { client } = this.#incoming.facts;
+    if (!client) return;
+    const { host: remoteAddress, port: remotePort } = client;
+    const seen = { remoteAddress, remotePort, remoteFamily: remoteAddress.includes(':') ? 'IPv6' : 'IPv4' };
+    for (const [name, value] of Object.entries(seen)) Object.defineProperty(this.socket, name, { value });
   }
 
   static of(socket: Socket): Connection | undefined {

@@ -148,6 +148,7 @@ export class Pipeline {
       const { socket } = incoming;
       if (socket.destroyed) return closed();
       const connection = new Connection(incoming, now());
+      if (this.#options.clients.proxyToApp) connection.showClient();
       this.#connections.add(connection);
       this.#options.activity.connectionOpened();
       // With a timeout on all sockets, every byte restarts Node's own timer.

@@ -77,6 +77,7 @@ const events: { readonly [N in EventName]: FieldsOf<Extract<WorkerEvent, { event
   'thread-recycled': { reason },
   'connection-lost': { reason },
   'connections-shed': { count },
+  'proxy-refused': { count, peer: short, reason },
   'descriptors-used-up': { used: count, limit: count, connections: count },
   'migration-refused': { count, senderPid: systemId, senderUid: systemId },
   'several-servers': { served: short, others: list(100, short) },

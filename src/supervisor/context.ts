@@ -5,6 +5,7 @@ import { releaseOf } from '../config/app-path.js';
 import { type Config, isElastic, type Limits, readyTimeout } from '../config/config.js';
 import { findOwner } from '../config/user.js';
 import { Acceptor } from '../connection/acceptor.js';
+import { proxyHeaders } from '../connection/proxy-headers.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events, WorkerEvent } from '../events.js';
 import type { Quarantine } from '../inflight/quarantine.js';
@@ -133,6 +134,9 @@ export function strategyContext(
             isShared: false,
             handsOver: true,
             migrationChannel: channel,
+            proxyHeaders: proxyHeaders(config.clients, (count, refused) =>
+              events.tell({ event: 'proxy-refused', count, ...refused }),
+            ),
             onRefused: (count, { pid: senderPid, uid: senderUid }) =>
               events.tell({ event: 'migration-refused', count, senderPid, senderUid }),
           });

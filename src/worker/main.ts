@@ -5,6 +5,7 @@ import type { StopReason } from '../app/close-app.js';
 import { msUntil, now, within } from '../clock.js';
 import { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
+import { proxyHeaders } from '../connection/proxy-headers.js';
 import { ExitCode, errorRecord, StartupError } from '../errors.js';
 import type { ReportHang } from '../hang/hang-report.js';
 import { Heartbeat } from '../hang/heartbeat.js';
@@ -222,6 +223,9 @@ export class WorkerMain {
         await service.serve(connection);
         onActive?.(-1);
       },
+      proxyHeaders: proxyHeaders(settings.clients, (count, { peer, reason }) =>
+        this.tell({ event: 'proxy-refused', count, peer, reason }),
+      ),
       onRefused: (count, { pid, uid }) =>
         this.tell({ event: 'migration-refused', count, senderPid: pid, senderUid: uid }),
       onCrowded: () => service.shed(),

@@ -70,7 +70,7 @@ const serving = capture.listening.then((server) =>
     app: serverApp(server),
     limits: Object.fromEntries(limitKeys.map((key) => [key, table[key].default])),
     limitsGiven: [],
-    clients: { trustProxy: [] },
+    clients: { trustProxy: [], proxyProtocol: false, proxyToApp: false },
     maxConnections,
     accessLog: undefined,
     busy: undefined,

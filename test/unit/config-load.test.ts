@@ -46,6 +46,8 @@ describe('defaults', () => {
       requestTimeout: 300_000,
       keepAliveTimeout: 5_000,
       trustProxy: [],
+      proxyProtocol: false,
+      proxyToApp: false,
       gracefulTimeout: 30_000,
       bootTimeout: 30_000,
       waitReady: false,
@@ -157,6 +159,8 @@ describe('defaults', () => {
       ['--model', 'hybrid', '--accept', 'dispatch', '--balance', 'weighted', '--weights', '3,1,1'],
       /^--weights has 3 weights for 16 threads; give one for each$/,
     ],
+    [['--proxy-protocol'], /^--proxy-protocol needs --trust-proxy, as in --trust-proxy loopback/],
+    [['--trust-proxy', '10.0.0.0/33'], /^--trust-proxy must be loopback, private, an IP address, or a network such as/],
     [['--weights', '3,0'], /^--weights must be integers from 1 to 1000, separated by commas, not '0'$/],
     [['--weights', ''], /^--weights must be integers/],
   ])('%j is refused', async (argv, message) => {

@@ -73,6 +73,7 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
     { ...thread, count: 1 },
     { ...thread, count: 2 },
   ],
+  'proxy-refused': [{ ...thread, count: 3, peer: '203.0.113.7', reason: 'it is not one of --trust-proxy' }],
   'descriptors-used-up': [{ ...thread, used: 60, limit: 64, connections: 20 }],
   'migration-refused': [{ ...thread, count: 1, senderPid: 77, senderUid: 1000 }],
   'access-log-failed': [{ ...thread, reason: 'EPIPE' }],
@@ -148,6 +149,7 @@ test('each event has this level and message', () => {
     connection-lost error: closed a connection before it was served: the server is stopping
     connections-shed warn: --max-connections, or the limit on open files, is reached and clients are waiting; closed 1 slow idle connection
     connections-shed warn: --max-connections, or the limit on open files, is reached and clients are waiting; closed 2 slow idle connections
+    proxy-refused warn: closed 3 connections (--proxy-protocol); the last one came from 203.0.113.7: it is not one of --trust-proxy
     descriptors-used-up warn: 60 of 64 descriptors are in use, with 20 connections: further clients wait until some are closed; raise the limit on open files (ulimit -n, LimitNOFILE= of systemd); if the app leaves files or sockets open, mpserve ctl reload replaces its workers
     migration-refused warn: refused 1 invalid message on the migration channel; the last one came from pid 77 of user 1000
     access-log-failed error: cannot write the access log, so access lines may be lost: EPIPE

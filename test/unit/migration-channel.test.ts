@@ -97,7 +97,7 @@ test('a connection migrates with the number of its requests, and its client noti
   const { client, socket, fd } = await connection();
   client.write('unread');
   expect(takeCredit(channel)).toBe(true);
-  expect(sendConnection(channel, fd, 7)).toBe('sent');
+  expect(sendConnection(channel, fd, { requests: 7 })).toBe('sent');
   socket.destroy();
   await eventually('it to arrive', () => received.length === 1);
   const [connectionThere] = received as [IncomingConnection];
@@ -126,7 +126,7 @@ test('connections to the channel that send nothing delay no real one', async () 
   const strangers = Array.from({ length: 100 }, stranger);
   const other = await connection();
   expect(takeCredit(channel)).toBe(true);
-  expect(sendConnection(channel, other.fd, 1)).toBe('sent');
+  expect(sendConnection(channel, other.fd, { requests: 1 })).toBe('sent');
   await eventually('a real one to arrive meanwhile', () => received.length === 1);
   for (const one of [...strangers, other.client, other.socket]) one.destroy();
 });
@@ -186,12 +186,12 @@ test('a receiver that closes reads what has just come into an empty message, and
   await eventually('it to have looked into both', () => lookedInto().size >= 2);
   looked.mockRestore();
   const { client, socket, fd } = await connection();
-  expect(sendMessage(first, fd, 1)).toBe(true);
+  expect(sendMessage(first, fd, { requests: 1 })).toBe(true);
   socket.destroy();
   leaving.close();
   expect(received).toHaveLength(1);
   const other = await connection();
-  expect(sendMessage(second, other.fd, 1)).toBe(false);
+  expect(sendMessage(second, other.fd, { requests: 1 })).toBe(false);
   for (const one of [client, other.client, other.socket]) one.destroy();
 });
 
@@ -205,7 +205,7 @@ test('a credit that was taken for an empty message is offered again', async () =
 
 test('without a listening socket nothing can be sent any more', async () => {
   const { client, socket, fd } = await connection();
-  expect(sendConnection({ ...channel, path: 100_000 }, fd, 1)).toBe('closed');
+  expect(sendConnection({ ...channel, path: 100_000 }, fd, { requests: 1 })).toBe('closed');
   for (const one of [client, socket]) one.destroy();
 });
 
@@ -253,7 +253,7 @@ test('a receiver that is closing has a message whose sender was told that it was
       at,
       () => leaving.close(),
       () => {
-        isSent = sendMessage(message, fd, 1);
+        isSent = sendMessage(message, fd, { requests: 1 });
       },
     );
     expect({ at, arrived: received.length - before }).toEqual({ at, arrived: isSent ? 1 : 0 });
@@ -267,12 +267,12 @@ test('a sender that finds the queue full, or has no descriptor left, returns its
   counting.credits = 1;
   expect(takeCredit(channel)).toBe(true);
   const noDescriptor = vi.spyOn(libc(), 'socket').mockReturnValue(-1);
-  expect(sendConnection(channel, fd, 1)).toBe('full');
+  expect(sendConnection(channel, fd, { requests: 1 })).toBe('full');
   noDescriptor.mockRestore();
   expect(takeCredit(channel)).toBe(true);
   // The event loop does not turn meanwhile, so nothing is accepted.
   const senders = Array.from({ length: channelBacklog + 1 }, stranger);
-  expect(sendConnection(channel, fd, 1)).toBe('full');
+  expect(sendConnection(channel, fd, { requests: 1 })).toBe('full');
   expect(takeCredit(channel)).toBe(true);
   for (const one of [...senders, client, socket]) one.destroy();
 });
@@ -286,7 +286,7 @@ test('a credit that was taken before the number was lowered counts until its con
   counting.credits = 2;
   expect([takeCredit(channel), takeCredit(channel)]).toEqual([true, false]);
   const { client, socket, fd } = await connection();
-  expect(sendConnection(channel, fd, 1)).toBe('sent');
+  expect(sendConnection(channel, fd, { requests: 1 })).toBe('sent');
   while (received.length === 0) await new Promise(setImmediate);
   vi.runOnlyPendingTimers(); // what is forgotten when a sender has died
   expect(takeCredit(channel)).toBe(false);

@@ -92,7 +92,7 @@ class House {
       app,
       limits,
       limitsGiven: [],
-      clients: { trustProxy: [] },
+      clients: { trustProxy: [], proxyProtocol: false, proxyToApp: false },
       maxConnections: 1000,
       accessLog: undefined,
       busy: undefined,

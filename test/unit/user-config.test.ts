@@ -46,6 +46,8 @@ const complete: Required<UserConfig> = {
   maxBodySize: 0,
   maxRequestsPerConnection: 0,
   trustProxy: ['loopback', '10.0.0.0/8'],
+  proxyProtocol: true,
+  proxyToApp: true,
   gracefulTimeout: '1h',
   hangTimeout: 0,
   readyPath: '/ready',

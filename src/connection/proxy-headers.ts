@@ -1,0 +1,68 @@
+// Reads the header of the PROXY protocol from new connections, before anything else is done with them. Only trusted peers may
+// open a connection then: others could name any client.
+
+import { Networks } from '../client/networks.js';
+import { type ProxyHeader, readProxyHeader } from '../client/proxy-header.js';
+import type { Config } from '../config/config.js';
+import { RareReport } from '../rare-report.js';
+import { awaitFirstBytes, takeFirstBytes } from './first-bytes.js';
+import type { IncomingConnection } from './incoming.js';
+
+/** A proxy sends the header with its connection, or at once afterwards (milliseconds). */
+const headerTimeoutMs = 5000;
+
+const reportEveryMs = 60_000;
+
+/** A connection that was closed. `peer` is an IP address, or `unix`. */
+export interface RefusedProxy {
+  readonly peer: string;
+  /** A clause. */
+  readonly reason: string;
+}
+
+export class ProxyHeaders {
+  readonly #trusted: Networks;
+  readonly #refused: RareReport<RefusedProxy>;
+
+  /** @param onRefused is called once a minute at most, with how many there were since its last call, and the last one */
+  constructor(trusted: Networks, onRefused: (count: number, last: RefusedProxy) => void) {
+    this.#trusted = trusted;
+    this.#refused = new RareReport(reportEveryMs, onRefused);
+  }
+
+  /** Takes the header from the connection, or closes it. @returns whether it can be served */
+  async take(connection: IncomingConnection): Promise<boolean> {
+    const { peer, descriptor: fd } = connection;
+    if (fd === undefined) return false;
+    if (!this.#trusted.has(peer)) return this.#refuse(connection, peer, 'it is not one of --trust-proxy');
+    const header = await awaitFirstBytes(fd, headerTimeoutMs, recognise);
+    if (header === 'malformed') return this.#refuse(connection, peer, 'it sent no valid PROXY header');
+    if (header === 'late')
+      return this.#refuse(connection, peer, `it sent no PROXY header within ${headerTimeoutMs / 1000} s`);
+    if (header === 'closed' || !takeFirstBytes(fd, header.length)) {
+      connection.close();
+      return false;
+    }
+    if (header.client) connection.introduce(header.client);
+    return true;
+  }
+
+  #refuse(connection: IncomingConnection, peer = 'unix', reason: string): false {
+    connection.close();
+    this.#refused.add({ peer, reason });
+    return false;
+  }
+}
+
+/** @returns undefined where connections come without a header */
+export function proxyHeaders(
+  { proxyProtocol, trustProxy }: Config['clients'],
+  onRefused: (count: number, last: RefusedProxy) => void,
+): ProxyHeaders | undefined {
+  return proxyProtocol ? new ProxyHeaders(new Networks(trustProxy), onRefused) : undefined;
+}
+
+function recognise(bytes: Buffer): ProxyHeader | 'malformed' | undefined {
+  const header = readProxyHeader(bytes);
+  return header === 'partial' ? undefined : header;
+}
