@@ -3,13 +3,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { now } from '../clock.js';
+import type { Config } from '../config/config.js';
 import type { WorkerEvent } from '../events.js';
 import { accessLine, lineOrigin } from '../log/access-line.js';
 import type { Destination } from '../log/destination.js';
 import { LineBuffer } from '../log/line-buffer.js';
 import type { WorkerIdentity } from '../reports/report.js';
-import type { ClientNamer } from './client-namer.js';
-import { Connection } from './connection.js';
+import { type ClientNamer, clientNamer } from './client-namer.js';
 import type { OnClose, Stage } from './stage.js';
 
 export class AccessLog {
@@ -20,12 +20,12 @@ export class AccessLog {
   /** @param onWritten called when the buffer is empty */
   constructor(
     destination: Destination,
-    nameClient: ClientNamer,
+    clients: Config['clients'],
     identity: WorkerIdentity,
     tell: (event: WorkerEvent) => void,
     onWritten: () => void,
   ) {
-    this.#nameClient = nameClient;
+    this.#nameClient = clientNamer(clients);
     this.#origin = lineOrigin(identity);
     this.#lines = new LineBuffer(destination, {
       failed: (reason) => tell({ event: 'access-log-failed', reason }),
@@ -45,10 +45,9 @@ export class AccessLog {
   };
 
   /** Writes the line of an upgraded request (a WebSocket) when its socket closes. */
-  upgraded(req: IncomingMessage, socket: Duplex, reqId: string): void {
+  upgraded(req: IncomingMessage, socket: Duplex, reqId: string, client: string | undefined): void {
     const begunAt = now();
     const { bytesWritten: before } = req.socket;
-    const client = Connection.of(req.socket)?.client;
     socket.once('close', () => this.#add(req, reqId, 101, req.socket.bytesWritten - before, begunAt, client));
   }
 

@@ -22,7 +22,6 @@ import { type AdoptingServer, adopt, adoptIdle, createAdoptingServer, timeoutChe
 import { countAnswers } from './answer-count.js';
 import { appLimits, countConnections, followSettings, lendMethods } from './app-server.js';
 import type { BusyClock } from './busy.js';
-import { clientNamer } from './client-namer.js';
 import { Connection } from './connection.js';
 import { limitDuration } from './deadline.js';
 import { Drain, type Migration } from './drain.js';
@@ -73,7 +72,7 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
   if (!accessLog) return new Pipeline(options, undefined);
   const module = await import('./access-log.js');
   const freeLogged = () => options.journal?.writer?.freeLogged();
-  return new Pipeline(options, new module.AccessLog(accessLog, clientNamer(clients), identity, tell, freeLogged));
+  return new Pipeline(options, new module.AccessLog(accessLog, clients, identity, tell, freeLogged));
 }
 
 export class Pipeline {
@@ -292,8 +291,9 @@ export class Pipeline {
     const forwardUpgrade = (name: string) => (req: IncomingMessage, socket: Duplex, head: Buffer) => {
       this.#answered++; // the app continues in another protocol
       const reqId = this.#requestId(req);
-      Connection.of(req.socket)?.upgrade({ req, reqId, begunAt: now() });
-      this.#accessLog?.upgraded(req, socket, reqId);
+      const connection = Connection.of(req.socket);
+      connection?.upgrade({ req, reqId, begunAt: now() });
+      this.#accessLog?.upgraded(req, socket, reqId, connection?.client);
       call(name, req, socket, head).catch(this.#failed(socket, reqId, req));
     };
     const forwards: Readonly<Record<string, (...args: never[]) => void>> = {

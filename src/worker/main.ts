@@ -223,8 +223,8 @@ export class WorkerMain {
         await service.serve(connection);
         onActive?.(-1);
       },
-      proxyHeaders: proxyHeaders(settings.clients, (count, { peer, reason }) =>
-        this.tell({ event: 'proxy-refused', count, peer, reason }),
+      proxyHeaders: proxyHeaders(settings.clients, (count, refused) =>
+        this.tell({ event: 'proxy-refused', count, ...refused }),
       ),
       onRefused: (count, { pid, uid }) =>
         this.tell({ event: 'migration-refused', count, senderPid: pid, senderUid: uid }),
