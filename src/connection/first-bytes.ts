@@ -26,6 +26,8 @@ interface Waiting {
 const buffer = Buffer.allocUnsafe(4096);
 const waiting = new Set<Waiting>();
 let timer: NodeJS.Timeout | undefined;
+/** In how many milliseconds it fires at most. */
+let timerMs = 0;
 
 /**
  * @param recognise looks at up to 4096 bytes, which are gone afterwards
@@ -48,7 +50,7 @@ export function awaitFirstBytes<T>(fd: number, ms: number, recognise: Recognise<
     };
     if (one.look()) return;
     waiting.add(one);
-    lookSoon();
+    lookIn(soonMs);
   });
 }
 
@@ -67,22 +69,24 @@ function peek(fd: number): number | undefined {
   }
 }
 
-function lookSoon(): void {
+/** A look that is due earlier stays: connections that come one after another must not put it off. */
+function lookIn(ms: number): void {
+  if (timer && timerMs <= ms) return;
   clearTimeout(timer);
-  if (waiting.size === 0) return;
-  const time = now();
-  const isSoon = [...waiting].some(({ since }) => time - since < soonForMs);
-  timer = setTimeout(lookAtAll, isSoon ? soonMs : laterMs);
+  timerMs = ms;
+  timer = setTimeout(lookAtAll, ms);
 }
 
 function lookAtAll(): void {
+  timer = undefined;
   const time = now();
+  let hasNew = false;
   for (const one of waiting) {
     if (one.look()) waiting.delete(one);
     else if (time >= one.until) {
       waiting.delete(one);
       one.giveUp();
-    }
+    } else hasNew ||= time - one.since < soonForMs;
   }
-  lookSoon();
+  if (waiting.size > 0) lookIn(hasNew ? soonMs : laterMs);
 }
