@@ -129,7 +129,7 @@ const scaling = rowsOf('scaling', {
 const listening = rowsOf('listening', { group: 'Listening', needsRestart: true });
 /** For the pipeline: limits on one connection and its requests. */
 const limits = rowsOf('limits', { group: 'Limits and timeouts' });
-/** For the pipeline: who the client of a request is. */
+/** For acceptors and the pipeline: which client a proxy has named. */
 const clients = rowsOf('clients', { group: 'Listening', needsRestart: true });
 /** For what replaces workers, on both sides. */
 const lifecycle = rowsOf('lifecycle', { group: 'Lifecycle' });

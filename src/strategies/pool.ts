@@ -13,13 +13,12 @@ import { boot } from './boot.js';
 import { freeId, loadOf, type Place, vacancy } from './place.js';
 import { type Health, type Hosting, type OnProgress, type Strategy, settleMs } from './strategy.js';
 import { FailedTrial, notRolledBack, type Trial, tryBeside } from './trial.js';
+import { WaitingLine } from './waiting-line.js';
 
 /** When a start has failed, the others have this long until the host ends (milliseconds). */
 const othersBootMs = 1000;
 /** After the pool could not grow (milliseconds). */
 const growRetryMs = 10_000;
-/** Between two looks whether a worker has room for the connections that wait (milliseconds). */
-const lookForRoomEveryMs = 1;
 /** Between two looks for workers that do not come to their connections (milliseconds). */
 const revokeEveryMs = 250;
 
@@ -34,9 +33,7 @@ export class Pool extends BaseStrategy implements Strategy {
   #recycler: Recycler<Worker>;
   #scaler: Scaler | undefined;
   readonly #timers: NodeJS.Timeout[] = [];
-  /** Connections that wait for a worker to be ready, or to have room, in their order. */
-  readonly #waiting: (() => void)[] = [];
-  #lookingForRoom: NodeJS.Timeout | undefined;
+  readonly #line = new WaitingLine();
   /** Settles when nothing is being changed. */
   #changing: Promise<unknown> = Promise.resolve();
   #changes = 0;
@@ -85,19 +82,19 @@ export class Pool extends BaseStrategy implements Strategy {
   }
 
   protected async place(connection: IncomingConnection): Promise<Given> {
-    if (this.#waiting.length > 0 && !this.isEnding) await new Promise<void>((turn) => this.#waiting.push(turn));
+    if (!this.#line.isEmpty && !this.isEnding) await this.#line.join();
     for (;;) {
       const worker = this.#balance(responsive(this.ready), connection);
       if (worker) {
         const giving = worker.give(connection);
-        this.#placeNext();
+        this.#line.next();
         const given = await giving;
-        this.#placeNext();
+        this.#line.next(); // the worker has come to it
         if (given !== 'refused') return given;
       } else {
         if (this.isEnding) return 'refused';
-        if (this.ready.length > 0) this.#lookForRoom();
-        await new Promise<void>((turn) => this.#waiting.unshift(turn));
+        if (this.ready.length > 0) this.#line.nextSoon();
+        await this.#line.rejoin();
       }
     }
   }
@@ -444,20 +441,8 @@ export class Pool extends BaseStrategy implements Strategy {
   /** A worker is ready, or none will be any more. */
   #wake(): void {
     this.tellReceivers();
-    if (this.isEnding) for (const turn of this.#waiting.splice(0)) turn();
-    else this.#placeNext();
-  }
-
-  /** It is the turn of the connection that has waited for longest, if one waits. */
-  #placeNext(): void {
-    this.#waiting.shift()?.();
-  }
-
-  #lookForRoom(): void {
-    this.#lookingForRoom ??= setTimeout(() => {
-      this.#lookingForRoom = undefined;
-      this.#placeNext();
-    }, lookForRoomEveryMs);
+    if (this.isEnding) this.#line.end();
+    else this.#line.next();
   }
 
   /** From now on it serves, and sees to it that it can. */
