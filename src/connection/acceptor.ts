@@ -21,6 +21,8 @@ export interface AcceptorOptions {
   readonly accepted?: { count: number };
   /** Descriptors that a connection takes in this process, also for a worker that starts for it; 1 if left out. */
   readonly descriptorsEach?: number;
+  /** Acceptors in this process, which take descriptors at the same time as this one; 1 if left out. */
+  readonly acceptors?: number;
   /** Too few descriptors are left for another connection; called once a minute at most. */
   readonly onDescriptorsUsedUp?: (use: DescriptorUse & { readonly connections: number }) => void;
   /** Others accept from the same sockets: leave them their part of a burst. */
@@ -69,7 +71,7 @@ export class Acceptor {
     const { fds, backlog, handsOver, isShared, migrationChannel, onRefused, usesCredits = false } = options;
     this.#options = options;
     this.#accepted = options.accepted ?? { count: 0 };
-    this.#budget = new DescriptorBudget(options.descriptorsEach ?? 1);
+    this.#budget = new DescriptorBudget(options.descriptorsEach ?? 1, options.acceptors ?? 1);
     this.#usedUp = new RareReport(reportDescriptorsEveryMs, (_, use) =>
       options.onDescriptorsUsedUp?.({ ...use, connections: this.#accepted.count }),
     );

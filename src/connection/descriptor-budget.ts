@@ -3,11 +3,15 @@
 // estimated from the connections and from the numbers of new descriptors.
 import { type DescriptorUse, descriptorUse } from '../os/descriptor-limit.js';
 
-/** How many stay free: for the copy of a listening socket, modules that are loaded late, and files of the app. */
-const reserve = { share: 1 / 16, min: 4, max: 64 };
+/**
+ * How many stay free: for the copy of a listening socket, modules that are loaded late, and files of the app. Each other
+ * acceptor may take a connection, and what it suspends with, before this one knows.
+ */
+const reserve = { share: 1 / 16, min: 4, max: 64, eachAcceptor: 2 };
 
 export class DescriptorBudget {
   readonly #each: number;
+  readonly #acceptors: number;
   readonly #count: () => DescriptorUse;
   #limit = Number.POSITIVE_INFINITY;
   /** In use without a connection; undefined before the first count. */
@@ -16,9 +20,13 @@ export class DescriptorBudget {
   /** The number of connections when so many were in use. */
   #usedAt = 0;
 
-  /** @param each how many a connection takes in this process, also for a worker that starts for it */
-  constructor(each: number, count = descriptorUse) {
+  /**
+   * @param each how many a connection takes in this process, also for a worker that starts for it
+   * @param acceptors in this process, at least 1
+   */
+  constructor(each: number, acceptors: number, count = descriptorUse) {
     this.#each = each;
+    this.#acceptors = acceptors;
     this.#count = count;
   }
 
@@ -39,8 +47,10 @@ export class DescriptorBudget {
   }
 
   isUsedUp(connections: number): boolean {
-    const { share, min, max } = reserve;
-    const kept = Math.min(max, Math.max(min, Math.floor(this.#limit * share)));
+    const { share, min, max, eachAcceptor } = reserve;
+    const own = Math.min(max, Math.max(min, Math.floor(this.#limit * share)));
+    // One connection is served wherever it can be, or with a low limit none ever would.
+    const kept = connections === 0 ? 0 : own + eachAcceptor * (this.#acceptors - 1);
     return this.#estimate(connections) + this.#each + kept > this.#limit;
   }
 

@@ -42,12 +42,18 @@ export class Probation implements Trial {
     const { reports, config, generation, onProgress, onCompared } = options;
     this.#options = options;
     this.failed.catch(() => {}); // also when nothing waits for it
+    /** What has failed in processes that were not ready yet: one of several threads, for example. */
+    const early = new Map<number, string>();
     const failed = (pid: number, reason: string): void => {
       if (this.#pids.has(pid)) this.#fail(new FailedTrial(reason));
+      else if (!early.has(pid)) early.set(pid, reason);
     };
     this.#unsubscribe = reports.subscribe({
       'worker-started': (worker) => {
-        if (worker.generation === generation) this.#pids.add(worker.pid);
+        if (worker.generation !== generation) return;
+        this.#pids.add(worker.pid);
+        const reason = early.get(worker.pid);
+        if (reason !== undefined) failed(worker.pid, reason);
       },
       'app-crashed': ({ pid, err }) => failed(pid, `the app crashed: ${err.message}`),
       hung: ({ pid, stack: [top = 'native code'] }) => failed(pid, `a worker hung in ${top}`),

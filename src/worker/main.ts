@@ -205,7 +205,7 @@ export class WorkerMain {
 
   #accept(fds: readonly number[], migrationChannel: MigrationChannel | undefined): void {
     const { settings, threads, onActive } = this.#options;
-    const { backlog, maxConnections: limit } = settings;
+    const { backlog, maxConnections: limit, acceptors } = settings;
     // Each connection has a thread that starts for it: migrated ones come when a thread is ready.
     const usesCredits = threads?.isPerConnection ?? false;
     const service = this.#service;
@@ -215,6 +215,7 @@ export class WorkerMain {
       backlog,
       limit,
       descriptorsEach: usesCredits ? descriptorsOfThread : 1,
+      acceptors,
       onDescriptorsUsedUp: (use) => this.tell({ event: 'descriptors-used-up', ...use }),
       isShared: true,
       handsOver: threads !== undefined,

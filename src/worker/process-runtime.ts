@@ -123,6 +123,7 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
         ...start,
         once: options.once,
         maxConnections,
+        acceptors: 1,
         migrationChannel: channel && {
           fd: pass(channel.fd),
           credits: pass(channel.credits),

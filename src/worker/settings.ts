@@ -55,6 +55,8 @@ export interface ThreadSettings extends AppSettings, StartOptions {
   readonly once: boolean;
   /** This worker's share of `--max-connections`. */
   readonly maxConnections: number;
+  /** Event loops of this process that accept connections, this one included if it does. */
+  readonly acceptors: number;
   readonly accessLog: Destination | undefined;
   /** Where connections migrate to; undefined where they do not. */
   readonly migrationChannel: MigrationChannel | undefined;

@@ -30,7 +30,7 @@ export function threadRuntime(
   group: ThreadGroup,
   tell: Tell,
 ): (start: StartOptions, maxConnections: number) => Unit {
-  const { isPerConnection: once } = group;
+  const { isPerConnection: once, hostAccepts, range } = group;
   const startThread = once ? dedicatedThreads(group) : piscinaThreads(group);
   const watch = threadWatch(loop.lifecycle.hangTimeout, tell);
   // Mapping would cost more than a thread for one connection.
@@ -38,7 +38,7 @@ export function threadRuntime(
   return (start, maxConnections) => {
     const lease = regions?.lease();
     const data: ThreadData = {
-      settings: { ...loop, ...start, once, maxConnections },
+      settings: { ...loop, ...start, once, maxConnections, acceptors: hostAccepts ? 1 : range.max },
       helloKey: newKey(),
       counters: createCounters(),
       journal: lease && { region: lease.region },

@@ -45,6 +45,21 @@ testPlacements(
   },
 );
 
+test.concurrent.runIf(process.platform === 'linux')('many threads that accept leave each other descriptors', async () => {
+  await using server = await startServer({
+    app: fixture('life.cjs'),
+    model: 'prethread',
+    accept: 'shared',
+    args: ['--threads', '16'],
+    node: '/bin/sh',
+    script: fixture('few-descriptors.sh'),
+    env: { NODE: process.execPath, LIMIT: '200' }, // without a connection it has some 140 open
+  });
+  const answers = await Promise.all(Array.from({ length: 250 }, () => ask(server, '/wait?ms=100')));
+  expect(answers).toEqual(Array(250).fill(200));
+  await server.waitFor('the report', ({ event }) => event === 'descriptors-used-up');
+});
+
 forPlacements(
   (placement) => {
     test('who hangs is given no further connections', async () => {

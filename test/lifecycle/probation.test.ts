@@ -144,11 +144,26 @@ test.concurrent('a switch to a model in which the app dies is rolled back', asyn
     const { code, stderr } = await site.ctl('switch', '--model', 'prethread');
     expect({ code, stderr }).toEqual({
       code: 1,
-      // The first thread may die before the second one is ready, and with it the new process.
-      stderr: expect.stringMatching(/rolled back: (the app crashed|a thread died): not in a thread\n$/),
+      stderr: 'mpserve: the new workers failed and are rolled back: the app crashed: not in a thread\n',
     });
   });
   expect((await site.ask('GET', '/status')).json).toMatchObject({ model: 'prefork', state: 'serving' });
+});
+
+test.concurrent('a thread that dies before another is ready counts, also when the next one lives', async () => {
+  await using site = await Site.start('prethread', ['--threads', '2'], { probation: '2s' });
+  site.replaceRelease(`${answering('second')}
+    try {
+      require('node:fs').mkdirSync(__filename + '.first');
+      setTimeout(() => { throw new Error('only once'); });
+    } catch {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+    }`);
+  const { code, stderr } = await site.ctl('reload');
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: 'mpserve: the new workers failed and are rolled back: the app crashed: only once\n',
+  });
 });
 
 test.concurrent('when the new model dies later, the old one has as many workers as an operator has set', async () => {

@@ -3,7 +3,7 @@ import { DescriptorBudget } from '../../src/connection/descriptor-budget.ts';
 
 /** A budget for a process of which `open` says how many descriptors it has, of 100; 6 stay free. */
 function budget(each: number, open: { count: number }, limit = 100): DescriptorBudget {
-  return new DescriptorBudget(each, () => ({ used: open.count, limit }));
+  return new DescriptorBudget(each, 1, () => ({ used: open.count, limit }));
 }
 
 test('connections are accepted up to the descriptors that stay free', () => {
@@ -47,4 +47,19 @@ test('without a limit that is known, none is reached', () => {
   const one = budget(1, { count: 0 }, Number.POSITIVE_INFINITY);
   one.note(1, 5000);
   expect(one.isUsedUp(1_000_000)).toBe(false);
+});
+
+test('for each other acceptor two more stay free', () => {
+  const one = new DescriptorBudget(1, 4, () => ({ used: 41, limit: 100 }));
+  one.note(1, 40);
+  expect(one.isUsedUp(47)).toBe(false); // 40, 47 connections, one more, and 6 + 3 * 2
+  expect(one.isUsedUp(48)).toBe(true);
+});
+
+test('without a connection one more is accepted, and nothing is kept free for others', () => {
+  const one = budget(1, { count: 99 });
+  one.count(0);
+  expect(one.isUsedUp(0)).toBe(false);
+  one.note(1, 99);
+  expect(one.isUsedUp(1)).toBe(true);
 });
