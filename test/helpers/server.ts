@@ -5,7 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { eventually, patience, within } from './eventually.js';
+import { eventually, patience, progress, within } from './eventually.js';
 import { childrenOf, descendants, marked } from './process-tree.js';
 
 export const root = path.join(import.meta.dirname, '../..');
@@ -121,6 +121,15 @@ export class Server implements AsyncDisposable {
     }
   }
 
+  /** Waits until the log has `count` lines of which `is` holds, however long that takes: it must not stand still. */
+  async waitForMany(what: string, is: (line: Line) => boolean, count: number): Promise<void> {
+    try {
+      await progress(what, () => this.lines.filter(is).length, count);
+    } catch (error) {
+      throw new Error(`${(error as Error).message}\n${this.printed()}`);
+    }
+  }
+
   /**
    * Sends `signal`, waits for the end and asserts that it was an orderly one that left no process behind. What does
    * not end is killed, and the promise rejects.
@@ -147,7 +156,8 @@ export class Server implements AsyncDisposable {
 
   /** Ends whatever of it is still alive. */
   async kill(): Promise<void> {
-    for (const pid of [this.pid, ...marked(this.mark)]) {
+    this.child.kill('SIGKILL'); // not by its pid, which may be another process's once it has exited
+    for (const pid of marked(this.mark)) {
       try {
         process.kill(pid, 'SIGKILL');
       } catch {} // it has ended by itself

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
-import { eventually, progress } from '../helpers/eventually.ts';
+import { eventually } from '../helpers/eventually.ts';
 import { forPlacements } from '../helpers/placements.ts';
 import { fixture, type Server, startServer } from '../helpers/server.ts';
 import { answering, blockFor, Site } from '../helpers/site.ts';
@@ -110,7 +110,7 @@ test.concurrent.each([
   const often = ['--max-requests', '200', '--max-requests-jitter', '100'];
   await using server = await startServer({ app: fixture('life.cjs'), model, args: often });
   await undisturbed(server.url, async () => {
-    await progress('replacements', () => told(server, event).length, 3);
+    await server.waitForMany('replacements', (line) => line.event === event, 3);
   });
 });
 

@@ -45,7 +45,7 @@ testPlacements(
   },
 );
 
-test.concurrent.runIf(process.platform === 'linux')('many threads that accept leave each other descriptors', async () => {
+test.concurrent('many threads that accept leave each other descriptors', async () => {
   await using server = await startServer({
     app: fixture('life.cjs'),
     model: 'prethread',
@@ -56,6 +56,7 @@ test.concurrent.runIf(process.platform === 'linux')('many threads that accept le
     env: { NODE: process.execPath, LIMIT: '200' }, // without a connection it has some 140 open
   });
   const answers = await Promise.all(Array.from({ length: 250 }, () => ask(server, '/wait?ms=100')));
+  if (process.platform !== 'linux') return; // how many are left is not known there
   expect(answers).toEqual(Array(250).fill(200));
   await server.waitFor('the report', ({ event }) => event === 'descriptors-used-up');
 });

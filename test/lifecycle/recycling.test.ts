@@ -1,10 +1,11 @@
 // Workers that have had enough are replaced, and nobody notices.
 import { expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
-import { eventually, progress } from '../helpers/eventually.ts';
-import { fixture, type Server, startServer } from '../helpers/server.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { fixture, type Line, type Server, startServer } from '../helpers/server.ts';
 
-const recycled = (server: Server) => server.lines.filter(({ event }) => event === 'worker-recycled');
+const isRecycled = ({ event }: Line) => event === 'worker-recycled';
+const recycled = (server: Server) => server.lines.filter(isRecycled);
 const drain = ['--drain-quiet', '100ms', '--graceful-timeout', '5s'];
 
 test.concurrent.each(['prefork', 'tpc'])('%s: --max-requests, under load', { timeout: 300_000 }, async (model) => {
@@ -16,7 +17,7 @@ test.concurrent.each(['prefork', 'tpc'])('%s: --max-requests, under load', { tim
     args: ['--max-requests', most, '--max-requests-jitter', jitter, ...drain],
   });
   const clients = new Clients(server.url, 4, 'one-each');
-  await progress('three replacements', () => recycled(server).length, 3);
+  await server.waitForMany('three replacements', isRecycled, 3);
   const { failures } = await clients.stop();
   expect(failures).toEqual([]);
   expect(recycled(server)[0]).toMatchObject({
@@ -33,7 +34,7 @@ test.concurrent('--max-memory: an app that leaks loses no request', { timeout: 3
     args: ['--max-memory', '160M', '--workers', '2', ...drain],
   });
   const clients = new Clients(server.url, 4, 'kept-alive');
-  await progress('two replacements', () => recycled(server).length, 2);
+  await server.waitForMany('two replacements', isRecycled, 2);
   const { failures } = await clients.stop();
   expect(failures).toEqual([]);
   expect(recycled(server)[0]).toMatchObject({ reason: expect.stringMatching(/^it has \d+ MiB of memory$/) });

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
 import { ask } from '../helpers/control.ts';
-import { eventually, progress, within } from '../helpers/eventually.ts';
+import { eventually, within } from '../helpers/eventually.ts';
 import { fixture, type Server, startServer } from '../helpers/server.ts';
 import { connect, type Wire } from '../helpers/wire.ts';
 
@@ -71,7 +71,7 @@ test.concurrent.each(['dispatch', 'shared'])('prethread %s: --max-requests repla
   const [pid] = server.workers();
   const clients = [new Clients(server.url, 2, 'one-each'), new Clients(server.url, 2, 'kept-alive')];
   const recycled = () => server.lines.filter(({ event }) => event === 'thread-recycled');
-  await progress('some replacements', () => recycled().length, 4);
+  await server.waitForMany('some replacements', ({ event }) => event === 'thread-recycled', 4);
   for (const one of clients) expect((await one.stop()).failures).toEqual([]);
   expect(recycled()[0]).toMatchObject({ pid, reason: expect.stringMatching(/^it has answered \d+ requests$/) });
   expect(server.workers()).toEqual([pid]);
