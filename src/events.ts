@@ -98,6 +98,10 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
   'thread-recycled': ['info', (e) => `replaced thread ${e.tid} of worker pid ${e.pid}: ${e.reason}`],
   'thread-unfit': ['error', (e) => `a new thread could not start: ${e.reason}; retrying in ${e.retryInMs} ms`],
   'threads-scaled': ['info', (e) => `scaled from ${e.from} to ${e.to} threads in worker pid ${e.pid} (${e.reason})`],
+  'sessions-placed-again': [
+    'info',
+    (e) => `placed ${counted(e.count, 'session')} (--sticky) whose worker has gone, or that were not known`,
+  ],
   'threads-down': ['warn', (e) => `none of the threads of worker pid ${e.pid} can serve; replacing them`],
   'threads-up': ['info', (e) => `a thread of worker pid ${e.pid} can serve again`],
   down: ['error', () => 'no worker can serve: clients wait until one can; mpserve ctl status names the last error'],

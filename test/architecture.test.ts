@@ -17,6 +17,7 @@ const leaves = [
   'deferred',
   'errors',
   'events',
+  'hash',
   'inflight',
   'hang',
   'log',
@@ -67,6 +68,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   [
     'worker/messages',
     'balance/policy',
+    'client/session',
     'connection/incoming',
     'errors',
     'events',
@@ -78,7 +80,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['worker/checked-messages', 'worker/messages', 'reports', 'errors', 'secondary'],
   ['worker/runtime', 'worker/messages', 'connection/incoming', 'reports/report', 'secondary/address'],
   ['worker/settings', 'worker/runtime', ...leaves],
-  ['worker/worker', ...outside, ...leaves],
+  ['worker/worker', 'client/session', ...outside, ...leaves],
   ['worker/process-runtime', ...outside, ...leaves],
   ['worker/thread-runtime', 'worker/service', 'worker/thread-counters', ...outside, ...leaves],
   ['worker/thread-counters'],
@@ -125,10 +127,11 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['clock'],
   ['back-off'],
   ['rare-report', 'clock'],
-  ['balance', 'clock'],
+  ['balance', 'client/session', 'clock', 'hash'],
   // Who the client of a request is.
-  ['client'],
-  ['config', 'balance/policy', 'client/networks', 'errors'],
+  ['client', 'hash'],
+  ['config', 'balance/policy', 'client/networks', 'client/session', 'errors'],
+  ['hash'],
   // When members of a pool are replaced, how many there should be, and how loaded they are.
   ['scaling/load-meter', 'scaling', 'pipeline/busy'],
   ['scaling', 'clock', 'config/config'],
@@ -146,7 +149,15 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['secondary', 'os/descriptor', 'os/socket-file'],
   // Connections until they are served, and how they migrate.
   ['connection', 'client', 'clock', 'config/config', 'migration/channel', 'migration/receiver', 'os', 'rare-report'],
-  ['migration', 'client/proxy-header', 'connection/incoming', 'connection/listening-socket', 'os', 'rare-report'],
+  [
+    'migration',
+    'client/proxy-header',
+    'client/session',
+    'connection/incoming',
+    'connection/listening-socket',
+    'os',
+    'rare-report',
+  ],
 ];
 
 /** Where each package is used, and the modules of Node that tell processes and threads. */

@@ -137,13 +137,14 @@ function format({ table }: Call, query: string, result: unknown): string {
 
 function statusText(status: Status): string {
   const { state, doing, pid, uptimeMs, app, model, urls, generation, workers, threads } = status;
-  const { balance, range, scaled, lastError, requests, last } = status;
+  const { balance, sessions, range, scaled, lastError, requests, last } = status;
   const rows = [
     ['state', doing ? `${state}, ${doing} in progress` : state],
     ...(lastError ? [['last error', `${lastError.at}: ${lastError.message}`]] : []),
     ['app', `${app} on ${urls.join(', ')}`],
     ['model', `${model}, ${workers.ready} of ${workers.wanted} worker(s) ready, ${threads} thread(s) each`],
     ...(balance ? [['balance', balance]] : []),
+    ...(sessions ? [['sessions', `${grouped(sessions.placedAgain)} placed again`]] : []),
     ...(range ? [['auto-scaling', `${limits(range.workers, 'worker')}, ${limits(range.threads, 'thread')}`]] : []),
     ...(scaled
       ? [['last scaling', `${scaled.at}: from ${scaled.from} to ${scaled.to} ${scaled.unit}, ${scaled.reason}`]]

@@ -136,6 +136,23 @@ export function checkBalance(
     throw configError(`${setting(from.weights)} has ${weights.length} weights for ${count} ${unit}; give one for each`);
 }
 
+/** One host has to place all connections. @param accept resolved */
+export function checkSticky(
+  { sticky }: Settings,
+  from: From,
+  facts: ModelFacts,
+  { accept }: Pick<Values, 'accept'>,
+): void {
+  if (!sticky || facts.keepsSessions?.(accept)) return;
+  const needed = '--accept dispatch, with --model prefork or prethread';
+  const reason = facts.keepsSessions
+    ? 'without it each worker accepts by itself'
+    : facts.accept.length === 0
+      ? `the model ${facts.name} starts a worker for each connection`
+      : `the model ${facts.name} has several processes that accept by themselves`;
+  throw configError(`${setting(from.sticky)} needs ${needed}: ${reason}`);
+}
+
 /** Any peer could claim any address otherwise. */
 export function checkProxyProtocol({ proxyProtocol, trustProxy }: Settings, from: From): void {
   if (proxyProtocol && trustProxy.length === 0)

@@ -2,6 +2,7 @@
 // formatted. Knows no option by name.
 import path from 'node:path';
 import { isNetwork, networkNames } from '../client/networks.js';
+import { readSessionRule, type SessionRule, writeSessionRule } from '../client/session.js';
 import { type Address, formatAddress, readAddress, readHost } from './address.js';
 import type { Reading } from './reading.js';
 
@@ -257,6 +258,17 @@ export const weights: Kind<readonly number[], string | readonly number[]> = {
     return { value };
   },
   write: (value) => value,
+};
+
+/** Where a session has its name. */
+export const session: Kind<SessionRule, string> = {
+  metavar: 'WHERE',
+  range: 'ip, cookie:NAME or query:NAME',
+  read(raw) {
+    const value = typeof raw === 'string' ? readSessionRule(raw) : undefined;
+    return value ? { value } : { refused: 'be ip, cookie:NAME or query:NAME, as in cookie:sid' };
+  },
+  write: writeSessionRule,
 };
 
 const networkList = list<string>(

@@ -12,6 +12,7 @@ import {
   checkDaemonOutput,
   checkDirectory,
   checkProxyProtocol,
+  checkSticky,
   defaultLogFile,
   type Machine,
   resolveAccept,
@@ -117,6 +118,7 @@ export async function loadConfig(input: Input): Promise<Loaded> {
     headerTimeout: resolveHeaderTimeout(settings, from),
   };
   checkBalance(settings, from, facts, resolved);
+  checkSticky(settings, from, facts, resolved);
   checkProxyProtocol(settings, from);
   if (isBesidePidFile) from.control = from.pidFile;
   if (settings.logFile === undefined && settings.daemon) from.logFile = from.daemon;

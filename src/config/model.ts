@@ -11,6 +11,8 @@ export interface ModelFacts {
   readonly accept: readonly Accept[];
   /** Whether a policy of `--balance` places connections in this accept mode; absent if in none. */
   readonly balances?: (accept: Accept | undefined) => boolean;
+  /** Whether one host places all connections in this accept mode, so that sessions can be kept together; absent if in none. */
+  readonly keepsSessions?: (accept: Accept | undefined) => boolean;
   /** Number of worker processes for `--workers auto`; undefined if `--workers` has no effect. */
   readonly workers?: (cores: number) => number;
   /** Number of threads in each worker process for `--threads auto`; undefined if `--threads` has no effect. */

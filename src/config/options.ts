@@ -19,6 +19,7 @@ import {
   networks,
   nodeArguments,
   oneOf,
+  session,
   target,
   type Written,
   watched,
@@ -131,6 +132,8 @@ const listening = rowsOf('listening', { group: 'Listening', needsRestart: true }
 const limits = rowsOf('limits', { group: 'Limits and timeouts' });
 /** For acceptors and the pipeline: which client a proxy has named. */
 const clients = rowsOf('clients', { group: 'Listening', needsRestart: true });
+/** For the host that places connections, and for the pipeline, which sees where sessions begin. */
+const sessions = rowsOf('sessions', { group: 'App and model', needsRestart: true });
 /** For what replaces workers, on both sides. */
 const lifecycle = rowsOf('lifecycle', { group: 'Lifecycle' });
 /** For the recycler, and the runtime of threads. */
@@ -185,6 +188,10 @@ function optionRows(models: readonly ModelFacts[]) {
     weights: placing(
       'For --balance weighted, the shares of the workers or threads, as in 3,1: the first one gets three connections when the second gets one',
       { kind: weights, default: [], defaultWords: 'none' },
+    ),
+    sticky: sessions(
+      'With --accept dispatch, place all connections of a session on the same worker or thread: one client address (ip), one value of a cookie (cookie:NAME), or one value of a parameter in the query (query:sid, for socket.io). The first request of a connection decides. When its worker has gone, the session is placed on another, and counted (mpserve ctl status)',
+      { kind: session, defaultWords: 'none' },
     ),
     nodeArg: processes(
       'Pass an option to the node process of each worker, as in --node-arg=--max-old-space-size=512; repeatable',

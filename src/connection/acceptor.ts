@@ -10,6 +10,7 @@ import { DescriptorBudget } from './descriptor-budget.js';
 import { IncomingConnection } from './incoming.js';
 import { ListeningSocket } from './listening-socket.js';
 import type { ProxyHeaders } from './proxy-headers.js';
+import type { SessionReader } from './session-reader.js';
 
 export interface AcceptorOptions {
   /** Descriptors of listening sockets; the acceptor owns them from now on. */
@@ -31,6 +32,8 @@ export interface AcceptorOptions {
   readonly handsOver: boolean;
   /** What reads the header of a proxy from each connection; undefined where they come without. */
   readonly proxyHeaders?: ProxyHeaders | undefined;
+  /** What finds the session of each connection; undefined where they have none. */
+  readonly sessions?: SessionReader | undefined;
   /** Serves a connection; settles when it has ended. Never rejects. */
   readonly serve: (connection: IncomingConnection) => Promise<void>;
   /** The limit is reached and a client waits in the backlog; called again until that changes. */
@@ -122,11 +125,14 @@ export class Acceptor {
     });
   };
 
-  #serve(connection: IncomingConnection): Promise<void> {
-    const { proxyHeaders, serve } = this.#options;
-    // Of one that has migrated the header has been read.
-    if (!proxyHeaders || connection.facts.isMigrated) return serve(connection);
-    return proxyHeaders.take(connection).then((isTaken) => (isTaken ? serve(connection) : undefined));
+  async #serve(connection: IncomingConnection): Promise<void> {
+    const { proxyHeaders, sessions, serve } = this.#options;
+    // Of one that has migrated both are known.
+    if ((proxyHeaders || sessions) && !connection.facts.isMigrated) {
+      if (proxyHeaders && !(await proxyHeaders.take(connection))) return;
+      if (sessions && !(await sessions.read(connection))) return;
+    }
+    await serve(connection);
   }
 
   #update(): void {
@@ -147,7 +153,10 @@ export class Acceptor {
     if (this.#accepted.count < this.#options.limit) this.#budget.count(this.#accepted.count);
     if (!this.isFull)
       this.#update(); // a connection of another acceptor has ended, or descriptors have been closed
-    else if (this.#sockets.some(({ hasWaiting }) => hasWaiting)) this.#options.onCrowded();
+    else if (this.#sockets.some(({ hasWaiting }) => hasWaiting)) {
+      this.#options.sessions?.shed();
+      this.#options.onCrowded();
+    }
   }
 
   #lookForDescriptors(): void {

@@ -1,15 +1,15 @@
 // Looks at the first bytes of connections and leaves them in the kernel (MSG_PEEK), so that a connection can still be handed
-// over. Node waits for bytes only by reading them, so one timer looks at all connections that wait: each millisecond at
-// first, as most clients send at once, and less often at those that do not.
+// over. Node waits for bytes only by reading them, so one timer looks at the connections that wait: each millisecond at
+// first, as most clients send at once, and the less often the longer nothing comes.
 import { now } from '../clock.js';
 import { checked, libc, type SystemCallError } from '../os/libc.js';
 import { MSG_DONTWAIT } from '../os/socket-constants.js';
 
 const MSG_PEEK = 2;
-const soonMs = 1;
-const laterMs = 20;
-/** A client that has sent nothing by then is looked at less often (milliseconds). */
-const soonForMs = 20;
+/** Between two looks at a connection (milliseconds): a part of the time that it has waited for, within these bounds. */
+const lookEvery = { part: 1 / 16, minMs: 1, maxMs: 100 };
+/** Bytes that are looked at: as long as the head of a request may be in Node. */
+export const maxFirstBytes = 16_384;
 
 /** @returns what the bytes say; undefined when more of them are needed */
 export type Recognise<T> = (bytes: Buffer) => T | undefined;
@@ -17,28 +17,39 @@ export type Recognise<T> = (bytes: Buffer) => T | undefined;
 interface Waiting {
   readonly since: number;
   readonly until: number;
+  readonly canGiveUp: boolean;
+  /** When it is looked at next. */
+  dueAt: number;
   /** @returns whether nothing is to be waited for any more */
   look(): boolean;
   giveUp(): void;
 }
 
 /** For one look at a time. */
-const buffer = Buffer.allocUnsafe(4096);
+const buffer = Buffer.allocUnsafe(maxFirstBytes);
 const waiting = new Set<Waiting>();
 let timer: NodeJS.Timeout | undefined;
-/** In how many milliseconds it fires at most. */
-let timerMs = 0;
+/** When it fires. */
+let timerAt = 0;
 
 /**
- * @param recognise looks at up to 4096 bytes, which are gone afterwards
+ * @param recognise looks at up to `maxFirstBytes`, which are gone afterwards
+ * @param canGiveUp `giveUpWaiting` makes it late before its time
  * @returns `closed` when the client has closed or reset the connection, `late` when `ms` milliseconds have passed
  */
-export function awaitFirstBytes<T>(fd: number, ms: number, recognise: Recognise<T>): Promise<T | 'closed' | 'late'> {
+export function awaitFirstBytes<T>(
+  fd: number,
+  ms: number,
+  recognise: Recognise<T>,
+  canGiveUp = false,
+): Promise<T | 'closed' | 'late'> {
   return new Promise((resolve) => {
     const since = now();
     const one: Waiting = {
       since,
       until: since + ms,
+      canGiveUp,
+      dueAt: since + lookEvery.minMs,
       look: () => {
         const length = peek(fd);
         if (length === undefined) return false;
@@ -50,8 +61,17 @@ export function awaitFirstBytes<T>(fd: number, ms: number, recognise: Recognise<
     };
     if (one.look()) return;
     waiting.add(one);
-    lookIn(soonMs);
+    lookAt(one.dueAt);
   });
+}
+
+/** Those that can be are late now. */
+export function giveUpWaiting(): void {
+  for (const one of waiting) {
+    if (!one.canGiveUp) continue;
+    waiting.delete(one);
+    if (!one.look()) one.giveUp();
+  }
 }
 
 /** Takes bytes that have been looked at. @returns false when the connection has been reset since */
@@ -70,23 +90,29 @@ function peek(fd: number): number | undefined {
 }
 
 /** A look that is due earlier stays: connections that come one after another must not put it off. */
-function lookIn(ms: number): void {
-  if (timer && timerMs <= ms) return;
+function lookAt(time: number): void {
+  if (timer && timerAt <= time) return;
   clearTimeout(timer);
-  timerMs = ms;
-  timer = setTimeout(lookAtAll, ms);
+  timerAt = time;
+  timer = setTimeout(lookAtAll, Math.max(0, time - now()));
 }
 
 function lookAtAll(): void {
   timer = undefined;
   const time = now();
-  let hasNew = false;
+  let next = Number.POSITIVE_INFINITY;
   for (const one of waiting) {
-    if (one.look()) waiting.delete(one);
-    else if (time >= one.until) {
-      waiting.delete(one);
-      one.giveUp();
-    } else hasNew ||= time - one.since < soonForMs;
+    if (one.dueAt <= time) {
+      const isLate = time >= one.until;
+      if (one.look()) waiting.delete(one);
+      else if (isLate) {
+        waiting.delete(one);
+        one.giveUp();
+      }
+      const { part, minMs, maxMs } = lookEvery;
+      one.dueAt = Math.min(one.until, time + Math.min(maxMs, Math.max(minMs, (time - one.since) * part)));
+    }
+    if (waiting.has(one)) next = Math.min(next, one.dueAt);
   }
-  if (waiting.size > 0) lookIn(hasNew ? soonMs : laterMs);
+  if (waiting.size > 0) lookAt(next);
 }

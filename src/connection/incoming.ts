@@ -2,6 +2,7 @@
 // cannot place the connection calls `close`, one that has handed the descriptor over calls `release`.
 import type { Socket } from 'node:net';
 import type { Client } from '../client/proxy-header.js';
+import type { SessionKey } from '../client/session.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { peerOf } from '../os/listening-socket.js';
 import { descriptorOf, detach, socketFromFd } from '../os/node-socket.js';
@@ -14,6 +15,8 @@ export interface ConnectionFacts {
   readonly isMigrated: boolean;
   /** The client that the proxy which has opened it has named (`--proxy-protocol`). */
   readonly client?: Client | undefined;
+  /** To which it belongs (`--sticky`). */
+  readonly session?: SessionKey | undefined;
 }
 
 const fresh: ConnectionFacts = { requests: 0, isMigrated: false };
@@ -59,6 +62,11 @@ export class IncomingConnection {
   /** It is from a proxy, which has named its client. */
   introduce(client: Client): void {
     this.#facts = { ...this.#facts, client };
+  }
+
+  /** Its client is in this session. */
+  belongTo(session: SessionKey): void {
+    this.#facts = { ...this.#facts, session };
   }
 
   /** To be handed over to another process: nothing is read from it. */

@@ -22,6 +22,8 @@ export interface Status {
   readonly model: string;
   /** The policy of --balance; absent where connections are not handed over by one. */
   readonly balance?: string;
+  /** With --sticky: how many sessions have been placed because their workers had gone, or they were not known. */
+  readonly sessions?: { readonly placedAgain: number };
   readonly urls: readonly string[];
   readonly generation: number;
   readonly workers: {

@@ -3,6 +3,7 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Client } from '../client/proxy-header.js';
+import type { SessionKey } from '../client/session.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { descriptorOf, idleSockets } from '../os/node-socket.js';
 import { type MigrationChannel, sendConnection } from './channel.js';
@@ -18,6 +19,8 @@ export interface Migratable {
   readonly requests: number;
   /** The client that a proxy has named. */
   readonly namedClient: Client | undefined;
+  /** To which it belongs (--sticky). */
+  readonly session: SessionKey | undefined;
   /** It speaks HTTP, so it comes to rest between two requests. */
   readonly mayRest: boolean;
   /** It is at rest, as far as is known without asking the parser. */
@@ -113,9 +116,9 @@ export class MigrationSender<C extends Migratable> {
   #sendSome(candidates: readonly C[]): void {
     const resting = idleSockets(this.#server);
     const ready = candidates.filter(({ socket }) => socket.bytesRead === 0 || resting.has(socket));
-    for (const { socket, requests, namedClient: client } of ready) {
+    for (const { socket, requests, namedClient: client, session } of ready) {
       const fd = descriptorOf(socket) as number; // it is open
-      const outcome = this.#takeCredit() ? sendConnection(this.#channel, fd, { requests, client }) : 'full';
+      const outcome = this.#takeCredit() ? sendConnection(this.#channel, fd, { requests, client, session }) : 'full';
       this.#hasCredit = false;
       if (outcome === 'closed') this.stop();
       if (outcome !== 'sent') break;

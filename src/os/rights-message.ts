@@ -10,9 +10,13 @@ const SO_PEERCRED = 17;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CTRUNC = 8;
 const MSG_CMSG_CLOEXEC = 0x40000000;
-/** The body: how many requests have been answered on the connection, and the address of its client (0 where none was named). */
-const bodyBytes = 32;
+/**
+ * The body: how many requests have been answered on the connection, the address of its client (0 where none was named), and
+ * the session that it belongs to (0 where it has none).
+ */
+const bodyBytes = 40;
 const clientAt = 4;
+const sessionAt = 32;
 
 /** The process at the other end of a message (SO_PEERCRED, unix(7)). */
 export interface Sender {
@@ -25,6 +29,8 @@ export interface SentFacts {
   readonly requests: number;
   /** The client that a proxy has named. */
   readonly client?: { readonly host: string; readonly port: number } | undefined;
+  /** 16 hexadecimal digits. */
+  readonly session?: string | undefined;
 }
 
 export type Received = ({ readonly fd: number } & SentFacts) | 'nothing' | { readonly refused: Sender };
@@ -72,8 +78,9 @@ class RightsMessage {
     this.header.writeBigUInt64LE(BigInt(this.#control.length), 40);
   }
 
-  write(fd: number, { requests, client }: SentFacts): void {
+  write(fd: number, { requests, client, session }: SentFacts): void {
     this.#body.writeUInt32LE(requests);
+    if (session !== undefined) this.#body.write(session, sessionAt, 'hex');
     if (client) encodeAddress({ kind: 'tcp', ...client }).copy(this.#body, clientAt);
     this.#vector.writeBigUInt64LE(BigInt(bodyBytes), 8);
     this.#control.writeBigUInt64LE(BigInt(this.#control.length), 0);
@@ -84,10 +91,14 @@ class RightsMessage {
 
   get facts(): SentFacts {
     const requests = this.#body.readUInt32LE();
-    const name = this.#body.subarray(clientAt, bodyBytes);
-    if (familyOf(name) === 0) return { requests };
-    const address = decodeAddress(name);
-    return address.kind === 'tcp' ? { requests, client: { host: address.host, port: address.port } } : { requests };
+    const name = this.#body.subarray(clientAt, sessionAt);
+    const address = familyOf(name) === 0 ? undefined : decodeAddress(name);
+    const session = this.#body.toString('hex', sessionAt, bodyBytes);
+    return {
+      requests,
+      ...(address?.kind === 'tcp' && { client: { host: address.host, port: address.port } }),
+      ...(/[^0]/.test(session) && { session }),
+    };
   }
 
   /** More descriptors were sent than there is room for. */

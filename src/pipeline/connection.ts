@@ -2,6 +2,7 @@
 // decisions and closes nothing.
 import type { Socket } from 'node:net';
 import type { Client } from '../client/proxy-header.js';
+import type { SessionKey } from '../client/session.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { truncateUrl } from '../inflight/fingerprint.js';
 import type { RequestInFlight } from '../reports/report.js';
@@ -21,6 +22,8 @@ export class Connection {
   requests: number;
   /** When --keep-alive-timeout expires (`clock.ts`); `KeepAlive` sets it. */
   idleUntil = Number.POSITIVE_INFINITY;
+  /** To which it belongs (--sticky): as its first request says, or a response on it has said since. */
+  session: SessionKey | undefined;
   /** To the current request. */
   #response: PipelineResponse | undefined;
   /** Responses that wait for an earlier response (pipelining). */
@@ -37,6 +40,7 @@ export class Connection {
     this.#incoming = incoming;
     this.socket = incoming.socket;
     this.requests = incoming.facts.requests;
+    this.session = incoming.facts.session;
     this.#progressAt = now;
     (this.socket as Keyed)[key] = this;
   }

@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Activity } from '../activity.js';
 import type { App } from '../app/app.js';
+import type { SessionKey } from '../client/session.js';
 import { now } from '../clock.js';
 import type { Config, Limits } from '../config/config.js';
 import { IncomingConnection } from '../connection/incoming.js';
@@ -31,6 +32,7 @@ import { KeepAlive } from './keep-alive.js';
 import { declaresMore, limitBody } from './limits.js';
 import { createRequestIds } from './request-id.js';
 import type { PipelineResponse } from './response.js';
+import { watchSessions } from './sessions.js';
 import { Shedding } from './shedding.js';
 import type { Handler, OnClose, Stage } from './stage.js';
 
@@ -51,6 +53,9 @@ export interface PipelineOptions {
   readonly journal: LoopJournal | undefined;
   /** For --canary. */
   readonly countsAnswers: boolean;
+  readonly sessions: Config['sessions'];
+  /** Told of each session that a response begins. */
+  readonly onSession: (session: SessionKey) => void;
   /** undefined if connections cannot migrate. */
   readonly migrationChannel: MigrationChannel | undefined;
   /** For the access log. */
@@ -99,7 +104,8 @@ export class Pipeline {
   #answered = 0;
 
   constructor(options: PipelineOptions, accessLog: AccessLog | undefined) {
-    const { app, limitsGiven, maxConnections, tell } = options;
+    const { app, limitsGiven, maxConnections, sessions, tell } = options;
+    const { sticky } = sessions;
     const limits = app.server ? appLimits(options.limits, limitsGiven, app.server) : options.limits;
     const journal = options.journal && journalRequests(options.journal, tell, accessLog !== undefined);
     this.#options = options;
@@ -111,6 +117,7 @@ export class Pipeline {
       ...(limits.requestDeadline > 0 ? [limitDuration(limits.requestDeadline, tell)] : []),
       ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize)] : []),
       ...(journal ? [journal.stage] : []),
+      ...(sticky ? watchSessions(sticky, options.onSession) : []),
     ];
     this.#onClose = closeListener([
       () => this.#answered++,

@@ -9,7 +9,8 @@ import type { Connection } from './connection.js';
 
 export const idHeader = 'x-request-id';
 
-type Headers = OutgoingHttpHeaders | readonly OutgoingHttpHeader[] | readonly (readonly string[])[];
+/** As Node takes them; with `setHeader`, those that it has stored, by their names in lower case. */
+export type Headers = OutgoingHttpHeaders | readonly OutgoingHttpHeader[] | readonly (readonly string[])[];
 type StoreHeader = (this: PipelineResponse, firstLine: string, headers: Headers | null | undefined) => void;
 
 /** A response, and what the stages know of it. */
@@ -25,6 +26,8 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   recordedBody: RecordedBody | undefined;
   /** Called when the response begins. */
   onHead: OnHead | undefined;
+  /** Called when the response begins, before `onHead`. */
+  onHeaders: ((headers: Headers | null | undefined) => void) | undefined;
   /** Set by `reportSent`. */
   onSent: OnSent | undefined;
   /** The stages have been told that the response is over. */
@@ -43,6 +46,7 @@ export function responseClass(Base: NodeClass): ResponseClass {
     entry = noSlot;
     recordedBody = undefined;
     onHead = undefined;
+    onHeaders = undefined;
     onSent = undefined;
     isOver = false;
 
@@ -62,6 +66,7 @@ const nodeStoreHeader = (ServerResponse.prototype as unknown as { _storeHeader: 
  * the id, so Node need not.
  */
 function storeHeader(this: PipelineResponse, firstLine: string, headers: Headers | null | undefined): void {
+  this.onHeaders?.(headers);
   this.onHead?.(this);
   const isIdSet = this.reqId === '' || (headers && hasIdHeader(headers));
   const head = isIdSet ? firstLine : `${firstLine}${idHeader}: ${this.reqId}\r\n`;

@@ -16,6 +16,7 @@ export async function warmUp(options: Omit<PipelineOptions, 'app'>): Promise<voi
     busy: undefined,
     migrationChannel: undefined,
     tell: () => {},
+    onSession: () => {},
     activity: new Activity(),
   };
   const pipeline = await createPipeline({ ...options, ...quiet, app });

@@ -51,6 +51,8 @@ export type WorkerReport =
   /** The app has closed its server, so its worker or thread drains. */
   | { kind: 'server-closed'; tid: number; replacedInMs: number | undefined }
   | { kind: 'thread-unfit'; tid: number; reason: string; retryInMs: number }
+  /** Sessions that have been placed since the last such report, because their workers have gone or they are not known. */
+  | { kind: 'sessions-placed-again'; count: number }
   | { kind: 'threads-scaled'; from: number; to: number; reason: string }
   /** None of the threads of a process can serve; one can again. */
   | { kind: 'threads-down' }

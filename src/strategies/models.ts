@@ -17,7 +17,7 @@ const pool: Group = { isPerConnection: false, hostAccepts: false };
 const dispatched: Group = { isPerConnection: false, hostAccepts: true };
 const perConnection: Group = { isPerConnection: true, hostAccepts: true };
 
-const balances: ModelFacts['balances'] = (accept) => accept === 'dispatch';
+const isDispatch = (accept: Accept | undefined): boolean => accept === 'dispatch';
 
 /** A process for each connection, as in the classic UNIX server and in CERN httpd. */
 const ppc: Model = {
@@ -35,7 +35,8 @@ const prefork: Model = {
   name: 'prefork',
   summary: 'a pool of processes on one socket: the default',
   accept: ['shared', 'dispatch'],
-  balances,
+  balances: isDispatch,
+  keepsSessions: isDispatch,
   workers: (cores) => cores,
   maxConnections: 10_000,
   placement: (accept) => ({ processes: accept === 'dispatch' ? dispatched : pool, threads: undefined }),
@@ -57,7 +58,8 @@ const prethread: Model = {
   name: 'prethread',
   summary: 'a pool of threads in one process: restarts fastest after a crash',
   accept: ['shared', 'dispatch'],
-  balances,
+  balances: isDispatch,
+  keepsSessions: isDispatch,
   threads: (cores) => cores,
   threaded: true,
   maxConnections: 10_000,
@@ -65,8 +67,9 @@ const prethread: Model = {
 };
 
 /** Processes times threads, as in Apache worker: prethread with more processes. */
+const { keepsSessions: _, ...threadPool } = prethread; // the kernel chooses the process
 const hybrid: Model = {
-  ...prethread,
+  ...threadPool,
   name: 'hybrid',
   summary: 'processes times threads: a crash of native code takes one process and its threads',
   workers: (cores) => Math.max(2, Math.ceil(cores / 2)),

@@ -3,10 +3,12 @@
 import { BackOff } from '../back-off.js';
 import { type Balancer, responsive } from '../balance/balancer.js';
 import { createBalancer } from '../balance/index.js';
+import { Sessions } from '../balance/sessions.js';
 import { now, within } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { Recycler } from '../scaling/recycler.js';
 import { Scaler, sampleIntervalMs } from '../scaling/scaler.js';
+import type { StartOptions } from '../worker/runtime.js';
 import type { Exit, Given, Worker } from '../worker/worker.js';
 import { BaseStrategy, refusedRetryMs } from './base.js';
 import { boot } from './boot.js';
@@ -30,6 +32,7 @@ export class Pool extends BaseStrategy implements Strategy {
   /** A worker of the next generation serves beside the others. */
   #hasTrial = false;
   #balance: Balancer;
+  readonly #sessions: Sessions | undefined;
   #recycler: Recycler<Worker>;
   #scaler: Scaler | undefined;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -46,6 +49,9 @@ export class Pool extends BaseStrategy implements Strategy {
     this.#wanted = hosting.workers;
     for (let id = 1; id <= hosting.workers; id++) this.#places.push(vacancy(id));
     this.#balance = createBalancer(hosting.placing);
+    this.#sessions = hosting.isSticky
+      ? new Sessions((count) => this.hosting.listener.sessionsPlacedAgain(count))
+      : undefined;
     this.#recycler = this.#makeRecycler();
     this.#scaler = hosting.range && new Scaler(hosting.range);
   }
@@ -82,9 +88,12 @@ export class Pool extends BaseStrategy implements Strategy {
   }
 
   protected async place(connection: IncomingConnection): Promise<Given> {
+    const { session } = connection.facts;
+    if (session !== undefined) await this.#sessions?.settle(session);
     if (!this.#line.isEmpty && !this.isEnding) await this.#line.join();
     for (;;) {
-      const worker = this.#balance(responsive(this.ready), connection);
+      const choose = () => this.#balance(responsive(this.ready), connection);
+      const worker = this.#sessions ? this.#sessions.place(session, this.ready, choose) : choose();
       if (worker) {
         const giving = worker.give(connection);
         this.#line.next();
@@ -97,6 +106,12 @@ export class Pool extends BaseStrategy implements Strategy {
         await this.#line.rejoin();
       }
     }
+  }
+
+  protected override startWorker(options: StartOptions, hosting?: Hosting): Worker {
+    const worker = super.startWorker(options, hosting);
+    worker.onSession = (session) => this.#sessions?.begin(session, worker);
+    return worker;
   }
 
   /** Workers that can serve. */

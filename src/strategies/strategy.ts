@@ -102,6 +102,8 @@ export interface Hosting {
    * when a thread is terminated while it loads native code.
    */
   readonly endsWithHost: boolean;
+  /** Each session has its connections placed on one worker (--sticky). */
+  readonly isSticky: boolean;
   /** Connections can be taken back from workers that do not come to them. */
   readonly revokes: boolean;
   /** Makes the acceptor of the host; undefined where the workers accept, or the host calls `give` itself. */
@@ -123,6 +125,8 @@ export interface HostListener {
   scaled(from: number, to: number, reason: string): void;
   scaleFailed?(reason: string): void;
   connectionLost(reason: string): void;
+  /** So many sessions whose workers have gone, or that are not known, have been placed. */
+  sessionsPlacedAgain(count: number): void;
   /** A worker is ready, or has ended. */
   readonly changed: () => void;
 }

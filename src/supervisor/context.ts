@@ -6,6 +6,7 @@ import { type Config, isElastic, type Limits, readyTimeout } from '../config/con
 import { findOwner } from '../config/user.js';
 import { Acceptor } from '../connection/acceptor.js';
 import { proxyHeaders } from '../connection/proxy-headers.js';
+import { SessionReader } from '../connection/session-reader.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events, WorkerEvent } from '../events.js';
 import type { Quarantine } from '../inflight/quarantine.js';
@@ -63,6 +64,7 @@ export function strategyContext(
   const { config, sources } = settings;
   const { loading, pool, placing, scaling, recycle, listening, lifecycle, processes } = config;
   const { listeners, reports, events } = resources;
+  const { sticky } = config.sessions;
   const model = models[pool.model];
   if (!model) throw new StartupError(ExitCode.config, `unknown model '${pool.model}'`);
   const { processes: group, threads } = model.placement(pool.accept);
@@ -120,6 +122,7 @@ export function strategyContext(
     awaitsExits: threads?.isPerConnection ?? false,
     endsWithHost: false,
     revokes: false,
+    isSticky: group.hostAccepts && sticky !== undefined,
     accept: group.hostAccepts
       ? (handlers) => {
           const { listen: fds, migrationChannel: channel } = duplicateForAcceptor(listen, migrationChannel);
@@ -137,6 +140,7 @@ export function strategyContext(
             proxyHeaders: proxyHeaders(config.clients, (count, refused) =>
               events.tell({ event: 'proxy-refused', count, ...refused }),
             ),
+            sessions: sticky && new SessionReader(sticky),
             onRefused: (count, { pid: senderPid, uid: senderUid }) =>
               events.tell({ event: 'migration-refused', count, senderPid, senderUid }),
           });
@@ -149,7 +153,7 @@ export function strategyContext(
 }
 
 function appSettings({ config, sources }: Settings, listeners: readonly Listener[], release: Release) {
-  const { loading, lifecycle, limits, clients, listening, pool, scaling } = config;
+  const { loading, lifecycle, limits, clients, sessions, listening, pool, scaling } = config;
   const keys = Object.keys(limits) as (keyof Limits)[];
   return {
     loading: { ...loading, app: release.app },
@@ -160,6 +164,7 @@ function appSettings({ config, sources }: Settings, listeners: readonly Listener
     measure: isElastic(pool) ? scaling.scaleOn : undefined,
     limits,
     clients,
+    sessions,
     limitsGiven: keys.filter((key) => sources[key].kind !== 'default'),
   };
 }
@@ -201,6 +206,7 @@ function hostListener({ reports, events, health }: ServerResources): HostListene
     scaled: (from, to, reason) => reports.publish({ kind: 'scaled', unit: 'workers', from, to, reason }),
     scaleFailed: (reason) => reports.publish({ kind: 'operation-failed', action: 'scale', reason }),
     connectionLost: (reason) => events.tell({ event: 'connection-lost', reason }),
+    sessionsPlacedAgain: (count) => reports.publish({ kind: 'sessions-placed-again', pid: process.pid, count }),
     changed: health.changed,
   };
 }

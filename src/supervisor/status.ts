@@ -18,11 +18,13 @@ export interface StatusParts {
   readonly snapshot: StrategySnapshot | undefined;
   readonly health: HealthWatch;
   readonly scaled: Status['scaled'];
+  /** Sessions that have been placed because their workers had gone, or they were not known. */
+  readonly placedAgain: number;
   readonly operation: Pick<Status, 'doing' | 'last'>;
 }
 
 export function statusOf(parts: StatusParts): Status {
-  const { state, health, config, scaled, snapshot } = parts;
+  const { state, health, config, scaled, placedAgain, snapshot } = parts;
   const { loading, pool, placing } = config;
   const { model, threads, minWorkers, maxWorkers, minThreads, maxThreads } = pool;
   const { generation = 1, size: wanted = 0, workers = [], answered: requests = 0 } = snapshot ?? {};
@@ -36,6 +38,7 @@ export function statusOf(parts: StatusParts): Status {
     app: loading.app ?? 'the built-in demo app',
     model,
     ...(models[model]?.balances?.(pool.accept) && { balance: placing.balance }),
+    ...(config.sessions.sticky && { sessions: { placedAgain } }),
     urls: parts.urls,
     generation,
     workers: { wanted, ready: workers.filter(({ stage }) => stage === 'ready').length },

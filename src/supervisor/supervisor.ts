@@ -92,6 +92,7 @@ export class Supervisor implements SignalTarget, Controls {
   #strategy: ModelSwitch | undefined;
   #operations: Operations | undefined;
   #scaled: Status['scaled'];
+  #placedAgain = 0;
   #killed = false;
 
   constructor(options: SupervisorOptions) {
@@ -104,7 +105,13 @@ export class Supervisor implements SignalTarget, Controls {
       const unit = kind === 'scaled' ? 'workers' : 'threads';
       this.#scaled = { at: new Date().toISOString(), from, to, unit, reason };
     };
-    reports.subscribe({ scaled, 'threads-scaled': scaled });
+    reports.subscribe({
+      scaled,
+      'threads-scaled': scaled,
+      'sessions-placed-again': ({ count }) => {
+        this.#placedAgain += count;
+      },
+    });
   }
 
   /** Serves until it is stopped. Resolves to the exit code. @throws StartupError */
@@ -228,6 +235,7 @@ export class Supervisor implements SignalTarget, Controls {
       snapshot: this.#strategy?.snapshot(),
       health: this.#health,
       scaled: this.#scaled,
+      placedAgain: this.#placedAgain,
       operation: this.#operations?.state ?? {},
     });
   }

@@ -48,6 +48,7 @@ const messages: { readonly [T in Type]: FieldsOf<Extract<FromWorker, { type: T }
   closed: {},
   draining: {},
   migrating: {},
+  session: { session: (value) => (typeof value === 'string' && /^[0-9a-f]{16}$/.test(value) ? value : invalid) },
   load: { load: number(0, 1) },
   chdir: { directory: long },
   answer: { id, ms: optional(number(-1, 1e13)), failure: optional(long) },

@@ -6,6 +6,7 @@ import { msUntil, now, within } from '../clock.js';
 import { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { proxyHeaders } from '../connection/proxy-headers.js';
+import { SessionReader } from '../connection/session-reader.js';
 import { ExitCode, errorRecord, StartupError } from '../errors.js';
 import type { ReportHang } from '../hang/hang-report.js';
 import { Heartbeat } from '../hang/heartbeat.js';
@@ -157,6 +158,7 @@ export class WorkerMain {
           tell,
           journal: loopJournal,
           activity: this.#activity,
+          onSession: (session) => say({ type: 'session', session }),
           sockets: this.sockets,
           onClosed: () => {
             if (this.#service) this.#leave();
@@ -227,6 +229,7 @@ export class WorkerMain {
       proxyHeaders: proxyHeaders(settings.clients, (count, refused) =>
         this.tell({ event: 'proxy-refused', count, ...refused }),
       ),
+      sessions: settings.sessions.sticky && new SessionReader(settings.sessions.sticky),
       onRefused: (count, { pid, uid }) =>
         this.tell({ event: 'migration-refused', count, senderPid: pid, senderUid: uid }),
       onCrowded: () => service.shed(),

@@ -1,6 +1,7 @@
 // The one protocol between a host (the supervisor, or a process of threads) and its workers (processes or threads).
 
 import type { Placing } from '../balance/policy.js';
+import type { SessionKey } from '../client/session.js';
 import type { ConnectionFacts } from '../connection/incoming.js';
 import type { ExitCode } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
@@ -56,6 +57,8 @@ export type FromWorker =
   | { type: 'migrating' }
   /** Requests answered since the last such message. */
   | { type: 'answered'; count: number }
+  /** A response of this worker has begun the session: its connections are to come here (--sticky). */
+  | { type: 'session'; session: SessionKey }
   /** The load since the last such message, from 0 to 1. */
   | { type: 'load'; load: number }
   /** The app of a thread wants the process to go to this directory, and waits. A process does it itself. */

@@ -45,6 +45,7 @@ export interface AppSettings {
   readonly backlog: number;
   readonly limits: Limits;
   readonly clients: Config['clients'];
+  readonly sessions: Config['sessions'];
   /** Those that the user chose; the app may change the others on its own server. */
   readonly limitsGiven: readonly (keyof Limits)[];
 }

@@ -141,7 +141,7 @@ export class ThreadHost implements Service {
   }
 
   #hosting(group: ThreadGroup): Hosting {
-    const { lifecycle, migrationChannel, maxConnections, loading } = this.#settings.loop;
+    const { lifecycle, migrationChannel, maxConnections, loading, sessions } = this.#settings.loop;
     const tell = this.#tell;
     const isElastic = group.range.min < group.range.max;
     const shares = group.isPerConnection ? [1] : divide(maxConnections, group.range.max);
@@ -159,6 +159,7 @@ export class ThreadHost implements Service {
       awaitsExits: false,
       endsWithHost: true,
       revokes: group.hostAccepts,
+      isSticky: group.hostAccepts && sessions.sticky !== undefined,
       accept: undefined,
       migrationChannel,
       listener: {
@@ -174,6 +175,7 @@ export class ThreadHost implements Service {
         // A pool that could not grow tries again, and each thread that cannot start is reported.
         scaled: (from, to, reason) => tell({ kind: 'threads-scaled', from, to, reason }),
         connectionLost: (reason) => tell({ event: 'connection-lost', reason }),
+        sessionsPlacedAgain: (count) => tell({ kind: 'sessions-placed-again', count }),
         changed: () => this.#tellWhetherDown(),
       },
     };

@@ -2,6 +2,7 @@
 // wait for `exit` and needs no timer of its own.
 import { LoopSamples } from '../balance/loop-samples.js';
 import type { Placing } from '../balance/policy.js';
+import type { SessionKey } from '../client/session.js';
 import { migratingReportTimeoutMs, now, within } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { deferred } from '../deferred.js';
@@ -89,6 +90,8 @@ export class Worker {
   /** Settles when a secondary server of the app listens in it. */
   readonly hasSecondary: Promise<void>;
   readonly secondary: SecondaryRole;
+  /** Called with each session that it begins (--sticky). */
+  onSession: (session: SessionKey) => void = () => {};
   readonly #unit: Unit;
   readonly #listener: WorkerListener;
   readonly #bootMs: number;
@@ -163,6 +166,7 @@ export class Worker {
       answered: ({ count }) => {
         this.#answered += count;
       },
+      session: ({ session }) => this.onSession(session),
       closed: () => {
         if (this.#stage === 'ready') closed.resolve();
       },

@@ -131,6 +131,17 @@ export const rows = [
     check: (origin, load) => checkSocketIo(origin, load, ['polling']),
   },
   {
+    name: 'socket.io-polling-sticky',
+    title: 'socket.io over long polling, `--sticky query:sid`',
+    tried: 'the same, with eight workers or threads and `--accept dispatch`',
+    why: '--sticky is for `prefork` and `prethread`, where one process places all connections',
+    packages: ['socket.io@4', 'socket.io-client@4'],
+    shares: 'socket.io',
+    app: 'socket-io.cjs',
+    args: ['--workers', '8', '--threads', '8', '--accept', 'dispatch', '--sticky', 'query:sid'],
+    check: (origin, load) => checkSocketIo(origin, load, ['polling']),
+  },
+  {
     name: 'ws',
     title: 'ws',
     tried: 'echo with compression, 300 kB in one message, a close code',

@@ -7,6 +7,7 @@ import type { ModelFacts } from '../../src/config/model.ts';
 import { listOptions, optionTable } from '../../src/config/options.ts';
 
 const balances: ModelFacts['balances'] = (accept) => accept === 'dispatch';
+const keepsSessions = balances;
 
 export const models: readonly ModelFacts[] = [
   { name: 'ppc', summary: 'a process each', accept: [], maxConnections: 256 },
@@ -15,6 +16,7 @@ export const models: readonly ModelFacts[] = [
     summary: 'processes',
     accept: ['shared', 'dispatch'],
     balances,
+    keepsSessions,
     workers: (n) => n,
     maxConnections: 10_000,
   },
@@ -23,6 +25,7 @@ export const models: readonly ModelFacts[] = [
     summary: 'threads',
     accept: ['dispatch'],
     balances,
+    keepsSessions,
     threads: (n) => n * 2,
     maxConnections: 10_000,
   },

@@ -152,6 +152,20 @@ describe('defaults', () => {
     [['--accept', 'dispatch', '--balance', 'weighted'], /^--balance weighted needs --weights, as in --weights 3,1$/],
     [['--accept', 'dispatch', '--weights', '3,1'], /^--weights needs --balance weighted$/],
     [
+      ['--sticky', 'ip'],
+      /^--sticky needs --accept dispatch, with --model prefork or prethread: without it each worker accepts by itself$/,
+    ],
+    [['--sticky', 'sid'], /^--sticky must be ip, cookie:NAME or query:NAME, as in cookie:sid, not 'sid'/],
+    [
+      ['--model', 'ppc', '--sticky', 'cookie:sid'],
+      /^--sticky needs .*: the model ppc starts a worker for each connection$/,
+    ],
+    [
+      ['--model', 'hybrid', '--accept', 'dispatch', '--sticky', 'query:sid'],
+      /^--sticky needs .*: the model hybrid has several processes that accept by themselves$/,
+    ],
+    [['--sticky', 'cookie:a=b'], /^--sticky must be ip, cookie:NAME or query:NAME, as in cookie:sid, not 'cookie:a=b'/],
+    [
       ['--accept', 'dispatch', '--balance', 'weighted', '--weights', '3,1', '--workers', '3'],
       /^--weights has 2 weights for 3 workers; give one for each$/,
     ],

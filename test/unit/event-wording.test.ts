@@ -53,6 +53,7 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
   'thread-recycled': [{ ...thread, reason: 'it is 60 s old' }],
   'thread-unfit': [{ ...thread, reason: 'cannot load the app', retryInMs: 500 }],
   'threads-scaled': [{ pid: 42, from: 2, to: 4, reason: 'fewer idle than --spare-min 1' }],
+  'sessions-placed-again': [{ pid: 42, count: 3 }],
   'threads-down': [{ pid: 42 }],
   'threads-up': [{ pid: 42 }],
   down: [{}],
@@ -135,6 +136,7 @@ test('each event has this level and message', () => {
     thread-recycled info: replaced thread 3 of worker pid 42: it is 60 s old
     thread-unfit error: a new thread could not start: cannot load the app; retrying in 500 ms
     threads-scaled info: scaled from 2 to 4 threads in worker pid 42 (fewer idle than --spare-min 1)
+    sessions-placed-again info: placed 3 sessions (--sticky) whose worker has gone, or that were not known
     threads-down warn: none of the threads of worker pid 42 can serve; replacing them
     threads-up info: a thread of worker pid 42 can serve again
     down error: no worker can serve: clients wait until one can; mpserve ctl status names the last error

@@ -98,6 +98,8 @@ class House {
       busy: undefined,
       journal: undefined,
       countsAnswers: false,
+      sessions: { sticky: undefined },
+      onSession: () => {},
       migrationChannel: this.#channel,
       identity: { pid: process.pid, tid: 0 },
       tell: (told) => void this.told.push('kind' in told ? told.kind : told.event),

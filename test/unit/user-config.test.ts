@@ -13,6 +13,7 @@ const complete: Required<UserConfig> = {
   accept: 'dispatch',
   balance: 'weighted',
   weights: [3, 1],
+  sticky: 'cookie:sid',
   nodeArg: ['--max-old-space-size=512'],
   envFile: ['.env', '.env.local'],
   cwd: '/srv/app',

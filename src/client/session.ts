@@ -1,0 +1,106 @@
+// Which session a client's request belongs to, and which session a response begins: --sticky says where both are named. A
+// session is known by a hash of its name, as the name is often all that a thief needs.
+import { hash } from '../hash.js';
+
+/** Where a session has its name: the client's address, a cookie, or a parameter of the query. */
+export type SessionRule = { readonly by: 'ip' } | { readonly by: 'cookie' | 'query'; readonly name: string };
+
+/** 16 hexadecimal digits. */
+export type SessionKey = string;
+
+export const sessionKeyBytes = 8;
+
+/** RFC 6265, section 4.1.1, which refers to RFC 9110, section 5.6.2. */
+const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
+const written = new RegExp(`^(cookie):(${token})$|^(query):([\\w.~-]+)$`);
+/** A request line, or its beginning; an empty line may come before (RFC 9112, section 2.2). */
+const requestLine = new RegExp(`^(?:\r?\n)?(?:${token})?(?: ([^\r\n ]*))?(?: [^\r\n]*)?\r?(\n)?`);
+
+/** Reads `ip`, `cookie:NAME` or `query:NAME`. */
+export function readSessionRule(text: string): SessionRule | undefined {
+  if (text === 'ip') return { by: 'ip' };
+  const [, cookie, cookieName, query, queryName] = written.exec(text) ?? [];
+  if (cookie) return { by: 'cookie', name: cookieName as string };
+  return query ? { by: 'query', name: queryName as string } : undefined;
+}
+
+export function writeSessionRule(rule: SessionRule): string {
+  return rule.by === 'ip' ? 'ip' : `${rule.by}:${rule.name}`;
+}
+
+/** @param name of a session, as its client sends it */
+export function sessionKey(name: string): SessionKey {
+  return [0, 1].map((seed) => hash(name, seed).toString(16).padStart(8, '0')).join('');
+}
+
+/**
+ * The session of the first request of a connection.
+ * @param head the bytes that have come so far
+ * @returns `none` when it names none or is no HTTP, `partial` when more bytes are needed to know
+ */
+export function requestedSession(
+  head: Buffer,
+  rule: Exclude<SessionRule, { by: 'ip' }>,
+): SessionKey | 'none' | 'partial' {
+  const text = head.toString('latin1');
+  const [start = '', target, end] = requestLine.exec(text) ?? [];
+  if (end === undefined) return start.length === text.length ? 'partial' : 'none';
+  if (target === undefined) return start.trim() === '' ? 'partial' : 'none';
+  const name = rule.by === 'query' ? parameter(target, rule.name) : requestedCookie(text, start.length, rule.name);
+  return name === 'partial' || name === 'none' ? name : sessionKey(name.value);
+}
+
+/** What a response's `set-cookie` fields say of the cookie `name`; undefined if they do not set it, or remove it. */
+export function grantedCookie(fields: readonly string[], name: string): SessionKey | undefined {
+  for (const field of fields) {
+    const pair = field.split(';', 1)[0] as string;
+    const value = valueIn(pair, name);
+    if (value) return sessionKey(value);
+  }
+  return undefined;
+}
+
+/** The value of the first JSON member `name` of a text, as in the answer with which a session of socket.io begins. */
+export function grantedMember(text: string, name: string): SessionKey | undefined {
+  const start = text.indexOf(`"${name}":"`);
+  if (start === -1) return undefined;
+  const from = start + name.length + 4;
+  const value = text.slice(from, text.indexOf('"', from));
+  return /^[\w.~-]+$/.test(value) ? sessionKey(value) : undefined;
+}
+
+/** Whether the query of a request's target has a parameter of this name. */
+export function hasParameter(target: string, name: string): boolean {
+  return parameter(target, name) !== 'none';
+}
+
+function parameter(target: string, name: string): { readonly value: string } | 'none' {
+  const [, query = ''] = (target.split('#', 1)[0] as string).split(/\?(.*)/s);
+  for (const pair of query.split('&')) {
+    const value = valueIn(pair, name);
+    if (value) return { value };
+  }
+  return 'none';
+}
+
+/** @param from where the first header line begins */
+function requestedCookie(head: string, from: number, name: string): { readonly value: string } | 'none' | 'partial' {
+  for (let start = from; ; ) {
+    const end = head.indexOf('\n', start);
+    if (end === -1) return 'partial';
+    const line = head.slice(start, end).trimEnd();
+    if (line === '') return 'none';
+    if (/^cookie:/i.test(line)) {
+      for (const pair of line.slice(7).split(';')) {
+        const value = valueIn(pair.trim(), name);
+        if (value) return { value };
+      }
+    }
+    start = end + 1;
+  }
+}
+
+/** The value in `name=value`, without the quotes that a cookie's may have; undefined for another name. */
+function valueIn(pair: string, name: string): string | undefined {
+  return pair.startsWith(`${name}=`) ? pair.slice(name.length + 1).replace(/^"(.*)"$/, '$1') : undefined;
+}

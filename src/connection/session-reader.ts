@@ -1,0 +1,45 @@
+// Finds out to which session a new connection belongs (--sticky), by its client's address or by the head of its first
+// request, which stays in the kernel: the connection is handed over unread.
+import { requestedSession, type SessionRule, sessionKey } from '../client/session.js';
+import { awaitFirstBytes, giveUpWaiting, maxFirstBytes } from './first-bytes.js';
+import type { IncomingConnection } from './incoming.js';
+
+/** Browsers open connections ahead. One on which nothing has come by then is placed without a session (milliseconds). */
+const headTimeoutMs = 30_000;
+
+export class SessionReader {
+  readonly #rule: SessionRule;
+
+  constructor(rule: SessionRule) {
+    this.#rule = rule;
+  }
+
+  /** Notes the session of the connection, if it has one. @returns false when its client has closed it */
+  async read(connection: IncomingConnection): Promise<boolean> {
+    const rule = this.#rule;
+    if (rule.by === 'ip') {
+      const { client } = connection;
+      if (client !== undefined) connection.belongTo(sessionKey(client));
+      return true;
+    }
+    const { descriptor: fd } = connection;
+    if (fd === undefined) return false;
+    const recognise = (head: Buffer) => {
+      const session = requestedSession(head, rule);
+      if (session !== 'partial') return session;
+      return head.length >= maxFirstBytes ? 'none' : undefined;
+    };
+    const session = await awaitFirstBytes(fd, headTimeoutMs, recognise, true);
+    if (session === 'closed') {
+      connection.close();
+      return false;
+    }
+    if (session !== 'none' && session !== 'late') connection.belongTo(session);
+    return true;
+  }
+
+  /** Others wait to be accepted: connections on which nothing comes are placed now, where they can be shed. */
+  shed(): void {
+    giveUpWaiting();
+  }
+}

@@ -1,0 +1,165 @@
+// --sticky: the connections of a session meet the worker that has its cart, whatever happens to the other workers.
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { eventually } from '../helpers/eventually.ts';
+import { fixture } from '../helpers/server.ts';
+import { Site } from '../helpers/site.ts';
+import { connect, type Response } from '../helpers/wire.ts';
+
+const carts = readFileSync(fixture('carts.cjs'), 'utf8');
+const models = [
+  ['prefork', '--workers'],
+  ['prethread', '--threads'],
+] as const;
+
+function start([model, unit]: readonly [string, string], rule: string, ...more: string[]): Promise<Site> {
+  const args = [unit, '4', '--accept', 'dispatch', '--sticky', rule, ...more];
+  return Site.start(model, args, {}, {}, undefined, carts);
+}
+
+async function askOnce(url: string, line: string, headers: Record<string, string>): Promise<Response> {
+  using wire = await connect(url);
+  await wire.request(line, { connection: 'close', ...headers });
+  return await wire.response(); // before it is closed
+}
+
+/** A client with a cart, each of whose requests has a connection of its own. */
+class Shopper {
+  readonly #url: string;
+  #name: string | undefined;
+  /** Where its session has been, in order. */
+  readonly places: string[] = [];
+  /** As many as it has put into the cart since it got it. */
+  #items = 0;
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  /** @returns false when the connection ends without an answer */
+  async buy(): Promise<boolean> {
+    const cookie: Record<string, string> = this.#name === undefined ? {} : { cookie: this.#name };
+    const answer = await askOnce(this.#url, 'GET /', cookie).catch(() => undefined);
+    if (!answer) return false;
+    const { headers, body } = answer;
+    const given = headers['set-cookie']?.split(';')[0];
+    const { items, here } = JSON.parse(body);
+    if (given !== undefined) {
+      this.#name = given;
+      this.#items = 0;
+    }
+    if (this.places.at(-1) !== here) this.places.push(here);
+    expect(items).toBe(++this.#items);
+    return true;
+  }
+}
+
+async function placedAgain(site: Site): Promise<number> {
+  return (await site.ask('GET', '/status')).json.sessions.placedAgain;
+}
+
+/** Has each of the shoppers buy some items, `atOnce` of them at a time. @returns how many connections were lost */
+async function shop(shoppers: readonly Shopper[], each: number, atOnce: number): Promise<number> {
+  const waiting = [...shoppers];
+  let lost = 0;
+  const serve = async (): Promise<void> => {
+    for (let one = waiting.shift(); one; one = waiting.shift()) {
+      for (let i = 0; i < each; i++) if (!(await one.buy())) lost++;
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, serve));
+  return lost;
+}
+
+async function keepCarts(model: readonly [string, string], count: number, each: number): Promise<void> {
+  await using site = await start(model, 'cookie:sid');
+  const shoppers = Array.from({ length: count }, () => new Shopper(site.server.url));
+  expect(await shop(shoppers, each, 20)).toBe(0);
+  expect(shoppers.filter(({ places }) => places.length > 1)).toEqual([]);
+  expect(await placedAgain(site)).toBe(0);
+  const { json } = await site.ask('GET', '/workers');
+  if (model[0] === 'prefork') {
+    const placed = json.map((one: { placed: number }) => one.placed);
+    expect(Math.min(...placed)).toBeGreaterThan(count / 8); // the first connections are placed by the policy
+  }
+  const change = async (step: Promise<unknown>): Promise<void> => {
+    const [lost] = await Promise.all([shop(shoppers, each, 20), step]);
+    expect(lost).toBe(0);
+  };
+  if (model[0] === 'prefork') {
+    await change(site.ask('POST', '/scale', JSON.stringify({ workers: '6' })));
+    expect(shoppers.filter(({ places }) => places.length > 1)).toEqual([]);
+    const buying = shop(shoppers, each, 20);
+    process.kill(json[0].pid, 'SIGKILL');
+    await buying; // the connections that it had are lost
+  }
+  await change(site.ask('POST', '/reload'));
+  await shop(shoppers, 1, 20);
+  const moves = shoppers.reduce((sum, { places }) => sum + places.length - 1, 0);
+  expect(moves).toBeGreaterThan(0);
+  await eventually('every move to be counted', async () => (await placedAgain(site)) >= moves);
+}
+
+describe.each(models)('%s', (...model) => {
+  test.concurrent('carts are kept, but for those of workers that have gone', () => keepCarts(model, 40, 4));
+
+  test.concurrent('a thousand carts', { tags: 'long' }, () => keepCarts(model, 1000, 20));
+
+  test.concurrent('long polling finds its session', async () => {
+    await using site = await start(model, 'query:sid');
+    const poll = async (): Promise<string> => {
+      const { sid, here } = JSON.parse((await askOnce(site.server.url, 'GET /poll', {})).body.slice(1));
+      for (let items = 1; items <= 5; items++) {
+        const { body } = await askOnce(site.server.url, `GET /poll?x=1&sid=${sid}`, {});
+        expect(JSON.parse(body)).toEqual({ items, here });
+      }
+      return here;
+    };
+    const places = await Promise.all(Array.from({ length: 12 }, poll));
+    expect(new Set(places).size).toBe(4);
+  });
+
+  test.concurrent('one address has one worker', async () => {
+    await using site = await start(model, 'ip');
+    const shoppers = Array.from({ length: 12 }, () => new Shopper(site.server.url));
+    await shop(shoppers, 2, 4);
+    expect(new Set(shoppers.flatMap(({ places }) => places)).size).toBe(1);
+  });
+
+  test.concurrent('a connection that migrates goes to the worker of its session', async () => {
+    await using site = await start(model, 'cookie:sid');
+    using kept = await connect(site.server.url);
+    const cookieOf = ({ headers }: Response) => headers['set-cookie']?.split(';')[0] as string;
+    let last = await kept.ask('GET /');
+    for (let reload = 0; reload < 3; reload++) {
+      const cookie = cookieOf(last);
+      expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+      // Before the connection has a request: it is placed by what went along with it.
+      const other = JSON.parse((await askOnce(site.server.url, 'GET /', { cookie })).body);
+      last = await kept.ask('GET /', { cookie });
+      expect(JSON.parse(last.body).here).toBe(other.here);
+    }
+  });
+
+  test.concurrent('a head that comes byte by byte, is too long, or is none, is served', async () => {
+    await using site = await start(model, 'cookie:sid', '--max-header-size', '64K');
+    const { headers } = await askOnce(site.server.url, 'GET /', {});
+    const cookie = headers['set-cookie']?.split(';')[0] as string;
+    using slow = await connect(site.server.url);
+    for (const byte of Buffer.from(`GET / HTTP/1.1\r\nhost: a\r\nx: y\r\ncookie: ${cookie}\r\n\r\n`))
+      await slow.write(Buffer.of(byte));
+    expect(JSON.parse((await slow.response()).body).items).toBe(2);
+    const long = await askOnce(site.server.url, 'GET /', { x: 'y'.repeat(20_000), cookie });
+    expect(long.status).toBe(200);
+    using other = await connect(site.server.url);
+    await other.write('\x16\x03\x01 not HTTP\r\n\r\n');
+    expect((await other.response()).status).toBe(400);
+  });
+});
+
+test.concurrent('clients on which nothing comes give way when the limit is reached', async () => {
+  await using site = await start(models[0], 'cookie:sid', '--max-connections', '8');
+  const silent = await Promise.all(Array.from({ length: 8 }, () => connect(site.server.url)));
+  expect((await askOnce(site.server.url, 'GET /', {})).status).toBe(200);
+  for (const wire of silent) wire.close();
+});

@@ -1,0 +1,95 @@
+// Where a session is named: in the first request of a connection, and in the response that begins it.
+import { describe, expect, test } from 'vitest';
+import {
+  grantedCookie,
+  grantedMember,
+  readSessionRule,
+  requestedSession,
+  sessionKey,
+  writeSessionRule,
+} from '../../src/client/session.ts';
+
+const cookie = { by: 'cookie', name: 'sid' } as const;
+const query = { by: 'query', name: 'sid' } as const;
+const asked = (head: string, rule: typeof cookie | typeof query) => requestedSession(Buffer.from(head, 'latin1'), rule);
+const withHeaders = (...lines: string[]) => `${['GET / HTTP/1.1', ...lines].join('\r\n')}\r\n\r\n`;
+
+test.each(['ip', 'cookie:connect.sid', 'cookie:__Host-id', 'query:sid'])('the rule %s is read and written', (text) => {
+  const rule = readSessionRule(text);
+  expect(rule && writeSessionRule(rule)).toBe(text);
+});
+
+test.each(['', 'cookie', 'cookie:', 'cookie:a b', 'cookie:a=b', 'cookie:a;b', 'query:a&b', 'header:x', 'ip:4', 'IP'])(
+  '%j is no rule',
+  (text) => expect(readSessionRule(text)).toBeUndefined(),
+);
+
+test('keys have 64 bits, and differ', () => {
+  const keys = new Set(Array.from({ length: 10_000 }, (_, i) => sessionKey(`session ${i}`)));
+  expect(keys.size).toBe(10_000);
+  for (const key of keys) expect(key).toMatch(/^[0-9a-f]{16}$/);
+});
+
+describe('a request names its session', () => {
+  test.each([
+    ['alone', withHeaders('Cookie: sid=abc')],
+    ['among others', withHeaders('Host: a', 'Cookie: a=1; sid=abc; b=2', 'X: y')],
+    ['in quotes, in a field of any case', withHeaders('cOOKIE:sid="abc"')],
+    ['in a second field', withHeaders('Cookie: xsid=no', 'Cookie: sid=abc')],
+    ['with line feeds alone', 'GET / HTTP/1.1\nCookie: sid=abc\n\n'],
+    ['after an empty line', `\r\n${withHeaders('Cookie: sid=abc')}`],
+  ])('in a cookie, %s', (_, head) => expect(asked(head, cookie)).toBe(sessionKey('abc')));
+
+  test.each([
+    ['alone', 'GET /?sid=abc HTTP/1.1\r\n'],
+    ['among others', 'POST /socket.io/?EIO=4&transport=polling&sid=abc HTTP/1.1\r\n'],
+    ['before a fragment', 'GET /?sid=abc#sid=no HTTP/1.1\r\n'],
+    ['in an absolute target', 'GET http://a/b?c=d&sid=abc&sid=no HTTP/1.0\r\n'],
+  ])('in the query, %s', (_, head) => expect(asked(head, query)).toBe(sessionKey('abc')));
+
+  test('and until it has, more bytes are needed', () => {
+    const heads = [
+      [withHeaders('Host: a', 'Cookie: sid=abc'), cookie, 'GET / HTTP/1.1\r\nHost: a\r\nCookie: sid=abc\r\n'.length],
+      ['GET /?sid=abc HTTP/1.1\r\nHost: a', query, 'GET /?sid=abc HTTP/1.1\n'.length],
+    ] as const;
+    for (const [head, rule, enough] of heads) {
+      for (let length = 1; length < enough; length++) expect(asked(head.slice(0, length), rule)).toBe('partial');
+      for (let length = enough + 1; length <= head.length; length++)
+        expect(asked(head.slice(0, length), rule)).toBe(sessionKey('abc'));
+    }
+  });
+
+  test.each([
+    ['no cookie', withHeaders('Host: a')],
+    ['another cookie', withHeaders('Cookie: asid=abc; sid2=abc; SID=abc')],
+    ['an empty one', withHeaders('Cookie: sid=')],
+    ['a cookie in the body', `${withHeaders('Host: a')}Cookie: sid=abc\r\n`],
+    ['TLS', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n'],
+    ['something else', 'what is this here?\r\n\r\n'],
+    ['bytes', '\x00\x00'],
+  ])('or does not: %s', (_, head) => expect(asked(head, cookie)).toBe('none'));
+
+  test.each(['GET / HTTP/1.1\r\n', 'GET /sid=abc HTTP/1.1\r\n', 'GET /?sid=&asid=abc HTTP/1.1\r\n'])(
+    'or does not: %j',
+    (head) => expect(asked(head, query)).toBe('none'),
+  );
+});
+
+describe('a response begins a session', () => {
+  test('with a cookie', () => {
+    const granted = (...fields: string[]) => grantedCookie(fields, 'sid');
+    expect(granted('a=1', 'sid=abc; Path=/; HttpOnly')).toBe(sessionKey('abc'));
+    expect(granted('sid="abc"')).toBe(sessionKey('abc'));
+    expect(granted('sid=; Max-Age=0')).toBeUndefined();
+    expect(granted('asid=abc; sid=no')).toBeUndefined();
+    expect(granted()).toBeUndefined();
+  });
+
+  test('with a member of JSON', () => {
+    expect(grantedMember('0{"sid":"lv_VI97-HAXpY6yYWAAAC","upgrades":["websocket"]}', 'sid')).toBe(
+      sessionKey('lv_VI97-HAXpY6yYWAAAC'),
+    );
+    for (const body of ['{"asid":"abc"}', '{"sid":1}', '{"sid":"a b"}', '{"sid":"', ''])
+      expect(grantedMember(body, 'sid')).toBeUndefined();
+  });
+});
