@@ -26,6 +26,8 @@ const prefork = mpserve('--model', 'prefork', '--workers', '2');
 const single = mpserve('--model', 'prefork', '--workers', '1');
 const withoutJournal = [...single, '--quarantine-after', '0'];
 const logging = [...single, '--access-log', path.join(scratch, 'access.log')];
+const dispatch = mpserve('--model', 'prefork', '--workers', '2', '--accept', 'dispatch');
+const sticky = [...dispatch, '--sticky', 'cookie:sid'];
 const prethread = mpserve('--model', 'prethread', '--threads', '2');
 const hybrid = mpserve('--model', 'hybrid', '--workers', '2', '--threads', '2');
 
@@ -63,6 +65,14 @@ const pairs = [
   ['access-log', 'access log to a file compared with none, prefork, 1 worker', logging, single, cpuKeptAlive, 1.2],
   ['prefork-kept-alive', 'prefork, 2 workers, keep-alive', prefork, bare, cpuKeptAlive, 1.15],
   ['prefork-one-each', 'prefork, one request per connection', prefork, cluster, cpuPerConnection, 0.5],
+  [
+    'sticky',
+    'prefork dispatch, --sticky compared with none, one request per connection',
+    sticky,
+    dispatch,
+    cpuPerConnection,
+    1.05,
+  ],
   ['prethread-kept-alive', 'prethread, 2 threads, keep-alive', prethread, bare, cpuKeptAlive, 1.25],
   ['prethread-one-each', 'prethread, one request per connection', prethread, cluster, cpuPerConnection, 0.5],
   ['hybrid-kept-alive', 'hybrid 2 × 2, keep-alive', hybrid, bare, cpuKeptAlive, 1.3],

@@ -1,11 +1,18 @@
 // Finds out to which session a new connection belongs (--sticky), by its client's address or by the head of its first
 // request, which stays in the kernel: the connection is handed over unread.
 import { requestedSession, type SessionRule, sessionKey } from '../client/session.js';
+import { deferAccept } from '../os/listening-socket.js';
 import { awaitFirstBytes, giveUpWaiting, maxFirstBytes } from './first-bytes.js';
 import type { IncomingConnection } from './incoming.js';
 
-/** Browsers open connections ahead. One on which nothing has come by then is placed without a session (milliseconds). */
+/** Browsers open connections ahead. A connection on which nothing has come by then is placed without a session (milliseconds). */
 const headTimeoutMs = 30_000;
+
+/** So a connection is accepted with what has to be looked at, on Linux. @param listen descriptors of listening sockets */
+export function awaitHeads(rule: SessionRule | undefined, listen: readonly number[]): void {
+  const isByHead = rule !== undefined && rule.by !== 'ip';
+  for (const fd of listen) deferAccept(fd, isByHead ? headTimeoutMs / 1000 : 0);
+}
 
 export class SessionReader {
   readonly #rule: SessionRule;

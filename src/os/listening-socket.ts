@@ -11,6 +11,9 @@ import { F_SETFL, SOCK_STREAM, SOL_SOCKET } from './socket-constants.js';
 const SO_REUSEADDR = platform === 'darwin' ? 4 : 2;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = platform === 'darwin' ? 27 : 26;
+const IPPROTO_TCP = 6;
+/** Linux only. */
+const TCP_DEFER_ACCEPT = 9;
 /** The size of sun_path less its final zero (bytes). */
 export const maxUnixPath = platform === 'darwin' ? 103 : 107;
 
@@ -43,6 +46,14 @@ export function openListeningSocket(address: Address, backlog: number, ipv6Only 
     closeDescriptor(fd);
     throw error;
   }
+}
+
+/**
+ * Has the kernel keep each TCP connection back until its client has sent something, or until `seconds` have passed (tcp(7));
+ * 0: as usual. Does nothing where there is no such option.
+ */
+export function deferAccept(fd: number, seconds: number): void {
+  if (platform === 'linux') libc().setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, int(seconds), 4);
 }
 
 /** The port of a TCP listening socket, which the kernel has chosen if port 0 was requested. */

@@ -4,6 +4,7 @@ import { now } from '../clock.js';
 import { type Config, flatten, readyTimeout } from '../config/config.js';
 import type { Loaded, Overrides } from '../config/load.js';
 import { origin } from '../config/source.js';
+import { awaitHeads } from '../connection/session-reader.js';
 import type { Action, Settings as FlatSettings, Request, Status, WorkerStatus } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
 import type { Controls } from '../control/server.js';
@@ -168,6 +169,10 @@ export class Supervisor implements SignalTarget, Controls {
       }
     }
     this.#urls = this.#listeners.map(({ url }) => url);
+    awaitHeads(
+      config.sessions.sticky,
+      this.#listeners.map(({ fd }) => fd),
+    );
     if (config.server.watch.length > 0) {
       const reload = (reason: string) => this.#perform('reload', {}, reason, () => {});
       await reloadOnChange(loaded, reload, events, this.#stopping.signal);
