@@ -21,6 +21,7 @@ const leaves = [
   'inflight',
   'hang',
   'log',
+  'memory',
   'migration',
   'os',
   'rare-report',
@@ -113,6 +114,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'events',
     'inflight',
     'log',
+    'memory/parts',
     'migration',
     'os/descriptor',
     'os/node-socket',
@@ -145,6 +147,8 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['hang', 'activity', 'clock', 'os/process-tree', 'reports/report'],
   ['log', 'clock', 'config/config', 'errors', 'events', 'os/descriptor', 'os/libc', 'reports/report'],
   ['os', 'config/address', 'clock'],
+  // What all event loops of a server share.
+  ['memory', 'config/config', 'os'],
   // The sockets of the app's secondary servers.
   ['secondary', 'os/descriptor', 'os/socket-file'],
   // Connections until they are served, and how they migrate.

@@ -51,6 +51,8 @@ export interface PipelineOptions {
   readonly busy: BusyClock | undefined;
   /** The in-flight journal; undefined if it is off. */
   readonly journal: LoopJournal | undefined;
+  /** That all event loops of the server share; undefined if no option needs it. */
+  readonly memory: SharedArrayBuffer | undefined;
   /** For --canary. */
   readonly countsAnswers: boolean;
   readonly sessions: Config['sessions'];

@@ -10,6 +10,7 @@ import { SessionReader } from '../connection/session-reader.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events, WorkerEvent } from '../events.js';
 import type { Quarantine } from '../inflight/quarantine.js';
+import type { ServerMemory } from '../memory/server-memory.js';
 import { duplicateForAcceptor, type MigrationChannel } from '../migration/channel.js';
 import type { Reports } from '../reports/reports.js';
 import { models } from '../strategies/models.js';
@@ -35,6 +36,7 @@ export interface ServerResources {
   readonly events: Events;
   /** undefined if connections cannot migrate. */
   readonly migrationChannel: MigrationChannel | undefined;
+  readonly memory: ServerMemory;
   /** For the app's secondary servers. */
   readonly secondary: SecondaryListeners;
   /** Open connections that the supervisor has accepted. */
@@ -93,6 +95,7 @@ export function strategyContext(
     quarantine: resources.quarantine,
     keepsRecord: lifecycle.quarantineAfter > 0,
     migrationChannel,
+    memory: resources.memory.descriptorFor(config),
     reports,
     events,
   };

@@ -14,6 +14,7 @@ import type { Events } from '../events.js';
 import { Quarantine } from '../inflight/quarantine.js';
 import type { Suspect } from '../inflight/suspect.js';
 import type { Destination } from '../log/destination.js';
+import { ServerMemory } from '../memory/server-memory.js';
 import { closeMigrationChannel } from '../migration/channel.js';
 import { takeSystemdEnv } from '../os/systemd.js';
 import type { ReportOf } from '../reports/report.js';
@@ -178,7 +179,9 @@ export class Supervisor implements SignalTarget, Controls {
       await reloadOnChange(loaded, reload, events, this.#stopping.signal);
     }
     const migrationChannel = inherited?.migrationChannel ?? openChannelOrWarn(config.lifecycle, events);
+    const memory = new ServerMemory();
     cleanups.push(() => migrationChannel && closeMigrationChannel(migrationChannel));
+    cleanups.push(() => memory.close());
     return {
       listeners: this.#listeners,
       accessLog,
@@ -187,6 +190,7 @@ export class Supervisor implements SignalTarget, Controls {
       health: this.#health,
       events,
       migrationChannel,
+      memory,
       secondary: this.#secondary,
       accepted: { count: 0 },
     };

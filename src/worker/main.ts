@@ -44,6 +44,8 @@ export interface MainOptions {
   /** Makes the service that hosts them. */
   readonly hostThreads?: (() => Promise<Service>) | undefined;
   readonly journal: ThreadData['journal'];
+  /** Maps the memory that all event loops of the server share, if an option needs it. @throws SystemCallError (ENOMEM) */
+  readonly memory: () => ThreadData['memory'];
   readonly say: (message: FromWorker, sent?: () => void) => void;
   /** Can serve, and says so next. @param writer of its journal */
   readonly onReady?: (writer: JournalWriter | undefined) => void;
@@ -144,7 +146,7 @@ export class WorkerMain {
   }
 
   async #load(listen: readonly number[]): Promise<void> {
-    const { settings, tid, journal, hostThreads, say, onReady } = this.#options;
+    const { settings, tid, journal, memory, hostThreads, say, onReady } = this.#options;
     const { tell } = this;
     const loopJournal =
       journal && openLoopJournal(journal.region, (fingerprint) => tell({ kind: 'suspect-cleared', fingerprint }));
@@ -157,6 +159,7 @@ export class WorkerMain {
           identity,
           tell,
           journal: loopJournal,
+          memory: memory(),
           activity: this.#activity,
           onSession: (session) => say({ type: 'session', session }),
           sockets: this.sockets,

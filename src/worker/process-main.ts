@@ -6,6 +6,7 @@ import { IncomingConnection } from '../connection/incoming.js';
 import { reportWhenBlocked } from '../hang/hang-report.js';
 import { HeartbeatFile } from '../hang/heartbeat.js';
 import { mapJournal, regionAt } from '../inflight/regions.js';
+import { mapServerMemory } from '../memory/server-memory.js';
 import { openChannel } from '../os/ipc-channel.js';
 import type { SystemCallError } from '../os/libc.js';
 import { holdReading, takeDescriptor } from '../os/node-socket.js';
@@ -30,7 +31,7 @@ const say = (message: FromWorker, sent?: () => void): void => {
   if (channel.connected) channel.send(message, () => sent?.());
 };
 
-const { loop, journal, threads, heartbeat } = settings;
+const { loop, journal, memory, threads, heartbeat } = settings;
 
 const main: WorkerMain = new WorkerMain({
   settings: loop,
@@ -41,6 +42,7 @@ const main: WorkerMain = new WorkerMain({
     (async () => new (await import('./thread-host.js')).ThreadHost(settings, threads, main.tell, main.sockets)),
   // The threads of a host have their own.
   journal: journal && !threads ? { region: regionAt(journal, 0) } : undefined,
+  memory: () => (memory === undefined ? undefined : mapServerMemory(memory)),
   say,
   onReady: (writer) => {
     // A worker for one connection does not live long enough for it.

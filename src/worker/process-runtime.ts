@@ -64,6 +64,8 @@ export interface ProcessOptions {
   readonly accessLog: Destination | LineReader | undefined;
   /** Where connections migrate; undefined where they do not. */
   readonly migrationChannel: MigrationChannel | undefined;
+  /** Our descriptor of the memory that all event loops share (`memory/server-memory`); undefined if no option needs it. */
+  readonly memory: number | undefined;
   readonly reports: Reports;
   readonly events: Events;
 }
@@ -137,6 +139,7 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
       umask: options.processes.umask,
       threads,
       listen: listen.map(pass),
+      memory: options.memory === undefined ? undefined : pass(options.memory),
       journal: keepsRecord ? journalFile : undefined,
       heartbeat: isWatched && journal && journalFile ? { ...journal.heartbeat, fd: journalFile.fd } : undefined,
     };

@@ -72,6 +72,8 @@ export interface WorkerSettings {
   readonly threads: ThreadGroup | undefined;
   /** Descriptors of listening sockets to accept on; empty where connections are handed over. */
   readonly listen: readonly number[];
+  /** Descriptor of the memory that all event loops of the server share; undefined if no option needs it. */
+  readonly memory: number | undefined;
   /** Where requests in flight are recorded; undefined for nowhere. */
   readonly journal: JournalFile | undefined;
   /** Where the heartbeat is, if the supervisor watches this event loop. */
@@ -86,6 +88,8 @@ export interface ThreadData {
   readonly counters: Int32Array;
   /** It keeps a record of its requests in flight, here; undefined where there is no room for it. */
   readonly journal: { readonly region: Region | undefined } | undefined;
+  /** The memory that all event loops of the server share; undefined if no option needs it. */
+  readonly memory: SharedArrayBuffer | undefined;
 }
 
 /** The descriptor of the channel between a worker process and the supervisor. */

@@ -8,6 +8,7 @@ import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { threadWatch, type WatchThread } from '../hang/thread-watch.js';
 import { type RegionLease, RegionPool } from '../inflight/regions.js';
+import { mapServerMemory } from '../memory/server-memory.js';
 import { duplicate } from '../os/descriptor.js';
 import { type FromWorker, newKey, type ToWorker, unkeyed } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
@@ -24,9 +25,12 @@ const outOfMemory = 'ERR_WORKER_OUT_OF_MEMORY';
 /** @throws Error when the system refuses another thread */
 type StartThread = (data: ThreadData) => NodeThread;
 
-/** @returns a function that starts a thread of the host. @throws Error when the system refuses another one */
+/**
+ * @returns a function that starts a thread of the host, and throws when the system refuses another one
+ * @throws SystemCallError (ENOMEM) if shared memory cannot be mapped
+ */
 export function threadRuntime(
-  { loop, journal }: WorkerSettings,
+  { loop, journal, memory: memoryFd }: WorkerSettings,
   group: ThreadGroup,
   tell: Tell,
 ): (start: StartOptions, maxConnections: number) => Unit {
@@ -35,6 +39,7 @@ export function threadRuntime(
   const watch = threadWatch(loop.lifecycle.hangTimeout, tell);
   // Mapping would cost more than a thread for one connection.
   const regions = journal && new RegionPool(journal, !once);
+  const memory = memoryFd === undefined ? undefined : mapServerMemory(memoryFd);
   return (start, maxConnections) => {
     const lease = regions?.lease();
     const data: ThreadData = {
@@ -42,6 +47,7 @@ export function threadRuntime(
       helloKey: newKey(),
       counters: createCounters(),
       journal: lease && { region: lease.region },
+      memory,
     };
     try {
       return unitOf(startThread(data), data, lease, watch);

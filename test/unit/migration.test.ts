@@ -97,6 +97,7 @@ class House {
       accessLog: undefined,
       busy: undefined,
       journal: undefined,
+      memory: undefined,
       countsAnswers: false,
       sessions: { sticky: undefined },
       onSession: () => {},

@@ -1,0 +1,49 @@
+// The memory that all event loops of a server share, on which Atomics work across its processes and threads. The supervisor
+// creates it when the first option needs it, passes its descriptor to each worker process, and never maps it: an app can
+// write anything to it. It lives as long as the server, through reloads, switches of the model and deaths of workers; the
+// successor of an upgrade has its own.
+import { writeSync } from 'node:fs';
+import type { Config } from '../config/config.js';
+import { closeDescriptor } from '../os/descriptor.js';
+import { createSharedMemory, mapSharedMemory } from '../os/shared-memory.js';
+import { memoryBytes, rangeOf } from './parts.js';
+
+/** For each option that uses a part: whether it is on. */
+const users: readonly ((config: Config) => boolean)[] = [];
+
+export class ServerMemory {
+  #fd: number | undefined;
+
+  /**
+   * @returns the descriptor for the workers of this configuration, which stays this object's; undefined if they need none
+   * @throws SystemCallError (EMFILE), Error
+   */
+  descriptorFor(config: Config): number | undefined {
+    if (!users.some((needsMemory) => needsMemory(config))) return undefined;
+    this.#fd ??= create();
+    return this.#fd;
+  }
+
+  close(): void {
+    if (this.#fd !== undefined) closeDescriptor(this.#fd);
+    this.#fd = undefined;
+  }
+}
+
+function create(): number {
+  const fd = createSharedMemory(memoryBytes);
+  const { start, bytes } = rangeOf('hashKey');
+  writeSync(fd, process.getBuiltinModule('node:crypto').randomBytes(bytes), 0, bytes, start);
+  return fd;
+}
+
+/**
+ * In a worker process, once; its threads get the buffer that it returns.
+ * @param fd is closed: with it, the app could truncate the memory, and the next access would kill the process
+ * @throws SystemCallError (ENOMEM, EBADF)
+ */
+export function mapServerMemory(fd: number): SharedArrayBuffer {
+  const memory = mapSharedMemory(fd, memoryBytes);
+  closeDescriptor(fd);
+  return memory;
+}
