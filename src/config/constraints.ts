@@ -7,7 +7,7 @@ import { configError } from '../errors.js';
 import type { Values } from './config.js';
 import { oneOf } from './kind.js';
 import type { ModelFacts } from './model.js';
-import { maxUnits, type Settings } from './options.js';
+import { maxUnits, type OptionTable, type Settings } from './options.js';
 import { origin, type Source, setting } from './source.js';
 
 type From = Readonly<Record<keyof Settings, Source>>;
@@ -159,6 +159,20 @@ export function checkProxyProtocol({ proxyProtocol, trustProxy }: Settings, from
     throw configError(
       `${setting(from.proxyProtocol)} needs --trust-proxy, as in --trust-proxy loopback: which proxies may name a client`,
     );
+}
+
+const overloadOptions = ['queueMax', 'queueTimeout', 'shed', 'healthPath', 'priorityPath'] as const;
+
+/** Without --max-inflight no request waits. A configuration file may list these options with their defaults. */
+export function checkOverload(settings: Settings, from: From, table: OptionTable): void {
+  if (settings.maxInflight > 0) return;
+  for (const key of overloadOptions) {
+    const { kind } = from[key];
+    if (kind === 'default' || (kind === 'file' && settings[key] === table[key].default)) continue;
+    throw configError(
+      `${setting(from[key])} needs --max-inflight, as in --max-inflight 100: how many requests the app handles at the same time`,
+    );
+  }
 }
 
 /** The default log of a daemon, which has no standard output: `app.log` for `app.pid`, or `mpserve.log`. */

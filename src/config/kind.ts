@@ -271,23 +271,38 @@ export const session: Kind<SessionRule, string> = {
   write: writeSessionRule,
 };
 
-const networkList = list<string>(
-  'NETWORK',
-  (item) =>
-    typeof item === 'string' && isNetwork(item)
-      ? { value: item }
-      : { refused: `be ${networkNames.join(', ')}, an IP address, or a network such as 10.0.0.0/8` },
-  (item) => item,
+/** Networks of IP addresses, separated by commas or in several flags. */
+export const networks = separated('NETWORK', (item) =>
+  isNetwork(item)
+    ? { value: item }
+    : { refused: `be ${networkNames.join(', ')}, an IP address, or a network such as 10.0.0.0/8` },
 );
 
-/** Networks of IP addresses, separated by commas or in several flags. */
-export const networks: Kind<readonly string[], string | readonly string[]> = {
-  ...networkList,
-  read(raw) {
-    const items: readonly unknown[] = Array.isArray(raw) ? raw : [raw];
-    return networkList.read(items.flatMap((item) => (typeof item === 'string' ? item.split(/,\s*/) : item)));
-  },
-};
+/** Paths on the server without a query, separated by commas or in several flags. */
+export const paths = separated('PATH', (item) =>
+  /^\/[\x21-\x7e]*$/.test(item) && !/[?#]/.test(item)
+    ? { value: item }
+    : { refused: 'be a path on the server that starts with /, such as /healthz, without a query' },
+);
+
+/** Strings, separated by commas or in several flags. */
+function separated(
+  metavar: string,
+  readItem: (item: string) => Reading<string>,
+): Kind<readonly string[], string | readonly string[]> {
+  const strings = list<string>(
+    metavar,
+    (item) => readItem(String(item)),
+    (item) => item,
+  );
+  return {
+    ...strings,
+    read(raw) {
+      const items: readonly unknown[] = Array.isArray(raw) ? raw : [raw];
+      return strings.read(items.flatMap((item) => (typeof item === 'string' ? item.split(/,\s*/) : item)));
+    },
+  };
+}
 
 /** An item of a comma-separated list of names. The command that has the option checks that the name exists. */
 export const word = (text: string): Reading<string> =>

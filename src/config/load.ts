@@ -11,6 +11,7 @@ import {
   checkBalance,
   checkDaemonOutput,
   checkDirectory,
+  checkOverload,
   checkProxyProtocol,
   checkSticky,
   defaultLogFile,
@@ -120,6 +121,7 @@ export async function loadConfig(input: Input): Promise<Loaded> {
   checkBalance(settings, from, facts, resolved);
   checkSticky(settings, from, facts, resolved);
   checkProxyProtocol(settings, from);
+  checkOverload(settings, from, table);
   if (isBesidePidFile) from.control = from.pidFile;
   if (settings.logFile === undefined && settings.daemon) from.logFile = from.daemon;
   from.bind = bindSource;

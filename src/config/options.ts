@@ -19,6 +19,7 @@ import {
   networks,
   nodeArguments,
   oneOf,
+  paths,
   session,
   target,
   type Written,
@@ -27,6 +28,7 @@ import {
 } from './kind.js';
 import type { ModelFacts } from './model.js';
 import { duration, size } from './quantity.js';
+import { shedGoal } from './shed-goal.js';
 
 /** An option that only one command takes. It exists on the command line only. */
 export interface CommandOption<T = unknown> {
@@ -130,6 +132,8 @@ const scaling = rowsOf('scaling', {
 const listening = rowsOf('listening', { group: 'Listening', needsRestart: true });
 /** For the pipeline: limits on one connection and its requests. */
 const limits = rowsOf('limits', { group: 'Limits and timeouts' });
+/** For the pipeline: how many requests the app handles at the same time, and what becomes of the others. */
+const overload = rowsOf('overload', { group: 'Limits and timeouts' });
 /** For acceptors and the pipeline: which client a proxy has named. */
 const clients = rowsOf('clients', { group: 'Listening', needsRestart: true });
 /** For the host that places connections, and for the pipeline, which sees where sessions begin. */
@@ -353,6 +357,31 @@ function optionRows(models: readonly ModelFacts[]) {
       kind: count(0, 1_000_000_000),
       default: 0,
     }),
+
+    maxInflight: overload(
+      'Maximum number of requests that the app handles at the same time, in all workers together; further requests wait in a queue; 0 is no limit',
+      { kind: count(0, 1_000_000), default: 0 },
+    ),
+    queueMax: overload(
+      'With --max-inflight, maximum number of requests that wait, in all workers together; a further request gets 503 with Retry-After',
+      { kind: count(0, 1_000_000), default: 100 },
+    ),
+    queueTimeout: overload(
+      'With --max-inflight, time that a request may wait; after that the client gets 503 with Retry-After',
+      { kind: duration(1, day), default: second },
+    ),
+    shed: overload(
+      'With --max-inflight, refuse requests that have waited so long that responses would miss this goal: p99=500ms is 99 % of the responses within 500 ms. Refuses them with 503 and Retry-After, before --queue-timeout; not those of --priority-path',
+      { kind: shedGoal, defaultWords: 'off' },
+    ),
+    healthPath: overload(
+      'With --max-inflight, paths of health checks: GET and HEAD requests for exactly this path never wait and are never refused; several with commas',
+      { kind: paths, default: [], defaultWords: 'none' },
+    ),
+    priorityPath: overload(
+      'With --max-inflight, paths whose requests wait in front of all others: this path and those below it; several with commas',
+      { kind: paths, default: [], defaultWords: 'none' },
+    ),
 
     gracefulTimeout: lifecycle(
       'Time for requests in flight to finish when a worker drains; then the worker is killed',

@@ -1,0 +1,143 @@
+// Decides for each request of an event loop: to the app at once, wait, or refuse. While requests wait, it looks every few
+// milliseconds whether another event loop has freed a place, as that cannot wake this one.
+import { now } from '../clock.js';
+import type { Places } from './places.js';
+import type { Shedder } from './shedder.js';
+import { type Waiter, WaitingQueue } from './waiting-queue.js';
+
+export interface AdmissionOptions {
+  readonly places: Places;
+  /** Milliseconds. */
+  readonly queueTimeout: number;
+  /** undefined without --shed. */
+  readonly shedder: Shedder | undefined;
+}
+
+/** How often the event loop whose request is next looks for a free place, and one far behind (milliseconds). */
+const minLookMs = 2;
+const maxLookMs = 25;
+/** As many event loops look at the shortest interval. */
+const firstOnes = 4;
+
+export class Admission {
+  readonly #places: Places;
+  readonly #queueTimeout: number;
+  readonly #shedder: Shedder | undefined;
+  readonly #queue = new WaitingQueue();
+  /** Until the next look; undefined while no request waits. */
+  #timer: NodeJS.Timeout | undefined;
+  #lookAt = 0;
+  #isLooking = false;
+  #isClosed = false;
+
+  constructor({ places, queueTimeout, shedder }: AdmissionOptions) {
+    this.#places = places;
+    this.#queueTimeout = queueTimeout;
+    this.#shedder = shedder;
+  }
+
+  /** @returns whether the request may go to the app at once; then call `end` later */
+  enter(isPriority: boolean): boolean {
+    const isBehind = isPriority ? this.#queue.firstPriority : this.#queue.first;
+    return !isBehind && this.#places.take({ since: now(), isPriority });
+  }
+
+  /** Has the request wait, or refuses it. A request with priority takes the place of the last one without. */
+  wait(waiter: Waiter): void {
+    if (this.#isClosed) return waiter.refuse('draining');
+    if (!this.#places.join()) {
+      const { lastOrdinary } = this.#queue;
+      if (!waiter.isPriority || !lastOrdinary) return waiter.refuse('queue-full');
+      this.#queue.remove(lastOrdinary);
+      lastOrdinary.refuse('queue-full');
+    }
+    this.#queue.add(waiter);
+    if (this.#timer) this.#announce();
+    else this.#planLook();
+  }
+
+  /** The client of a request has gone. */
+  leave(waiter: Waiter): void {
+    if (this.#remove(waiter)) this.#announce();
+  }
+
+  /** @param serviceMs for how long the app had the request; undefined if that says nothing about others */
+  end(serviceMs: number | undefined): void {
+    if (serviceMs !== undefined) this.#shedder?.served(serviceMs);
+    this.#places.free();
+    if (this.#queue.size > 0) this.#look();
+  }
+
+  /** Refuses those that wait, and from now on all that would have to wait. */
+  close(): void {
+    this.#isClosed = true;
+    for (let waiter = this.#queue.first; waiter; waiter = this.#queue.first) {
+      this.#remove(waiter);
+      waiter.refuse('draining');
+    }
+    this.#announce();
+  }
+
+  /** Starts those for which there is a place. A request that starts or is refused may end at once, and call this. */
+  #look(): void {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    this.#refuseOverdue();
+    for (let waiter = this.#queue.first; waiter && this.#places.take(waiter); waiter = this.#queue.first) {
+      this.#useFor(waiter);
+    }
+    this.#isLooking = false;
+    this.#planLook();
+  }
+
+  /** Uses a place for the waiter, or for the next one that is not shed. */
+  #useFor(first: Waiter): void {
+    for (let waiter: Waiter | undefined = first; waiter; waiter = this.#queue.first) {
+      this.#remove(waiter);
+      if (!this.#sheds(waiter)) return waiter.start();
+      waiter.refuse('shed');
+    }
+    this.#places.free();
+  }
+
+  #sheds({ since, isPriority }: Waiter): boolean {
+    if (!this.#shedder || isPriority) return false;
+    const time = now();
+    return this.#shedder.sheds(time - since, time, !this.#places.areWanted);
+  }
+
+  #refuseOverdue(): void {
+    const time = now();
+    for (const next of [() => this.#queue.firstPriority, () => this.#queue.firstOrdinary]) {
+      for (let waiter = next(); waiter && waiter.since + this.#queueTimeout <= time; waiter = next()) {
+        this.#remove(waiter);
+        waiter.refuse('queue-timeout');
+      }
+    }
+  }
+
+  #remove(waiter: Waiter): boolean {
+    if (!this.#queue.remove(waiter)) return false;
+    this.#places.leave();
+    return true;
+  }
+
+  /** A request that comes later does not postpone the look. */
+  #planLook(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const { first, firstOrdinary, firstPriority } = this.#queue;
+    if (first) {
+      const time = now();
+      const lookMs = Math.min(maxLookMs, minLookMs * (1 + Math.floor(this.#places.ahead(first) / firstOnes)));
+      const oldest = Math.min(firstOrdinary?.since ?? time, firstPriority?.since ?? time);
+      this.#lookAt = time + Math.max(0, Math.min(lookMs, oldest + this.#queueTimeout - time));
+      this.#timer = setTimeout(() => this.#look(), this.#lookAt - time);
+    }
+    this.#announce();
+  }
+
+  #announce(): void {
+    this.#places.announce(this.#queue.firstOrdinary, this.#queue.firstPriority, this.#lookAt);
+  }
+}
