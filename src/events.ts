@@ -2,6 +2,7 @@
 // (`reports`). `wording` is the only place that gives an event a level and a message.
 import type { LogLevel } from './config/config.js';
 import type { ErrorRecord } from './errors.js';
+import type { Refusal } from './overload/layout.js';
 import type { LostRequest, Report, RequestFields, RequestInFlight, WorkerIdentity } from './reports/report.js';
 
 /** The first responses of a new generation, compared with those of the old one; times in milliseconds. */
@@ -31,6 +32,8 @@ export type WorkerEvent =
   | { event: 'descriptors-used-up'; used: number; limit: number; connections: number }
   /** Connections without a valid PROXY header, or from a peer that may send none, since the last such event; the last one. */
   | { event: 'proxy-refused'; count: number; peer: string; reason: string }
+  /** Requests that got 503 for one reason since the last such event, and the last one (--max-inflight). */
+  | ({ event: 'overloaded'; reason: Refusal; count: number; waitedMs: number } & RequestFields)
   /** Invalid messages on the migration channel since the last such event, and the sender of the last one. */
   | { event: 'migration-refused'; count: number; senderPid: number; senderUid: number }
   /** The server of the app that mpserve serves, in words, and where its others listen. */
@@ -129,6 +132,11 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
     'warn',
     (e) => `closed ${counted(e.count, 'connection')} (--proxy-protocol); the last one came from ${e.peer}: ${e.reason}`,
   ],
+  overloaded: [
+    'warn',
+    (e) =>
+      `refused ${counted(e.count, 'request')} with 503: ${refusalWords[e.reason]}; the last one had waited ${e.waitedMs} ms`,
+  ],
   'migration-refused': [
     'warn',
     (e) =>
@@ -202,6 +210,13 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
   'operation-failed': ['error', (e) => `the ${e.action} failed; the server continues as before: ${e.reason}`],
   stopping: ['info', (e) => `stopping (${e.reason}): draining for up to ${e.gracefulMs} ms`],
   stopped: ['info', (e) => `stopped (${e.reason}) after ${counted(e.requests, 'request')}`],
+};
+
+const refusalWords: Readonly<Record<Refusal, string>> = {
+  'queue-full': 'as many requests waited as --queue-max allows',
+  'queue-timeout': 'no place in the app (--max-inflight) was free within --queue-timeout',
+  shed: 'they had waited too long for the goal of --shed',
+  draining: 'they still waited for the app near the end of --graceful-timeout',
 };
 
 function hangMessage({ pid, tid, stillMs, stack: [top], requests }: Of<'hung'>): string {

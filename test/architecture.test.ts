@@ -24,6 +24,7 @@ const leaves = [
   'memory',
   'migration',
   'os',
+  'overload',
   'rare-report',
   'reports',
   'scaling',
@@ -118,6 +119,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'migration',
     'os/descriptor',
     'os/node-socket',
+    'overload',
     'reports/report',
     'scaling/response-stats',
   ],
@@ -137,10 +139,10 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // When members of a pool are replaced, how many there should be, and how loaded they are.
   ['scaling/load-meter', 'scaling', 'pipeline/busy'],
   ['scaling', 'clock', 'config/config'],
-  ['events', 'config/config', 'errors', 'reports/report'],
+  ['events', 'config/config', 'errors', 'overload/layout', 'reports/report'],
   // What the server acts on. The log gets events, and only `reports` may tell it of reports.
   ['reports/report', 'errors', 'scaling/response-stats'],
-  ['reports', 'errors', 'events'],
+  ['reports', 'errors', 'events', 'overload/layout'],
   // Requests on record, in memory that survives the process that serves them.
   ['inflight', 'clock', 'config/config', 'events', 'hang/heartbeat', 'os', 'reports'],
   // Whether event loops are blocked, and in what.
@@ -149,6 +151,8 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['os', 'config/address', 'clock'],
   // What all event loops of a server share.
   ['memory', 'config/config', 'os'],
+  // Requests that wait for the app, and those that are refused.
+  ['overload', 'clock', 'config/config', 'config/shed-goal', 'errors'],
   // The sockets of the app's secondary servers.
   ['secondary', 'os/descriptor', 'os/socket-file'],
   // Connections until they are served, and how they migrate.

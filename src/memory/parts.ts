@@ -6,6 +6,8 @@
 const partBytes = {
   /** Random bytes that clients do not know: for tables whose keys clients choose. */
   hashKey: 16,
+  /** For --max-inflight: `placesBytes` of `overload/layout`, which would be one more file of each thread. */
+  places: 2_097_280,
 } as const satisfies Readonly<Record<string, number>>;
 
 export type PartName = keyof typeof partBytes;

@@ -6,10 +6,10 @@ import { writeSync } from 'node:fs';
 import type { Config } from '../config/config.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { createSharedMemory, mapSharedMemory } from '../os/shared-memory.js';
-import { memoryBytes, rangeOf } from './parts.js';
+import { memoryBytes, type PartName, rangeOf } from './parts.js';
 
 /** For each option that uses a part: whether it is on. */
-const users: readonly ((config: Config) => boolean)[] = [];
+const users: readonly ((config: Config) => boolean)[] = [({ overload }) => overload.maxInflight > 0];
 
 export class ServerMemory {
   #fd: number | undefined;
@@ -22,6 +22,11 @@ export class ServerMemory {
     if (!users.some((needsMemory) => needsMemory(config))) return undefined;
     this.#fd ??= create();
     return this.#fd;
+  }
+
+  /** Writes zeros to a part. @param start bytes from its start */
+  clear(name: PartName, start: number, bytes: number): void {
+    if (this.#fd !== undefined) writeSync(this.#fd, Buffer.alloc(bytes), 0, bytes, rangeOf(name).start + start);
   }
 
   close(): void {

@@ -1,8 +1,9 @@
 // Decides for each request of an event loop: to the app at once, wait, or refuse. While requests wait, it looks every few
 // milliseconds whether another event loop has freed a place, as that cannot wake this one.
-import { now } from '../clock.js';
+import type { Refusal } from './layout.js';
 import type { Places } from './places.js';
 import type { Shedder } from './shedder.js';
+import type { Now } from './slots.js';
 import { type Waiter, WaitingQueue } from './waiting-queue.js';
 
 export interface AdmissionOptions {
@@ -11,6 +12,7 @@ export interface AdmissionOptions {
   readonly queueTimeout: number;
   /** undefined without --shed. */
   readonly shedder: Shedder | undefined;
+  readonly now: Now;
 }
 
 /** How often the event loop whose request is next looks for a free place, and one far behind (milliseconds). */
@@ -23,6 +25,7 @@ export class Admission {
   readonly #places: Places;
   readonly #queueTimeout: number;
   readonly #shedder: Shedder | undefined;
+  readonly #now: Now;
   readonly #queue = new WaitingQueue();
   /** Until the next look; undefined while no request waits. */
   #timer: NodeJS.Timeout | undefined;
@@ -30,7 +33,8 @@ export class Admission {
   #isLooking = false;
   #isClosed = false;
 
-  constructor({ places, queueTimeout, shedder }: AdmissionOptions) {
+  constructor({ places, queueTimeout, shedder, now }: AdmissionOptions) {
+    this.#now = now;
     this.#places = places;
     this.#queueTimeout = queueTimeout;
     this.#shedder = shedder;
@@ -39,17 +43,15 @@ export class Admission {
   /** @returns whether the request may go to the app at once; then call `end` later */
   enter(isPriority: boolean): boolean {
     const isBehind = isPriority ? this.#queue.firstPriority : this.#queue.first;
-    return !isBehind && this.#places.take({ since: now(), isPriority });
+    return !isBehind && this.#places.take({ since: this.#now(), isPriority });
   }
 
   /** Has the request wait, or refuses it. A request with priority takes the place of the last one without. */
   wait(waiter: Waiter): void {
-    if (this.#isClosed) return waiter.refuse('draining');
-    if (!this.#places.join()) {
-      const { lastOrdinary } = this.#queue;
-      if (!waiter.isPriority || !lastOrdinary) return waiter.refuse('queue-full');
-      this.#queue.remove(lastOrdinary);
-      lastOrdinary.refuse('queue-full');
+    const refusal = this.#isClosed ? 'draining' : this.#join(waiter);
+    if (refusal) {
+      waiter.refuse(refusal);
+      return;
     }
     this.#queue.add(waiter);
     if (this.#timer) this.#announce();
@@ -78,6 +80,16 @@ export class Admission {
     this.#announce();
   }
 
+  /** @returns why the request may not wait */
+  #join({ isPriority }: Waiter): Refusal | undefined {
+    if (this.#places.join()) return undefined;
+    const { lastOrdinary } = this.#queue;
+    if (!isPriority || !lastOrdinary) return 'queue-full';
+    this.#queue.remove(lastOrdinary);
+    lastOrdinary.refuse('queue-full');
+    return undefined;
+  }
+
   /** Starts those for which there is a place. A request that starts or is refused may end at once, and call this. */
   #look(): void {
     if (this.#isLooking) return;
@@ -94,7 +106,10 @@ export class Admission {
   #useFor(first: Waiter): void {
     for (let waiter: Waiter | undefined = first; waiter; waiter = this.#queue.first) {
       this.#remove(waiter);
-      if (!this.#sheds(waiter)) return waiter.start();
+      if (!this.#sheds(waiter)) {
+        waiter.start();
+        return;
+      }
       waiter.refuse('shed');
     }
     this.#places.free();
@@ -102,12 +117,12 @@ export class Admission {
 
   #sheds({ since, isPriority }: Waiter): boolean {
     if (!this.#shedder || isPriority) return false;
-    const time = now();
+    const time = this.#now();
     return this.#shedder.sheds(time - since, time, !this.#places.areWanted);
   }
 
   #refuseOverdue(): void {
-    const time = now();
+    const time = this.#now();
     for (const next of [() => this.#queue.firstPriority, () => this.#queue.firstOrdinary]) {
       for (let waiter = next(); waiter && waiter.since + this.#queueTimeout <= time; waiter = next()) {
         this.#remove(waiter);
@@ -128,7 +143,7 @@ export class Admission {
     this.#timer = undefined;
     const { first, firstOrdinary, firstPriority } = this.#queue;
     if (first) {
-      const time = now();
+      const time = this.#now();
       const lookMs = Math.min(maxLookMs, minLookMs * (1 + Math.floor(this.#places.ahead(first) / firstOnes)));
       const oldest = Math.min(firstOrdinary?.since ?? time, firstPriority?.since ?? time);
       this.#lookAt = time + Math.max(0, Math.min(lookMs, oldest + this.#queueTimeout - time));

@@ -2,10 +2,8 @@
 // then absorbs a burst; one in which every request waits for longer than the target for an interval is too long. From then
 // on CoDel drops requests ever more often, until a request waits for less. It drops none by itself and has no timer.
 
-/** Numbers of the state. All event loops of a server share it: they serve one queue together. */
+/** The numbers of its state, `codelNumbers` of them. All event loops of a server share it: they serve one queue together. */
 const state = { firstAboveAt: 0, dropAt: 1, count: 2, lastCount: 3, isDropping: 4 } as const;
-
-export const codelNumbers = Object.keys(state).length;
 
 /** After this many intervals without drops the rate of drops begins anew (RFC 8289, section 5.5). */
 const forgetIntervals = 16;
@@ -16,7 +14,7 @@ export class CoDel {
   readonly #intervalMs: number;
 
   /**
-   * @param numbers `codelNumbers` of them, zeros at first. Two loops that write at the same time lose a drop at most.
+   * @param numbers `codelNumbers` or more of them, zeros at first. Two loops that write at the same time lose a drop at most.
    * @param targetMs the wait that is acceptable for long. @param intervalMs for how long all may wait longer
    */
   constructor(numbers: Float64Array, targetMs: number, intervalMs: number) {

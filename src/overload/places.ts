@@ -2,14 +2,19 @@
 // requests. Exact: never more requests in the app than places, whichever event loops take them at the same time. An event
 // loop adds its request to its own slot first and then sums all slots; if that is too many, it takes the request back. Of
 // those that do so at the same time, the last one sees all others. docs/decisions/0024-places-in-the-app.md
-import { now } from '../clock.js';
-import { head, maxSlots, type SlotTable, timeWord, type word } from './slots.js';
+import { head, maxSlots, type Word } from './layout.js';
+import { type Now, type SlotTable, timeWord } from './slots.js';
 
 /** A request for which a place is wanted. */
 export interface Claim {
   /** Since when it waits, in milliseconds of `clock.ts`. */
   readonly since: number;
   readonly isPriority: boolean;
+}
+
+export interface PlaceLimits {
+  readonly maxInflight: number;
+  readonly queueMax: number;
 }
 
 /** A request elsewhere that has waited for this much longer goes first (milliseconds). */
@@ -24,12 +29,17 @@ export class Places {
   readonly #slot: number;
   readonly #limit: number;
   readonly #queueMax: number;
+  readonly #now: Now;
 
-  /** @param slot of this event loop. @param limit requests in the app, at least 1. @param queueMax requests that wait */
-  constructor(table: SlotTable, slot: number, limit: number, queueMax: number) {
+  /**
+   * @param slot of this event loop. @param maxInflight requests in the app, at least 1
+   * @param queueMax requests that wait
+   */
+  constructor(table: SlotTable, slot: number, { maxInflight, queueMax }: PlaceLimits, now: Now) {
+    this.#now = now;
     this.#table = table;
     this.#slot = slot;
-    this.#limit = limit;
+    this.#limit = maxInflight;
     this.#queueMax = queueMax;
     for (let end = this.#end; end <= slot; end = this.#end) {
       Atomics.compareExchange(table.words, head.end, end, slot + 1);
@@ -71,7 +81,7 @@ export class Places {
 
   /** The number of other event loops whose oldest request is to have a place before this one. */
   ahead(claim: Claim): number {
-    const time = timeWord(now());
+    const time = timeWord(this.#now());
     let count = 0;
     for (let slot = 0, end = this.#end; slot < end; slot++) {
       if (slot !== this.#slot && this.#isAhead(slot, claim, time)) count++;
@@ -89,7 +99,7 @@ export class Places {
   }
 
   /** @param excess how many there are too many */
-  #add(name: keyof typeof word, excess: () => number): boolean {
+  #add(name: Word, excess: () => number): boolean {
     for (let tries = 0; tries < maxTries; tries++) {
       if (excess() >= 0) return false; // without a write, which would slow the others down
       this.#change(name, 1);
@@ -99,7 +109,7 @@ export class Places {
     return false;
   }
 
-  #sum(name: keyof typeof word): number {
+  #sum(name: Word): number {
     let sum = 0;
     for (let slot = 0, end = this.#end; slot < end; slot++) sum += this.#get(slot, name);
     return sum;
@@ -109,15 +119,15 @@ export class Places {
     return Math.min(maxSlots, Atomics.load(this.#table.words, head.end));
   }
 
-  #get(slot: number, name: keyof typeof word): number {
+  #get(slot: number, name: Word): number {
     return Atomics.load(this.#table.words, this.#table.at(slot, name));
   }
 
-  #set(name: keyof typeof word, value: number): void {
+  #set(name: Word, value: number): void {
     Atomics.store(this.#table.words, this.#table.at(this.#slot, name), value);
   }
 
-  #change(name: keyof typeof word, by: 1 | -1): void {
+  #change(name: Word, by: 1 | -1): void {
     Atomics.add(this.#table.words, this.#table.at(this.#slot, name), by);
   }
 }

@@ -1,7 +1,8 @@
 // Sheds for --shed: of the requests that get a place in the app, refuses those that have waited for too long to meet the
 // goal, and earlier, by CoDel, some of a queue that does not get shorter by itself.
 import type { ShedGoal } from '../config/shed-goal.js';
-import { CoDel, codelNumbers } from './codel.js';
+import { CoDel } from './codel.js';
+import { codelNumbers } from './layout.js';
 
 /** CoDel's target and interval, as parts of the goal: 50 ms and 100 ms (the interval of RFC 8289) for a goal of 500 ms. */
 const targetFraction = 1 / 10;
@@ -10,7 +11,7 @@ const intervalFraction = 1 / 5;
 /** By how much a response changes the estimate; in a thousand responses it halves or grows to any size. */
 const stepFraction = 1 / 16;
 
-export const shedderNumbers = codelNumbers + 1;
+/** Behind the numbers of CoDel. */
 const estimate = codelNumbers;
 
 export class Shedder {

@@ -1,8 +1,7 @@
-// Gives each worker process the slots of its event loops, and clears them when it has ended, however it did. Of the
-// supervisor, which writes to the memory by its descriptor.
-import { writeSync } from 'node:fs';
+// Gives each worker process the slots of its event loops, and has them cleared when it has ended, however it did. Of the
+// supervisor.
 import { ExitCode, StartupError } from '../errors.js';
-import { maxSlots, slotBytes, slotStart } from './slots.js';
+import { maxSlots, slotBytes, slotStart } from './layout.js';
 
 /** Plain data, for a worker process. */
 export interface SlotRange {
@@ -12,27 +11,28 @@ export interface SlotRange {
 
 export interface SlotLease {
   readonly range: SlotRange;
-  /** Clears the slots. */
   release(): void;
 }
 
 export class SlotRanges {
+  readonly #clear: (start: number, bytes: number) => void;
   /** The lowest first. */
   #taken: readonly SlotRange[] = [];
 
-  /**
-   * The lowest slots that are free.
-   * @param fd of the memory, which stays open until the release. @param start of the part, in bytes
-   * @throws StartupError if too few are free
-   */
-  lease(fd: number, start: number, count: number): SlotLease {
+  /** @param clear writes zeros to the memory for --max-inflight; `start` is in bytes from its start */
+  constructor(clear: (start: number, bytes: number) => void) {
+    this.#clear = clear;
+  }
+
+  /** @returns the lowest slots that are free. @throws StartupError if there are too few */
+  lease(count: number): SlotLease {
     let first = 0;
-    for (const range of this.#taken) {
-      if (first + count <= range.first) break;
-      first = range.first + range.count;
+    for (const taken of this.#taken) {
+      if (first + count <= taken.first) break;
+      first = taken.first + taken.count;
     }
     if (first + count > maxSlots) {
-      const message = `with --max-inflight, all workers together can have ${maxSlots} threads or processes; use a lower --max-connections`;
+      const message = `with --max-inflight a server can have ${maxSlots} processes and threads; use a lower --max-connections`;
       throw new StartupError(ExitCode.boot, message);
     }
     const range = { first, count };
@@ -40,8 +40,8 @@ export class SlotRanges {
     return {
       range,
       release: () => {
+        this.#clear(slotStart(first), count * slotBytes);
         this.#taken = this.#taken.filter((one) => one !== range);
-        writeSync(fd, Buffer.alloc(count * slotBytes), 0, count * slotBytes, start + slotStart(first));
       },
     };
   }

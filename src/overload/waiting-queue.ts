@@ -1,5 +1,6 @@
 // The requests of one event loop that wait for a place in the app, the oldest first, those with priority before all others.
 // Adding and removing take constant time. It has no limit, as all event loops share one (`places`), and no clock.
+import type { Refusal } from './layout.js';
 
 export class Waiter {
   /** @param since when it began to wait, in milliseconds of `clock.ts` */
@@ -15,10 +16,6 @@ export class Waiter {
   next: Waiter | undefined;
   isWaiting = false;
 }
-
-/** Why a request does not reach the app. */
-export type Refusal = (typeof refusals)[number];
-export const refusals = ['queue-full', 'queue-timeout', 'shed', 'draining'] as const;
 
 interface Line {
   first: Waiter | undefined;

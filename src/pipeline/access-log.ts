@@ -44,11 +44,11 @@ export class AccessLog {
     this.#add(req, reqId, statusCode, bytes, begunAt, clientConnection?.client);
   };
 
-  /** Writes the line of an upgraded request (a WebSocket) when its socket closes. */
-  upgraded(req: IncomingMessage, socket: Duplex, reqId: string, client: string | undefined): void {
+  /** Writes the line of an upgraded request (a WebSocket) when its socket closes. @param status 101, or 503 if refused */
+  upgraded(req: IncomingMessage, socket: Duplex, reqId: string, client: string | undefined, status: number): void {
     const begunAt = now();
     const { bytesWritten: before } = req.socket;
-    socket.once('close', () => this.#add(req, reqId, 101, req.socket.bytesWritten - before, begunAt, client));
+    socket.once('close', () => this.#add(req, reqId, status, req.socket.bytesWritten - before, begunAt, client));
   }
 
   flush(): void {

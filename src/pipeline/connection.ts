@@ -18,6 +18,8 @@ type BegunRequest = Pick<PipelineResponse, 'req' | 'reqId' | 'begunAt'>;
 
 export class Connection {
   readonly socket: Socket;
+  /** The client is this process itself, which asks whether the app is ready. */
+  readonly isOwn: boolean;
   /** Requests that have begun on the connection, including those before it migrated here. */
   requests: number;
   /** When --keep-alive-timeout expires (`clock.ts`); `KeepAlive` sets it. */
@@ -36,7 +38,8 @@ export class Connection {
   #transferred = 0;
   #progressAt: number;
 
-  constructor(incoming: IncomingConnection, now: number) {
+  constructor(incoming: IncomingConnection, now: number, isOwn: boolean) {
+    this.isOwn = isOwn;
     this.#incoming = incoming;
     this.socket = incoming.socket;
     this.requests = incoming.facts.requests;

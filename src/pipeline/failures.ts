@@ -1,6 +1,7 @@
 // The only file that turns errors into responses. The client gets the status and the request id, never a stack; the log
 // gets the whole error with the same id.
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { errorRecord, HttpError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
 import { idHeader, isHeader } from './response.js';
@@ -30,10 +31,27 @@ export function answerFailures(tell: (event: WorkerEvent) => void): Stage {
   };
 }
 
-function writeAnswer(status: number, res: ServerResponse, reqId: string): void {
+function writeAnswer(status: number, res: ServerResponse, reqId: string, headers: Headers = {}): void {
   const body = bodyOf(status, reqId);
-  res.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(body) });
+  res.writeHead(status, { ...headers, 'content-type': type, 'content-length': Buffer.byteLength(body) });
   res.end(body);
+}
+
+const type = 'text/plain; charset=utf-8';
+type Headers = Readonly<Record<string, string>>;
+
+/** The whole answer, after which the connection closes. */
+function lastAnswer(status: number, reqId: string, headers: Headers): string {
+  const body = bodyOf(status, reqId);
+  const fields = {
+    [idHeader]: reqId,
+    connection: 'close',
+    ...headers,
+    'content-type': type,
+    'content-length': Buffer.byteLength(body),
+  };
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`;
 }
 
 function bodyOf(status: number, reqId: string): string {
@@ -44,12 +62,38 @@ function bodyOf(status: number, reqId: string): string {
  * Answers a request that is not passed to the app, and closes the connection: at once, even if the client is still
  * sending, or after the responses to earlier requests.
  */
-export function answerUnserved(error: HttpError, req: IncomingMessage, res: ServerResponse, reqId: string): void {
+export function answerUnserved(
+  error: HttpError,
+  req: IncomingMessage,
+  res: ServerResponse,
+  reqId: string,
+  headers: Headers = {},
+): void {
   if (res.socket === null && !res.headersSent && !req.socket.destroyed) {
     res.shouldKeepAlive = false;
-    writeAnswer(error.status, res, reqId);
-  } else answerEarly(error, req, res, reqId);
+    writeAnswer(error.status, res, reqId, headers);
+  } else answerEarly(error, req, res, reqId, headers);
   req.resume();
+}
+
+/**
+ * Answers a request that is not passed to the app, and that the client may send again. Keeps the connection, unless the
+ * client still has to send the body.
+ * @param retryAfter seconds (RFC 9110, section 10.2.3)
+ */
+export function answerOverloaded(req: IncomingMessage, res: ServerResponse, reqId: string, retryAfter: string): void {
+  const headers = { 'retry-after': retryAfter };
+  if (!req.complete && hasBody(req)) {
+    answerUnserved(new HttpError(503, 'the server is overloaded'), req, res, reqId, headers);
+  } else if (!res.headersSent && !req.socket.destroyed) {
+    writeAnswer(503, res, reqId, headers);
+    req.resume();
+  }
+}
+
+/** Refuses a request for another protocol, for which there is no response. */
+export function answerOverloadedUpgrade(socket: Duplex, reqId: string, retryAfter: string): void {
+  socket.end(lastAnswer(503, reqId, { 'retry-after': retryAfter }), () => socket.destroy());
 }
 
 /** RFC 9112, section 6: a request has a body if one of these says so. */
@@ -83,16 +127,18 @@ const lingerMs = 1000;
  * Answers while the client is still sending, and closes the connection. The app may still work on the request: its
  * response is detached, so that later writes are ignored and do not throw.
  */
-export function answerEarly(error: HttpError, req: IncomingMessage, res: ServerResponse, reqId: string): void {
+export function answerEarly(
+  error: HttpError,
+  req: IncomingMessage,
+  res: ServerResponse,
+  reqId: string,
+  headers: Headers = {},
+): void {
   const { socket } = req;
   // If this response has begun, or an earlier one is not finished, the connection can only be cut.
   if (res.headersSent || res.socket !== socket) return void socket.destroy();
-  const body = bodyOf(error.status, reqId);
   res.detachSocket(socket);
-  socket.end(
-    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}\r\n${idHeader}: ${reqId}\r\nconnection: close\r\n` +
-      `content-type: text/plain; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
+  socket.end(lastAnswer(error.status, reqId, headers));
   res.statusCode = error.status;
   res.destroy();
   res.emit('close');

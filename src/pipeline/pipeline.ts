@@ -13,6 +13,7 @@ import { errorRecord } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
 import type { LoopJournal } from '../inflight/loop-journal.js';
 import type { Destination } from '../log/destination.js';
+import { partOf } from '../memory/parts.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { MigrationSender } from '../migration/sender.js';
 import { socketPair } from '../os/descriptor.js';
@@ -25,11 +26,12 @@ import { appLimits, countConnections, followSettings, lendMethods } from './app-
 import type { BusyClock } from './busy.js';
 import { Connection } from './connection.js';
 import { limitDuration } from './deadline.js';
-import { Drain, type Migration } from './drain.js';
-import { answerFailures } from './failures.js';
+import { closingFraction, Drain, type Migration } from './drain.js';
+import { answerFailures, answerOverloaded, answerOverloadedUpgrade } from './failures.js';
 import { hasSaidContinue, journalRequests } from './journal.js';
 import { KeepAlive } from './keep-alive.js';
 import { declaresMore, limitBody } from './limits.js';
+import type { Overload } from './overload.js';
 import { createRequestIds } from './request-id.js';
 import type { PipelineResponse } from './response.js';
 import { watchSessions } from './sessions.js';
@@ -53,6 +55,9 @@ export interface PipelineOptions {
   readonly journal: LoopJournal | undefined;
   /** That all event loops of the server share; undefined if no option needs it. */
   readonly memory: SharedArrayBuffer | undefined;
+  /** Of this event loop, in that memory; undefined without --max-inflight. */
+  readonly slot: number | undefined;
+  readonly overload: Config['overload'];
   /** For --canary. */
   readonly countsAnswers: boolean;
   readonly sessions: Config['sessions'];
@@ -73,18 +78,37 @@ const rebalanceMs = 1000;
 /** `inFlight` returns at most this many requests, because they are sent in one message. */
 const maxReported = 64;
 
-/** Imports the access log only if it is on. */
 export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
-  const { accessLog, clients, identity, tell } = options;
-  if (!accessLog) return new Pipeline(options, undefined);
-  const module = await import('./access-log.js');
-  const freeLogged = () => options.journal?.writer?.freeLogged();
-  return new Pipeline(options, new module.AccessLog(accessLog, clients, identity, tell, freeLogged));
+  return new Pipeline(options, await loadStages(options));
+}
+
+/** Those that few servers use. */
+interface LoadedStages {
+  readonly accessLog?: AccessLog;
+  readonly overload?: Overload;
+}
+
+async function loadStages(options: PipelineOptions): Promise<LoadedStages> {
+  const { accessLog, clients, identity, memory, overload, slot, tell } = options;
+  const stages: { -readonly [K in keyof LoadedStages]: LoadedStages[K] } = {};
+  if (accessLog) {
+    const { AccessLog } = await import('./access-log.js');
+    const freeLogged = () => options.journal?.writer?.freeLogged();
+    stages.accessLog = new AccessLog(accessLog, clients, identity, tell, freeLogged);
+  }
+  if (memory && slot !== undefined) {
+    const { Overload } = await import('./overload.js');
+    const answers = { answerOverloaded, answerOverloadedUpgrade };
+    const part = partOf(memory, 'places');
+    stages.overload = new Overload({ config: overload, part, slot, answers, tell, now });
+  }
+  return stages;
 }
 
 export class Pipeline {
   readonly #options: PipelineOptions;
   readonly #accessLog: AccessLog | undefined;
+  readonly #overload: Overload | undefined;
   /** The first one is the outermost. */
   readonly #stages: readonly Stage[];
   /**
@@ -105,19 +129,21 @@ export class Pipeline {
   #rebalancing: MigrationSender<Connection> | undefined;
   #answered = 0;
 
-  constructor(options: PipelineOptions, accessLog: AccessLog | undefined) {
+  constructor(options: PipelineOptions, { accessLog, overload }: LoadedStages) {
     const { app, limitsGiven, maxConnections, sessions, tell } = options;
     const { sticky } = sessions;
     const limits = app.server ? appLimits(options.limits, limitsGiven, app.server) : options.limits;
     const journal = options.journal && journalRequests(options.journal, tell, accessLog !== undefined);
     this.#options = options;
     this.#accessLog = accessLog;
+    this.#overload = overload;
     this.#stages = [
       ...(accessLog ? [accessLog.stage] : []),
       ...(options.busy ? [options.busy.stage] : []),
       answerFailures(tell),
-      ...(limits.requestDeadline > 0 ? [limitDuration(limits.requestDeadline, tell)] : []),
       ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize)] : []),
+      ...(overload ? [overload.stage] : []),
+      ...(limits.requestDeadline > 0 ? [limitDuration(limits.requestDeadline, tell)] : []),
       ...(journal ? [journal.stage] : []),
       ...(sticky ? watchSessions(sticky, options.onSession) : []),
     ];
@@ -125,8 +151,10 @@ export class Pipeline {
       () => this.#answered++,
       ...(journal ? [journal.onClose] : []),
       ...(accessLog ? [accessLog.onClose] : []),
-      ...(options.countsAnswers ? [countAnswers(tell, options.activity)] : []),
+      ...(options.countsAnswers ? [countAnswers(tell, options.activity, overload)] : []),
       ...(options.busy ? [options.busy.onClose] : []),
+      // The last one, as the next request may start at once.
+      ...(overload ? [overload.onClose] : []),
     ]);
     this.#keepAlive = new KeepAlive(this.#connections, limits.keepAliveTimeout);
     this.#shedding = new Shedding(this.#connections, maxConnections);
@@ -136,7 +164,7 @@ export class Pipeline {
     for (const task of [timeoutChecks(this.#server), this.#keepAlive]) options.activity.add(task);
     const handle: Handler = (req, res) => app.handle(req, res);
     this.#server.on('request', this.#requestListener(handle));
-    if (limits.maxBodySize > 0) this.#limitExpectedBody(limits.maxBodySize);
+    if (limits.maxBodySize > 0 || overload) this.#limitExpectedBody(limits.maxBodySize);
     if (app.server) {
       followSettings(this.#server, limitsGiven, app.server);
       lendMethods(this.#server, app.server);
@@ -150,12 +178,15 @@ export class Pipeline {
     return this.#answered;
   }
 
-  /** Serves an accepted connection. Settles when it has closed; never rejects. */
-  adopt(incoming: IncomingConnection): Promise<void> {
+  /**
+   * Serves an accepted connection. Settles when it has closed; never rejects.
+   * @param isOwn the client is this process itself
+   */
+  adopt(incoming: IncomingConnection, isOwn = false): Promise<void> {
     return new Promise((closed) => {
       const { socket } = incoming;
       if (socket.destroyed) return closed();
-      const connection = new Connection(incoming, now());
+      const connection = new Connection(incoming, now(), isOwn);
       if (this.#options.clients.proxyToApp) connection.showClient();
       this.#connections.add(connection);
       this.#options.activity.connectionOpened();
@@ -182,13 +213,15 @@ export class Pipeline {
   /** @returns the client's end of a new connection that this pipeline serves */
   connect(): Socket {
     const [ours, theirs] = socketPair();
-    void this.adopt(new IncomingConnection(theirs));
+    void this.adopt(new IncomingConnection(theirs), true);
     return socketFromFd(ours);
   }
 
-  /** The oldest requests in flight, the oldest first. */
+  /** The oldest requests in the app, the oldest first. */
   inFlight(): readonly RequestInFlight[] {
-    const all = [...this.#connections].flatMap((connection) => connection.inFlight(now()) ?? []);
+    const isWaiting = ({ response }: Connection) => response !== undefined && this.#overload?.isWaiting(response);
+    const inApp = [...this.#connections].filter((connection) => !isWaiting(connection));
+    const all = inApp.flatMap((connection) => connection.inFlight(now()) ?? []);
     return all.sort((a, b) => b.ageMs - a.ageMs).slice(0, maxReported);
   }
 
@@ -206,7 +239,8 @@ export class Pipeline {
 
   /**
    * Finishes requests in flight, and migrates or closes the connections. After `ms` milliseconds the rest is cut,
-   * except idle connections while connections still migrate.
+   * except idle connections while connections still migrate. Requests that wait for the app (--max-inflight) are refused
+   * before.
    * @param migration undefined: connections do not migrate
    */
   async drain(ms: number, migration?: Migration): Promise<void> {
@@ -218,7 +252,9 @@ export class Pipeline {
       migration,
       tell: this.#options.tell,
     });
+    const refusing = this.#overload && setTimeout(() => this.#overload?.close(), ms * (1 - closingFraction));
     await this.#drain.finish();
+    clearTimeout(refusing);
     await new Promise((next) => setImmediate(next)); // the last connection may just have closed
     this.#shedding.stop();
     this.#options.activity.stop();
@@ -302,8 +338,13 @@ export class Pipeline {
       const reqId = this.#requestId(req);
       const connection = Connection.of(req.socket);
       connection?.upgrade({ req, reqId, begunAt: now() });
-      this.#accessLog?.upgraded(req, socket, reqId, connection?.client);
-      call(name, req, socket, head).catch(this.#failed(socket, reqId, req));
+      const log = (status: number) => this.#accessLog?.upgraded(req, socket, reqId, connection?.client, status);
+      const start = () => {
+        log(101);
+        call(name, req, socket, head).catch(this.#failed(socket, reqId, req));
+      };
+      if (this.#overload) this.#overload.upgrade(req, socket, reqId, start, () => log(503));
+      else start();
     };
     const forwards: Readonly<Record<string, (...args: never[]) => void>> = {
       upgrade: forwardUpgrade('upgrade'),

@@ -2,6 +2,7 @@
 // message, so what is accepted is at most wrong about that worker.
 import type { ErrorRecord } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
+import { type Refusal, refusals } from '../overload/layout.js';
 import {
   type Check,
   type Fields,
@@ -79,6 +80,7 @@ const events: { readonly [N in EventName]: FieldsOf<Extract<WorkerEvent, { event
   'connection-lost': { reason },
   'connections-shed': { count },
   'proxy-refused': { count, peer: short, reason },
+  overloaded: { reason: oneOf<Refusal>(...refusals), count, ...request, waitedMs: duration },
   'descriptors-used-up': { used: count, limit: count, connections: count },
   'migration-refused': { count, senderPid: systemId, senderUid: systemId },
   'several-servers': { served: short, others: list(100, short) },

@@ -12,6 +12,7 @@ import type { Events, WorkerEvent } from '../events.js';
 import type { Quarantine } from '../inflight/quarantine.js';
 import type { ServerMemory } from '../memory/server-memory.js';
 import { duplicateForAcceptor, type MigrationChannel } from '../migration/channel.js';
+import type { SlotRanges } from '../overload/slot-ranges.js';
 import type { Reports } from '../reports/reports.js';
 import { models } from '../strategies/models.js';
 import type { Hosting, HostListener } from '../strategies/strategy.js';
@@ -37,6 +38,8 @@ export interface ServerResources {
   /** undefined if connections cannot migrate. */
   readonly migrationChannel: MigrationChannel | undefined;
   readonly memory: ServerMemory;
+  /** Those in the memory that count requests. */
+  readonly slots: SlotRanges;
   /** For the app's secondary servers. */
   readonly secondary: SecondaryListeners;
   /** Open connections that the supervisor has accepted. */
@@ -96,6 +99,7 @@ export function strategyContext(
     keepsRecord: lifecycle.quarantineAfter > 0,
     migrationChannel,
     memory: resources.memory.descriptorFor(config),
+    slots: config.overload.maxInflight > 0 ? resources.slots : undefined,
     reports,
     events,
   };
@@ -156,7 +160,7 @@ export function strategyContext(
 }
 
 function appSettings({ config, sources }: Settings, listeners: readonly Listener[], release: Release) {
-  const { loading, lifecycle, limits, clients, sessions, listening, pool, scaling } = config;
+  const { loading, lifecycle, limits, clients, sessions, overload, listening, pool, scaling } = config;
   const keys = Object.keys(limits) as (keyof Limits)[];
   return {
     loading: { ...loading, app: release.app },
@@ -168,6 +172,7 @@ function appSettings({ config, sources }: Settings, listeners: readonly Listener
     limits,
     clients,
     sessions,
+    overload,
     limitsGiven: keys.filter((key) => sources[key].kind !== 'default'),
   };
 }

@@ -17,6 +17,7 @@ import type { Destination } from '../log/destination.js';
 import { ServerMemory } from '../memory/server-memory.js';
 import { closeMigrationChannel } from '../migration/channel.js';
 import { takeSystemdEnv } from '../os/systemd.js';
+import { SlotRanges } from '../overload/slot-ranges.js';
 import type { ReportOf } from '../reports/report.js';
 import type { Reports } from '../reports/reports.js';
 import { ModelSwitch } from '../strategies/model-switch.js';
@@ -191,6 +192,7 @@ export class Supervisor implements SignalTarget, Controls {
       events,
       migrationChannel,
       memory,
+      slots: new SlotRanges((start, bytes) => memory.clear('places', start, bytes)),
       secondary: this.#secondary,
       accepted: { count: 0 },
     };

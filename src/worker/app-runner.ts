@@ -27,7 +27,7 @@ import type { ThreadSettings } from './settings.js';
 const prepareAfterMs = 1000;
 
 export type RunnerOptions = ThreadSettings &
-  Pick<PipelineOptions, 'identity' | 'tell' | 'journal' | 'memory' | 'activity' | 'onSession'> & {
+  Pick<PipelineOptions, 'identity' | 'tell' | 'journal' | 'memory' | 'slot' | 'activity' | 'onSession'> & {
     /** Asks for the sockets of the app's secondary servers. */
     readonly sockets: SocketRequests;
     /** Told when the app has closed its server. */

@@ -46,6 +46,7 @@ export interface MainOptions {
   readonly journal: ThreadData['journal'];
   /** Maps the memory that all event loops of the server share, if an option needs it. @throws SystemCallError (ENOMEM) */
   readonly memory: () => ThreadData['memory'];
+  readonly slot: ThreadData['slot'];
   readonly say: (message: FromWorker, sent?: () => void) => void;
   /** Can serve, and says so next. @param writer of its journal */
   readonly onReady?: (writer: JournalWriter | undefined) => void;
@@ -146,7 +147,7 @@ export class WorkerMain {
   }
 
   async #load(listen: readonly number[]): Promise<void> {
-    const { settings, tid, journal, memory, hostThreads, say, onReady } = this.#options;
+    const { settings, tid, journal, memory, slot, hostThreads, say, onReady } = this.#options;
     const { tell } = this;
     const loopJournal =
       journal && openLoopJournal(journal.region, (fingerprint) => tell({ kind: 'suspect-cleared', fingerprint }));
@@ -160,6 +161,7 @@ export class WorkerMain {
           tell,
           journal: loopJournal,
           memory: memory(),
+          slot,
           activity: this.#activity,
           onSession: (session) => say({ type: 'session', session }),
           sockets: this.sockets,

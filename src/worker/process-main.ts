@@ -31,7 +31,7 @@ const say = (message: FromWorker, sent?: () => void): void => {
   if (channel.connected) channel.send(message, () => sent?.());
 };
 
-const { loop, journal, memory, threads, heartbeat } = settings;
+const { loop, journal, memory, slots, threads, heartbeat } = settings;
 
 const main: WorkerMain = new WorkerMain({
   settings: loop,
@@ -43,6 +43,7 @@ const main: WorkerMain = new WorkerMain({
   // The threads of a host have their own.
   journal: journal && !threads ? { region: regionAt(journal, 0) } : undefined,
   memory: () => (memory === undefined ? undefined : mapServerMemory(memory)),
+  slot: slots?.first,
   say,
   onReady: (writer) => {
     // A worker for one connection does not live long enough for it.

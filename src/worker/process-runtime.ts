@@ -24,6 +24,7 @@ import { type SendableSocket, sendableSocket } from '../os/node-socket.js';
 import { residentMemory, wantedCpuMs } from '../os/process-tree.js';
 import { schedule } from '../os/scheduling.js';
 import { createSharedMemory } from '../os/shared-memory.js';
+import type { SlotLease, SlotRanges } from '../overload/slot-ranges.js';
 import { RareReport } from '../rare-report.js';
 import type { Reports } from '../reports/reports.js';
 import { checkMessage, describeMessage } from './checked-messages.js';
@@ -66,6 +67,8 @@ export interface ProcessOptions {
   readonly migrationChannel: MigrationChannel | undefined;
   /** Our descriptor of the memory that all event loops share (`memory/server-memory`); undefined if no option needs it. */
   readonly memory: number | undefined;
+  /** Those in that memory; undefined without --max-inflight. */
+  readonly slots: SlotRanges | undefined;
   readonly reports: Reports;
   readonly events: Events;
 }
@@ -108,6 +111,7 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
   const isWatched = app.lifecycle.hangTimeout > 0 && !threads && !isDebugged(execArgv);
   let leash: Leash | undefined;
   let journal: Journal | undefined;
+  let slots: SlotLease | undefined;
   let settingsFile: number | undefined;
   let ends: readonly [own: number, workers: number] | undefined;
   try {
@@ -117,6 +121,7 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
     stdio[settingsDescriptor] = settingsFile;
     leash = createLeash();
     if (keepsRecord || isWatched) journal = new Journal(keepsRecord ? eventLoops(threads, maxConnections) : 0);
+    slots = options.slots?.lease(eventLoops(threads, maxConnections));
     if (leash) pass(leash.fd);
     const journalFile = journal && { fd: pass(journal.fd), layout: journal.layout };
     const settings: WorkerSettings = {
@@ -140,6 +145,7 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
       threads,
       listen: listen.map(pass),
       memory: options.memory === undefined ? undefined : pass(options.memory),
+      slots: slots?.range,
       journal: keepsRecord ? journalFile : undefined,
       heartbeat: isWatched && journal && journalFile ? { ...journal.heartbeat, fd: journalFile.fd } : undefined,
     };
@@ -155,12 +161,14 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
     });
     child.on('error', () => {}); // 'exit' follows, or it has not started
     if (child.pid === undefined) throw new Error('fork has failed');
-    return { child, pid: child.pid, channel: openChannel(ends[0]), leash, journal, settings };
+    return { child, pid: child.pid, channel: openChannel(ends[0]), leash, journal, slots, settings };
   } catch (cause) {
     if (ends) closeDescriptor(ends[0]);
     leash?.tie(undefined);
     leash?.release();
     journal?.close();
+    slots?.release();
+    if (cause instanceof StartupError) throw cause;
     const message =
       'the system refuses another worker process; look at its limits on open files and processes (ulimit -n, -u)';
     throw new StartupError(ExitCode.boot, message, { cause });
@@ -171,7 +179,7 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
 }
 
 function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, worker: number): Unit {
-  const { child, pid, channel, leash, journal, settings } = forked;
+  const { child, pid, channel, leash, journal, slots, settings } = forked;
   const { app, events, keepsRecord, quarantine, reports, threads } = options;
   const sender = { pid, hasThreads: threads !== undefined };
   let hang: ProcessWatch | undefined;
@@ -214,6 +222,7 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
     clearTimeout(untilExit);
     eventLoop.close();
     leash?.release();
+    slots?.release();
     for (const socket of sending) socket.close();
     quarantine.off('change', updateDenylist);
     invalid.flush();

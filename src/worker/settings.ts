@@ -8,6 +8,7 @@ import type { JournalFile } from '../inflight/journal.js';
 import type { Region } from '../inflight/regions.js';
 import type { Destination } from '../log/destination.js';
 import type { MigrationChannel } from '../migration/channel.js';
+import type { SlotRange } from '../overload/slot-ranges.js';
 import type { RecycleLimits } from '../scaling/recycler.js';
 import type { Measure, Range } from '../scaling/scaler.js';
 import type { StartOptions } from './runtime.js';
@@ -46,6 +47,7 @@ export interface AppSettings {
   readonly limits: Limits;
   readonly clients: Config['clients'];
   readonly sessions: Config['sessions'];
+  readonly overload: Config['overload'];
   /** Those that the user chose; the app may change the others on its own server. */
   readonly limitsGiven: readonly (keyof Limits)[];
 }
@@ -74,6 +76,8 @@ export interface WorkerSettings {
   readonly listen: readonly number[];
   /** Descriptor of the memory that all event loops of the server share; undefined if no option needs it. */
   readonly memory: number | undefined;
+  /** Those of its event loops, in that memory; undefined without --max-inflight. */
+  readonly slots: SlotRange | undefined;
   /** Where requests in flight are recorded; undefined for nowhere. */
   readonly journal: JournalFile | undefined;
   /** Where the heartbeat is, if the supervisor watches this event loop. */
@@ -90,6 +94,8 @@ export interface ThreadData {
   readonly journal: { readonly region: Region | undefined } | undefined;
   /** The memory that all event loops of the server share; undefined if no option needs it. */
   readonly memory: SharedArrayBuffer | undefined;
+  /** The one in which it counts its requests; undefined without --max-inflight. */
+  readonly slot: number | undefined;
 }
 
 /** The descriptor of the channel between a worker process and the supervisor. */

@@ -9,9 +9,9 @@ import type { ThreadData } from './settings.js';
 import { counter } from './thread-counters.js';
 import { allowChdir } from './thread-directory.js';
 
-const { settings, counters, journal, memory, helloKey }: ThreadData = workerData;
+const { settings, counters, journal, memory, slot, helloKey }: ThreadData = workerData;
 // Not for the app.
-for (const name of ['counters', 'journal', 'memory', 'helloKey']) delete workerData[name];
+for (const name of ['counters', 'journal', 'memory', 'slot', 'helloKey']) delete workerData[name];
 const { port1: port, port2 } = new MessageChannel();
 /** Connections that have been handed to this thread so far. */
 let handed = 0;
@@ -21,6 +21,7 @@ const main = new WorkerMain({
   tid: threadId,
   journal,
   memory: () => memory,
+  slot,
   say: (message: FromWorker, sent) => {
     port.postMessage(message);
     sent?.();

@@ -7,9 +7,12 @@ import { Piscina } from 'piscina';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { threadWatch, type WatchThread } from '../hang/thread-watch.js';
-import { type RegionLease, RegionPool } from '../inflight/regions.js';
+import { RegionPool } from '../inflight/regions.js';
+import { partOf } from '../memory/parts.js';
 import { mapServerMemory } from '../memory/server-memory.js';
 import { duplicate } from '../os/descriptor.js';
+import { SlotPool } from '../overload/slot-pool.js';
+import type { LostRequest } from '../reports/report.js';
 import { type FromWorker, newKey, type ToWorker, unkeyed } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
 import type { Tell } from './service.js';
@@ -30,7 +33,7 @@ type StartThread = (data: ThreadData) => NodeThread;
  * @throws SystemCallError (ENOMEM) if shared memory cannot be mapped
  */
 export function threadRuntime(
-  { loop, journal, memory: memoryFd }: WorkerSettings,
+  { loop, journal, memory: memoryFd, slots: ownSlots }: WorkerSettings,
   group: ThreadGroup,
   tell: Tell,
 ): (start: StartOptions, maxConnections: number) => Unit {
@@ -40,29 +43,36 @@ export function threadRuntime(
   // Mapping would cost more than a thread for one connection.
   const regions = journal && new RegionPool(journal, !once);
   const memory = memoryFd === undefined ? undefined : mapServerMemory(memoryFd);
+  const slots = memory && ownSlots && new SlotPool(partOf(memory, 'places'), ownSlots);
   return (start, maxConnections) => {
-    const lease = regions?.lease();
+    const place = slots?.lease();
+    const region = regions?.lease();
+    const release = (): readonly LostRequest[] => {
+      place?.release();
+      return region?.release() ?? [];
+    };
     const data: ThreadData = {
       settings: { ...loop, ...start, once, maxConnections, acceptors: hostAccepts ? 1 : range.max },
       helloKey: newKey(),
       counters: createCounters(),
-      journal: lease && { region: lease.region },
+      journal: region && { region: region.region },
       memory,
+      slot: place?.slot,
     };
     try {
-      return unitOf(startThread(data), data, lease, watch);
+      return unitOf(startThread(data), data, release, watch);
     } catch (error) {
-      lease?.release();
+      release();
       throw error;
     }
   };
 }
 
-/** @param lease undefined if it keeps no record of its requests in flight */
+/** @param release frees what it has of shared memory, and returns the requests that were in flight */
 function unitOf(
   thread: NodeThread,
   { helloKey, counters }: ThreadData,
-  lease: RegionLease | undefined,
+  release: () => readonly LostRequest[],
   watch: WatchThread,
 ): Unit {
   const tid = thread.threadId; // Node forgets it when the thread has ended
@@ -114,7 +124,7 @@ function unitOf(
       unwatch();
       hearLastMessages();
       reason ??= `it exited with code ${code}`;
-      exited({ code, signal: null, reason, requests: lease?.release() ?? [] });
+      exited({ code, signal: null, reason, requests: release() });
     });
   });
 

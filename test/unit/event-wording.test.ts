@@ -75,6 +75,12 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
     { ...thread, count: 2 },
   ],
   'proxy-refused': [{ ...thread, count: 3, peer: '203.0.113.7', reason: 'it is not one of --trust-proxy' }],
+  overloaded: [
+    { ...thread, ...request, reason: 'queue-full', count: 1, waitedMs: 0 },
+    { ...thread, ...request, reason: 'queue-timeout', count: 3, waitedMs: 1001 },
+    { ...thread, ...request, reason: 'shed', count: 3, waitedMs: 460 },
+    { ...thread, ...request, reason: 'draining', count: 2, waitedMs: 300 },
+  ],
   'descriptors-used-up': [{ ...thread, used: 60, limit: 64, connections: 20 }],
   'migration-refused': [{ ...thread, count: 1, senderPid: 77, senderUid: 1000 }],
   'access-log-failed': [{ ...thread, reason: 'EPIPE' }],

@@ -1,8 +1,9 @@
 // The memory that all event loops of a server share: its layout, and what the supervisor makes of it.
 import { expect, test } from 'vitest';
 import { memoryBytes, rangeOf } from '../../src/memory/parts.ts';
+import { placesBytes } from '../../src/overload/layout.ts';
 
-const names = ['hashKey'] as const;
+const names = ['hashKey', 'places'] as const;
 
 test('the parts lie one after another, each on cache lines of its own', () => {
   let end = 0;
@@ -13,4 +14,8 @@ test('the parts lie one after another, each on cache lines of its own', () => {
     end = start + bytes;
   }
   expect(memoryBytes).toBeGreaterThanOrEqual(end);
+});
+
+test('a part has the bytes that its users expect', () => {
+  expect(rangeOf('places').bytes).toBe(placesBytes);
 });

@@ -1,0 +1,179 @@
+// --max-inflight: a request waits here until there is a place for it in the app, or is refused. Waiting requests have not
+// reached the app: they are not in the in-flight journal, and --request-deadline does not run. Loaded only if it is on.
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Config } from '../config/config.js';
+import type { WorkerEvent } from '../events.js';
+import { Admission } from '../overload/admission.js';
+import type { Refusal } from '../overload/layout.js';
+import { Places } from '../overload/places.js';
+import { RefusalReports } from '../overload/refusal-reports.js';
+import { Shedder } from '../overload/shedder.js';
+import { type Now, type Part, SlotTable } from '../overload/slots.js';
+import { Waiter } from '../overload/waiting-queue.js';
+import type { answerOverloaded, answerOverloadedUpgrade } from './failures.js';
+import type { PipelineResponse } from './response.js';
+import type { OnClose, Stage } from './stage.js';
+
+/** A response whose request waits, has been in the app since a time of `clock.ts`, or was refused. */
+type State = Waiter | number | 'refused';
+
+export interface OverloadOptions {
+  readonly config: Config['overload'];
+  /** Of the memory that all event loops share. */
+  readonly part: Part;
+  /** Of this event loop. */
+  readonly slot: number;
+  readonly answers: {
+    readonly answerOverloaded: typeof answerOverloaded;
+    readonly answerOverloadedUpgrade: typeof answerOverloadedUpgrade;
+  };
+  readonly tell: (event: WorkerEvent) => void;
+  readonly now: Now;
+}
+
+export class Overload {
+  readonly #admission: Admission;
+  readonly #reports: RefusalReports;
+  readonly #isHealthPath: (path: string) => boolean;
+  readonly #isPriorityPath: (path: string) => boolean;
+  readonly #retryAfter: string;
+  readonly #answers: OverloadOptions['answers'];
+  readonly #now: Now;
+  readonly #tell: (event: WorkerEvent) => void;
+  readonly #states = new Map<PipelineResponse, State>();
+
+  constructor({ config, part, slot, answers, tell, now }: OverloadOptions) {
+    const { queueTimeout, shed, healthPath, priorityPath } = config;
+    const table = new SlotTable(part);
+    this.#admission = new Admission({
+      places: new Places(table, slot, config, now),
+      queueTimeout,
+      shedder: shed && new Shedder(table.numbers, shed),
+      now,
+    });
+    this.#reports = new RefusalReports(table, now);
+    this.#isHealthPath = (path) => healthPath.includes(path);
+    this.#isPriorityPath = (path) => priorityPath.some((one) => path === one || path.startsWith(asDirectory(one)));
+    this.#retryAfter = String(Math.ceil(queueTimeout / 1000));
+    this.#answers = answers;
+    this.#tell = tell;
+    this.#now = now;
+  }
+
+  readonly stage: Stage = (next) => (req, res, reqId) => {
+    if (res.clientConnection?.isOwn || this.#isHealthCheck(req)) return next(req, res, reqId);
+    const isPriority = this.#isPriorityPath(pathOf(req));
+    if (this.#admission.enter(isPriority)) {
+      this.#states.set(res, this.#now());
+      return next(req, res, reqId);
+    }
+    return new Promise((resolve, reject) => {
+      const since = this.#now();
+      const start = () => {
+        this.#states.set(res, this.#now());
+        try {
+          resolve(next(req, res, reqId));
+        } catch (error) {
+          reject(error);
+        }
+      };
+      const waiter = new Waiter(since, isPriority, start, (reason) => {
+        this.#states.set(res, 'refused');
+        this.#report(reason, since, req, reqId);
+        this.#answers.answerOverloaded(req, res, reqId, this.#retryAfter);
+        resolve(undefined);
+      });
+      this.#states.set(res, waiter);
+      this.#admission.wait(waiter);
+    });
+  };
+
+  readonly onClose: OnClose = (res) => {
+    const state = this.#states.get(res);
+    this.#states.delete(res);
+    if (state instanceof Waiter) this.#admission.leave(state);
+    // A response that was cut says nothing of how long the app takes for one.
+    else if (typeof state === 'number') this.#admission.end(res.writableFinished ? this.#now() - state : undefined);
+  };
+
+  /**
+   * A request that switches to another protocol has its place until the app writes its answer, such as 101, or the
+   * connection closes. @param onRefused called if it gets 503 instead of `start`
+   */
+  upgrade(req: IncomingMessage, socket: Duplex, reqId: string, start: () => void, onRefused: () => void): void {
+    const begin = () => {
+      let hasPlace = true;
+      const end = () => {
+        if (hasPlace) this.#admission.end(undefined);
+        hasPlace = false;
+      };
+      onFirstWrite(socket, end);
+      socket.once('close', end);
+      start();
+    };
+    const isPriority = this.#isPriorityPath(pathOf(req));
+    if (this.#admission.enter(isPriority)) {
+      begin();
+      return;
+    }
+    const since = this.#now();
+    const ignore = () => {}; // the app has no listener yet
+    const leave = () => this.#admission.leave(waiter);
+    const stopWaiting = () => void socket.off('error', ignore).off('close', leave);
+    const beginLater = () => {
+      stopWaiting();
+      begin();
+    };
+    const waiter = new Waiter(since, isPriority, beginLater, (reason) => {
+      socket.off('close', leave);
+      onRefused();
+      this.#report(reason, since, req, reqId);
+      this.#answers.answerOverloadedUpgrade(socket, reqId, this.#retryAfter);
+    });
+    socket.on('error', ignore).on('close', leave);
+    this.#admission.wait(waiter);
+  }
+
+  isWaiting(res: PipelineResponse): boolean {
+    return this.#states.get(res) instanceof Waiter;
+  }
+
+  /** Whether the app did not get the request. */
+  isRefused(res: PipelineResponse): boolean {
+    return this.#states.get(res) === 'refused';
+  }
+
+  /** Refuses the requests that wait, and those that would have to wait from now on. */
+  close(): void {
+    this.#admission.close();
+  }
+
+  #isHealthCheck(req: IncomingMessage): boolean {
+    return (req.method === 'GET' || req.method === 'HEAD') && this.#isHealthPath(pathOf(req));
+  }
+
+  #report(reason: Refusal, since: number, { method = '', url = '' }: IncomingMessage, reqId: string): void {
+    const count = this.#reports.add(reason);
+    const waitedMs = Math.round(this.#now() - since);
+    if (count > 0) this.#tell({ event: 'overloaded', reason, count, reqId, method, url, waitedMs });
+  }
+}
+
+function pathOf({ url = '' }: IncomingMessage): string {
+  const query = url.indexOf('?');
+  return query < 0 ? url : url.slice(0, query);
+}
+
+function asDirectory(path: string): string {
+  return path.endsWith('/') ? path : `${path}/`;
+}
+
+/** Calls `told` at the first `write()`, before the bytes are written. */
+function onFirstWrite(socket: Duplex, told: () => void): void {
+  socket.write = (...args: unknown[]) => {
+    Reflect.deleteProperty(socket, 'write'); // back to that of its class
+    told();
+    return (socket.write as (...args: unknown[]) => boolean)(...args);
+  };
+}
