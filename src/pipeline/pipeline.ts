@@ -164,7 +164,7 @@ export class Pipeline {
     for (const task of [timeoutChecks(this.#server), this.#keepAlive]) options.activity.add(task);
     const handle: Handler = (req, res) => app.handle(req, res);
     this.#server.on('request', this.#requestListener(handle));
-    if (limits.maxBodySize > 0 || overload) this.#limitExpectedBody(limits.maxBodySize);
+    if (limits.maxBodySize > 0 || overload) this.#continueLater(limits.maxBodySize);
     if (app.server) {
       followSettings(this.#server, limitsGiven, app.server);
       lendMethods(this.#server, app.server);
@@ -310,14 +310,22 @@ export class Pipeline {
     };
   }
 
-  /** Refuses a body that is too large before the client sends it ("Expect: 100-continue", RFC 9110, section 10.1.1). */
-  #limitExpectedBody(maxBytes: number): void {
+  /**
+   * Has the client send a body ("Expect: 100-continue", RFC 9110, section 10.1.1) only when the request goes to the app.
+   * @param maxBytes 0 is no limit
+   */
+  #continueLater(maxBytes: number): void {
     const handle = this.#requestListener((req, res) => {
       if (!hasSaidContinue(res)) res.writeContinue();
       return this.#options.app.handle(req, res);
     });
     const refuse = this.#requestListener(() => undefined); // the limit stage answers
-    this.#server.on('checkContinue', (req, res) => (declaresMore(req, maxBytes) ? refuse : handle)(req, res));
+    const { server } = this.#options.app;
+    this.#server.on('checkContinue', (req, res) => {
+      if (server && server.listenerCount('checkContinue') > 0) return; // it is forwarded there, through the same stages
+      if (maxBytes > 0 && declaresMore(req, maxBytes)) refuse(req, res);
+      else handle(req, res);
+    });
   }
 
   /**

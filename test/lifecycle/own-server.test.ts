@@ -137,6 +137,19 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
     expect(line).toMatchObject({ err: { message: `${name} failed on purpose` } });
   });
 
+  test('a listener for checkContinue gets a request alone, also with --max-body-size', async () => {
+    await using server = await start('own-continue.cjs', ['--max-body-size', '10']);
+    using wire = await connect(server.url);
+    await wire.request('POST /', { expect: '100-continue', 'content-length': '4' });
+    expect((await wire.head()).status).toBe(100);
+    await wire.write('body');
+    expect((await wire.response()).body).toBe('checkContinue');
+    using large = await connect(server.url);
+    expect((await large.ask('POST /', { expect: '100-continue', 'content-length': '11' })).status).toBe(413);
+    await server.stop();
+    expect(server.lines.filter(({ seen }) => seen !== undefined)).toEqual([{ seen: 'checkContinue' }]);
+  });
+
   test('a listener for connections that fails closes the connection', async () => {
     await using server = await start('failing-listeners.cjs', [], { FAILS: 'connection' });
     const workers = server.workers();
