@@ -8,7 +8,7 @@ import { codelNumbers } from './layout.js';
 const targetFraction = 1 / 10;
 const intervalFraction = 1 / 5;
 
-/** By how much a response changes the estimate; in a thousand responses it halves or grows to any size. */
+/** By how much a response changes the estimate. For p99 it halves within about a thousand shorter responses. */
 const stepFraction = 1 / 16;
 
 /** Behind the numbers of CoDel. */

@@ -63,7 +63,8 @@ export class Overload {
 
   readonly stage: Stage = (next) => (req, res, reqId) => {
     if (res.clientConnection?.isOwn || this.#isHealthCheck(req)) return next(req, res, reqId);
-    const isPriority = this.#isPriorityPath(pathOf(req));
+    // The answer of a pipelined request has to wait for that of an earlier one, which may wait here.
+    const isPriority = res.socket !== null && this.#isPriorityPath(pathOf(req));
     if (this.#admission.enter(isPriority)) {
       this.#states.set(res, this.#now());
       return next(req, res, reqId);

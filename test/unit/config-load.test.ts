@@ -181,6 +181,23 @@ describe('defaults', () => {
     ],
     [['--proxy-protocol'], /^--proxy-protocol needs --trust-proxy, as in --trust-proxy loopback/],
     [['--trust-proxy', '10.0.0.0/33'], /^--trust-proxy must be loopback, private, an IP address, or a network such as/],
+    [['--queue-timeout', '1s'], /^--queue-timeout needs --max-inflight, as in --max-inflight 100: how many requests/],
+    [['--queue-max', '7', '--max-inflight', '0'], /^--queue-max needs --max-inflight/],
+    [['--shed', 'p99=500ms'], /^--shed needs --max-inflight/],
+    [['--health-path', '/healthz'], /^--health-path needs --max-inflight/],
+    [['--priority-path', '/checkout'], /^--priority-path needs --max-inflight/],
+    ...['p99=500', 'p99', '500ms', 'p100=1s', 'p49=1s', 'p99=1ms', 'p99=2h', 'p99=x', 'P99=1s'].map(
+      (goal): [string[], RegExp] => [
+        ['--max-inflight', '9', '--shed', goal],
+        /^--shed must be a goal such as p99=500ms or p95=2s: p50 to p99, and a time with its unit from 10ms to 1h, not '/,
+      ],
+    ),
+    [['--max-inflight', '9', '--queue-timeout', '0'], /^--queue-timeout must be a time such as/],
+    [['--max-inflight', 'many'], /^--max-inflight must be a whole number from 0 to 1000000, not 'many'$/],
+    ...['healthz', '/a,b', '/a?b=1', '/a b', ''].map((path): [string[], RegExp] => [
+      ['--max-inflight', '9', '--health-path', path],
+      /^--health-path must be a path on the server that starts with \/, such as \/healthz, without a query, not '/,
+    ]),
     [['--weights', '3,0'], /^--weights must be integers from 1 to 1000, separated by commas, not '0'$/],
     [['--weights', ''], /^--weights must be integers/],
   ])('%j is refused', async (argv, message) => {
