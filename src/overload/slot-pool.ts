@@ -3,20 +3,30 @@ import { slotBytes, slotStart } from './layout.js';
 import type { SlotRange } from './slot-ranges.js';
 import type { Part } from './slots.js';
 
+export interface ThreadSlot {
+  readonly slot: number;
+  release(): void;
+}
+
 export class SlotPool {
   readonly #part: Part;
   readonly #free: number[];
+  readonly #last: number;
 
-  /** @param range the slots of this process */
+  /** @param range the slots of this process, at least 1 */
   constructor(part: Part, { first, count }: SlotRange) {
     this.#part = part;
-    this.#free = Array.from({ length: count }, (_, i) => first + i).reverse();
+    this.#last = first + count - 1;
+    this.#free = Array.from({ length: count - 1 }, (_, i) => first + i).reverse();
   }
 
-  /** @throws Error if none is free */
-  lease(): { readonly slot: number; readonly release: () => void } {
+  /**
+   * If no slot is free, as threads that end are many, the thread shares the last one, which counts as exactly: only what a
+   * thread leaves there when it dies stays until the process ends.
+   */
+  lease(): ThreadSlot {
     const slot = this.#free.pop();
-    if (slot === undefined) throw new Error('no slot is free for another thread (--max-inflight)');
+    if (slot === undefined) return { slot: this.#last, release: () => {} };
     return {
       slot,
       release: () => {

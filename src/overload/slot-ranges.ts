@@ -14,6 +14,9 @@ export interface SlotLease {
   release(): void;
 }
 
+/** Several generations of processes with many threads may drain at the same time. */
+const maxPerProcess = maxSlots / 8;
+
 export class SlotRanges {
   readonly #clear: (start: number, bytes: number) => void;
   /** The lowest first. */
@@ -24,15 +27,20 @@ export class SlotRanges {
     this.#clear = clear;
   }
 
-  /** @returns the lowest slots that are free. @throws StartupError if there are too few */
-  lease(count: number): SlotLease {
+  /**
+   * The lowest slots that are free.
+   * @param wanted the process gets fewer if that is more than a process may have
+   * @throws StartupError if too few are free
+   */
+  lease(wanted: number): SlotLease {
+    const count = Math.min(wanted, maxPerProcess);
     let first = 0;
     for (const taken of this.#taken) {
       if (first + count <= taken.first) break;
       first = taken.first + taken.count;
     }
     if (first + count > maxSlots) {
-      const message = `with --max-inflight a server can have ${maxSlots} processes and threads; use a lower --max-connections`;
+      const message = `with --max-inflight a server can have at most ${maxSlots} processes and threads, which are in use`;
       throw new StartupError(ExitCode.boot, message);
     }
     const range = { first, count };

@@ -121,7 +121,7 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
     stdio[settingsDescriptor] = settingsFile;
     leash = createLeash();
     if (keepsRecord || isWatched) journal = new Journal(keepsRecord ? eventLoops(threads, maxConnections) : 0);
-    slots = options.slots?.lease(eventLoops(threads, maxConnections));
+    slots = options.slots?.lease(threads ? eventLoops(threads, maxConnections) + 1 : 1); // and one for all that are more
     if (leash) pass(leash.fd);
     const journalFile = journal && { fd: pass(journal.fd), layout: journal.layout };
     const settings: WorkerSettings = {
