@@ -28,6 +28,8 @@ export interface AcceptorOptions {
   readonly onDescriptorsUsedUp?: (use: DescriptorUse & { readonly connections: number }) => void;
   /** Others accept from the same sockets: leave them their part of a burst. */
   readonly isShared: boolean;
+  /** Accept all clients that wait at a time; see `ListeningSocket`. */
+  readonly takesAll?: boolean;
   /** Leave the bytes of a new connection unread, because it is handed over to a worker. */
   readonly handsOver: boolean;
   /** What reads the header of a proxy from each connection; undefined where they come without. */
@@ -80,8 +82,11 @@ export class Acceptor {
     );
     this.#sockets = fds.map(
       (fd) =>
-        new ListeningSocket(fd, backlog, handsOver || options.proxyHeaders !== undefined, (socket) =>
-          this.#accept(new IncomingConnection(socket)),
+        new ListeningSocket(
+          fd,
+          backlog,
+          { isPaused: handsOver || options.proxyHeaders !== undefined, takesAll: options.takesAll ?? false },
+          (socket) => this.#accept(new IncomingConnection(socket)),
         ),
     );
     this.#fairness = isShared ? new AcceptFairness() : undefined;

@@ -2,10 +2,16 @@
 // copy is kept, and the kernel goes on queueing clients.
 import { createServer, type Server, type Socket } from 'node:net';
 import { closeDescriptor, duplicate, isReadable } from '../os/descriptor.js';
+import { acceptWaiting } from '../os/listening-socket.js';
+import { socketFromFd } from '../os/node-socket.js';
+
+/** Those of other event loops, and requests that have come, are not to wait for a burst of any size. */
+const maxPerTurn = 64;
 
 export class ListeningSocket {
   readonly #backlog: number;
   readonly #isPaused: boolean;
+  readonly #takesAll: boolean;
   readonly #onConnection: (socket: Socket) => void;
   /** The descriptor that Node polls while it accepts, or the copy that is kept; -1 once closed. */
   #fd: number;
@@ -15,11 +21,19 @@ export class ListeningSocket {
    * @param fd belongs to the listening socket from now on
    * @param backlog Node calls listen(2) once more, so it must know it
    * @param isPaused leaves the bytes of new connections unread
+   * @param takesAll accepts all that wait when the event loop gets there, and not one (libuv from version 1.45), so that
+   * clients wait where a limit on requests sees them
    */
-  constructor(fd: number, backlog: number, isPaused: boolean, onConnection: (socket: Socket) => void) {
+  constructor(
+    fd: number,
+    backlog: number,
+    { isPaused, takesAll }: { readonly isPaused: boolean; readonly takesAll: boolean },
+    onConnection: (socket: Socket) => void,
+  ) {
     this.#fd = fd;
     this.#backlog = backlog;
     this.#isPaused = isPaused;
+    this.#takesAll = takesAll;
     this.#onConnection = onConnection;
   }
 
@@ -33,7 +47,10 @@ export class ListeningSocket {
     // As http.Server does for the sockets that it accepts itself.
     const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: this.#isPaused });
     this.#server = server;
-    server.on('connection', this.#onConnection);
+    server.on('connection', (socket) => {
+      this.#onConnection(socket);
+      if (this.#takesAll) this.#takeWaiting();
+    });
     server.on('error', (error) => {
       // A failed accept (EMFILE) costs one client its connection, and the next may succeed. A socket that cannot listen
       // at all is fatal: the process that replaces this one inherits a sound descriptor.
@@ -59,5 +76,13 @@ export class ListeningSocket {
     else if (this.#fd >= 0) closeDescriptor(this.#fd);
     this.#server = undefined;
     this.#fd = -1;
+  }
+
+  #takeWaiting(): void {
+    for (let taken = 1; taken < maxPerTurn && this.#server; taken++) {
+      const fd = acceptWaiting(this.#fd);
+      if (fd === undefined) return;
+      this.#onConnection(socketFromFd(fd, this.#isPaused).setNoDelay(true));
+    }
   }
 }

@@ -61,7 +61,9 @@ export class Receiver {
     this.#wanted = standing;
     this.#onConnection = onConnection;
     this.#refused = new RareReport(reportRefusedEveryMs, onRefused);
-    this.#socket = new ListeningSocket(channel.fd, channelBacklog, true, (message) => this.#await(message));
+    this.#socket = new ListeningSocket(channel.fd, channelBacklog, { isPaused: true, takesAll: false }, (message) =>
+      this.#await(message),
+    );
   }
 
   /** How many connections could be served well now. */

@@ -26,6 +26,7 @@ interface Libc {
   sched_setscheduler?(pid: number, policy: number, parameters: Buffer): number;
   umask(mask: number): number;
   /** Not on macOS. */
+  accept4?(fd: number, address: null, length: null, flags: number): number;
   eventfd?(value: number, flags: number): number;
   memfd_create?(name: string, flags: number): number;
   mmap(address: bigint, length: number, protection: number, flags: number, fd: number, offset: number): bigint;
@@ -103,6 +104,7 @@ const prototypes: { readonly [Name in keyof Omit<Libc, 'errno' | 'address'>]: st
     sched_setscheduler: 'int sched_setscheduler(int, int, const void*)',
     memfd_create: 'int memfd_create(const char*, uint32_t)',
     eventfd: 'int eventfd(uint32_t, int)',
+    accept4: 'int accept4(int, void*, void*, int)',
   }),
   mmap: 'void* mmap(void*, unsigned long, int, int, int, long)',
   umask: 'int umask(int)',

@@ -6,8 +6,10 @@ import type { Address } from '../config/address.js';
 import { closeDescriptor, closeOnExec } from './descriptor.js';
 import { checked, libc } from './libc.js';
 import { AF_INET6, decodeAddress, encodeAddress, familyOf, portIn } from './socket-address.js';
-import { F_SETFL, SOCK_STREAM, SOL_SOCKET } from './socket-constants.js';
+import { F_SETFL, SOCK_CLOEXEC, SOCK_STREAM, SOL_SOCKET } from './socket-constants.js';
 
+/** As on Linux. */
+const SOCK_NONBLOCK = 0o4000;
 const SO_REUSEADDR = platform === 'darwin' ? 4 : 2;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = platform === 'darwin' ? 27 : 26;
@@ -54,6 +56,16 @@ export function openListeningSocket(address: Address, backlog: number, ipv6Only 
  */
 export function deferAccept(fd: number, seconds: number): void {
   if (platform === 'linux') libc().setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, int(seconds), 4);
+}
+
+/**
+ * Accepts a client that waits on a non-blocking listening socket.
+ * @returns a non-blocking, close-on-exec descriptor that belongs to the caller; undefined if no client waits, if the system
+ * refuses another descriptor, and on macOS
+ */
+export function acceptWaiting(fd: number): number | undefined {
+  const accepted = libc().accept4?.(fd, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK) ?? -1;
+  return accepted < 0 ? undefined : accepted;
 }
 
 /** The port of a TCP listening socket, which the kernel has chosen if port 0 was requested. */

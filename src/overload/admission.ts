@@ -29,6 +29,7 @@ export class Admission {
   readonly #queue = new WaitingQueue();
   /** Until the next look; undefined while no request waits. */
   #timer: NodeJS.Timeout | undefined;
+  #nextTurn: NodeJS.Immediate | undefined;
   #lookAt = 0;
   #isLooking = false;
   #isClosed = false;
@@ -54,7 +55,7 @@ export class Admission {
       return;
     }
     this.#queue.add(waiter);
-    if (this.#timer) this.#announce();
+    if (this.#timer || this.#nextTurn) this.#announce();
     else this.#planLook();
   }
 
@@ -67,7 +68,7 @@ export class Admission {
   end(serviceMs: number | undefined): void {
     if (serviceMs !== undefined) this.#shedder?.served(serviceMs);
     this.#places.free();
-    if (this.#queue.size > 0) this.#look();
+    if (this.#queue.size > 0 && !this.#nextTurn && !this.#isLooking) this.#planLook(true);
   }
 
   /** Refuses those that wait, and from now on all that would have to wait. */
@@ -90,16 +91,18 @@ export class Admission {
     return undefined;
   }
 
-  /** Starts those for which there is a place. A request that starts or is refused may end at once, and call this. */
+  /**
+   * Starts one request if there is a place, and the next one in the next turn of the event loop. With an app that computes,
+   * further requests, and health checks, would otherwise not be read before all of them.
+   */
   #look(): void {
-    if (this.#isLooking) return;
     this.#isLooking = true;
     this.#refuseOverdue();
-    for (let waiter = this.#queue.first; waiter && this.#places.take(waiter); waiter = this.#queue.first) {
-      this.#useFor(waiter);
-    }
+    const { first } = this.#queue;
+    const isUsed = first !== undefined && this.#places.take(first);
+    if (isUsed) this.#useFor(first);
     this.#isLooking = false;
-    this.#planLook();
+    this.#planLook(isUsed);
   }
 
   /** Uses a place for the waiter, or for the next one that is not shed. */
@@ -137,12 +140,20 @@ export class Admission {
     return true;
   }
 
-  /** A request that comes later does not postpone the look. */
-  #planLook(): void {
+  /**
+   * A request that comes later does not postpone the look.
+   * @param isSoon in the next turn: never at once, as an app that answers in timers could keep the event loop there
+   */
+  #planLook(isSoon = false): void {
     clearTimeout(this.#timer);
+    clearImmediate(this.#nextTurn);
     this.#timer = undefined;
+    this.#nextTurn = undefined;
     const { first, firstOrdinary, firstPriority } = this.#queue;
-    if (first) {
+    if (first && isSoon) {
+      this.#lookAt = this.#now();
+      this.#nextTurn = setImmediate(() => this.#look());
+    } else if (first) {
       const time = this.#now();
       const lookMs = Math.min(maxLookMs, minLookMs * (1 + Math.floor(this.#places.ahead(first) / firstOnes)));
       const oldest = Math.min(firstOrdinary?.since ?? time, firstPriority?.since ?? time);

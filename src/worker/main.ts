@@ -225,6 +225,7 @@ export class WorkerMain {
       acceptors,
       onDescriptorsUsedUp: (use) => this.tell({ event: 'descriptors-used-up', ...use }),
       isShared: true,
+      takesAll: settings.overload.maxInflight > 0 && !threads,
       handsOver: threads !== undefined,
       serve: async (connection) => {
         onActive?.(1);

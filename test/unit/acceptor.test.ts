@@ -73,6 +73,39 @@ test('at the limit the next wait, each until one has gone', async () => {
   expect(seen.most).toBe(3);
 });
 
+test.runIf(process.platform === 'linux')(
+  'with takesAll, all clients that wait are accepted in one turn, up to the limit',
+  async () => {
+    const fd = openListeningSocket({ kind: 'tcp', host: '127.0.0.1', port: 0 }, 64);
+    const port = portOf(fd);
+    for (let i = 0; i < 9; i++) clients.push(connect(port, '127.0.0.1'));
+    await Promise.all(clients.map((client) => once(client, 'connect')));
+    let inFirstTurn: number | undefined;
+    let served = 0;
+    acceptor = new Acceptor({
+      fds: [fd],
+      backlog: 64,
+      limit: 7,
+      isShared: false,
+      takesAll: true,
+      handsOver: false,
+      serve: ({ socket }) => {
+        served++;
+        queueMicrotask(() => {
+          inFirstTurn ??= served;
+        });
+        socket.on('error', () => {}).write('hello');
+        return new Promise((ended) => socket.once('close', ended));
+      },
+      onCrowded: () => {},
+    });
+    acceptor.start();
+    await eventually('them to be accepted', () => served > 0);
+    await eventually('their greetings', () => clients.filter(greeted).length === 7);
+    expect(inFirstTurn).toBe(7);
+  },
+);
+
 test('a limit that a burst of clients exceeds at once still holds', async () => {
   const { come, seen } = accepting(5);
   const burst = Array.from({ length: 40 }, () => come().resume());

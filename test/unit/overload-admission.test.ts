@@ -22,6 +22,12 @@ class Server {
     return new Admission({ places, queueTimeout: 1000, shedder, now });
   }
 
+  /** The app has answered one of its requests. */
+  end(loop: Admission): void {
+    loop.end(1);
+    vi.advanceTimersByTime(2); // a turn of the event loop takes a millisecond of this clock
+  }
+
   wait(loop: Admission, name: string, isPriority = false): Waiter {
     const start = () => void this.started.push(name);
     const waiter = new Waiter(Date.now(), isPriority, start, (reason) => void this.refused.push([name, reason]));
@@ -42,7 +48,7 @@ describe('an event loop', () => {
     ]);
     for (const name of ['a', 'b']) server.wait(loop, name);
     for (const name of ['p', 'q']) server.wait(loop, name, true);
-    for (let i = 0; i < 4; i++) loop.end(1);
+    for (let i = 0; i < 4; i++) server.end(loop);
     expect(server.started).toEqual(['p', 'q', 'a', 'b']);
   });
 
@@ -52,7 +58,7 @@ describe('an event loop', () => {
     loop.enter(false);
     server.wait(loop, 'a');
     expect([loop.enter(false), loop.enter(true)]).toEqual([false, false]);
-    loop.end(1);
+    server.end(loop);
     expect(server.started).toEqual(['a']);
   });
 
@@ -77,8 +83,8 @@ describe('an event loop', () => {
       ['a', 'queue-full'],
       ['r', 'queue-full'],
     ]);
-    loop.end(1);
-    loop.end(1);
+    server.end(loop);
+    server.end(loop);
     expect(server.started).toEqual(['p', 'q']);
   });
 
@@ -108,7 +114,7 @@ describe('an event loop', () => {
     loop.leave(gone);
     server.wait(loop, 'b');
     loop.leave(gone);
-    loop.end(1);
+    server.end(loop);
     expect([server.started, server.refused]).toEqual([['b'], []]);
   });
 
@@ -126,7 +132,7 @@ describe('an event loop', () => {
       ['a', 'draining'],
       ['b', 'draining'],
     ]);
-    loop.end(1);
+    server.end(loop);
     expect(loop.enter(false)).toBe(true);
   });
 
@@ -140,12 +146,24 @@ describe('an event loop', () => {
     };
     loop.wait(new Waiter(Date.now(), false, start, () => {}));
     server.wait(loop, 'b');
-    loop.end(1);
+    server.end(loop);
     expect(server.started).toEqual(['a', 'b']);
     expect(loop.enter(false)).toBe(false);
-    loop.end(1);
+    server.end(loop);
     expect(loop.enter(false)).toBe(true);
   });
+});
+
+test('starts one waiting request in each turn of the event loop', () => {
+  const server = new Server();
+  const loop = server.loop(0, { maxInflight: 3 });
+  for (let i = 0; i < 3; i++) loop.enter(false);
+  for (const name of ['a', 'b', 'c']) server.wait(loop, name);
+  for (let i = 0; i < 3; i++) loop.end(1);
+  for (const started of [[], ['a'], ['a', 'b'], ['a', 'b', 'c']]) {
+    expect(server.started).toEqual(started);
+    vi.advanceTimersToNextTimer();
+  }
 });
 
 describe('two event loops', () => {
@@ -168,10 +186,10 @@ describe('two event loops', () => {
     server.wait(b, 'b');
     vi.advanceTimersByTime(100);
     server.wait(a, 'a');
-    a.end(1);
+    server.end(a);
     vi.advanceTimersByTime(30);
     expect(server.started).toEqual(['b']);
-    b.end(1);
+    server.end(b);
     vi.advanceTimersByTime(30);
     expect(server.started).toEqual(['b', 'a']);
   });
@@ -181,11 +199,11 @@ describe('two event loops', () => {
     const [a, b] = [server.loop(0, { queueMax: 200 }), server.loop(1, { queueMax: 200 })];
     a.enter(false);
     a.enter(false);
-    a.end(1);
-    a.end(1);
+    server.end(a);
+    server.end(a);
     expect([a.enter(false), a.enter(false)]).toEqual([true, true]);
     server.wait(b, 'b');
-    a.end(1);
+    server.end(a);
     for (let i = 0; i < 100; i++) {
       server.wait(b, `later ${i}`);
       vi.advanceTimersByTime(1);
@@ -205,9 +223,9 @@ describe('with a goal', () => {
     server.wait(loop, 'p', true);
     vi.advanceTimersByTime(600);
     server.wait(loop, 'c');
-    loop.end(100);
+    server.end(loop);
     expect(server.started).toEqual(['p']); // never shed
-    loop.end(100);
+    server.end(loop);
     expect([server.started, server.refused]).toEqual([
       ['p', 'c'],
       [
@@ -223,7 +241,7 @@ describe('with a goal', () => {
     loop.enter(false);
     server.wait(loop, 'a');
     vi.advanceTimersByTime(600);
-    loop.end(100);
+    server.end(loop);
     expect(server.refused).toEqual([['a', 'shed']]);
     expect(loop.enter(false)).toBe(true);
   });
