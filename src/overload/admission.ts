@@ -64,7 +64,7 @@ export class Admission {
     if (this.#remove(waiter)) this.#announce();
   }
 
-  /** @param serviceMs for how long the app had the request; undefined if that says nothing about others */
+  /** A request has left the app. @param serviceMs for how long it was there; undefined if that says nothing about others */
   end(serviceMs: number | undefined): void {
     if (serviceMs !== undefined) this.#shedder?.served(serviceMs);
     this.#places.free();

@@ -66,13 +66,13 @@ export class Overload {
     // The answer of a pipelined request has to wait for that of an earlier one, which may wait here.
     const isPriority = res.socket !== null && this.#isPriorityPath(pathOf(req));
     if (this.#admission.enter(isPriority)) {
-      this.#states.set(res, this.#now());
+      this.#begin(res);
       return next(req, res, reqId);
     }
     return new Promise((resolve, reject) => {
       const since = this.#now();
       const start = () => {
-        this.#states.set(res, this.#now());
+        this.#begin(res);
         try {
           resolve(next(req, res, reqId));
         } catch (error) {
@@ -94,8 +94,8 @@ export class Overload {
     const state = this.#states.get(res);
     this.#states.delete(res);
     if (state instanceof Waiter) this.#admission.leave(state);
-    // A response that was cut says nothing of how long the app takes for one.
-    else if (typeof state === 'number') this.#admission.end(res.writableFinished ? this.#now() - state : undefined);
+    // It was cut, which says nothing of how long the app takes for a response.
+    else if (typeof state === 'number') this.#admission.end(undefined);
   };
 
   /**
@@ -148,6 +148,18 @@ export class Overload {
   /** Refuses the requests that wait, and those that would have to wait from now on. */
   close(): void {
     this.#admission.close();
+  }
+
+  #begin(res: PipelineResponse): void {
+    this.#states.set(res, this.#now());
+    // Node emits it when the app ends the response. How fast the client reads the rest does not matter: clients that do not
+    // read would otherwise keep the places of all others. Where Node does not, 'close' comes later.
+    res.once('prefinish', () => {
+      const begunAt = this.#states.get(res);
+      if (typeof begunAt !== 'number') return;
+      this.#states.delete(res);
+      this.#admission.end(this.#now() - begunAt);
+    });
   }
 
   #isHealthCheck(req: IncomingMessage): boolean {

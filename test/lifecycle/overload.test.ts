@@ -4,6 +4,7 @@ import { eventually } from '../helpers/eventually.ts';
 import { HeldRequest } from '../helpers/held.ts';
 import { describePlacements, type Placement, strategies, testPlacements } from '../helpers/placements.ts';
 import { fixture, type Line, type Server, startServer } from '../helpers/server.ts';
+import { Site } from '../helpers/site.ts';
 import { connect, type Wire } from '../helpers/wire.ts';
 
 const limit = 4;
@@ -158,6 +159,37 @@ test.concurrent.each(['prethread', 'hybrid', 'tpc'])('%s: the places of a dead t
   for (const one of held) one[Symbol.dispose]();
 });
 
+test.concurrent.each(['prefork', 'tpc'])(
+  '%s: a reload turns the limit on, changes it and turns it off',
+  async (model) => {
+    const code =
+      "module.exports = (req, res) => { res.write('.'); if (req.url === '/') res.end(); else global.held = res; };";
+    await using site = await Site.start(
+      model,
+      [],
+      { keepAliveTimeout: '1s', gracefulTimeout: '1s' },
+      {},
+      undefined,
+      code,
+    );
+    for (const [config, expected] of [
+      [{ maxInflight: 1, queueMax: 0 }, 503],
+      [{ maxInflight: 2, queueMax: 0 }, 200],
+      [{ maxInflight: 1, queueMax: 0 }, 503],
+      [{}, 200],
+    ] as const) {
+      site.configure({ gracefulTimeout: '1s', ...config });
+      expect((await site.ask('POST', '/reload')).status).toBe(200);
+      // The held request of the generation before is cut, and its place is free, when its worker has drained.
+      await eventually('a place', async () => (await statusOf(site.server, '/')) === 200);
+      using held = await connect(site.server.url);
+      await held.request('GET /held');
+      expect((await held.head()).status).toBe(200);
+      expect(await statusOf(site.server, '/')).toBe(expected);
+    }
+  },
+);
+
 describe.concurrent('one event loop', () => {
   test('lets waiting requests go on in their order, those with priority first', async () => {
     await using server = await start(single, [...long, '--max-inflight', '1']);
@@ -297,6 +329,23 @@ describe.concurrent('one event loop', () => {
     held.release();
     expect([(await wire.response()).status, (await last.response()).status]).toEqual([200, 200]);
     expect((await server.exit).code).toBe(0);
+  });
+
+  test('keeps no place for a client that does not read its response', async () => {
+    const code = "module.exports = (req, res) => res.end(req.url === '/large' ? Buffer.alloc(2 ** 24) : 'small');";
+    await using site = await Site.start(
+      'prefork',
+      ['--workers', '1', '--max-inflight', '1', '--queue-max', '0'],
+      {},
+      {},
+      undefined,
+      code,
+    );
+    using idle = await connect(site.server.url);
+    await idle.request('GET /large');
+    expect((await idle.head()).status).toBe(200);
+    expect(await statusOf(site.server, '/')).toBe(200);
+    expect(await idle.skip(2 ** 24)).toBe(2 ** 24);
   });
 
   test('counts a request for another protocol until it is answered', async () => {
