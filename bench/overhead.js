@@ -28,6 +28,7 @@ const withoutJournal = [...single, '--quarantine-after', '0'];
 const logging = [...single, '--access-log', path.join(scratch, 'access.log')];
 const dispatch = mpserve('--model', 'prefork', '--workers', '2', '--accept', 'dispatch');
 const sticky = [...dispatch, '--sticky', 'cookie:sid'];
+const limiting = [...single, '--rate-limit', '1000000/s'];
 const prethread = mpserve('--model', 'prethread', '--threads', '2');
 const hybrid = mpserve('--model', 'hybrid', '--workers', '2', '--threads', '2');
 
@@ -63,6 +64,7 @@ const pairs = [
   ['record', 'in-flight journal compared with none, GET', single, withoutJournal, cpuKeptAlive, 1.05],
   ['record-post', 'in-flight journal compared with none, POST of 100 bytes', single, withoutJournal, cpuOfPost, 1.05],
   ['access-log', 'access log to a file compared with none, prefork, 1 worker', logging, single, cpuKeptAlive, 1.2],
+  ['rate-limit', '--rate-limit compared with none, prefork, 1 worker', limiting, single, cpuKeptAlive, 1.15],
   ['prefork-kept-alive', 'prefork, 2 workers, keep-alive', prefork, bare, cpuKeptAlive, 1.15],
   ['prefork-one-each', 'prefork, one request per connection', prefork, cluster, cpuPerConnection, 0.5],
   [
@@ -92,6 +94,14 @@ const pairs = [
     baseline('thread-per-connection'),
     firstByte,
     1.3,
+  ],
+  [
+    'ppc-rate-limit',
+    'ppc, --rate-limit compared with none, time to first byte',
+    mpserve('--model', 'ppc', '--rate-limit', '1000000/s'),
+    mpserve('--model', 'ppc'),
+    firstByte,
+    1.4,
   ],
   [
     'ppc-spares',

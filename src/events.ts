@@ -34,6 +34,8 @@ export type WorkerEvent =
   | { event: 'proxy-refused'; count: number; peer: string; reason: string }
   /** Requests that got 503 for one reason since the last such event, and the last one (--max-inflight). */
   | ({ event: 'overloaded'; reason: Refusal; count: number; waitedMs: number } & RequestFields)
+  /** Requests that were refused since the last such event of any worker, and the client of the last one, an IP address. */
+  | { event: 'rate-limited'; count: number; remote: string }
   /** Invalid messages on the migration channel since the last such event, and the sender of the last one. */
   | { event: 'migration-refused'; count: number; senderPid: number; senderUid: number }
   /** The server of the app that mpserve serves, in words, and where its others listen. */
@@ -136,6 +138,10 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
     'warn',
     (e) =>
       `refused ${counted(e.count, 'request')} with 503: ${refusalWords[e.reason]}; the last one had waited ${e.waitedMs} ms`,
+  ],
+  'rate-limited': [
+    'warn',
+    (e) => `refused ${counted(e.count, 'request')} with 429 (--rate-limit); the last one came from ${e.remote}`,
   ],
   'migration-refused': [
     'warn',

@@ -26,6 +26,7 @@ const leaves = [
   'os',
   'overload',
   'rare-report',
+  'rate-limit',
   'reports',
   'scaling',
   'secondary',
@@ -116,10 +117,12 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'inflight',
     'log',
     'memory/parts',
+    'memory/shared-report',
     'migration',
     'os/descriptor',
     'os/node-socket',
     'overload',
+    'rate-limit',
     'reports/report',
     'scaling/response-stats',
   ],
@@ -150,9 +153,11 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['log', 'clock', 'config/config', 'errors', 'events', 'os/descriptor', 'os/libc', 'reports/report'],
   ['os', 'config/address', 'clock'],
   // What all event loops of a server share.
-  ['memory', 'config/config', 'os'],
+  ['memory', 'config/config', 'errors', 'os'],
   // Requests that wait for the app, and those that are refused.
   ['overload', 'clock', 'config/config', 'config/shed-goal', 'errors'],
+  // How many requests each client has left.
+  ['rate-limit', 'clock', 'config/rate-limit', 'memory/parts'],
   // The sockets of the app's secondary servers.
   ['secondary', 'os/descriptor', 'os/socket-file'],
   // Connections until they are served, and how they migrate.
@@ -309,6 +314,13 @@ test.each(['worker/process-main', 'worker/thread-main'])('%s loads nothing of th
 test('a worker that hosts no threads loads no strategy', () => {
   const loaded = loadedBy('worker/process-main', 'worker/thread-main');
   expect(loaded.filter((file) => ['strategies', 'worker/worker'].some((place) => isIn(place, file)))).toEqual([]);
+});
+
+test('a worker without --rate-limit loads nothing that counts requests', () => {
+  const loaded = loadedBy('worker/process-main', 'worker/thread-main');
+  expect(loaded.filter((file) => ['rate-limit', 'pipeline/client-limit'].some((place) => isIn(place, file)))).toEqual(
+    [],
+  );
 });
 
 test('only the table of models knows their names', () => {

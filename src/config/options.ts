@@ -28,6 +28,7 @@ import {
 } from './kind.js';
 import type { ModelFacts } from './model.js';
 import { duration, size } from './quantity.js';
+import { rateLimit } from './rate-limit.js';
 import { shedGoal } from './shed-goal.js';
 
 /** An option that only one command takes. It exists on the command line only. */
@@ -353,6 +354,10 @@ function optionRows(models: readonly ModelFacts[]) {
       kind: size(0, 1024 * 1024 * mega),
       default: 0,
     }),
+    rateLimit: limits(
+      "Maximum rate of requests of each client, in all workers together, as in '100/s:burst=20 by ip' or '6000/m by header:x-api-key'; a client that exceeds it gets 429. The burst is what it may send at once, by default what comes back in a second",
+      { kind: rateLimit, defaultWords: 'off' },
+    ),
     maxRequestsPerConnection: limits('Maximum number of requests on a connection; 0 is no limit', {
       kind: count(0, 1_000_000_000),
       default: 0,

@@ -8,6 +8,10 @@ const partBytes = {
   hashKey: 16,
   /** For --max-inflight: `placesBytes` of `overload/layout`, which would be one more file of each thread. */
   places: 2_097_280,
+  /** Refused requests: how many have not been reported, and when some were reported. */
+  refusals: 8,
+  /** The token buckets of --rate-limit: 262,144, for as many clients. */
+  buckets: 2 * 1024 ** 2,
 } as const satisfies Readonly<Record<string, number>>;
 
 export type PartName = keyof typeof partBytes;

@@ -4,19 +4,23 @@
 // successor of an upgrade has its own.
 import { writeSync } from 'node:fs';
 import type { Config } from '../config/config.js';
+import { ExitCode, StartupError } from '../errors.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { createSharedMemory, mapSharedMemory } from '../os/shared-memory.js';
 import { memoryBytes, type PartName, rangeOf } from './parts.js';
 
 /** For each option that uses a part: whether it is on. */
-const users: readonly ((config: Config) => boolean)[] = [({ overload }) => overload.maxInflight > 0];
+const users: readonly ((config: Config) => boolean)[] = [
+  ({ overload }) => overload.maxInflight > 0,
+  ({ limits }) => limits.rateLimit !== undefined,
+];
 
 export class ServerMemory {
   #fd: number | undefined;
 
   /**
    * @returns the descriptor for the workers of this configuration, which stays this object's; undefined if they need none
-   * @throws SystemCallError (EMFILE), Error
+   * @throws StartupError when the system refuses the memory
    */
   descriptorFor(config: Config): number | undefined {
     if (!users.some((needsMemory) => needsMemory(config))) return undefined;
@@ -36,10 +40,18 @@ export class ServerMemory {
 }
 
 function create(): number {
-  const fd = createSharedMemory(memoryBytes);
-  const { start, bytes } = rangeOf('hashKey');
-  writeSync(fd, process.getBuiltinModule('node:crypto').randomBytes(bytes), 0, bytes, start);
-  return fd;
+  try {
+    const fd = createSharedMemory(memoryBytes);
+    const { start, bytes } = rangeOf('hashKey');
+    writeSync(fd, process.getBuiltinModule('node:crypto').randomBytes(bytes), 0, bytes, start);
+    return fd;
+  } catch (cause) {
+    const { message } = cause as Error;
+    const advice = 'look at the limits on open files and memory (ulimit -n)';
+    throw new StartupError(ExitCode.boot, `the system refuses memory that workers share (${message}); ${advice}`, {
+      cause,
+    });
+  }
 }
 
 /**

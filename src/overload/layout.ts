@@ -12,9 +12,8 @@ export const maxSlots = 65_536;
 export const head = {
   /** No slot from this one on has ever been used. */
   end: 0,
-  /** For each reason: refusals that have not been reported, and when the last report was. */
-  refused: 1,
-  reportedAt: 1 + refusals.length,
+  /** For each reason, the `reportWords` of its report. */
+  reports: 1,
 } as const;
 
 /** Numbers of the head, after its words: those of CoDel, then one of the shedder. */

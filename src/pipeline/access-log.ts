@@ -44,7 +44,7 @@ export class AccessLog {
     this.#add(req, reqId, statusCode, bytes, begunAt, clientConnection?.client);
   };
 
-  /** Writes the line of an upgraded request (a WebSocket) when its socket closes. @param status 101, or 503 if refused */
+  /** Writes the line of an upgraded request (a WebSocket), or of one that was refused, when its socket closes. */
   upgraded(req: IncomingMessage, socket: Duplex, reqId: string, client: string | undefined, status: number): void {
     const begunAt = now();
     const { bytesWritten: before } = req.socket;

@@ -1,5 +1,5 @@
-// The only file that turns errors into responses. The client gets the status and the request id, never a stack; the log
-// gets the whole error with the same id.
+// The only file that turns errors and refusals into responses. The client gets the status and the request id, never a
+// stack; the log gets the whole error with the same id.
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { errorRecord, HttpError } from '../errors.js';
@@ -18,7 +18,7 @@ export function answerFailures(tell: (event: WorkerEvent) => void): Stage {
     for (const name of res.getHeaderNames()) if (!isKept(name, error)) res.removeHeader(name);
     // The parser would take the unread rest of the body for the next request.
     if (!req.complete && hasBody(req)) res.shouldKeepAlive = false;
-    writeAnswer(error instanceof HttpError ? error.status : 500, res, reqId);
+    writeAnswer({ status: error instanceof HttpError ? error.status : 500 }, res, reqId);
   };
   return (next) => (req, res, reqId) => {
     try {
@@ -31,69 +31,47 @@ export function answerFailures(tell: (event: WorkerEvent) => void): Stage {
   };
 }
 
-function writeAnswer(status: number, res: ServerResponse, reqId: string, headers: Headers = {}): void {
+/** A response in place of the app's. An `HttpError` is one, but takes as much time as the response for its stack. */
+export interface Answer {
+  /** 400 to 599. */
+  readonly status: number;
+  /** By lower-case name. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+function writeAnswer({ status, headers }: Answer, res: ServerResponse, reqId: string): void {
   const body = bodyOf(status, reqId);
-  res.writeHead(status, { ...headers, 'content-type': type, 'content-length': Buffer.byteLength(body) });
+  res.writeHead(status, { ...headers, ...bodyHeaders(body) });
   res.end(body);
 }
 
-const type = 'text/plain; charset=utf-8';
-type Headers = Readonly<Record<string, string>>;
-
-/** The whole answer, after which the connection closes. */
-function lastAnswer(status: number, reqId: string, headers: Headers): string {
-  const body = bodyOf(status, reqId);
-  const fields = {
-    [idHeader]: reqId,
-    connection: 'close',
-    ...headers,
-    'content-type': type,
-    'content-length': Buffer.byteLength(body),
-  };
-  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`;
+function bodyHeaders(body: string) {
+  return { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(body) };
 }
 
 function bodyOf(status: number, reqId: string): string {
   return `${status} ${STATUS_CODES[status] ?? 'Error'}\nrequest id: ${reqId}\n`;
 }
 
-/**
- * Answers a request that is not passed to the app, and closes the connection: at once, even if the client is still
- * sending, or after the responses to earlier requests.
- */
-export function answerUnserved(
-  error: HttpError,
-  req: IncomingMessage,
-  res: ServerResponse,
-  reqId: string,
-  headers: Headers = {},
-): void {
-  if (res.socket === null && !res.headersSent && !req.socket.destroyed) {
-    res.shouldKeepAlive = false;
-    writeAnswer(error.status, res, reqId, headers);
-  } else answerEarly(error, req, res, reqId, headers);
-  req.resume();
-}
-
-/**
- * Answers a request that is not passed to the app, and that the client may send again. Keeps the connection, unless the
- * client still has to send the body.
- * @param retryAfter seconds (RFC 9110, section 10.2.3)
- */
-export function answerOverloaded(req: IncomingMessage, res: ServerResponse, reqId: string, retryAfter: string): void {
-  const headers = { 'retry-after': retryAfter };
-  if (!req.complete && hasBody(req)) {
-    answerUnserved(new HttpError(503, 'the server is overloaded'), req, res, reqId, headers);
-  } else if (!res.headersSent && !req.socket.destroyed) {
-    writeAnswer(503, res, reqId, headers);
+/** Answers a request that is not passed to the app. The connection stays open, unless a body is to come. */
+export function refuse(answer: Answer, req: IncomingMessage, res: ServerResponse, reqId: string): void {
+  if (!req.complete && hasBody(req)) answerUnserved(answer, req, res, reqId);
+  else if (!res.headersSent && !req.socket.destroyed) {
+    writeAnswer(answer, res, reqId);
     req.resume();
   }
 }
 
-/** Refuses a request for another protocol, for which there is no response. */
-export function answerOverloadedUpgrade(socket: Duplex, reqId: string, retryAfter: string): void {
-  socket.end(lastAnswer(503, reqId, { 'retry-after': retryAfter }), () => socket.destroy());
+/**
+ * Answers a request that is not passed to the app, and closes the connection: at once, even if the client is still
+ * sending, or after the responses to earlier requests.
+ */
+export function answerUnserved(answer: Answer, req: IncomingMessage, res: ServerResponse, reqId: string): void {
+  if (res.socket === null && !res.headersSent && !req.socket.destroyed) {
+    res.shouldKeepAlive = false;
+    writeAnswer(answer, res, reqId);
+  } else answerEarly(answer, req, res, reqId);
+  req.resume();
 }
 
 /** RFC 9112, section 6: a request has a body if one of these says so. */
@@ -127,21 +105,30 @@ const lingerMs = 1000;
  * Answers while the client is still sending, and closes the connection. The app may still work on the request: its
  * response is detached, so that later writes are ignored and do not throw.
  */
-export function answerEarly(
-  error: HttpError,
-  req: IncomingMessage,
-  res: ServerResponse,
-  reqId: string,
-  headers: Headers = {},
-): void {
+export function answerEarly(answer: Answer, req: IncomingMessage, res: ServerResponse, reqId: string): void {
   const { socket } = req;
   // If this response has begun, or an earlier one is not finished, the connection can only be cut.
   if (res.headersSent || res.socket !== socket) return void socket.destroy();
   res.detachSocket(socket);
-  socket.end(lastAnswer(error.status, reqId, headers));
-  res.statusCode = error.status;
+  endWithAnswer(answer, socket, reqId);
+  res.statusCode = answer.status;
   res.destroy();
   res.emit('close');
+}
+
+/** Refuses a request to switch to another protocol, whose socket Node has given up, and closes the connection. */
+export function refuseUpgrade(answer: Answer, socket: Duplex, reqId: string): void {
+  socket.on('error', () => {}); // the client may be gone
+  endWithAnswer(answer, socket, reqId);
+  socket.resume();
+}
+
+/** Something must read what the client still sends. */
+function endWithAnswer({ status, headers }: Answer, socket: Duplex, reqId: string): void {
+  const body = bodyOf(status, reqId);
+  const all = { [idHeader]: reqId, connection: 'close', ...headers, ...bodyHeaders(body) };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`);
   // Closing at once would make the kernel reset the connection, and the client could lose the response.
   const deadline = setTimeout(() => socket.destroy(), lingerMs);
   socket.once('close', () => clearTimeout(deadline));

@@ -4,19 +4,26 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Config } from '../config/config.js';
 import type { WorkerEvent } from '../events.js';
+import { reportWords, SharedReport } from '../memory/shared-report.js';
 import { Admission } from '../overload/admission.js';
-import type { Refusal } from '../overload/layout.js';
+import { head, type Refusal, refusals } from '../overload/layout.js';
 import { Places } from '../overload/places.js';
-import { RefusalReports } from '../overload/refusal-reports.js';
 import { Shedder } from '../overload/shedder.js';
 import { type Now, type Part, SlotTable } from '../overload/slots.js';
 import { Waiter } from '../overload/waiting-queue.js';
-import type { answerOverloaded, answerOverloadedUpgrade } from './failures.js';
+import type { RequestFields } from '../reports/report.js';
+import type { Answer, refuse, refuseUpgrade } from './failures.js';
 import type { PipelineResponse } from './response.js';
 import type { OnClose, Stage } from './stage.js';
 
 /** A response whose request waits, has been in the app since a time of `clock.ts`, or was refused. */
 type State = Waiter | number | 'refused';
+
+/** A request that was refused, as the log has it. */
+type Refused = RequestFields & { readonly waitedMs: number };
+
+/** Each reason is reported this often at most (milliseconds). */
+const reportEveryMs = 10_000;
 
 export interface OverloadOptions {
   readonly config: Config['overload'];
@@ -25,8 +32,8 @@ export interface OverloadOptions {
   /** Of this event loop. */
   readonly slot: number;
   readonly answers: {
-    readonly answerOverloaded: typeof answerOverloaded;
-    readonly answerOverloadedUpgrade: typeof answerOverloadedUpgrade;
+    readonly refuse: typeof refuse;
+    readonly refuseUpgrade: typeof refuseUpgrade;
   };
   readonly tell: (event: WorkerEvent) => void;
   readonly now: Now;
@@ -34,13 +41,12 @@ export interface OverloadOptions {
 
 export class Overload {
   readonly #admission: Admission;
-  readonly #reports: RefusalReports;
+  readonly #reports: Readonly<Record<Refusal, SharedReport<Refused>>>;
   readonly #isHealthPath: (path: string) => boolean;
   readonly #isPriorityPath: (path: string) => boolean;
-  readonly #retryAfter: string;
+  readonly #refusal: Answer;
   readonly #answers: OverloadOptions['answers'];
   readonly #now: Now;
-  readonly #tell: (event: WorkerEvent) => void;
   readonly #states = new Map<PipelineResponse, State>();
 
   constructor({ config, part, slot, answers, tell, now }: OverloadOptions) {
@@ -52,12 +58,15 @@ export class Overload {
       shedder: shed && new Shedder(table.numbers, shed),
       now,
     });
-    this.#reports = new RefusalReports(table, now);
+    const reports = refusals.map((reason, index) => {
+      const report = (count: number, last: Refused) => tell({ event: 'overloaded', reason, count, ...last });
+      return [reason, new SharedReport(table.words, head.reports + index * reportWords, reportEveryMs, now, report)];
+    });
+    this.#reports = Object.fromEntries(reports);
     this.#isHealthPath = (path) => healthPath.includes(path);
     this.#isPriorityPath = (path) => priorityPath.some((one) => path === one || path.startsWith(asDirectory(one)));
-    this.#retryAfter = String(Math.ceil(queueTimeout / 1000));
+    this.#refusal = { status: 503, headers: { 'retry-after': String(Math.ceil(queueTimeout / 1000)) } };
     this.#answers = answers;
-    this.#tell = tell;
     this.#now = now;
   }
 
@@ -82,7 +91,7 @@ export class Overload {
       const waiter = new Waiter(since, isPriority, start, (reason) => {
         this.#states.set(res, 'refused');
         this.#report(reason, since, req, reqId);
-        this.#answers.answerOverloaded(req, res, reqId, this.#retryAfter);
+        this.#answers.refuse(this.#refusal, req, res, reqId);
         resolve(undefined);
       });
       this.#states.set(res, waiter);
@@ -130,7 +139,7 @@ export class Overload {
       socket.off('close', leave);
       onRefused();
       this.#report(reason, since, req, reqId);
-      this.#answers.answerOverloadedUpgrade(socket, reqId, this.#retryAfter);
+      this.#answers.refuseUpgrade(this.#refusal, socket, reqId);
     });
     socket.on('error', ignore).on('close', leave);
     this.#admission.wait(waiter);
@@ -167,9 +176,7 @@ export class Overload {
   }
 
   #report(reason: Refusal, since: number, { method = '', url = '' }: IncomingMessage, reqId: string): void {
-    const count = this.#reports.add(reason);
-    const waitedMs = Math.round(this.#now() - since);
-    if (count > 0) this.#tell({ event: 'overloaded', reason, count, reqId, method, url, waitedMs });
+    this.#reports[reason].add({ reqId, method, url, waitedMs: Math.round(this.#now() - since) });
   }
 }
 

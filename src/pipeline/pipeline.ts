@@ -24,14 +24,16 @@ import { type AdoptingServer, adopt, adoptIdle, createAdoptingServer, timeoutChe
 import { countAnswers } from './answer-count.js';
 import { appLimits, countConnections, followSettings, lendMethods } from './app-server.js';
 import type { BusyClock } from './busy.js';
+import type { ClientLimit } from './client-limit.js';
 import { Connection } from './connection.js';
 import { limitDuration } from './deadline.js';
 import { closingFraction, Drain, type Migration } from './drain.js';
-import { answerFailures, answerOverloaded, answerOverloadedUpgrade } from './failures.js';
+import { answerFailures, refuse, refuseUpgrade } from './failures.js';
 import { hasSaidContinue, journalRequests } from './journal.js';
 import { KeepAlive } from './keep-alive.js';
 import { declaresMore, limitBody } from './limits.js';
 import type { Overload } from './overload.js';
+import { RateLimitStage } from './rate-limit.js';
 import { createRequestIds } from './request-id.js';
 import type { PipelineResponse } from './response.js';
 import { watchSessions } from './sessions.js';
@@ -84,21 +86,23 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
 
 /** Those that few servers use. */
 interface LoadedStages {
-  readonly accessLog?: AccessLog;
-  readonly overload?: Overload;
+  readonly accessLog?: AccessLog | undefined;
+  readonly clientLimit?: ClientLimit | undefined;
+  readonly overload?: Overload | undefined;
 }
 
 async function loadStages(options: PipelineOptions): Promise<LoadedStages> {
-  const { accessLog, clients, identity, memory, overload, slot, tell } = options;
+  const { accessLog, clients, identity, limits, memory, overload, slot, tell } = options;
   const stages: { -readonly [K in keyof LoadedStages]: LoadedStages[K] } = {};
-  if (accessLog) {
-    const { AccessLog } = await import('./access-log.js');
+  if (accessLog || limits.rateLimit) {
+    const { AccessLog, ClientLimit } = await import('./client-stages.js');
     const freeLogged = () => options.journal?.writer?.freeLogged();
-    stages.accessLog = new AccessLog(accessLog, clients, identity, tell, freeLogged);
+    stages.accessLog = accessLog && new AccessLog(accessLog, clients, identity, tell, freeLogged);
+    stages.clientLimit = limits.rateLimit && memory && new ClientLimit(limits.rateLimit, memory, clients, tell);
   }
   if (memory && slot !== undefined) {
     const { Overload } = await import('./overload.js');
-    const answers = { answerOverloaded, answerOverloadedUpgrade };
+    const answers = { refuse, refuseUpgrade };
     const part = partOf(memory, 'places');
     stages.overload = new Overload({ config: overload, part, slot, answers, tell, now });
   }
@@ -108,6 +112,7 @@ async function loadStages(options: PipelineOptions): Promise<LoadedStages> {
 export class Pipeline {
   readonly #options: PipelineOptions;
   readonly #accessLog: AccessLog | undefined;
+  readonly #rateLimit: RateLimitStage | undefined;
   readonly #overload: Overload | undefined;
   /** The first one is the outermost. */
   readonly #stages: readonly Stage[];
@@ -129,18 +134,20 @@ export class Pipeline {
   #rebalancing: MigrationSender<Connection> | undefined;
   #answered = 0;
 
-  constructor(options: PipelineOptions, { accessLog, overload }: LoadedStages) {
+  constructor(options: PipelineOptions, { accessLog, clientLimit, overload }: LoadedStages) {
     const { app, limitsGiven, maxConnections, sessions, tell } = options;
     const { sticky } = sessions;
     const limits = app.server ? appLimits(options.limits, limitsGiven, app.server) : options.limits;
     const journal = options.journal && journalRequests(options.journal, tell, accessLog !== undefined);
     this.#options = options;
     this.#accessLog = accessLog;
+    this.#rateLimit = clientLimit && new RateLimitStage(clientLimit);
     this.#overload = overload;
     this.#stages = [
       ...(accessLog ? [accessLog.stage] : []),
       ...(options.busy ? [options.busy.stage] : []),
       answerFailures(tell),
+      ...(this.#rateLimit ? [this.#rateLimit.stage] : []),
       ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize)] : []),
       ...(overload ? [overload.stage] : []),
       ...(limits.requestDeadline > 0 ? [limitDuration(limits.requestDeadline, tell)] : []),
@@ -347,6 +354,11 @@ export class Pipeline {
       const connection = Connection.of(req.socket);
       connection?.upgrade({ req, reqId, begunAt: now() });
       const log = (status: number) => this.#accessLog?.upgraded(req, socket, reqId, connection?.client, status);
+      const refusal = this.#rateLimit?.refusalOf(req, connection);
+      if (refusal) {
+        log(refusal.status);
+        return refuseUpgrade(refusal, socket, reqId);
+      }
       const start = () => {
         log(101);
         call(name, req, socket, head).catch(this.#failed(socket, reqId, req));

@@ -28,6 +28,8 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   onHead: OnHead | undefined;
   /** Called when the response begins, before `onHead`. */
   onHeaders: ((headers: Headers | null | undefined) => void) | undefined;
+  /** The value of the field RateLimit, unless the app sets its own; undefined without --rate-limit. */
+  rateLimit: string | undefined;
   /** Set by `reportSent`. */
   onSent: OnSent | undefined;
   /** The stages have been told that the response is over. */
@@ -47,6 +49,7 @@ export function responseClass(Base: NodeClass): ResponseClass {
     recordedBody = undefined;
     onHead = undefined;
     onHeaders = undefined;
+    rateLimit = undefined;
     onSent = undefined;
     isOver = false;
 
@@ -62,25 +65,30 @@ export function responseClass(Base: NodeClass): ResponseClass {
 const nodeStoreHeader = (ServerResponse.prototype as unknown as { _storeHeader: StoreHeader })._storeHeader;
 
 /**
- * Replaces the method of Node that writes every head, and adds the id after the status line. `request-id` has validated
- * the id, so Node need not.
+ * Replaces the method of Node that writes every head, and adds the id, and what is left of the rate limit, after the status
+ * line. `request-id` has validated the id, so Node need not.
  */
 function storeHeader(this: PipelineResponse, firstLine: string, headers: Headers | null | undefined): void {
   this.onHeaders?.(headers);
   this.onHead?.(this);
-  const isIdSet = this.reqId === '' || (headers && hasIdHeader(headers));
-  const head = isIdSet ? firstLine : `${firstLine}${idHeader}: ${this.reqId}\r\n`;
+  const { reqId, rateLimit } = this;
+  let head = firstLine;
+  if (reqId !== '' && !(headers && has(headers, idHeader))) head += `${idHeader}: ${reqId}\r\n`;
+  if (rateLimit !== undefined && !(headers && has(headers, 'ratelimit'))) head += `ratelimit: ${rateLimit}\r\n`;
   nodeStoreHeader.call(this, head, headers);
 }
 
-/** @param headers an object, a flat list of names and values, or a list of pairs, as Node accepts them */
-function hasIdHeader(headers: Headers): boolean {
+/**
+ * @param headers an object, a flat list of names and values, or a list of pairs, as Node accepts them
+ * @param wanted in lower case
+ */
+function has(headers: Headers, wanted: string): boolean {
   if (!Array.isArray(headers)) {
-    for (const name in headers) if (isHeader(name, idHeader)) return true;
+    for (const name in headers) if (isHeader(name, wanted)) return true;
     return false;
   }
-  if (Array.isArray(headers[0])) return headers.some(([name]) => isHeader(String(name), idHeader));
-  for (let i = 0; i < headers.length; i += 2) if (isHeader(String(headers[i]), idHeader)) return true;
+  if (Array.isArray(headers[0])) return headers.some(([name]) => isHeader(String(name), wanted));
+  for (let i = 0; i < headers.length; i += 2) if (isHeader(String(headers[i]), wanted)) return true;
   return false;
 }
 

@@ -81,6 +81,7 @@ const events: { readonly [N in EventName]: FieldsOf<Extract<WorkerEvent, { event
   'connections-shed': { count },
   'proxy-refused': { count, peer: short, reason },
   overloaded: { reason: oneOf<Refusal>(...refusals), count, ...request, waitedMs: duration },
+  'rate-limited': { count, remote: short },
   'descriptors-used-up': { used: count, limit: count, connections: count },
   'migration-refused': { count, senderPid: systemId, senderUid: systemId },
   'several-servers': { served: short, others: list(100, short) },

@@ -59,6 +59,7 @@ describe('defaults', () => {
       waitReady: false,
       maxHeaderSize: 16_384,
       maxBodySize: 0,
+      rateLimit: undefined,
       maxRequestsPerConnection: 0,
       requestDeadline: 0,
       hangTimeout: 30_000,

@@ -74,6 +74,7 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
     { ...thread, count: 1 },
     { ...thread, count: 2 },
   ],
+  'rate-limited': [{ ...thread, count: 3, remote: '203.0.113.7' }],
   'proxy-refused': [{ ...thread, count: 3, peer: '203.0.113.7', reason: 'it is not one of --trust-proxy' }],
   overloaded: [
     { ...thread, ...request, reason: 'queue-full', count: 1, waitedMs: 0 },
@@ -157,6 +158,7 @@ test('each event has this level and message', () => {
     connection-lost error: closed a connection before it was served: the server is stopping
     connections-shed warn: --max-connections, or the limit on open files, is reached and clients are waiting; closed 1 slow idle connection
     connections-shed warn: --max-connections, or the limit on open files, is reached and clients are waiting; closed 2 slow idle connections
+    rate-limited warn: refused 3 requests with 429 (--rate-limit); the last one came from 203.0.113.7
     proxy-refused warn: closed 3 connections (--proxy-protocol); the last one came from 203.0.113.7: it is not one of --trust-proxy
     overloaded warn: refused 1 request with 503: as many requests waited as --queue-max allows; the last one had waited 0 ms
     overloaded warn: refused 3 requests with 503: no place in the app (--max-inflight) was free within --queue-timeout; the last one had waited 1001 ms

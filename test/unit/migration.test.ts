@@ -57,6 +57,7 @@ const limits: Limits = {
   maxHeaderSize: 16_384,
   maxBodySize: 0,
   maxRequestsPerConnection: 0,
+  rateLimit: undefined,
   requestDeadline: 0,
   drainQuiet: 1000,
 };

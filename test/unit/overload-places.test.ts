@@ -3,7 +3,6 @@
 import { expect, test } from 'vitest';
 import { maxSlots, placesBytes } from '../../src/overload/layout.ts';
 import { type PlaceLimits, Places } from '../../src/overload/places.ts';
-import { RefusalReports } from '../../src/overload/refusal-reports.ts';
 import { SlotPool } from '../../src/overload/slot-pool.ts';
 import { SlotRanges } from '../../src/overload/slot-ranges.ts';
 import { SlotTable } from '../../src/overload/slots.ts';
@@ -142,16 +141,6 @@ test('threads for which no slot is free share the last one, and keep to the limi
   expect([a, b, c].map((loop) => loop?.take(server.claim()))).toEqual([true, true, false]);
   b?.free();
   expect([c, a].map((loop) => loop?.take(server.claim()))).toEqual([true, false]);
-});
-
-test('each reason is reported at once and then rarely, with all that any event loop has counted', () => {
-  const server = new Server();
-  const [a, b] = [0, 1].map(() => new RefusalReports(server.table, () => server.time));
-  expect([a?.add('shed'), b?.add('shed'), a?.add('queue-full')]).toEqual([1, 0, 1]);
-  server.time += 9999;
-  expect(a?.add('shed')).toBe(0);
-  server.time += 1;
-  expect(b?.add('shed')).toBe(3);
 });
 
 test('of two event loops that claim the last place at the same time at most one has it, and no place is lost', () => {

@@ -45,6 +45,7 @@ const complete: Required<UserConfig> = {
   keepAliveTimeout: '5m',
   maxHeaderSize: '16k',
   maxBodySize: 0,
+  rateLimit: '100/s:burst=20 by ip',
   maxRequestsPerConnection: 0,
   maxInflight: 100,
   queueMax: 50,
