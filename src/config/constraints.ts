@@ -210,3 +210,11 @@ export function resolveHeaderTimeout({ headerTimeout, requestTimeout }: Settings
   const limit = `the request timeout of ${requestTimeout} ms (${origin(from.requestTimeout)})`;
   throw configError(`${setting(from.headerTimeout)} must be no longer than ${limit}, not ${headerTimeout} ms`);
 }
+
+/** A default that is longer than the drain is shortened; a value that the user gave is an error. */
+export function resolveWsDrain({ wsDrain, gracefulTimeout }: Settings, from: From): number {
+  if (wsDrain <= gracefulTimeout) return wsDrain;
+  if (from.wsDrain.kind === 'default') return gracefulTimeout;
+  const limit = `the graceful timeout of ${gracefulTimeout} ms (${origin(from.gracefulTimeout)})`;
+  throw configError(`${setting(from.wsDrain)} must be no longer than ${limit}, not ${wsDrain} ms`);
+}

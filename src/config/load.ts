@@ -19,6 +19,7 @@ import {
   resolveAccept,
   resolveHeaderTimeout,
   resolvePoolSize,
+  resolveWsDrain,
 } from './constraints.js';
 import type { FileVariable } from './env-file.js';
 import { type Kind, oneOf } from './kind.js';
@@ -117,6 +118,7 @@ export async function loadConfig(input: Input): Promise<Loaded> {
     control: isBesidePidFile ? beside(pidFile, '.ctl') : control,
     logFile: settings.logFile ?? defaultLogFile(settings, base === cwd ? '' : base),
     headerTimeout: resolveHeaderTimeout(settings, from),
+    wsDrain: resolveWsDrain(settings, from),
   };
   checkBalance(settings, from, facts, resolved);
   checkSticky(settings, from, facts, resolved);

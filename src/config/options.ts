@@ -419,6 +419,10 @@ function optionRows(models: readonly ModelFacts[]) {
       'While draining, a keep-alive connection that cannot migrate is closed after this long without a byte, so that a request on its way does not reach a closed socket',
       { group: 'Lifecycle', kind: duration(0, day), default: second },
     ),
+    wsDrain: limits(
+      'While draining, close WebSockets (code 1012, or 1001 if the server stops) and event streams at random times within this time, at most --graceful-timeout, so that their clients connect again, but not all at once; 0 leaves them open until --graceful-timeout',
+      { group: 'Lifecycle', kind: duration(0, day), default: 20 * second },
+    ),
     migrate: lifecycle(
       'When a worker or thread is replaced, migrate its keep-alive connections to others instead of closing them; Linux only',
       { kind: boolean, default: true },

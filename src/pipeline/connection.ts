@@ -8,6 +8,7 @@ import { truncateUrl } from '../inflight/fingerprint.js';
 import type { RequestInFlight } from '../reports/report.js';
 // biome-ignore lint/suspicious/noImportCycles: types only; a connection has responses, and a response its connection
 import type { PipelineResponse } from './response.js';
+import type { WebSocketConnection } from './web-socket.js';
 
 /** A client that transfers fewer bytes between two checks makes no progress. */
 const minProgressBytes = 256;
@@ -32,6 +33,8 @@ export class Connection {
   #queued: PipelineResponse[] = [];
   /** The request with which the connection has switched to another protocol. */
   #upgrade: BegunRequest | undefined;
+  /** If that is WebSocket, and the server may have to close it. */
+  webSocket: WebSocketConnection | undefined;
   readonly #incoming: IncomingConnection;
   #client: string | undefined;
   #bytesTaken = 0;
@@ -102,9 +105,10 @@ export class Connection {
     this.#queued = [];
   }
 
-  /** The connection switches to another protocol, such as WebSocket. */
-  upgrade(request: BegunRequest): void {
+  /** The connection switches to another protocol. */
+  upgrade(request: BegunRequest, webSocket: WebSocketConnection | undefined): void {
     this.#upgrade = request;
+    this.webSocket = webSocket;
   }
 
   /** False once the connection is upgraded: it never is between two requests again. */

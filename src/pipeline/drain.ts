@@ -5,6 +5,7 @@ import { msUntil, now } from '../clock.js';
 import type { WorkerEvent } from '../events.js';
 import type { MigrationSender } from '../migration/sender.js';
 import type { Connection } from './connection.js';
+import { PacedClosing } from './paced-closing.js';
 import type { PipelineResponse } from './response.js';
 
 const checkIntervalMs = 100;
@@ -39,6 +40,10 @@ export interface DrainOptions {
   readonly quiet: number;
   /** The drain time (milliseconds); connections that wait to migrate may take longer. */
   readonly ms: number;
+  /** --ws-drain: WebSockets and event streams are closed within this time (milliseconds); 0 lets them go on. */
+  readonly wsDrain: number;
+  /** Clients have nothing to return to. */
+  readonly isStop: boolean;
   /** undefined: connections do not migrate. */
   readonly sender: MigrationSender<Connection> | undefined;
   readonly migration: Migration | undefined;
@@ -50,6 +55,8 @@ export class Drain {
   readonly #options: DrainOptions;
   readonly #stallMs: number;
   readonly #keepCreditFrom: number;
+  /** undefined without --ws-drain. */
+  readonly #pacedClosing: PacedClosing | undefined;
   #sender: MigrationSender<Connection> | undefined;
   /** When migration ends; postponed each time a connection migrates. */
   #migrateUntil: number;
@@ -67,7 +74,7 @@ export class Drain {
     this.#options = options;
     this.#sender = options.sender;
     const startedAt = now();
-    const { ms, migration } = options;
+    const { ms, migration, wsDrain, isStop } = options;
     const migrationMs = ms * (1 - closingFraction);
     this.#migratedCount = this.#sender?.migratedCount;
     this.#stallMs = this.#migratedCount === undefined ? 0 : Math.max(migrationMs, migration?.stallMs ?? 0);
@@ -75,6 +82,9 @@ export class Drain {
     this.#reportAt = startedAt + migrationMs;
     this.#keepCreditFrom = startedAt + ms * keepCreditFraction;
     this.#cutAt = startedAt + ms;
+    // The last part of the time is for their clients to answer.
+    const closingMs = Math.min(wsDrain, ms * (1 - closingFraction));
+    if (wsDrain > 0) this.#pacedClosing = new PacedClosing(connections, startedAt, closingMs, isStop);
     this.#sender?.holdFor(migrationDelayMs);
     this.#watchResponses();
   }
@@ -107,6 +117,11 @@ export class Drain {
     else if (!response.headersSent) response.shouldKeepAlive = false;
   }
 
+  /** From now on clients have nothing to return to. */
+  serverStops(): void {
+    if (this.#pacedClosing) this.#pacedClosing.isStop = true;
+  }
+
   /** From now on no connection migrates. */
   stopMigration(): void {
     if (!this.#sender) return;
@@ -129,6 +144,7 @@ export class Drain {
   #check(time: number): void {
     if (this.#sender?.hasStopped || (time > this.#keepCreditFrom && !this.#isMigrating(time))) this.stopMigration();
     if (time >= this.#cutAt && this.#sender) this.#cutOverdue(time);
+    this.#pacedClosing?.check(time);
     if (time > this.#keepCreditFrom) this.#sender?.keepCredit();
     if (this.#sender) this.#sender.look();
     else this.#closeQuiet(time);

@@ -191,8 +191,10 @@ function asDirectory(path: string): string {
 
 /** Calls `told` at the first `write()`, before the bytes are written. */
 function onFirstWrite(socket: Duplex, told: () => void): void {
+  const own = Object.getOwnPropertyDescriptor(socket, 'write'); // of what watches the frames of a WebSocket
   socket.write = (...args: unknown[]) => {
-    Reflect.deleteProperty(socket, 'write'); // back to that of its class
+    if (own) Object.defineProperty(socket, 'write', own);
+    else Reflect.deleteProperty(socket, 'write');
     told();
     return (socket.write as (...args: unknown[]) => boolean)(...args);
   };

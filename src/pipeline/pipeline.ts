@@ -28,6 +28,7 @@ import type { ClientLimit } from './client-limit.js';
 import { Connection } from './connection.js';
 import { limitDuration } from './deadline.js';
 import { closingFraction, Drain, type Migration } from './drain.js';
+import { watchEvents } from './event-stream.js';
 import { answerFailures, refuse, refuseUpgrade } from './failures.js';
 import { hasSaidContinue, journalRequests } from './journal.js';
 import { KeepAlive } from './keep-alive.js';
@@ -39,6 +40,7 @@ import type { PipelineResponse } from './response.js';
 import { watchSessions } from './sessions.js';
 import { Shedding } from './shedding.js';
 import type { Handler, OnClose, Stage } from './stage.js';
+import { asksForWebSocket, WebSocketConnection } from './web-socket.js';
 
 export { closingFraction } from './drain.js';
 
@@ -248,12 +250,15 @@ export class Pipeline {
    * Finishes requests in flight, and migrates or closes the connections. After `ms` milliseconds the rest is cut,
    * except idle connections while connections still migrate. Requests that wait for the app (--max-inflight) are refused
    * before.
-   * @param migration undefined: connections do not migrate
+   * @param migration undefined if the server stops: connections have no other worker to migrate to
    */
   async drain(ms: number, migration?: Migration): Promise<void> {
     const channel = migration && this.#migrationChannel;
+    const { drainQuiet: quiet, wsDrain } = this.#limits;
     this.#drain ??= new Drain(this.#connections, {
-      quiet: this.#limits.drainQuiet,
+      quiet,
+      wsDrain,
+      isStop: migration === undefined,
       sender: channel && new MigrationSender(channel, this.#server, this.#connections),
       ms,
       migration,
@@ -278,6 +283,12 @@ export class Pipeline {
     this.#rebalancing = sender;
     setTimeout(() => sender.stop(), rebalanceMs).unref();
     sender.look();
+  }
+
+  /** In a drain: no other worker serves any more. */
+  serverStops(): void {
+    this.stopMigration();
+    this.#drain?.serverStops();
   }
 
   /** From now on no connection migrates, not even in a drain. */
@@ -308,6 +319,7 @@ export class Pipeline {
       const connection = Connection.of(req.socket);
       res.clientConnection = connection;
       connection?.begin(res);
+      if (this.#limits.wsDrain > 0) watchEvents(res);
       // Node does not count the requests from before a migration.
       const maxRequests = server.maxRequestsPerSocket ?? 0;
       if (maxRequests > 0 && connection && connection.requests >= maxRequests) res.shouldKeepAlive = false;
@@ -352,7 +364,8 @@ export class Pipeline {
       this.#answered++; // the app continues in another protocol
       const reqId = this.#requestId(req);
       const connection = Connection.of(req.socket);
-      connection?.upgrade({ req, reqId, begunAt: now() });
+      const isWatched = name === 'upgrade' && this.#limits.wsDrain > 0 && asksForWebSocket(req);
+      connection?.upgrade({ req, reqId, begunAt: now() }, isWatched ? new WebSocketConnection(req.socket) : undefined);
       const log = (status: number) => this.#accessLog?.upgraded(req, socket, reqId, connection?.client, status);
       const refusal = this.#rateLimit?.refusalOf(req, connection);
       if (refusal) {

@@ -6,6 +6,8 @@ import { noSlot } from '../inflight/journal-writer.js';
 import type { RecordedBody } from '../inflight/recorded-body.js';
 // biome-ignore lint/suspicious/noImportCycles: types only; a connection has responses, and a response its connection
 import type { Connection } from './connection.js';
+// biome-ignore lint/suspicious/noImportCycles: types only; a response may be an event stream, which has its response
+import type { EventStream } from './event-stream.js';
 
 export const idHeader = 'x-request-id';
 
@@ -32,6 +34,8 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   rateLimit: string | undefined;
   /** Set by `reportSent`. */
   onSent: OnSent | undefined;
+  /** Set by `eventStreamOf`; null if it is none. */
+  eventStream: EventStream | null | undefined;
   /** The stages have been told that the response is over. */
   isOver: boolean;
 }
@@ -51,6 +55,7 @@ export function responseClass(Base: NodeClass): ResponseClass {
     onHeaders = undefined;
     rateLimit = undefined;
     onSent = undefined;
+    eventStream = undefined;
     isOver = false;
 
     constructor(...args: ConstructorParameters<NodeClass>) {

@@ -21,6 +21,8 @@ export abstract class BaseStrategy {
   /** All that live. */
   protected readonly workers = new Set<Worker>();
   protected acceptor: Acceptor | undefined;
+  /** In a drain: others serve clients that connect again. */
+  #othersServe = false;
   /** It drains, and connections that no worker has taken migrate. */
   #migrates = false;
   /** Has another strategy serve the connections that no worker has taken. */
@@ -59,14 +61,15 @@ export abstract class BaseStrategy {
     if (typeof given === 'object') await given.ended;
   }
 
-  async drain(ms: number, migrates = false, successor?: Give): Promise<void> {
+  async drain(ms: number, othersServe = false, successor?: Give): Promise<void> {
     this.isEnding = true;
     this.#drainBy = Math.min(this.#drainBy, now() + ms);
     this.#successor ??= successor;
-    this.#migrates = migrates && this.policy.send !== 'off' && this.hosting.migrationChannel !== undefined;
+    this.#othersServe = othersServe;
+    this.#migrates = othersServe && this.policy.send !== 'off' && this.hosting.migrationChannel !== undefined;
     this.pause();
     this.closeAcceptor();
-    for (const worker of this.workers) worker.drain(ms, migrates);
+    for (const worker of this.workers) worker.drain(ms, othersServe);
     await within(ms, Promise.all(this.#untaken));
     for (const worker of this.workers) if (worker.stage !== 'draining') worker.drain(0); // it started meanwhile
     while (this.workers.size > 0) await Promise.all([...this.workers].map(({ exit }) => exit));
@@ -113,7 +116,7 @@ export abstract class BaseStrategy {
 
   /** For a worker that took its connection after the strategy had been told to drain. */
   protected drainLate(worker: Worker): void {
-    worker.drain(msUntil(this.#drainBy), this.#migrates);
+    worker.drain(msUntil(this.#drainBy), this.#othersServe);
   }
 
   /** By their ids. */

@@ -135,9 +135,9 @@ export class ModelSwitch implements Strategy {
     });
   }
 
-  async drain(ms: number, migrates = false): Promise<void> {
+  async drain(ms: number, othersServe = false): Promise<void> {
     this.#isEnding = true;
-    await Promise.all(this.#all.map((strategy) => strategy.drain(ms, migrates)));
+    await Promise.all(this.#all.map((strategy) => strategy.drain(ms, othersServe)));
   }
 
   setPlacing(hosting: Hosting): void {
@@ -187,7 +187,7 @@ export class ModelSwitch implements Strategy {
   async #retire(strategy: Strategy, ms: number): Promise<void> {
     this.#replaced.add(strategy);
     this.#tellCurrent();
-    await strategy.drain(ms, this.#policy.send !== 'off', (connection) => this.#current.give(connection));
+    await strategy.drain(ms, true, (connection) => this.#current.give(connection));
     this.#replaced.delete(strategy);
     this.#answeredByTheReplaced += strategy.snapshot().answered;
     this.#tellCurrent();

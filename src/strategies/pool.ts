@@ -317,7 +317,7 @@ export class Pool extends BaseStrategy implements Strategy {
   /** Its connections go to the others, or are finished. */
   #retire(worker: Worker): void {
     if (worker.stage === 'gone') return;
-    worker.drain(this.hosting.drainMs, this.#wanted > 0 && this.policy.send !== 'off');
+    worker.drain(this.hosting.drainMs, this.#wanted > 0);
     this.tellReceivers();
     void worker.exit.then(() => this.tellReceivers());
   }

@@ -36,10 +36,11 @@ export interface Strategy {
   resize(workers: number, trial?: Trial): Promise<void>;
   /**
    * Stops accepting, finishes what is in flight, and ends it by force after `ms` milliseconds. Always settles.
-   * @param migrates connections go to another strategy or server; told a second time without, those that are left stay
+   * @param othersServe another strategy or server serves clients that connect again, and connections migrate there; told a
+   * second time without, those that are left stay
    * @param successor serves the connections that no worker has taken
    */
-  drain(ms: number, migrates?: boolean, successor?: Give): Promise<void>;
+  drain(ms: number, othersServe?: boolean, successor?: Give): Promise<void>;
   /** Places connections in this way from now on, with the same workers. Absent where each connection has its own. */
   setPlacing?(hosting: Hosting): void;
   /** Calls `told` with the number of migrated connections that could be served at once. Absent where any number could. */

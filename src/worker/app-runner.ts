@@ -86,19 +86,23 @@ export class AppRunner implements Service {
     await this.#pipeline?.adopt(connection);
   }
 
-  async drain({ ms, reason, migrates, onMigrating }: DrainOrder): Promise<void> {
+  async drain({ ms, reason, othersServe, onMigrating }: DrainOrder): Promise<void> {
     const deadline = now() + ms;
     // A credit may have to wait until a worker has started, within --boot-timeout.
     const stallMs = this.#options.loading.bootTimeout;
     const { drainQuiet } = this.#options.limits;
     // Before the end of the time, as the app has to close.
     const secondary = within(ms * (1 - closingFraction), this.#secondary.drain(drainQuiet));
-    await this.#pipeline?.drain(ms, migrates ? { stallMs, onMigrating } : undefined);
+    await this.#pipeline?.drain(ms, othersServe ? { stallMs, onMigrating } : undefined);
     await secondary;
     // A long migration does not shorten the time that the app has to close.
-    const left = Math.max(msUntil(deadline), migrates ? ms * closingFraction : 0);
+    const left = Math.max(msUntil(deadline), othersServe ? ms * closingFraction : 0);
     const { shutdownMessage } = this.#options.lifecycle;
     await closeApp(this.#app, reason, this.#before, left, shutdownMessage);
+  }
+
+  serverStops(): void {
+    this.#pipeline?.serverStops();
   }
 
   setMigration({ send }: MigrationPolicy): void {

@@ -76,6 +76,8 @@ export class WorkerMain {
   readonly #held: (() => void)[] = [];
   #started: Promise<void> = Promise.resolve();
   #isDraining = false;
+  /** In a drain: other workers serve clients that connect again. */
+  #othersServe = true;
   /** The app has closed its server. */
   #isClosed = false;
   #reported = 0;
@@ -110,7 +112,7 @@ export class WorkerMain {
 
   readonly #handlers: { readonly [T in Order['type']]: (message: Extract<Order, { type: T }>) => unknown } = {
     accept: ({ listen, migrationChannel }) => this.#whenOpen(() => this.#accept(listen, migrationChannel)),
-    drain: ({ ms, migrates }) => void this.#drain(ms, 'told', migrates),
+    drain: ({ ms, othersServe }) => void this.#drain(ms, 'told', othersServe),
     open: () => {
       this.#isHeld = false;
       for (const begin of this.#held.splice(0)) begin();
@@ -255,8 +257,12 @@ export class WorkerMain {
     acceptor.start();
   }
 
-  async #drain(ms: number, reason: StopReason, migrates: boolean): Promise<void> {
-    if (this.#isDraining) return;
+  async #drain(ms: number, reason: StopReason, othersServe: boolean): Promise<void> {
+    this.#othersServe &&= othersServe;
+    if (this.#isDraining) {
+      if (!othersServe) this.#service?.serverStops();
+      return;
+    }
     this.#isDraining = true;
     this.#acceptor?.close();
     const { say } = this.#options;
@@ -267,7 +273,7 @@ export class WorkerMain {
     const drained = service?.drain({
       ms: msUntil(deadline),
       reason,
-      migrates,
+      othersServe: this.#othersServe,
       onMigrating: () => say({ type: 'migrating' }),
     });
     await service?.acceptNoMore?.();

@@ -23,8 +23,11 @@ export type ToWorker =
   | ({ type: 'connection' } & Handed)
   /** Accept connections on these descriptors, which belong to you. Only for threads: a process inherits its own. */
   | { type: 'accept'; listen: readonly number[]; migrationChannel: MigrationChannel | undefined }
-  /** Accept no more, which is answered by `draining`; finish what is in flight, then exit; after `ms` cut it. */
-  | { type: 'drain'; ms: number; migrates: boolean }
+  /**
+   * Accept no more, which is answered by `draining`; finish what is in flight, then exit; after `ms` cut it. While other
+   * workers serve, connections migrate; sent again without, they no longer do.
+   */
+  | { type: 'drain'; ms: number; othersServe: boolean }
   /** Serve clients from now on. Only for a worker that was started held. */
   | { type: 'open' }
   | { type: 'migration'; policy: MigrationPolicy }

@@ -15,8 +15,8 @@ export interface DrainOrder {
   /** Milliseconds after which what is left is cut. */
   readonly ms: number;
   readonly reason: StopReason;
-  /** Connections migrate, as far as others take them. */
-  readonly migrates: boolean;
+  /** Other workers serve clients that connect again. Connections migrate, as far as they take them. */
+  readonly othersServe: boolean;
   /** Called again and again when migration takes longer than `ms`. */
   readonly onMigrating: () => void;
 }
@@ -34,6 +34,8 @@ export interface Service {
   serve(connection: IncomingConnection): Promise<void>;
   /** Settles soon after the time that the order gives, at the latest. */
   drain(order: DrainOrder): Promise<void>;
+  /** In a drain: from now on no other worker serves, either. */
+  serverStops(): void;
   /** Settles when its threads accept no connection any more, in a drain. Absent where it has none. */
   acceptNoMore?(): Promise<void>;
   setMigration(policy: MigrationPolicy): void;

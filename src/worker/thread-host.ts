@@ -35,6 +35,8 @@ export class ThreadHost implements Service {
   #isServing = false;
   #isDown = false;
   #onMigrating = (): void => {};
+  /** In a drain, the time for it (milliseconds). */
+  #drainMs = 0;
   /** Told in a drain when a thread cannot be ended. */
   #onStuck = (): void => {};
 
@@ -80,14 +82,19 @@ export class ThreadHost implements Service {
     return this.#strategy.give(connection);
   }
 
-  async drain({ ms, migrates, onMigrating }: DrainOrder): Promise<void> {
+  async drain({ ms, othersServe, onMigrating }: DrainOrder): Promise<void> {
     this.#isServing = false; // whether it can serve does not matter any more
     this.#onMigrating = onMigrating;
+    this.#drainMs = ms;
     this.#sockets.close();
     const stuck = new Promise<void>((resolve) => {
       this.#onStuck = resolve;
     });
-    await Promise.race([this.#strategy.drain(ms, migrates), stuck]);
+    await Promise.race([this.#strategy.drain(ms, othersServe), stuck]);
+  }
+
+  serverStops(): void {
+    void this.#strategy.drain(this.#drainMs, false);
   }
 
   acceptNoMore(): Promise<void> {

@@ -379,15 +379,16 @@ export class Worker {
 
   /**
    * Ends it gracefully within `ms` milliseconds, then by force.
-   * @param migrates its connections go to others; told a second time without, those that are left stay
+   * @param othersServe clients that connect again, and its connections migrate to them; told a second time without, those
+   * that are left stay
    */
-  drain(ms: number, migrates = false): void {
+  drain(ms: number, othersServe = false): void {
     if (this.#stage === 'gone') return;
-    if (this.#stage === 'draining' && !migrates) this.setMigration({ send: 'off' });
-    else this.send({ type: 'drain', ms, migrates });
+    if (this.#stage === 'draining' && !othersServe) this.setMigration({ send: 'off' });
+    this.send({ type: 'drain', ms, othersServe });
     this.#stage = 'draining';
     if (now() + ms >= this.#drainBy) return; // it has been told to be quicker
-    if (migrates) this.#migrationMs = ms;
+    if (othersServe && this.#policy.send !== 'off') this.#migrationMs = ms;
     this.#killAfter(ms);
   }
 

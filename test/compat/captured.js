@@ -23,6 +23,7 @@ const limitKeys = [
   'maxBodySize',
   'maxRequestsPerConnection',
   'drainQuiet',
+  'wsDrain',
 ];
 
 const addresses = [];

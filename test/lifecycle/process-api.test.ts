@@ -72,8 +72,8 @@ describePlacements(strategies, (placement) => {
       for (const name of ['send', 'disconnect', 'channel', 'connected']) process[name] = () => { throw new Error(name); };
       ChildProcess.prototype.spawn = () => { throw new Error('spawn'); };
       process.emit('disconnect');
-      process.emit('message', { type: 'drain', ms: 0, migrates: false });
-      process.emit('internalMessage', { cmd: 'NODE_MPSERVE', message: { type: 'drain', ms: 0, migrates: false } });
+      process.emit('message', { type: 'drain', ms: 0, othersServe: false });
+      process.emit('internalMessage', { cmd: 'NODE_MPSERVE', message: { type: 'drain', ms: 0, othersServe: false } });
       module.exports = (_, res) => res.end('served');
     `);
     const server = await start(hostile);

@@ -65,6 +65,7 @@ describe('defaults', () => {
       hangTimeout: 30_000,
       readyPath: undefined,
       drainQuiet: 1000,
+      wsDrain: 20_000,
       migrate: true,
       probation: 1000,
       shutdownMessage: false,

@@ -60,6 +60,7 @@ const limits: Limits = {
   rateLimit: undefined,
   requestDeadline: 0,
   drainQuiet: 1000,
+  wsDrain: 0,
 };
 
 class House {

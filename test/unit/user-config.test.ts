@@ -60,6 +60,7 @@ const complete: Required<UserConfig> = {
   hangTimeout: 0,
   readyPath: '/ready',
   drainQuiet: '1s',
+  wsDrain: '20s',
   migrate: true,
   probation: '2s',
   waitReady: true,

@@ -181,7 +181,7 @@ test('a migration policy is sent when it changes, and off stays off', () => {
 test('a worker that was told to end and one that ends by itself differ', async () => {
   const told = started();
   told.worker.drain(60_000);
-  expect(told.unit.sent.at(-1)).toEqual({ type: 'drain', ms: 60_000, migrates: false });
+  expect(told.unit.sent.at(-1)).toEqual({ type: 'drain', ms: 60_000, othersServe: false });
   told.unit.exit();
   expect((await told.worker.exit).isWanted).toBe(true);
   const young = new PlayedUnit();

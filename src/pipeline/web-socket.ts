@@ -1,0 +1,81 @@
+// A connection that a client has asked to upgrade to WebSocket. It follows what the app writes, so that the server can
+// send a Close frame between two frames of the app. Until then it changes nothing.
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { FrameBoundaries } from './frame-boundaries.js';
+import type { LongLived } from './long-lived.js';
+
+/** Close frames with the codes "service restart" and "going away" (IANA, WebSocket Close Code Number Registry). */
+const closeFrames = { restart: Buffer.from([0x88, 2, 1012 >> 8, 1012 & 0xff]), stop: Buffer.from([0x88, 2, 3, 0xe9]) };
+
+/** A connection is cut if it has not closed by then, after its Close frame has been sent (milliseconds). */
+const closingMs = 5000;
+
+type Callback = (error?: Error | null) => void;
+type Write = (chunk: unknown, encoding?: BufferEncoding | Callback, callback?: Callback) => boolean;
+
+/** @returns whether the request asks for WebSocket and no other protocol */
+export function asksForWebSocket({ headers }: IncomingMessage): boolean {
+  return headers.upgrade?.trim().toLowerCase() === 'websocket';
+}
+
+export class WebSocketConnection implements LongLived {
+  readonly #socket: Socket;
+  readonly #write: Write;
+  readonly #written = new FrameBoundaries();
+  readonly #bytesBefore: number;
+  /** Which Close frame is to be sent. */
+  #due: keyof typeof closeFrames | undefined;
+  #isClosing = false;
+
+  /** Make it before the app has the socket. */
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#bytesBefore = socket.bytesWritten;
+    this.#write = socket.write as Write;
+    (socket as { write: Write }).write = (chunk, encoding, callback) => this.#appWrites(chunk, encoding, callback);
+  }
+
+  close(isStop: boolean): void {
+    this.#due = isStop ? 'stop' : 'restart';
+    this.#sendClose();
+  }
+
+  #appWrites(chunk: unknown, encoding?: BufferEncoding | Callback, callback?: Callback): boolean {
+    if (this.#isClosing) return ignoreWrite(encoding, callback);
+    const hasRoom = this.#write.call(this.#socket, chunk, encoding, callback);
+    if (typeof chunk === 'string') this.#written.addText(chunk, encodingOf(encoding));
+    else this.#written.add(bytesOf(chunk as ArrayBufferView));
+    if (this.#due) this.#sendClose();
+    return hasRoom;
+  }
+
+  #sendClose(): void {
+    const socket = this.#socket;
+    const { isBetweenFrames, hasClose, bytes } = this.#written;
+    if (!this.#due || this.#isClosing || hasClose || !isBetweenFrames || !socket.writable) return;
+    // Something has been written past `write`, so the app may be inside a frame.
+    if (socket.bytesWritten - this.#bytesBefore !== bytes) return;
+    this.#isClosing = true;
+    // The client's Close frame has the app end the socket. The time begins when the client can have got ours.
+    this.#write.call(socket, closeFrames[this.#due], undefined, () => {
+      setTimeout(() => socket.destroy(), closingMs).unref();
+    });
+  }
+}
+
+/**
+ * Nothing may follow a Close frame (RFC 6455, section 5.5.1), which the app does not know of yet; it takes its own Close
+ * frame, the answer to the client's, for sent.
+ */
+function ignoreWrite(encoding?: BufferEncoding | Callback, callback?: Callback): true {
+  const done = typeof encoding === 'function' ? encoding : callback;
+  if (done) process.nextTick(done);
+  return true;
+}
+
+const encodingOf = (encoding: unknown): BufferEncoding =>
+  typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8';
+
+const bytesOf = (chunk: ArrayBufferView): Uint8Array =>
+  chunk instanceof Uint8Array ? chunk : new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
