@@ -220,6 +220,12 @@ describe('defaults', () => {
     expect((await configure(['--request-timeout', '5'])).config.headerTimeout).toBe(5_000);
     expect((await configure(['--request-timeout', '0'])).config.headerTimeout).toBe(20_000);
   });
+
+  test('the default time to close WebSockets never exceeds the graceful timeout', async () => {
+    expect((await configure(['--graceful-timeout', '5'])).config.wsDrain).toBe(5_000);
+    expect((await configure(['--graceful-timeout', '5', '--ws-drain', '5'])).config.wsDrain).toBe(5_000);
+    expect((await configure(['--graceful-timeout', '60'])).config.wsDrain).toBe(20_000);
+  });
 });
 
 describe('where to listen', () => {
@@ -416,6 +422,17 @@ describe('errors', () => {
       ['--model=prethread', '--accept=shared'],
       'must be dispatch with the model prethread',
     ],
+    [
+      'a time to close WebSockets that is longer than the default graceful timeout',
+      ['--ws-drain=40'],
+      '--ws-drain must be no longer than the graceful timeout of 30000 ms (by default), not 40000 ms',
+    ],
+    [
+      'a time to close WebSockets that is longer than a given graceful timeout',
+      ['--ws-drain=2s', '--graceful-timeout=1500ms'],
+      '--ws-drain must be no longer than the graceful timeout of 1500 ms (from --graceful-timeout), not 2000 ms',
+    ],
+    ['a time to close WebSockets without a number', ['--ws-drain=soon'], '--ws-drain must be a time such as'],
     [
       'a header timeout that is longer than the request timeout',
       ['--header-timeout=6', '--request-timeout=5'],
