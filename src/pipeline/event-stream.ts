@@ -1,16 +1,10 @@
 // A response of the type text/event-stream. It follows what the app writes, so that the server can end the response
 // between two events, where an EventSource loses nothing and connects again (WHATWG HTML, section 9.2).
-import type { LongLived } from './long-lived.js';
+import { encodingOf, ignoreWrite, type LongLived, type Write } from './long-lived.js';
 // biome-ignore lint/suspicious/noImportCycles: types only; an event stream has its response
 import type { PipelineResponse } from './response.js';
 
-type Callback = (error?: Error | null) => void;
-type Write = (
-  this: PipelineResponse,
-  chunk: unknown,
-  encoding?: BufferEncoding | Callback,
-  callback?: Callback,
-) => boolean;
+type WriteResponse = Write<PipelineResponse>;
 
 const cr = 13;
 const lf = 10;
@@ -37,16 +31,21 @@ export class EventStream implements LongLived {
 
   /** @param chunk of the app, which has been written */
   add(chunk: string | Uint8Array, encoding: BufferEncoding): void {
-    // In UTF-8 a character has at least one byte.
-    const text = typeof chunk === 'string' && encoding === 'utf8' ? chunk.slice(-maxBlankLineBytes) : chunk;
-    const last = typeof text === 'string' ? Buffer.from(text, encoding) : text;
-    for (const byte of last.subarray(-maxBlankLineBytes)) {
-      if (byte === cr) this.#lineEnds++;
-      else if (byte !== lf) this.#lineEnds = 0;
-      else if (!this.#isAfterCr) this.#lineEnds++;
-      this.#isAfterCr = byte === cr;
-    }
+    if (typeof chunk !== 'string') this.#addEnd(chunk.length, (at) => chunk[at]);
+    // Line ends are characters of UTF-8 that no other one contains.
+    else if (encoding === 'utf8') this.#addEnd(chunk.length, (at) => chunk.charCodeAt(at));
+    else this.add(Buffer.from(chunk, encoding), encoding);
     if (this.#isDue) this.#end();
+  }
+
+  #addEnd(length: number, codeAt: (at: number) => number | undefined): void {
+    for (let at = Math.max(0, length - maxBlankLineBytes); at < length; at++) {
+      const code = codeAt(at);
+      if (code === cr) this.#lineEnds++;
+      else if (code !== lf) this.#lineEnds = 0;
+      else if (!this.#isAfterCr) this.#lineEnds++;
+      this.#isAfterCr = code === cr;
+    }
   }
 
   #end(): void {
@@ -61,7 +60,7 @@ export class EventStream implements LongLived {
 
 /** Has the response follow what the app writes, if it turns out to be an event stream. */
 export function watchEvents(response: PipelineResponse): void {
-  (response as { write: Write }).write = write;
+  (response as { write: WriteResponse }).write = write;
 }
 
 /** @returns the state of an event stream; undefined for another response, and before the head */
@@ -71,23 +70,26 @@ export function eventStreamOf(response: PipelineResponse): EventStream | undefin
   return response.eventStream ?? undefined;
 }
 
-const write: Write = function (chunk, encoding, callback) {
-  if (this.eventStream?.hasEnded) {
-    const done = typeof encoding === 'function' ? encoding : callback;
-    if (done) process.nextTick(done);
-    return true;
-  }
+const write: WriteResponse = function (chunk, encoding, callback) {
+  if (this.eventStream?.hasEnded) return ignoreWrite(chunk, encoding, callback);
   // The app may have changed the prototype.
-  const inherited = Object.getPrototypeOf(this).write as Write;
+  const inherited = Object.getPrototypeOf(this).write as WriteResponse;
   const hasRoom = inherited.call(this, chunk, encoding, callback);
-  eventStreamOf(this)?.add(chunk as string | Uint8Array, typeof encoding === 'string' ? encoding : 'utf8');
+  const events = eventStreamOf(this);
+  if (events) events.add(chunk as string | Uint8Array, encodingOf(encoding));
+  // No further calls, unless the app has put a function of its own around this one.
+  else if (this.eventStream === null && (this.write as WriteResponse) === write)
+    (this as { write: WriteResponse }).write = inherited;
   return hasRoom;
 };
 
 /** Compressed events have no boundaries that can be seen, and a response with a length cannot end before it. */
 function isEventStream(response: PipelineResponse): boolean {
   const head = (response as unknown as { readonly _header: string })._header;
+  // The first search is the quickest, and almost every response ends with it.
   return (
-    /^content-type:[ \t]*text\/event-stream[ \t]*[;\r]/im.test(head) && !/^content-(?:encoding|length):/im.test(head)
+    head.includes('text/event-stream') &&
+    /^content-type:[ \t]*text\/event-stream[ \t]*[;\r]/im.test(head) &&
+    !/^content-(?:encoding|length):/im.test(head)
   );
 }

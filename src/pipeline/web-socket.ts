@@ -3,16 +3,14 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { FrameBoundaries } from './frame-boundaries.js';
-import type { LongLived } from './long-lived.js';
+import { encodingOf, ignoreWrite, type LongLived, type Write } from './long-lived.js';
 
-/** Close frames with the codes "service restart" and "going away" (IANA, WebSocket Close Code Number Registry). */
-const closeFrames = { restart: Buffer.from([0x88, 2, 1012 >> 8, 1012 & 0xff]), stop: Buffer.from([0x88, 2, 3, 0xe9]) };
+const closeFrame = (code: number): Buffer => Buffer.from([0x88, 2, code >> 8, code & 0xff]);
+/** "Service restart" and "going away" (IANA, WebSocket Close Code Number Registry). */
+const closeFrames = { restart: closeFrame(1012), stop: closeFrame(1001) };
 
 /** A connection is cut if it has not closed by then, after its Close frame has been sent (milliseconds). */
 const closingMs = 5000;
-
-type Callback = (error?: Error | null) => void;
-type Write = (chunk: unknown, encoding?: BufferEncoding | Callback, callback?: Callback) => boolean;
 
 /** @returns whether the request asks for WebSocket and no other protocol */
 export function asksForWebSocket({ headers }: IncomingMessage): boolean {
@@ -41,8 +39,9 @@ export class WebSocketConnection implements LongLived {
     this.#sendClose();
   }
 
-  #appWrites(chunk: unknown, encoding?: BufferEncoding | Callback, callback?: Callback): boolean {
-    if (this.#isClosing) return ignoreWrite(encoding, callback);
+  #appWrites(...[chunk, encoding, callback]: Parameters<Write>): boolean {
+    // Nothing may follow a Close frame (RFC 6455, section 5.5.1), not even the app's answer to the client's.
+    if (this.#isClosing) return ignoreWrite(chunk, encoding, callback);
     const hasRoom = this.#write.call(this.#socket, chunk, encoding, callback);
     if (typeof chunk === 'string') this.#written.addText(chunk, encodingOf(encoding));
     else this.#written.add(bytesOf(chunk as ArrayBufferView));
@@ -63,19 +62,6 @@ export class WebSocketConnection implements LongLived {
     });
   }
 }
-
-/**
- * Nothing may follow a Close frame (RFC 6455, section 5.5.1), which the app does not know of yet; it takes its own Close
- * frame, the answer to the client's, for sent.
- */
-function ignoreWrite(encoding?: BufferEncoding | Callback, callback?: Callback): true {
-  const done = typeof encoding === 'function' ? encoding : callback;
-  if (done) process.nextTick(done);
-  return true;
-}
-
-const encodingOf = (encoding: unknown): BufferEncoding =>
-  typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8';
 
 const bytesOf = (chunk: ArrayBufferView): Uint8Array =>
   chunk instanceof Uint8Array ? chunk : new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);

@@ -62,9 +62,9 @@ async function echo(socket: WebSocket): Promise<void> {
 }
 
 /** A WebSocket on which the client says what the app writes. */
-async function openFrames(server: Server, protocol = 'websocket'): Promise<Wire> {
+async function openFrames(server: Server, protocol = 'websocket', headers = {}): Promise<Wire> {
   const wire = await connect(server.url);
-  await wire.request('GET /frames', { ...upgrade, upgrade: protocol });
+  await wire.request('GET /frames', { ...upgrade, upgrade: protocol, ...headers });
   expect((await wire.head()).status).toBe(101);
   return wire;
 }
@@ -263,7 +263,9 @@ describeSingle((placement) => {
     await sendEvent(download, '\n\n');
     using other = await openFrames(server, 'other');
     await dictated(other, frame('text', Buffer.from('a frame?')));
-    const wires = [frames, events, compressed, download, other];
+    using past = await openFrames(server, 'websocket', { 'x-past': 'yes' });
+    await dictated(past, frame('text', Buffer.from('whole')));
+    const wires = [past, frames, events, compressed, download, other];
     await reloadOf(server);
     for (const wire of wires) expect(await wire.rest()).toHaveLength(0);
     await server.waitForMany('the cuts', ({ event }) => event === 'request-cut', wires.length);

@@ -1,7 +1,10 @@
 // What the app writes into an event stream, cut anywhere: it can end exactly after a blank line.
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, ServerResponse } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { expect, test } from 'vitest';
-import { EventStream } from '../../src/pipeline/event-stream.ts';
-import type { PipelineResponse } from '../../src/pipeline/response.ts';
+import { EventStream, eventStreamOf, watchEvents } from '../../src/pipeline/event-stream.ts';
+import { type PipelineResponse, responseClass } from '../../src/pipeline/response.ts';
 import { newSeed, randomOf } from '../helpers/seeds.ts';
 
 function stream() {
@@ -50,4 +53,87 @@ test('a stream that is to be closed ends with the write that completes its event
   events.add('data: y\n\n', 'utf8');
   events.close();
   expect(ended.count).toBe(1);
+});
+
+/** What the client gets of a response that follows what the app writes. */
+async function answer(app: (res: PipelineResponse) => void): Promise<string> {
+  const options = { ServerResponse: responseClass(ServerResponse) };
+  const server = createServer(options, (_: IncomingMessage, res: PipelineResponse) => {
+    watchEvents(res);
+    app(res);
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  socket.end('GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+  let text = '';
+  for await (const chunk of socket) text += chunk;
+  server.close();
+  return text;
+}
+
+const types = { 'content-type': 'text/event-stream' };
+
+test.each([
+  ['an object of headers', true, (res: PipelineResponse) => res.writeHead(200, types)],
+  ['a header that was set', true, (res: PipelineResponse) => res.setHeader('Content-Type', 'text/event-stream')],
+  [
+    'a charset',
+    true,
+    (res: PipelineResponse) => res.writeHead(200, ['content-type', 'text/event-stream;charset=utf-8']),
+  ],
+  [
+    'another prototype',
+    true,
+    (res: PipelineResponse) => {
+      Object.setPrototypeOf(res, Object.create(ServerResponse.prototype));
+      res.writeHead(200, types);
+    },
+  ],
+  ['no type', false, () => {}],
+  ['another type', false, (res: PipelineResponse) => res.setHeader('content-type', 'text/event-stream2')],
+  ['a type in another header', false, (res: PipelineResponse) => res.setHeader('x-content-type', 'text/event-stream')],
+  ['a content coding', false, (res: PipelineResponse) => res.writeHead(200, { ...types, 'content-encoding': 'gzip' })],
+  ['a length', false, (res: PipelineResponse) => res.writeHead(200, { ...types, 'content-length': 12 })],
+])('%s: an event stream: %j', async (_, isEvents, begin) => {
+  let state: EventStream | undefined;
+  const text = await answer((res) => {
+    begin(res);
+    res.write('data');
+    state = eventStreamOf(res);
+    res.write(': 1\n\n');
+    state?.close();
+    res.write('x');
+    res.end();
+  });
+  expect(state !== undefined).toBe(isEvents);
+  expect(text.includes('data')).toBe(true);
+  expect(text.includes('1\r\nx')).toBe(!isEvents && !text.includes('content-length'));
+});
+
+test('a function that the app puts around write stays', async () => {
+  const written: unknown[] = [];
+  await answer((res) => {
+    const { write } = res;
+    (res as { write: unknown }).write = (chunk: string) => {
+      written.push(chunk);
+      return write.call(res, chunk, 'utf8');
+    };
+    for (const chunk of ['a', 'b', 'c']) res.write(chunk);
+    res.end();
+  });
+  expect(written).toEqual(['a', 'b', 'c']);
+});
+
+test('what the app writes after the end is no error', async () => {
+  const called: unknown[] = [];
+  await answer((res) => {
+    res.writeHead(200, types);
+    res.flushHeaders();
+    eventStreamOf(res)?.close();
+    expect(res.writableEnded).toBe(true);
+    res.write('data: 1\n\n', (error) => called.push(error));
+    res.write('data: 2\n\n', 'utf8', (error) => called.push(error));
+    res.end('data: 3\n\n');
+  });
+  expect(called).toEqual([undefined, undefined]);
 });

@@ -178,6 +178,18 @@ test('a migration policy is sent when it changes, and off stays off', () => {
   unit.exit();
 });
 
+test('a worker that drains is told when no other worker serves any more', () => {
+  const { unit, worker } = started();
+  worker.drain(60_000, true);
+  worker.drain(60_000);
+  const drains = unit.sent.filter(({ type }) => type === 'drain');
+  expect(drains).toEqual([
+    { type: 'drain', ms: 60_000, othersServe: true },
+    { type: 'drain', ms: 60_000, othersServe: false },
+  ]);
+  unit.exit();
+});
+
 test('a worker that was told to end and one that ends by itself differ', async () => {
   const told = started();
   told.worker.drain(60_000);
