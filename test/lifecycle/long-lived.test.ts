@@ -155,6 +155,20 @@ testSomePlacements(units, 'clients come back one after another', async (placemen
   for (const socket of open) socket.terminate();
 });
 
+test.concurrent.each(single)('$name: a WebSocket is told so too where requests may have to wait', async (placement) => {
+  await using server = await start(placement, [...soon, '--max-inflight', '10', '--rate-limit', '1000/s']);
+  const wire = await openFrames(server);
+  const whole = frame('text', Buffer.from('whole'));
+  await dictated(wire, whole);
+  await dictate(wire, whole.subarray(0, 3));
+  expect(await wire.take(3)).toEqual(whole.subarray(0, 3));
+  server.child.kill('SIGHUP');
+  await server.waitFor('the reload', ({ event }) => event === 'reloaded');
+  await dictate(wire, whole.subarray(3));
+  expect(await wire.take(whole.length - 3 + restart.length)).toEqual(Buffer.concat([whole.subarray(3), restart]));
+  wire.close();
+});
+
 describeSingle((placement) => {
   test('no Close frame comes inside a frame of the app, wherever that is', async () => {
     await using server = await start(placement, soon);

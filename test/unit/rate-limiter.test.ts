@@ -105,14 +105,22 @@ test('a million clients take no more memory, and free none of those that are at 
   expect([new Uint8Array(memory, 0, rangeOf('buckets').start).slice(), memory.byteLength]).toEqual(before);
 });
 
+test('50,000 clients have their own buckets', () => {
+  const take = taker({ unit: 'd' });
+  const allowed = (): number =>
+    Array.from({ length: 50_000 }, (_, i) => take(`client ${i}`, start)).filter(({ isAllowed }) => isAllowed).length;
+  expect(allowed()).toBe(50_000);
+  expect(allowed()).toBe(0);
+});
+
 test('a new client takes the place of the fullest bucket of its set', () => {
-  const memory = new SharedArrayBuffer(64); // one set of eight
-  const table = new BucketTable({ memory, start: 0, bytes: 64 }, { cost: 10, capacity: 100, maxLag: 0 });
+  const memory = new SharedArrayBuffer(128); // one set of sixteen
+  const table = new BucketTable({ memory, start: 0, bytes: 128 }, { cost: 10, capacity: 1000, maxLag: 0 });
   const take = (client: number, time: number) => table.take((client + 1) << 8, 0, time);
-  for (let client = 0; client < 8; client++) for (let i = 0; i <= client; i++) take(client, 0);
+  for (let client = 0; client < 16; client++) for (let i = 0; i <= client; i++) take(client, 0);
   expect(take(100, 0)).toBe(10); // takes the place of 0, which has used 10
   expect(take(0, 0)).toBe(10); // and 0 that of 100
-  for (let client = 1; client < 8; client++) expect(take(client, 0), `client ${client}`).toBe(10 * (client + 2));
+  for (let client = 1; client < 16; client++) expect(take(client, 0), `client ${client}`).toBe(10 * (client + 2));
 });
 
 /** Calls `between` before the n-th atomic operation of `run`. @returns how many there were */
@@ -146,10 +154,10 @@ test('wherever another event loop comes between, a client gets its burst and no 
   const rules = { cost: 10, capacity: 10, maxLag: 5 };
   const [client, neighbour] = [100, 200];
   const now = 2 ** 36 + 5000;
-  for (const earlier of [0, 3, 8]) {
+  for (const earlier of [0, 3, 16]) {
     for (const between of [[client], [neighbour, client], [client, neighbour]]) {
       for (let n = 1, count = n; n <= count; n++) {
-        const part = { memory: new SharedArrayBuffer(64), start: 0, bytes: 64 }; // one set of eight
+        const part = { memory: new SharedArrayBuffer(128), start: 0, bytes: 128 }; // one set of sixteen
         const tables = [new BucketTable(part, rules), new other.BucketTable(part, rules)] as const;
         const take = (table: 0 | 1, who: number, time: number) => tables[table].take((who + 1) << 8, 0, time) <= 10;
         // Buckets that are full again, the fullest last. The low half of the time of now is larger than theirs.
