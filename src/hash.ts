@@ -1,5 +1,5 @@
 // A hash of text: FNV-1a, with the last step of MurmurHash3, so that each bit of the text changes half of the bits. For
-// placing and finding, not for secrets: who knows the seed can find texts with the same hash.
+// placing and finding, not for secrets: it is easy to find texts with the same hash.
 
 /** @param seed another one makes another hash. @returns 32 bits */
 export function hash(text: string, seed = 0): number {

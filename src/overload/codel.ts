@@ -5,7 +5,7 @@
 /** The numbers of its state, `codelNumbers` of them. All event loops of a server share it: they serve one queue together. */
 const state = { firstAboveAt: 0, dropAt: 1, count: 2, lastCount: 3, isDropping: 4 } as const;
 
-/** After this many intervals without drops the rate of drops begins anew (RFC 8289, section 5.5). */
+/** After this many intervals without drops the rate of drops starts over (RFC 8289, section 5.5). */
 const forgetIntervals = 16;
 
 export class CoDel {

@@ -75,8 +75,8 @@ const write: WriteResponse = function (chunk, encoding, callback) {
   // The app may have changed the prototype.
   const inherited = Object.getPrototypeOf(this).write as WriteResponse;
   const hasRoom = inherited.call(this, chunk, encoding, callback);
-  const events = eventStreamOf(this);
-  if (events) events.add(chunk as string | Uint8Array, encodingOf(encoding));
+  const stream = eventStreamOf(this);
+  if (stream) stream.add(chunk as string | Uint8Array, encodingOf(encoding));
   // No further calls, unless the app has put a function of its own around this one.
   else if (this.eventStream === null && (this.write as WriteResponse) === write)
     (this as { write: WriteResponse }).write = inherited;
