@@ -145,18 +145,18 @@ test('threads for which no slot is free share the last one, and keep to the limi
 
 test('of two event loops that claim the last place at the same time at most one has it, and no place is lost', () => {
   const server = new Server();
-  const rival = server.loop(0, { maxInflight: 1 });
-  let isRivalFirst = true;
+  const other = server.loop(0, { maxInflight: 1 });
+  let isOtherFirst = true;
   // `take` looks at the clock after it has seen that there is a place, and before it takes it.
   const clock = () => {
-    if (isRivalFirst) {
-      isRivalFirst = false;
-      expect(rival.take(server.claim())).toBe(true);
+    if (isOtherFirst) {
+      isOtherFirst = false;
+      expect(other.take(server.claim())).toBe(true);
     }
     return server.time;
   };
   const late = new Places(server.table, 1, { maxInflight: 1, queueMax: 0 }, clock);
   expect(late.take(server.claim())).toBe(false);
-  rival.free();
-  expect([late.take(server.claim()), rival.take(server.claim())]).toEqual([true, false]);
+  other.free();
+  expect([late.take(server.claim()), other.take(server.claim())]).toEqual([true, false]);
 });
