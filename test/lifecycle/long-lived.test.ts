@@ -7,9 +7,9 @@ import { eventually, within } from '../helpers/eventually.ts';
 import { closeCode, frame, masked } from '../helpers/frames.ts';
 import {
   describePlacements,
-  forPlacements,
   type Placement,
   placements,
+  strategies,
   testSomePlacements,
   units,
 } from '../helpers/placements.ts';
@@ -101,7 +101,7 @@ async function reloadOf(server: Server): Promise<void> {
   expect(await closeOf(last)).toBe(1012);
 }
 
-forPlacements((placement) => {
+describePlacements(strategies, (placement) => {
   test('a reload closes WebSockets with 1012 and a stop with 1001, and both end event streams', async () => {
     await using server = await start(placement, soon);
     const closed = (what: string) => server.lines.filter((line) => line.closed === what);

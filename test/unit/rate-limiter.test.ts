@@ -91,7 +91,7 @@ test('each limit has buckets of its own, and each client', () => {
   expect(other?.('a', start).isAllowed).toBe(true);
 });
 
-test('a million clients take no more memory, and free none of those that are at their limit', () => {
+test('a million clients take no more memory, and free none of those that are at their limit', { tags: 'long' }, () => {
   const memory = newMemory();
   const take = taker({ unit: 'h', burst: 10 }, memory);
   const limited = Array.from({ length: 1000 }, (_, i) => `limited ${i}`);
