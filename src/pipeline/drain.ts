@@ -82,9 +82,9 @@ export class Drain {
     this.#reportAt = startedAt + migrationMs;
     this.#keepCreditFrom = startedAt + ms * keepCreditFraction;
     this.#cutAt = startedAt + ms;
-    // The last part of the time is for their clients to answer.
-    const closingMs = Math.min(wsDrain, ms * (1 - closingFraction));
-    if (wsDrain > 0) this.#pacedClosing = new PacedClosing(connections, startedAt, closingMs, isStop);
+    const answerMs = ms * closingFraction;
+    if (wsDrain > 0)
+      this.#pacedClosing = new PacedClosing(connections, Math.min(wsDrain, ms - answerMs), answerMs, isStop);
     this.#sender?.holdFor(migrationDelayMs);
     this.#watchResponses();
   }

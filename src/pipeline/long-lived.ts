@@ -5,8 +5,9 @@ export interface LongLived {
   /**
    * Closes it as soon as the app has completed what it is writing; may be called again.
    * @param isStop the server stops, so that the client has nothing to return to
+   * @param answerMs the client has this time to answer, where it must (milliseconds)
    */
-  close(isStop: boolean): void;
+  close(isStop: boolean, answerMs: number): void;
 }
 
 type Callback = (error?: Error | null) => void;

@@ -1,5 +1,6 @@
 // Closes the long-lived connections of a worker that drains, WebSockets and event streams, so that their clients connect
 // again: not all at once, but at random times within --ws-drain.
+import { now } from '../clock.js';
 import type { Connection } from './connection.js';
 import { eventStreamOf } from './event-stream.js';
 import type { LongLived } from './long-lived.js';
@@ -8,14 +9,19 @@ export class PacedClosing {
   readonly #connections: ReadonlySet<Connection>;
   /** By then all are closed. */
   readonly #until: number;
+  readonly #answerMs: number;
   readonly #dueAt = new WeakMap<LongLived, number>();
   /** The server stops, so that clients have nothing to return to. */
   isStop: boolean;
 
-  /** @param spreadMs within which they are closed, from now on (milliseconds) */
-  constructor(connections: ReadonlySet<Connection>, time: number, spreadMs: number, isStop: boolean) {
+  /**
+   * @param wsDrain within which they are closed, from now on (milliseconds)
+   * @param answerMs the last part of the time to drain, in which clients answer (milliseconds)
+   */
+  constructor(connections: ReadonlySet<Connection>, wsDrain: number, answerMs: number, isStop: boolean) {
     this.#connections = connections;
-    this.#until = time + spreadMs;
+    this.#until = now() + wsDrain;
+    this.#answerMs = answerMs;
     this.isStop = isStop;
   }
 
@@ -24,7 +30,7 @@ export class PacedClosing {
     for (const connection of this.#connections) {
       const { webSocket, response } = connection;
       const one = webSocket ?? (response && eventStreamOf(response));
-      if (one && time >= this.#dueTime(one, time)) one.close(this.isStop);
+      if (one && time >= this.#dueTime(one, time)) one.close(this.isStop, this.#answerMs);
     }
   }
 

@@ -9,9 +9,6 @@ const closeFrame = (code: number): Buffer => Buffer.from([0x88, 2, code >> 8, co
 /** "Service restart" and "going away" (IANA, WebSocket Close Code Number Registry). */
 const closeFrames = { restart: closeFrame(1012), stop: closeFrame(1001) };
 
-/** A connection is cut if it has not closed by then, after its Close frame has been sent (milliseconds). */
-const closingMs = 5000;
-
 /** @returns whether the request asks for WebSocket and no other protocol */
 export function asksForWebSocket({ headers }: IncomingMessage): boolean {
   return headers.upgrade?.trim().toLowerCase() === 'websocket';
@@ -24,6 +21,7 @@ export class WebSocketConnection implements LongLived {
   readonly #bytesBefore: number;
   /** Which Close frame is to be sent. */
   #due: keyof typeof closeFrames | undefined;
+  #answerMs = 0;
   #isClosing = false;
 
   /** Make it before the app has the socket. */
@@ -34,7 +32,8 @@ export class WebSocketConnection implements LongLived {
     (socket as { write: Write }).write = (chunk, encoding, callback) => this.#appWrites(chunk, encoding, callback);
   }
 
-  close(isStop: boolean): void {
+  close(isStop: boolean, answerMs: number): void {
+    this.#answerMs = answerMs;
     this.#due = isStop ? 'stop' : 'restart';
     this.#sendClose();
   }
@@ -58,7 +57,7 @@ export class WebSocketConnection implements LongLived {
     this.#isClosing = true;
     // The client's Close frame has the app end the socket. The time begins when the client can have got ours.
     this.#write.call(socket, closeFrames[this.#due], undefined, () => {
-      setTimeout(() => socket.destroy(), closingMs).unref();
+      setTimeout(() => socket.destroy(), this.#answerMs).unref();
     });
   }
 }

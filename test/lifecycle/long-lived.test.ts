@@ -298,8 +298,9 @@ describeSingle((placement) => {
 });
 
 test('a client that does not answer the Close frame is disconnected before --graceful-timeout', async () => {
-  await using server = await start({}, soon);
+  await using server = await start({}, ['--graceful-timeout', '12s', '--ws-drain', '1ms']);
   using wire = await openFrames(server);
   server.child.kill('SIGHUP');
   expect(await wire.rest()).toEqual(restart);
+  expect(server.lines.filter(({ event }) => event === 'request-cut')).toEqual([]);
 });
