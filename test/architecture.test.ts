@@ -137,7 +137,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['balance', 'client/session', 'clock', 'hash'],
   // Who the client of a request is.
   ['client', 'hash'],
-  ['config', 'balance/policy', 'client/networks', 'client/session', 'errors'],
+  ['config', 'balance/policy', 'client/networks', 'client/session-rule', 'errors'],
   ['hash'],
   // When members of a pool are replaced, how many there should be, and how loaded they are.
   ['scaling/load-meter', 'scaling', 'pipeline/busy'],

@@ -1,32 +1,13 @@
 // Which session a client's request belongs to, and which session a response begins: --sticky says where both are named. A
 // session is known by a hash of its name, as the name is often all that a thief needs.
 import { hash } from '../hash.js';
-
-/** Where a session has its name: the client's address, a cookie, or a parameter of the query. */
-export type SessionRule = { readonly by: 'ip' } | { readonly by: 'cookie' | 'query'; readonly name: string };
+import { type SessionRule, token } from './session-rule.js';
 
 /** 16 hexadecimal digits. */
 export type SessionKey = string;
 
-export const sessionKeyBytes = 8;
-
-/** RFC 6265, section 4.1.1, which refers to RFC 9110, section 5.6.2. */
-const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
-const written = new RegExp(`^(cookie):(${token})$|^(query):([\\w.~-]+)$`);
 /** A request line, or its beginning; an empty line may come before (RFC 9112, section 2.2). */
 const requestLine = new RegExp(`^(?:\r?\n)?(?:${token})?(?: ([^\r\n ]*))?(?: [^\r\n]*)?\r?(\n)?`);
-
-/** Reads `ip`, `cookie:NAME` or `query:NAME`. */
-export function readSessionRule(text: string): SessionRule | undefined {
-  if (text === 'ip') return { by: 'ip' };
-  const [, cookie, cookieName, query, queryName] = written.exec(text) ?? [];
-  if (cookie) return { by: 'cookie', name: cookieName as string };
-  return query ? { by: 'query', name: queryName as string } : undefined;
-}
-
-export function writeSessionRule(rule: SessionRule): string {
-  return rule.by === 'ip' ? 'ip' : `${rule.by}:${rule.name}`;
-}
 
 /** @param name of a session, as its client sends it */
 export function sessionKey(name: string): SessionKey {

@@ -2,7 +2,7 @@
 // formatted. Knows no option by name.
 import path from 'node:path';
 import { isNetwork, networkNames } from '../client/networks.js';
-import { readSessionRule, type SessionRule, writeSessionRule } from '../client/session.js';
+import { readSessionRule, type SessionRule, writeSessionRule } from '../client/session-rule.js';
 import { type Address, formatAddress, readAddress, readHost } from './address.js';
 import type { Reading } from './reading.js';
 

@@ -1,6 +1,7 @@
 // Finds out to which session a new connection belongs (--sticky), by its client's address or by the head of its first
 // request, which stays in the kernel: the connection is handed over unread.
-import { requestedSession, type SessionRule, sessionKey } from '../client/session.js';
+import { requestedSession, sessionKey } from '../client/session.js';
+import type { SessionRule } from '../client/session-rule.js';
 import { deferAccept } from '../os/listening-socket.js';
 import { awaitFirstBytes, giveUpWaiting, maxFirstBytes } from './first-bytes.js';
 import type { IncomingConnection } from './incoming.js';

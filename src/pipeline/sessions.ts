@@ -1,6 +1,7 @@
 // Sees which sessions begin in responses (--sticky), so that their next connections come to this worker: by a cookie that is
 // set, or by a member of the JSON in the first piece of a body.
-import { grantedCookie, grantedMember, hasParameter, type SessionKey, type SessionRule } from '../client/session.js';
+import { grantedCookie, grantedMember, hasParameter, type SessionKey } from '../client/session.js';
+import type { SessionRule } from '../client/session-rule.js';
 import { type Headers, isHeader, type PipelineResponse } from './response.js';
 import type { Stage } from './stage.js';
 

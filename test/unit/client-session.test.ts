@@ -1,13 +1,7 @@
 // Where a session is named: in the first request of a connection, and in the response that begins it.
 import { describe, expect, test } from 'vitest';
-import {
-  grantedCookie,
-  grantedMember,
-  readSessionRule,
-  requestedSession,
-  sessionKey,
-  writeSessionRule,
-} from '../../src/client/session.ts';
+import { grantedCookie, grantedMember, requestedSession, sessionKey } from '../../src/client/session.ts';
+import { readSessionRule, writeSessionRule } from '../../src/client/session-rule.ts';
 
 const cookie = { by: 'cookie', name: 'sid' } as const;
 const query = { by: 'query', name: 'sid' } as const;
