@@ -113,7 +113,7 @@ export const rows = [
     name: 'socket.io-polling',
     title: 'socket.io over long polling',
     tried: 'the same, with two workers',
-    why: 'the requests of a session reach several workers; use WebSocket, or one worker',
+    why: 'the requests of a session reach several workers; use `--sticky query:sid`, or WebSocket',
     packages: ['socket.io@4', 'socket.io-client@4'],
     shares: 'socket.io',
     app: 'socket-io.cjs',
