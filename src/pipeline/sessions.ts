@@ -25,12 +25,14 @@ export function watchSessions(rule: SessionRule, onBegun: (session: SessionKey) 
     res.onHeaders = (headers) => begun(res, grantedCookie(setCookieFields(res, headers), name));
   };
   const watchBody = (res: PipelineResponse): void => {
-    const methods = { write: res.write, end: res.end } as unknown as Record<'write' | 'end', Write>;
+    let isFirst = true;
     for (const method of ['write', 'end'] as const) {
+      const inner = res[method] as Write;
+      // Stays where it is: the app may have put a function of its own around this one.
       (res as unknown as Record<typeof method, Write>)[method] = function (chunk, ...rest) {
-        Object.assign(this, methods); // the first piece only
-        begun(this, grantedMember(beginningOf(chunk), name));
-        return methods[method].call(this, chunk, ...rest);
+        if (isFirst) begun(this, grantedMember(beginningOf(chunk), name));
+        isFirst = false;
+        return inner.call(this, chunk, ...rest);
       };
     }
   };

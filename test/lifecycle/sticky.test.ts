@@ -119,6 +119,11 @@ describe.each(models)('%s', (...model) => {
     expect(new Set(places).size).toBe(4);
   });
 
+  test.concurrent('an app that puts functions around those of its response keeps them', async () => {
+    await using site = await start(model, 'query:sid');
+    expect((await askOnce(site.server.url, 'GET /capitals', {})).body).toBe('ONE TWO THREE');
+  });
+
   test.concurrent('one address has one worker', async () => {
     await using site = await start(model, 'ip');
     const shoppers = Array.from({ length: 12 }, () => new Shopper(site.server.url));
