@@ -191,11 +191,12 @@ function asDirectory(path: string): string {
 
 /** Calls `told` at the first `write()`, before the bytes are written. */
 function onFirstWrite(socket: Duplex, told: () => void): void {
-  const own = Object.getOwnPropertyDescriptor(socket, 'write'); // of what watches the frames of a WebSocket
+  const inner = socket.write as (...args: unknown[]) => boolean;
+  let isFirst = true;
+  // Stays where it is: the app may have put a function of its own around this one.
   socket.write = (...args: unknown[]) => {
-    if (own) Object.defineProperty(socket, 'write', own);
-    else Reflect.deleteProperty(socket, 'write');
-    told();
-    return (socket.write as (...args: unknown[]) => boolean)(...args);
+    if (isFirst) told();
+    isFirst = false;
+    return inner.apply(socket, args);
   };
 }

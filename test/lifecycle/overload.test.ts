@@ -207,6 +207,19 @@ test.concurrent.each(['prefork', 'tpc'])(
   },
 );
 
+test.concurrent('an app that puts a function around the write of an upgraded socket keeps it', async () => {
+  const code = `module.exports = require('node:http').createServer().on('upgrade', (_, socket) => {
+    const { write } = socket;
+    socket.write = (text) => write.call(socket, text.toUpperCase());
+    for (const text of ['http/1.1 101 ok\\r\\n\\r\\n', 'one ', 'two']) socket.write(text);
+    socket.end();
+  });`;
+  await using site = await Site.start('prefork', ['--max-inflight', '1'], {}, {}, undefined, code);
+  using wire = await connect(site.server.url);
+  await wire.request('GET /', { connection: 'upgrade', upgrade: 'other' });
+  expect((await wire.rest()).toString()).toBe('HTTP/1.1 101 OK\r\n\r\nONE TWO');
+});
+
 describe.concurrent('one event loop', () => {
   test('lets waiting requests go on in their order, those with priority first', async () => {
     await using server = await start(single, [...long, '--max-inflight', '1']);
