@@ -8,6 +8,7 @@ delete process.env.NODE_EXTRA_CA_CERTS;
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    setupFiles: ['test/helpers/failure-log.ts'],
     reporters: ['default', './test/helpers/closing-line.ts'],
     // `npm test` leaves these out, `npm run test:all` runs them and nothing else.
     tags: [

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { eventually, patience, progress, within } from './eventually.js';
+import { keepForFailure } from './failure-log.js';
 import { childrenOf, descendants, marked } from './process-tree.js';
 
 export const root = path.join(import.meta.dirname, '../..');
@@ -76,6 +77,7 @@ export class Server implements AsyncDisposable {
     });
     // `close`, not `exit`: by then both pipes have been read to their end.
     this.exit = once(child, 'close').then(([code, signal]) => ({ code, signal }));
+    keepForFailure({ printed: () => this.printed() });
   }
 
   get pid(): number {

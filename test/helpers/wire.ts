@@ -32,12 +32,13 @@ export async function connect(url: string): Promise<Wire> {
 
 export class Wire implements Disposable {
   private unread: Buffer = Buffer.alloc(0);
-  private over = false;
+  /** How the connection has ended. */
+  private over: string | undefined;
 
   constructor(readonly socket: net.Socket) {
-    socket.on('end', () => this.finish());
-    socket.on('close', () => this.finish());
-    socket.on('error', () => this.finish()); // a reset is an end, too
+    socket.on('end', () => this.finish('ended'));
+    socket.on('close', () => this.finish('closed'));
+    socket.on('error', (error) => this.finish(error.message)); // a reset is an end, too
   }
 
   /** Sends bytes; resolves when the socket has taken them, or is no more. */
@@ -153,7 +154,7 @@ export class Wire implements Disposable {
 
   private async more(what: string): Promise<void> {
     if (await this.fill()) return;
-    throw new Error(`the connection ended before ${what}; unread: ${JSON.stringify(this.unread.toString('latin1'))}`);
+    throw new Error(`the connection ended (${this.over}) before ${what}; unread: ${JSON.stringify(this.unread.toString('latin1'))}`);
   }
 
   /** Adds what has arrived to `unread`, waiting for it if need be; false at the end. */
@@ -164,7 +165,7 @@ export class Wire implements Disposable {
         this.unread = this.unread.length > 0 ? Buffer.concat([this.unread, chunk]) : chunk;
         return true;
       }
-      if (this.over) return false;
+      if (this.over !== undefined) return false;
       await within(`bytes; unread: ${JSON.stringify(this.unread.toString('latin1', 0, 200))}`, this.stirs(), ms);
     }
   }
@@ -178,8 +179,8 @@ export class Wire implements Disposable {
 
   private wake = (): void => {};
 
-  private finish(): void {
-    this.over = true;
+  private finish(how: string): void {
+    this.over ??= how;
     this.wake();
   }
 }

@@ -127,7 +127,8 @@ describe.concurrent.each([...dispatching, { model: 'hybrid', two: ['--workers', 
       ['lag', 'asleep'],
       ['first-idle', 'busy'],
     ])('%s has no other request wait for it (%s)', async (policy, how) => {
-      const args = ['--accept', 'dispatch', ...two, '--balance', policy];
+      // It is blocked for as long as the other requests take, which no --hang-timeout may cut short.
+      const args = ['--accept', 'dispatch', ...two, '--balance', policy, '--hang-timeout', '0'];
       await using site = await Site.start(model, args, {}, {}, undefined, blockable);
       const { url } = site.server;
       const file = path.join(site.folder, 'go-on');
