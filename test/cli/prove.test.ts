@@ -65,8 +65,8 @@ describe.concurrent('mpserve prove', () => {
     return { stdout, result };
   };
 
-  test.each(['prefork', 'prethread'])('finds no avoidable losses of %s in a reload and a kill', async (model) => {
-    await expectNoLosses(model, ['reload', 'kill']);
+  test('finds no avoidable losses of prefork in a reload and a kill', async () => {
+    await expectNoLosses('prefork', ['reload', 'kill']);
   });
 
   test.each(['prefork', 'prethread'])(

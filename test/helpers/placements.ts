@@ -71,4 +71,9 @@ export function testSomePlacements(names: Names, title: string, body: (placement
   for (const one of placements) test.concurrent(`${one.name}: ${title}`, { tags: tagsOf(one, names) }, () => body(one));
 }
 
+/** Options of a test of `one`: `npm test` runs it for the first of `all`, the others repeat it. */
+export const repeating = <T>(one: T, [first]: readonly T[]): { tags: string[] } => ({
+  tags: one === first ? [] : ['long'],
+});
+
 const tagsOf = ({ name }: Placement, names: Names): string[] => (names.includes(name) ? [] : ['long']);

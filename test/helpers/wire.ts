@@ -154,7 +154,9 @@ export class Wire implements Disposable {
 
   private async more(what: string): Promise<void> {
     if (await this.fill()) return;
-    throw new Error(`the connection ended (${this.over}) before ${what}; unread: ${JSON.stringify(this.unread.toString('latin1'))}`);
+    throw new Error(
+      `the connection ended (${this.over}) before ${what}; unread: ${JSON.stringify(this.unread.toString('latin1'))}`,
+    );
   }
 
   /** Adds what has arrived to `unread`, waiting for it if need be; false at the end. */

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { forPlacements } from '../helpers/placements.ts';
+import { forPlacements, repeating } from '../helpers/placements.ts';
 import { fixture, type Server, startServer } from '../helpers/server.ts';
 import { answering, blockFor, Site } from '../helpers/site.ts';
 import { connect } from '../helpers/wire.ts';
@@ -103,16 +103,18 @@ test.concurrent.each(['prefork', 'hybrid'])('%s: fewer workers close no connecti
   });
 });
 
-test.concurrent.each([
-  ['prefork', 'worker-recycled'],
-  ['prethread', 'thread-recycled'],
-])('%s: a replacement for what has served enough closes no connection', async (model, event) => {
-  const often = ['--max-requests', '200', '--max-requests-jitter', '100'];
-  await using server = await startServer({ app: fixture('life.cjs'), model, args: often });
-  await undisturbed(server.url, async () => {
-    await server.waitForMany('replacements', (line) => line.event === event, 3);
+const recycled = { prefork: 'worker-recycled', prethread: 'thread-recycled' };
+
+for (const [model, event] of Object.entries(recycled)) {
+  const title = `${model}: a replacement for what has served enough closes no connection`;
+  test.concurrent(title, repeating(model, Object.keys(recycled)), async () => {
+    const often = ['--max-requests', '200', '--max-requests-jitter', '100'];
+    await using server = await startServer({ app: fixture('life.cjs'), model, args: often });
+    await undisturbed(server.url, async () => {
+      await server.waitForMany('replacements', (line) => line.event === event, 3);
+    });
   });
-});
+}
 
 test.concurrent('connections of a Unix socket are carried over, too', async () => {
   await using site = await Site.start('prethread', ['--bind', 'unix:SOCKET']);

@@ -2,14 +2,14 @@
 import { expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
 import { eventually, within } from '../helpers/eventually.ts';
-import { strategies, testSomePlacements } from '../helpers/placements.ts';
+import { testSomePlacements, units } from '../helpers/placements.ts';
 import { fixture, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
 const hangMs = 700;
 const args = ['--hang-timeout', `${hangMs}ms`];
 
-testSomePlacements(strategies, 'what hangs is named by function, file, line and request', async (placement) => {
+testSomePlacements(units, 'what hangs is named by function, file, line and request', async (placement) => {
   await using server = await startServer({
     ...placement,
     app: fixture('hanging.cjs'),
@@ -32,9 +32,10 @@ testSomePlacements(strategies, 'what hangs is named by function, file, line and 
   });
 });
 
-test.concurrent.each(['prefork', 'ppc', 'tpc', 'prethread', 'hybrid'])(
-  '%s: the requests of others go on meanwhile',
-  async (model) => {
+for (const model of ['prefork', 'ppc', 'tpc', 'prethread', 'hybrid']) {
+  // ppc and hybrid find it as prefork and prethread do.
+  const tags = ['ppc', 'hybrid'].includes(model) ? ['long'] : [];
+  test.concurrent(`${model}: the requests of others go on meanwhile`, { tags }, async () => {
     const more = model === 'prefork' ? ['--workers', '2'] : model === 'prethread' ? ['--threads', '2'] : [];
     await using server = await startServer({ app: fixture('hanging.cjs'), model, args: [...more, ...args] });
     using stuck = await connect(server.url);
@@ -46,8 +47,8 @@ test.concurrent.each(['prefork', 'ppc', 'tpc', 'prethread', 'hybrid'])(
     const { answered, failures } = await clients.stop();
     expect(answered).toBeGreaterThan(0);
     expect(failures).toEqual([]);
-  },
-);
+  });
+}
 
 test.concurrent('prethread: connections that a thread does not come to are given to others', async () => {
   const args = ['--threads', '2', '--hang-timeout', '20s', '--graceful-timeout', '100ms'];

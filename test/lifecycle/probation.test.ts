@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
 import { linesOf } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { type Placement, placements, strategies, testSomePlacements } from '../helpers/placements.ts';
+import { type Placement, placements, repeating, strategies, testSomePlacements, units } from '../helpers/placements.ts';
 import { launchServer, runCli, startServer } from '../helpers/server.ts';
 import { answering, Site } from '../helpers/site.ts';
 import { connect } from '../helpers/wire.ts';
@@ -51,7 +51,7 @@ testSomePlacements(
   },
 );
 
-testSomePlacements(strategies, 'a sound release passes, and the server serves', async (placement) => {
+testSomePlacements(units, 'a sound release passes, and the server serves', async (placement) => {
   await using site = await start(placement, { probation: '200ms' });
   await losingNothing(site, async () => {
     site.write(answering('first'));
@@ -232,29 +232,33 @@ testSomePlacements(
   },
 );
 
-test.concurrent.each([
-  ['prefork', ['--workers', '1']],
-  ['prethread', ['--threads', '1']],
-  ['ppc', []],
-])('%s: crashes by requests end no new server', async (model, one) => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-probation-'));
-  const app = path.join(folder, 'app.cjs');
-  writeFileSync(app, 'module.exports = (req, res) => { if (req.url !== "/") process.exit(1); res.end("first"); };');
-  try {
-    await using server = await startServer({ app, model, args: [...one, '--probation', '10m'] });
-    // Five would end it; each is replaced later than the one before.
-    for (let i = 0; i < 7; i++) {
-      using wire = await connect(server.url);
-      await wire.ask(`GET /crash?${i}`).catch(() => {});
-    }
-    using wire = await connect(server.url);
-    expect((await wire.ask('GET /')).body).toBe('first');
-    const deaths = server.lines.filter(({ event }) => /^(worker-died|thread-lost)$/.test(String(event)));
-    expect(deaths.length).toBeGreaterThan(5);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-});
+const single = { prefork: ['--workers', '1'], prethread: ['--threads', '1'], ppc: [] };
+
+for (const [model, one] of Object.entries(single)) {
+  test.concurrent(
+    `${model}: crashes by requests end no new server`,
+    repeating(model, Object.keys(single)),
+    async () => {
+      const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-probation-'));
+      const app = path.join(folder, 'app.cjs');
+      writeFileSync(app, 'module.exports = (req, res) => { if (req.url !== "/") process.exit(1); res.end("first"); };');
+      try {
+        await using server = await startServer({ app, model, args: [...one, '--probation', '10m'] });
+        // Five would end it; each is replaced later than the one before.
+        for (let i = 0; i < 7; i++) {
+          using wire = await connect(server.url);
+          await wire.ask(`GET /crash?${i}`).catch(() => {});
+        }
+        using wire = await connect(server.url);
+        expect((await wire.ask('GET /')).body).toBe('first');
+        const deaths = server.lines.filter(({ event }) => /^(worker-died|thread-lost)$/.test(String(event)));
+        expect(deaths.length).toBeGreaterThan(5);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    },
+  );
+}
 
 test.concurrent('--daemon reports such a server as failed', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-probation-'));

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { strategies, testSomePlacements } from '../helpers/placements.ts';
+import { repeating, strategies, testSomePlacements } from '../helpers/placements.ts';
 import { fixture, runCli, type Server, startServer } from '../helpers/server.ts';
 import { connect, type Wire } from '../helpers/wire.ts';
 
@@ -113,47 +113,55 @@ async function holdVictims(server: Server): Promise<Disposable> {
   };
 }
 
-test.concurrent.each(['prefork', 'prethread'])(
-  '%s: a client that crashes workers cannot have the requests of others refused',
-  async (model) => {
-    const held = path.join(folder, `held-${model}`);
-    const args = model === 'prefork' ? ['--workers', '1'] : ['--threads', '1'];
-    await using server = await start({ model, args, env: { HELD_BY: held } });
-    for (let i = 0; i < 5; i++) {
-      writeFileSync(held, '');
-      using _ = await holdVictims(server);
-      expect(await statusOf(server, `GET /throw?${i}`)).toBe('lost');
-      await eventually('a worker', async () => (await statusOf(server, 'GET /')) === 200);
-    }
-    rmSync(held);
-    const { json } = await ask(server.control, 'GET', '/quarantine');
-    expect((json as { url: string }[]).filter(({ url }) => !url.startsWith('/throw'))).toEqual([]);
-    for (const url of ['/page', '/wait']) expect(await statusOf(server, `GET ${url}`)).toBe(200);
-    expect(await statusOf(server, 'POST /form', { 'content-length': '4' }, 'body')).toBe(200);
-    expect(server.lines.filter(({ event }) => event === 'quarantined')).toEqual([]);
-  },
-);
+const pooled = ['prefork', 'prethread'] as const;
 
-test.concurrent.each(['prefork', 'prethread'])(
-  '%s: a request whose code throws later is refused, though others are always in flight',
-  async (model) => {
-    const held = path.join(folder, `crowd-${model}`);
-    const args = model === 'prefork' ? ['--workers', '1'] : ['--threads', '1'];
-    await using server = await start({ model, args, env: { HELD_BY: held } });
-    writeFileSync(held, '');
-    const statuses: unknown[] = [];
-    // The first death only begins the search, and two deaths that are close together count as one.
-    while (statuses.at(-1) !== 503 && statuses.length < 12) {
-      using _ = await holdVictims(server);
-      statuses.push(await statusOf(server, 'GET /throw'));
-      await eventually('a worker', async () => (await statusOf(server, 'GET /')) === 200);
-    }
-    expect(statuses.at(-1)).toBe(503);
-    const { json } = await ask(server.control, 'GET', '/quarantine');
-    expect(json).toMatchObject([{ url: '/throw', isRefused: true }]);
-    expect(server.lines).toContainEqual(expect.objectContaining({ event: 'request-lost', evidence: 'stack' }));
-  },
-);
+for (const model of pooled) {
+  test.concurrent(
+    `${model}: a client that crashes workers cannot have the requests of others refused`,
+    repeating(model, pooled),
+    async () => {
+      const held = path.join(folder, `held-${model}`);
+      const args = model === 'prefork' ? ['--workers', '1'] : ['--threads', '1'];
+      await using server = await start({ model, args, env: { HELD_BY: held } });
+      for (let i = 0; i < 5; i++) {
+        writeFileSync(held, '');
+        using _ = await holdVictims(server);
+        expect(await statusOf(server, `GET /throw?${i}`)).toBe('lost');
+        await eventually('a worker', async () => (await statusOf(server, 'GET /')) === 200);
+      }
+      rmSync(held);
+      const { json } = await ask(server.control, 'GET', '/quarantine');
+      expect((json as { url: string }[]).filter(({ url }) => !url.startsWith('/throw'))).toEqual([]);
+      for (const url of ['/page', '/wait']) expect(await statusOf(server, `GET ${url}`)).toBe(200);
+      expect(await statusOf(server, 'POST /form', { 'content-length': '4' }, 'body')).toBe(200);
+      expect(server.lines.filter(({ event }) => event === 'quarantined')).toEqual([]);
+    },
+  );
+}
+
+for (const model of pooled) {
+  test.concurrent(
+    `${model}: a request whose code throws later is refused, though others are always in flight`,
+    repeating(model, pooled),
+    async () => {
+      const held = path.join(folder, `crowd-${model}`);
+      const args = model === 'prefork' ? ['--workers', '1'] : ['--threads', '1'];
+      await using server = await start({ model, args, env: { HELD_BY: held } });
+      writeFileSync(held, '');
+      const statuses: unknown[] = [];
+      // The first death only begins the search, and two deaths that are close together count as one.
+      while (statuses.at(-1) !== 503 && statuses.length < 12) {
+        using _ = await holdVictims(server);
+        statuses.push(await statusOf(server, 'GET /throw'));
+        await eventually('a worker', async () => (await statusOf(server, 'GET /')) === 200);
+      }
+      expect(statuses.at(-1)).toBe(503);
+      const { json } = await ask(server.control, 'GET', '/quarantine');
+      expect(json).toMatchObject([{ url: '/throw', isRefused: true }]);
+      expect(server.lines).toContainEqual(expect.objectContaining({ event: 'request-lost', evidence: 'stack' }));
+    },
+  );
+}
 
 test.concurrent('a request whose long target only begins as that of a refused one is served', async () => {
   await using server = await start({ model: 'prefork', args: ['--workers', '1'] });

@@ -78,7 +78,7 @@ const start = (placement: Pick<Placement, 'model' | 'accept' | 'args'>, app: str
   startServer({ ...placement, app, args: [...(placement.args ?? []), ...args] });
 
 testSomePlacements(
-  strategies,
+  units,
   'clients of a secondary port lose nothing in a reload, a switch and an upgrade',
   async (placement) => {
     const { model, accept, args = [] } = placement;

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { mpserve } from '../cli/command.ts';
 import { ask } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { repeating } from '../helpers/placements.ts';
 import { isAlive } from '../helpers/process-tree.ts';
 import { type Server, startServer } from '../helpers/server.ts';
 import { answering } from '../helpers/site.ts';
@@ -38,34 +39,42 @@ async function answerOf(server: Server): Promise<string> {
 
 const events = (server: Server, name: string) => server.lines.filter(({ event }) => event === name);
 
-test.concurrent.each(['prefork', 'prethread', 'ppc'])(
-  '%s: a change is served, a broken one is not, and the log names the file',
-  async (model) => {
-    const put = site();
-    const cwd = put('lib/other.cjs', '');
-    const args = ['--watch', '--pid-file', 'app.pid', '--access-log', 'access.log'];
-    await using server = await startServer({ app: 'app.cjs', model, args, cwd });
-    expect(await answerOf(server)).toBe('first');
+const models = ['prefork', 'prethread', 'ppc'];
 
-    put('lib/answer.cjs', answering('second'));
-    await server.waitFor('the reload', ({ event }) => event === 'reloaded');
-    expect(await answerOf(server)).toBe('second');
+for (const model of models) {
+  test.concurrent(
+    `${model}: a change is served, a broken one is not, and the log names the file`,
+    repeating(model, models),
+    async () => {
+      const put = site();
+      const cwd = put('lib/other.cjs', '');
+      const args = ['--watch', '--pid-file', 'app.pid', '--access-log', 'access.log'];
+      await using server = await startServer({ app: 'app.cjs', model, args, cwd });
+      expect(await answerOf(server)).toBe('first');
 
-    put('app.cjs', 'this is no JavaScript');
-    const failed = await server.waitFor('the failure', ({ event }) => event === 'operation-failed');
-    expect(failed.reason).toContain('app.cjs');
-    if (model !== 'ppc') expect(await answerOf(server)).toBe('second'); // it loads the file for each connection
+      put('lib/answer.cjs', answering('second'));
+      await server.waitFor('the reload', ({ event }) => event === 'reloaded');
+      expect(await answerOf(server)).toBe('second');
 
-    put('app.cjs', answering('third'));
-    await server.waitFor('the next reload', ({ event, generation }) => event === 'reloaded' && Number(generation) > 2);
-    expect(await answerOf(server)).toBe('third');
-    expect(events(server, 'reloading').map(({ reason }) => reason)).toEqual([
-      'lib/answer.cjs changed',
-      'app.cjs changed',
-      'app.cjs changed',
-    ]);
-  },
-);
+      put('app.cjs', 'this is no JavaScript');
+      const failed = await server.waitFor('the failure', ({ event }) => event === 'operation-failed');
+      expect(failed.reason).toContain('app.cjs');
+      if (model !== 'ppc') expect(await answerOf(server)).toBe('second'); // it loads the file for each connection
+
+      put('app.cjs', answering('third'));
+      await server.waitFor(
+        'the next reload',
+        ({ event, generation }) => event === 'reloaded' && Number(generation) > 2,
+      );
+      expect(await answerOf(server)).toBe('third');
+      expect(events(server, 'reloading').map(({ reason }) => reason)).toEqual([
+        'lib/answer.cjs changed',
+        'app.cjs changed',
+        'app.cjs changed',
+      ]);
+    },
+  );
+}
 
 test.concurrent('true in the configuration file, and a change of that file', async () => {
   const cwd = site({ watch: true, workers: 1 })('lib/other.cjs', '');
