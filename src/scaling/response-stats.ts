@@ -24,8 +24,7 @@ export class ResponseStats {
   add(status: number, ms: number): void {
     this.#count++;
     if (status >= 500) this.#failed++;
-    const bucket = Math.floor(bucketsPerDoubling * Math.log2(Math.max(minMs, ms) / minMs));
-    (this.#times[Math.min(buckets - 1, bucket)] as number)++;
+    (this.#times[bucketOf(ms)] as number)++;
   }
 
   merge({ count, failed, times }: ResponseCounts): void {
@@ -53,6 +52,11 @@ export class ResponseStats {
     return minMs * 2 ** ((bucket + 1) / bucketsPerDoubling);
   }
 
+  /** Responses that took longer, but for those of the same bucket: too few by at most those within a fifth of `ms`. */
+  slowerThan(ms: number): number {
+    return this.#times.subarray(bucketOf(ms) + 1).reduce((sum, count) => sum + count, 0);
+  }
+
   /** Returns the counts and resets them; undefined if there are none. */
   take(): ResponseCounts | undefined {
     if (this.#count === 0) return undefined;
@@ -62,4 +66,8 @@ export class ResponseStats {
     this.#times.fill(0);
     return taken;
   }
+}
+
+function bucketOf(ms: number): number {
+  return Math.min(buckets - 1, Math.floor(bucketsPerDoubling * Math.log2(Math.max(minMs, ms) / minMs)));
 }

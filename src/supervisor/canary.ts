@@ -7,8 +7,8 @@ import type { Reports } from '../reports/reports.js';
 import { ResponseStats } from '../scaling/response-stats.js';
 import { FailedTrial } from '../strategies/trial.js';
 
-/** Fewer failed responses are taken for chance. */
-const minFailed = 3;
+/** Fewer failed, or slow, responses are taken for chance: of 20 the p99 is the slowest. */
+const minBad = 3;
 /** The new failure rate is worse above twice the old rate plus this margin. */
 const failureRateMargin = 0.01;
 /** The new p99 is worse above twice the old p99 plus this margin, because a new process is slow at first. */
@@ -52,7 +52,7 @@ export class Canary {
     const { count: requests, failed, p99 } = this.#newAnswers;
     const { count: oldRequests, failed: oldFailed, p99: oldP99 } = this.#oldAnswers;
     const figures = { requests, failed, p99, oldRequests, oldFailed, oldP99 };
-    const reason = findRegression(figures);
+    const reason = findRegression(figures, (ms) => this.#newAnswers.slowerThan(ms));
     if (reason !== undefined) throw new FailedTrial(reason);
     return figures;
   }
@@ -64,16 +64,21 @@ export class Canary {
   }
 }
 
-/** @returns what is worse in the new generation, as a clause; undefined if nothing is */
-function findRegression(figures: CanaryFigures): string | undefined {
+/**
+ * @param slowerThan how many responses of the new generation took longer than some milliseconds
+ * @returns what is worse in the new generation, as a clause; undefined if nothing is
+ */
+function findRegression(figures: CanaryFigures, slowerThan: (ms: number) => number): string | undefined {
   const { requests, failed, p99, oldRequests, oldFailed, oldP99 } = figures;
   const oldRate = oldRequests > 0 ? oldFailed / oldRequests : 0;
   const isWorseRate = failed / Math.max(1, requests) > 2 * oldRate + failureRateMargin;
   const oldFigures = `(the old generation: ${oldFailed} of ${oldRequests}, p99 ${oldP99.toFixed(1)} ms)`;
-  if (failed >= Math.min(minFailed, requests) && isWorseRate) {
+  const leastBad = Math.min(minBad, requests);
+  if (failed >= leastBad && isWorseRate) {
     return `${failed} of their first ${requests} responses had a status of 500 or above ${oldFigures}`;
   }
-  if (oldRequests > 0 && p99 > 2 * oldP99 + p99MarginMs) {
+  const longest = 2 * oldP99 + p99MarginMs;
+  if (oldRequests > 0 && p99 > longest && slowerThan(longest) >= leastBad) {
     return `the p99 of their first ${requests} responses was ${p99.toFixed(1)} ms ${oldFigures}`;
   }
   return undefined;

@@ -39,8 +39,8 @@ const models: Record<string, { crowds: readonly Crowd[]; alone: readonly string[
 };
 
 for (const [model, { crowds, alone }] of Object.entries(models)) {
-  // hybrid accepts and serves in threads, as prethread does.
-  describe.concurrent(model, { tags: model === 'hybrid' ? ['long'] : [] }, () => {
+  // What makes room is in each event loop, whatever it is that has it.
+  describe.concurrent(model, { tags: ['prethread', 'hybrid'].includes(model) ? ['long'] : [] }, () => {
     for (const { size, args, tags = [] } of crowds) {
       test(`with ${size} slow clients a request is answered, and slow headers are shed`, { tags }, async () => {
         await using server = await start(model, ['--header-timeout=2s', ...args]);

@@ -120,9 +120,12 @@ module.exports = (req, res) => {
 };
 `;
 
-describe.concurrent.each([...dispatching, { model: 'hybrid', two: ['--workers', '1', '--threads', '2'] }] as const)(
-  'beside a worker that is blocked, in $model',
-  ({ model, two }) => {
+for (const { model, two } of [
+  ...dispatching,
+  { model: 'hybrid', two: ['--workers', '1', '--threads', '2'] } as const,
+]) {
+  const tags = model === 'hybrid' ? ['long'] : []; // its processes place as prethread's one
+  describe.concurrent(`beside a worker that is blocked, in ${model}`, { tags }, () => {
     test.each([
       ['lag', 'asleep'],
       ['first-idle', 'busy'],
@@ -143,8 +146,8 @@ describe.concurrent.each([...dispatching, { model: 'hybrid', two: ['--workers', 
       writeFileSync(file, '');
       expect((await blocked.response()).body).toBe('block');
     });
-  },
-);
+  });
+}
 
 describe.concurrent('mpserve ctl', () => {
   test('workers shows how many connections each has been given', async () => {

@@ -43,23 +43,24 @@ test('a few processes start at a time, so that the first clients do not wait for
   expect(most).toBeLessThanOrEqual(6 * availableParallelism());
 });
 
-test.each([
-  ['a reload', (server: Server) => server.child.kill('SIGHUP')],
-  ['a graceful stop', (server: Server) => server.child.kill('SIGTERM')],
-])('%s serves the clients that wait for their processes, also where none migrate', async (_, end) => {
-  await using server = await startServer({
-    app,
-    model: 'ppc',
-    args: ['--no-migrate', '--graceful-timeout', '10m', '--keep-alive-timeout', '10m', '--drain-quiet', '0'],
+const ends = { 'a reload': 'SIGHUP', 'a graceful stop': 'SIGTERM' } as const;
+for (const how of ['a reload', 'a graceful stop'] as const) {
+  const tags = how === 'a reload' ? ['long'] : []; // each of the clients is served by the old generation in both
+  test(`${how} serves the clients that wait for their processes, also where none migrate`, { tags }, async () => {
+    await using server = await startServer({
+      app,
+      model: 'ppc',
+      args: ['--no-migrate', '--graceful-timeout', '10m', '--keep-alive-timeout', '10m', '--drain-quiet', '0'],
+    });
+    const wires = await crowd(server.url, Math.max(16, 6 * availableParallelism()));
+    await eventually('all to be accepted', () => waitingIn(server) === 0);
+    server.child.kill(ends[how]);
+    const come = () => wires.filter(({ socket }) => socket.bytesRead > 0).length;
+    await progress('an answer to each', come, wires.length);
+    for (const wire of wires) wire.close();
+    expect(server.lines.filter(({ event }) => event === 'connection-lost')).toEqual([]);
   });
-  const wires = await crowd(server.url, Math.max(16, 6 * availableParallelism()));
-  await eventually('all to be accepted', () => waitingIn(server) === 0);
-  end(server);
-  const come = () => wires.filter(({ socket }) => socket.bytesRead > 0).length;
-  await progress('an answer to each', come, wires.length);
-  for (const wire of wires) wire.close();
-  expect(server.lines.filter(({ event }) => event === 'connection-lost')).toEqual([]);
-});
+}
 
 test('a server that is stopped while clients wait for their processes ends when its time is over', async () => {
   await using server = await startServer({ app, model: 'ppc', args: ['--graceful-timeout', '1s'] });

@@ -38,7 +38,7 @@ function testModels(title: string, longOnly: readonly string[], body: (model: st
 testModels('reloads under load lose no request and close no connection', ['hybrid'], async (model) => {
   await using site = await Site.start(model);
   const clients = [new Clients(site.server.url, 2, 'one-each'), new Clients(site.server.url, 2, 'kept-alive')];
-  const rounds = model === 'prefork' ? 6 : 2;
+  const rounds = model === 'prefork' ? 4 : 2;
   for (let round = 1; round <= rounds; round++) {
     site.write(answering(`release ${round}`));
     const { status, json } = await site.ask('POST', '/reload');
@@ -205,7 +205,7 @@ test.concurrent.each(['ppc', 'tpc', 'prethread'])(
   },
 );
 
-testModels('SIGWINCH drains and stays up, SIGHUP brings the workers back', ['hybrid'], async (model) => {
+testModels('SIGWINCH drains and stays up, SIGHUP brings the workers back', ['tpc', 'hybrid'], async (model) => {
   await using site = await Site.start(model);
   site.server.child.kill('SIGWINCH');
   await site.server.waitFor('the drain', ({ event }) => event === 'drained');
@@ -269,7 +269,7 @@ test.concurrent.each(changes)(
   },
 );
 
-testModels('reopening the access log under load loses no line', ['hybrid'], async (model) => {
+testModels('reopening the access log under load loses no line', ['ppc', 'hybrid'], async (model) => {
   const own = path.join(folder, `reopen-${model}`);
   const [access, log] = [`${own}.access`, `${own}.log`];
   await using site = await Site.start(model, ['--access-log', access]);
