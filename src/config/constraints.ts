@@ -107,6 +107,8 @@ function checkProduct(
 
 export function resolveAccept({ accept }: Settings, from: From, facts: ModelFacts): Values['accept'] {
   if (facts.accept.length === 0) return undefined;
+  if (accept === 'reuseport' && process.platform !== 'linux')
+    throw configError(`${setting(from.accept)} reuseport needs Linux, whose kernel divides clients among queues`);
   if (facts.accept.includes(accept)) return accept;
   throw configError(
     `${setting(from.accept)} must be ${oneOf(facts.accept)} with the model ${facts.name}, not '${accept}'`,

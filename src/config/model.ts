@@ -1,7 +1,7 @@
 // What the configuration knows about a concurrency model: its name, its defaults, and which options have an effect in
 // it. Each strategy in `strategies/` declares the facts of its models.
 
-export type Accept = 'shared' | 'dispatch';
+export type Accept = 'shared' | 'dispatch' | 'reuseport';
 
 export interface ModelFacts {
   readonly name: string;

@@ -3,6 +3,7 @@
 // connections, or of descriptors. Used by the supervisor, by worker processes and by worker threads.
 import type { MigrationChannel } from '../migration/channel.js';
 import { type OnRefused, Receiver } from '../migration/receiver.js';
+import { duplicate } from '../os/descriptor.js';
 import { type DescriptorUse, lowestFreeDescriptor } from '../os/descriptor-limit.js';
 import { RareReport } from '../rare-report.js';
 import { AcceptFairness } from './accept-fairness.js';
@@ -62,6 +63,8 @@ const reportDescriptorsEveryMs = 60_000;
 export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #sockets: ListeningSocket[];
+  /** Those of `acceptOn`, by the descriptors that are copied. */
+  readonly #others = new Map<number, ListeningSocket>();
   readonly #fairness: AcceptFairness | undefined;
   readonly #receiver: Receiver | undefined;
   readonly #accepted: { count: number };
@@ -73,22 +76,14 @@ export class Acceptor {
   #looking: NodeJS.Timeout | undefined;
 
   constructor(options: AcceptorOptions) {
-    const { fds, backlog, handsOver, isShared, migrationChannel, onRefused, usesCredits = false } = options;
+    const { fds, isShared, migrationChannel, onRefused, usesCredits = false } = options;
     this.#options = options;
     this.#accepted = options.accepted ?? { count: 0 };
     this.#budget = new DescriptorBudget(options.descriptorsEach ?? 1, options.acceptors ?? 1);
     this.#usedUp = new RareReport(reportDescriptorsEveryMs, (_, use) =>
       options.onDescriptorsUsedUp?.({ ...use, connections: this.#accepted.count }),
     );
-    this.#sockets = fds.map(
-      (fd) =>
-        new ListeningSocket(
-          fd,
-          backlog,
-          { isPaused: handsOver || options.proxyHeaders !== undefined, takesAll: options.takesAll ?? false },
-          (socket) => this.#accept(new IncomingConnection(socket)),
-        ),
-    );
+    this.#sockets = fds.map((fd) => this.#listenOn(fd));
     this.#fairness = isShared ? new AcceptFairness() : undefined;
     if (!migrationChannel) return;
     const credits = usesCredits ? 0 : defaultCredits;
@@ -110,12 +105,40 @@ export class Acceptor {
     this.#update();
   }
 
+  /**
+   * Accepts on copies of these listening sockets as well, and no longer on those of an earlier call that are not among them.
+   * Where no descriptor is left for a copy, clients go on waiting. @param fds stay the caller's
+   */
+  acceptOn(fds: readonly number[]): void {
+    for (const [fd, socket] of this.#others) {
+      if (fds.includes(fd)) continue;
+      socket.close();
+      this.#others.delete(fd);
+    }
+    for (const fd of fds) {
+      if (this.#others.has(fd)) continue;
+      try {
+        this.#others.set(fd, this.#listenOn(duplicate(fd)));
+      } catch {}
+    }
+    if (this.#isStarted) this.#update();
+  }
+
   /** Stops accepting for good and gives the descriptors back to the system. Connections go on. */
   close(): void {
     this.#isStarted = false;
     clearInterval(this.#looking);
-    for (const socket of this.#sockets) socket.close();
+    for (const socket of [...this.#sockets, ...this.#others.values()]) socket.close();
+    this.#others.clear();
     this.#receiver?.close();
+  }
+
+  #listenOn(fd: number): ListeningSocket {
+    const { backlog, handsOver, proxyHeaders, takesAll = false } = this.#options;
+    const isPaused = handsOver || proxyHeaders !== undefined;
+    return new ListeningSocket(fd, backlog, { isPaused, takesAll }, (socket) =>
+      this.#accept(new IncomingConnection(socket)),
+    );
   }
 
   readonly #accept = (connection: IncomingConnection): void => {
@@ -143,7 +166,7 @@ export class Acceptor {
   #update(): void {
     const accepts = this.#isStarted && !this.isFull;
     this.#isAccepting = accepts;
-    for (const one of [...this.#sockets, this.#receiver]) {
+    for (const one of [...this.#sockets, ...this.#others.values(), this.#receiver]) {
       if (accepts) one?.resume();
       else one?.suspend();
     }
@@ -158,7 +181,7 @@ export class Acceptor {
     if (this.#accepted.count < this.#options.limit) this.#budget.count(this.#accepted.count);
     if (!this.isFull)
       this.#update(); // a connection of another acceptor has ended, or descriptors have been closed
-    else if (this.#sockets.some(({ hasWaiting }) => hasWaiting)) {
+    else if ([...this.#sockets, ...this.#others.values()].some(({ hasWaiting }) => hasWaiting)) {
       this.#options.sessions?.shed();
       this.#options.onCrowded();
     }

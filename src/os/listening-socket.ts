@@ -16,17 +16,23 @@ const IPV6_V6ONLY = platform === 'darwin' ? 27 : 26;
 const IPPROTO_TCP = 6;
 /** Linux only. */
 const TCP_DEFER_ACCEPT = 9;
+/** As on Linux, where the kernel divides the clients among the sockets that have it (socket(7)). */
+const SO_REUSEPORT = 15;
 /** The size of sun_path less its final zero (bytes). */
 export const maxUnixPath = platform === 'darwin' ? 103 : 107;
 
 /**
- * Opens, binds and listens. `address.host` must be a numeric IP address. A Unix socket is made with mode 0600.
+ * Opens and binds, and listens unless it is a further queue (`openQueue`). `address.host` must be a numeric IP address. A Unix socket is made with mode 0600.
  * @param backlog length of the kernel's queue of clients; the kernel may cap it (somaxconn).
- * @param ipv6Only `[::]` does not serve IPv4 clients
+ * @param options `ipv6Only`: `[::]` does not serve IPv4 clients. `isQueue`: beside others
  * @returns a non-blocking, close-on-exec descriptor that belongs to the caller.
  * @throws SystemCallError with code EADDRINUSE, EACCES, EADDRNOTAVAIL, ENOENT …
  */
-export function openListeningSocket(address: Address, backlog: number, ipv6Only = false): number {
+export function openListeningSocket(
+  address: Address,
+  backlog: number,
+  { ipv6Only = false, isQueue = false }: { readonly ipv6Only?: boolean | undefined; readonly isQueue?: boolean } = {},
+): number {
   const { socket, setsockopt, bind, listen, fcntl, umask } = libc();
   const name = encodeAddress(address);
   const family = familyOf(name);
@@ -35,6 +41,7 @@ export function openListeningSocket(address: Address, backlog: number, ipv6Only 
     closeOnExec(fd);
     checked('fcntl', fcntl(fd, F_SETFL, 'int', constants.O_NONBLOCK));
     if (address.kind === 'tcp') checked('setsockopt', setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, int(1), 4));
+    if (isQueue) checked('setsockopt', setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, int(1), 4));
     // As Node does: `[::]` serves IPv4 clients, too, whatever the system's default is.
     if (family === AF_INET6) checked('setsockopt', setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, int(ipv6Only ? 1 : 0), 4));
     const mask = address.kind === 'unix' ? umask(0o177) : undefined;
@@ -42,12 +49,24 @@ export function openListeningSocket(address: Address, backlog: number, ipv6Only 
     const failure = bound < 0 ? libc().errno() : 0;
     if (mask !== undefined) umask(mask);
     if (failure !== 0) checked('bind', bound);
-    checked('listen', listen(fd, backlog));
+    if (!isQueue) checked('listen', listen(fd, backlog));
     return fd;
   } catch (error) {
     closeDescriptor(fd);
     throw error;
   }
+}
+
+/**
+ * Opens another queue of clients for the address of a listening TCP socket, on Linux: of all queues that something listens
+ * on, the kernel chooses one for each client. Nothing does on the new one: what accepts there calls listen(2), as Node does.
+ * Before there is a second queue, no other program can have one, also none of the same user.
+ * @param fd of the first queue
+ * @returns a descriptor as that of `openListeningSocket`. @throws SystemCallError
+ */
+export function openQueue(fd: number): number {
+  checked('setsockopt', libc().setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, int(1), 4));
+  return openListeningSocket(addressOf(fd), 0, { isQueue: true });
 }
 
 /**

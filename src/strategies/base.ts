@@ -156,6 +156,16 @@ export abstract class BaseStrategy {
     return this.acceptor;
   }
 
+  /** Has the host accept the clients of queues on which none of its workers does: they have died, or are of another strategy. */
+  protected coverQueues(): void {
+    const { queues, accepts } = this.hosting;
+    if (!this.acceptor || this.isEnding) return;
+    const accepting = this.inStage('ready').filter(({ isHeld }) => !isHeld);
+    const others = queues.except([...accepts, ...accepting.flatMap((worker) => worker.accepts)]);
+    // Where none could serve them they wait in the kernel.
+    this.acceptor.acceptOn(accepting.length > 0 || accepts.length > 0 ? others : []);
+  }
+
   /** From now on the kernel queues clients, or another strategy accepts them. */
   protected closeAcceptor(): void {
     this.acceptor?.close();

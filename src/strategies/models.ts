@@ -13,9 +13,13 @@ export interface Model extends ModelFacts {
   placement(accept: Accept | undefined): Placement;
 }
 
-const pool: Group = { isPerConnection: false, hostAccepts: false };
-const dispatched: Group = { isPerConnection: false, hostAccepts: true };
-const perConnection: Group = { isPerConnection: true, hostAccepts: true };
+const pool: Group = { isPerConnection: false, hostAccepts: false, hasQueues: false };
+const queued: Group = { isPerConnection: false, hostAccepts: false, hasQueues: true };
+const dispatched: Group = { isPerConnection: false, hostAccepts: true, hasQueues: false };
+const perConnection: Group = { isPerConnection: true, hostAccepts: true, hasQueues: false };
+
+/** A pool of which each worker serves by itself what it accepts, or the host accepts for all. */
+const groups: Readonly<Record<Accept, Group>> = { shared: pool, dispatch: dispatched, reuseport: queued };
 
 const isDispatch = (accept: Accept | undefined): boolean => accept === 'dispatch';
 
@@ -34,12 +38,12 @@ const ppc: Model = {
 const prefork: Model = {
   name: 'prefork',
   summary: 'a pool of processes on one socket: the default',
-  accept: ['shared', 'dispatch'],
+  accept: ['shared', 'dispatch', 'reuseport'],
   balances: isDispatch,
   keepsSessions: isDispatch,
   workers: (cores) => cores,
   maxConnections: 10_000,
-  placement: (accept) => ({ processes: accept === 'dispatch' ? dispatched : pool, threads: undefined }),
+  placement: (accept = 'shared') => ({ processes: groups[accept], threads: undefined }),
 };
 
 /** A thread for each connection. Threads live in a process of their own: the supervisor never shares one with the app. */
@@ -57,13 +61,13 @@ const tpc: Model = {
 const prethread: Model = {
   name: 'prethread',
   summary: 'a pool of threads in one process: restarts fastest after a crash',
-  accept: ['shared', 'dispatch'],
+  accept: ['shared', 'dispatch', 'reuseport'],
   balances: isDispatch,
   keepsSessions: isDispatch,
   threads: (cores) => cores,
   threaded: true,
   maxConnections: 10_000,
-  placement: (accept) => ({ processes: pool, threads: accept === 'dispatch' ? dispatched : pool }),
+  placement: (accept = 'shared') => ({ processes: groups[accept].hasQueues ? queued : pool, threads: groups[accept] }),
 };
 
 /** Processes times threads, as in Apache worker: prethread with more processes. */

@@ -114,6 +114,7 @@ export class PerConnection extends BaseStrategy implements Strategy {
 
   /** Has spares ready for the connections that are about to migrate here. */
   protected tellReceivers(): void {
+    this.coverQueues();
     const urgentFrom = this.#urgentFrom ?? now() + this.hosting.drainMs * urgentAfterShare;
     this.#urgentFrom = this.policy.receives ? urgentFrom : undefined;
     this.#spares.expect(this.#urgentFrom);

@@ -189,6 +189,7 @@ export class Pool extends BaseStrategy implements Strategy {
   }
 
   protected tellReceivers(): void {
+    this.coverQueues();
     for (const worker of this.ready) worker.setMigration({ receives: this.#receives, send: this.policy.send });
   }
 
@@ -290,6 +291,7 @@ export class Pool extends BaseStrategy implements Strategy {
       if (!exit.isWanted) this.hosting.listener.died(worker, exit, undefined);
       return;
     }
+    this.coverQueues();
     const delay = place.backOff.died(exit.livedMs);
     this.hosting.listener.died(worker, exit, delay);
     this.#retryIn(place, delay);
@@ -465,6 +467,7 @@ export class Pool extends BaseStrategy implements Strategy {
     this.pause();
     this.#recycler.start();
     this.openAcceptor({});
+    this.coverQueues();
     if (this.#scaler) this.#timers.push(setInterval(() => this.#scale(), sampleIntervalMs));
     if (this.hosting.revokes) this.#timers.push(setInterval(() => this.#revoke(), revokeEveryMs));
   }

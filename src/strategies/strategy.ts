@@ -3,12 +3,14 @@
 import type { Placing } from '../balance/policy.js';
 import type { Acceptor, AcceptorOptions } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
+import type { Queues } from '../connection/queues.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import type { RecycleLimits } from '../scaling/recycler.js';
 import type { Range } from '../scaling/scaler.js';
 import type { SecondaryRole } from '../secondary/address.js';
 import type { StartOptions } from '../worker/runtime.js';
+import type { ListeningSockets } from '../worker/settings.js';
 import type { Exit, Worker } from '../worker/worker.js';
 import type { Trial } from './trial.js';
 
@@ -86,6 +88,10 @@ export interface Hosting {
   readonly recycle: RecycleLimits;
   /** Which worker gets a connection where the host accepts. */
   readonly placing: Placing;
+  /** In which clients wait. */
+  readonly queues: Queues;
+  /** Those on which the host accepts, for all its workers. */
+  readonly accepts: ListeningSockets;
   /** Which of the workers accept on the sockets of secondary servers; ignored where each connection has its own. */
   readonly secondary: SecondaryRole;
   /** Workers that wait for a connection each, where each connection has its own. */
@@ -107,7 +113,7 @@ export interface Hosting {
   readonly isSticky: boolean;
   /** Connections can be taken back from workers that do not come to them. */
   readonly revokes: boolean;
-  /** Makes the acceptor of the host; undefined where the workers accept, or the host calls `give` itself. */
+  /** Makes the acceptor of the host, also for queues that no worker accepts on; undefined where there is neither. */
   readonly accept: ((options: Pick<AcceptorOptions, 'serve' | 'onCrowded' | 'usesCredits'>) => Acceptor) | undefined;
   readonly migrationChannel: MigrationChannel | undefined;
   readonly listener: HostListener;

@@ -6,6 +6,7 @@ import { type Config, isElastic, type Limits, readyTimeout } from '../config/con
 import { findOwner } from '../config/user.js';
 import { Acceptor } from '../connection/acceptor.js';
 import { proxyHeaders } from '../connection/proxy-headers.js';
+import type { Queues } from '../connection/queues.js';
 import { SessionReader } from '../connection/session-reader.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events, WorkerEvent } from '../events.js';
@@ -17,7 +18,7 @@ import type { Reports } from '../reports/reports.js';
 import { models } from '../strategies/models.js';
 import type { Hosting, HostListener } from '../strategies/strategy.js';
 import { type ProcessOptions, startProcess } from '../worker/process-runtime.js';
-import type { Group } from '../worker/settings.js';
+import type { Group, ListeningSockets } from '../worker/settings.js';
 import { DiedYoung, Worker, type WorkerListener } from '../worker/worker.js';
 import type { Settings } from './changes.js';
 import type { HealthWatch } from './health.js';
@@ -30,6 +31,8 @@ const descriptorsOfProcess = 5;
 /** Resources that the server has from start to exit; all its strategies use the same. */
 export interface ServerResources {
   readonly listeners: readonly Listener[];
+  /** All of them, those of which the descriptor comes first. */
+  readonly queues: Queues;
   readonly accessLog: ProcessOptions['accessLog'];
   readonly quarantine: Quarantine;
   readonly reports: Reports;
@@ -74,7 +77,14 @@ export function strategyContext(
   if (!model) throw new StartupError(ExitCode.config, `unknown model '${pool.model}'`);
   const { processes: group, threads } = model.placement(pool.accept);
   const migrationChannel = lifecycle.migrate ? resources.migrationChannel : undefined;
-  const listen = listeners.map(({ fd }) => fd);
+  /** With queues, those of its event loops; otherwise each has them all, with those that are left from another mode. */
+  const listenOf = (id: number): readonly ListeningSockets[] => {
+    if (group.hostAccepts) return [];
+    if (!group.hasQueues) return [listeners.flatMap(({ queues }) => queues)];
+    const each = threads ? pool.maxThreads : 1;
+    return Array.from({ length: each }, (_, i) => listeners.map((one) => one.queue((id - 1) * each + i)));
+  };
+  const accepts = group.hostAccepts ? listeners.flatMap(({ queues }) => queues) : [];
   const owner = findOwner(processes, sources);
   const options: ProcessOptions = {
     app: appSettings(settings, listeners, release),
@@ -93,7 +103,8 @@ export function strategyContext(
     captureOutput: config.logging.captureOutput,
     isDaemon: config.server.daemon,
     owner,
-    listen: group.hostAccepts ? [] : listen,
+    listen: listenOf,
+    sharesSockets: !group.hasQueues,
     accessLog: resources.accessLog,
     quarantine: resources.quarantine,
     keepsRecord: lifecycle.quarantineAfter > 0,
@@ -114,6 +125,7 @@ export function strategyContext(
         unit: startProcess(options, start, connectionLimits[Math.min(start.id, connectionLimits.length) - 1] ?? 1),
         bootMs: readyTimeout(loading),
         isMeasured: options.app.measure !== undefined,
+        accepts: listenOf(start.id).flat(),
         listener,
       }),
     workers: pool.workers,
@@ -130,29 +142,30 @@ export function strategyContext(
     endsWithHost: false,
     revokes: false,
     isSticky: group.hostAccepts && sticky !== undefined,
-    accept: group.hostAccepts
-      ? (handlers) => {
-          const { listen: fds, migrationChannel: channel } = duplicateForAcceptor(listen, migrationChannel);
-          return new Acceptor({
-            ...handlers,
-            fds,
-            backlog: listening.backlog,
-            limit: listening.maxConnections,
-            accepted: resources.accepted,
-            descriptorsEach: group.isPerConnection ? descriptorsOfProcess : 1,
-            onDescriptorsUsedUp: (use) => events.tell({ event: 'descriptors-used-up', ...use }),
-            isShared: false,
-            handsOver: true,
-            migrationChannel: channel,
-            proxyHeaders: proxyHeaders(config.clients, (count, refused) =>
-              events.tell({ event: 'proxy-refused', count, ...refused }),
-            ),
-            sessions: sticky && new SessionReader(sticky),
-            onRefused: (count, { pid: senderPid, uid: senderUid }) =>
-              events.tell({ event: 'migration-refused', count, senderPid, senderUid }),
-          });
-        }
-      : undefined,
+    queues: resources.queues,
+    accepts,
+    accept: (handlers) => {
+      const received = group.hostAccepts ? migrationChannel : undefined;
+      const { listen: fds, migrationChannel: channel } = duplicateForAcceptor(accepts, received);
+      return new Acceptor({
+        ...handlers,
+        fds,
+        backlog: listening.backlog,
+        limit: listening.maxConnections,
+        accepted: resources.accepted,
+        descriptorsEach: group.isPerConnection ? descriptorsOfProcess : 1,
+        onDescriptorsUsedUp: (use) => events.tell({ event: 'descriptors-used-up', ...use }),
+        isShared: false,
+        handsOver: true,
+        migrationChannel: channel,
+        proxyHeaders: proxyHeaders(config.clients, (count, refused) =>
+          events.tell({ event: 'proxy-refused', count, ...refused }),
+        ),
+        sessions: sticky && new SessionReader(sticky),
+        onRefused: (count, { pid: senderPid, uid: senderUid }) =>
+          events.tell({ event: 'migration-refused', count, senderPid, senderUid }),
+      });
+    },
     migrationChannel,
     listener: hostListener(resources),
   };

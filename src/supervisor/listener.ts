@@ -9,20 +9,27 @@ import { findSocketOwner, type Owner } from '../config/user.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { SystemCallError } from '../os/libc.js';
-import { addressOf, maxUnixPath, openListeningSocket, portOf } from '../os/listening-socket.js';
+import { addressOf, maxUnixPath, openListeningSocket, openQueue, portOf } from '../os/listening-socket.js';
 import { inheritedSockets } from '../os/systemd.js';
 
 export interface Listener {
   readonly fd: number;
+  /** Descriptors of the queues in which the kernel has clients wait, `fd` the first: one, but for `--accept reuseport`. */
+  readonly queues: readonly number[];
   /** `http://127.0.0.1:8080`, or `unix:/run/app.sock`. */
   readonly url: string;
   /** As `net.Server#address()` returns it. */
   readonly address: AddressInfo | string;
   /** The file of a Unix socket that this server has created; absent for other sockets. */
   readonly path?: string;
-  /** Closes the socket, and removes its file unless another server has replaced it. */
+  /**
+   * The queue with this number, from 0: it is opened if need be, and stays to the end, as one that is closed takes its clients
+   * along. A Unix socket, and one that systemd has opened, has one, which is every queue. @throws SystemCallError
+   */
+  queue(number: number): number;
+  /** Closes the sockets, and removes the file unless another server has replaced it. */
   close(): void;
-  /** Closes only this descriptor; the socket stays open in another process. */
+  /** Closes only these descriptors; the sockets stay open in another process. */
   abandon(): void;
 }
 
@@ -85,10 +92,10 @@ function inheritedListeners(fds: readonly number[]): Listener[] {
       });
     }
     const url = formatUrl(address);
-    if (address.kind === 'unix') return listener({ fd, url, address: address.path });
+    if (address.kind === 'unix') return listener({ fd, url, address: address.path, hasOneQueue: true });
     const { host, port } = address;
     const family = isIPv6(host) ? 'IPv6' : 'IPv4';
-    return listener({ fd, url, address: { address: host, family, port } });
+    return listener({ fd, url, address: { address: host, family, port }, hasOneQueue: true });
   });
 }
 
@@ -117,6 +124,7 @@ async function openUnix(address: Address & { kind: 'unix' }, backlog: number, ac
     url: formatUrl(address),
     address: path,
     path,
+    hasOneQueue: true,
   });
   try {
     // The socket was created with mode 0600, so no other user can connect before it has its owner and group.
@@ -135,11 +143,25 @@ export function formatUrl(address: Address): string {
   return address.kind === 'unix' ? formatAddress(address) : `http://${formatAddress(address)}`;
 }
 
+/** What a server inherits of a listener. */
+export interface InheritedListener extends Pick<Listener, 'fd' | 'url' | 'address' | 'path'> {
+  /** A version from before them sends none: there is one, `fd`. */
+  readonly queues?: readonly number[];
+  /** It is not the server's own, or no TCP socket. */
+  readonly hasOneQueue?: boolean;
+}
+
 /** Takes ownership of a listening socket and of the file at its `path`. */
-export function listener(socket: Pick<Listener, 'fd' | 'url' | 'address' | 'path'>): Listener {
-  const { fd, path } = socket;
+export function listener(socket: InheritedListener): Listener & InheritedListener {
+  const { fd, path, hasOneQueue } = socket;
   const ino = path === undefined ? undefined : statSync(path, { throwIfNoEntry: false })?.ino;
-  const abandon = (): void => closeDescriptor(fd);
+  const queues = [...(socket.queues ?? [fd])];
+  const queue = (number: number): number => {
+    if (hasOneQueue) return fd;
+    while (queues.length <= number) queues.push(openQueue(fd));
+    return queues[number] as number;
+  };
+  const abandon = (): void => queues.forEach(closeDescriptor);
   const close = (): void => {
     abandon();
     if (path === undefined || ino === undefined) return;
@@ -148,7 +170,7 @@ export function listener(socket: Pick<Listener, 'fd' | 'url' | 'address' | 'path
       if (statSync(path).ino === ino) unlinkSync(path);
     } catch {} // the file no longer exists
   };
-  return { ...socket, close, abandon };
+  return { ...socket, queues, queue, close, abandon };
 }
 
 /** Removes the socket file of a server that was killed. @throws Error if a server still listens on it */

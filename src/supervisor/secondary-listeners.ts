@@ -109,7 +109,7 @@ function open(address: SecondaryAddress): Listener {
 
 function openTcp(address: Address & { kind: 'tcp' }, ipv6Only?: boolean): Listener {
   const { host } = address;
-  const fd = openListeningSocket(address, backlog, ipv6Only);
+  const fd = openListeningSocket(address, backlog, { ipv6Only });
   try {
     const port = portOf(fd);
     const family = isIPv6(host) ? 'IPv6' : 'IPv4';

@@ -5,10 +5,8 @@ import type { Overrides } from '../config/load.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { closeDescriptor, closeOnExec } from '../os/descriptor.js';
-import type { Listener } from './listener.js';
+import type { InheritedListener } from './listener.js';
 import type { InheritedSecondary } from './secondary-listeners.js';
-
-type InheritedListener = Pick<Listener, 'fd' | 'url' | 'address' | 'path'>;
 
 /** Passed to the successor as JSON. Other versions of mpserve read it, so fields keep their names. */
 export interface InheritedState {
@@ -88,7 +86,11 @@ export async function startSuccessor(
   const { listeners, control, migrationChannel, secondary = [] } = state;
   const inherited: InheritedState = {
     ...state,
-    listeners: listeners.map((listener) => ({ ...listener, fd: inheritedFd(listener.fd) })),
+    listeners: listeners.map((listener) => ({
+      ...listener,
+      fd: inheritedFd(listener.fd),
+      queues: queuesOf(listener).map(inheritedFd),
+    })),
     control: control && { ...control, fd: inheritedFd(control.fd) },
     secondary: secondary.map((socket) => ({ ...socket, fd: inheritedFd(socket.fd) })),
     migrationChannel:
@@ -136,6 +138,11 @@ function firstReport(child: ChildProcess, timeoutMs: number, signal: AbortSignal
 }
 
 function descriptorsOf({ listeners, migrationChannel, control, secondary = [] }: InheritedState): number[] {
-  const listening = [...listeners, ...(control ? [control] : []), ...secondary].map(({ fd }) => fd);
-  return [...listening, ...Object.values<number>({ ...migrationChannel })];
+  const others = [...(control ? [control] : []), ...secondary].map(({ fd }) => fd);
+  return [...listeners.flatMap(queuesOf), ...others, ...Object.values<number>({ ...migrationChannel })];
+}
+
+/** The first is its `fd`. */
+function queuesOf({ fd, queues = [fd] }: InheritedListener): readonly number[] {
+  return queues;
 }

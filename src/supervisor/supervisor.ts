@@ -4,6 +4,7 @@ import { now } from '../clock.js';
 import { type Config, flatten, readyTimeout } from '../config/config.js';
 import type { Loaded, Overrides } from '../config/load.js';
 import { origin } from '../config/source.js';
+import { Queues } from '../connection/queues.js';
 import { awaitHeads } from '../connection/session-reader.js';
 import type { Action, Settings as FlatSettings, Request, Status, WorkerStatus } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
@@ -185,6 +186,7 @@ export class Supervisor implements SignalTarget, Controls {
     cleanups.push(() => memory.close());
     return {
       listeners: this.#listeners,
+      queues: new Queues(this.#listeners.flatMap(({ queues }) => queues)),
       accessLog,
       quarantine: this.#quarantine,
       reports,

@@ -226,7 +226,7 @@ export class WorkerMain {
       descriptorsEach: usesCredits ? descriptorsOfThread : 1,
       acceptors,
       onDescriptorsUsedUp: (use) => this.tell({ event: 'descriptors-used-up', ...use }),
-      isShared: true,
+      isShared: settings.sharesSockets,
       takesAll: settings.overload.maxInflight > 0 && !threads,
       handsOver: threads !== undefined,
       serve: async (connection) => {

@@ -79,7 +79,7 @@ channel.once('disconnect', () => process.exit(1)); // the supervisor is gone
 process.on('SIGTERM', ignoreSignal);
 process.on('SIGINT', ignoreSignal);
 // Where threads accept, this process does not.
-main.start(threads && !threads.hostAccepts ? [] : settings.listen);
+main.start(threads && !threads.hostAccepts ? [] : (settings.listen[0] ?? []));
 
 /** @param handle the socket that came beside the answer, if any */
 function withDescriptor(answer: SecondaryAnswer, handle: unknown): SecondaryAnswer {

@@ -59,8 +59,10 @@ export interface ProcessOptions {
   readonly isDaemon: boolean;
   /** The user and group of the workers; absent where they are the supervisor's. */
   readonly owner: { readonly uid?: number; readonly gid?: number };
-  /** Our descriptors of the listening sockets on which workers accept. */
-  readonly listen: readonly number[];
+  /** @returns our descriptors of the sockets on which the event loops of the worker in this place accept. @throws SystemCallError */
+  readonly listen: (id: number) => WorkerSettings['listen'];
+  /** Otherwise no two workers have one in common. */
+  readonly sharesSockets: boolean;
   /** Where workers write access lines themselves, or what reads them from a pipe, or neither. */
   readonly accessLog: Destination | LineReader | undefined;
   /** Where connections migrate; undefined where they do not. */
@@ -100,7 +102,7 @@ export function startProcess(options: ProcessOptions, start: StartOptions, maxCo
 }
 
 function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections: number) {
-  const { accessLog, app, captureOutput, listen, keepsRecord, migrationChannel: channel, threads } = options;
+  const { accessLog, app, captureOutput, keepsRecord, migrationChannel: channel, threads } = options;
   const output = captureOutput ? 'pipe' : options.isDaemon ? 'ignore' : 'inherit';
   const takesLines = typeof accessLog === 'function';
   const stdio: ('pipe' | 'ignore' | 'inherit' | number)[] = ['ignore', output, output, 'ignore', 'ignore'];
@@ -131,6 +133,7 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
         once: options.once,
         maxConnections,
         acceptors: 1,
+        sharesSockets: options.sharesSockets,
         migrationChannel: channel && {
           fd: pass(channel.fd),
           credits: pass(channel.credits),
@@ -143,7 +146,7 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
       },
       umask: options.processes.umask,
       threads,
-      listen: listen.map(pass),
+      listen: options.listen(start.id).map((sockets) => sockets.map(pass)),
       memory: options.memory === undefined ? undefined : pass(options.memory),
       slots: slots?.range,
       journal: keepsRecord ? journalFile : undefined,

@@ -19,6 +19,8 @@ export interface Group {
   readonly isPerConnection: boolean;
   /** The host accepts, and hands each connection to one of them; otherwise they accept themselves. */
   readonly hostAccepts: boolean;
+  /** Each event loop that accepts has a queue of the kernel of its own; otherwise all have the same. */
+  readonly hasQueues: boolean;
 }
 
 /** The threads that a process hosts. */
@@ -60,10 +62,15 @@ export interface ThreadSettings extends AppSettings, StartOptions {
   readonly maxConnections: number;
   /** Event loops of this process that accept connections, this one included if it does. */
   readonly acceptors: number;
+  /** Other workers accept on the same listening sockets. */
+  readonly sharesSockets: boolean;
   readonly accessLog: Destination | undefined;
   /** Where connections migrate to; undefined where they do not. */
   readonly migrationChannel: MigrationChannel | undefined;
 }
+
+/** Descriptors, one for each address; none where connections are handed over. */
+export type ListeningSockets = readonly number[];
 
 export interface WorkerSettings {
   /** Of its own event loop; with its own share of them, of those of its threads. */
@@ -72,8 +79,8 @@ export interface WorkerSettings {
   readonly umask: number | undefined;
   /** undefined where the process runs the app itself. */
   readonly threads: ThreadGroup | undefined;
-  /** Descriptors of listening sockets to accept on; empty where connections are handed over. */
-  readonly listen: readonly number[];
+  /** Where its event loops accept, by their places, the first one that of place 1; where there are more places, in turn. */
+  readonly listen: readonly ListeningSockets[];
   /** Descriptor of the memory that all event loops of the server share; undefined if no option needs it. */
   readonly memory: number | undefined;
   /** Those of its event loops, in that memory; undefined without --max-inflight. */

@@ -3,7 +3,10 @@
 import { divide } from '../balance/divide.js';
 import type { Placing } from '../balance/policy.js';
 import { readyTimeout } from '../config/config.js';
+import { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
+import { proxyHeaders } from '../connection/proxy-headers.js';
+import { Queues } from '../connection/queues.js';
 import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
 import { duplicateForAcceptor } from '../migration/channel.js';
 import type { MigrationPolicy } from '../migration/policy.js';
@@ -148,7 +151,7 @@ export class ThreadHost implements Service {
   }
 
   #hosting(group: ThreadGroup): Hosting {
-    const { lifecycle, migrationChannel, maxConnections, loading, sessions } = this.#settings.loop;
+    const { lifecycle, migrationChannel, maxConnections, loading, sessions, backlog, clients } = this.#settings.loop;
     const tell = this.#tell;
     const isElastic = group.range.min < group.range.max;
     const shares = group.isPerConnection ? [1] : divide(maxConnections, group.range.max);
@@ -167,7 +170,23 @@ export class ThreadHost implements Service {
       endsWithHost: true,
       revokes: group.hostAccepts,
       isSticky: group.hostAccepts && sessions.sticky !== undefined,
-      accept: undefined,
+      queues: new Queues([]),
+      accepts: [],
+      // Where its threads accept, for those that are missing; otherwise its own event loop does.
+      accept: group.hasQueues
+        ? (handlers) =>
+            new Acceptor({
+              ...handlers,
+              fds: [],
+              backlog,
+              limit: maxConnections,
+              isShared: false,
+              handsOver: true,
+              proxyHeaders: proxyHeaders(clients, (count, refused) =>
+                tell({ event: 'proxy-refused', count, ...refused }),
+              ),
+            })
+        : undefined,
       migrationChannel,
       listener: {
         died: ({ tid, readyMs }, { reason, connections }, replacedInMs) => {
@@ -198,12 +217,14 @@ export class ThreadHost implements Service {
 
   #start({ hostAccepts }: ThreadGroup, options: StartOptions, maxConnections: number): Worker {
     const { listen, loop } = this.#settings;
+    const accepts = hostAccepts ? [] : (listen[(options.id - 1) % listen.length] ?? []);
     const { loading, measure, migrationChannel } = loop;
     const worker = new Worker({
       ...options,
       unit: this.#startThread(options, maxConnections),
       bootMs: readyTimeout(loading),
       isMeasured: measure !== undefined,
+      accepts,
       listener: {
         tell: this.#tell,
         killed: () => void setTimeout(() => this.#onStuck(), nativeMs),
@@ -212,7 +233,7 @@ export class ThreadHost implements Service {
         unlisten: (thread, id, isClosed) => this.#sockets.unlisten(thread, id, isClosed),
         ready: () => {
           // Node closes these descriptors when the thread ends, however it does.
-          if (!hostAccepts) worker.send({ type: 'accept', ...duplicateForAcceptor(listen, migrationChannel) });
+          if (!hostAccepts) worker.send({ type: 'accept', ...duplicateForAcceptor(accepts, migrationChannel) });
         },
       },
     });

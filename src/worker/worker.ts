@@ -16,6 +16,7 @@ import { ReportedLoad } from '../scaling/reported-load.js';
 import type { SecondaryAddress, SecondaryAnswer, SecondaryRole } from '../secondary/address.js';
 import type { FromWorker, ToWorker } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
+import type { ListeningSockets } from './settings.js';
 
 export type Stage = 'starting' | 'ready' | 'draining' | 'gone';
 
@@ -56,6 +57,8 @@ export interface WorkerOptions extends StartOptions {
   readonly bootMs: number;
   /** It reports its load. */
   readonly isMeasured: boolean;
+  /** The host's descriptors of the listening sockets on which it accepts, from the time that it is ready and open. */
+  readonly accepts: ListeningSockets;
 }
 
 /** A worker that has not taken a connection within this time gets no further ones until it does (milliseconds). */
@@ -90,6 +93,7 @@ export class Worker {
   /** Settles when a secondary server of the app listens in it. */
   readonly hasSecondary: Promise<void>;
   readonly secondary: SecondaryRole;
+  readonly accepts: ListeningSockets;
   /** Called with each session that it begins (--sticky). */
   onSession: (session: SessionKey) => void = () => {};
   readonly #unit: Unit;
@@ -118,11 +122,12 @@ export class Worker {
   /** The time that it has to drain; undefined while its connections do not migrate. */
   #migrationMs: number | undefined;
 
-  constructor({ id, generation, isHeld, secondary, unit, listener, bootMs, isMeasured }: WorkerOptions) {
+  constructor({ id, generation, isHeld, secondary, accepts, unit, listener, bootMs, isMeasured }: WorkerOptions) {
     this.id = id;
     this.generation = generation;
     this.#isHeld = isHeld;
     this.secondary = secondary;
+    this.accepts = accepts;
     this.#bootMs = bootMs;
     this.pid = unit.pid;
     this.tid = unit.tid;

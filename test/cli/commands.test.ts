@@ -227,7 +227,7 @@ test.each([
   ],
   [
     ['--accept', ''],
-    ['shared', 'dispatch'],
+    ['shared', 'dispatch', 'reuseport'],
   ],
   [
     ['--log-format', ''],
