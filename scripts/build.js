@@ -3,11 +3,22 @@
 // when it is needed. Every file costs its loader a third of a millisecond at each start
 // (docs/decisions/0002-bundled-worker-entries.md has the figures).
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'rolldown';
+import { fillCaches } from './fill-caches.js';
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
 const require = createRequire(import.meta.url);
@@ -31,10 +42,12 @@ try {
     input: { [path.basename(name)]: path.join(fresh, `${name}.js`) },
     platform: 'node',
     external: isLoadedAsItIs,
+    preserveEntrySignatures: 'allow-extension',
     transform: { target: 'node20.19' },
     output: {
       dir: path.join(fresh, path.dirname(name)),
       format: 'cjs',
+      exports: 'named',
       entryFileNames: '[name].cjs',
       chunkFileNames: '[name]-[hash].cjs',
       minify: { codegen: { removeWhitespace: true }, compress: { keepNames }, mangle: { toplevel: false, keepNames } },
@@ -47,20 +60,51 @@ try {
     test: (id) => id === path.join(fresh, `cli/${name}.js`),
     priority: length - i,
   }));
-  const workers = ['worker/process-main', 'worker/thread-main', 'prove/hang-hook'];
-  await build([...workers.map((name) => bundle(name)), bundle('cli/main', commands)]);
+  const workers = ['worker/process-main', 'worker/thread-main'];
+  await build([...[...workers, 'prove/hang-hook'].map((name) => bundle(name)), bundle('cli/main', commands)]);
+  for (const dir of ['cli', 'worker']) prepareCode(path.join(fresh, dir));
+  for (const root of [...workers, 'cli/main']) putLoader(root);
   // What the page of a comparison is made from: not compiled, but shipped.
   for (const file of ['browser.js', 'style.css'])
     copyFileSync(path.join(root, 'src/bench/page', file), path.join(fresh, 'bench/page', file));
   chmodSync(fresh, 0o755); // for whoever runs it, not only for who built it
   rmSync(path.join(root, 'dist'), { recursive: true, force: true });
   renameSync(fresh, path.join(root, 'dist'));
+  await fillCaches();
 } catch (error) {
   // tsc has printed why.
   if (error.status === undefined) console.error(error.message);
   process.exitCode = 1;
 } finally {
   rmSync(fresh, { recursive: true, force: true });
+}
+
+/** For the loader. */
+function prepareCode(dir) {
+  for (const name of readdirSync(dir).filter((name) => name.endsWith('.cjs'))) {
+    const file = path.join(dir, name);
+    writeFileSync(file, inAscii(withImporter(readFileSync(file, 'utf8'))));
+  }
+}
+
+/** Puts the loader at the place of a root. The file that it loads is named by its contents, and so is what V8 keeps of it. */
+function putLoader(root) {
+  const place = path.join(fresh, `${root}.cjs`);
+  const dir = path.dirname(place);
+  const hash = createHash('sha256').update(readFileSync(place)).digest('hex').slice(0, 8);
+  const code = `${path.basename(root)}-${hash}.cjs`;
+  renameSync(place, path.join(dir, code));
+  writeFileSync(place, readFileSync(path.join(fresh, 'loader.cjs'), 'utf8').replace("'ROOT'", JSON.stringify(code)));
+}
+
+/** What imports a module when it runs has the loader do it. Minified code has no such import with a string in quotes. */
+function withImporter(text) {
+  return text.replace(/(?<![\w.$'"`{])import\((?!['"])/g, '$import(');
+}
+
+/** Only strings, templates and regular expressions have other characters. */
+function inAscii(text) {
+  return text.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** Adds the descriptions of the options to the type of configuration files, for editors. */
