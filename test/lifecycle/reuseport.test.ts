@@ -134,7 +134,7 @@ test.concurrent('clients in the queue of a thread that has died are served by an
     const { threadId } = require('node:worker_threads');
     module.exports = (req, res) => { if (req.url === '/exit') process.exit(1); res.end(String(threadId)); };
   `;
-  const args = ['--accept', 'reuseport', '--threads', '2'];
+  const args = ['--accept', 'reuseport', '--threads', '2', '--quarantine-after', '0'];
   await using site = await Site.start('prethread', args, {}, {}, undefined, app);
   for (let i = 0; i < 5; i++) {
     using wire = await connect(site.server.url);
