@@ -27,6 +27,7 @@ const single = mpserve('--model', 'prefork', '--workers', '1');
 const withoutJournal = [...single, '--quarantine-after', '0'];
 const logging = [...single, '--access-log', path.join(scratch, 'access.log')];
 const dispatch = mpserve('--model', 'prefork', '--workers', '2', '--accept', 'dispatch');
+const queued = mpserve('--model', 'prefork', '--workers', '2', '--accept', 'reuseport');
 const sticky = [...dispatch, '--sticky', 'cookie:sid'];
 const limiting = [...single, '--rate-limit', '1000000/s'];
 const prethread = mpserve('--model', 'prethread', '--threads', '2');
@@ -74,6 +75,14 @@ const pairs = [
     dispatch,
     cpuPerConnection,
     1.05,
+  ],
+  [
+    'reuseport',
+    'prefork reuseport compared with shared, one request per connection',
+    queued,
+    prefork,
+    cpuPerConnection,
+    1,
   ],
   ['prethread-kept-alive', 'prethread, 2 threads, keep-alive', prethread, bare, cpuKeptAlive, 1.25],
   ['prethread-one-each', 'prethread, one request per connection', prethread, cluster, cpuPerConnection, 0.5],

@@ -7,7 +7,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { CompatibilityPage, models } from './page.js';
 import { rows } from './rows.js';
@@ -31,6 +31,8 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
+/** A client that waits for what does not come would wait for ever (milliseconds). */
+const checkMs = 120_000;
 const major = Number(process.versions.node.split('.')[0]);
 const root = path.resolve(options.folder ?? mkdtempSync(path.join(tmpdir(), 'mpserve-compat-')));
 process.once('SIGINT', () => void stopServers().then(() => end(130)));
@@ -80,7 +82,10 @@ async function tryRow(row, model, folder) {
       args: row.args ?? [],
       env: row.env ?? {},
     });
-    await row.check(server.origin, createRequire(path.join(folder, 'package.json')));
+    const late = pause(checkMs, undefined, { ref: false }).then(() => {
+      throw new Error(`the client was not done within ${checkMs / 1000} s`);
+    });
+    await Promise.race([row.check(server.origin, createRequire(path.join(folder, 'package.json'))), late]);
     return undefined;
   } catch (error) {
     return reasonOf(error);
