@@ -83,15 +83,16 @@ export async function startSuccessor(
 ): Promise<Successor> {
   const fds = descriptorsOf(state);
   const inheritedFd = (fd: number): number => firstInheritedFd + fds.indexOf(fd);
+  const inherit = (listener: InheritedListener): InheritedListener => ({
+    ...listener,
+    fd: inheritedFd(listener.fd),
+    queues: queuesOf(listener).map(inheritedFd),
+  });
   const { listeners, control, migrationChannel, secondary = [] } = state;
   const inherited: InheritedState = {
     ...state,
-    listeners: listeners.map((listener) => ({
-      ...listener,
-      fd: inheritedFd(listener.fd),
-      queues: queuesOf(listener).map(inheritedFd),
-    })),
-    control: control && { ...control, fd: inheritedFd(control.fd) },
+    listeners: listeners.map(inherit),
+    control: control && inherit(control),
     secondary: secondary.map((socket) => ({ ...socket, fd: inheritedFd(socket.fd) })),
     migrationChannel:
       migrationChannel &&
