@@ -110,6 +110,7 @@ export class Acceptor {
    * Where no descriptor is left for a copy, clients go on waiting. @param fds stay the caller's
    */
   acceptOn(fds: readonly number[]): void {
+    if (fds.length === this.#others.size && fds.every((fd) => this.#others.has(fd))) return;
     for (const [fd, socket] of this.#others) {
       if (fds.includes(fd)) continue;
       socket.close();
@@ -119,7 +120,7 @@ export class Acceptor {
       if (this.#others.has(fd)) continue;
       try {
         this.#others.set(fd, this.#listenOn(duplicate(fd)));
-      } catch {}
+      } catch {} // EMFILE
     }
     if (this.#isStarted) this.#update();
   }
@@ -128,9 +129,13 @@ export class Acceptor {
   close(): void {
     this.#isStarted = false;
     clearInterval(this.#looking);
-    for (const socket of [...this.#sockets, ...this.#others.values()]) socket.close();
+    for (const socket of this.#listening) socket.close();
     this.#others.clear();
     this.#receiver?.close();
+  }
+
+  get #listening(): readonly ListeningSocket[] {
+    return [...this.#sockets, ...this.#others.values()];
   }
 
   #listenOn(fd: number): ListeningSocket {
@@ -166,7 +171,7 @@ export class Acceptor {
   #update(): void {
     const accepts = this.#isStarted && !this.isFull;
     this.#isAccepting = accepts;
-    for (const one of [...this.#sockets, ...this.#others.values(), this.#receiver]) {
+    for (const one of [...this.#listening, this.#receiver]) {
       if (accepts) one?.resume();
       else one?.suspend();
     }
@@ -181,7 +186,7 @@ export class Acceptor {
     if (this.#accepted.count < this.#options.limit) this.#budget.count(this.#accepted.count);
     if (!this.isFull)
       this.#update(); // a connection of another acceptor has ended, or descriptors have been closed
-    else if ([...this.#sockets, ...this.#others.values()].some(({ hasWaiting }) => hasWaiting)) {
+    else if (this.#listening.some(({ hasWaiting }) => hasWaiting)) {
       this.#options.sessions?.shed();
       this.#options.onCrowded();
     }

@@ -1,5 +1,5 @@
-// The queues in which the kernel has clients wait, as a host sees them: which of them have had a worker, so that clients may
-// be there. One whose worker is missing is the host's to look after.
+// The queues in which clients may wait: once something has accepted on a queue, the kernel goes on to put clients there.
+// One whose worker is missing is the host's to look after.
 
 export class Queues {
   readonly #used: Set<number>;
@@ -9,8 +9,8 @@ export class Queues {
     this.#used = new Set(used);
   }
 
-  /** @returns those in which clients may wait, without `accepted`, on which something accepts */
-  except(accepted: readonly number[]): readonly number[] {
+  /** @param accepted those on which something accepts now, which is remembered. @returns the others */
+  notAccepted(accepted: readonly number[]): readonly number[] {
     for (const fd of accepted) this.#used.add(fd);
     return [...this.#used].filter((fd) => !accepted.includes(fd));
   }

@@ -22,7 +22,8 @@ const SO_REUSEPORT = 15;
 export const maxUnixPath = platform === 'darwin' ? 103 : 107;
 
 /**
- * Opens and binds, and listens unless it is a further queue (`openQueue`). `address.host` must be a numeric IP address. A Unix socket is made with mode 0600.
+ * Opens and binds, and listens unless it is a further queue (`openQueue`). `address.host` must be a numeric IP address. A Unix
+ * socket is made with mode 0600.
  * @param backlog length of the kernel's queue of clients; the kernel may cap it (somaxconn).
  * @param options `ipv6Only`: `[::]` does not serve IPv4 clients. `isQueue`: beside others
  * @returns a non-blocking, close-on-exec descriptor that belongs to the caller.

@@ -47,7 +47,7 @@ export abstract class BaseStrategy {
   protected abstract place(connection: IncomingConnection): Promise<Given>;
   /** Stops what it does by itself, for now or, if it is ending, for good. */
   protected abstract pause(): void;
-  /** Has the workers that serve follow the policy. */
+  /** Has the workers that serve follow the policy, and the host accept on the queues of those that are missing. */
   protected abstract tellReceivers(): void;
   /** Has a worker drain whose app has closed its server, and replaces it where it is missed. */
   protected abstract replaceClosed(worker: Worker): void;
@@ -140,6 +140,7 @@ export abstract class BaseStrategy {
     void worker.exit.then(() => {
       this.workers.delete(worker);
       this.#answeredByTheGone += worker.answered;
+      this.coverQueues();
       changed();
     });
     return worker;
@@ -153,6 +154,7 @@ export abstract class BaseStrategy {
       onCrowded: () => this.shed(),
     });
     this.acceptor?.start();
+    this.coverQueues();
     return this.acceptor;
   }
 
@@ -161,7 +163,7 @@ export abstract class BaseStrategy {
     const { queues, accepts } = this.hosting;
     if (!this.acceptor || this.isEnding) return;
     const accepting = this.inStage('ready').filter(({ isHeld }) => !isHeld);
-    const others = queues.except([...accepts, ...accepting.flatMap((worker) => worker.accepts)]);
+    const others = queues.notAccepted([...accepts, ...accepting.flatMap((worker) => worker.accepts)]);
     // Where none could serve them they wait in the kernel.
     this.acceptor.acceptOn(accepting.length > 0 || accepts.length > 0 ? others : []);
   }

@@ -291,7 +291,6 @@ export class Pool extends BaseStrategy implements Strategy {
       if (!exit.isWanted) this.hosting.listener.died(worker, exit, undefined);
       return;
     }
-    this.coverQueues();
     const delay = place.backOff.died(exit.livedMs);
     this.hosting.listener.died(worker, exit, delay);
     this.#retryIn(place, delay);
@@ -467,7 +466,6 @@ export class Pool extends BaseStrategy implements Strategy {
     this.pause();
     this.#recycler.start();
     this.openAcceptor({});
-    this.coverQueues();
     if (this.#scaler) this.#timers.push(setInterval(() => this.#scale(), sampleIntervalMs));
     if (this.hosting.revokes) this.#timers.push(setInterval(() => this.#revoke(), revokeEveryMs));
   }

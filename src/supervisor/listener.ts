@@ -92,10 +92,10 @@ function inheritedListeners(fds: readonly number[]): Listener[] {
       });
     }
     const url = formatUrl(address);
-    if (address.kind === 'unix') return listener({ fd, url, address: address.path, hasOneQueue: true });
+    if (address.kind === 'unix') return listener({ fd, url, address: address.path });
     const { host, port } = address;
     const family = isIPv6(host) ? 'IPv6' : 'IPv4';
-    return listener({ fd, url, address: { address: host, family, port }, hasOneQueue: true });
+    return listener({ fd, url, address: { address: host, family, port }, isSystemds: true });
   });
 }
 
@@ -124,7 +124,6 @@ async function openUnix(address: Address & { kind: 'unix' }, backlog: number, ac
     url: formatUrl(address),
     address: path,
     path,
-    hasOneQueue: true,
   });
   try {
     // The socket was created with mode 0600, so no other user can connect before it has its owner and group.
@@ -147,15 +146,16 @@ export function formatUrl(address: Address): string {
 export interface InheritedListener extends Pick<Listener, 'fd' | 'url' | 'address' | 'path'> {
   /** A version from before them sends none: there is one, `fd`. */
   readonly queues?: readonly number[];
-  /** It is not the server's own, or no TCP socket. */
-  readonly hasOneQueue?: boolean;
+  /** systemd has opened it: only a process of the same user could open more queues. */
+  readonly isSystemds?: boolean;
 }
 
 /** Takes ownership of a listening socket and of the file at its `path`. */
 export function listener(socket: InheritedListener): Listener & InheritedListener {
-  const { fd, path, hasOneQueue } = socket;
+  const { fd, path } = socket;
   const ino = path === undefined ? undefined : statSync(path, { throwIfNoEntry: false })?.ino;
   const queues = [...(socket.queues ?? [fd])];
+  const hasOneQueue = socket.isSystemds || typeof socket.address === 'string';
   const queue = (number: number): number => {
     if (hasOneQueue) return fd;
     while (queues.length <= number) queues.push(openQueue(fd));

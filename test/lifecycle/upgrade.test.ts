@@ -102,6 +102,33 @@ describe('an upgrade', () => {
     }
   });
 
+  test('the successor is told its own numbers of the sockets, and only those', async () => {
+    const site = await Site.start('prefork', ['--accept', 'reuseport', '--workers', '2'], {}, {}, (folder) => {
+      symlinkSync(bin, path.join(folder, 'mpserve'));
+      return path.join(folder, 'mpserve');
+    });
+    try {
+      const link = path.join(site.folder, 'mpserve');
+      unlinkSync(link);
+      writeFileSync(
+        link,
+        `const { listeners, control } = JSON.parse(process.env._MPSERVE_HERITAGE);
+        console.log(JSON.stringify({ told: [...listeners, control].map(({ fd, queues }) => ({ fd, queues })) }));
+        import(${JSON.stringify(bin)});`,
+      );
+      expect(await site.ask('POST', '/upgrade')).toMatchObject({ status: 200 });
+      const line = await site.server.waitFor('what it was told', ({ told }) => told !== undefined);
+      // After standard input, output and error, and the channel.
+      expect(line.told).toEqual([
+        { fd: 4, queues: [4, 5] },
+        { fd: 6, queues: [6] },
+      ]);
+      await stopSuccessor(site);
+    } finally {
+      await site.remove();
+    }
+  });
+
   test.each([
     [
       'exits',
