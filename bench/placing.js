@@ -1,6 +1,6 @@
 // `npm run bench:placing [ROUNDS]`: what each way of placing connections does for quick requests beside slow ones.
 // First, one in twenty requests uses 100 ms of CPU time; all come at random, at a steady rate, each on a new connection. All
-// sides are measured in each round, one after another. Then one worker is blocked for three seconds.
+// sides are measured in each round, one after another, with the same arrivals. Then one worker is blocked for three seconds.
 import { request } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -17,10 +17,15 @@ const rates = [60, 120];
 /** All clients have the same address, and all workers the same weight. */
 const dispatching = policies.filter((policy) => policy !== 'ip-hash' && policy !== 'weighted');
 const prefork = (workers, ...args) => serving(app, '--model', 'prefork', '--workers', String(workers), ...args);
+/** Name and arguments of each way of placing. */
+const ways = [
+  ['shared', ['--accept', 'shared']],
+  ['reuseport', ['--accept', 'reuseport']],
+  ...dispatching.map((policy) => [policy, ['--accept', 'dispatch', '--balance', policy]]),
+];
 const sides = [
   ['node:cluster', (workers) => baseline('cluster', String(workers), app)],
-  ['shared', (workers) => prefork(workers, '--accept', 'shared')],
-  ...dispatching.map((policy) => [policy, (workers) => prefork(workers, '--accept', 'dispatch', '--balance', policy)]),
+  ...ways.map(([way, args]) => [way, (workers) => prefork(workers, ...args)]),
 ];
 
 await skewedLoad();
@@ -35,10 +40,11 @@ async function skewedLoad() {
   const results = new Map(sides.map(([name]) => [name, cells.map(() => [])]));
   for (let round = 0; round < rounds; round++) {
     for (const [i, { rate, workers }] of cells.entries()) {
+      const arrivals = arrivalsAt(rate);
       const order = round % 2 === 0 ? sides : sides.toReversed();
       for (const [name, command] of order) {
         process.stderr.write(`round ${round + 1} of ${rounds}: ${rate}/s, ${workers} workers, ${name}\n`);
-        const latencies = await withServer(command(workers), (port) => poisson(port, rate));
+        const latencies = await withServer(command(workers), (port) => send(port, arrivals));
         results.get(name)[i].push(...latencies);
       }
     }
@@ -54,10 +60,6 @@ async function blockedWorker() {
     ['prefork', ['--model', 'prefork', '--workers', '2']],
     ['prethread', ['--model', 'prethread', '--threads', '2']],
     ['hybrid 1 × 2', hybrid],
-  ];
-  const ways = [
-    ['shared', ['--accept', 'shared']],
-    ...dispatching.map((policy) => [policy, ['--accept', 'dispatch', '--balance', policy]]),
   ];
   console.log(
     '\n| of 1,000 quick requests, those that waited for a blocked worker; the slowest | ways |\n| --- | --- |',
@@ -94,17 +96,25 @@ async function withServer(command, measure) {
   }
 }
 
+/** @returns when each request is due (milliseconds from the first one), and whether it is heavy */
+function arrivalsAt(rate) {
+  const arrivals = [];
+  for (let due = 0; due < seconds * 1000; due += (-Math.log(1 - Math.random()) * 1000) / rate) {
+    arrivals.push({ due, isHeavy: Math.random() < heavyShare });
+  }
+  return arrivals;
+}
+
 /** @returns the latencies of the quick requests (milliseconds), from when each was due */
-async function poisson(port, rate) {
+async function send(port, arrivals) {
   const latencies = [];
   const pending = [];
   const began = performance.now();
-  for (let due = began; due < began + seconds * 1000; due += (-Math.log(1 - Math.random()) * 1000) / rate) {
-    const early = due - performance.now();
+  for (const { due, isHeavy } of arrivals) {
+    const early = began + due - performance.now();
     if (early > 0) await pause(early);
-    const isHeavy = Math.random() < heavyShare;
     pending.push(
-      latencyOf(port, isHeavy ? '/heavy' : '/', due).then((ms) => {
+      latencyOf(port, isHeavy ? '/heavy' : '/', began + due).then((ms) => {
         if (!isHeavy) latencies.push(ms);
       }),
     );

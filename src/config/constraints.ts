@@ -2,7 +2,6 @@
 // `StartupError` that names the settings that conflict.
 import { statSync } from 'node:fs';
 import path from 'node:path';
-import { policies } from '../balance/policy.js';
 import { configError } from '../errors.js';
 import type { Values } from './config.js';
 import { oneOf } from './kind.js';
@@ -125,13 +124,14 @@ export function checkBalance(
   facts: ModelFacts,
   { accept, maxWorkers, maxThreads }: Pick<Values, 'accept' | 'maxWorkers' | 'maxThreads'>,
 ): void {
-  if (balance === policies[0] && weights.length === 0) return; // the default, which needs nothing
-  const given = from.balance.kind === 'default' ? from.weights : from.balance;
+  const isByDefault = from.balance.kind === 'default';
+  if (isByDefault && weights.length === 0) return;
+  const given = isByDefault ? from.weights : from.balance;
   if (facts.balances && !facts.balances(accept))
     throw configError(`${setting(given)} needs --accept dispatch: without it each worker accepts by itself`);
   if (balance === 'weighted' && weights.length === 0)
     throw configError(`${setting(from.balance)} weighted needs --weights, as in --weights 3,1`);
-  if (from.balance.kind === 'default') throw configError(`${setting(from.weights)} needs --balance weighted`);
+  if (isByDefault) throw configError(`${setting(from.weights)} needs --balance weighted`);
   if (balance !== 'weighted') return;
   const [count, unit] = facts.threads ? [maxThreads, 'threads'] : [maxWorkers, 'workers'];
   if (weights.length !== count)

@@ -187,8 +187,8 @@ function optionRows(models: readonly ModelFacts[]) {
       },
     ),
     balance: placing(
-      'With --accept dispatch, which worker or thread gets a connection: each in turn (round-robin), in turn by --weights (weighted), the one with the fewest connections (least-connections), the one with fewer connections of two random ones (random-two), the same one for each connection of an IP address (ip-hash), the least busy of those whose event loops are not blocked (lag), or the first one that waits for work, until which a connection waits (first-idle)',
-      { kind: choice(policies, 'POLICY'), default: 'round-robin' },
+      'With --accept dispatch, which worker or thread gets a connection: each in turn (round-robin), in turn by --weights (weighted), the one with the fewest connections, of several each in turn (least-connections), the one with fewer connections of two random ones (random-two), the same one for each connection of an IP address (ip-hash), the least busy of those whose event loops are not blocked (lag), or the first one that waits for work, until which a connection waits (first-idle)',
+      { kind: choice(policies, 'POLICY'), default: 'least-connections' },
     ),
     weights: placing(
       'For --balance weighted, the shares of the workers or threads, as in 3,1: the first one gets three connections when the second gets one',

@@ -43,8 +43,8 @@ describe.concurrent.each(dispatching)('$model', ({ model, two }) => {
   const start = (...args: string[]) =>
     Site.start(model, ['--accept', 'dispatch', ...two, ...args], {}, {}, undefined, whoAnswers);
 
-  test('round-robin, the default, gives each the same number', async () => {
-    await using site = await start();
+  test('round-robin gives each the same number', async () => {
+    await using site = await start('--balance', 'round-robin');
     expect(numbers(await visits(site.server.url, 100))).toEqual([50, 50]);
   });
 
@@ -53,8 +53,8 @@ describe.concurrent.each(dispatching)('$model', ({ model, two }) => {
     expect(numbers(await visits(site.server.url, 100))).toEqual([75, 25]);
   });
 
-  test('least-connections fills up the one that clients have left', async () => {
-    await using site = await start('--balance', 'least-connections');
+  test('least-connections, the default, fills up the one that clients have left', async () => {
+    await using site = await start();
     const { url } = site.server;
     const all: Awaited<ReturnType<typeof visit>>[] = [];
     for (let i = 0; i < 12; i++) all.push(await visit(url));
@@ -96,7 +96,7 @@ describe.concurrent.each(dispatching)('$model', ({ model, two }) => {
     await eventually('the new shares', async () => numbers(await visits(url, 50)).join() === '40,10');
     expect([...(await visits(url, 10)).keys()].sort()).toEqual([...before.keys()].sort());
     expect(site.server.lines.find(({ event }) => event === 'balance-changed')).toMatchObject({
-      from: 'round-robin',
+      from: 'least-connections',
       to: 'weighted',
     });
     expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
