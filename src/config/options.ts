@@ -176,7 +176,7 @@ function optionRows(models: readonly ModelFacts[]) {
       default: 'prefork',
     }),
     accept: pool(
-      'Accept mode: shared (every worker or thread accepts on one listening socket), dispatch (one acceptor passes connections to workers or threads in turn), or reuseport (on Linux, the kernel has a queue of clients for each worker or thread, and chooses)',
+      'Accept mode: shared (every worker or thread accepts on one listening socket), dispatch (one acceptor passes connections to workers or threads, by --balance), or reuseport (on Linux, the kernel has a queue of clients for each worker or thread, and chooses)',
       {
         group: 'App and model',
         needsRestart: true,

@@ -14,7 +14,8 @@ export const proveTable = named({
   },
   trials: {
     kind: commaList('NAME,…', word),
-    description: 'The trials to run: reload, broken, scale, recycle, switch, upgrade, kill, hang (docs/prove.md)',
+    description:
+      'The trials to run: reload, broken, late-crash, scale, recycle, switch, upgrade, kill, hang (docs/prove.md)',
     defaultWords: 'all',
   },
   reloads: { kind: count(1, 10_000), description: 'Number of reloads in the trial reload', default: 20 },
