@@ -1,5 +1,6 @@
 // The candidate whose event loop waits for work; of several the one that has been busy least, then the one with the fewest
-// connections. While all are busy a connection waits a moment, until it shows which of them are blocked.
+// connections. While all are busy a connection waits a moment, until it shows which of them are blocked. Then one that serves
+// no connection is the best: no request blocks it, and its lag may be as long as nobody has looked at it.
 import type { Balancer, Candidate } from './balancer.js';
 import { roundRobin } from './round-robin.js';
 
@@ -20,10 +21,16 @@ export function lag(): Balancer {
       if (next && !next.isBusy) return next;
       rest = rest.filter((one) => one !== next);
     }
-    const lags = candidates.map(({ lagMs }) => lagMs);
-    const shortest = Math.min(...lags);
-    return shortest < momentMs ? undefined : candidates[lags.indexOf(shortest)];
+    const unused = candidates.filter(({ active }) => active === 0);
+    return shortestLag(unused.length > 0 ? unused : candidates);
   };
+}
+
+/** undefined when there is none, or it may be free in a moment. */
+function shortestLag<C extends Candidate>(candidates: readonly C[]): C | undefined {
+  const lags = candidates.map(({ lagMs }) => lagMs);
+  const shortest = Math.min(...lags);
+  return shortest < momentMs ? undefined : candidates[lags.indexOf(shortest)];
 }
 
 /** By tenths of the time, then by connections. */

@@ -222,6 +222,18 @@ describe('lag', () => {
     two.lagMs = 50;
     expect(next(candidates, anyone)).toBe(two);
   });
+
+  test('while all are busy picks one that serves no connection, however long nobody has looked at it', () => {
+    const next = lag();
+    const candidates = some(1, 2).map((one) => ({ ...one, isBusy: true }));
+    const [blocked, unused] = candidates as [One, One];
+    blocked.active = 1;
+    blocked.lagMs = 30;
+    unused.lagMs = 700;
+    expect(next(candidates, anyone)).toBe(unused);
+    unused.lagMs = 5;
+    expect(next(candidates, anyone)).toBeUndefined();
+  });
 });
 
 describe('what looks at an event loop tell', () => {
