@@ -49,9 +49,9 @@ export interface Unit {
   kill(): void;
   /**
    * Takes back the connections that it has not come to, as its event loop is blocked. Absent where that is impossible.
-   * @returns false when it has just come to one
+   * @returns the id of the last one that it has come to; undefined when it has just come to one, and nothing is taken back
    */
-  revoke?(handed: number): boolean;
+  revoke?(handed: number): number | undefined;
 }
 
 /** What a new worker is to know besides what all of its group know. */

@@ -171,9 +171,9 @@ function unitOf(
     // In one step: the thread takes a connection by the same counter.
     revoke(handed) {
       const handled = counter.taken(counters);
-      if (handled === handed || !counter.take(counters, handled, handed)) return false;
+      if (handled === handed || !counter.take(counters, handled, handed)) return undefined;
       for (const id of handedOver.keys()) if (id > handled) handedOver.delete(id);
-      return true;
+      return handled;
     },
     watch() {
       unwatch = watch(tid, () => counter.dueBy(counters), kill);

@@ -309,8 +309,8 @@ export class Worker {
 
   /** Takes back the connections that it has not come to, for others to have. Does nothing where that is impossible. */
   revoke(): void {
-    const { handled } = this.#unit;
-    if (!this.#unit.revoke?.(this.#handed)) return;
+    const handled = this.#unit.revoke?.(this.#handed);
+    if (handled === undefined) return;
     for (const id of [...this.#pending.keys()]) {
       if (id <= handled) continue;
       this.#revoked++;

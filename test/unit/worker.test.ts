@@ -41,10 +41,14 @@ class PlayedUnit implements Unit {
   kill(): void {
     this.isKilled = true;
   }
-  revoke(handed: number): boolean {
-    if (this.handled === handed) return false;
+  /** The event loop comes to something at this moment. */
+  beforeRevoke = (): void => {};
+  revoke(handed: number): number | undefined {
+    this.beforeRevoke();
+    const { handled } = this;
+    if (handled === handed) return undefined;
     this.handled = handed;
-    return true;
+    return handled;
   }
 }
 
@@ -123,6 +127,19 @@ test('connections that a blocked worker has not come to are taken back, and it g
   expect(worker.isUnresponsive).toBe(true);
   unit.say({ type: 'ended', id: 3 });
   expect(worker.isUnresponsive).toBe(false);
+  unit.exit();
+});
+
+test('a connection that the worker comes to while it is asked for those that wait stays with it', async () => {
+  const { unit, worker } = started();
+  const [first, second] = [worker.give(connection), worker.give(connection)];
+  unit.beforeRevoke = () => {
+    unit.handled = 1;
+  };
+  worker.revoke();
+  expect(await second).toBe('refused');
+  unit.say({ type: 'ended', id: 1 });
+  expect(await first).toHaveProperty('ended');
   unit.exit();
 });
 
