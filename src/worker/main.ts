@@ -2,6 +2,7 @@
 // them, until it is told to drain.
 import { Activity } from '../activity.js';
 import type { StopReason } from '../app/close-app.js';
+import type { Placing } from '../balance/policy.js';
 import { msUntil, now, within } from '../clock.js';
 import { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
@@ -70,6 +71,8 @@ export class WorkerMain {
   readonly #activity = new Activity();
   #denylist = emptyDenylist;
   #policy = defaultPolicy;
+  /** undefined before the host has sent another one than that of the settings. */
+  #placing: Placing | undefined;
   #acceptor: Acceptor | undefined;
   #isHeld: boolean;
   /** What begins when it is held no longer. */
@@ -125,7 +128,10 @@ export class WorkerMain {
       this.#denylist = entries;
       (this.#service ?? this.#starting)?.setDenylist(entries);
     },
-    placing: ({ placing }) => (this.#service ?? this.#starting)?.setPlacing?.(placing),
+    placing: ({ placing }) => {
+      this.#placing = placing;
+      (this.#service ?? this.#starting)?.setPlacing?.(placing);
+    },
     shed: () => this.#service?.shed(),
     socket: ({ id, answer }) => this.#takeSocket(id, answer),
     idle: ({ id }) => this.#options.say({ type: 'answer', id, ms: this.#service?.idleFor() ?? -1 }),
@@ -155,7 +161,7 @@ export class WorkerMain {
       journal && openLoopJournal(journal.region, (fingerprint) => tell({ kind: 'suspect-cleared', fingerprint }));
     try {
       const identity = { pid: process.pid, tid };
-      const service =
+      const service: Service =
         (await hostThreads?.()) ??
         new AppRunner({
           ...settings,
@@ -175,6 +181,7 @@ export class WorkerMain {
       this.#starting = service;
       service.setDenylist(this.#denylist);
       service.setMigration(this.#policy);
+      if (this.#placing) service.setPlacing?.(this.#placing);
       await service.start();
       this.#service = service;
     } catch (error) {

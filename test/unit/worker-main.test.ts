@@ -1,0 +1,33 @@
+// What the host tells a worker that has not made its service yet.
+import { expect, test } from 'vitest';
+import type { Placing } from '../../src/balance/policy.ts';
+import { deferred } from '../../src/deferred.ts';
+import { type MainOptions, WorkerMain } from '../../src/worker/main.ts';
+import type { FromWorker } from '../../src/worker/messages.ts';
+import type { Service } from '../../src/worker/service.ts';
+
+test('the policy that a host of threads gets while it starts is that of its service', async () => {
+  const made = deferred<Service>();
+  const ready = deferred<void>();
+  let policy: Placing | undefined;
+  const main = new WorkerMain({
+    settings: { isHeld: false, lifecycle: { hangTimeout: 0 } },
+    tid: 0,
+    hostThreads: () => made.promise,
+    memory: () => undefined,
+    say: (message: FromWorker) => void (message.type === 'ready' && ready.resolve()),
+  } as unknown as MainOptions);
+  main.start([]);
+  main.handle({ type: 'placing', placing: { balance: 'lag', weights: [] } });
+  made.resolve({
+    answered: 0,
+    start: async () => {},
+    setDenylist: () => {},
+    setMigration: () => {},
+    setPlacing: (placing: Placing) => {
+      policy = placing;
+    },
+  } as unknown as Service);
+  await ready.promise;
+  expect(policy).toEqual({ balance: 'lag', weights: [] });
+});
