@@ -154,6 +154,7 @@ export class ThreadHost implements Service {
     const { lifecycle, migrationChannel, maxConnections, loading, sessions, backlog, clients } = this.#settings.loop;
     const tell = this.#tell;
     const isElastic = group.range.min < group.range.max;
+    const isSticky = group.hostAccepts && sessions.sticky !== undefined;
     const shares = group.isPerConnection ? [1] : divide(maxConnections, group.range.max);
     return {
       startWorker: (options) => this.#start(group, options, shares[Math.min(options.id, shares.length) - 1] ?? 1),
@@ -168,8 +169,9 @@ export class ThreadHost implements Service {
       drainMs: lifecycle.gracefulTimeout,
       awaitsExits: false,
       endsWithHost: true,
-      revokes: group.hostAccepts,
-      isSticky: group.hostAccepts && sessions.sticky !== undefined,
+      // The connection of a session would be given to the same thread again.
+      revokes: group.hostAccepts && !isSticky,
+      isSticky,
       queues: new Queues([]),
       accepts: [],
       // Where its threads accept, for those that are missing; otherwise its own event loop does.
