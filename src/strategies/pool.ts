@@ -100,11 +100,10 @@ export class Pool extends BaseStrategy implements Strategy {
         const given = await giving;
         this.#line.next(); // the worker has come to it
         if (given !== 'refused') return given;
-      } else {
-        if (this.isEnding) return 'refused';
-        if (this.ready.length > 0) this.#line.nextSoon();
-        await this.#line.rejoin();
       }
+      if (this.isEnding) return 'refused';
+      if (this.ready.length > 0) this.#line.nextSoon();
+      await this.#line.rejoin();
     }
   }
 

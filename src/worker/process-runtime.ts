@@ -28,7 +28,7 @@ import type { SlotLease, SlotRanges } from '../overload/slot-ranges.js';
 import { RareReport } from '../rare-report.js';
 import type { Reports } from '../reports/reports.js';
 import { checkMessage, describeMessage } from './checked-messages.js';
-import type { ToWorker } from './messages.js';
+import type { FromWorker, ToWorker } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
 import {
   type AppSettings,
@@ -189,11 +189,14 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
   const eventLoop = new ProcessEventLoop(pid);
   /** Each connection is answered by `taken` or `refused`, in turn. */
   let handled = 0;
+  let hear = (_: FromWorker): void => {};
   /** It has reported itself in which code it is blocked. */
   let hasReportedHang = false;
 
   /** On their way to it. */
   const sending = new Set<SendableSocket>();
+  /** For each descriptor that was sent, in turn: what to do if the worker has no room for it. It acknowledges each. */
+  const whenCut: (() => void)[] = [];
 
   const kill = (): void => void child.kill('SIGKILL');
   const send = (message: ToWorker): void => {
@@ -259,13 +262,20 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
       return eventLoop.waits;
     },
     listen(listener) {
-      channel.on('message', (raw) => {
-        const message = checkMessage(raw, sender);
-        if (!message) return invalid.add(describeMessage(raw));
+      hear = (message) => {
         if (message.type === 'taken' || message.type === 'refused') handled++;
         if (message.type === 'report' && message.report.kind === 'hung' && message.report.tid === 0)
           hasReportedHang = true;
         listener(message);
+      };
+      channel.on('message', (raw) => {
+        const message = checkMessage(raw, sender);
+        if (message) hear(message);
+        else invalid.add(describeMessage(raw));
+      });
+      channel.on('internalMessage', ({ cmd }) => {
+        if (cmd === 'NODE_HANDLE_ACK') whenCut.shift();
+        if (cmd === 'NODE_HANDLE_NACK') whenCut.shift()?.(); // the kernel has cut the descriptor off the message
       });
     },
     send,
@@ -274,6 +284,7 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
       if (unreadSocket.destroyed) return false;
       const message = { type: 'connection', id, facts: connection.facts } as const;
       channel.send(message, unreadSocket, { keepOpen: true }, () => {});
+      whenCut.push(() => hear({ type: 'refused', id }));
       return true;
     },
     sendSocket(message) {
@@ -286,6 +297,7 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
       const { address } = answer;
       const socket = sendableSocket(answer.fd);
       sending.add(socket);
+      whenCut.push(() => send({ type: 'socket', id, answer: { code: 'EMFILE' } }));
       channel.send({ type: 'socket', id, answer: { address } }, socket.handle as SendHandle, {}, () => {
         sending.delete(socket);
         socket.close();

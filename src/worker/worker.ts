@@ -61,7 +61,10 @@ export interface WorkerOptions extends StartOptions {
   readonly accepts: ListeningSockets;
 }
 
-/** A worker that has not taken a connection within this time gets no further ones until it does (milliseconds). */
+/**
+ * A worker that has not taken a connection within this time gets no further ones until it does, and one that has refused a
+ * connection gets none for as long (milliseconds).
+ */
 const silentAfterMs = 500;
 /** A worker that has not reopened its access log by then is busy (milliseconds). */
 const reopenMs = 5000;
@@ -110,6 +113,8 @@ export class Worker {
   /** `Unit.handled` at the last look, and since when it has not changed. */
   #handled = 0;
   #handledAt = 0;
+  /** Since then it has no descriptor for a connection, or is about to end. */
+  #refusedAt = Number.NEGATIVE_INFINITY;
   /** Connections that were taken back and that its event loop has not come to yet. */
   #revoked = 0;
   #stage: Stage = 'starting';
@@ -166,7 +171,10 @@ export class Worker {
         this.#killing ??= setTimeout(() => this.kill(), unit.exitGraceMs); // it exits by itself
       },
       taken: ({ id }) => this.#taken(id),
-      refused: ({ id }) => this.#refused(id),
+      refused: ({ id }) => {
+        this.#refusedAt = now();
+        this.#refused(id);
+      },
       ended: ({ id }) => this.#connectionEnded(id),
       answered: ({ count }) => {
         this.#answered += count;
@@ -234,9 +242,9 @@ export class Worker {
     return this.#handed;
   }
 
-  /** It does not come to the connections that were handed to it: its event loop is blocked. */
+  /** It does not take the connections that are handed to it: its event loop is blocked, or it has no descriptor left. */
   get isUnresponsive(): boolean {
-    if (this.#revoked > 0) return true;
+    if (this.#revoked > 0 || now() - this.#refusedAt < silentAfterMs) return true;
     const { handled } = this.#unit;
     if (handled !== this.#handled) this.#loop.sawProgress(now());
     if (handled !== this.#handled || handled === this.#handed) {

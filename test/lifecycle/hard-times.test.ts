@@ -61,6 +61,29 @@ test.concurrent('many threads that accept leave each other descriptors', async (
   await server.waitFor('the report', ({ event }) => event === 'descriptors-used-up');
 });
 
+test.concurrent('connections for which a worker has no descriptor go to another one, until it has', async () => {
+  await using server = await startServer({
+    app: fixture('full.cjs'),
+    model: 'prefork',
+    accept: 'dispatch',
+    args: ['--workers', '2', '--balance', 'round-robin'],
+    node: '/bin/sh',
+    script: fixture('few-descriptors.sh'),
+    env: { NODE: process.execPath, LIMIT: '200' },
+  });
+  using wire = await connect(server.url);
+  const { body: full } = await wire.ask('GET /fill');
+  const visit = async (): Promise<string> => {
+    using other = await connect(server.url);
+    const { body } = await other.ask('GET /');
+    return body;
+  };
+  const pids = await Promise.all(Array.from({ length: 20 }, visit));
+  expect(pids).not.toContain(full);
+  await wire.ask('GET /free');
+  await eventually('both to serve again', async () => (await visit()) === full);
+});
+
 forPlacements(
   (placement) => {
     test('who hangs is given no further connections', async () => {
