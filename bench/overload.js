@@ -1,8 +1,9 @@
-// `npm run bench:overload [SECONDS]`: what becomes of an app that gets three times the requests that it can answer: with
-// node:http, with mpserve, and with mpserve that limits the requests in the app. All sides have one event loop. First the
-// capacity of the app is measured with a closed loop; then requests come at a steady rate, whether or not earlier ones have
+// `npm run bench:overload [SECONDS [WORKERS]]`: what becomes of an app that gets three times the requests that it can
+// answer: with plain Node, with mpserve, and with mpserve that limits the requests in the app. All sides have the same number
+// of event loops, by default one. First the capacity of the app is measured with a closed loop; then requests come at a steady rate, whether or not earlier ones have
 // been answered, and beside them a health check every 50 ms, each on a new connection.
 import { request } from 'node:http';
+import { cpus } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { closedLoop } from '../dist/bench/closed-loop.js';
@@ -12,6 +13,7 @@ import { baseline, serving, start } from './server.js';
 
 const app = fileURLToPath(new URL('apps/limited.cjs', import.meta.url));
 const seconds = Number(process.argv[2] ?? 20);
+const workers = Number(process.argv[3] ?? 1);
 const factor = 3;
 /** A response that comes later is of no use to the client (milliseconds). */
 const boundMs = 500;
@@ -19,25 +21,29 @@ const queueTimeoutMs = 1000;
 const healthEveryMs = 50;
 
 const requests = [{ path: '/', method: 'GET', headers: {} }];
+/** For each processor that is used. */
+const maxInflight = 8 * Math.min(workers, cpus().length);
 const limits = [
-  ...['--max-inflight', '8', '--queue-max', '200', '--queue-timeout', `${queueTimeoutMs}ms`],
+  ...['--max-inflight', String(maxInflight), '--queue-max', '200', '--queue-timeout', `${queueTimeoutMs}ms`],
   ...['--health-path', '/healthz'],
 ];
-const prefork = (...args) => serving(app, '--model', 'prefork', '--workers', '1', ...args);
+const [plainName, plain] =
+  workers === 1 ? ['node:http', baseline('bare', app)] : ['node:cluster', baseline('cluster', String(workers), app)];
+const prefork = (...args) => serving(app, '--model', 'prefork', '--workers', String(workers), ...args);
 const sides = [
-  ['node:http', baseline('bare', app)],
+  [plainName, plain],
   ['mpserve', prefork()],
-  ['mpserve --max-inflight 8', prefork(...limits)],
-  ['mpserve --max-inflight 8 --shed p99=500ms', prefork(...limits, '--shed', `p99=${boundMs}ms`)],
+  [`mpserve --max-inflight ${maxInflight}`, prefork(...limits)],
+  [`mpserve --max-inflight ${maxInflight} --shed p99=${boundMs}ms`, prefork(...limits, '--shed', `p99=${boundMs}ms`)],
 ];
 
-const capacity = await withServer(baseline('bare', app), async (origin) => {
+const capacity = await withServer(plain, async (origin) => {
   await closed(origin, 1000);
   return closed(origin, Math.min(5, seconds) * 1000);
 });
 const rate = Math.round(factor * capacity);
 console.log(
-  `capacity of the app with node:http: ${capacity.toFixed(0)} requests/s; sent: ${rate}/s for ${seconds} s\n`,
+  `capacity of the app with ${plainName}, ${workers} event loops: ${capacity.toFixed(0)} requests/s; sent: ${rate}/s for ${seconds} s\n`,
 );
 console.log(
   `| side | 200 within ${boundMs} ms, of the capacity | p99 of the 200s | 200, 503, failed | longest until a 503 | slowest health check; failed |\n` +

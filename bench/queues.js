@@ -1,6 +1,6 @@
 // `npm run bench:queues` (after `npm run build`; Linux): what --accept reuseport is for, and what it must not cost. How many
 // times workers wake up for each connection, in each accept mode; and what becomes of clients that wait in the queue of a
-// worker that is replaced or killed, at 2,000 connections a second.
+// worker that is replaced or killed, or are just being handed to one, at 2,000 connections a second.
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -15,7 +15,6 @@ const accepted = fileURLToPath(new URL('apps/accepted.cjs', import.meta.url));
 const workerCounts = [2, 8, 32];
 const modes = ['shared', 'dispatch', 'reuseport'];
 const connections = 500;
-const times = 20;
 const perSecond = 2000;
 let visits = 0;
 
@@ -30,13 +29,16 @@ for (const mode of modes) {
   console.log(`| \`${mode}\` | ${cells.join(' | ')} |`);
 }
 
-console.log('\n| while | connections | failed | of them never accepted |\n| --- | --- | --- | --- |');
-for (const [name, disturb] of [
-  [`${times} reloads`, reload],
-  [`${times} kills`, kill],
+const reuseport = ['--accept', 'reuseport'];
+const random = ['--accept', 'dispatch', '--balance', 'random-two'];
+console.log('\n| while | connections | failed | never accepted | never read |\n| --- | --- | --- | --- | --- |');
+for (const [way, args, times, disturb] of [
+  ['reuseport', reuseport, 20, reload],
+  ['reuseport', reuseport, 40, kill],
+  ['random-two', random, 40, kill],
 ]) {
-  const { opened, failed, unaccepted } = await disturbed(disturb);
-  console.log(`| ${name} | ${opened} | ${failed} | ${unaccepted} |`);
+  const { opened, failed, unaccepted, unread } = await disturbed(args, times, disturb);
+  console.log(`| \`${way}\`, ${times} ${disturb.name}s | ${opened} | ${failed} | ${unaccepted} | ${unread} |`);
   if (unaccepted > 0) process.exitCode = 1;
 }
 
@@ -83,12 +85,12 @@ async function visit(port) {
 }
 
 /** @param disturb called with the server `times` times, one after another */
-async function disturbed(disturb) {
+async function disturbed(way, times, disturb) {
   const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-queues-'));
   const file = path.join(folder, 'accepted');
   writeFileSync(file, '');
   process.env.ACCEPTED = file;
-  const args = ['--model', 'prefork', '--accept', 'reuseport', '--workers', '4', '--probation', '200ms'];
+  const args = ['--model', 'prefork', '--workers', '4', '--probation', '200ms', ...way];
   const server = await start(serving(accepted, ...args));
   try {
     const opened = [];
@@ -103,9 +105,9 @@ async function disturbed(disturb) {
     }
     clearInterval(opening);
     const failed = (await Promise.all(opened)).filter(({ isAnswered }) => !isAnswered);
-    const clients = new Set(readFileSync(file, 'utf8').split('\n'));
-    const unaccepted = failed.filter(({ client }) => !clients.has(client));
-    return { opened: opened.length, failed: failed.length, unaccepted: unaccepted.length };
+    const lines = new Set(readFileSync(file, 'utf8').split('\n'));
+    const without = (what) => failed.filter(({ client }) => !lines.has(`${what} ${client}`)).length;
+    return { opened: opened.length, failed: failed.length, unaccepted: without('accepted'), unread: without('read') };
   } finally {
     await server.stop();
     rmSync(folder, { recursive: true });
@@ -119,5 +121,6 @@ async function reload({ pid }) {
 
 async function kill({ pid }) {
   const workers = processTree(pid).filter((one) => one.pid !== pid);
-  process.kill(workers[Math.floor(Math.random() * workers.length)].pid, 'SIGKILL');
+  const victim = workers[Math.floor(Math.random() * workers.length)];
+  if (victim) process.kill(victim.pid, 'SIGKILL');
 }
