@@ -115,27 +115,36 @@ export function resolveAccept({ accept }: Settings, from: From, facts: ModelFact
 }
 
 /**
- * Where a policy was chosen, connections have to be handed over, and `weighted` needs a weight for each worker or thread.
- * @param accept resolved. @param count workers or threads at most
+ * Where connections are not handed over, a policy may not be chosen. Where they are, `weighted` needs a weight for each
+ * worker or thread.
+ * @param accept resolved
+ * @returns a warning if the policy of an operator has no effect: it has again when connections are handed over
  */
 export function checkBalance(
-  { balance, weights }: Settings,
+  settings: Settings,
   from: From,
   facts: ModelFacts,
   { accept, maxWorkers, maxThreads }: Pick<Values, 'accept' | 'maxWorkers' | 'maxThreads'>,
-): void {
-  const isByDefault = from.balance.kind === 'default';
-  if (isByDefault && weights.length === 0) return;
-  const given = isByDefault ? from.weights : from.balance;
-  if (facts.balances && !facts.balances(accept))
+  table: OptionTable,
+): readonly string[] {
+  const { balance, weights } = settings;
+  if (!facts.balances) return []; // it does nothing in this model, of which `load.ts` warns
+  if (!facts.balances(accept)) {
+    const chosen = (['balance', 'weights'] as const).find((key) => isChosen(key, settings, from, table));
+    if (!chosen) return [];
+    const given = from[chosen];
+    if (given.kind === 'operator') return [`${setting(given)} does nothing without --accept dispatch`];
     throw configError(`${setting(given)} needs --accept dispatch: without it each worker accepts by itself`);
+  }
   if (balance === 'weighted' && weights.length === 0)
     throw configError(`${setting(from.balance)} weighted needs --weights, as in --weights 3,1`);
-  if (isByDefault) throw configError(`${setting(from.weights)} needs --balance weighted`);
-  if (balance !== 'weighted') return;
+  if (from.balance.kind === 'default' && weights.length > 0)
+    throw configError(`${setting(from.weights)} needs --balance weighted`);
+  if (balance !== 'weighted') return [];
   const [count, unit] = facts.threads ? [maxThreads, 'threads'] : [maxWorkers, 'workers'];
   if (weights.length !== count)
     throw configError(`${setting(from.weights)} has ${weights.length} weights for ${count} ${unit}; give one for each`);
+  return [];
 }
 
 /** One host has to place all connections. @param accept resolved */
@@ -163,14 +172,19 @@ export function checkProxyProtocol({ proxyProtocol, trustProxy }: Settings, from
     );
 }
 
+/** A configuration file may list options with their defaults. */
+function isChosen(key: keyof Settings, settings: Settings, from: From, table: OptionTable): boolean {
+  const { kind } = from[key];
+  return kind !== 'default' && !(kind === 'file' && settings[key] === table[key].default);
+}
+
 const overloadOptions = ['queueMax', 'queueTimeout', 'shed', 'healthPath', 'priorityPath'] as const;
 
-/** Without --max-inflight no request waits. A configuration file may list these options with their defaults. */
+/** Without --max-inflight no request waits. */
 export function checkOverload(settings: Settings, from: From, table: OptionTable): void {
   if (settings.maxInflight > 0) return;
   for (const key of overloadOptions) {
-    const { kind } = from[key];
-    if (kind === 'default' || (kind === 'file' && settings[key] === table[key].default)) continue;
+    if (!isChosen(key, settings, from, table)) continue;
     throw configError(
       `${setting(from[key])} needs --max-inflight, as in --max-inflight 100: how many requests the app handles at the same time`,
     );

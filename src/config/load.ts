@@ -120,7 +120,7 @@ export async function loadConfig(input: Input): Promise<Loaded> {
     headerTimeout: resolveHeaderTimeout(settings, from),
     wsDrain: resolveWsDrain(settings, from),
   };
-  checkBalance(settings, from, facts, resolved);
+  warnings.push(...checkBalance(settings, from, facts, resolved, table));
   checkSticky(settings, from, facts, resolved);
   checkProxyProtocol(settings, from);
   checkOverload(settings, from, table);

@@ -148,11 +148,13 @@ export class Operations {
       const began = now();
       // Settings for the old model do not apply to another one.
       const overrides = options.model === undefined ? { ...this.#overrides, ...options } : options;
-      const next = applySwitch(this.#settings, await load(overrides));
+      const loaded = await load(overrides);
+      const next = applySwitch(this.#settings, loaded);
       const { model, workers, threads } = next.config.pool;
       const { config } = this.#settings;
       const from = config.pool.model;
       if (isDeepStrictEqual(next.config, config)) return `already running ${model} with these settings`;
+      for (const warning of loaded.warnings) this.#events.tell({ event: 'warning', warning });
       onProgress(`starting ${model} beside ${from}`);
       const { group, hosting } = strategyContext(next, resources, this.#context.release);
       const { settled } = await this.#tried({ settings: next, onProgress }, (trial) =>
@@ -208,7 +210,7 @@ export class Operations {
       if (options.balance === undefined) throw new Refused('no policy; use for example least-connections');
       const overrides = { ...this.#overrides, ...options };
       const next = applyBalance(this.#settings, await load(overrides));
-      // The configuration may name another accept mode by now, which needs a restart.
+      // Not that of the configuration, which may name another one by now: that needs a restart.
       if (!models[pool.model]?.balances?.(pool.accept))
         throw new Refused('the server runs without --accept dispatch, so each worker accepts by itself');
       const context = strategyContext(next, resources, this.#context.release);

@@ -5,6 +5,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
+import type { Line } from '../helpers/server.ts';
 import { Site } from '../helpers/site.ts';
 import { connectOptions, Wire } from '../helpers/wire.ts';
 
@@ -169,7 +170,7 @@ describe.concurrent('mpserve ctl', () => {
       return stderr;
     };
     expect(await refused()).toMatch(/missing policy; use mpserve ctl balance round-robin, .* or first-idle/);
-    expect(await refused('ip-hash')).toMatch(/mpserve ctl balance needs --accept dispatch/);
+    expect(await refused('ip-hash')).toMatch(/the server runs without --accept dispatch/);
     expect(await refused('iphash')).toMatch(/must be round-robin, .*, not 'iphash'; did you mean ip-hash\?/);
     const asked = async (options: object) =>
       (await site.ask('POST', '/balance', JSON.stringify({ options }))).json.error;
@@ -181,5 +182,31 @@ describe.concurrent('mpserve ctl', () => {
     expect(await asked({ balance: 'ip-hash' })).toMatch(/the server runs without --accept dispatch/);
     expect(await site.ask('POST', '/switch', '{"options": {"model": "ppc"}}')).toMatchObject({ status: 200 });
     expect(await refused('ip-hash')).toMatch(/the model ppc starts a worker for each connection/);
+  });
+
+  test('balance stops neither a reload of a file that says shared, nor a switch, and is kept for dispatch', async () => {
+    await using site = await Site.start('prefork', ['--workers', '2'], { accept: 'dispatch' });
+    const { server } = site;
+    const post = (target: string, options: object) => site.ask('POST', target, JSON.stringify({ options }));
+    const policy = async () => (await site.ask('GET', '/status')).json.balance;
+    expect(await post('/balance', { balance: 'weighted', weights: '3,1' })).toMatchObject({ status: 200 });
+    site.configure({ accept: 'shared' });
+    expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+    expect(await policy()).toBe('weighted');
+
+    expect(await post('/switch', { accept: 'shared' })).toMatchObject({ status: 200 });
+    expect(await policy()).toBeUndefined();
+    const warning = 'mpserve ctl balance does nothing without --accept dispatch';
+    await server.waitFor('the warning', (line) => line.warning === warning);
+    expect(await post('/switch', { accept: 'dispatch' })).toMatchObject({ status: 200 });
+    expect(await policy()).toBe('weighted');
+  });
+
+  test('switch to a model that places nothing warns of the policy in the file', async () => {
+    const config = { accept: 'dispatch', balance: 'weighted', weights: [3, 1] };
+    await using site = await Site.start('prefork', ['--workers', '2'], config);
+    expect(await site.ask('POST', '/switch', '{"options": {"model": "tpc"}}')).toMatchObject({ status: 200 });
+    const isWarning = (line: Line) => /^balance in .* does nothing with the model tpc$/.test(String(line.warning));
+    await site.server.waitFor('the warning', isWarning);
   });
 });

@@ -44,6 +44,7 @@ export const options = listOptions(table);
 export const switches: readonly Switch[] = [{ flag: 'help', alias: 'h', description: 'Print this help' }];
 
 export interface Situation {
+  readonly operator?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly cores?: number;
@@ -59,7 +60,7 @@ export async function configure(
   situation: Situation = {},
 ): Promise<Omit<Loaded, 'config'> & { readonly config: Values; readonly sections: Loaded['config'] }> {
   const { values, words } = await readArguments(argv, options, switches);
-  const { env = {}, cwd = import.meta.dirname, cores = 4, memory = Number.POSITIVE_INFINITY } = situation;
+  const { operator, env = {}, cwd = import.meta.dirname, cores = 4, memory = Number.POSITIVE_INFINITY } = situation;
   const argv_ = { ...values, app: words[0] };
   const machine = { cores, memory };
   const suggest = (word: string) =>
@@ -68,7 +69,7 @@ export async function configure(
       ['serve', 'config'],
       models.map(({ name }) => name),
     );
-  const loaded = await loadConfig({ table, models, argv: argv_, env, cwd, machine, suggest });
+  const loaded = await loadConfig({ table, models, argv: argv_, operator, env, cwd, machine, suggest });
   return { ...loaded, config: flatten(loaded.config), sections: loaded.config };
 }
 

@@ -383,6 +383,44 @@ describe('warnings', () => {
   });
 });
 
+describe('a policy without --accept dispatch', () => {
+  const policy = 'needs --accept dispatch: without it each worker accepts by itself';
+
+  test('is refused if a user has chosen it, also by the name of the default', async () => {
+    const env = { MPSERVE_BALANCE: 'least-connections' };
+    expect(await refusal([], { env })).toEqual([2, `MPSERVE_BALANCE ${policy}`]);
+    await put('mpserve.config.json', { balance: 'ip-hash' });
+    expect(await refusal([], { cwd })).toEqual([2, `balance in ${path.join(cwd, 'mpserve.config.json')} ${policy}`]);
+    await put('mpserve.config.json', { weights: [3, 1] });
+    expect(await refusal([], { cwd })).toEqual([2, `weights in ${path.join(cwd, 'mpserve.config.json')} ${policy}`]);
+  });
+
+  test('is accepted in a file if it is the default', async () => {
+    await put('mpserve.config.json', { balance: 'least-connections', accept: 'shared' });
+    expect((await configure([], { cwd })).warnings).toEqual([]);
+  });
+
+  test('has no effect if an operator has set it, until connections are handed over', async () => {
+    const operator = { balance: 'weighted', weights: '3,1' };
+    const shared = await configure(['--workers', '3'], { operator: { ...operator, accept: 'shared' } });
+    expect(shared.warnings).toEqual(['mpserve ctl balance does nothing without --accept dispatch']);
+    const again = await configure(['--workers', '2'], { operator: { ...operator, accept: 'dispatch' } });
+    expect(again.warnings).toEqual([]);
+    expect(again.config).toMatchObject({ balance: 'weighted', weights: [3, 1] });
+  });
+
+  test('has no effect in a model that starts a worker for each connection', async () => {
+    await put('mpserve.config.json', { balance: 'weighted', weights: [3, 1], accept: 'dispatch' });
+    const file = path.join(cwd, 'mpserve.config.json');
+    expect((await configure(['--model', 'ppc'], { cwd })).warnings).toEqual(
+      ['accept', 'balance', 'weights'].map((key) => `${key} in ${file} does nothing with the model ppc`),
+    );
+    expect((await configure(['--model', 'ppc', '--balance', 'weighted'])).warnings).toEqual([
+      '--balance does nothing with the model ppc',
+    ]);
+  });
+});
+
 describe('errors', () => {
   test.each<[string, string[], string]>([
     ['an unknown flag', ['--workrs', '3'], 'unknown flag --workrs; did you mean --workers?'],
