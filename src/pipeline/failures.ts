@@ -110,25 +110,32 @@ export function answerEarly(answer: Answer, req: IncomingMessage, res: ServerRes
   // If this response has begun, or an earlier one is not finished, the connection can only be cut.
   if (res.headersSent || res.socket !== socket) return void socket.destroy();
   res.detachSocket(socket);
-  endWithAnswer(answer, socket, reqId);
+  endWithAnswer(answer, req, socket, reqId);
   res.statusCode = answer.status;
   res.destroy();
   res.emit('close');
 }
 
 /** Refuses a request to switch to another protocol, whose socket Node has given up, and closes the connection. */
-export function refuseUpgrade(answer: Answer, socket: Duplex, reqId: string): void {
+export function refuseUpgrade(answer: Answer, req: IncomingMessage, socket: Duplex, reqId: string): void {
   socket.on('error', () => {}); // the client may be gone
-  endWithAnswer(answer, socket, reqId);
+  endWithAnswer(answer, req, socket, reqId);
   socket.resume();
 }
 
-/** Something must read what the client still sends. */
-function endWithAnswer({ status, headers }: Answer, socket: Duplex, reqId: string): void {
+/** Writes what Node would write for `writeAnswer`. Something must read what the client still sends. */
+function endWithAnswer({ status, headers }: Answer, { method }: IncomingMessage, socket: Duplex, reqId: string): void {
   const body = bodyOf(status, reqId);
-  const all = { [idHeader]: reqId, connection: 'close', ...headers, ...bodyHeaders(body) };
+  const all = {
+    [idHeader]: reqId,
+    ...headers,
+    ...bodyHeaders(body),
+    date: new Date().toUTCString(),
+    connection: 'close',
+  };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`);
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n`;
+  socket.end(method === 'HEAD' ? head : head + body); // RFC 9110, section 9.3.2
   // Closing at once would make the kernel reset the connection, and the client could lose the response.
   const deadline = setTimeout(() => socket.destroy(), lingerMs);
   socket.once('close', () => clearTimeout(deadline));

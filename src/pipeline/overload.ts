@@ -139,7 +139,7 @@ export class Overload {
       socket.off('close', leave);
       onRefused();
       this.#report(reason, since, req, reqId);
-      this.#answers.refuseUpgrade(this.#refusal, socket, reqId);
+      this.#answers.refuseUpgrade(this.#refusal, req, socket, reqId);
     });
     socket.on('error', ignore).on('close', leave);
     this.#admission.wait(waiter);

@@ -370,7 +370,7 @@ export class Pipeline {
       const refusal = this.#rateLimit?.refusalOf(req, connection);
       if (refusal) {
         log(refusal.status);
-        return refuseUpgrade(refusal, socket, reqId);
+        return refuseUpgrade(refusal, req, socket, reqId);
       }
       const start = () => {
         log(101);

@@ -310,6 +310,32 @@ test('requests to switch to another protocol are limited, and their connections 
   ).toEqual([101, 101, 429]);
 });
 
+test('a refusal looks the same, whether or not its connection has to be closed, and to HEAD it has no body', async () => {
+  await using site = await Site.start(
+    'prefork',
+    ['--workers', '1', '--rate-limit', '1/d:burst=1'],
+    {},
+    {},
+    undefined,
+    sockets,
+  );
+  const { url } = site.server;
+  await ask(url);
+  const { headers } = await ask(url);
+  const isOfConnection = (name: string): boolean => name === 'connection' || name === 'keep-alive';
+  const wanted = Object.keys(headers).filter((name) => !isOfConnection(name));
+  expect(wanted).toContain('date');
+  for (const method of ['POST', 'HEAD']) {
+    for (const fields of [{ 'content-length': '4' }, { connection: 'upgrade', upgrade: 'x' }]) {
+      using wire = await connect(url);
+      const refused = await wire.ask(`${method} /`, { ...fields });
+      expect(refused).toMatchObject({ status: 429, headers: { connection: 'close' } });
+      expect(Object.keys(refused.headers).filter((name) => !isOfConnection(name))).toEqual(wanted);
+      expect(await wire.rest()).toHaveLength(0);
+    }
+  }
+});
+
 /** Resident kilobytes of the mappings of shared memory that are as large as the table of buckets, or larger. */
 function tableKilobytes(pid: number): number {
   const mappings = readFileSync(`/proc/${pid}/smaps`, 'utf8').split(/^(?=[\da-f]+-[\da-f]+ )/m);

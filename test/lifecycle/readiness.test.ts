@@ -33,3 +33,16 @@ testSomePlacements(units, '--request-deadline', async (placement) => {
     url: '/never',
   });
 });
+
+test.concurrent('HEAD gets the head alone of what GET gets', async () => {
+  const args = ['--workers', '1', '--request-deadline', '50ms'];
+  await using server = await startServer({ app: fixture('healthy-later.cjs'), args });
+  const ask = async (method: string) => {
+    using wire = await connect(server.url);
+    const { status, headers } = await wire.ask(`${method} /never`, { 'x-request-id': 'slow-one' });
+    expect(await wire.rest()).toHaveLength(0);
+    expect(Date.parse(headers.date ?? '')).not.toBeNaN();
+    return { status, headers: { ...headers, date: '' } };
+  };
+  expect(await ask('HEAD')).toEqual(await ask('GET'));
+});
