@@ -6,6 +6,7 @@ import type { SessionKey } from '../client/session.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { truncateUrl } from '../inflight/fingerprint.js';
 import type { RequestInFlight } from '../reports/report.js';
+import { awaitsContinue } from './continue.js';
 // biome-ignore lint/suspicious/noImportCycles: types only; a connection has responses, and a response its connection
 import type { PipelineResponse } from './response.js';
 import type { WebSocketConnection } from './web-socket.js';
@@ -145,7 +146,7 @@ export class Connection {
 
   /**
    * Milliseconds that the server has waited for the client (for a request, for more of a body, or for the client to
-   * read its response), measured at the calls of this method; -1 while the client waits for the app.
+   * read its response), measured at the calls of this method; -1 while the client waits for the server.
    */
   idleFor(now: number): number {
     const transferred = this.socket.bytesRead + this.socket.bytesWritten;
@@ -153,15 +154,19 @@ export class Connection {
       this.#transferred = transferred;
       this.#progressAt = now;
     }
-    return this.#waitsForClient ? now - this.#progressAt : -1;
+    if (this.#waitsForClient) return now - this.#progressAt;
+    this.#progressAt = now;
+    return -1;
   }
 
   get #waitsForClient(): boolean {
     if (this.#upgrade) return false;
-    const request = this.response?.req;
-    if (!request || this.socket.writableLength > 0) return true;
+    const { response } = this;
+    if (!response || this.socket.writableLength > 0) return true;
+    if (response.isQueued || awaitsContinue(response)) return false;
+    const { req } = response;
     // The body is incomplete, and the app has not stopped reading it.
-    return !request.complete && request.readableLength < request.readableHighWaterMark;
+    return !req.complete && req.readableLength < req.readableHighWaterMark;
   }
 }
 

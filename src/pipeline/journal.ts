@@ -6,6 +6,7 @@ import { requestLine, targetOf } from '../inflight/fingerprint.js';
 import { noSlot } from '../inflight/journal-writer.js';
 import type { LoopJournal } from '../inflight/loop-journal.js';
 import { RecordedBody } from '../inflight/recorded-body.js';
+import { awaitsContinue } from './continue.js';
 import { answerUnserved, hasBody } from './failures.js';
 import { type OnHead, type OnSent, reportSent } from './response.js';
 import type { Handler, OnClose, Stage } from './stage.js';
@@ -54,7 +55,7 @@ export function journalRequests(
       }
       writer?.setOnStack(res.entry, false);
       // The client sends the body only after "100 Continue".
-      if (req.headers.expect !== undefined && !hasSaidContinue(res)) res.writeContinue();
+      if (awaitsContinue(res)) res.writeContinue();
       const arrived = new Promise<void>((resolve) => {
         body.onKnown = resolve;
       });
@@ -97,9 +98,4 @@ function record(req: IncomingMessage, body: RecordedBody, isHeld: boolean): void
     // Nothing reads a held body yet, so ignore backpressure.
     return isHeld && !body.isKnown ? true : wantsMore;
   };
-}
-
-/** Whether "100 Continue" was sent (RFC 9110, section 15.2.1), which only a private field of Node knows. */
-export function hasSaidContinue(res: ServerResponse): boolean {
-  return (res as unknown as { _sent100?: boolean })._sent100 === true;
 }

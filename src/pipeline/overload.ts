@@ -89,11 +89,13 @@ export class Overload {
         }
       };
       const waiter = new Waiter(since, isPriority, start, (reason) => {
+        res.isQueued = false;
         this.#states.set(res, 'refused');
         this.#report(reason, since, req, reqId);
         this.#answers.refuse(this.#refusal, req, res, reqId);
         resolve(undefined);
       });
+      res.isQueued = true;
       this.#states.set(res, waiter);
       this.#admission.wait(waiter);
     });
@@ -145,10 +147,6 @@ export class Overload {
     this.#admission.wait(waiter);
   }
 
-  isWaiting(res: PipelineResponse): boolean {
-    return this.#states.get(res) instanceof Waiter;
-  }
-
   /** Whether the app did not get the request. */
   isRefused(res: PipelineResponse): boolean {
     return this.#states.get(res) === 'refused';
@@ -160,6 +158,7 @@ export class Overload {
   }
 
   #begin(res: PipelineResponse): void {
+    res.isQueued = false;
     this.#states.set(res, this.#now());
     // Node emits it when the app ends the response. How fast the client reads the rest does not matter: clients that do not
     // read would otherwise keep the places of all others. Where Node does not, 'close' comes later.

@@ -26,11 +26,12 @@ import { appLimits, countConnections, followSettings, lendMethods } from './app-
 import type { BusyClock } from './busy.js';
 import type { ClientLimit } from './client-limit.js';
 import { Connection } from './connection.js';
+import { awaitsContinue } from './continue.js';
 import { limitDuration } from './deadline.js';
 import { closingFraction, Drain, type Migration } from './drain.js';
 import { watchEvents } from './event-stream.js';
 import { answerFailures, refuse, refuseUpgrade } from './failures.js';
-import { hasSaidContinue, journalRequests } from './journal.js';
+import { journalRequests } from './journal.js';
 import { KeepAlive } from './keep-alive.js';
 import { declaresMore, limitBody } from './limits.js';
 import type { Overload } from './overload.js';
@@ -228,8 +229,7 @@ export class Pipeline {
 
   /** The oldest requests in the app, the oldest first. */
   inFlight(): readonly RequestInFlight[] {
-    const isWaiting = ({ response }: Connection) => response !== undefined && this.#overload?.isWaiting(response);
-    const inApp = [...this.#connections].filter((connection) => !isWaiting(connection));
+    const inApp = [...this.#connections].filter(({ response }) => !response?.isQueued);
     const all = inApp.flatMap((connection) => connection.inFlight(now()) ?? []);
     return all.sort((a, b) => b.ageMs - a.ageMs).slice(0, maxReported);
   }
@@ -335,7 +335,7 @@ export class Pipeline {
    */
   #continueLater(maxBytes: number): void {
     const handle = this.#requestListener((req, res) => {
-      if (!hasSaidContinue(res)) res.writeContinue();
+      if (awaitsContinue(res)) res.writeContinue();
       return this.#options.app.handle(req, res);
     });
     const refuse = this.#requestListener(() => undefined); // the limit stage answers

@@ -26,6 +26,8 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   entry: number;
   /** The request's body in the in-flight journal; undefined without a body. */
   recordedBody: RecordedBody | undefined;
+  /** The request waits for a place in the app (--max-inflight). */
+  isQueued: boolean;
   /** Called when the response begins. */
   onHead: OnHead | undefined;
   /** Called when the response begins, before `onHead`. */
@@ -51,6 +53,7 @@ export function responseClass(Base: NodeClass): ResponseClass {
     begunAt = 0;
     entry = noSlot;
     recordedBody = undefined;
+    isQueued = false;
     onHead = undefined;
     onHeaders = undefined;
     rateLimit = undefined;

@@ -298,6 +298,23 @@ describe.concurrent('one event loop', () => {
     expect((await wire.response()).status).toBe(200);
   });
 
+  test('keeps a client that waits with its body, when an idle one can make room at --max-connections', async () => {
+    const limits = ['--max-inflight', '1', '--max-connections', '3', '--request-timeout', '10m'];
+    await using server = await start(single, [...long, ...limits]);
+    using held = await HeldRequest.begin(server);
+    using waiting = await connect(server.url);
+    await waiting.request('POST /wait?ms=1', { expect: '100-continue', 'content-length': '4' });
+    using idle = await connect(server.url);
+    expect((await idle.ask('GET /health')).status).toBe(200);
+    using next = await connect(server.url);
+    expect((await next.ask('GET /health')).status).toBe(200);
+    expect(await idle.rest()).toHaveLength(0);
+    held.release();
+    expect((await waiting.head()).status).toBe(100);
+    await waiting.write('body');
+    expect((await waiting.response()).status).toBe(200);
+  });
+
   test('refuses a request whose body is still to come, and closes its connection', async () => {
     await using server = await start(single, ['--max-inflight', '1', '--queue-max', '0']);
     using held = await HeldRequest.begin(server);
