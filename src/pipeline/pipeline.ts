@@ -174,7 +174,7 @@ export class Pipeline {
     for (const task of [timeoutChecks(this.#server), this.#keepAlive]) options.activity.add(task);
     const handle: Handler = (req, res) => app.handle(req, res);
     this.#server.on('request', this.#requestListener(handle));
-    if (limits.maxBodySize > 0 || overload) this.#continueLater(limits.maxBodySize);
+    if (limits.maxBodySize > 0 || this.#rateLimit || overload) this.#continueLater(limits.maxBodySize);
     if (app.server) {
       followSettings(this.#server, limitsGiven, app.server);
       lendMethods(this.#server, app.server);

@@ -138,8 +138,8 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
     expect(line).toMatchObject({ err: { message: `${name} failed on purpose` } });
   });
 
-  test('a listener for checkContinue gets a request alone, also with --max-body-size', async () => {
-    await using server = await start('own-continue.cjs', ['--max-body-size', '10']);
+  test('a listener for checkContinue gets a request alone, also with limits', async () => {
+    await using server = await start('own-continue.cjs', ['--max-body-size', '10', '--rate-limit', '9/s']);
     using wire = await connect(server.url);
     await wire.request('POST /', { expect: '100-continue', 'content-length': '4' });
     expect((await wire.head()).status).toBe(100);

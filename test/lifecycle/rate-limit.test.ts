@@ -336,6 +336,19 @@ test('a refusal looks the same, whether or not its connection has to be closed, 
   }
 });
 
+test('a client that asks first is told to send its body only if the request is allowed', async () => {
+  await using site = await Site.start('prefork', ['--workers', '1', '--rate-limit', '1/d:burst=1']);
+  const fields = { expect: '100-continue', 'content-length': '4' };
+  using allowed = await connect(site.server.url);
+  await allowed.request('POST /', fields);
+  expect((await allowed.head()).status).toBe(100);
+  await allowed.write('body');
+  expect((await allowed.response()).status).toBe(200);
+  using refused = await connect(site.server.url);
+  await refused.request('POST /', fields);
+  expect((await refused.head()).status).toBe(429);
+});
+
 /** Resident kilobytes of the mappings of shared memory that are as large as the table of buckets, or larger. */
 function tableKilobytes(pid: number): number {
   const mappings = readFileSync(`/proc/${pid}/smaps`, 'utf8').split(/^(?=[\da-f]+-[\da-f]+ )/m);
