@@ -263,7 +263,7 @@ describe.concurrent('a client', () => {
   });
 });
 
-test('what asks for --ready-path has no limit', async () => {
+test("mpserve's own requests for --ready-path take no token, and those of clients do", async () => {
   const args = ['--workers', '2', '--rate-limit', '1/d:burst=3', '--ready-path', '/'];
   await using site = await Site.start('prefork', args);
   expect(await site.ctl('reload')).toMatchObject({ code: 0 });
