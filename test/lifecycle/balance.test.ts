@@ -152,7 +152,8 @@ for (const { model, two } of [
 
 describe.concurrent('mpserve ctl', () => {
   test('workers shows how many connections each has been given', async () => {
-    await using site = await Site.start('prefork', ['--accept', 'dispatch', '--workers', '2', '--probation', '0']);
+    const inTurn = ['--accept', 'dispatch', '--balance', 'round-robin'];
+    await using site = await Site.start('prefork', [...inTurn, '--workers', '2', '--probation', '0']);
     const { wire } = await visit(site.server.url);
     await visits(site.server.url, 3);
     const { json } = await site.ask('GET', '/workers');

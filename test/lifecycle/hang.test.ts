@@ -51,7 +51,8 @@ for (const model of ['prefork', 'ppc', 'tpc', 'prethread', 'hybrid']) {
 }
 
 test.concurrent('prethread: connections that a thread does not come to are given to others', async () => {
-  const args = ['--threads', '2', '--hang-timeout', '20s', '--graceful-timeout', '100ms'];
+  const inTurn = ['--threads', '2', '--balance', 'round-robin'];
+  const args = [...inTurn, '--hang-timeout', '20s', '--graceful-timeout', '100ms'];
   await using server = await startServer({ app: fixture('hanging.cjs'), model: 'prethread', accept: 'dispatch', args });
   using stuck = await connect(server.url);
   await stuck.request('GET /spin');

@@ -80,7 +80,7 @@ test.concurrent.each(['dispatch', 'shared'])('prethread %s: --max-requests repla
 
 test.concurrent.each([
   ['prethread', ['--threads', '2']],
-  ['prethread', ['--threads', '2', '--accept', 'dispatch']],
+  ['prethread', ['--threads', '2', '--accept', 'dispatch', '--balance', 'round-robin']],
   ['tpc', []],
   ['hybrid', ['--workers', '1', '--threads', '2']],
 ])('%s %j: a thread whose heap is full ends alone', async (model, size) => {
