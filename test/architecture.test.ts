@@ -134,7 +134,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['clock'],
   ['back-off'],
   ['rare-report', 'clock'],
-  ['balance', 'client/session', 'clock', 'hash'],
+  ['balance', 'client/peer', 'client/session', 'clock', 'hash'],
   // Who the client of a request is.
   ['client', 'hash'],
   ['config', 'balance/policy', 'client/networks', 'client/session-rule', 'errors'],

@@ -1,4 +1,5 @@
 // Picks the worker or thread for a connection. A policy sees only the candidates and the connection.
+import type { Peer } from '../client/peer.js';
 
 export interface Candidate {
   readonly id: number;
@@ -18,8 +19,8 @@ export interface Candidate {
 
 /** What a policy may ask of a connection. */
 export interface Arrival {
-  /** The client's IP address; undefined for a client of a Unix socket. Costs a call to the system. */
-  readonly client: string | undefined;
+  /** Costs a call to the system. */
+  readonly client: Peer;
 }
 
 /** @returns one of `candidates`; undefined if there are none, or the connection is to wait until one of them has room */

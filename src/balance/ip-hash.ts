@@ -8,11 +8,11 @@ export function ipHash(): Balancer {
   const inTurn = roundRobin();
   return (candidates, arrival) => {
     const { client } = arrival;
-    if (client === undefined) return inTurn(candidates, arrival);
+    if (typeof client === 'string') return inTurn(candidates, arrival);
     let best = -1;
     let chosen: number | undefined;
     for (const { id } of candidates) {
-      const score = hash(`${client} ${id}`);
+      const score = hash(`${client.host} ${id}`);
       if (score > best) [best, chosen] = [score, id];
     }
     // A worker on trial has the id of another one.

@@ -3,6 +3,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
 import type { Networks } from './networks.js';
+import type { Peer } from './peer.js';
 
 /** More proxies than this in a row are none. */
 const maxProxies = 64;
@@ -13,22 +14,17 @@ const addressText = /^[\da-f.:]+(%[\w.-]+)?$/i;
 
 /**
  * The last address that is no trusted proxy's; where one cannot be read, the proxy that has sent it.
- * @param peer the IP address of the connection; undefined for a client of a Unix socket
- * @returns an IP address; undefined for such a client that names no other
+ * @param peer of the connection
  */
-export function clientOf(
-  headers: IncomingHttpHeaders,
-  peer: string | undefined,
-  trusted: Networks,
-): string | undefined {
+export function clientOf(headers: IncomingHttpHeaders, peer: Peer, trusted: Networks): Peer {
   const { 'x-forwarded-for': list, forwarded } = headers;
   let client = peer;
   if ((list === undefined && forwarded === undefined) || !trusted.has(peer)) return client;
   const named = typeof list === 'string' ? fromTheEnd(list, addressIn) : fromTheEnd(forwarded ?? '', forwardedFor);
-  for (const address of named) {
-    if (address === undefined) return client;
-    client = address;
-    if (!trusted.has(address)) return client;
+  for (const host of named) {
+    if (host === undefined) return client;
+    client = { host };
+    if (!trusted.has(client)) return client;
   }
   return client;
 }

@@ -1,5 +1,6 @@
 // Networks of IP addresses, by name or in CIDR notation (RFC 4632, RFC 4291): which peers may say who their client is.
 import { BlockList, isIP } from 'node:net';
+import type { Peer } from './peer.js';
 
 /** RFC 1122, RFC 4291; RFC 1918, RFC 4193, RFC 3927. */
 const loopback = ['127.0.0.0/8', '::1/128'];
@@ -33,10 +34,10 @@ export class Networks {
     }
   }
 
-  /** @param address an IP address in any spelling, or undefined for a client of a Unix socket, which is on this machine */
-  has(address: string | undefined): boolean {
-    if (address === undefined) return this.#hasLoopback;
-    const plain = address.replace(/%.*$/, '');
+  /** @param peer its IP address is in any spelling; a client of a Unix socket is in `loopback`, an unknown one in none */
+  has(peer: Peer): boolean {
+    if (typeof peer === 'string') return peer === 'unix' && this.#hasLoopback;
+    const plain = peer.host.replace(/%.*$/, '');
     return isIP(plain) > 0 && this.#list.check(plain, familyOf(plain));
   }
 }

@@ -1,11 +1,12 @@
 // A client's connection from the moment of accept until a pipeline serves it. It owns its descriptor: a code path that
 // cannot place the connection calls `close`, one that has handed the descriptor over calls `release`.
 import type { Socket } from 'node:net';
+import type { Peer } from '../client/peer.js';
 import type { Client } from '../client/proxy-header.js';
 import type { SessionKey } from '../client/session.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { peerOf } from '../os/listening-socket.js';
-import { descriptorOf, detach, socketFromFd } from '../os/node-socket.js';
+import { descriptorOf, detach, isUnixSocket, socketFromFd } from '../os/node-socket.js';
 
 /** What is known of a connection besides its descriptor. Plain data: it goes along when the connection changes hands. */
 export interface ConnectionFacts {
@@ -41,16 +42,22 @@ export class IncomingConnection {
     return typeof this.#held === 'object' ? descriptorOf(this.#held) : this.#held;
   }
 
-  /** The client's IP address; undefined for a client of a Unix socket, and when the connection is closed. */
-  get client(): string | undefined {
-    return this.#facts.client?.host ?? this.peer;
+  /** Unknown once the connection is closed, unless a proxy has named the client. */
+  get client(): Peer {
+    return this.#facts.client ?? this.peer;
   }
 
   /** As `client`, but of a proxy the proxy's own. */
-  get peer(): string | undefined {
-    if (typeof this.#held === 'object') return this.#held.remoteAddress;
-    const peer = this.#held === undefined ? undefined : peerOf(this.#held);
-    return peer?.kind === 'tcp' ? peer.host : undefined;
+  get peer(): Peer {
+    const held = this.#held;
+    if (typeof held === 'object') {
+      const host = held.remoteAddress;
+      if (host !== undefined) return { host };
+      return isUnixSocket(held) ? 'unix' : 'unknown';
+    }
+    const address = held === undefined ? undefined : peerOf(held);
+    if (address === undefined) return 'unknown';
+    return address.kind === 'unix' ? 'unix' : address;
   }
 
   /** To be served here: from now on Node reads from it. */

@@ -2,6 +2,7 @@
 // open a connection then: others could name any client.
 
 import { Networks } from '../client/networks.js';
+import { nameOf, type Peer } from '../client/peer.js';
 import { type ProxyHeader, readProxyHeader } from '../client/proxy-header.js';
 import type { Config } from '../config/config.js';
 import { RareReport } from '../rare-report.js';
@@ -34,24 +35,28 @@ export class ProxyHeaders {
   async take(connection: IncomingConnection): Promise<boolean> {
     const { peer, descriptor: fd } = connection;
     if (fd === undefined) return false;
+    if (peer === 'unknown') return leave(connection);
     if (!this.#trusted.has(peer)) return this.#refuse(connection, peer, 'it is not one of --trust-proxy');
     const header = await awaitFirstBytes(fd, headerTimeoutMs, recognise);
     if (header === 'malformed') return this.#refuse(connection, peer, 'it sent no valid PROXY header');
     if (header === 'late')
       return this.#refuse(connection, peer, `it sent no PROXY header within ${headerTimeoutMs / 1000} s`);
-    if (header === 'closed' || !takeFirstBytes(fd, header.length)) {
-      connection.close();
-      return false;
-    }
+    if (header === 'closed' || !takeFirstBytes(fd, header.length)) return leave(connection);
     if (header.client) connection.introduce(header.client);
     return true;
   }
 
-  #refuse(connection: IncomingConnection, peer = 'unix', reason: string): false {
+  #refuse(connection: IncomingConnection, peer: Peer, reason: string): false {
     connection.close();
-    this.#refused.add({ peer, reason });
+    this.#refused.add({ peer: nameOf(peer), reason });
     return false;
   }
+}
+
+/** Its client has gone. */
+function leave(connection: IncomingConnection): false {
+  connection.close();
+  return false;
 }
 
 /** @returns undefined where connections come without a header */

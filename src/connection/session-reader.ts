@@ -27,7 +27,7 @@ export class SessionReader {
     const rule = this.#rule;
     if (rule.by === 'ip') {
       const { client } = connection;
-      if (client !== undefined) connection.belongTo(sessionKey(client));
+      if (typeof client === 'object') connection.belongTo(sessionKey(client.host));
       return true;
     }
     const { descriptor: fd } = connection;

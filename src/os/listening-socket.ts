@@ -90,24 +90,29 @@ export function acceptWaiting(fd: number): number | undefined {
 
 /** The port of a TCP listening socket, which the kernel has chosen if port 0 was requested. */
 export function portOf(fd: number): number {
-  return portIn(nameOf(fd, 'getsockname'));
+  return portIn(nameOf(fd));
 }
 
 /** The address of a listening socket that another process has opened. @throws SystemCallError if `fd` is no socket */
 export function addressOf(fd: number): Address {
-  return decodeAddress(nameOf(fd, 'getsockname'));
+  return decodeAddress(nameOf(fd));
 }
 
-/** The client's address of a connection; a Unix socket has no path. @throws SystemCallError if it has been reset */
-export function peerOf(fd: number): Address {
-  return decodeAddress(nameOf(fd, 'getpeername'));
+/** The client's address of a connection; a Unix socket has no path. @returns undefined if it has been reset */
+export function peerOf(fd: number): Address | undefined {
+  const name = emptyName();
+  return libc().getpeername(fd, name, int(name.length)) < 0 ? undefined : decodeAddress(name);
+}
+
+function nameOf(fd: number): Buffer {
+  const name = emptyName();
+  checked('getsockname', libc().getsockname(fd, name, int(name.length)));
+  return name;
 }
 
 /** struct sockaddr of any family. */
-function nameOf(fd: number, call: 'getsockname' | 'getpeername'): Buffer {
-  const name = Buffer.alloc(128);
-  checked(call, libc()[call](fd, name, int(name.length)));
-  return name;
+function emptyName(): Buffer {
+  return Buffer.alloc(128);
 }
 
 function int(value: number): Buffer {

@@ -1,6 +1,6 @@
-// All internals of Node's sockets that mpserve depends on: the descriptor of a socket, a socket that does not read yet, a
-// listening socket as a message, and whether the parser of an http.Server is between two requests. `unsupportedInternals`
-// checks them on the running Node.
+// All internals of Node's sockets that mpserve depends on: the descriptor of a socket and its kind, a socket that does not
+// read yet, a listening socket as a message, and whether the parser of an http.Server is between two requests.
+// `unsupportedInternals` checks them on the running Node.
 import type { Server } from 'node:http';
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import { duplicate, socketPair } from './descriptor.js';
@@ -9,6 +9,11 @@ import { duplicate, socketPair } from './descriptor.js';
 export function descriptorOf(socket: Socket): number | undefined {
   const handle = (socket as unknown as { _handle: { fd?: number } | null })._handle;
   return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined;
+}
+
+/** Whether it is a Unix socket; false once it is closed. Node has handles of another class for them. */
+export function isUnixSocket(socket: Socket): boolean {
+  return (socket as unknown as { _handle: object | null })._handle?.constructor.name === 'Pipe';
 }
 
 /**
@@ -119,6 +124,7 @@ export async function unsupportedInternals(): Promise<string | undefined> {
   try {
     server.emit('listening');
     if (descriptorOf(socket) !== serverFd) return 'a socket does not expose its descriptor';
+    if (!isUnixSocket(socket)) return 'a Unix socket does not expose that it is one';
     server.emit('connection', socket);
     talker.write('x');
     client.write('GET / HTTP/1.1\r\nhost: x\r\n');

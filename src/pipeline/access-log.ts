@@ -2,6 +2,7 @@
 // writes only whole ones.
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Peer } from '../client/peer.js';
 import { now } from '../clock.js';
 import type { Config } from '../config/config.js';
 import type { WorkerEvent } from '../events.js';
@@ -45,7 +46,7 @@ export class AccessLog {
   };
 
   /** Writes the line of an upgraded request (a WebSocket), or of one that was refused, when its socket closes. */
-  upgraded(req: IncomingMessage, socket: Duplex, reqId: string, client: string | undefined, status: number): void {
+  upgraded(req: IncomingMessage, socket: Duplex, reqId: string, client: Peer | undefined, status: number): void {
     const begunAt = now();
     const { bytesWritten: before } = req.socket;
     socket.once('close', () => this.#add(req, reqId, status, req.socket.bytesWritten - before, begunAt, client));
@@ -55,7 +56,14 @@ export class AccessLog {
     this.#lines.flush();
   }
 
-  #add(req: IncomingMessage, reqId: string, status: number, bytes: number, begunAt: number, peer = 'unix'): void {
+  #add(
+    req: IncomingMessage,
+    reqId: string,
+    status: number,
+    bytes: number,
+    begunAt: number,
+    peer: Peer = 'unknown',
+  ): void {
     const durationMs = now() - begunAt;
     const remote = this.#nameClient(req, peer);
     this.#lines.add(accessLine(this.#origin, reqId, req.method, req.url, status, bytes, durationMs, remote));

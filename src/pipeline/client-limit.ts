@@ -6,6 +6,7 @@
 // ends, too (6).
 import type { IncomingMessage } from 'node:http';
 import { clientNetwork } from '../client/client-network.js';
+import type { Peer } from '../client/peer.js';
 import { now } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { type RateLimit, unitSeconds } from '../config/rate-limit.js';
@@ -53,11 +54,8 @@ export class ClientLimit {
     this.#header = limit.header;
   }
 
-  /**
-   * Counts the request, if it is within the limit.
-   * @param peer an IP address, or `unix`
-   */
-  take(req: IncomingMessage, peer: string): Allowance {
+  /** Counts the request, if it is within the limit. */
+  take(req: IncomingMessage, peer: Peer): Allowance {
     const named = this.#header === undefined ? undefined : req.headers[this.#header];
     const address = named ? undefined : this.#nameClient(req, peer);
     const name = address === undefined ? `header ${named}` : `ip ${clientNetwork(address)}`;

@@ -2,15 +2,14 @@
 import type { IncomingMessage } from 'node:http';
 import { clientOf } from '../client/forwarded.js';
 import { Networks } from '../client/networks.js';
+import { nameOf, type Peer } from '../client/peer.js';
 import type { Config } from '../config/config.js';
 
-const unix = 'unix';
-
-/** @param peer an IP address, or `unix`. @returns the client's, in the same form */
-export type ClientNamer = (req: IncomingMessage, peer: string) => string;
+/** @returns an IP address, `unix` or `unknown` */
+export type ClientNamer = (req: IncomingMessage, peer: Peer) => string;
 
 export function clientNamer({ trustProxy }: Config['clients']): ClientNamer {
-  if (trustProxy.length === 0) return (_, peer) => peer;
+  if (trustProxy.length === 0) return (_, peer) => nameOf(peer);
   const trusted = new Networks(trustProxy);
-  return ({ headers }, peer) => clientOf(headers, peer === unix ? undefined : peer, trusted) ?? unix;
+  return ({ headers }, peer) => nameOf(clientOf(headers, peer, trusted));
 }

@@ -1,6 +1,7 @@
 // The state of one connection: its current request, and how long the server has waited for the client. It makes no
 // decisions and closes nothing.
 import type { Socket } from 'node:net';
+import type { Peer } from '../client/peer.js';
 import type { Client } from '../client/proxy-header.js';
 import type { SessionKey } from '../client/session.js';
 import type { IncomingConnection } from '../connection/incoming.js';
@@ -37,7 +38,7 @@ export class Connection {
   /** If that is WebSocket, and the server may have to close it. */
   webSocket: WebSocketConnection | undefined;
   readonly #incoming: IncomingConnection;
-  #client: string | undefined;
+  #client: Peer | undefined;
   #bytesTaken = 0;
   #transferred = 0;
   #progressAt: number;
@@ -57,9 +58,9 @@ export class Connection {
     return this.#incoming.facts.client;
   }
 
-  /** The client's IP address, or `unix`. A socket forgets it when it closes, so ask before. */
-  get client(): string {
-    this.#client ??= this.#incoming.client ?? 'unix';
+  /** A socket forgets it when it closes, so ask before. */
+  get client(): Peer {
+    this.#client ??= this.#incoming.client;
     return this.#client;
   }
 

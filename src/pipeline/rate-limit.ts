@@ -28,7 +28,7 @@ export class RateLimitStage {
 
   /** @returns undefined for a request of the server itself, which has no limit */
   #take(req: IncomingMessage, connection: Connection | undefined): Allowance | undefined {
-    return connection?.isOwn ? undefined : this.#limit.take(req, connection?.client ?? 'unix');
+    return connection?.isOwn ? undefined : this.#limit.take(req, connection?.client ?? 'unknown');
   }
 
   #refusal({ retryAfter, rateLimit }: Allowance): Answer {

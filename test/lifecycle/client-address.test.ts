@@ -1,4 +1,5 @@
 // Who the client of a request is in the access log, behind proxies.
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { describePlacements, units } from '../helpers/placements.ts';
 import { Site } from '../helpers/site.ts';
@@ -28,5 +29,19 @@ describePlacements(units, ({ model, accept, args: size = [] }) => {
     await wire.ask('GET /', said);
     const { remote } = await site.server.waitFor('the access line', ({ event }) => event === 'request');
     expect(remote).toBe('127.0.0.1');
+  });
+
+  test('is whom a proxy on this machine names over a Unix socket, or unix', async () => {
+    await using site = await Site.start(model, [...args, '--bind', 'unix:SOCKET', '--trust-proxy', 'loopback']);
+    using wire = await connect(`unix:${path.join(site.folder, 'app')}`);
+    const remotes: unknown[] = [];
+    for (const [target, headers] of [
+      ['/named', { 'x-forwarded-for': '203.0.113.7' }],
+      ['/plain', {}],
+    ] as const) {
+      await wire.ask(`GET ${target}`, headers);
+      remotes.push((await site.server.waitFor('the access line', ({ url }) => url === target)).remote);
+    }
+    expect(remotes).toEqual(['203.0.113.7', 'unix']);
   });
 });

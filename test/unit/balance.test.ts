@@ -18,13 +18,13 @@ type One = { -readonly [K in keyof Candidate]: Candidate[K] };
 
 const idle = { generation: 1, active: 0, isUnresponsive: false, isBusy: false, lagMs: 0, utilization: 0 };
 const some = (...ids: number[]): One[] => ids.map((id) => ({ id, ...idle }));
-const anyone = { client: '192.0.2.1' };
+const anyone = { client: { host: '192.0.2.1' } };
 
 /** How often each id is picked. @param clients their addresses, one connection each */
 function spread(balancer: Balancer, candidates: readonly Candidate[], clients: readonly string[]): Map<number, number> {
   const counts = new Map<number, number>();
-  for (const client of clients) {
-    const id = balancer(candidates, { client })?.id ?? 0;
+  for (const host of clients) {
+    const id = balancer(candidates, { client: { host } })?.id ?? 0;
     counts.set(id, (counts.get(id) ?? 0) + 1);
   }
   return counts;
@@ -126,7 +126,8 @@ describe('random two', () => {
 describe('IP hash', () => {
   test('picks the same candidate for each connection of a client, and all candidates for many clients', () => {
     const [before, after] = [ipHash(), ipHash()];
-    for (const client of clients(100)) {
+    for (const host of clients(100)) {
+      const client = { host };
       const id = before(some(1, 2, 3), { client })?.id;
       expect(after(some(3, 1, 2), { client })?.id).toBe(id);
     }
@@ -138,8 +139,8 @@ describe('IP hash', () => {
     const next = ipHash();
     const ids = Array.from({ length: count }, (_, i) => i + 1);
     const added = count + 1;
-    const moved = clients(1000).filter((client) => {
-      const [before, after] = [some(...ids), some(...ids, added)].map((all) => next(all, { client })?.id);
+    const moved = clients(1000).filter((host) => {
+      const [before, after] = [some(...ids), some(...ids, added)].map((all) => next(all, { client: { host } })?.id);
       if (before === after) return false;
       expect(after).toBe(added);
       return true;
@@ -150,17 +151,20 @@ describe('IP hash', () => {
 
   test('gives a candidate on trial a part of the clients of the one that it may replace', () => {
     const next = ipHash();
-    const client = '192.0.2.1';
+    const client = { host: '192.0.2.1' };
     const { id } = next(some(1, 2), { client }) as Candidate;
     const picked = [1, 2].map(() => next([...some(1, 2), ...onTrial(id)], { client }));
     expect(picked.map((one) => one?.id)).toEqual([id, id]);
     expect(picked.map((one) => one?.generation).sort()).toEqual([1, 2]);
   });
 
-  test('picks candidates in turn for clients of a Unix socket', () => {
-    const next = ipHash();
-    expect([1, 2, 3].map(() => next(some(1, 2, 3), { client: undefined })?.id)).toEqual([1, 2, 3]);
-  });
+  test.each(['unix', 'unknown'] as const)(
+    'picks candidates in turn for clients that have no address (%s)',
+    (client) => {
+      const next = ipHash();
+      expect([1, 2, 3].map(() => next(some(1, 2, 3), { client })?.id)).toEqual([1, 2, 3]);
+    },
+  );
 });
 
 describe('first idle', () => {

@@ -2,12 +2,13 @@
 import { describe, expect, test } from 'vitest';
 import { clientOf } from '../../src/client/forwarded.ts';
 import { isNetwork, Networks } from '../../src/client/networks.ts';
+import { nameOf } from '../../src/client/peer.ts';
 import { newSeed, randomOf } from '../helpers/seeds.js';
 
 const trusted = new Networks(['loopback', '10.0.0.0/8', '2001:db8:1::/48']);
-const by = (list: string, peer: string | undefined = '127.0.0.1') =>
-  clientOf({ 'x-forwarded-for': list }, peer, trusted);
-const byForwarded = (forwarded: string) => clientOf({ forwarded }, '127.0.0.1', trusted);
+const proxy = { host: '127.0.0.1' };
+const by = (list: string, host = proxy.host) => nameOf(clientOf({ 'x-forwarded-for': list }, { host }, trusted));
+const byForwarded = (forwarded: string) => nameOf(clientOf({ forwarded }, proxy, trusted));
 
 describe('X-Forwarded-For', () => {
   test.each([
@@ -29,9 +30,15 @@ describe('X-Forwarded-For', () => {
   });
 
   test('counts from a client of a Unix socket, as from one on this machine', () => {
-    expect(clientOf({ 'x-forwarded-for': '203.0.113.7' }, undefined, trusted)).toBe('203.0.113.7');
-    expect(clientOf({}, undefined, trusted)).toBeUndefined();
-    expect(clientOf({ 'x-forwarded-for': '203.0.113.7' }, undefined, new Networks(['10.0.0.0/8']))).toBeUndefined();
+    expect(clientOf({ 'x-forwarded-for': '203.0.113.7' }, 'unix', trusted)).toEqual({ host: '203.0.113.7' });
+    expect(clientOf({}, 'unix', trusted)).toBe('unix');
+    expect(clientOf({ 'x-forwarded-for': '203.0.113.7' }, 'unix', new Networks(['10.0.0.0/8']))).toBe('unix');
+  });
+
+  test('says nothing where the peer is not known', () => {
+    const all = new Networks(['loopback', 'private', '0.0.0.0/0', '::/0']);
+    expect(clientOf({ 'x-forwarded-for': '203.0.113.7' }, 'unknown', all)).toBe('unknown');
+    expect(clientOf({}, 'unknown', all)).toBe('unknown');
   });
 
   test('what a client has sent itself does not count', () => {
@@ -87,7 +94,7 @@ describe('X-Forwarded-For', () => {
     for (let i = 0; i < 20_000; i++) {
       const text = Array.from({ length: random.integer(0, 12) }, () => random.pick(parts)).join('');
       for (const headers of [{ 'x-forwarded-for': text }, { forwarded: text }]) {
-        expect(clientOf(headers, '127.0.0.1', trusted)).toMatch(/^[\d.a-f:]+(%[\w.-]+)?$/i);
+        expect(nameOf(clientOf(headers, proxy, trusted))).toMatch(/^[\d.a-f:]+(%[\w.-]+)?$/i);
       }
     }
   });
@@ -109,7 +116,7 @@ describe('Forwarded', () => {
 
   test('counts only without X-Forwarded-For: a proxy that writes one of them passes the other one on', () => {
     const headers = { forwarded: 'for=8.8.8.8', 'x-forwarded-for': '203.0.113.7' };
-    expect(clientOf(headers, '127.0.0.1', trusted)).toBe('203.0.113.7');
+    expect(clientOf(headers, proxy, trusted)).toEqual({ host: '203.0.113.7' });
   });
 });
 
@@ -128,8 +135,8 @@ describe('networks', () => {
     ['0.0.0.0/0', '8.8.8.8', '::1'],
   ])('%s has %s and not %s', (network, inside, outside) => {
     expect(isNetwork(network)).toBe(true);
-    expect(new Networks([network]).has(inside)).toBe(true);
-    expect(new Networks([network]).has(outside)).toBe(false);
+    expect(new Networks([network]).has({ host: inside })).toBe(true);
+    expect(new Networks([network]).has({ host: outside })).toBe(false);
   });
 
   test.each([

@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { readlinkSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
+import { nameOf } from '../../src/client/peer.ts';
 import { IncomingConnection } from '../../src/connection/incoming.ts';
-import { closeDescriptor, duplicate } from '../../src/os/descriptor.ts';
+import { closeDescriptor, duplicate, socketPair } from '../../src/os/descriptor.ts';
 import { descriptorOf } from '../../src/os/node-socket.ts';
 import { eventually } from '../helpers/eventually.ts';
 
@@ -41,11 +42,34 @@ test('one that comes from its client has no history', () => {
 
 test('it knows the address of its client, detached or not', () => {
   const connection = new IncomingConnection(accepted);
-  expect(connection.client).toBe('127.0.0.1');
+  expect(connection.client).toMatchObject({ host: '127.0.0.1' });
   connection.detach();
-  expect(connection.client).toBe('127.0.0.1');
+  expect(connection.client).toMatchObject({ host: '127.0.0.1' });
   connection.close();
-  expect(connection.client).toBeUndefined();
+  expect(connection.client).toBe('unknown');
+});
+
+test('a client that has reset its connection is unknown, detached or not', async () => {
+  client.resetAndDestroy();
+  await once(client, 'close');
+  const connection = new IncomingConnection(accepted);
+  expect(connection.client).toBe('unknown');
+  connection.detach();
+  expect(connection.client).toBe('unknown');
+  expect(connection.socket.destroyed).toBe(false);
+  expect(connection.client).toBe('unknown');
+  connection.close();
+});
+
+test('a client of a Unix socket is known as such until the connection is closed, also when it has gone', () => {
+  const [ours, theirs] = socketPair();
+  closeDescriptor(theirs);
+  const connection = new IncomingConnection(ours);
+  expect(connection.client).toBe('unix');
+  connection.unreadSocket;
+  expect(connection.client).toBe('unix');
+  connection.close();
+  expect(connection.client).toBe('unknown');
 });
 
 test.each([
@@ -59,7 +83,7 @@ test.each([
   const connection = new IncomingConnection(socket);
   const told = connection.client;
   connection.detach();
-  expect([told, connection.client]).toEqual([address, address]);
+  expect([told, connection.client].map(nameOf)).toEqual([address, address]);
   connection.close();
   other.destroy();
   both.close();

@@ -1,0 +1,66 @@
+// Clients that reset their connections before the server asks for their addresses: what they have sent is still read.
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { eventually } from '../helpers/eventually.ts';
+import { describePlacements, type Placement, strategies } from '../helpers/placements.ts';
+import { isAlive } from '../helpers/process-tree.ts';
+import { Site } from '../helpers/site.ts';
+import { connect } from '../helpers/wire.ts';
+
+const header = (client: string) => `PROXY TCP4 ${client} 10.0.0.1 41226 443\r\n`;
+const request = (path: string, more = '') => `GET ${path} HTTP/1.1\r\nhost: a\r\n${more}\r\n`;
+
+function start({ model, accept, args = [] }: Placement, ...more: string[]): Promise<Site> {
+  const all = [...args, ...(accept ? ['--accept', accept] : []), '--trust-proxy', 'loopback', '--access-log', '-'];
+  return Site.start(model, [...all, ...more]);
+}
+
+/** Sends it on a new connection, and resets that before the server sees it. */
+async function sendAndReset({ server }: Site, text: string): Promise<void> {
+  process.kill(server.pid, 'SIGSTOP');
+  const pids = [...server.tree(), server.pid]; // none of them is another process's before it goes on
+  try {
+    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    await eventually('the server to stand still', () => pids.every((pid) => !isAlive(pid) || isStopped(pid)));
+    const { socket } = await connect(server.url);
+    await new Promise((sent) => socket.write(text, sent));
+    const closed = once(socket, 'close');
+    socket.resetAndDestroy();
+    await closed;
+  } finally {
+    for (const pid of pids) process.kill(pid, 'SIGCONT');
+  }
+}
+
+/** All its threads are. */
+function isStopped(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`;
+  try {
+    return readdirSync(tasks).every((tid) => /^State:\s+T/m.test(readFileSync(`${tasks}/${tid}/status`, 'utf8')));
+  } catch {
+    return false; // a thread has ended meanwhile
+  }
+}
+
+const accessLine = ({ server }: Site, path: string) =>
+  server.waitFor('the access line', ({ event, url }) => event === 'request' && url === path);
+
+describePlacements(strategies, (placement) => {
+  test('what such a client says of proxies does not count', async () => {
+    await using site = await start(placement);
+    await sendAndReset(site, request('/forged', 'x-forwarded-for: 203.0.113.7\r\n'));
+    expect((await accessLine(site, '/forged')).remote).toBe('unknown');
+  });
+
+  test('with --proxy-protocol it is not served', async () => {
+    await using site = await start(placement, '--proxy-protocol');
+    await sendAndReset(site, header('203.0.113.7') + request('/forged'));
+    using wire = await connect(site.server.url);
+    await wire.write(header('203.0.113.8') + request('/'));
+    expect((await wire.response()).status).toBe(200);
+    expect((await accessLine(site, '/')).remote).toBe('203.0.113.8');
+    await site.server.stop(); // by its end it has served all
+    expect(site.server.lines.filter(({ url, event }) => url === '/forged' || event === 'proxy-refused')).toEqual([]);
+  });
+});
