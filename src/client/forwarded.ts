@@ -11,6 +11,11 @@ const maxProxies = 64;
 const maxAddressLength = 128;
 /** With a zone as RFC 4007 allows it; `isIP` accepts any text there, and the address goes into the log. */
 const addressText = /^[\da-f.:]+(%[\w.-]+)?$/i;
+/**
+ * A forwarded-pair, which may be empty, up to its semicolon (RFC 7239, section 4): the name, and a quoted-string or other
+ * text, as not all proxies quote an address with a port.
+ */
+const pair = /[ \t]*(?:([^\s=;,"\\]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"\\]+))[ \t]*)?(?:;|$)/y;
 
 /**
  * The last address that is no trusted proxy's; where one cannot be read, the proxy that has sent it.
@@ -20,7 +25,10 @@ export function clientOf(headers: IncomingHttpHeaders, peer: Peer, trusted: Netw
   const { 'x-forwarded-for': list, forwarded } = headers;
   let client = peer;
   if ((list === undefined && forwarded === undefined) || !trusted.has(peer)) return client;
-  const named = typeof list === 'string' ? fromTheEnd(list, addressIn) : fromTheEnd(forwarded ?? '', forwardedFor);
+  const named =
+    typeof list === 'string'
+      ? fromTheEnd(list, lastComma, addressIn)
+      : fromTheEnd(forwarded ?? '', lastUnquotedComma, forwardedFor);
   for (const host of named) {
     if (host === undefined) return client;
     client = { host };
@@ -30,13 +38,39 @@ export function clientOf(headers: IncomingHttpHeaders, peer: Peer, trusted: Netw
 }
 
 /** @returns what `read` makes of the items of a comma-separated list, the last one first */
-function* fromTheEnd(list: string, read: (item: string) => string | undefined): Generator<string | undefined> {
+function* fromTheEnd(
+  list: string,
+  findComma: (list: string, end: number) => number,
+  read: (item: string) => string | undefined,
+): Generator<string | undefined> {
   let end = list.length;
   for (let count = 0; end >= 0 && count < maxProxies; count++) {
-    const comma = end === 0 ? -1 : list.lastIndexOf(',', end - 1);
+    const comma = findComma(list, end);
     yield end - comma > maxAddressLength * 4 ? undefined : read(list.slice(comma + 1, end).trim());
     end = comma;
   }
+}
+
+/** @returns where the last comma before `end` is; -1 if there is none */
+function lastComma(list: string, end: number): number {
+  return end === 0 ? -1 : list.lastIndexOf(',', end - 1);
+}
+
+/** As `lastComma`, of those outside quoted-strings. From the end, as a quote that a client has sent must not open one. */
+function lastUnquotedComma(list: string, end: number): number {
+  let isQuoted = false;
+  for (let at = end - 1; at >= 0; at--) {
+    if (list[at] === '"' && !isEscaped(list, at)) isQuoted = !isQuoted;
+    else if (list[at] === ',' && !isQuoted) return at;
+  }
+  return -1;
+}
+
+/** In a quoted-pair (RFC 9110, section 5.6.4): the number of backslashes before it is odd. */
+function isEscaped(text: string, at: number): boolean {
+  let from = at;
+  while (text[from - 1] === '\\') from--;
+  return (at - from) % 2 === 1;
 }
 
 /** `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`. */
@@ -47,9 +81,15 @@ function addressIn(text: string): string | undefined {
   return addressText.test(address) && isIP(address) > 0 ? address : undefined;
 }
 
-/** The `for` of a forwarded-element (RFC 7239, section 4), whose names are in either case. */
+/** The `for` of a forwarded-element, whose names are in either case, and which has each once. */
 function forwardedFor(element: string): string | undefined {
-  const [, quoted, token] = /(?:^|;)\s*for=(?:"([^"\\]*)"|([^;"\s]+))\s*(?:;|$)/i.exec(element) ?? [];
-  const node = quoted ?? token;
-  return node === undefined ? undefined : addressIn(node);
+  const nodes: string[] = [];
+  for (let at = 0; at < element.length; at = pair.lastIndex) {
+    pair.lastIndex = at;
+    const found = pair.exec(element);
+    if (!found) return undefined;
+    const [, name = '', quoted, text = ''] = found;
+    if (name.toLowerCase() === 'for') nodes.push(quoted?.replace(/\\(.)/g, '$1') ?? text);
+  }
+  return nodes.length === 1 ? addressIn(nodes[0] as string) : undefined;
 }

@@ -112,7 +112,48 @@ describe('Forwarded', () => {
     ['by=203.0.113.7', '127.0.0.1'],
     ['for="203.0.113.7', '127.0.0.1'],
     ['xfor=203.0.113.7', '127.0.0.1'],
+    ['; for="203\\.0.113.7" ;', '203.0.113.7'],
+    ['', '127.0.0.1'],
+    ['for=203.0.113.7,', '127.0.0.1'],
   ])('%s names %s', (text, client) => expect(byForwarded(text)).toBe(client));
+
+  // The client has chosen its host so.
+  test.each([
+    'for=203.0.113.7;host="a,for=6.6.6.6;x"',
+    'for=203.0.113.7;host="a, for=6.6.6.6, b"',
+    'host="a;for=6.6.6.6;b";for=203.0.113.7',
+    'host="for=6.6.6.6";for=203.0.113.7',
+    'for=203.0.113.7;host="\\",for=6.6.6.6;x=\\""',
+    'host="\\";for=6.6.6.6;x=\\"";for=203.0.113.7',
+    'for=203.0.113.7;host="a\\\\", for=10.0.0.1;host=",for=6.6.6.6;x"',
+  ])('%s names none in quotes', (text) => expect(byForwarded(text)).toBe('203.0.113.7'));
+
+  test.each(['for="', 'for="x', 'for=\\"', 'for="6.6.6.6\\', '"', 'host="a", for=6.6.6.6;x="'])(
+    'what a client has sent itself (%s) does not count, whatever quotes it has',
+    (sent) => {
+      for (const added of ['for=203.0.113.7', 'host="a";for="203.0.113.7:80"', 'for=203.0.113.7, for="10.0.0.1"'])
+        expect(byForwarded(`${sent}, ${added}`)).toBe('203.0.113.7');
+    },
+  );
+
+  test.each([
+    'for=203.0.113.7;host="a',
+    'for=203.0.113.7;host="a"b',
+    'for=203.0.113.7;host="a,for=6.6.6.6\\"',
+    'for=203.0.113.7;host=a"b"',
+    'for=203.0.113.7;host="a", for=6.6.6.6"',
+    'for=203.0.113.7;host',
+    'for=203.0.113.7;host=',
+    'for=203.0.113.7 host=a',
+    'for = 203.0.113.7',
+    'for=203.0.113.7;for=6.6.6.6',
+    'for=203.0.113.7;FOR="6.6.6.6"',
+    `for=203.0.113.7;host="${'a'.repeat(16_000)}"`,
+    '\\"'.repeat(8000),
+  ])('what is malformed (%s) names the proxy that has sent it', (text) => {
+    expect(byForwarded(text)).toBe('127.0.0.1');
+    expect(byForwarded(`${text}, for=10.0.0.1`)).toBe('10.0.0.1');
+  });
 
   test('counts only without X-Forwarded-For: a proxy that writes one of them passes the other one on', () => {
     const headers = { forwarded: 'for=8.8.8.8', 'x-forwarded-for': '203.0.113.7' };
