@@ -91,6 +91,16 @@ export class Pool extends BaseStrategy implements Strategy {
     const { session } = connection.facts;
     if (session !== undefined) await this.#sessions?.settle(session);
     if (!this.#line.isEmpty && !this.isEnding) await this.#line.join();
+    try {
+      return await this.#placeInTurn(connection);
+    } catch (error) {
+      this.#line.next(); // those behind it would wait for it
+      throw error;
+    }
+  }
+
+  async #placeInTurn(connection: IncomingConnection): Promise<Given> {
+    const { session } = connection.facts;
     for (;;) {
       const choose = () => this.#balance(responsive(this.ready), connection);
       const worker = this.#sessions ? this.#sessions.place(session, this.ready, choose) : choose();

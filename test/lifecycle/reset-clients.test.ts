@@ -1,6 +1,7 @@
 // Clients that reset their connections before the server asks for their addresses: what they have sent is still read.
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
 import { describePlacements, type Placement, strategies } from '../helpers/placements.ts';
@@ -63,4 +64,59 @@ describePlacements(strategies, (placement) => {
     await site.server.stop(); // by its end it has served all
     expect(site.server.lines.filter(({ url, event }) => url === '/forged' || event === 'proxy-refused')).toEqual([]);
   });
+});
+
+/** A request for /exit ends its worker when there is a file `exit`, and the next worker loads when there is a file `load`. */
+const exiting = `
+const { existsSync, writeFileSync } = require('node:fs');
+const file = (name) => require('node:path').join(__dirname, '..', name);
+const word = new Int32Array(new SharedArrayBuffer(4));
+const waitFor = (name) => { while (!existsSync(file(name))) Atomics.wait(word, 0, 0, 5); };
+if (existsSync(file('exit'))) waitFor('load');
+module.exports = (req, res) => {
+  if (req.url !== '/exit') return res.end('served');
+  writeFileSync(file('begun'), '');
+  waitFor('exit');
+  process.exit(1);
+};
+`;
+
+/** How many sockets it has open, also those that have several descriptors. */
+function socketsOf(pid: number): number {
+  const fds = `/proc/${pid}/fd`;
+  return new Set(readdirSync(fds).flatMap((fd) => /^socket:.*/.exec(target(`${fds}/${fd}`)) ?? [])).size;
+}
+
+/** Empty once it is closed. */
+function target(link: string): string {
+  try {
+    return readlinkSync(link);
+  } catch {
+    return '';
+  }
+}
+
+test('those that wait for a worker hold up no others', async () => {
+  const args = ['--threads', '1', '--accept', 'dispatch', '--balance', 'ip-hash', '--hang-timeout', '0'];
+  await using site = await Site.start('prethread', args, {}, {}, undefined, exiting);
+  const { server } = site;
+  const file = (name: string) => path.join(site.folder, name);
+  using exits = await connect(server.url);
+  await exits.request('GET /exit');
+  await eventually('the worker to be blocked', () => existsSync(file('begun')));
+  const [host = 0] = server.workers();
+  const before = socketsOf(host);
+  const leaving = [await connect(server.url), await connect(server.url)];
+  using stays = await connect(server.url);
+  // It hands them over, as copies of their descriptors, in the turn in which it accepts them.
+  await eventually('them to be accepted', () => socketsOf(host) === before + 3);
+  writeFileSync(file('exit'), '');
+  await server.waitFor('the end of the thread', ({ event }) => event === 'thread-lost');
+  await Promise.all(leaving.map(({ socket }) => once(socket.resetAndDestroy(), 'close')));
+  writeFileSync(file('load'), '');
+  expect((await stays.ask('GET /')).body).toBe('served');
+  using next = await connect(server.url);
+  expect((await next.ask('GET /')).body).toBe('served');
+  await server.stop();
+  expect(server.lines.filter(({ event }) => event === 'connection-lost')).toEqual([]);
 });
