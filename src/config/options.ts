@@ -307,7 +307,7 @@ function optionRows(models: readonly ModelFacts[]) {
       },
     ),
     trustProxy: clients(
-      'Proxies that may say who the client of a request is, by X-Forwarded-For or else Forwarded, for the access log and --proxy-protocol: loopback (and Unix sockets), private, an IP address, or a network such as 10.0.0.0/8; several with commas. What others say does not count',
+      'Proxies that may say who the client is, by X-Forwarded-For or else Forwarded for the access log and --rate-limit, or by --proxy-protocol also for --balance ip-hash and --sticky ip: loopback (and Unix sockets), private, an IP address, or a network such as 10.0.0.0/8; several with commas. What others say does not count',
       { kind: networks, default: [], defaultWords: 'none' },
     ),
     proxyProtocol: clients(
