@@ -1,6 +1,7 @@
 // Accepts connections from listening sockets and from the migration channel, up to a limit. At the limit, and when told
 // to, it suspends: the kernel's backlog then queues the clients and no client is turned away. The limit is that of
 // connections, or of descriptors. Used by the supervisor, by worker processes and by worker threads.
+import { within } from '../clock.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { type OnRefused, Receiver } from '../migration/receiver.js';
 import { duplicate } from '../os/descriptor.js';
@@ -60,6 +61,9 @@ const lookForDescriptorsEveryMs = 1000;
 
 const reportDescriptorsEveryMs = 60_000;
 
+/** The part of a drain's time in which it waits for headers: what has arrived needs the rest. */
+const arrivalPart = 1 / 2;
+
 export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #sockets: ListeningSocket[];
@@ -68,6 +72,8 @@ export class Acceptor {
   readonly #fairness: AcceptFairness | undefined;
   readonly #receiver: Receiver | undefined;
   readonly #accepted: { count: number };
+  /** Of accepted connections, while their headers or heads are awaited: whether they can be served. */
+  readonly #arriving = new Set<Promise<boolean>>();
   readonly #budget: DescriptorBudget;
   readonly #usedUp: RareReport<DescriptorUse>;
   #isStarted = false;
@@ -134,6 +140,15 @@ export class Acceptor {
     this.#receiver?.close();
   }
 
+  /**
+   * In a drain, once it is closed: no head is awaited any more. Settles when its connections are being served, or when
+   * `ms` milliseconds, which the drain has, are running out; undefined when nothing is awaited.
+   */
+  arrivals(ms: number): Promise<unknown> | undefined {
+    this.#options.sessions?.close();
+    return this.#arriving.size > 0 ? within(ms * arrivalPart, Promise.all(this.#arriving)) : undefined;
+  }
+
   get #listening(): readonly ListeningSocket[] {
     return [...this.#sockets, ...this.#others.values()];
   }
@@ -160,12 +175,22 @@ export class Acceptor {
 
   async #serve(connection: IncomingConnection): Promise<void> {
     const { proxyHeaders, sessions, serve } = this.#options;
-    // Of one that has migrated both are known.
-    if ((proxyHeaders || sessions) && !connection.facts.isMigrated) {
-      if (proxyHeaders && !(await proxyHeaders.take(connection))) return;
-      if (sessions && !(await sessions.read(connection))) return;
+    if (proxyHeaders || sessions) {
+      const arriving = this.#arrive(connection);
+      this.#arriving.add(arriving);
+      const canBeServed = await arriving;
+      this.#arriving.delete(arriving);
+      if (!canBeServed) return;
     }
     await serve(connection);
+  }
+
+  async #arrive(connection: IncomingConnection): Promise<boolean> {
+    const { proxyHeaders, sessions } = this.#options;
+    const { isMigrated, requests } = connection.facts;
+    // Of one that has migrated the header is known, and from its first request on its session.
+    if (proxyHeaders && !isMigrated && !(await proxyHeaders.take(connection))) return false;
+    return !sessions || (isMigrated && requests > 0) || (await sessions.read(connection));
   }
 
   #update(): void {

@@ -17,6 +17,7 @@ export function awaitHeads(rule: SessionRule | undefined, listen: readonly numbe
 
 export class SessionReader {
   readonly #rule: SessionRule;
+  #timeoutMs = headTimeoutMs;
 
   constructor(rule: SessionRule) {
     this.#rule = rule;
@@ -37,7 +38,7 @@ export class SessionReader {
       if (session !== 'partial') return session;
       return head.length >= maxFirstBytes ? 'none' : undefined;
     };
-    const session = await awaitFirstBytes(fd, headTimeoutMs, recognise, true);
+    const session = await awaitFirstBytes(fd, this.#timeoutMs, recognise, true);
     if (session === 'closed') {
       connection.close();
       return false;
@@ -48,6 +49,12 @@ export class SessionReader {
 
   /** Others wait to be accepted: connections on which nothing comes are placed now, where they can be shed. */
   shed(): void {
+    giveUpWaiting();
+  }
+
+  /** From now on connections whose head is not there are placed without a session. */
+  close(): void {
+    this.#timeoutMs = 0;
     giveUpWaiting();
   }
 }

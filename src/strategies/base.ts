@@ -3,6 +3,7 @@
 import { msUntil, now, within } from '../clock.js';
 import type { Acceptor, AcceptorOptions } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
+import { deferred } from '../deferred.js';
 import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
 import { migrateUnserved } from '../migration/sender.js';
 import type { StartOptions } from '../worker/runtime.js';
@@ -30,6 +31,11 @@ export abstract class BaseStrategy {
   /** Until when it may drain. */
   #drainBy = Number.POSITIVE_INFINITY;
   readonly #untaken = new Set<Promise<unknown>>();
+  /** Of connections that wait until it is known where their sessions are. */
+  protected readonly settling = new Set<Promise<void>>();
+  /** In a drain: settles when its workers have been given what has arrived. */
+  #given: Promise<void> | undefined;
+  readonly #killed = deferred<void>();
   #answeredByTheGone = 0;
 
   /** @param generation of the first workers */
@@ -68,9 +74,14 @@ export abstract class BaseStrategy {
     this.#othersServe = othersServe;
     this.#migrates = othersServe && this.policy.send !== 'off' && this.hosting.migrationChannel !== undefined;
     this.pause();
+    const { acceptor } = this;
     this.closeAcceptor();
-    for (const worker of this.workers) worker.drain(ms, othersServe);
-    await within(ms, Promise.all(this.#untaken));
+    // A successor serves those that arrive later.
+    const arrivals = this.#successor ? undefined : acceptor?.arrivals(ms);
+    if (arrivals || this.settling.size > 0) this.#given = this.#untilGiven(arrivals);
+    if (this.#given) await this.#given; // workers that drain take none
+    for (const worker of this.workers) this.drainWorker(worker);
+    await within(msUntil(this.#drainBy), Promise.all(this.#untaken));
     for (const worker of this.workers) if (worker.stage !== 'draining') worker.drain(0); // it started meanwhile
     while (this.workers.size > 0) await Promise.all([...this.workers].map(({ exit }) => exit));
     this.#migrates = false;
@@ -83,10 +94,12 @@ export abstract class BaseStrategy {
     this.#migrates = false;
     this.pause();
     this.closeAcceptor();
+    this.#killed.resolve();
     for (const worker of this.workers) worker.kill();
   }
 
   async acceptNoMore(): Promise<void> {
+    await this.#given;
     await Promise.all(this.inStage('draining').map(({ acceptsNoMore }) => acceptsNoMore));
   }
 
@@ -114,8 +127,8 @@ export abstract class BaseStrategy {
     return this.isEnding && (this.#successor !== undefined || this.#migrates || now() >= this.#drainBy);
   }
 
-  /** For a worker that took its connection after the strategy had been told to drain. */
-  protected drainLate(worker: Worker): void {
+  /** Also for a worker that took its connection after the strategy had been told to drain. */
+  protected drainWorker(worker: Worker): void {
     worker.drain(msUntil(this.#drainBy), this.#othersServe);
   }
 
@@ -172,6 +185,11 @@ export abstract class BaseStrategy {
   protected closeAcceptor(): void {
     this.acceptor?.close();
     this.acceptor = undefined;
+  }
+
+  async #untilGiven(arrivals: Promise<unknown> | undefined): Promise<void> {
+    await Promise.race([arrivals, this.#killed.promise]);
+    await Promise.all(this.settling);
   }
 
   /** Settles when a worker has the connection, or none will have it. Never rejects. */

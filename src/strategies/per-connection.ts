@@ -139,7 +139,7 @@ export class PerConnection extends BaseStrategy implements Strategy {
         throw error;
       });
       if (typeof given === 'object') {
-        if (this.isEnding) this.drainLate(worker);
+        if (this.isEnding) this.drainWorker(worker);
         return { ended: worker.exit.then(() => {}) };
       }
       if (given === 'gone') {

@@ -89,7 +89,12 @@ export class Pool extends BaseStrategy implements Strategy {
 
   protected async place(connection: IncomingConnection): Promise<Given> {
     const { session } = connection.facts;
-    if (session !== undefined) await this.#sessions?.settle(session);
+    const settling = session !== undefined && this.#sessions?.settle(session);
+    if (settling) {
+      this.settling.add(settling);
+      await settling;
+      this.settling.delete(settling);
+    }
     if (!this.#line.isEmpty && !this.isEnding) await this.#line.join();
     try {
       return await this.#placeInTurn(connection);

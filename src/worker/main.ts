@@ -79,6 +79,8 @@ export class WorkerMain {
   readonly #held: (() => void)[] = [];
   #started: Promise<void> = Promise.resolve();
   #isDraining = false;
+  /** What has been told to drain. */
+  #draining: Service | undefined;
   /** In a drain: other workers serve clients that connect again. */
   #othersServe = true;
   /** The app has closed its server. */
@@ -267,7 +269,7 @@ export class WorkerMain {
   async #drain(ms: number, reason: StopReason, othersServe: boolean): Promise<void> {
     this.#othersServe &&= othersServe;
     if (this.#isDraining) {
-      if (!othersServe) this.#service?.serverStops();
+      if (!othersServe) this.#draining?.serverStops();
       return;
     }
     this.#isDraining = true;
@@ -276,7 +278,13 @@ export class WorkerMain {
     const deadline = now() + ms;
     // A connection that was handed over while the app still loads is served, too.
     await within(ms, this.#started);
+    const arrivals = this.#acceptor?.arrivals(ms);
+    if (arrivals) {
+      say({ type: 'draining' });
+      await arrivals;
+    }
     const service = this.#service;
+    this.#draining = service;
     const drained = service?.drain({
       ms: msUntil(deadline),
       reason,

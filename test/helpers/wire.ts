@@ -30,6 +30,16 @@ export async function connect(url: string): Promise<Wire> {
   return wire;
 }
 
+/** Whether nothing listens there. */
+export async function isRefused(url: string): Promise<boolean> {
+  try {
+    (await connect(url)).close();
+    return false;
+  } catch {
+    return true;
+  }
+}
+
 export class Wire implements Disposable {
   private unread: Buffer = Buffer.alloc(0);
   /** How the connection has ended. */

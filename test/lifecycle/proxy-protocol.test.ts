@@ -1,11 +1,14 @@
 // --proxy-protocol: who the client is, as the proxy says that has opened the connection.
 import { expect, test } from 'vitest';
-import { within } from '../helpers/eventually.ts';
+import { eventually, within } from '../helpers/eventually.ts';
 import { describePlacements, forPlacements, type Placement, units } from '../helpers/placements.ts';
 import { Site } from '../helpers/site.ts';
-import { connect, type Wire } from '../helpers/wire.ts';
+import { connect, isRefused, type Wire } from '../helpers/wire.ts';
 
-const seen = `module.exports = (req, res) => res.end(req.socket.remoteAddress + ' ' + req.socket.remotePort);`;
+const seen = `
+module.exports = (req, res) => res.end(req.socket.remoteAddress + ' ' + req.socket.remotePort);
+process.once('exit', () => require('node:fs').writeSync(1, '{"event":"left"}\\n'));
+`;
 
 const line = 'PROXY TCP4 203.0.113.7 10.0.0.1 41226 443\r\n';
 const address = `20010db8${'0'.repeat(23)}7`;
@@ -19,6 +22,20 @@ const request = (path: string) => `GET ${path} HTTP/1.1\r\nhost: a\r\n\r\n`;
 function start({ model, accept, args = [] }: Placement, trusted: string, ...more: string[]): Promise<Site> {
   const all = [...args, ...(accept ? ['--accept', accept] : []), '--proxy-protocol', '--trust-proxy', trusted];
   return Site.start(model, [...all, '--access-log', '-', ...more], {}, {}, undefined, seen);
+}
+
+/** A connection that has been accepted, with a part of its header. */
+async function beginning(url: string): Promise<Wire> {
+  const wire = await connect(url);
+  await wire.write(line.slice(0, 10));
+  await answerOf(url); // those before it have been accepted
+  return wire;
+}
+
+async function answerOf(url: string): Promise<string> {
+  using wire = await connect(url);
+  await wire.write(line + request('/'));
+  return (await wire.response()).body;
 }
 
 async function remoteOf({ server }: Site, url: string): Promise<unknown> {
@@ -62,6 +79,19 @@ forPlacements((placement) => {
     }
     for (const wire of wires) wire.close();
   });
+
+  test('a stop waits for the header of a connection that has been accepted', async () => {
+    await using site = await start(placement, 'loopback');
+    const { server } = site;
+    using wire = await beginning(server.url);
+    server.child.kill('SIGTERM');
+    // While a thread that accepts drains, its process has the listening socket.
+    if (placement.unit === 'thread' && placement.accept === 'shared')
+      await server.waitFor('another thread to leave', ({ event }) => event === 'left');
+    else await eventually('no client to be accepted', () => isRefused(server.url));
+    await wire.write(line.slice(10) + request('/late'));
+    expect((await wire.response()).status).toBe(200);
+  });
 });
 
 describePlacements(units, (placement) => {
@@ -93,4 +123,43 @@ describePlacements(units, (placement) => {
     expect(new Set(reports.map(({ pid, tid }) => `${pid} ${tid}`)).size).toBe(reports.length);
     expect(site.server.lines.filter(({ event }) => event === 'request')).toEqual([]);
   });
+});
+
+const accepting: readonly [string, readonly string[]][] = [
+  ['prefork', ['--workers', '2']],
+  ['hybrid', ['--workers', '2', '--threads', '2', '--accept', 'dispatch']],
+];
+
+test.each(accepting)('%s: a worker that is one too many waits for headers, also in a stop', async (model, args) => {
+  const app = 'module.exports = (_req, res) => res.end(String(process.pid));';
+  const all = [...args, '--proxy-protocol', '--trust-proxy', 'loopback'];
+  await using site = await Site.start(model, all, {}, {}, undefined, app);
+  const { server } = site;
+  const wires = await Promise.all(Array.from({ length: 12 }, () => beginning(server.url)));
+  expect(await site.ask('POST', '/scale', '{"workers": "1"}')).toMatchObject({ status: 200 });
+  const [stays] = (await site.ask('GET', '/workers')).json as [{ pid: number }];
+  await eventually('the other one to accept no more', async () => {
+    const pids = await Promise.all(Array.from({ length: 10 }, () => answerOf(server.url)));
+    return pids.every((pid) => pid === String(stays.pid));
+  });
+  const finish = async (wire: Wire): Promise<void> => {
+    await wire.write(line.slice(10) + request('/late'));
+    expect((await wire.response()).status).toBe(200);
+    wire.close();
+  };
+  await Promise.all(wires.filter((_, i) => i % 2 === 0).map(finish));
+  server.child.kill('SIGTERM');
+  await eventually('no client to be accepted', () => isRefused(server.url));
+  await Promise.all(wires.filter((_, i) => i % 2 === 1).map(finish));
+});
+
+test.each(['prefork', 'prethread'])('%s: sessions that come with late headers in a stop are served', async (model) => {
+  const placement = { name: model, model, accept: 'dispatch', unit: 'process', processes: 1 } as const;
+  await using site = await start(placement, 'loopback', '--sticky', 'cookie:sid');
+  const { server } = site;
+  using wire = await beginning(server.url);
+  server.child.kill('SIGTERM');
+  await eventually('no client to be accepted', () => isRefused(server.url));
+  await wire.write(`${line.slice(10)}GET / HTTP/1.1\r\nhost: a\r\ncookie: sid=unknown\r\n\r\n`);
+  expect((await wire.response()).status).toBe(200);
 });

@@ -14,7 +14,7 @@ import { type Placement, strategies, testSomePlacements, units } from '../helper
 import { isAlive } from '../helpers/process-tree.ts';
 import { type Line, runCli, type Server, startServer } from '../helpers/server.ts';
 import { Site } from '../helpers/site.ts';
-import { connect } from '../helpers/wire.ts';
+import { connect, isRefused } from '../helpers/wire.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -62,16 +62,6 @@ async function secondaryUrl(server: Server): Promise<string> {
 async function get(url: string, target = '/'): Promise<string> {
   using wire = await connect(url);
   return (await wire.ask(`GET ${target}`, { connection: 'close' })).body;
-}
-
-/** Whether nothing listens there. */
-async function isRefused(url: string): Promise<boolean> {
-  try {
-    (await connect(url)).close();
-    return false;
-  } catch {
-    return true;
-  }
 }
 
 const start = (placement: Pick<Placement, 'model' | 'accept' | 'args'>, app: string, args: readonly string[] = []) =>

@@ -4,17 +4,20 @@ import { describe, expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
 import { fixture } from '../helpers/server.ts';
 import { Site } from '../helpers/site.ts';
-import { connect, type Response } from '../helpers/wire.ts';
+import { connect, isRefused, type Response, type Wire } from '../helpers/wire.ts';
 
 const carts = readFileSync(fixture('carts.cjs'), 'utf8');
 const models = [
   ['prefork', '--workers'],
   ['prethread', '--threads'],
 ] as const;
+const tellsItsEnd = `
+process.once('exit', () => require('node:fs').writeSync(1, '{"event":"left"}\\n'));
+`;
 
 function start([model, unit]: readonly [string, string], rule: string, ...more: string[]): Promise<Site> {
   const args = [unit, '4', '--accept', 'dispatch', '--sticky', rule, ...more];
-  return Site.start(model, args, {}, {}, undefined, carts);
+  return Site.start(model, args, {}, {}, undefined, carts + tellsItsEnd);
 }
 
 async function askOnce(url: string, line: string, headers: Record<string, string>): Promise<Response> {
@@ -160,6 +163,43 @@ describe.each(models)('%s', (...model) => {
     await other.write('\x16\x03\x01 not HTTP\r\n\r\n');
     expect((await other.response()).status).toBe(400);
   });
+
+  test.concurrent('one with a part of its head is served across a reload and a stop', async () => {
+    await using site = await start(model, 'cookie:sid', '--drain-quiet', '30s');
+    const { server } = site;
+    const beginning = async (): Promise<Wire> => {
+      const wire = await connect(server.url);
+      await wire.write('GET / HTTP/1.1\r\nhost: a\r\n');
+      await askOnce(server.url, 'GET /', {}); // those before it have been accepted
+      return wire;
+    };
+    using reloaded = await beginning();
+    expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+    await server.waitForMany('the old ones to leave', ({ event }) => event === 'left', 3);
+    await reloaded.write('\r\n');
+    expect((await reloaded.response()).status).toBe(200);
+    using stopped = await beginning();
+    server.child.kill('SIGTERM');
+    await eventually('no client to be accepted', () => isRefused(server.url));
+    await stopped.write('\r\n');
+    expect((await stopped.response()).status).toBe(200);
+  });
+});
+
+test.concurrent('those on which nothing has come when they migrate find their session', async () => {
+  await using site = await start(models[1], 'cookie:sid', '--bind', 'unix:SOCKET');
+  const url = site.server.urls.find((one) => one.startsWith('unix:')) as string;
+  const silent = await Promise.all(Array.from({ length: 6 }, () => connect(url)));
+  await askOnce(url, 'GET /', {}); // they have been accepted
+  expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+  await eventually('the old process to leave', () => site.server.workers().length === 1);
+  const { headers, body } = await askOnce(url, 'GET /', {});
+  const cookie = headers['set-cookie']?.split(';')[0] as string;
+  const { here } = JSON.parse(body);
+  for (const wire of silent) {
+    expect(JSON.parse((await wire.ask('GET /', { cookie })).body).here).toBe(here);
+    wire.close();
+  }
 });
 
 // Those of TCP wait in the kernel, on Linux.
