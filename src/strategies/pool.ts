@@ -115,8 +115,8 @@ export class Pool extends BaseStrategy implements Strategy {
         const given = await giving;
         this.#line.next(); // the worker has come to it
         if (given !== 'refused') return given;
-      }
-      if (this.isEnding) return 'refused';
+        if (this.isEnding) continue; // the line has ended
+      } else if (this.isEnding) return 'refused';
       if (this.ready.length > 0) this.#line.nextSoon();
       await this.#line.rejoin();
     }
