@@ -91,6 +91,7 @@ forPlacements((placement) => {
     else await eventually('no client to be accepted', () => isRefused(server.url));
     await wire.write(line.slice(10) + request('/late'));
     expect((await wire.response()).status).toBe(200);
+    expect(await within('the end', server.exit)).toMatchObject({ code: 0 });
   });
 });
 
@@ -151,6 +152,7 @@ test.each(accepting)('%s: a worker that is one too many waits for headers, also 
   server.child.kill('SIGTERM');
   await eventually('no client to be accepted', () => isRefused(server.url));
   await Promise.all(wires.filter((_, i) => i % 2 === 1).map(finish));
+  expect(await within('the end', server.exit)).toMatchObject({ code: 0 });
 });
 
 test.each(['prefork', 'prethread'])('%s: sessions that come with late headers in a stop are served', async (model) => {
@@ -162,4 +164,5 @@ test.each(['prefork', 'prethread'])('%s: sessions that come with late headers in
   await eventually('no client to be accepted', () => isRefused(server.url));
   await wire.write(`${line.slice(10)}GET / HTTP/1.1\r\nhost: a\r\ncookie: sid=unknown\r\n\r\n`);
   expect((await wire.response()).status).toBe(200);
+  expect(await within('the end', server.exit)).toMatchObject({ code: 0 });
 });

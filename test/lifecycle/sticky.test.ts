@@ -1,7 +1,7 @@
 // --sticky: the connections of a session meet the worker that has its cart, whatever happens to the other workers.
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { eventually } from '../helpers/eventually.ts';
+import { eventually, within } from '../helpers/eventually.ts';
 import { fixture } from '../helpers/server.ts';
 import { Site } from '../helpers/site.ts';
 import { connect, isRefused, type Response, type Wire } from '../helpers/wire.ts';
@@ -178,11 +178,13 @@ describe.each(models)('%s', (...model) => {
     await server.waitForMany('the old ones to leave', ({ event }) => event === 'left', 3);
     await reloaded.write('\r\n');
     expect((await reloaded.response()).status).toBe(200);
+    reloaded.close();
     using stopped = await beginning();
     server.child.kill('SIGTERM');
     await eventually('no client to be accepted', () => isRefused(server.url));
     await stopped.write('\r\n');
     expect((await stopped.response()).status).toBe(200);
+    expect(await within('the end', server.exit)).toMatchObject({ code: 0 });
   });
 });
 
