@@ -18,7 +18,7 @@ export interface AcceptorOptions {
   /** Descriptors of listening sockets; the acceptor owns them from now on. */
   readonly fds: readonly number[];
   readonly backlog: number;
-  /** Connections served at the same time, at least 1. */
+  /** Connections served at the same time, at least 1; `acceptOn` changes it. */
   readonly limit: number;
   /** Those that count, where other acceptors have the same limit: a reload or a switch has two for a while. */
   readonly accepted?: { count: number };
@@ -75,6 +75,7 @@ export class Acceptor {
   /** Of accepted connections, while their headers or heads are awaited: whether they can be served. */
   readonly #arriving = new Set<Promise<boolean>>();
   readonly #budget: DescriptorBudget;
+  #limit: number;
   readonly #usedUp: RareReport<DescriptorUse>;
   #isStarted = false;
   #isAccepting = false;
@@ -84,6 +85,7 @@ export class Acceptor {
   constructor(options: AcceptorOptions) {
     const { fds, isShared, migrationChannel, onRefused, usesCredits = false } = options;
     this.#options = options;
+    this.#limit = options.limit;
     this.#accepted = options.accepted ?? { count: 0 };
     this.#budget = new DescriptorBudget(options.descriptorsEach ?? 1, options.acceptors ?? 1);
     this.#usedUp = new RareReport(reportDescriptorsEveryMs, (_, use) =>
@@ -103,7 +105,7 @@ export class Acceptor {
 
   /** No connection is accepted until another ends. */
   get isFull(): boolean {
-    return this.#accepted.count >= this.#options.limit || this.#budget.isUsedUp(this.#accepted.count);
+    return this.#accepted.count >= this.#limit || this.#budget.isUsedUp(this.#accepted.count);
   }
 
   start(): void {
@@ -114,9 +116,12 @@ export class Acceptor {
   /**
    * Accepts on copies of these listening sockets as well, and no longer on those of an earlier call that are not among them.
    * Where no descriptor is left for a copy, clients go on waiting. @param fds stay the caller's
+   * @param limit from now on, at least 1
    */
-  acceptOn(fds: readonly number[]): void {
-    if (fds.length === this.#others.size && fds.every((fd) => this.#others.has(fd))) return;
+  acceptOn(fds: readonly number[], limit: number): void {
+    const isSame = fds.length === this.#others.size && fds.every((fd) => this.#others.has(fd));
+    if (isSame && limit === this.#limit) return;
+    this.#limit = limit;
     for (const [fd, socket] of this.#others) {
       if (fds.includes(fd)) continue;
       socket.close();
@@ -204,11 +209,11 @@ export class Acceptor {
     this.#looking = undefined;
     if (accepts || !this.#isStarted) return;
     this.#looking = setInterval(() => this.#lookForClients(), lookEveryMs);
-    if (this.#accepted.count < this.#options.limit) this.#usedUp.add(this.#budget.use(this.#accepted.count));
+    if (this.#accepted.count < this.#limit) this.#usedUp.add(this.#budget.use(this.#accepted.count));
   }
 
   #lookForClients(): void {
-    if (this.#accepted.count < this.#options.limit) this.#budget.count(this.#accepted.count);
+    if (this.#accepted.count < this.#limit) this.#budget.count(this.#accepted.count);
     if (!this.isFull)
       this.#update(); // a connection of another acceptor has ended, or descriptors have been closed
     else if (this.#listening.some(({ hasWaiting }) => hasWaiting)) {

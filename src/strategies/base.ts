@@ -173,12 +173,19 @@ export abstract class BaseStrategy {
 
   /** Has the host accept the clients of queues on which none of its workers does: they have died, or are of another strategy. */
   protected coverQueues(): void {
-    const { queues, accepts } = this.hosting;
+    const { queues, accepts, maxConnections } = this.hosting;
     if (!this.acceptor || this.isEnding) return;
     const accepting = this.inStage('ready').filter(({ isHeld }) => !isHeld);
     const others = queues.notAccepted([...accepts, ...accepting.flatMap((worker) => worker.accepts)]);
+    if (accepts.length > 0) {
+      this.acceptor.acceptOn(others, maxConnections);
+      return;
+    }
+    // What is left of the limit is the part of those that are missing, unless others have been added.
+    const parts = accepting.map((worker) => worker.maxConnections);
+    const left = maxConnections - parts.reduce((sum, part) => sum + part, 0);
     // Where none could serve them they wait in the kernel.
-    this.acceptor.acceptOn(accepting.length > 0 || accepts.length > 0 ? others : []);
+    this.acceptor.acceptOn(parts.length > 0 ? others : [], Math.max(left, parts[0] ?? 1));
   }
 
   /** From now on the kernel queues clients, or another strategy accepts them. */

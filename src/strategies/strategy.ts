@@ -92,6 +92,8 @@ export interface Hosting {
   readonly queues: Queues;
   /** Those on which the host accepts, for all its workers. */
   readonly accepts: ListeningSockets;
+  /** Open connections of all its workers together. */
+  readonly maxConnections: number;
   /** Which of the workers accept on the sockets of secondary servers; ignored where each connection has its own. */
   readonly secondary: SecondaryRole;
   /** Workers that wait for a connection each, where each connection has its own. */

@@ -119,15 +119,18 @@ export function strategyContext(
   const connectionLimits = group.isPerConnection ? [1] : divide(listening.maxConnections, pool.maxWorkers);
   const listener = workerListener(resources, owner);
   const hosting: Hosting = {
-    startWorker: (start) =>
-      new Worker({
+    startWorker: (start) => {
+      const maxConnections = connectionLimits[Math.min(start.id, connectionLimits.length) - 1] ?? 1;
+      return new Worker({
         ...start,
-        unit: startProcess(options, start, connectionLimits[Math.min(start.id, connectionLimits.length) - 1] ?? 1),
+        unit: startProcess(options, start, maxConnections),
         bootMs: readyTimeout(loading),
         isMeasured: options.app.measure !== undefined,
         accepts: listenOf(start.id).flat(),
+        maxConnections,
         listener,
-      }),
+      });
+    },
     workers: pool.workers,
     range: pool.minWorkers < pool.maxWorkers ? { ...scaling, min: pool.minWorkers, max: pool.maxWorkers } : undefined,
     // A thread pool recycles its threads, so the process keeps only the memory limit.
@@ -144,6 +147,7 @@ export function strategyContext(
     isSticky: group.hostAccepts && sticky !== undefined,
     queues: resources.queues,
     accepts,
+    maxConnections: listening.maxConnections,
     accept: (handlers) => {
       const received = group.hostAccepts ? migrationChannel : undefined;
       const { listen: fds, migrationChannel: channel } = duplicateForAcceptor(accepts, received);

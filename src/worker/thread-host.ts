@@ -174,6 +174,7 @@ export class ThreadHost implements Service {
       isSticky,
       queues: new Queues([]),
       accepts: [],
+      maxConnections,
       // Where its threads accept, for those that are missing; otherwise its own event loop does.
       accept: group.hasQueues
         ? (handlers) =>
@@ -227,6 +228,7 @@ export class ThreadHost implements Service {
       bootMs: readyTimeout(loading),
       isMeasured: measure !== undefined,
       accepts,
+      maxConnections,
       listener: {
         tell: this.#tell,
         killed: () => void setTimeout(() => this.#onStuck(), nativeMs),

@@ -59,6 +59,8 @@ export interface WorkerOptions extends StartOptions {
   readonly isMeasured: boolean;
   /** The host's descriptors of the listening sockets on which it accepts, from the time that it is ready and open. */
   readonly accepts: ListeningSockets;
+  /** Its part of `--max-connections`. */
+  readonly maxConnections: number;
 }
 
 /**
@@ -97,6 +99,8 @@ export class Worker {
   readonly hasSecondary: Promise<void>;
   readonly secondary: SecondaryRole;
   readonly accepts: ListeningSockets;
+  /** Those that it accepts itself, at a time. */
+  readonly maxConnections: number;
   /** Called with each session that it begins (--sticky). */
   onSession: (session: SessionKey) => void = () => {};
   readonly #unit: Unit;
@@ -127,12 +131,24 @@ export class Worker {
   /** The time that it has to drain; undefined while its connections do not migrate. */
   #migrationMs: number | undefined;
 
-  constructor({ id, generation, isHeld, secondary, accepts, unit, listener, bootMs, isMeasured }: WorkerOptions) {
+  constructor({
+    id,
+    generation,
+    isHeld,
+    secondary,
+    accepts,
+    maxConnections,
+    unit,
+    listener,
+    bootMs,
+    isMeasured,
+  }: WorkerOptions) {
     this.id = id;
     this.generation = generation;
     this.#isHeld = isHeld;
     this.secondary = secondary;
     this.accepts = accepts;
+    this.maxConnections = maxConnections;
     this.#bootMs = bootMs;
     this.pid = unit.pid;
     this.tid = unit.tid;

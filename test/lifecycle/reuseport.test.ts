@@ -40,6 +40,17 @@ async function answersOf(url: string, count: number): Promise<Set<string>> {
   return all;
 }
 
+/** Makes `code` the release of the next workers. @returns the file without which none of them is ready */
+function holdNext(site: Site, code: string): string {
+  const go = path.join(site.folder, 'go');
+  site.replaceRelease(`
+    const wait = () => existsSync(${JSON.stringify(go)}) || Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20) && wait();
+    const { existsSync } = require('node:fs');
+    wait();
+    ${code}`);
+  return go;
+}
+
 async function losingNothing(site: Site, work: () => Promise<void>): Promise<void> {
   const { url } = site.server;
   const clients = [new Clients(url, 3, 'one-each'), new Clients(url, 3, 'kept-alive')];
@@ -107,14 +118,8 @@ describe.concurrent.each(models)('$model', ({ model, args, queues }) => {
 
 test.concurrent('clients in the queue of a worker that has died are served by another, at once', async () => {
   await using site = await start('prefork', ['--workers', '2']);
-  const { server, folder } = site;
-  const go = path.join(folder, 'go');
-  // No next worker is ready before the file is there.
-  site.replaceRelease(`
-    const wait = () => existsSync(${JSON.stringify(go)}) || Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20) && wait();
-    const { existsSync } = require('node:fs');
-    wait();
-    ${who('next')}`);
+  const { server } = site;
+  const go = holdNext(site, who('next'));
   await eventually('both queues', () => queuesOf(server) === 2);
   const [victim] = server.workers() as [number];
   process.kill(victim, 'SIGKILL');
@@ -127,6 +132,28 @@ test.concurrent('clients in the queue of a worker that has died are served by an
   await eventually('the next one to answer', async () =>
     [...(await answersOf(server.url, 20))].some((one) => one.startsWith('next')),
   );
+});
+
+test.concurrent('while a worker is missing, no more connections are open than --max-connections', async () => {
+  const counting = `
+    let open = 0, most = 0;
+    module.exports = (_req, res) => {
+      most = Math.max(most, ++open);
+      setTimeout(() => { open--; res.setHeader('connection', 'close').end(process.pid + ' ' + most); }, 50);
+    };`;
+  const args = ['--accept', 'reuseport', '--workers', '2', '--max-connections', '4'];
+  await using site = await Site.start('prefork', args, {}, {}, undefined, counting);
+  const { server } = site;
+  await eventually('both queues', () => queuesOf(server) === 2);
+  const [victim, other] = server.workers() as [number, number];
+  const go = holdNext(site, counting);
+  process.kill(victim, 'SIGKILL');
+  const wires = await Promise.all(Array.from({ length: 40 }, () => connect(server.url)));
+  const answers = await Promise.all(wires.map(async (wire) => (await wire.ask('GET /')).body));
+  for (const wire of wires) wire.close();
+  expect(answers.every((one) => one.startsWith(`${other} `))).toBe(true);
+  expect(Math.max(...answers.map((one) => Number(one.split(' ')[1])))).toBe(4);
+  writeFileSync(go, '');
 });
 
 test.concurrent('clients in the queue of a thread that has died are served by another', async () => {

@@ -58,7 +58,7 @@ const connection = {} as IncomingConnection;
 
 function started() {
   const unit = new PlayedUnit();
-  const options = { ...start, bootMs: 60_000, isMeasured: false, accepts: [] };
+  const options = { ...start, bootMs: 60_000, isMeasured: false, accepts: [], maxConnections: 1 };
   const worker = new Worker({ ...options, unit, listener });
   unit.say({ type: 'ready' });
   return { unit, worker };
@@ -214,7 +214,7 @@ test('a worker that was told to end and one that ends by itself differ', async (
   told.unit.exit();
   expect((await told.worker.exit).isWanted).toBe(true);
   const young = new PlayedUnit();
-  const options = { ...start, bootMs: 60_000, isMeasured: false, accepts: [] };
+  const options = { ...start, bootMs: 60_000, isMeasured: false, accepts: [], maxConnections: 1 };
   const worker = new Worker({ ...options, unit: young, listener });
   young.exit({ code: 3, reason: 'it exited with code 3' });
   await expect(worker.ready).rejects.toThrow('it exited with code 3 (does it call process.exit?)');
