@@ -26,12 +26,20 @@ async function sendAndReset({ server }: Site, text: string): Promise<void> {
     await eventually('the server to stand still', () => pids.every((pid) => !isAlive(pid) || isStopped(pid)));
     const { socket } = await connect(server.url);
     await new Promise((sent) => socket.write(text, sent));
+    const { localPort } = socket;
     const closed = once(socket, 'close');
     socket.resetAndDestroy();
     await closed;
+    await eventually('the reset to arrive', () => !isEstablished(localPort));
   } finally {
     for (const pid of pids) process.kill(pid, 'SIGCONT');
   }
+}
+
+/** For the server's end of a connection: the kernel may deliver the reset a moment later. @param port of the client */
+function isEstablished(port = 0): boolean {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  return new RegExp(`:${hex} 01 `).test(readFileSync('/proc/net/tcp', 'utf8'));
 }
 
 /** All its threads are. */
