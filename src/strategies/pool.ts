@@ -159,11 +159,13 @@ export class Pool extends BaseStrategy implements Strategy {
 
   resize(workers: number, trial?: Trial): Promise<void> {
     return this.#alone(async () => {
-      if (workers === 0) {
-        this.pause();
-        this.closeAcceptor();
+      const before = this.#wanted;
+      try {
+        await this.#resize(workers, trial);
+      } catch (error) {
+        if (!this.isEnding) await this.#resize(before); // what could be added goes again
+        throw error;
       }
-      await this.#resize(workers, trial);
     });
   }
 
@@ -404,11 +406,16 @@ export class Pool extends BaseStrategy implements Strategy {
 
   /** Whatever comes of it, the workers that there are are kept up. */
   async #resize(workers: number, trial?: Trial): Promise<void> {
+    if (workers === 0) {
+      this.pause();
+      this.closeAcceptor();
+    }
     const { ready } = this;
     const before = this.#places.length;
-    this.#wanted = workers;
+    this.#wanted = Math.min(before, workers);
     const added: Promise<boolean>[] = [];
     while (this.#places.length < workers) {
+      this.#wanted++; // one at a time: a place that is missing would be added as a vacancy, which nothing waits for
       const place = vacancy(freeId(this.#places));
       this.#places.push(place);
       added.push(

@@ -9,7 +9,7 @@ import { linesOf } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { type Placement, placements, repeating, strategies, testSomePlacements, units } from '../helpers/placements.ts';
 import { launchServer, runCli, startServer } from '../helpers/server.ts';
-import { answering, Site } from '../helpers/site.ts';
+import { answering, blockFor, Site } from '../helpers/site.ts';
 import { connect } from '../helpers/wire.ts';
 
 const long = { probation: '10m' };
@@ -188,6 +188,36 @@ test.concurrent('an added worker that dies is removed', async () => {
     expect((await site.ask('POST', '/scale', '{"workers":"+1"}')).json.error).toMatch(/rolled back: .*no database/);
   });
   expect((await site.ask('GET', '/status')).json).toMatchObject({ state: 'serving', workers: { wanted: 2, ready: 2 } });
+});
+
+/** Sound in all workers but the one that is the last of `count` to load it. */
+const soundUntil = (count: number, code: string) => `${answering('first')}
+  const { mkdirSync } = require('node:fs');
+  const isFirst = (n) => { try { mkdirSync(__filename + n); return true; } catch { return false; } };
+  let n = 1;
+  while (!isFirst(n)) n++;
+  if (n === ${count}) { ${code} }`;
+
+test.concurrent.each([
+  ['dies', long, dying],
+  ['cannot load the app', {}, 'throw new Error("no database");'],
+])('when one of several added workers %s, all are removed', async (_, config, code) => {
+  await using site = await Site.start('prefork', ['--workers', '2'], config);
+  site.replaceRelease(soundUntil(2, code));
+  await losingNothing(site, async () => {
+    expect((await site.ask('POST', '/scale', '{"workers":"+2"}')).json).toMatchObject({
+      ok: false,
+      error: expect.stringContaining('no database'),
+    });
+  });
+  expect((await site.ask('GET', '/status')).json).toMatchObject({ state: 'serving', workers: { wanted: 2, ready: 2 } });
+});
+
+test.concurrent('workers are added when all of them are ready', async () => {
+  await using site = await Site.start('prefork', ['--workers', '1']);
+  site.replaceRelease(soundUntil(3, blockFor(1000)));
+  expect((await site.ask('POST', '/scale', '{"workers":"+3"}')).json).toMatchObject({ ok: true });
+  expect((await site.ask('GET', '/status')).json).toMatchObject({ state: 'serving', workers: { wanted: 4, ready: 4 } });
 });
 
 for (const model of ['prefork', 'ppc', 'tpc']) {
