@@ -166,7 +166,7 @@ export class Worker {
     const late = setTimeout(() => {
       const message = `the app did not load within ${bootMs} ms (--boot-timeout): it blocks the event loop of its worker`;
       ready.reject(new StartupError(ExitCode.app, message));
-      this.kill();
+      unit.kill(); // nobody wanted its end
     }, bootMs + bootGraceMs);
     let isSettled = false;
     const handlers: { readonly [T in FromWorker['type']]: (message: Extract<FromWorker, { type: T }>) => void } = {
@@ -184,7 +184,7 @@ export class Worker {
       failed: ({ exitCode, message, stack }) => {
         isSettled = true;
         ready.reject(Object.assign(new StartupError(exitCode, message), { stack }));
-        this.#killing ??= setTimeout(() => this.kill(), unit.exitGraceMs); // it exits by itself
+        this.#killing ??= setTimeout(() => unit.kill(), unit.exitGraceMs); // it exits by itself
       },
       taken: ({ id }) => this.#taken(id),
       refused: ({ id }) => {

@@ -1,5 +1,5 @@
 // A worker as its host sees it, over a unit that a test plays: the same for processes and threads.
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { IncomingConnection } from '../../src/connection/incoming.ts';
 import type { FromWorker, SocketMessage, ToWorker } from '../../src/worker/messages.ts';
 import type { Unit, UnitExit } from '../../src/worker/runtime.ts';
@@ -218,4 +218,25 @@ test('a worker that was told to end and one that ends by itself differ', async (
   const worker = new Worker({ ...options, unit: young, listener });
   young.exit({ code: 3, reason: 'it exited with code 3' });
   await expect(worker.ready).rejects.toThrow('it exited with code 3 (does it call process.exit?)');
+});
+
+test.each([
+  ['blocks its event loop while it loads the app', () => {}],
+  [
+    'has failed and does not exit',
+    (unit: PlayedUnit) => unit.say({ type: 'failed', exitCode: 4, message: 'no database', stack: '' }),
+  ],
+])('a worker that %s is killed, and nobody has told it to end', async (_, play) => {
+  vi.useFakeTimers();
+  try {
+    const unit = new PlayedUnit();
+    const worker = new Worker({ ...start, bootMs: 1000, isMeasured: false, accepts: [], unit, listener });
+    play(unit);
+    vi.advanceTimersByTime(2500);
+    expect(unit.isKilled).toBe(true);
+    unit.exit({ code: null, signal: 'SIGKILL', reason: 'it was ended by SIGKILL' });
+    expect((await worker.exit).isWanted).toBe(false);
+  } finally {
+    vi.useRealTimers();
+  }
 });
