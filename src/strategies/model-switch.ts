@@ -102,6 +102,7 @@ export class ModelSwitch implements Strategy {
 
   /** @param ms that the strategy before has for connections that cannot migrate */
   async #change({ group, hosting, generation }: Serving, ms: number, trial?: Trial): Promise<Replacement> {
+    if (this.#isEnding) throw new Error('the server is stopping'); // nothing would end another one
     const old = this.#current;
     const next = createStrategy(group, hosting, generation);
     this.#next = next;

@@ -88,11 +88,11 @@ export class Operations {
   /** Replaces all workers with workers of the current configuration and app. @param reason the signal or command */
   reload(reason: string, onProgress: (message: string) => void): Promise<string> {
     return this.#exclusive('reload', async () => {
-      const { strategy, resources, load } = this.#options;
+      const { strategy, resources } = this.#options;
       const { quarantine } = resources;
       const began = now();
       this.#reports.publish({ kind: 'reloading', reason });
-      const loaded = await load(this.#overrides);
+      const loaded = await this.#load(this.#overrides);
       for (const warning of loaded.warnings) this.#events.tell({ event: 'warning', warning });
       const { ignored, ...next } = applyReload(this.#settings, loaded);
       const { lifecycle } = next.config;
@@ -140,7 +140,7 @@ export class Operations {
    */
   switch(options: Overrides, reason: string, onProgress: (message: string) => void): Promise<string> {
     return this.#exclusive('switch', async () => {
-      const { strategy, resources, load } = this.#options;
+      const { strategy, resources } = this.#options;
       const keys = Object.keys(options);
       const unknown = keys.find((key) => !switchSettings.includes(key));
       if (unknown !== undefined) throw new Refused(`cannot switch '${unknown}'; use ${oneOf(switchSettings, 'and')}`);
@@ -148,7 +148,7 @@ export class Operations {
       const began = now();
       // Settings for the old model do not apply to another one.
       const overrides = options.model === undefined ? { ...this.#overrides, ...options } : options;
-      const loaded = await load(overrides);
+      const loaded = await this.#load(overrides);
       const next = applySwitch(this.#settings, loaded);
       const { model, workers, threads } = next.config.pool;
       const { config } = this.#settings;
@@ -200,7 +200,7 @@ export class Operations {
    */
   balance(options: Overrides, reason: string): Promise<string> {
     return this.#exclusive('balance', async () => {
-      const { strategy, resources, load } = this.#options;
+      const { strategy, resources } = this.#options;
       const { pool, placing } = this.#settings.config;
       if (!models[pool.model]?.balances)
         throw new Refused(`the model ${pool.model} starts a worker for each connection, so there is nothing to choose`);
@@ -209,7 +209,7 @@ export class Operations {
         throw new Refused(`cannot balance by '${unknown}'; use ${oneOf(placingSettings, 'and')}`);
       if (options.balance === undefined) throw new Refused('no policy; use for example least-connections');
       const overrides = { ...this.#overrides, ...options };
-      const next = applyBalance(this.#settings, await load(overrides));
+      const next = applyBalance(this.#settings, await this.#load(overrides));
       // Not that of the configuration, which may name another one by now: that needs a restart.
       if (!models[pool.model]?.balances?.(pool.accept))
         throw new Refused('the server runs without --accept dispatch, so each worker accepts by itself');
@@ -263,6 +263,13 @@ export class Operations {
       this.#events.tell({ event: 'logs-reopened', reason, files });
       return `reopened ${files.join(' and ')}`;
     });
+  }
+
+  /** @throws StartupError, Refused when the server is stopping by then */
+  async #load(overrides: Overrides): Promise<Loaded> {
+    const loaded = await this.#options.load(overrides);
+    if (this.#isClosed) throw new Refused('the server is stopping');
+    return loaded;
   }
 
   /** Changes workers, with a trial of the new ones. @throws what the trial throws, or the change */

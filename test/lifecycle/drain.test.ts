@@ -1,6 +1,10 @@
 // How a server stops: requests in flight are finished, new clients are refused, and the server exits in time.
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as open } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { expect, test } from 'vitest';
+import { ask } from '../helpers/control.ts';
 import { eventually, within } from '../helpers/eventually.ts';
 import { HeldRequest } from '../helpers/held.ts';
 import { describePlacements, forPlacements, type Placement, strategies } from '../helpers/placements.ts';
@@ -152,6 +156,36 @@ test.concurrent.each(['prefork', 'ppc', 'prethread'])(
     expect(server.stderr).toBe('');
   },
 );
+
+test.concurrent.each([
+  ['a switch', 'prefork', '/switch', '{"options":{"model":"prethread"}}'],
+  ['a reload', 'ppc', '/reload', ''],
+])('SIGTERM while %s of %s reads the configuration stops the server', async (_, model, action, body) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-drain-'));
+  const [config, control, hold, held] = ['mpserve.config.mjs', 'ctl', 'hold', 'held'].map((name) =>
+    path.join(folder, name),
+  ) as [string, string, string, string];
+  writeFileSync(
+    config,
+    `import { existsSync, writeFileSync } from 'node:fs';
+    import { setTimeout as pause } from 'node:timers/promises';
+    for (; existsSync(${JSON.stringify(hold)}); await pause(10)) writeFileSync(${JSON.stringify(held)}, '');
+    export default {};`,
+  );
+  try {
+    await using server = await start({ model }, ['--config', config, '--control', control]);
+    writeFileSync(hold, '');
+    const outcome = ask(control, 'POST', action, body).catch(() => {}); // its client may go first
+    await eventually('the configuration to be read', () => existsSync(held));
+    server.child.kill('SIGTERM');
+    await server.waitFor('the workers to be gone', ({ event }) => event === 'stopped');
+    rmSync(hold);
+    expect((await within('the server to exit', server.exit)).code).toBe(0);
+    await outcome;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
 
 test('an app that handles SIGTERM and has nothing left to do does not delay the end', async () => {
   await using server = await start({}, unlimited, 'life-sigterm-idle.cjs');
