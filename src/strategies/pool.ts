@@ -46,8 +46,8 @@ export class Pool extends BaseStrategy implements Strategy {
   /** @param generation of the first workers */
   constructor(hosting: Hosting, generation: number) {
     super(hosting, generation);
-    this.#wanted = hosting.workers;
-    for (let id = 1; id <= hosting.workers; id++) this.#places.push(vacancy(id));
+    this.#wanted = inRange(hosting.size ?? hosting.workers, hosting);
+    for (let id = 1; id <= this.#wanted; id++) this.#places.push(vacancy(id));
     this.#balance = createBalancer(hosting.placing);
     this.#sessions = hosting.isSticky
       ? new Sessions((count) => this.hosting.listener.sessionsPlacedAgain(count))
@@ -146,9 +146,7 @@ export class Pool extends BaseStrategy implements Strategy {
         await this.#replaceEach(next, onProgress, trial);
         // A number that an operator has set since the start stays, unless another one is configured now.
         const isOther = next.workers !== hosting.workers || wanted === 0;
-        const size = isOther ? next.workers : wanted;
-        const { min, max } = next.range ?? { min: size, max: size };
-        await this.#resize(Math.min(max, Math.max(min, size)));
+        await this.#resize(inRange(isOther ? next.workers : wanted, next));
         if (!this.isEnding) await trial?.after();
       } catch (error) {
         if (!this.isEnding && this.generation !== generation) await this.#rollBack(hosting, generation, wanted, error);
@@ -528,4 +526,9 @@ export class Pool extends BaseStrategy implements Strategy {
     const { listener, recycle } = this.hosting;
     return new Recycler(this, recycle, listener);
   }
+}
+
+/** The size, or the nearest one in the range in which the pool scales. */
+function inRange(size: number, { range }: Hosting): number {
+  return range ? Math.min(range.max, Math.max(range.min, size)) : size;
 }

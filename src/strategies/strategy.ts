@@ -83,6 +83,8 @@ export interface Hosting {
   readonly startWorker: (options: StartOptions) => Worker;
   /** How many are wanted; ignored where each connection has its own. */
   readonly workers: number;
+  /** How many there are at first instead, as the number has been changed in the strategy before, or in the predecessor. */
+  readonly size?: number | undefined;
   /** The numbers between which the load decides; undefined where it does not. */
   readonly range: Range | undefined;
   readonly recycle: RecycleLimits;

@@ -17,6 +17,7 @@ import { models } from '../strategies/models.js';
 import type { Trial } from '../strategies/trial.js';
 import { applyBalance, applyReload, applySwitch, placingSettings, type Settings, switchSettings } from './changes.js';
 import { type ServerResources, type StrategyContext, strategyContext } from './context.js';
+import { keptSize } from './pool-size.js';
 import { Probation } from './probation.js';
 import type { Successor } from './successor.js';
 
@@ -150,19 +151,26 @@ export class Operations {
       const overrides = options.model === undefined ? { ...this.#overrides, ...options } : options;
       const loaded = await this.#load(overrides);
       const next = applySwitch(this.#settings, loaded);
-      const { model, workers, threads } = next.config.pool;
+      const { model, threads } = next.config.pool;
       const { config } = this.#settings;
       const from = config.pool.model;
-      if (isDeepStrictEqual(next.config, config)) return `already running ${model} with these settings`;
+      const { size: before } = strategy.snapshot();
+      // A number that is given wins.
+      const kept =
+        options.workers === undefined ? keptSize({ ...config.pool, size: before }, next.config.pool) : undefined;
+      const size = kept ?? next.config.pool.workers;
+      if (isDeepStrictEqual(next.config, config) && size === before)
+        return `already running ${model} with these settings`;
       for (const warning of loaded.warnings) this.#events.tell({ event: 'warning', warning });
       onProgress(`starting ${model} beside ${from}`);
       const { group, hosting } = strategyContext(next, resources, this.#context.release);
       const { settled } = await this.#tried({ settings: next, onProgress }, (trial) =>
-        strategy.replace(group, hosting, config.lifecycle.gracefulTimeout, trial),
+        strategy.replace(group, { ...hosting, size }, config.lifecycle.gracefulTimeout, trial),
       );
       if (this.#isClosed) throw new Refused('the server is stopping');
       this.#overrides = overrides;
       this.#settings = next;
+      const { size: workers } = strategy.snapshot();
       const ms = Math.round(now() - began);
       this.#events.tell({ event: 'switched', from, model, workers, threads, ms, reason });
       onProgress(`${model} is serving; connections migrate to it`);

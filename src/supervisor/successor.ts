@@ -6,6 +6,7 @@ import { ExitCode, StartupError } from '../errors.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { closeDescriptor, closeOnExec } from '../os/descriptor.js';
 import type { InheritedListener } from './listener.js';
+import type { PoolSize } from './pool-size.js';
 import type { InheritedSecondary } from './secondary-listeners.js';
 
 /** Passed to the successor as JSON. Other versions of mpserve read it, so fields keep their names. */
@@ -17,6 +18,8 @@ export interface InheritedState {
   readonly secondary?: readonly InheritedSecondary[];
   /** Settings that operators have changed since the start. */
   readonly operator: Overrides;
+  /** Its workers; versions from before it send none. */
+  readonly pool?: PoolSize;
   /** Of the old server's workers. */
   readonly generation: number;
 }

@@ -32,6 +32,7 @@ import { type Listener, listener, listenersFor } from './listener.js';
 import { checkMigrationSupport, openChannelOrWarn } from './migration.js';
 import { Operations, withAppSource } from './operations.js';
 import { PidFile } from './pid-file.js';
+import { keptSize } from './pool-size.js';
 import { startOnProbation } from './probation.js';
 import { reloadOnChange } from './reload-on-change.js';
 import { SecondaryListeners } from './secondary-listeners.js';
@@ -130,7 +131,8 @@ export class Supervisor implements SignalTarget, Controls {
       warnAboutRoot(config.processes, events);
       const { generation } = inherited ?? { generation: 0 };
       const context = strategyContext(loaded, resources);
-      const strategy = new ModelSwitch(context.group, context.hosting, generation + 1);
+      const size = inherited?.pool && keptSize(inherited.pool, config.pool);
+      const strategy = new ModelSwitch(context.group, { ...context.hosting, size }, generation + 1);
       this.#strategy = strategy;
       if (inherited) strategy.setMigration({ receives: true });
       const starting = inherited ? startOnProbation(strategy, reports, config) : strategy.start();
@@ -365,12 +367,17 @@ export class Supervisor implements SignalTarget, Controls {
         'cannot upgrade the first process of a container, because the container ends with it; replace the container',
       );
     }
-    const { loading, lifecycle } = this.#settings.config;
+    const {
+      loading,
+      lifecycle,
+      pool: { model, workers },
+    } = this.#settings.config;
     const timeoutMs = readyTimeout(loading) + loading.bootTimeout + lifecycle.probation + successorBootMs;
-    const generation = this.#strategy?.snapshot().generation ?? 0;
+    const { generation, size } = this.#strategy?.snapshot() ?? { generation: 0, size: 0 };
+    const pool = { model, workers, size };
     const control = this.#control?.listener;
     const secondary = this.#secondary.inheritable;
-    const state: InheritedState = { listeners, migrationChannel, control, secondary, operator, generation };
+    const state: InheritedState = { listeners, migrationChannel, control, secondary, operator, pool, generation };
     const env = { ...process.env, ...this.#systemd };
     return startSuccessor(state, env, timeoutMs, this.#stopping.signal);
   }

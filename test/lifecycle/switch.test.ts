@@ -81,6 +81,21 @@ describe.concurrent('a switch', () => {
     expect((await wire.ask('GET /')).body).toBe('first');
   });
 
+  test('keeps the number of workers that an operator has set, unless one is given', async () => {
+    await using site = await Site.start('prefork', ['--workers', '1']);
+    const wanted = async () => (await site.ask('GET', '/status')).json.workers.wanted;
+    const change = async (options: object) =>
+      (await site.ask('POST', '/switch', JSON.stringify({ options }))).json.message;
+    expect(await site.ask('POST', '/scale', '{"workers": "3"}')).toMatchObject({ status: 200 });
+    expect(await change({ accept: 'dispatch' })).toMatch(/^prefork is serving with 3 worker\(s\)/);
+    expect(await wanted()).toBe(3);
+    expect(await change({ accept: 'dispatch' })).toBe('already running prefork with these settings');
+    expect(await change({ workers: 1 })).toMatch(/^prefork is serving with 1 worker\(s\)/);
+    expect(await wanted()).toBe(1);
+    expect(await site.ask('POST', '/scale', '{"workers": "2"}')).toMatchObject({ status: 200 });
+    expect(await change({ model: 'hybrid', workers: 1, threads: 1 })).toMatch(/^hybrid is serving with 1 worker\(s\)/);
+  });
+
   test('keeps serving the same release of the app', async () => {
     await using site = await Site.start('prefork');
     site.write(answering('not yet'));

@@ -102,6 +102,26 @@ describe('an upgrade', () => {
     }
   });
 
+  test('the successor keeps the number of workers that an operator has set, unless another one is configured', async () => {
+    const site = await Site.start('prefork', [], { workers: 1 });
+    const upgrade = async () => {
+      expect(await site.ask('POST', '/upgrade')).toMatchObject({ status: 200 });
+      return (await site.ask('GET', '/status')).json.workers.wanted;
+    };
+    try {
+      expect(await site.ask('POST', '/scale', '{"workers": "3"}')).toMatchObject({ status: 200 });
+      expect(await upgrade()).toBe(3);
+      expect(await upgrade()).toBe(3);
+      expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+      expect((await site.ask('GET', '/status')).json).toMatchObject({ workers: { wanted: 3, ready: 3 } });
+      site.configure({ workers: 2 });
+      expect(await upgrade()).toBe(2);
+      await stopSuccessor(site);
+    } finally {
+      await site.remove();
+    }
+  });
+
   test('the successor is told its own numbers of the sockets, and only those', async () => {
     const site = await Site.start('prefork', ['--accept', 'reuseport', '--workers', '2'], {}, {}, (folder) => {
       symlinkSync(bin, path.join(folder, 'mpserve'));
