@@ -231,7 +231,7 @@ export class ThreadHost implements Service {
       maxConnections,
       listener: {
         tell: this.#tell,
-        killed: () => void setTimeout(() => this.#onStuck(), nativeMs),
+        killed: (thread) => void setTimeout(() => thread.stage !== 'gone' && this.#onStuck(), nativeMs),
         migrating: () => this.#onMigrating(),
         listen: (thread, id, address) => this.#sockets.listen(thread, id, address),
         unlisten: (thread, id, isClosed) => this.#sockets.unlisten(thread, id, isClosed),

@@ -1,8 +1,13 @@
 // Workers that have had enough are replaced, and nobody notices.
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
-import { eventually } from '../helpers/eventually.ts';
+import { eventually, within } from '../helpers/eventually.ts';
 import { fixture, type Line, type Server, startServer } from '../helpers/server.ts';
+import { blockFor, Site } from '../helpers/site.ts';
+import { connect } from '../helpers/wire.ts';
 
 const isRecycled = ({ event }: Line) => event === 'worker-recycled';
 const recycled = (server: Server) => server.lines.filter(isRecycled);
@@ -54,4 +59,43 @@ test.concurrent('in ppc, whose workers live for one connection, they do nothing,
   expect(server.lines.find(({ event }) => event === 'warning')).toMatchObject({
     warning: '--max-requests does nothing with the model ppc',
   });
+});
+
+/** Answers / at once, and others when a file of their name is there, or blocks its event loop then. */
+const waiting = `const { existsSync } = require('node:fs');
+module.exports = ({ url }, res) => {
+  if (url === '/') return res.end();
+  console.log(JSON.stringify({ seen: url }));
+  const looking = setInterval(() => {
+    if (!existsSync(__dirname + url)) return;
+    clearInterval(looking);
+    if (url === '/block') ${blockFor(600_000)}
+    res.end('held');
+  }, 10);
+};`;
+
+test.concurrent('a recycled thread that blocks and is killed cuts no other thread of a host that drains', async () => {
+  const args = ['--threads', '1', '--max-requests', '1'];
+  const config = { gracefulTimeout: '3s', probation: 0 };
+  await using site = await Site.start('prethread', args, config, {}, undefined, waiting);
+  const { server } = site;
+  const begin = async (target: string) => {
+    const wire = await connect(server.url);
+    await wire.request(`GET ${target}`);
+    await server.waitFor('the request to arrive', ({ seen }) => seen === target);
+    return wire;
+  };
+  const tell = (target: string) => writeFileSync(path.join(site.folder, 'current', target), '');
+  using blocked = await begin('/block');
+  using other = await connect(server.url);
+  await other.ask('GET /');
+  await server.waitFor('another thread', ({ event }) => event === 'thread-recycled');
+  using held = await begin('/held');
+  tell('/block');
+  site.configure({ ...config, gracefulTimeout: '10m' });
+  expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+  expect(await within('the thread to be killed', blocked.rest())).toHaveLength(0);
+  await pause(1500); // the host waits for a killed thread for a third of this
+  tell('/held');
+  expect((await held.response()).body).toBe('held');
 });
