@@ -11,17 +11,26 @@ export function keepSecondName(path: string): void {
   } catch {} // a file system without hard links
 }
 
-/** Puts the file back if it has been removed. */
-export function putBack(path: string): void {
-  if (statSync(path, { throwIfNoEntry: false })) return;
+/** Puts the file back if it has been removed. @returns the code of the error if the path leads nowhere any more (ELOOP) */
+export function putBack(path: string): string | undefined {
+  try {
+    statSync(path);
+    return undefined;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT') return code;
+  }
   try {
     linkSync(secondName(path), path);
   } catch {} // as above
+  return undefined;
 }
 
-/** Called when the socket is closed for good. */
+/** Called when the socket is closed for good. What others have put there instead stays. */
 export function removeSecondName(path: string): void {
-  rmSync(secondName(path), { force: true });
+  try {
+    rmSync(secondName(path), { force: true });
+  } catch {} // a folder has its name, or the folder around it may not be written any more
 }
 
 const secondName = (path: string): string => `${path}.mpserve`;

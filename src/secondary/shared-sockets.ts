@@ -61,7 +61,7 @@ export class SharedSockets {
   listen(user: SocketUser, id: number, address: SecondaryAddress): void {
     const key = keyOf(address);
     const known = this.#sockets.get(key);
-    if (known && address.kind === 'unix') putBack(address.path);
+    const failure = known && address.kind === 'unix' ? putBack(address.path) : undefined;
     if (this.#isClosed) {
       // Its app still loads, and will be told to end when it has.
       user.answerSocket(id, { address: addressOf(known?.answer, address) });
@@ -70,6 +70,10 @@ export class SharedSockets {
     // As on a plain server: two servers of one worker cannot have the same address.
     if (known?.uses.some((use) => use.user === user)) {
       user.answerSocket(id, { code: 'EADDRINUSE' });
+      return;
+    }
+    if (failure !== undefined) {
+      user.answerSocket(id, { code: failure });
       return;
     }
     if (!known && this.#sockets.size >= maxSockets) {

@@ -2,7 +2,17 @@
 // workers, and to the app they behave as on plain Node.
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -206,6 +216,76 @@ testSomePlacements(
     expect(existsSync(file)).toBe(false);
   },
 );
+
+testSomePlacements(
+  units,
+  'a worker that listens on a path that leads nowhere any more hears why, and the server goes on',
+  async (placement) => {
+    const own = path.join(folder, `nowhere-${placement.name.replace(' ', '-')}`);
+    const file = path.join(own, 'x.sock');
+    mkdirSync(own);
+    const code = `
+const other = serve(worker);
+other.on('error', ({ code, address }) => tell('refused', { code, address }));
+other.listen(${JSON.stringify(file)}, () => tell('secondary', { address: other.address() }));
+serve('main').listen(3000);
+`;
+    await using server = await start(placement, write(code));
+    await secondaryUrl(server);
+    const replaceWorker = async (): Promise<void> => {
+      using wire = await connect(server.url);
+      await wire.request('GET /exit');
+      await wire.rest();
+    };
+    unlinkSync(file);
+    symlinkSync(file, file);
+    await replaceWorker();
+    await server.waitFor('the error', ({ code, address }) => code === 'ELOOP' && address === file);
+    renameSync(own, `${own}.old`);
+    writeFileSync(own, '');
+    await replaceWorker();
+    await server.waitFor('the error', ({ code, address }) => code === 'ENOTDIR' && address === file);
+    expect(await get(server.url)).toBe('main');
+  },
+);
+
+test('a folder with the second name of a Unix socket stays, and neither a close nor a graceful stop minds it', async () => {
+  const files = ['closed.sock', 'open.sock'].map((name) => path.join(folder, name));
+  const release = path.join(folder, 'release-stop');
+  const code = `
+const others = ${JSON.stringify(files)}.map((file) => net.createServer().listen(file, () => tell('listening')));
+let answer;
+http.createServer((req, res) => {
+  if (req.url === '/close') others[0].close(() => res.end('closed'));
+  else if (req.url === '/slow') answer = () => res.end('late');
+  else res.end('main');
+  if (answer) tell('arrived');
+}).listen(3000);
+setInterval(() => {
+  if (answer && existsSync(${JSON.stringify(release)})) answer();
+}, 10);
+`;
+  await using server = await startServer({ app: write(code), model: 'prefork', args: ['--workers', '1'] });
+  await server.waitForMany('both servers', ({ seen }) => seen === 'listening', 2);
+  const seconds = files.map((file) => `${file}.mpserve`);
+  for (const second of seconds) {
+    unlinkSync(second);
+    mkdirSync(second);
+  }
+  expect(await get(server.url, '/close')).toBe('closed');
+  await eventually('the socket to be closed', () => !existsSync(files[0] as string));
+  expect(await get(server.url)).toBe('main');
+  using wire = await connect(server.url);
+  await wire.request('GET /slow');
+  await server.waitFor('the request', ({ seen }) => seen === 'arrived');
+  server.child.kill('SIGTERM');
+  await server.waitFor('the stop', ({ event }) => event === 'stopping');
+  writeFileSync(release, '');
+  expect((await wire.response()).body).toBe('late');
+  expect(await server.exit).toMatchObject({ code: 0 });
+  expect(seconds.map((second) => existsSync(second))).toEqual([true, true]);
+  expect(files.map((file) => existsSync(file))).toEqual([false, false]);
+});
 
 describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
   const args = { prefork: ['--workers', '2'], prethread: ['--threads', '2'] }[model] ?? [];
