@@ -218,7 +218,10 @@ export class Worker {
       report: ({ report }) => listener.tell(report),
       event: ({ event }) => listener.tell(event),
     };
-    unit.listen((message) => handlers[message.type](message as never));
+    unit.listen((message) => {
+      // A process that it has started may have its channel, and what the host has of it is closed.
+      if (this.#stage !== 'gone') handlers[message.type](message as never);
+    });
     this.exit = unit.exited.then(({ code, signal, reason, requests }) => {
       const isWanted = this.#stage === 'draining';
       this.#stage = 'gone';

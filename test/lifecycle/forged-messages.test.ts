@@ -1,6 +1,6 @@
 // What an app sends to the process around it: nothing of it ends the supervisor or another worker, or is taken for mpserve's
 // own; and the app hears nothing that mpserve's processes say to each other.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -65,6 +65,52 @@ test.each([
   const { json } = await ask(control, 'GET', '/quarantine');
   expect(json.filter(({ url }: { url: string }) => !url.startsWith('/end/'))).toEqual([]);
   expect(server.plain).toEqual([]);
+});
+
+test('a process that a worker leaves behind cannot end the supervisor by the channel of that worker', async () => {
+  const [app, bad, gone] = ['app.cjs', 'bad', 'gone'].map((name) => path.join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const leftBehind = `
+const { existsSync, writeSync } = require('node:fs');
+setInterval(() => {
+  if (!existsSync(${JSON.stringify(gone)})) return;
+  writeSync(3, '{"type":"ready"}\\n');
+  writeSync(1, '{"seen":"said"}\\n');
+  process.exit();
+}, 10);`;
+  writeFileSync(
+    app,
+    `
+const { existsSync } = require('node:fs');
+if (existsSync(${JSON.stringify(bad)})) {
+  const options = { stdio: ['ignore', 'inherit', 'inherit', 3], detached: true };
+  require('node:child_process').spawn(process.execPath, ['-e', ${JSON.stringify(leftBehind)}], options);
+  process.exit(3);
+}
+module.exports = (req, res) => {
+  if (req.url === '/hang') for (;;);
+  res.end('here');
+};`,
+  );
+  await using server = await startServer({
+    app,
+    model: 'prefork',
+    args: ['--workers', '1', '--hang-timeout', '500ms'],
+  });
+  writeFileSync(bad, '');
+  server.child.kill('SIGHUP');
+  await server.waitFor('the reload to fail', ({ event }) => event === 'operation-failed');
+  rmSync(bad);
+  writeFileSync(gone, '');
+  await server.waitFor('the message', ({ seen }) => seen === 'said');
+  // The supervisor has looked at the event loops of all workers by then.
+  using wire = await connect(server.url);
+  await wire.request('GET /hang');
+  await server.waitFor('the hang to be found', ({ event }) => event === 'hung');
+  expect(await get(server, '/')).toBe('here');
 });
 
 test.each(['shared', 'dispatch'])(

@@ -37,7 +37,10 @@ class PlayedUnit implements Unit {
   sendSocket(message: SocketMessage): void {
     this.send(message);
   }
-  watch(): void {}
+  isWatched = false;
+  watch(): void {
+    this.isWatched = true;
+  }
   kill(): void {
     this.isKilled = true;
   }
@@ -112,6 +115,16 @@ test('when a worker ends, what it had taken has ended, and what it had not is re
   expect(await second).toBe('refused');
   expect(await worker.exit).toMatchObject({ code: 1, isWanted: false, connections: 2 });
   expect(await worker.give(connection)).toBe('refused');
+});
+
+test('what comes from a worker that has ended is not heard', async () => {
+  const unit = new PlayedUnit();
+  const options = { ...start, bootMs: 60_000, isMeasured: false, accepts: [] };
+  const worker = new Worker({ ...options, unit, listener });
+  unit.exit({ code: 1 });
+  await worker.exit;
+  unit.say({ type: 'ready' });
+  expect([worker.stage, unit.isWatched]).toEqual(['gone', false]);
 });
 
 test('connections that a blocked worker has not come to are taken back, and it gets none until it has seen that', async () => {
