@@ -25,6 +25,8 @@ import { Worker } from './worker.js';
 
 /** A thread that was to be ended and is not by then is blocked in native code: it ends with its process (milliseconds). */
 const nativeMs = 500;
+/** A thread for whose sockets there was no descriptor gets them after this time (milliseconds). */
+const acceptAgainMs = 100;
 
 export class ThreadHost implements Service {
   readonly #settings: WorkerSettings;
@@ -221,7 +223,7 @@ export class ThreadHost implements Service {
   #start({ hostAccepts }: ThreadGroup, options: StartOptions, maxConnections: number): Worker {
     const { listen, loop } = this.#settings;
     const accepts = hostAccepts ? [] : (listen[(options.id - 1) % listen.length] ?? []);
-    const { loading, measure, migrationChannel } = loop;
+    const { loading, measure } = loop;
     const worker = new Worker({
       ...options,
       unit: this.#startThread(options, maxConnections),
@@ -236,12 +238,22 @@ export class ThreadHost implements Service {
         listen: (thread, id, address) => this.#sockets.listen(thread, id, address),
         unlisten: (thread, id, isClosed) => this.#sockets.unlisten(thread, id, isClosed),
         ready: () => {
-          // Node closes these descriptors when the thread ends, however it does.
-          if (!hostAccepts) worker.send({ type: 'accept', ...duplicateForAcceptor(accepts, migrationChannel) });
+          if (!hostAccepts) this.#letAccept(worker);
         },
       },
     });
     worker.setDenylist(this.#denylist);
     return worker;
+  }
+
+  #letAccept(thread: Worker): void {
+    if (thread.stage === 'gone') return;
+    try {
+      // Node closes these descriptors when the thread ends, however it does.
+      const copies = duplicateForAcceptor(thread.accepts, this.#settings.loop.migrationChannel);
+      thread.send({ type: 'accept', ...copies });
+    } catch {
+      setTimeout(() => this.#letAccept(thread), acceptAgainMs).unref(); // clients, or the app, have all descriptors
+    }
   }
 }

@@ -84,6 +84,42 @@ test.concurrent('connections for which a worker has no descriptor go to another 
   await eventually('both to serve again', async () => (await visit()) === full);
 });
 
+test.concurrent('a thread for whose sockets there is no descriptor accepts when there is one', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-hard-'));
+  try {
+    const app = path.join(folder, 'app.cjs');
+    const release = path.join(folder, 'release');
+    writeFileSync(
+      app,
+      `const fs = require('node:fs');
+module.exports = (req, res) => res.end('here');
+const taken = [];
+try {
+  for (;;) taken.push(fs.openSync('/dev/null'));
+} catch {}
+fs.closeSync(taken.pop()); // a thread that is ready needs two
+const timer = setInterval(() => {
+  if (!fs.existsSync(${JSON.stringify(release)})) return;
+  clearInterval(timer);
+  for (const fd of taken) fs.closeSync(fd);
+}, 10);`,
+    );
+    await using server = await startServer({
+      app,
+      model: 'prethread',
+      accept: 'shared',
+      args: ['--threads', '1'],
+      node: '/bin/sh',
+      script: fixture('few-descriptors.sh'),
+      env: { NODE: process.execPath, LIMIT: '100' },
+    });
+    writeFileSync(release, '');
+    expect(await ask(server)).toBe(200);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 forPlacements(
   (placement) => {
     test('who hangs is given no further connections', async () => {
