@@ -25,6 +25,9 @@ import { printError } from './print-error.js';
 
 const exitCode = { done: 0, failed: 1 } as const;
 
+/** In these a worker can serve a new client; --check fails in all others. */
+const servingStates: readonly Status['state'][] = ['serving', 'degraded'];
+
 /** Resolves to 0 only if the server has done it. @throws StartupError */
 export async function runCtl(call: Call): Promise<number> {
   const [command, ...args] = await readPositionals(call);
@@ -40,7 +43,8 @@ export async function runCtl(call: Call): Promise<number> {
     if (isAction(command)) return await perform(call, socketPath, command, args);
     const result = await ask(socketPath, command);
     console.log(call.switches.has('json') ? JSON.stringify(result, undefined, 2) : safe(format(call, command, result)));
-    return call.switches.has('check') && (result as Status).state === 'down' ? exitCode.failed : exitCode.done;
+    const isServing = !call.switches.has('check') || servingStates.includes((result as Status).state);
+    return isServing ? exitCode.done : exitCode.failed;
   } catch (error) {
     throw error instanceof Unreachable ? unreachable(error, socketPath, sources.control) : error;
   }

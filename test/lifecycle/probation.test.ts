@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
-import { linesOf } from '../helpers/control.ts';
+import { ask as askControl, linesOf } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { HeldRequest } from '../helpers/held.ts';
 import { type Placement, placements, repeating, strategies, testSomePlacements, units } from '../helpers/placements.ts';
-import { launchServer, runCli, startServer } from '../helpers/server.ts';
+import { fixture, launchServer, runCli, startServer } from '../helpers/server.ts';
 import { answering, blockFor, Site } from '../helpers/site.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -308,6 +309,46 @@ test.concurrent('--daemon reports such a server as failed', async () => {
   rmSync(folder, { recursive: true });
   expect({ code, left }).toEqual({ code: 5, left: [] });
   expect(stderr).toMatch(/^mpserve: workers died .*no database/m);
+});
+
+test.concurrent('ctl status --check fails while a server starts, is drained, and stops', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-check-'));
+  try {
+    const control = path.join(folder, 'ctl');
+    const held = path.join(folder, 'held');
+    writeFileSync(held, '');
+    const args = ['--workers', '1', '--control', control];
+    const app = path.join(folder, 'app.mjs');
+    const [slow, life] = ['life-slow-load.mjs', 'life.cjs'].map((name) => JSON.stringify(fixture(name)));
+    writeFileSync(app, `import ${slow};\nexport { default } from ${life};`);
+    await using server = launchServer({ app, args, env: { HELD: held } });
+    const check = async () => {
+      const { code, stdout } = await runCli(['ctl', 'status', '--check', '--control', control]);
+      return { code, state: /^state +(\w+)/m.exec(stdout)?.[1] };
+    };
+    const ask = (target: string, body?: string) => askControl(control, 'POST', target, body);
+    const first = await eventually('the control socket', async () => {
+      const checked = await check();
+      return checked.code !== 3 && checked;
+    });
+    expect(first).toEqual({ code: 1, state: 'starting' });
+    rmSync(held);
+    await server.waitFor('ready', ({ event }) => event === 'ready');
+    expect(await check()).toEqual({ code: 0, state: 'serving' });
+    expect((await ask('/drain')).status).toBe(200);
+    expect(await check()).toEqual({ code: 1, state: 'drained' });
+    expect((await ask('/scale', '{"workers": "1"}')).status).toBe(200);
+    expect(await check()).toEqual({ code: 0, state: 'serving' });
+    using request = await HeldRequest.begin(server);
+    server.child.kill('SIGTERM');
+    await server.waitFor('the stop', ({ event }) => event === 'stopping');
+    expect(await check()).toEqual({ code: 1, state: 'stopping' });
+    request.release();
+    expect((await request.wire.response()).status).toBe(200);
+    expect(await server.exit).toMatchObject({ code: 0 });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test.concurrent('ctl status --check accepts a server that serves, and --check is for status alone', async () => {
