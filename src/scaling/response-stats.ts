@@ -10,7 +10,7 @@ export interface ResponseCounts {
   readonly times: readonly number[];
 }
 
-/** Upper bound of the fastest responses. Bucket `i` begins at `minMs * 2 ** (i / bucketsPerDoubling)`. */
+/** Upper bound of the fastest responses. */
 const minMs = 0.125;
 const buckets = 96;
 const bucketsPerDoubling = 4;
@@ -49,12 +49,12 @@ export class ResponseStats {
       left -= count;
       return left <= 0;
     });
-    return minMs * 2 ** ((bucket + 1) / bucketsPerDoubling);
+    return beginOf(bucket + 1);
   }
 
-  /** Responses that took longer, but for those of the same bucket: too few by at most those within a fifth of `ms`. */
+  /** Responses in buckets that begin at `ms` or above: of those that took longer, some within a fifth of it are missing. */
   slowerThan(ms: number): number {
-    return this.#times.subarray(bucketOf(ms) + 1).reduce((sum, count) => sum + count, 0);
+    return this.#times.reduce((sum, count, bucket) => (beginOf(bucket) < ms ? sum : sum + count), 0);
   }
 
   /** Returns the counts and resets them; undefined if there are none. */
@@ -70,4 +70,9 @@ export class ResponseStats {
 
 function bucketOf(ms: number): number {
   return Math.min(buckets - 1, Math.floor(bucketsPerDoubling * Math.log2(Math.max(minMs, ms) / minMs)));
+}
+
+/** Where a bucket begins, and the one before it ends (milliseconds). */
+function beginOf(bucket: number): number {
+  return minMs * 2 ** (bucket / bucketsPerDoubling);
 }

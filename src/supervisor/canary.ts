@@ -9,10 +9,10 @@ import { FailedTrial } from '../strategies/trial.js';
 
 /** Fewer failed, or slow, responses are taken for chance: of 20 the p99 is the slowest. */
 const minBad = 3;
-/** The new failure rate is worse above twice the old rate plus this margin. */
-const failureRateMargin = 0.01;
-/** The new p99 is worse above twice the old p99 plus this margin, because a new process is slow at first. */
-const p99MarginMs = 50;
+/** The new failure rate is worse above twice the old rate, and above this. */
+const minFailureRate = 0.01;
+/** The new p99 is worse above twice the old p99, and above this, because a new process is slow at first. */
+const minP99Ms = 50;
 /** With few clients the canary decides after this time, on fewer requests. */
 const maxTrialMs = 60_000;
 
@@ -71,13 +71,13 @@ export class Canary {
 function findRegression(figures: CanaryFigures, slowerThan: (ms: number) => number): string | undefined {
   const { requests, failed, p99, oldRequests, oldFailed, oldP99 } = figures;
   const oldRate = oldRequests > 0 ? oldFailed / oldRequests : 0;
-  const isWorseRate = failed / Math.max(1, requests) > 2 * oldRate + failureRateMargin;
+  const isWorseRate = failed / Math.max(1, requests) > Math.max(2 * oldRate, minFailureRate);
   const oldFigures = `(the old generation: ${oldFailed} of ${oldRequests}, p99 ${oldP99.toFixed(1)} ms)`;
   const leastBad = Math.min(minBad, requests);
   if (failed >= leastBad && isWorseRate) {
     return `${failed} of their first ${requests} responses had a status of 500 or above ${oldFigures}`;
   }
-  const longest = 2 * oldP99 + p99MarginMs;
+  const longest = Math.max(2 * oldP99, minP99Ms);
   if (oldRequests > 0 && p99 > longest && slowerThan(longest) >= leastBad) {
     return `the p99 of their first ${requests} responses was ${p99.toFixed(1)} ms ${oldFigures}`;
   }
