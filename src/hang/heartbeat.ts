@@ -4,9 +4,9 @@ import { readSync, writeSync } from 'node:fs';
 import type { BackgroundTask } from '../activity.js';
 import { now } from '../clock.js';
 
-/** A debugger blocks an event loop at breakpoints, which is no hang. @param execArgv of the process */
-export function isDebugged(execArgv: readonly string[]): boolean {
-  return [...execArgv, process.env.NODE_OPTIONS ?? ''].some((text) => /(^|\s)--inspect/.test(text));
+/** A debugger blocks an event loop at breakpoints, which is no hang. @param execArgv of the process, as its environment */
+export function isDebugged(execArgv: readonly string[], { NODE_OPTIONS = '' }: NodeJS.ProcessEnv): boolean {
+  return [...execArgv, NODE_OPTIONS].some((text) => /(^|\s)--inspect/.test(text));
 }
 
 /** Milliseconds of a clock that all processes of the machine share, as 32 bits: it wraps around after 49 days. */

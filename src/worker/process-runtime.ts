@@ -109,8 +109,10 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
   /** @returns the descriptor that it has in the worker */
   const pass = (fd: number | 'pipe'): number => stdio.push(fd) - 1;
   const execArgv = [...process.execArgv, ...options.processes.nodeArg];
+  // NODE_ENV as other application servers set it: without it Express, for one, shows stacks to clients.
+  const env = { NODE_ENV: 'production', ...options.env, ...process.env, ...portVariable(app) };
   // Threads are watched by the process around them, which runs none of the app.
-  const isWatched = app.lifecycle.hangTimeout > 0 && !threads && !isDebugged(execArgv);
+  const isWatched = app.lifecycle.hangTimeout > 0 && !threads && !isDebugged(execArgv, env);
   let leash: Leash | undefined;
   let journal: Journal | undefined;
   let slots: SlotLease | undefined;
@@ -158,8 +160,7 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
       detached: true,
       ...options.owner,
       cwd: options.cwd,
-      // NODE_ENV as other application servers set it: without it Express, for one, shows stacks to clients.
-      env: { NODE_ENV: 'production', ...options.env, ...process.env, ...portVariable(options.app) },
+      env,
       stdio,
     });
     child.on('error', () => {}); // 'exit' follows, or it has not started

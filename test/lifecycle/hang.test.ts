@@ -1,4 +1,7 @@
 // An event loop that stands still is found out, named, and ended alone.
+import { rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
 import { eventually, within } from '../helpers/eventually.ts';
@@ -145,12 +148,36 @@ test.concurrent('a worker that an operator has stopped is not blocked', async ()
   }
 });
 
-test.concurrent('a worker that an operator debugs may stand still', async () => {
-  await using server = await startServer({ app: fixture('hanging.cjs'), args: ['--workers', '1', ...args] });
+test.concurrent.each([
+  ['prefork', '--workers'],
+  ['prethread', '--threads'],
+])('%s: a worker that an operator debugs may stand still', async (model, size) => {
+  await using server = await startServer({ app: fixture('hanging.cjs'), model, args: [size, '1', ...args] });
   const [worker = 0] = server.workers();
   process.kill(worker, 'SIGUSR1');
   await eventually('its inspector', () => server.stderr.includes('Debugger listening on ws://127.0.0.1:'));
   using wire = await connect(server.url);
   expect((await wire.ask(`GET /work?${4 * hangMs}`)).status).toBe(200);
   expect(server.lines.filter(({ event }) => event === 'hung')).toEqual([]);
+});
+
+test.concurrent.each([
+  ['prefork', '--workers'],
+  ['prethread', '--threads'],
+])('%s: a worker with --inspect in the NODE_OPTIONS of an --env-file may stand still', async (model, size) => {
+  const file = path.join(tmpdir(), `mpserve-hang-${process.pid}-${model}.env`);
+  writeFileSync(file, 'NODE_OPTIONS=--inspect=127.0.0.1:0\n');
+  try {
+    await using server = await startServer({
+      app: fixture('hanging.cjs'),
+      model,
+      args: [size, '1', '--env-file', file, ...args],
+    });
+    expect(server.stderr).toContain('Debugger listening on ws://127.0.0.1:');
+    using wire = await connect(server.url);
+    expect((await wire.ask(`GET /work?${4 * hangMs}`)).status).toBe(200);
+    expect(server.lines.filter(({ event }) => event === 'hung')).toEqual([]);
+  } finally {
+    rmSync(file);
+  }
 });
