@@ -56,7 +56,15 @@ class PlayedUnit implements Unit {
 }
 
 const listener = { tell: () => {}, killed: () => {}, listen: () => {}, unlisten: () => {} };
-const start = { id: 1, generation: 1, warmsUp: false, isKnownReady: false, isHeld: false, secondary: 'all' } as const;
+const start = {
+  id: 1,
+  generation: 1,
+  warmsUp: false,
+  isKnownReady: false,
+  isHeld: false,
+  secondary: 'all',
+  maxConnections: 10,
+} as const;
 const connection = {} as IncomingConnection;
 
 function started() {
