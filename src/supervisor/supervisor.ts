@@ -378,7 +378,9 @@ export class Supervisor implements SignalTarget, Controls {
     const control = this.#control?.listener;
     const secondary = this.#secondary.inheritable;
     const state: InheritedState = { listeners, migrationChannel, control, secondary, operator, pool, generation };
-    const env = { ...process.env, ...this.#systemd };
+    // systemd's watchdog waits for the main process, which the successor becomes.
+    const { WATCHDOG_PID: _, ...systemd } = this.#systemd;
+    const env = { ...process.env, ...systemd };
     return startSuccessor(state, env, timeoutMs, this.#stopping.signal);
   }
 }

@@ -104,3 +104,30 @@ test('an upgrade sends the new MAINPID, and no STOPPING', async () => {
     await site.remove();
   }
 });
+
+test('an upgraded server sends WATCHDOG, too', async () => {
+  const socket = path.join(folder, 'watched');
+  using datagrams = new Datagrams(socket);
+  const ping = () => datagrams.take().includes('WATCHDOG=1');
+  // As systemd starts a service, with the pid of the main process.
+  const node = path.join(folder, 'node');
+  writeFileSync(node, `#!/bin/sh\nWATCHDOG_PID=$$ exec "${process.execPath}" "$@"\n`, { mode: 0o755 });
+  const server = await startServer({
+    app: fixture('life.cjs'),
+    args: ['--workers', '1'],
+    env: { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '1000000' },
+    node,
+  });
+  try {
+    await eventually('a ping of the old server', ping);
+    server.child.kill('SIGUSR2');
+    const { pid } = await server.waitFor('the upgrade', ({ event }) => event === 'upgraded');
+    await eventually('the old server to exit', () => !isAlive(server.pid));
+    datagrams.take();
+    await eventually('a ping of the new server', ping);
+    process.kill(Number(pid), 'SIGTERM');
+    await server.noneLeft();
+  } finally {
+    await server.kill();
+  }
+});
