@@ -37,22 +37,27 @@ export class PidFile {
       if (error instanceof HeldError) {
         throw new StartupError(ExitCode.boot, `the pid file ${path} (${source}) ${error.message}`);
       }
-      const { code, message } = error as NodeJS.ErrnoException;
-      const reason = reasons[code ?? ''] ?? message;
-      throw new StartupError(ExitCode.boot, `cannot write the pid file ${path} (${source}): ${reason}`, {
-        cause: error,
-      });
+      throw unwritable(path, source, error);
     } finally {
       rmSync(temporary, { force: true });
     }
   }
 
-  /** In a successor: replaces the file of the old server atomically. @throws Error */
-  static takeOver(path: string): PidFile {
+  /**
+   * In a successor: replaces the file of the old server atomically.
+   * @param source of the setting, for error messages. @throws StartupError
+   */
+  static takeOver(path: string, source: string): PidFile {
     const temporary = temporaryFor(path);
-    writePid(temporary);
-    renameSync(temporary, path);
-    return new PidFile(path);
+    try {
+      writePid(temporary);
+      renameSync(temporary, path);
+      return new PidFile(path);
+    } catch (error) {
+      throw unwritable(path, source, error);
+    } finally {
+      rmSync(temporary, { force: true });
+    }
   }
 
   /** Keeps the file if another server has replaced it. */
@@ -77,6 +82,12 @@ const reasons: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full; free some space',
   EROFS: 'the file system is read-only; choose another path',
 };
+
+function unwritable(path: string, source: string, cause: unknown): StartupError {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const reason = reasons[code ?? ''] ?? message;
+  return new StartupError(ExitCode.boot, `cannot write the pid file ${path} (${source}): ${reason}`, { cause });
+}
 
 /**
  * Renames `temporary` to `path`, unless that belongs to a server that runs. An empty file is stale: a server died, or an

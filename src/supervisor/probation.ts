@@ -108,19 +108,28 @@ export class Probation implements Trial {
   }
 }
 
-/** Starts the strategy of a successor: the old server serves until the workers have passed. @throws StartupError */
-export async function startOnProbation(strategy: Strategy, reports: Reports, config: Config): Promise<void> {
+/**
+ * Starts the strategy of a successor, whose workers get no connections yet: the old server serves until they have passed.
+ * @param stopping ends the probation, while another drains the strategy. @throws StartupError
+ */
+export async function startOnProbation(
+  strategy: Strategy,
+  reports: Reports,
+  config: Config,
+  stopping: AbortSignal,
+): Promise<void> {
   const { generation } = strategy.snapshot();
   const probation = new Probation({ reports, config, generation, strategy, onProgress: () => {} });
+  stopping.addEventListener('abort', () => probation.stop());
   try {
     await strategy.start(true);
     await probation.before();
   } catch (error) {
+    if (stopping.aborted) return;
     strategy.kill();
     await strategy.drain(0);
     throw error instanceof FailedTrial ? new StartupError(ExitCode.crashLoop, error.message) : error;
   } finally {
     probation.stop();
   }
-  strategy.open();
 }

@@ -86,6 +86,8 @@ export class Supervisor implements SignalTarget, Controls {
   readonly #listeners: Listener[] = [];
   readonly #secondary: SecondaryListeners;
   readonly #stopping = new AbortController();
+  /** A successor has not replaced the old server yet, whose the files of the Unix sockets are. */
+  #hasTakenOver: boolean;
   /** Defined after an upgrade. */
   #successor: Successor | undefined;
   #pidFile: PidFile | undefined;
@@ -103,6 +105,7 @@ export class Supervisor implements SignalTarget, Controls {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     const { reports, events, inherited } = options;
+    this.#hasTakenOver = inherited === undefined;
     this.#secondary = new SecondaryListeners(inherited?.secondary ?? [], inherited?.generation ?? 0);
     this.#quarantine = new Quarantine(options.loaded.config.lifecycle, reports, events);
     this.#health = new HealthWatch(reports);
@@ -135,25 +138,24 @@ export class Supervisor implements SignalTarget, Controls {
       const strategy = new ModelSwitch(context.group, { ...context.hosting, size }, generation + 1);
       this.#strategy = strategy;
       if (inherited) strategy.setMigration({ receives: true });
-      const starting = inherited ? startOnProbation(strategy, reports, config) : strategy.start();
+      const starting = inherited
+        ? startOnProbation(strategy, reports, config, this.#stopping.signal)
+        : strategy.start();
       this.#spawned.resolve();
-      const started = starting.then(
-        () => this.#serve(strategy, resources, context),
-        (error) => {
+      const started = starting
+        .then(() => this.#serve(strategy, resources, context))
+        .catch((error) => {
+          strategy.kill();
           throw withAppSource(error, loaded);
-        },
-      );
+        });
       const stop = await Promise.race([this.#stop.promise, started.then(() => this.#stop.promise)]);
       const exitCode = await this.#shutDown(strategy, stop);
       if (stop.error) throw withAppSource(stop.error, loaded);
       return exitCode;
     } finally {
-      // The files of Unix sockets are still those of the server that this one was to replace.
-      const isPredecessors = inherited !== undefined && !this.#operations;
-      for (const listener of [...this.#listeners, this.#secondary])
-        isPredecessors ? listener.abandon() : listener.close();
+      this.#closeListeners(!this.#hasTakenOver);
       this.#ended.resolve();
-      await this.#control?.close();
+      await (this.#hasTakenOver ? this.#control?.close() : this.#control?.abandon());
       this.#pidFile?.remove();
       for (const cleanup of cleanups.reverse()) cleanup();
     }
@@ -214,14 +216,19 @@ export class Supervisor implements SignalTarget, Controls {
     reports.publish({ kind: 'stopping', reason, gracefulMs });
     const drained = strategy.drain(gracefulMs, successor !== undefined);
     // Closed before the drain ends: new clients are refused instead of queued, and another server can use the port.
-    for (const listener of [...this.#listeners.splice(0), this.#secondary])
-      successor ? listener.abandon() : listener.close();
+    this.#closeListeners(successor !== undefined || !this.#hasTakenOver);
     const abandoned = successor && this.#control?.abandon();
     await drained;
     await abandoned;
     const fullReason = this.#killed ? `${reason}, then killed` : reason;
     events.tell({ event: 'stopped', reason: fullReason, requests: strategy.snapshot().answered });
     return this.#killed ? killedExitCode : 0;
+  }
+
+  /** @param othersServe another server has the sockets and their files */
+  #closeListeners(othersServe: boolean): void {
+    for (const listener of [...this.#listeners.splice(0), this.#secondary])
+      othersServe ? listener.abandon() : listener.close();
   }
 
   stop(reason: string, isQuick: boolean): void {
@@ -313,7 +320,6 @@ export class Supervisor implements SignalTarget, Controls {
     const { loaded, load, logs, reports, events, inherited } = this.#options;
     const { model, workers, threads } = loaded.config.pool;
     this.#state = 'serving';
-    this.#secondary.keepOnly(strategy.snapshot().generation);
     this.#operations = new Operations({
       strategy,
       loaded,
@@ -330,6 +336,7 @@ export class Supervisor implements SignalTarget, Controls {
     });
     this.#health.watch(strategy);
     if (inherited) this.#replacePredecessor(inherited, strategy);
+    this.#secondary.keepOnly(strategy.snapshot().generation);
     const [url = ''] = this.#urls;
     const bootMs = Math.round(process.uptime() * 1000); // since the process started
     reports.publish({ kind: 'ready', url, urls: this.#urls, model, workers, threads, bootMs });
@@ -352,11 +359,17 @@ export class Supervisor implements SignalTarget, Controls {
     if (this.#state === 'serving') reports.publish({ kind: 'probation-passed', ms });
   }
 
-  /** In a successor: takes over the pid file and the control socket, and reports that it is ready. */
+  /**
+   * In a successor: takes over the pid file and the control socket, serves clients, and reports that it is ready.
+   * @throws StartupError, SystemCallError; the old server keeps serving then
+   */
   #replacePredecessor({ control }: InheritedState, strategy: Strategy): void {
-    const { pidFile } = this.#options.loaded.config.server;
-    if (pidFile !== undefined) this.#pidFile = PidFile.takeOver(pidFile);
+    const { config, sources } = this.#options.loaded;
+    const { pidFile } = config.server;
+    if (pidFile !== undefined) this.#pidFile = PidFile.takeOver(pidFile, origin(sources.pidFile));
     if (control) this.#control = this.#controlModule?.serveControl(listener(control), this);
+    strategy.open(); // when nothing else can fail: the old server cannot have a connection back
+    this.#hasTakenOver = true;
     reportReady(() => strategy.setMigration({ receives: false }));
   }
 

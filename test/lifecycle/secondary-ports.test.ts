@@ -369,6 +369,41 @@ test('an upgrade that fails leaves the files of the Unix sockets', async () => {
   for (const url of urls) expect(await get(url)).not.toBe('');
 });
 
+test('an upgrade that cannot replace the pid file leaves the files of the Unix sockets', async () => {
+  const code = prelude + twoServers('first', JSON.stringify(path.join(folder, 'late.sock')));
+  const pids = path.join(folder, 'pids');
+  mkdirSync(pids);
+  const args = ['--bind', 'unix:SOCKET', '--pid-file', path.join(pids, 'pid')];
+  await using site = await Site.start('prefork', args, {}, {}, undefined, code);
+  const urls = [...site.server.urls, await secondaryUrl(site.server)];
+  site.write(`${prelude}serve('second').listen(3000);`); // it does not want the secondary socket
+  rmSync(pids, { recursive: true });
+  expect(await site.ask('POST', '/upgrade')).toMatchObject({
+    status: 500,
+    json: { error: expect.stringMatching(/the old server keeps serving: cannot write the pid file .* does not exist/) },
+  });
+  for (const url of urls) expect(await get(url)).not.toBe('');
+  expect((await site.ask('GET', '/status')).json).toMatchObject({ pid: site.server.pid, state: 'serving' });
+});
+
+test('a successor that is stopped before it is ready leaves the files of the Unix sockets', async () => {
+  const code = `${prelude}tell('loaded', { supervisor: process.ppid });
+${twoServers('first', JSON.stringify(path.join(folder, 'early.sock')))}`;
+  const args = ['--bind', 'unix:SOCKET', '--workers', '1'];
+  await using site = await Site.start('prefork', args, { probation: '1h' }, {}, undefined, code);
+  const urls = [...site.server.urls, await secondaryUrl(site.server)];
+  const upgrading = site.ask('POST', '/upgrade');
+  const isSuccessors = ({ seen, supervisor }: Line) => seen === 'loaded' && supervisor !== site.server.pid;
+  const { supervisor } = await site.server.waitFor('the successor to load the app', isSuccessors);
+  process.kill(Number(supervisor), 'SIGTERM');
+  expect(await upgrading).toMatchObject({
+    status: 500,
+    json: { error: expect.stringMatching(/the old server keeps serving: it exited with code 0/) },
+  });
+  for (const url of urls) expect(await get(url)).not.toBe('');
+  expect((await site.ask('GET', '/status')).json).toMatchObject({ pid: site.server.pid, state: 'serving' });
+});
+
 test('an app that forks workers of its own gets a line that says why it does not load', async () => {
   const app = write(`
 const cluster = require('node:cluster');
