@@ -55,8 +55,10 @@ export class Drain {
   readonly #options: DrainOptions;
   readonly #stallMs: number;
   readonly #keepCreditFrom: number;
+  /** The time that it has (milliseconds). */
+  #ms: number;
   /** undefined without --ws-drain. */
-  readonly #pacedClosing: PacedClosing | undefined;
+  #pacedClosing: PacedClosing | undefined;
   #sender: MigrationSender<Connection> | undefined;
   /** When migration ends; postponed each time a connection migrates. */
   #migrateUntil: number;
@@ -74,7 +76,8 @@ export class Drain {
     this.#options = options;
     this.#sender = options.sender;
     const startedAt = now();
-    const { ms, migration, wsDrain, isStop } = options;
+    const { ms, migration, isStop } = options;
+    this.#ms = ms;
     const migrationMs = ms * (1 - closingFraction);
     this.#migratedCount = this.#sender?.migratedCount;
     this.#stallMs = this.#migratedCount === undefined ? 0 : Math.max(migrationMs, migration?.stallMs ?? 0);
@@ -82,9 +85,7 @@ export class Drain {
     this.#reportAt = startedAt + migrationMs;
     this.#keepCreditFrom = startedAt + ms * keepCreditFraction;
     this.#cutAt = startedAt + ms;
-    const answerMs = ms * closingFraction;
-    if (wsDrain > 0)
-      this.#pacedClosing = new PacedClosing(connections, Math.min(wsDrain, ms - answerMs), answerMs, isStop);
+    this.#paceClosing(isStop);
     this.#sender?.holdFor(migrationDelayMs);
     this.#watchResponses();
   }
@@ -117,6 +118,22 @@ export class Drain {
     else if (!response.headersSent) response.shouldKeepAlive = false;
   }
 
+  /** From now on it has only this time (milliseconds). */
+  shorten(ms: number): void {
+    this.#ms = ms;
+    this.#cutAt = now() + ms;
+    this.#paceClosing(this.#pacedClosing?.isStop ?? false);
+    setTimeout(() => this.stopMigration(), ms * (1 - closingFraction));
+  }
+
+  #paceClosing(isStop: boolean): void {
+    const { wsDrain } = this.#options;
+    if (wsDrain === 0) return;
+    const answerMs = this.#ms * closingFraction;
+    const closingMs = Math.min(wsDrain, this.#ms - answerMs);
+    this.#pacedClosing = new PacedClosing(this.#connections, closingMs, answerMs, isStop);
+  }
+
   /** From now on clients have nothing to return to. */
   serverStops(): void {
     if (this.#pacedClosing) this.#pacedClosing.isStop = true;
@@ -128,7 +145,7 @@ export class Drain {
     this.#sender.stop();
     this.#sender = undefined;
     // Connections that were to migrate still get the closing time.
-    if (now() > this.#reportAt) this.#cutAt = Math.max(this.#cutAt, now() + this.#options.ms * closingFraction);
+    if (now() > this.#reportAt) this.#cutAt = Math.max(this.#cutAt, now() + this.#ms * closingFraction);
     this.#watchResponses();
   }
 
@@ -169,7 +186,7 @@ export class Drain {
   /** Cuts requests that have taken longer than the drain time, while idle connections still migrate. */
   #cutOverdue(time: number): void {
     for (const connection of this.#connections) {
-      if ((connection.inFlight(time)?.ageMs ?? 0) >= this.#options.ms) this.#cutOne(connection, time);
+      if ((connection.inFlight(time)?.ageMs ?? 0) >= this.#ms) this.#cutOne(connection, time);
     }
   }
 

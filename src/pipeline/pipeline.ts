@@ -134,6 +134,8 @@ export class Pipeline {
   readonly #count: ((socket: Socket) => void) | undefined;
   #migrationChannel: MigrationChannel | undefined;
   #drain: Drain | undefined;
+  /** In a drain: then requests that wait for the app are refused. */
+  #refusing: NodeJS.Timeout | undefined;
   #rebalancing: MigrationSender<Connection> | undefined;
   #answered = 0;
 
@@ -264,13 +266,25 @@ export class Pipeline {
       migration,
       tell: this.#options.tell,
     });
-    const refusing = this.#overload && setTimeout(() => this.#overload?.close(), ms * (1 - closingFraction));
+    this.#refuseWaitingAfter(ms * (1 - closingFraction));
     await this.#drain.finish();
-    clearTimeout(refusing);
+    clearTimeout(this.#refusing);
     await new Promise((next) => setImmediate(next)); // the last connection may just have closed
     this.#shedding.stop();
     this.#options.activity.stop();
     this.#accessLog?.flush();
+  }
+
+  /** In a drain: it has only this time, from now on (milliseconds). */
+  drainSooner(ms: number): void {
+    if (!this.#drain) return;
+    this.#drain.shorten(ms);
+    this.#refuseWaitingAfter(ms * (1 - closingFraction));
+  }
+
+  #refuseWaitingAfter(ms: number): void {
+    clearTimeout(this.#refusing);
+    this.#refusing = this.#overload && setTimeout(() => this.#overload?.close(), ms);
   }
 
   /** Migrates random connections between two requests. @param fraction of all connections, from 0 to 1 */

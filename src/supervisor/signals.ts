@@ -4,7 +4,7 @@ import { isatty } from 'node:tty';
 import type { Action, Request } from '../control/protocol.js';
 
 export interface SignalTarget {
-  /** Stops the server. @param isQuick cuts requests in flight after a second instead of --graceful-timeout */
+  /** Stops the server. @param isQuick cuts requests in flight after a second, also of a stop that has begun */
   stop(reason: string, isQuick: boolean): void;
   /** Kills all workers and exits. */
   kill(): void;
@@ -19,12 +19,13 @@ const hasLostTerminal = (): boolean => hadTerminal && !hasTerminal();
 interface Handler {
   /** For docs/signals.md. */
   readonly description: string;
+  /** @param isRepeated it has been called before */
   handle(target: SignalTarget, signal: NodeJS.Signals, isRepeated: boolean): void;
 }
 
 const quickStop: Handler = {
   description:
-    'stop quickly: accept no connections, finish requests in flight within one second. A second signal kills all workers at once',
+    'stop quickly: accept no connections, finish requests in flight within one second, also after another stop has begun. A second SIGINT or SIGQUIT kills all workers at once',
   handle: (target, signal, isRepeated) => (isRepeated ? target.kill() : target.stop(signal, true)),
 };
 
@@ -68,10 +69,12 @@ export const signals: Readonly<Partial<Record<NodeJS.Signals, Handler>>> = {
 
 /** @returns a function that removes the handlers */
 export function handleSignals(target: SignalTarget): () => void {
-  const seen = new Set<NodeJS.Signals>();
+  const called = new Set<Handler>();
   const handle = (signal: NodeJS.Signals): void => {
-    signals[signal]?.handle(target, signal, seen.has(signal));
-    seen.add(signal);
+    const handler = signals[signal];
+    if (!handler) return;
+    handler.handle(target, signal, called.has(handler));
+    called.add(handler);
   };
   const names = Object.keys(signals) as NodeJS.Signals[];
   for (const signal of names) process.on(signal, handle);

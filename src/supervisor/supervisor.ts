@@ -205,24 +205,29 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   /** Drains the strategy and closes the listeners, or leaves them to the successor. Resolves to the exit code. */
-  async #shutDown(strategy: Strategy, { reason, isQuick, successor }: Stop): Promise<number> {
-    const { reports, events } = this.#options;
+  async #shutDown(strategy: Strategy, stop: Stop): Promise<number> {
+    const { reason, successor } = stop;
     this.#state = 'stopping';
     this.#operations?.close();
     this.#health.watch(undefined);
     this.#stopping.abort();
-    const { gracefulTimeout } = this.#settings.config.lifecycle;
-    const gracefulMs = isQuick ? Math.min(quickStopMs, gracefulTimeout) : gracefulTimeout;
-    reports.publish({ kind: 'stopping', reason, gracefulMs });
-    const drained = strategy.drain(gracefulMs, successor !== undefined);
+    const drained = this.#drain(strategy, stop);
     // Closed before the drain ends: new clients are refused instead of queued, and another server can use the port.
     this.#closeListeners(successor !== undefined || !this.#hasTakenOver);
     const abandoned = successor && this.#control?.abandon();
     await drained;
     await abandoned;
     const fullReason = this.#killed ? `${reason}, then killed` : reason;
-    events.tell({ event: 'stopped', reason: fullReason, requests: strategy.snapshot().answered });
+    this.#options.events.tell({ event: 'stopped', reason: fullReason, requests: strategy.snapshot().answered });
     return this.#killed ? killedExitCode : 0;
+  }
+
+  /** Again, it shortens the time that is left. */
+  #drain(strategy: Strategy, { reason, isQuick, successor }: Stop): Promise<void> {
+    const { gracefulTimeout } = this.#settings.config.lifecycle;
+    const gracefulMs = isQuick ? Math.min(quickStopMs, gracefulTimeout) : gracefulTimeout;
+    this.#options.reports.publish({ kind: 'stopping', reason, gracefulMs });
+    return strategy.drain(gracefulMs, successor !== undefined);
   }
 
   /** @param othersServe another server has the sockets and their files */
@@ -232,7 +237,9 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   stop(reason: string, isQuick: boolean): void {
-    this.#stop.resolve({ reason, isQuick });
+    if (isQuick && this.#state === 'stopping' && this.#strategy)
+      void this.#drain(this.#strategy, { reason, isQuick, ...(this.#successor && { successor: this.#successor }) });
+    else this.#stop.resolve({ reason, isQuick });
   }
 
   kill(): void {

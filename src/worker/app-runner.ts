@@ -6,6 +6,7 @@ import { untilSaidReady } from '../app/pm2.js';
 import { SecondaryServers } from '../app/secondary-servers.js';
 import { msUntil, now, within } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
+import { deferred } from '../deferred.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
 import type { MigrationPolicy } from '../migration/policy.js';
@@ -46,6 +47,10 @@ export class AppRunner implements Service {
   #before: readonly string[] = [];
   #pipeline: Pipeline | undefined;
   #preparing: NodeJS.Timeout | undefined;
+  /** Until when it may drain. */
+  #drainBy = Number.POSITIVE_INFINITY;
+  /** In a drain that has to be over sooner: its secondary servers get no more time. */
+  readonly #secondaryOver = deferred<void>();
 
   constructor(options: RunnerOptions) {
     this.#options = options;
@@ -87,22 +92,27 @@ export class AppRunner implements Service {
   }
 
   async drain({ ms, reason, othersServe, onMigrating }: DrainOrder): Promise<void> {
-    const deadline = now() + ms;
+    this.#drainBy = now() + ms;
     // A credit may have to wait until a worker has started, within --boot-timeout.
     const stallMs = this.#options.loading.bootTimeout;
     const { drainQuiet } = this.#options.limits;
     // Before the end of the time, as the app has to close.
     const secondary = within(ms * (1 - closingFraction), this.#secondary.drain(drainQuiet));
     await this.#pipeline?.drain(ms, othersServe ? { stallMs, onMigrating } : undefined);
-    await secondary;
+    await Promise.race([secondary, this.#secondaryOver.promise]);
     // A long migration does not shorten the time that the app has to close.
-    const left = Math.max(msUntil(deadline), othersServe ? ms * closingFraction : 0);
+    const left = Math.max(msUntil(this.#drainBy), othersServe ? ms * closingFraction : 0);
     const { shutdownMessage } = this.#options.lifecycle;
     await closeApp(this.#app, reason, this.#before, left, shutdownMessage);
   }
 
-  serverStops(): void {
-    this.#pipeline?.serverStops();
+  drainSooner(ms: number, othersServe: boolean): void {
+    if (!othersServe) this.#pipeline?.serverStops();
+    const drainBy = now() + ms;
+    if (drainBy >= this.#drainBy) return;
+    this.#drainBy = drainBy;
+    this.#pipeline?.drainSooner(ms);
+    setTimeout(this.#secondaryOver.resolve, ms * (1 - closingFraction));
   }
 
   setMigration({ send }: MigrationPolicy): void {

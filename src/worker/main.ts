@@ -81,6 +81,8 @@ export class WorkerMain {
   #isDraining = false;
   /** What has been told to drain. */
   #draining: Service | undefined;
+  /** Until when it may drain. */
+  #drainBy = Number.POSITIVE_INFINITY;
   /** In a drain: other workers serve clients that connect again. */
   #othersServe = true;
   /** The app has closed its server. */
@@ -268,14 +270,14 @@ export class WorkerMain {
 
   async #drain(ms: number, reason: StopReason, othersServe: boolean): Promise<void> {
     this.#othersServe &&= othersServe;
+    this.#drainBy = Math.min(this.#drainBy, now() + ms);
     if (this.#isDraining) {
-      if (!othersServe) this.#draining?.serverStops();
+      this.#draining?.drainSooner(ms, this.#othersServe);
       return;
     }
     this.#isDraining = true;
     this.#acceptor?.close();
     const { say } = this.#options;
-    const deadline = now() + ms;
     // A connection that was handed over while the app still loads is served, too.
     await within(ms, this.#started);
     const arrivals = this.#acceptor?.arrivals(ms);
@@ -286,7 +288,7 @@ export class WorkerMain {
     const service = this.#service;
     this.#draining = service;
     const drained = service?.drain({
-      ms: msUntil(deadline),
+      ms: msUntil(this.#drainBy),
       reason,
       othersServe: this.#othersServe,
       onMigrating: () => say({ type: 'migrating' }),

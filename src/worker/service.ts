@@ -34,8 +34,11 @@ export interface Service {
   serve(connection: IncomingConnection): Promise<void>;
   /** Settles soon after the time that the order gives, at the latest. */
   drain(order: DrainOrder): Promise<void>;
-  /** In a drain: from now on no other worker serves, either. */
-  serverStops(): void;
+  /**
+   * In a drain: what is left is cut after `ms` milliseconds, if that is sooner than it was to be.
+   * @param othersServe false: from now on no other worker serves, either
+   */
+  drainSooner(ms: number, othersServe: boolean): void;
   /** Settles when its threads accept no connection any more, in a drain. Absent where it has none. */
   acceptNoMore?(): Promise<void>;
   setMigration(policy: MigrationPolicy): void;

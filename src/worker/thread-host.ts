@@ -40,8 +40,6 @@ export class ThreadHost implements Service {
   #isServing = false;
   #isDown = false;
   #onMigrating = (): void => {};
-  /** In a drain, the time for it (milliseconds). */
-  #drainMs = 0;
   /** Told in a drain when a thread cannot be ended. */
   #onStuck = (): void => {};
 
@@ -90,7 +88,6 @@ export class ThreadHost implements Service {
   async drain({ ms, othersServe, onMigrating }: DrainOrder): Promise<void> {
     this.#isServing = false; // whether it can serve does not matter any more
     this.#onMigrating = onMigrating;
-    this.#drainMs = ms;
     this.#sockets.close();
     const stuck = new Promise<void>((resolve) => {
       this.#onStuck = resolve;
@@ -98,8 +95,8 @@ export class ThreadHost implements Service {
     await Promise.race([this.#strategy.drain(ms, othersServe), stuck]);
   }
 
-  serverStops(): void {
-    void this.#strategy.drain(this.#drainMs, false);
+  drainSooner(ms: number, othersServe: boolean): void {
+    void this.#strategy.drain(ms, othersServe);
   }
 
   acceptNoMore(): Promise<void> {

@@ -95,13 +95,13 @@ describePlacements(strategies, (placement) => {
     await server.noneLeft(0);
   });
 
-  test('a second SIGINT kills all workers at once', async () => {
+  test.each(['SIGINT', 'SIGQUIT'] as const)('%s after a SIGINT kills all workers at once', async (second) => {
     const server = await start(placement, unlimited);
     try {
       using working = await HeldRequest.begin(server);
       server.child.kill('SIGINT');
       await server.waitFor('the shutdown to begin', ({ event }) => event === 'stopping');
-      server.child.kill('SIGINT');
+      server.child.kill(second);
       expect((await within('the server to exit', server.exit)).code).toBe(130);
       expect(await working.wire.rest()).toHaveLength(0);
       expect(server.lines.at(-1)).toMatchObject({ event: 'stopped', reason: 'SIGINT, then killed' });
@@ -109,6 +109,22 @@ describePlacements(strategies, (placement) => {
     } finally {
       await server.kill();
     }
+  });
+
+  test('SIGINT shortens a stop that has begun', async () => {
+    await using server = await start(placement, unlimited);
+    using working = await HeldRequest.begin(server);
+    server.child.kill('SIGTERM');
+    await server.waitFor('the shutdown to begin', ({ event }) => event === 'stopping');
+    server.child.kill('SIGINT');
+    expect(await working.wire.rest()).toHaveLength(0);
+    expect((await within('the server to exit', server.exit)).code).toBe(0);
+    const stops = server.lines.filter(({ event }) => event === 'stopping');
+    expect(stops).toMatchObject([
+      { reason: 'SIGTERM', gracefulMs: 600_000 },
+      { reason: 'SIGINT', gracefulMs: 1000 },
+    ]);
+    expect(server.lines.filter(({ event }) => event === 'request-cut')).toHaveLength(1);
   });
 
   test('Ctrl-C signals the whole process group, and still drains', async () => {
