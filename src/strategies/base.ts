@@ -79,7 +79,8 @@ export abstract class BaseStrategy {
     // A successor serves those that arrive later.
     const arrivals = this.#successor ? undefined : acceptor?.arrivals(ms);
     if (arrivals || this.settling.size > 0) this.#given = this.#untilGiven(arrivals);
-    if (this.#given) await this.#given; // workers that drain take none
+    // Workers that drain take none. Another order to drain may leave less time.
+    if (this.#given) await within(msUntil(this.#drainBy) / 2, this.#given);
     for (const worker of this.workers) this.drainWorker(worker);
     await within(msUntil(this.#drainBy), Promise.all(this.#untaken));
     for (const worker of this.workers) if (worker.stage !== 'draining') worker.drain(0); // it started meanwhile
