@@ -1,4 +1,5 @@
-// Who is at the other end of a connection. What has no address is no Unix socket for that reason: its client may have reset it.
+// The client at the other end of a connection. One without an address need not be on a Unix socket: it may have reset the
+// connection.
 
 /**
  * An IP address; `unix`, a client of a Unix socket, which is on this machine; or `unknown`, one that has gone before it was
