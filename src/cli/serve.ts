@@ -43,7 +43,16 @@ export async function serve(load: Call['load']): Promise<number> {
   else if (accessLog !== undefined) access = openLogFile(accessLog, origin(sources.accessLog));
 
   const logs = [log, access].filter((one) => typeof one === 'object');
-  const supervisor = new Supervisor({ loaded, load: loadChecked, accessLog: access, logs, reports, events, inherited });
+  const supervisor = new Supervisor({
+    loaded,
+    load: loadChecked,
+    accessLog: access,
+    logs,
+    reports,
+    events,
+    inherited,
+    endsWithProgram: starter === 'program',
+  });
   const started = () => announce({ urls: supervisor.status().urls, control: config.server.control, logFile });
   if (starter) reports.subscribe({ [starter === 'program' ? 'ready' : 'probation-passed']: started });
   followProgram(() => supervisor.stop('the program that started it has exited', false));

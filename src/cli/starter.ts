@@ -57,7 +57,8 @@ export function announce(started: Started): void {
 /** Called in the server. @param stop called when the program that started it has exited */
 export function followProgram(stop: () => void): void {
   if (starter !== 'program') return;
-  process.once('disconnect', stop);
+  if (process.connected) process.once('disconnect', stop);
+  else stop(); // it has exited while the configuration was read
   process.channel?.unref(); // the server may exit before the program
 }
 

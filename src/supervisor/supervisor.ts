@@ -52,6 +52,8 @@ export interface SupervisorOptions {
   readonly events: Events;
   /** undefined unless this server is the successor of another one. */
   readonly inherited: InheritedState | undefined;
+  /** A program has started this server, which stops with it. */
+  readonly endsWithProgram: boolean;
 }
 
 /** The exit code after a second Ctrl-C: 128 + SIGINT, as shells report it. */
@@ -385,6 +387,11 @@ export class Supervisor implements SignalTarget, Controls {
     if (process.pid === 1) {
       throw new Refused(
         'cannot upgrade the first process of a container, because the container ends with it; replace the container',
+      );
+    }
+    if (this.#options.endsWithProgram) {
+      throw new Refused(
+        'cannot upgrade a server that a program has started, because the new one would not stop with it; restart the program',
       );
     }
     const {

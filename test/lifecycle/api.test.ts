@@ -127,6 +127,16 @@ describe('a server', () => {
     expect(await failure(server.reload())).toMatchObject({ isServerError: true, kind: 'unreachable' });
   });
 
+  test('refuses an upgrade, after which it would not stop with the program', async () => {
+    const server = await start({ workers: 1 });
+    const { code, stderr } = await runCli(['ctl', 'upgrade', '--control', server.control]);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/cannot upgrade a server that a program has started.*; restart the program/),
+    });
+    expect(await server.status()).toMatchObject({ state: 'serving', pid: server.pid });
+  });
+
   test('rejects actions that it refuses, or that fail, and goes on', async () => {
     const server = await start({ workers: 1 });
     const { app } = await server.status();
@@ -183,6 +193,29 @@ describe('a start that fails rejects, and prints nothing', () => {
     await once(child, 'close');
     expect(output).toBe('4 undefined\n');
   });
+});
+
+test('the server stops when the program is ended while it reads its configuration', async () => {
+  const cwd = mkdtempSync(path.join(folder, 'gone-'));
+  // It goes on when the program has exited.
+  writeFileSync(
+    path.join(cwd, 'mpserve.config.mjs'),
+    `const gone = new Promise((resolve) => process.once('disconnect', resolve));
+    console.log(process.pid);
+    await gone;
+    export default {};`,
+  );
+  const program = `import { serve } from ${JSON.stringify(index)};
+    await serve({ port: 0, logLevel: 'silent' });`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], { cwd });
+  const [line] = await once(createInterface(child.stdout), 'line');
+  child.kill('SIGKILL');
+  try {
+    await once(child, 'exit');
+    await eventually('the server to exit', () => !isAlive(Number(line)));
+  } finally {
+    if (isAlive(Number(line))) process.kill(Number(line), 'SIGKILL');
+  }
 });
 
 test.each(['SIGKILL', 'SIGINT'] as const)('the server stops when the program is ended by %s', async (signal) => {
