@@ -4,7 +4,7 @@ import { readSync, writeSync } from 'node:fs';
 import type { BackgroundTask } from '../activity.js';
 import { now } from '../clock.js';
 
-/** A debugger blocks an event loop at breakpoints, which is no hang. @param execArgv of the process, as its environment */
+/** A debugger blocks an event loop at breakpoints, which is no hang. The arguments are those of the process. */
 export function isDebugged(execArgv: readonly string[], { NODE_OPTIONS = '' }: NodeJS.ProcessEnv): boolean {
   return [...execArgv, NODE_OPTIONS].some((text) => /(^|\s)--inspect/.test(text));
 }

@@ -88,7 +88,7 @@ export class Supervisor implements SignalTarget, Controls {
   readonly #listeners: Listener[] = [];
   readonly #secondary: SecondaryListeners;
   readonly #stopping = new AbortController();
-  /** A successor has not replaced the old server yet, whose the files of the Unix sockets are. */
+  /** The files of the Unix sockets are this server's. Those of a successor are the old server's until it has replaced that. */
   #hasTakenOver: boolean;
   /** Defined after an upgrade. */
   #successor: Successor | undefined;

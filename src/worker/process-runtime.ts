@@ -196,7 +196,7 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
 
   /** On their way to it. */
   const sending = new Set<SendableSocket>();
-  /** For each descriptor that was sent, in turn: what to do if the worker has no room for it. It acknowledges each. */
+  /** For each descriptor that was sent, in turn: what to do if the worker has none free. The worker acknowledges each. */
   const whenCut: (() => void)[] = [];
 
   const kill = (): void => void child.kill('SIGKILL');

@@ -117,7 +117,7 @@ export class Worker {
   /** `Unit.handled` at the last look, and since when it has not changed. */
   #handled = 0;
   #handledAt = 0;
-  /** Since then it has no descriptor for a connection, or is about to end. */
+  /** When it last refused a connection: it had no descriptor for it, or was about to end. */
   #refusedAt = Number.NEGATIVE_INFINITY;
   /** Connections that were taken back and that its event loop has not come to yet. */
   #revoked = 0;
@@ -166,7 +166,7 @@ export class Worker {
     const late = setTimeout(() => {
       const message = `the app did not load within ${bootMs} ms (--boot-timeout): it blocks the event loop of its worker`;
       ready.reject(new StartupError(ExitCode.app, message));
-      unit.kill(); // nobody wanted its end
+      unit.kill(); // not `this.kill()`: its end was not asked for
     }, bootMs + bootGraceMs);
     let isSettled = false;
     const handlers: { readonly [T in FromWorker['type']]: (message: Extract<FromWorker, { type: T }>) => void } = {
