@@ -38,6 +38,8 @@ export class ThreadHost implements Service {
   readonly #sockets: SharedSockets;
   #denylist = emptyDenylist;
   #isServing = false;
+  /** It drains, and its listening sockets are closed. */
+  #hasClosed = false;
   #isDown = false;
   #onMigrating = (): void => {};
   /** Told in a drain when a thread cannot be ended. */
@@ -87,6 +89,7 @@ export class ThreadHost implements Service {
 
   async drain({ ms, othersServe, onMigrating }: DrainOrder): Promise<void> {
     this.#isServing = false; // whether it can serve does not matter any more
+    this.#closeListeningSockets();
     this.#onMigrating = onMigrating;
     this.#sockets.close();
     const stuck = new Promise<void>((resolve) => {
@@ -243,8 +246,15 @@ export class ThreadHost implements Service {
     return worker;
   }
 
+  /** Its threads accept on copies, which they close themselves: the last one to be closed refuses new clients. */
+  #closeListeningSockets(): void {
+    if (this.#group.hostAccepts || this.#hasClosed) return;
+    this.#hasClosed = true;
+    for (const fd of this.#settings.listen.flat()) closeDescriptor(fd);
+  }
+
   #letAccept(thread: Worker): void {
-    if (thread.stage === 'gone') return;
+    if (thread.stage === 'gone' || this.#hasClosed) return;
     try {
       // Node closes these descriptors when the thread ends, however it does.
       const copies = duplicateForAcceptor(thread.accepts, this.#settings.loop.migrationChannel);

@@ -72,6 +72,22 @@ forPlacements((placement) => {
     expect(server.stderr).toBe('');
   });
 
+  test('SIGTERM: new clients are refused while a request in flight goes on', async () => {
+    await using server = await start(placement, unlimited);
+    using working = await HeldRequest.begin(server);
+    server.child.kill('SIGTERM');
+    // Until the workers have learned of the signal the kernel queues them.
+    await eventually('a new client to be refused', () =>
+      connect(server.url).then(
+        (wire) => wire.close(),
+        ({ code }) => code === 'ECONNREFUSED',
+      ),
+    );
+    working.release();
+    expect((await working.wire.response()).status).toBe(200);
+    expect((await within('the server to exit', server.exit)).code).toBe(0);
+  });
+
   test('--graceful-timeout cuts requests that are not finished by then', async () => {
     await using server = await start(placement, ['--graceful-timeout', '300ms']);
     using working = await HeldRequest.begin(server);
