@@ -17,7 +17,7 @@ export type Recognise<T> = (bytes: Buffer) => T | undefined;
 interface Waiting {
   readonly since: number;
   readonly until: number;
-  readonly canGiveUp: boolean;
+  readonly waiter: object | undefined;
   /** When it is looked at next. */
   dueAt: number;
   /** @returns whether nothing is to be waited for any more */
@@ -34,21 +34,21 @@ let timerAt = 0;
 
 /**
  * @param recognise looks at up to `maxFirstBytes`, which are gone afterwards
- * @param canGiveUp `giveUpWaiting` makes it late before its time
+ * @param waiter of which `giveUpWaiting` makes it late before its time
  * @returns `closed` when the client has closed or reset the connection, `late` when `ms` milliseconds have passed
  */
 export function awaitFirstBytes<T>(
   fd: number,
   ms: number,
   recognise: Recognise<T>,
-  canGiveUp = false,
+  waiter?: object,
 ): Promise<T | 'closed' | 'late'> {
   return new Promise((resolve) => {
     const since = now();
     const one: Waiting = {
       since,
       until: since + ms,
-      canGiveUp,
+      waiter,
       dueAt: since + lookEvery.minMs,
       look: () => {
         const length = peek(fd);
@@ -65,10 +65,10 @@ export function awaitFirstBytes<T>(
   });
 }
 
-/** Those that can be are late now. */
-export function giveUpWaiting(): void {
+/** What the waiter waits for is late now. */
+export function giveUpWaiting(waiter: object): void {
   for (const one of waiting) {
-    if (!one.canGiveUp) continue;
+    if (one.waiter !== waiter) continue;
     waiting.delete(one);
     if (!one.look()) one.giveUp();
   }

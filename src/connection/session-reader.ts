@@ -38,7 +38,7 @@ export class SessionReader {
       if (session !== 'partial') return session;
       return head.length >= maxFirstBytes ? 'none' : undefined;
     };
-    const session = await awaitFirstBytes(fd, this.#timeoutMs, recognise, true);
+    const session = await awaitFirstBytes(fd, this.#timeoutMs, recognise, this);
     if (session === 'closed') {
       connection.close();
       return false;
@@ -49,12 +49,12 @@ export class SessionReader {
 
   /** Others wait to be accepted: connections on which nothing comes are placed now, where they can be shed. */
   shed(): void {
-    giveUpWaiting();
+    giveUpWaiting(this);
   }
 
   /** From now on connections whose head is not there are placed without a session. */
   close(): void {
     this.#timeoutMs = 0;
-    giveUpWaiting();
+    giveUpWaiting(this);
   }
 }

@@ -1,7 +1,7 @@
 // What has arrived on a connection, seen without reading it.
 import { writeSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
-import { awaitFirstBytes, takeFirstBytes } from '../../src/connection/first-bytes.ts';
+import { awaitFirstBytes, giveUpWaiting, takeFirstBytes } from '../../src/connection/first-bytes.ts';
 import { closeDescriptor, socketPair } from '../../src/os/descriptor.ts';
 import { within } from '../helpers/eventually.ts';
 
@@ -37,4 +37,16 @@ test('may not come', async () => {
   const seen = awaitFirstBytes(other, long, line);
   closeDescriptor(open.splice(open.indexOf(client), 1)[0] as number);
   expect(await within('the end', seen)).toBe('closed');
+});
+
+test('is given up for one waiter, and the others go on waiting', async () => {
+  const [of1] = pair();
+  const [of2, client] = pair();
+  const [waiter1, waiter2] = [{}, {}];
+  const first = awaitFirstBytes(of1, long, line, waiter1);
+  const second = awaitFirstBytes(of2, long, line, waiter2);
+  giveUpWaiting(waiter1);
+  expect(await first).toBe('late');
+  writeSync(client, 'abc\n');
+  expect(await within('the line', second)).toBe('abc\n');
 });
