@@ -4,6 +4,7 @@
 import { now } from '../clock.js';
 import { checked, libc, type SystemCallError } from '../os/libc.js';
 import { MSG_DONTWAIT } from '../os/socket-constants.js';
+import { bytesReceived } from '../os/tcp-info.js';
 
 const MSG_PEEK = 2;
 /** Between two looks at a connection (milliseconds): a part of the time that it has waited for, within these bounds. */
@@ -77,6 +78,12 @@ export function giveUpWaiting(waiter: object): void {
 /** Takes bytes that have been looked at. @returns false when the connection has been reset since */
 export function takeFirstBytes(fd: number, length: number): boolean {
   return libc().recv(fd, buffer, length, MSG_DONTWAIT) === length;
+}
+
+/** Whether nothing has been read from an open TCP connection; false where that is not known. Linux only. */
+export function isUnread(fd: number): boolean {
+  const received = bytesReceived(fd);
+  return received !== undefined && received === (peek(fd) ?? 0);
 }
 
 /** @returns how many bytes there are; 0 when there will be none, undefined when there are none yet */

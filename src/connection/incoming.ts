@@ -7,6 +7,7 @@ import type { SessionKey } from '../client/session.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { peerOf } from '../os/listening-socket.js';
 import { descriptorOf, detach, isUnixSocket, socketFromFd } from '../os/node-socket.js';
+import { isUnread } from './first-bytes.js';
 
 /** What is known of a connection besides its descriptor. Plain data: it goes along when the connection changes hands. */
 export interface ConnectionFacts {
@@ -58,6 +59,12 @@ export class IncomingConnection {
     const address = held === undefined ? undefined : peerOf(held);
     if (address === undefined) return 'unknown';
     return address.kind === 'unix' ? 'unix' : address;
+  }
+
+  /** It is open, and neither we nor a worker has read from it; false where that is not known. */
+  get isUnread(): boolean {
+    const { descriptor: fd } = this;
+    return fd !== undefined && isUnread(fd);
   }
 
   /** To be served here: from now on Node reads from it. */

@@ -7,11 +7,14 @@ import { deferred } from '../deferred.js';
 import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
 import { migrateUnserved } from '../migration/sender.js';
 import type { StartOptions } from '../worker/runtime.js';
-import type { Given, Worker } from '../worker/worker.js';
+import type { Ending, Given, Worker } from '../worker/worker.js';
 import type { Give, Hosting, StrategySnapshot } from './strategy.js';
 
 /** After the system refused a worker, another one is started after this time at the earliest (milliseconds). */
 export const refusedRetryMs = 500;
+
+/** A connection is not the reason when a worker dies that has not read from it, but an app may end at each connection. */
+const maxWorkersEach = 2;
 
 export abstract class BaseStrategy {
   protected hosting: Hosting;
@@ -60,11 +63,12 @@ export abstract class BaseStrategy {
   abstract shed(): void;
 
   async give(connection: IncomingConnection): Promise<void> {
-    const taking = this.#take(connection);
-    this.#untaken.add(taking);
-    const given = await taking;
-    this.#untaken.delete(taking);
-    if (typeof given === 'object') await given.ended;
+    for (let workers = 1; (await this.#serve(connection)) === 'unread'; workers++) {
+      if (workers < maxWorkersEach) continue;
+      connection.close();
+      this.hosting.listener.connectionLost(`${workers} workers have died before they read from it`);
+      return;
+    }
   }
 
   async drain(ms: number, othersServe = false, successor?: Give): Promise<void> {
@@ -195,6 +199,14 @@ export abstract class BaseStrategy {
     this.acceptor = undefined;
   }
 
+  async #serve(connection: IncomingConnection): Promise<Ending> {
+    const taking = this.#take(connection);
+    this.#untaken.add(taking);
+    const given = await taking;
+    this.#untaken.delete(taking);
+    return typeof given === 'object' ? given.ended : 'over';
+  }
+
   async #untilGiven(arrivals: Promise<unknown> | undefined): Promise<void> {
     await Promise.race([arrivals, this.#killed.promise]);
     await Promise.all(this.settling);
@@ -205,9 +217,9 @@ export abstract class BaseStrategy {
     const { listener, migrationChannel } = this.hosting;
     try {
       const given = await this.place(connection);
-      if (given !== 'refused')
-        connection.close(); // our copy
-      else if (this.#successor) return { ended: this.#successor(connection) };
+      if (given === 'gone') connection.close();
+      else if (given !== 'refused') return given;
+      else if (this.#successor) return { ended: this.#successor(connection).then(() => 'over') };
       else if (!(await migrateUnserved(connection, migrationChannel, () => this.#migrates)))
         listener.connectionLost('the server is stopping');
       return given;

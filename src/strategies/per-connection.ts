@@ -140,7 +140,7 @@ export class PerConnection extends BaseStrategy implements Strategy {
       });
       if (typeof given === 'object') {
         if (this.isEnding) this.drainWorker(worker);
-        return { ended: worker.exit.then(() => {}) };
+        return { ended: worker.exit.then(() => given.ended) };
       }
       if (given === 'gone') {
         connection.close();

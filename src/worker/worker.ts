@@ -5,6 +5,7 @@ import type { Placing } from '../balance/policy.js';
 import type { SessionKey } from '../client/session.js';
 import { migratingReportTimeoutMs, now, within } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
+import { keepUnread, takeBack } from '../connection/unread-copies.js';
 import { deferred } from '../deferred.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
@@ -20,11 +21,14 @@ import type { ListeningSockets } from './settings.js';
 
 export type Stage = 'starting' | 'ready' | 'draining' | 'gone';
 
+/** How a connection has ended: `unread`, its worker has died before it read from it, and it is the caller's again. */
+export type Ending = 'over' | 'unread';
+
 /**
  * What came of handing a connection over: `refused`, it is the caller's again; `gone`, its client has gone; or it was taken,
  * and ends some day.
  */
-export type Given = 'refused' | 'gone' | { readonly ended: Promise<void> };
+export type Given = 'refused' | 'gone' | { readonly ended: Promise<Ending> };
 
 /** How a worker has ended. */
 export interface Exit extends Omit<UnitExit, 'requests'> {
@@ -77,8 +81,9 @@ type Answer = Extract<FromWorker, { type: 'answer' }>;
 
 interface Pending {
   readonly answer: (given: Given) => void;
-  readonly end: () => void;
-  readonly ended: Promise<void>;
+  readonly connection: IncomingConnection;
+  readonly end: (ending: Ending) => void;
+  readonly ended: Promise<Ending>;
   isTaken: boolean;
 }
 
@@ -186,7 +191,11 @@ export class Worker {
         ready.reject(Object.assign(new StartupError(exitCode, message), { stack }));
         this.#killing ??= setTimeout(() => unit.kill(), unit.exitGraceMs); // it exits by itself
       },
-      taken: ({ id }) => this.#taken(id),
+      taken: ({ id }) => {
+        this.#taken(id);
+        const connection = this.#pending.get(id)?.connection;
+        if (connection) keepUnread(connection);
+      },
       refused: ({ id }) => {
         this.#refusedAt = now();
         this.#refused(id);
@@ -231,11 +240,16 @@ export class Worker {
       acceptsNoMore.resolve();
       const { pid, tid } = this;
       for (const request of requests) listener.tell({ kind: 'request-ended', pid, tid, ...request, isWanted });
-      const connections = this.active + unit.accepted;
+      let connections = this.active + unit.accepted;
       for (const answer of this.#questions.values()) answer(undefined);
-      // What it had not taken is still the host's to place; what it had is lost.
-      for (const [id, { isTaken }] of [...this.#pending]) {
-        if (isTaken || id <= unit.handled) this.#connectionEnded(id);
+      // What it had not taken, or not read from, is still the host's to place; what it had is lost.
+      for (const [id, { isTaken, connection, end }] of [...this.#pending]) {
+        // One that was told to end may have sent it on.
+        if (isTaken && !isWanted && takeBack(connection)) {
+          connections--;
+          end('unread');
+          this.#pending.delete(id);
+        } else if (isTaken || id <= unit.handled) this.#connectionEnded(id);
         else this.#refused(id);
       }
       return { code, signal, reason, livedMs: this.readyMs ?? 0, isWanted, connections };
@@ -311,16 +325,16 @@ export class Worker {
   }
 
   /**
-   * Hands a connection over. It stays open here until the worker has taken it; a refused one is the caller's again.
+   * Hands a connection over. It stays open here until the worker has read from it; a refused one is the caller's again.
    * @throws SystemCallError (EMFILE); the connection is closed then
    */
   give(connection: IncomingConnection): Promise<Given> {
     if (this.#stage === 'draining' || this.#stage === 'gone') return Promise.resolve('refused');
     void this.isUnresponsive; // looks
     const id = this.#handed + 1;
-    const { promise: ended, resolve: end } = deferred<void>();
+    const { promise: ended, resolve: end } = deferred<Ending>();
     return new Promise((answer, fail) => {
-      this.#pending.set(id, { answer, end, ended, isTaken: false });
+      this.#pending.set(id, { connection, answer, end, ended, isTaken: false });
       try {
         if (this.#unit.hand(connection, id)) {
           this.#handed = id;
@@ -479,7 +493,8 @@ export class Worker {
     }
     if (!pending.isTaken && id > this.#unit.handled) return; // it has not been taken
     this.#taken(id);
-    pending.end();
+    pending.connection.close(); // our copy
+    pending.end('over');
     this.#pending.delete(id);
   }
 }

@@ -166,3 +166,31 @@ test.concurrent.each(['ppc', 'tpc'])(
     for (const wire of [first, second]) wire.close();
   },
 );
+
+test.concurrent.each([
+  ['prefork', ['--accept', 'dispatch', '--workers', '1']],
+  ['ppc', []],
+])('%s: a connection that a worker has just taken, and not read from, survives its death', async (model, args) => {
+  await using server = await startServer({ app: fixture('life.cjs'), model, args: [...args, '--probation', '0'] });
+  // On a machine that is slow enough the worker has had it for too long.
+  await eventually('one to survive', async () => {
+    using silent = await connect(server.url);
+    using other = await connect(server.url);
+    await other.ask('GET /health'); // so the other one has been taken
+    const workers = server.workers();
+    for (const pid of workers) process.kill(pid, 'SIGKILL');
+    await eventually('their end', () => !server.workers().some((pid) => workers.includes(pid)));
+    const answer = await silent.ask('GET /').catch(() => undefined);
+    return answer?.status === 200;
+  });
+});
+
+test('a connection at which workers end is given up after two of them', async () => {
+  const args = ['--accept', 'dispatch', '--workers', '1', '--probation', '0'];
+  await using server = await startServer({ app: fixture('life-unwelcoming.cjs'), model: 'prefork', args });
+  using wire = await connect(server.url);
+  expect(await wire.rest()).toHaveLength(0);
+  const reason = '2 workers have died before they read from it';
+  await server.waitFor('it to be given up', (line) => line.event === 'connection-lost' && line.reason === reason);
+  expect(server.lines.filter(({ event }) => event === 'worker-died')).toHaveLength(2);
+});

@@ -65,7 +65,8 @@ const start = {
   secondary: 'all',
   maxConnections: 10,
 } as const;
-const connection = {} as IncomingConnection;
+const connectionThat = (isUnread: boolean) => ({ isUnread, close() {} }) as unknown as IncomingConnection;
+const connection = connectionThat(false);
 
 function started() {
   const unit = new PlayedUnit();
@@ -109,7 +110,7 @@ test('a connection is taken, and ends; a refused one is the caller’s again', a
   const given = await taken;
   expect(worker.active).toBe(1);
   unit.say({ type: 'ended', id: 1 });
-  await (given as { ended: Promise<void> }).ended;
+  await (given as { ended: Promise<string> }).ended;
   expect(worker.active).toBe(0);
   unit.exit();
 });
@@ -123,6 +124,21 @@ test('when a worker ends, what it had taken has ended, and what it had not is re
   expect(await second).toBe('refused');
   expect(await worker.exit).toMatchObject({ code: 1, isWanted: false, connections: 2 });
   expect(await worker.give(connection)).toBe('refused');
+});
+
+test('when a worker dies, what it had not read from is the caller’s again, unless it had been told to end', async () => {
+  for (const isToldToEnd of [false, true]) {
+    const { unit, worker } = started();
+    const all = [worker.give(connectionThat(true)), worker.give(connectionThat(false))];
+    unit.handled = 2;
+    for (const id of [1, 2]) unit.say({ type: 'taken', id });
+    const [unread, read] = (await Promise.all(all)) as { ended: Promise<string> }[];
+    if (isToldToEnd) worker.drain(60_000);
+    unit.exit({ code: 1 });
+    expect(await unread?.ended).toBe(isToldToEnd ? 'over' : 'unread');
+    expect(await read?.ended).toBe('over');
+    expect(await worker.exit).toMatchObject({ connections: isToldToEnd ? 2 : 1 });
+  }
 });
 
 test('what comes from a worker that has ended is not heard', async () => {
