@@ -1,6 +1,6 @@
 // The command line as a command receives it.
 import type { CommandLine } from '../config/help.js';
-import type { Loaded, Overrides } from '../config/load.js';
+import type { ControlLocation, Loaded, Overrides } from '../config/load.js';
 import type { OptionTable } from '../config/options.js';
 
 export interface Call {
@@ -14,4 +14,6 @@ export interface Call {
   readonly line: CommandLine;
   /** Reads the configuration; the first positional is the app. @param operator settings changed since the start */
   load(operator?: Overrides): Promise<Loaded>;
+  /** Reads where the control socket is, and no other setting. */
+  locateControl(): Promise<ControlLocation>;
 }

@@ -31,8 +31,7 @@ const servingStates: readonly Status['state'][] = ['serving', 'degraded'];
 /** Resolves to 0 only if the server has done it. @throws StartupError */
 export async function runCtl(call: Call): Promise<number> {
   const [command, ...args] = await readPositionals(call);
-  const { config, sources } = await call.load();
-  const socketPath = config.server.control;
+  const { path: socketPath, source } = await call.locateControl();
   if (socketPath === undefined) {
     throw configError(
       'no control socket configured; start the server with --control PATH, and give mpserve ctl the same --control, MPSERVE_CONTROL or configuration file',
@@ -46,7 +45,7 @@ export async function runCtl(call: Call): Promise<number> {
     const isServing = !call.switches.has('check') || servingStates.includes((result as Status).state);
     return isServing ? exitCode.done : exitCode.failed;
   } catch (error) {
-    throw error instanceof Unreachable ? unreachable(error, socketPath, sources.control) : error;
+    throw error instanceof Unreachable ? unreachable(error, socketPath, source) : error;
   }
 }
 

@@ -3,7 +3,7 @@
 import { findApp } from '../config/app-path.js';
 import { type Flag, readArguments, type Switch } from '../config/argv.js';
 import { oneOf } from '../config/kind.js';
-import { loadConfig, type Overrides } from '../config/load.js';
+import { loadConfig, locateControl, type Overrides } from '../config/load.js';
 import { listOptions, optionTable } from '../config/options.js';
 import { configError, ExitCode, StartupError } from '../errors.js';
 import { availableResources } from '../os/cgroup.js';
@@ -61,18 +61,25 @@ async function run(argv: readonly string[]): Promise<number> {
     );
   const isNamed = positionals.length < given.words.length;
   await checkPositionals(command, positionals, isNamed ? undefined : suggestion, argv.includes('--watch'));
-  const load = (operator?: Overrides) =>
-    loadConfig({
-      operator,
-      table,
-      models: facts,
-      argv: { ...given.values, app: command.takes === '[app]' ? positionals[0] : undefined },
-      env: process.env,
-      cwd: process.cwd(),
-      machine: availableResources(),
-      suggest: suggestion,
-    });
-  return command.run({ positionals, switches: given.switches, values: given.values, table, line, load });
+  const input = (operator?: Overrides) => ({
+    operator,
+    table,
+    models: facts,
+    argv: { ...given.values, app: command.takes === '[app]' ? positionals[0] : undefined },
+    env: process.env,
+    cwd: process.cwd(),
+    machine: availableResources(),
+    suggest: suggestion,
+  });
+  return command.run({
+    positionals,
+    switches: given.switches,
+    values: given.values,
+    table,
+    line,
+    load: (operator) => loadConfig(input(operator)),
+    locateControl: () => locateControl(input()),
+  });
 }
 
 /** The command decides which flags exist, and the flags decide which word is the command. */

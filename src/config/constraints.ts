@@ -57,9 +57,13 @@ export function resolvePoolSize(settings: Settings, from: From, facts: ModelFact
         `are allowed, and no more than --max-connections (${settings.maxConnections})`,
     );
   }
-  if (settings.spareMax < settings.spareMin) {
-    const least = `${setting(from.spareMin)} (${settings.spareMin})`;
-    throw configError(`${setting(from.spareMax)} (${settings.spareMax}) must be at least ${least}`);
+  const scales = facts.workers || facts.threads;
+  if (scales && settings.spareMax < settings.spareMin) {
+    const named = (key: 'spareMin' | 'spareMax', flag: string): string =>
+      from[key].kind === 'default'
+        ? `${flag} (${settings[key]} by default)`
+        : `${setting(from[key])} (${settings[key]})`;
+    throw configError(`${named('spareMax', '--spare-max')} must be at least ${named('spareMin', '--spare-min')}`);
   }
   return { workers, minWorkers, maxWorkers, threads, minThreads, maxThreads };
 }
@@ -211,8 +215,17 @@ export function checkDaemonOutput({ daemon, accessLog }: Settings, from: From): 
   );
 }
 
+/** Without a path of its own, the control socket is beside the pid file. */
+export function resolveControl(
+  { control, pidFile }: Pick<Settings, 'control' | 'pidFile'>,
+  from: Pick<From, 'control' | 'pidFile'>,
+): { readonly control: string | undefined; readonly source: Source } {
+  if (control !== undefined || pidFile === undefined) return { control, source: from.control };
+  return { control: beside(pidFile, '.ctl'), source: from.pidFile };
+}
+
 /** The file beside the pid file: `app.ctl` for `app.pid`. */
-export function beside(pidFile: string, extension: string): string {
+function beside(pidFile: string, extension: string): string {
   return `${pidFile.replace(/\.pid$/, '')}${extension}`;
 }
 

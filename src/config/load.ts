@@ -7,7 +7,6 @@ import { appExtensions, findApp } from './app-path.js';
 import type { Config, Values } from './config.js';
 import { findConfigFile, readConfigFile } from './config-file.js';
 import {
-  beside,
   checkBalance,
   checkDaemonOutput,
   checkDirectory,
@@ -17,6 +16,7 @@ import {
   defaultLogFile,
   type Machine,
   resolveAccept,
+  resolveControl,
   resolveHeaderTimeout,
   resolvePoolSize,
   resolveWsDrain,
@@ -47,6 +47,12 @@ export interface Loaded {
 }
 export type Sources = Readonly<Record<ConfigKey, Source>>;
 
+/** Where the control socket of a running server is, if a setting says so. */
+export interface ControlLocation {
+  readonly path: string | undefined;
+  readonly source: Source;
+}
+
 /** Raw values by option key. */
 export type Overrides = Readonly<Record<string, string>>;
 
@@ -75,7 +81,8 @@ interface Given {
 /** Throws a `StartupError` for any wrong setting, or if the app does not exist. */
 export async function loadConfig(input: Input): Promise<Loaded> {
   const { table, models, cwd } = input;
-  const { given, base, variables } = await collectGiven(input);
+  const { given, base, file, variables } = await collectGiven(input);
+  if (file) await checkKeys(table, file);
   for (const key of overriddenAddresses(given)) given.delete(key);
   const name = await read(table.model, given.get('model'), base, cwd);
   const facts = models.find((facts) => facts.name === (name ?? table.model.default));
@@ -107,15 +114,14 @@ export async function loadConfig(input: Input): Promise<Loaded> {
   checkDirectory(settings, from);
   checkDaemonOutput(settings, from);
   const { bind, source: bindSource } = resolveAddresses(settings, from);
-  const { control, pidFile } = settings;
-  const isBesidePidFile = control === undefined && pidFile !== undefined;
+  const { control, source: controlSource } = resolveControl(settings, from);
   const resolved: Values = {
     ...settings,
     bind,
     app: await resolveApp(settings.app, from.app, input),
     ...resolvePoolSize(settings, from, facts, input.machine),
     accept: resolveAccept(settings, from, facts),
-    control: isBesidePidFile ? beside(pidFile, '.ctl') : control,
+    control,
     logFile: settings.logFile ?? defaultLogFile(settings, base === cwd ? '' : base),
     headerTimeout: resolveHeaderTimeout(settings, from),
     wsDrain: resolveWsDrain(settings, from),
@@ -124,11 +130,30 @@ export async function loadConfig(input: Input): Promise<Loaded> {
   checkSticky(settings, from, facts, resolved);
   checkProxyProtocol(settings, from);
   checkOverload(settings, from, table);
-  if (isBesidePidFile) from.control = from.pidFile;
+  from.control = controlSource;
   if (settings.logFile === undefined && settings.daemon) from.logFile = from.daemon;
   from.bind = bindSource;
   const { config: _, ...shown } = from;
   return { config: inSections(table, resolved), sources: shown, env, warnings };
+}
+
+/**
+ * Reads no other setting, because they concern the next start: a server must obey `mpserve ctl` whatever has become of its
+ * configuration or app meanwhile. If the command line or a variable names the socket, reads no file either.
+ * @throws StartupError
+ */
+export async function locateControl(input: Input): Promise<ControlLocation> {
+  const { table, cwd } = input;
+  const byCommand = givenByCommand(input);
+  const { given, base } = byCommand.has('control')
+    ? { given: byCommand, base: await directoryOf(table, byCommand.get('cwd'), cwd) }
+    : await collectGiven(input);
+  const sourceOf = (key: Key): Source => given.get(key)?.source ?? { kind: 'default' };
+  const control = await read(table.control, given.get('control'), base, cwd);
+  const pidFile = control === undefined ? await read(table.pidFile, given.get('pidFile'), base, cwd) : undefined;
+  const from = { control: sourceOf('control'), pidFile: sourceOf('pidFile') };
+  const { control: path, source } = resolveControl({ control, pidFile }, from);
+  return { path, source };
 }
 
 /** Frozen, with all that it has. */
@@ -145,15 +170,22 @@ interface Collected {
   readonly given: Map<Key, Given>;
   /** The directory at which relative paths start that are not in a file. */
   readonly base: string;
+  readonly file: ConfigFile | undefined;
   /** Of --env-file. */
   readonly variables: ReadonlyMap<string, FileVariable>;
+}
+
+interface ConfigFile {
+  readonly path: string;
+  readonly content: Readonly<Record<string, unknown>>;
 }
 
 async function collectGiven(input: Input): Promise<Collected> {
   const { table, cwd } = input;
   const byCommand = givenByCommand(input);
   const base = await directoryOf(table, byCommand.get('cwd'), cwd);
-  const byFile = await givenByFile(table, byCommand.get('config'), base, cwd);
+  const file = await readFile(table, byCommand.get('config'), base, cwd);
+  const byFile = file ? givenByFile(table, file) : new Map<Key, Given>();
   const variables = await readVariables(table, byCommand.get('envFile') ?? byFile.get('envFile'), cwd);
   const byVariable = new Map<Key, Given>();
   for (const { key, env, kind } of listOptions(table)) {
@@ -162,7 +194,7 @@ async function collectGiven(input: Input): Promise<Collected> {
     const source = { kind: 'file', path: variable.path, key: env } as const;
     byVariable.set(key, { raw: fromVariable(kind, variable.value), source });
   }
-  return { given: new Map([...byFile, ...byVariable, ...byCommand]), base, variables };
+  return { given: new Map([...byFile, ...byVariable, ...byCommand]), base, file, variables };
 }
 
 function givenByCommand({ table, argv, operator = {}, env }: Input): ReadonlyMap<Key, Given> {
@@ -180,27 +212,34 @@ function givenByCommand({ table, argv, operator = {}, env }: Input): ReadonlyMap
   return given;
 }
 
-/** The settings of the configuration file. */
-async function givenByFile(
+async function readFile(
   table: OptionTable,
   setting: Given | undefined,
   base: string,
   cwd: string,
-): Promise<ReadonlyMap<Key, Given>> {
-  const given = new Map<Key, Given>();
+): Promise<ConfigFile | undefined> {
   const configPath = await read(table.config, setting, base, cwd);
   const file = configPath === undefined ? findConfigFile(base) : path.resolve(cwd, configPath);
-  if (file === undefined) return given;
+  if (file === undefined) return undefined;
   const content = await readConfigFile(file, setting ? origin(setting.source) : 'found in the current directory');
-  const fileOptions = configOptions(table);
-  const names = fileOptions.map(({ key }) => key);
-  for (const [name, raw] of Object.entries(content)) {
-    const option = fileOptions.find(({ key }) => key === name);
-    if (!option) {
-      const hint = await didYouMean(name, names);
-      throw configError(`unknown key ${inspect(name)} in ${file}${hint || '; mpserve --help lists the options'}`);
-    }
-    if (raw !== undefined) given.set(option.key, { raw, source: { kind: 'file', path: file, key: name } });
+  return { path: file, content };
+}
+
+/** @throws StartupError for a key that is no option */
+async function checkKeys(table: OptionTable, { path, content }: ConfigFile): Promise<void> {
+  const known: readonly string[] = configOptions(table).map(({ key }) => key);
+  const unknown = Object.keys(content).find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const hint = await didYouMean(unknown, known);
+  throw configError(`unknown key ${inspect(unknown)} in ${path}${hint || '; mpserve --help lists the options'}`);
+}
+
+/** The settings of the configuration file. */
+function givenByFile(table: OptionTable, { path, content }: ConfigFile): ReadonlyMap<Key, Given> {
+  const given = new Map<Key, Given>();
+  for (const { key } of configOptions(table)) {
+    if (Object.hasOwn(content, key) && content[key] !== undefined)
+      given.set(key, { raw: content[key], source: { kind: 'file', path, key } });
   }
   return given;
 }

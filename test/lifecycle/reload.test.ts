@@ -393,6 +393,48 @@ describe.concurrent('an invalid ctl command', () => {
   });
 });
 
+describe.concurrent('ctl reads from the configuration only where the server is', () => {
+  const inPlaceWith = (name: string, content: string): string => {
+    const cwd = mkdtempSync(path.join(tmpdir(), 'mpserve-ctl-'));
+    writeFileSync(path.join(cwd, name), content);
+    return cwd;
+  };
+
+  test('with --control, it reads no configuration file', async () => {
+    await using site = await Site.start('prefork', ['--workers', '1']);
+    const cwd = inPlaceWith('mpserve.config.mjs', 'export default {');
+    const run = await runCli(['ctl', 'status', '--control', site.control], { cwd, env: { MPSERVE_WORKERS: 'no' } });
+    expect(run).toMatchObject({ code: 0, stderr: '' });
+    const without = await runCli(['ctl', 'status'], { cwd });
+    expect(without).toMatchObject({ code: 2, stderr: expect.stringContaining('mpserve.config.mjs') });
+    rmSync(cwd, { recursive: true });
+  });
+
+  test.each(['control', 'pidFile'])('%s in a file counts, whatever else is in it', async (key) => {
+    await using site = await Site.start('prefork', ['--workers', '1', '--pid-file', 'PID']);
+    const { control, pidFile } = site;
+    const place = key === 'control' ? { control } : { pidFile };
+    if (key === 'pidFile') renameSync(control, `${pidFile}.ctl`);
+    const broken = { ...place, app: './gone.js', workers: 0, workrs: 1, balance: 'ip-hash' };
+    const cwd = inPlaceWith('mpserve.config.json', JSON.stringify(broken));
+    expect(await runCli(['ctl', 'stop'], { cwd })).toMatchObject({ code: 0, stdout: 'stopped\n', stderr: '' });
+    rmSync(cwd, { recursive: true });
+  });
+
+  test('the server checks a switch, by its own settings', async () => {
+    await using site = await Site.start('prefork', ['--workers', '1', '--spare-max', '5']);
+    expect(await site.ctl('switch', '--spare-min', '3')).toMatchObject({ code: 0, stderr: '' });
+    expect(await site.ctl('switch', '--spare-min', '6')).toMatchObject({
+      code: 1,
+      stderr: 'mpserve: --spare-max (5) must be at least --spare-min of mpserve ctl switch (6)\n',
+    });
+    expect(await site.ctl('switch', '--model', 'hybird')).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/--model of mpserve ctl switch must be .*; did you mean hybrid\?$/m),
+    });
+  });
+});
+
 test('ppc: a reload for which there are too few descriptors changes nothing, and leaves none open', async () => {
   const sockets = mkdtempSync(path.join(tmpdir(), 'mpserve-few-'));
   const control = path.join(sockets, 'ctl');

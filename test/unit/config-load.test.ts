@@ -150,6 +150,8 @@ describe('defaults', () => {
     [['--workers', '9', '--max-workers', '8'], /^--workers \(9\) must be from 8 to 8/],
     [['--workers', '1', '--min-workers', '2', '--max-workers', '8'], /^--workers \(1\) must be from 2 to 8/],
     [['--spare-min', '5', '--spare-max', '2'], /^--spare-max \(2\) must be at least --spare-min \(5\)$/],
+    [['--spare-min', '3'], /^--spare-max \(2 by default\) must be at least --spare-min \(3\)$/],
+    [['--spare-max', '0'], /^--spare-max \(0\) must be at least --spare-min \(1 by default\)$/],
     [['--model', 'hybrid', '--max-workers', '100', '--max-threads', '100'], /is 10000 threads; at most 1024/],
     [
       ['--balance', 'least-connections'],
