@@ -10,14 +10,14 @@ import { act, ask, Unreachable } from '../control/client.js';
 import type { Action, Query, Request } from '../control/protocol.js';
 import { type NotStarted, type Started, type Starter, starterVariable } from '../control/starter.js';
 import { models } from '../strategies/models.js';
-import { type ServeOptions, type Server, ServerError } from './server.js';
+import { type FailureKind, type ServeOptions, type Server, ServerError } from './server.js';
 
 const bin = fileURLToPath(new URL('../../bin/mpserve.js', import.meta.url));
 const table = optionTable(Object.values(models));
 
 export async function start(config: UserConfig, { env = process.env }: ServeOptions): Promise<Server> {
   if (config.daemon) throw new ServerError('start', 'serve() starts no daemon; use the command mpserve --daemon');
-  const { app, daemon: _, ...others } = written(config);
+  const { app, daemon: _, ...others } = written(config, 'start');
   const hasControl = config.control !== undefined || config.pidFile !== undefined;
   const folder = hasControl ? undefined : mkdtempSync(path.join(tmpdir(), 'mpserve-'));
   const flags = Object.entries({ ...others, ...(folder !== undefined && { control: path.join(folder, 'ctl') }) });
@@ -74,8 +74,8 @@ function controls(
     clearQuarantine: () => perform('release'),
     reload: () => perform('reload'),
     scale: (workers) => perform('scale', { workers: String(workers) }),
-    switch: (settings) => {
-      const options = Object.entries(written(settings)).map(([key, value]) => [key, String(value)]);
+    switch: async (settings) => {
+      const options = Object.entries(written(settings, 'refused')).map(([key, value]) => [key, String(value)]);
       return perform('switch', { options: Object.fromEntries(options) });
     },
     drain: () => perform('drain'),
@@ -90,14 +90,14 @@ function controls(
 }
 
 /** The settings as flags hold them, without those that are undefined. @throws ServerError for a wrong key or value */
-function written(config: UserConfig): Readonly<Record<string, unknown>> {
+function written(config: UserConfig, kindOfFailure: FailureKind): Readonly<Record<string, unknown>> {
   const entries = Object.entries(config).filter(([, value]) => value !== undefined);
   return Object.fromEntries(
     entries.map(([key, value]) => {
       const option = (table as Readonly<Record<string, Option | undefined>>)[key];
-      if (!option) throw new ServerError('start', `unknown option '${key}'`);
+      if (!option) throw new ServerError(kindOfFailure, `unknown option '${key}'`);
       const reading = option.kind.read(value);
-      if ('refused' in reading) throw new ServerError('start', `${key} must ${reading.refused}`);
+      if ('refused' in reading) throw new ServerError(kindOfFailure, `${key} must ${reading.refused}`);
       return [key, option.kind.write(reading.value)];
     }),
   );
@@ -105,7 +105,8 @@ function written(config: UserConfig): Readonly<Record<string, unknown>> {
 
 function asFlags({ flag, kind }: Option, value: unknown): readonly string[] {
   if (kind.metavar === '') return [value ? `--${flag}` : `--no-${flag}`];
-  return [value].flat().map((one) => `--${flag}=${one}`);
+  const values = kind.repeatable ? [value].flat() : [value]; // as text, a list has commas between its items
+  return values.map((one) => `--${flag}=${one}`);
 }
 
 function rethrow(error: unknown): never {

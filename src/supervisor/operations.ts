@@ -149,7 +149,7 @@ export class Operations {
       const began = now();
       // Settings for the old model do not apply to another one.
       const overrides = options.model === undefined ? { ...this.#overrides, ...options } : options;
-      const loaded = await this.#load(overrides);
+      const loaded = await this.#loadGiven(overrides);
       const next = applySwitch(this.#settings, loaded);
       const { model, threads } = next.config.pool;
       const { config } = this.#settings;
@@ -217,7 +217,7 @@ export class Operations {
         throw new Refused(`cannot balance by '${unknown}'; use ${oneOf(placingSettings, 'and')}`);
       if (options.balance === undefined) throw new Refused('no policy; use for example least-connections');
       const overrides = { ...this.#overrides, ...options };
-      const next = applyBalance(this.#settings, await this.#load(overrides));
+      const next = applyBalance(this.#settings, await this.#loadGiven(overrides));
       // Not that of the configuration, which may name another one by now: that needs a restart.
       if (!models[pool.model]?.balances?.(pool.accept))
         throw new Refused('the server runs without --accept dispatch, so each worker accepts by itself');
@@ -278,6 +278,16 @@ export class Operations {
     const loaded = await this.#options.load(overrides);
     if (this.#isClosed) throw new Refused('the server is stopping');
     return loaded;
+  }
+
+  /** With settings that an operator gives now. @throws StartupError, Refused if they are wrong, or do not go with the others */
+  async #loadGiven(overrides: Overrides): Promise<Loaded> {
+    try {
+      return await this.#load(overrides);
+    } catch (error) {
+      const isWrong = error instanceof StartupError && error.exitCode === ExitCode.config;
+      throw isWrong ? new Refused(error.message) : error;
+    }
   }
 
   /** Changes workers, with a trial of the new ones. @throws what the trial throws, or the change */

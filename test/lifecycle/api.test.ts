@@ -105,6 +105,20 @@ describe('a server', () => {
     expect(server.control).toBe(path.join(cwd, 'app.ctl'));
   });
 
+  test('takes lists as a configuration file has them', async () => {
+    const server = await start({
+      workers: 2,
+      accept: 'dispatch',
+      balance: 'weighted',
+      weights: [3, 1],
+      trustProxy: ['loopback', '10.0.0.0/8'],
+    });
+    const { code, stdout } = await runCli(['ctl', 'config', '--control', server.control]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^weights +3 1 +from --weights$/m);
+    expect(stdout).toMatch(/^trustProxy +loopback 10\.0\.0\.0\/8 +from --trust-proxy$/m);
+  });
+
   test('finishes requests before it stops, and does not wait for them if it should stop now', async () => {
     const app = path.join(folder, 'slow.cjs');
     writeFileSync(app, "module.exports = (_req, res) => { res.write('begun'); };");
@@ -147,6 +161,8 @@ describe('a server', () => {
       exitCode: undefined,
       message: '0 workers are out of range; use 1 to 1024 (now 1)',
     });
+    for (const settings of [{ model: 'nope' }, { modl: 'ppc' }, { spareMin: 9 }, { port: 1 }] as Api.UserConfig[])
+      expect(await failure(server.switch(settings))).toMatchObject({ isServerError: true, kind: 'refused' });
     writeFileSync(app, 'throw new Error("of the app");');
     expect(await failure(server.reload())).toMatchObject({
       kind: 'failed',

@@ -173,6 +173,10 @@ describe.concurrent('mpserve ctl', () => {
     expect(await refused()).toMatch(/missing policy; use mpserve ctl balance round-robin, .* or first-idle/);
     expect(await refused('ip-hash')).toMatch(/the server runs without --accept dispatch/);
     expect(await refused('iphash')).toMatch(/must be round-robin, .*, not 'iphash'; did you mean ip-hash\?/);
+    expect(await site.ask('POST', '/balance', '{"options": {"balance": "iphash"}}')).toMatchObject({
+      status: 409,
+      json: { refused: true },
+    });
     const asked = async (options: object) =>
       (await site.ask('POST', '/balance', JSON.stringify({ options }))).json.error;
     expect(await asked({ balance: 'ip-hash', workers: '9' })).toMatch(

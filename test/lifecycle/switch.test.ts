@@ -110,14 +110,14 @@ describe.concurrent('a switch', () => {
     await wire.ask('GET /');
     const options = (given: object) => site.ask('POST', '/switch', JSON.stringify({ options: given }));
     expect(await options({ model: 'fork' })).toMatchObject({
-      status: 500,
-      json: { error: expect.stringMatching(/--model of mpserve ctl switch must be .*'fork'/) },
+      status: 409,
+      json: { refused: true, error: expect.stringMatching(/--model of mpserve ctl switch must be .*'fork'/) },
     });
     expect(await options({ bind: '8080' })).toMatchObject({
       status: 409,
       json: { error: expect.stringMatching(/^cannot switch 'bind'; use model, accept/) },
     });
-    expect(await options({ threads: '9999', model: 'prethread' })).toMatchObject({ status: 500 });
+    expect(await options({ threads: '9999', model: 'prethread' })).toMatchObject({ status: 409 });
     expect(await options({})).toMatchObject({
       status: 409,
       json: { error: expect.stringMatching(/no settings to switch/) },
