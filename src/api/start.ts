@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { absoluteApp } from '../config/app-path.js';
 import { type Option, optionTable } from '../config/options.js';
 import type { UserConfig } from '../config/user-config.js';
 import { act, ask, Unreachable } from '../control/client.js';
@@ -23,7 +24,7 @@ export async function start(config: UserConfig, { env = process.env }: ServeOpti
   const flags = Object.entries({ ...others, ...(folder !== undefined && { control: path.join(folder, 'ctl') }) });
   const words = [
     'serve',
-    ...(app === undefined ? [] : [path.resolve(config.cwd ?? '', String(app))]),
+    ...(app === undefined ? [] : [absoluteApp(String(app), config.cwd ?? '')]),
     ...flags.flatMap(([key, value]) => asFlags(table[key as keyof typeof table], value)),
     '--no-daemon',
   ];

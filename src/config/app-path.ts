@@ -15,7 +15,8 @@ export interface AppLocation {
 }
 
 /**
- * Looks for `app` relative to `cwd`; undefined if it does not exist. Throws the error of stat(2) if the path is not
+ * Looks for `app` relative to `cwd`; undefined if it does not exist. As with `node FILE`, a file that needs an extension
+ * comes before a directory, unless the name ends in a slash. Throws the error of stat(2) if the path is not
  * accessible.
  */
 export function locateApp(app: string, cwd: string): AppLocation | undefined {
@@ -24,27 +25,38 @@ export function locateApp(app: string, cwd: string): AppLocation | undefined {
   const candidates: (readonly [name: string, exported?: string])[] = [[app]];
   if (hash > 0) candidates.push([app.slice(0, hash), app.slice(hash + 1)]);
   for (const [name, exported] of candidates) {
-    for (const extension of ['', ...appExtensions]) {
-      const file = name + extension;
-      const found = statSync(path.resolve(cwd, file), { throwIfNoEntry: false });
-      if (found && (extension === '' || found.isFile())) {
-        return { file, exported: exported || undefined, isDirectory: found.isDirectory() };
-      }
-    }
+    const given = statSync(path.resolve(cwd, name), { throwIfNoEntry: false });
+    const isDirectory = given?.isDirectory() ?? false;
+    const completed = given && !isDirectory ? name : withExtension(name, cwd);
+    if (completed !== undefined) return { file: completed, exported: exported || undefined, isDirectory: false };
+    if (isDirectory) return { file: name, exported: exported || undefined, isDirectory };
   }
   return undefined;
 }
 
+function withExtension(name: string, cwd: string): string | undefined {
+  return appExtensions
+    .map((extension) => name + extension)
+    .find((file) => statSync(path.resolve(cwd, file), { throwIfNoEntry: false })?.isFile());
+}
+
 /**
  * Resolves `app` to an absolute path without symbolic links, so that a worker that loads it later, after a link was
- * changed to another release, still loads this release. The path of a directory of static files keeps its links. Throws
- * if the path is not accessible.
+ * changed to another release, still loads this release. The path of a directory of static files keeps its links, and ends in
+ * a slash, so that no file of a similar name is taken for it. Throws if the path is not accessible.
  */
 export function releaseOf(app: string, cwd: string): string {
   const location = locateApp(app, cwd);
-  if (!location || location.isDirectory) return path.resolve(cwd, app);
+  if (!location) return path.resolve(cwd, app);
+  if (location.isDirectory) return absoluteApp(`${location.file}/`, cwd);
   const file = realpathSync(path.resolve(cwd, location.file));
   return location.exported === undefined ? file : `${file}#${location.exported}`;
+}
+
+/** `app` as an absolute path, with the slash in which it may end. */
+export function absoluteApp(app: string, directory: string): string {
+  const absolute = path.resolve(directory, app);
+  return app.endsWith('/') ? path.join(absolute, '/') : absolute;
 }
 
 /** `app` with its extension; undefined if it does not exist. Throws like `locateApp`. */

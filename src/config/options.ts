@@ -2,6 +2,7 @@
 // `--help`, shell completion and docs/options.md are all derived from it. The caller passes the models.
 
 import { policies } from '../balance/policy.js';
+import { absoluteApp } from './app-path.js';
 import {
   addresses,
   boolean,
@@ -161,8 +162,12 @@ export const maxUnits = 1024;
 function optionRows(models: readonly ModelFacts[]) {
   const accepts = [...new Set(models.flatMap((facts) => facts.accept))];
   return {
-    app: loading('The app: a file, FILE#EXPORT, or a directory of static files', {
-      kind: { ...file, metavar: 'APP' },
+    app: loading('The app: a file, FILE#EXPORT, or a directory of static files (DIR/ if a file has its name, too)', {
+      kind: {
+        ...file,
+        metavar: 'APP',
+        rebase: (value, base, cwd) => (base === cwd ? value : absoluteApp(value, base)),
+      },
       defaultWords: 'the built-in demo app',
       positional: true,
     }),

@@ -1,6 +1,6 @@
 // Every kind of app, unmodified, in a real server: it answers, its address() returns the address of mpserve, and its
 // output is printed.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -70,6 +70,15 @@ test('a relative path of an app is resolved against the current directory', asyn
   await using server = await startServer({ app: './listener.mjs#admin', cwd: fixture('.'), model: 'prefork' });
   using wire = await connect(server.url);
   expect((await wire.ask('GET /')).body).toBe('admin');
+});
+
+test('of a file and a directory of the same name, the file is the app, unless the name ends in a slash', async () => {
+  const place = path.join(folder, 'names');
+  mkdirSync(path.join(place, 'site'), { recursive: true });
+  writeFileSync(path.join(place, 'site/index.html'), 'directory');
+  writeFileSync(path.join(place, 'site.js'), "module.exports = (_req, res) => res.end('file');");
+  await serves(path.join(place, 'site'), 'prefork', 'file');
+  await serves(path.join(place, 'site/'), 'prefork', 'directory');
 });
 
 const strips = Boolean((process.features as { typescript?: unknown }).typescript);

@@ -1,5 +1,5 @@
 // Loading the configuration: defaults, precedence, options that depend on the model, warnings, and errors.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -320,6 +320,12 @@ describe('precedence', () => {
     });
   });
 
+  test('the path of an app in the file keeps its last slash, which says that it is a directory', async () => {
+    await put('mpserve.config.json', { app: './' });
+    const { config } = await configure(['--config', path.join(cwd, 'mpserve.config.json')]);
+    expect(config.app).toBe(`${cwd}/`);
+  });
+
   test('white space separates the items of a list in a variable, and a flag is repeated', async () => {
     const env = { MPSERVE_BIND: ' :1  [::1]:2 ', MPSERVE_NODE_ARG: '--a --b=1,2' };
     const { config } = await configure([], { env });
@@ -343,12 +349,18 @@ describe('precedence', () => {
     ['app.mjs#admin', 'app.mjs#admin'],
     ['app#admin', 'app.mjs#admin'],
     ['public', 'public'],
+    ['static', 'static'],
+    ['source', 'source.js'],
+    ['source#x', 'source.js#x'],
+    ['./source/', './source/'],
     ['we#ird.mjs', 'we#ird.mjs'],
     ['we#ird#x', 'we#ird.mjs#x'],
   ])('the app %s is found as %s', async (app, found) => {
     await put('app.mjs', '');
     await put('we#ird.mjs', '');
     await writeFile(path.join(cwd, 'public'), '');
+    for (const folder of ['static', 'source']) await mkdir(path.join(cwd, folder));
+    await put('source.js', '');
     expect((await configure([app], { cwd })).config.app).toBe(found);
     expect((await configure([], { cwd, env: { MPSERVE_APP: app } })).config.app).toBe(found);
   });
