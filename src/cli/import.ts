@@ -30,6 +30,7 @@ export async function runImport(call: Call): Promise<number> {
   const { name, env } = await readOptions(call, importTable);
   const apps = await readApps(file, name);
   const plans = apps.map(([appName, app]) => plan(file, appName, app, apps.length > 1, env, call.table));
+  refuseShared(plans);
   refuseExisting(plans, call.switches.has('force'));
   for (const { path, text } of plans.flatMap(({ files }) => files)) {
     writeFileSync(path, text, { mode: path.endsWith('.env') ? 0o600 : 0o666 }); // variables may be secret
@@ -82,7 +83,7 @@ function plan(
       `the script of the app '${name}' does not exist: ${path.resolve(cwd, String(settings.app))}; ${wanted}`,
     );
   }
-  const stem = isOne ? `mpserve.${name.replace(/[^\w.-]+/g, '-')}` : 'mpserve';
+  const stem = isOne ? `mpserve.${name.replace(/[^\p{L}\p{M}\p{N}_.-]+/gu, '-')}` : 'mpserve';
   const envFiles = [
     ['', variables] as const,
     ...Object.entries(environments).map(([key, values]) => [key, values] as const),
@@ -113,6 +114,19 @@ function plan(
     notes: allNotes,
     port: { ...variables, ...(environment === undefined ? {} : environments[environment]) }.PORT,
   };
+}
+
+/** @throws StartupError if two apps would be written to the same file */
+function refuseShared(plans: readonly Plan[]): void {
+  const owners = new Map<string, string>();
+  for (const { name, files } of plans) {
+    for (const { path } of files) {
+      const owner = owners.get(path);
+      if (owner !== undefined)
+        throw configError(`the apps '${owner}' and '${name}' would both be written to ${path}; rename one of them`);
+      owners.set(path, name);
+    }
+  }
 }
 
 /** @throws StartupError, before anything is written */

@@ -176,10 +176,8 @@ function both(...lists: readonly unknown[]): readonly string[] {
 
 function variablesIn(env: unknown): Readonly<Record<string, string>> {
   if (typeof env !== 'object' || env === null) return {};
+  const set = Object.entries(env).filter(([, value]) => value !== undefined);
   return Object.fromEntries(
-    Object.entries(env).map(([name, value]) => [
-      name,
-      typeof value === 'object' ? JSON.stringify(value) : String(value),
-    ]),
+    set.map(([name, value]) => [name, typeof value === 'object' ? JSON.stringify(value) : String(value)]),
   );
 }

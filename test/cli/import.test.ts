@@ -3,6 +3,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
@@ -195,6 +196,51 @@ test.concurrent('every value of a variable is written so that node reads it, or 
   expect(written).toEqual({ ...others, OBJECT: '{"a":1}' });
   expect(V11).toBe(' m\'"`');
   expect(stdout).toContain('the variable V11: an env file cannot hold its value, which has all three quotes');
+});
+
+test.concurrent('a variable without a value is not written', async () => {
+  const cwd = site(`module.exports = { apps: [{ script: 'src/server.js',
+    env: { A: '1', PORT: process.env.NOT_SET }, env_production: { B: undefined } }] };`);
+  const { code, stdout } = await mpserve(['import', 'ecosystem.config.js'], { cwd });
+  expect(code).toBe(0);
+  expect(stdout).toContain('it listens on 127.0.0.1:8080');
+  expect(readFileSync(path.join(cwd, 'mpserve.env'), 'utf8')).toBe('A=1\n');
+  expect(readFileSync(path.join(cwd, 'mpserve.production.env'), 'utf8')).toBe('');
+});
+
+test.concurrent('names in other scripts become files of their names', async () => {
+  const cwd = site(`module.exports = { apps: [
+    { name: 'сервер', script: 'src/server.js' },
+    { name: 'हिन्दी 1', script: 'src/server.js' },
+  ] };`);
+  expect(await mpserve(['import', 'ecosystem.config.js'], { cwd })).toMatchObject({ code: 0, stderr: '' });
+  expect(await settingsIn(cwd, 'mpserve.сервер.config.mjs')).toMatchObject({ control: './mpserve.сервер.ctl' });
+  expect(existsSync(path.join(cwd, 'mpserve.हिन्दी-1.config.mjs'))).toBe(true);
+});
+
+test.concurrent('two apps that would be written to the same file are refused, and nothing is written', async () => {
+  const cwd = site(`module.exports = { apps: [
+    { name: 'api@1', script: 'src/server.js', env: { A: '1' } },
+    { name: 'api#1', script: 'src/server.js', env: { A: '2' } },
+  ] };`);
+  expect(await mpserve(['import', 'ecosystem.config.js', '--force'], { cwd })).toEqual({
+    code: 2,
+    stdout: '',
+    stderr:
+      "mpserve: the apps 'api@1' and 'api#1' would both be written to mpserve.api-1.config.mjs; rename one of them\n",
+  });
+  expect(readdirSync(cwd).sort()).toEqual(['ecosystem.config.js', 'src']);
+});
+
+test.concurrent('the variables of an environment of one app do not replace those of another app', async () => {
+  const cwd = site(`module.exports = { apps: [
+    { name: 'api', script: 'src/server.js', env_production: { A: '1' } },
+    { name: 'api.production', script: 'src/server.js', env: { A: '2' } },
+  ] };`);
+  expect(await mpserve(['import', 'ecosystem.config.js'], { cwd })).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('would both be written to mpserve.api.production.env'),
+  });
 });
 
 test.concurrent.each<[string, string, string[], RegExp]>([
