@@ -1,4 +1,5 @@
 // Closes the app before its worker exits: as a plain Node process would when it is told to end.
+import { constants } from 'node:os';
 import type { App } from './app.js';
 import { watchForQuiet } from './pending.js';
 import { sendShutdown } from './pm2.js';
@@ -26,16 +27,34 @@ export async function closeApp(
   sendsShutdown: boolean,
 ): Promise<void> {
   const deadline = after(ms);
-  try {
-    await Promise.race([app?.close?.(), deadline]);
-  } catch {} // the worker exits anyway, and what the app could not close ends with it
-  const handlers = process.listeners('SIGTERM').filter((handler) => handler !== ignoreSignal);
-  if (stopReason === 'done') return;
+  const close = async (): Promise<void> => {
+    try {
+      await Promise.race([app?.close?.(), deadline]);
+    } catch {} // the worker exits anyway, and what the app could not close ends with it
+  };
+  // The handlers of an app that listens close its server, as in a plain process: a second `close()` would be an error.
+  if (!app?.server?.listening) await close();
+  const isHandled = stopReason === 'told' && callHandlers(sendsShutdown);
+  const limit = Promise.race([deadline, after(maxSigtermMs)]);
+  if (isHandled) await untilQuiet(before, limit);
+  if (!app?.server?.listening) return;
+  await close();
+  if (isHandled) await untilQuiet(before, limit);
+}
+
+/** @returns whether the app has any */
+function callHandlers(sendsShutdown: boolean): boolean {
+  // The raw ones, because `once` listeners need their wrappers; read first, because the message may remove some.
+  const handlers = process.rawListeners('SIGTERM').filter((handler) => handler !== ignoreSignal);
   const hears = sendsShutdown && sendShutdown();
-  for (const handler of handlers) handler.call(process, 'SIGTERM');
-  if (!hears && handlers.length === 0) return;
+  for (const handler of handlers) handler.call(process, 'SIGTERM', constants.signals.SIGTERM);
+  return hears || handlers.length > 0;
+}
+
+/** Settles with `limit` at the latest. */
+async function untilQuiet(before: readonly string[], limit: Promise<void>): Promise<void> {
   const watch = watchForQuiet(before);
-  await Promise.race([watch.quiet, deadline, after(maxSigtermMs)]);
+  await Promise.race([watch.quiet, limit]);
   watch.stop();
 }
 

@@ -2,17 +2,21 @@
 // are accepted there; what serves them next is a new worker.
 import { expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
-import { type Placement, testPlacements } from '../helpers/placements.ts';
+import { type Placement, strategies, testPlacements, testSomePlacements, units } from '../helpers/placements.ts';
 import { fixture, type Server, startServer } from '../helpers/server.ts';
 import { Site } from '../helpers/site.ts';
 import { connect } from '../helpers/wire.ts';
 
 /** One of what closes its server, so that a client cannot come to another. */
-function start({ model, accept }: Placement, args: readonly string[] = []): Promise<Server> {
+function one({ model, accept }: Placement): string[] {
   const workers = /fork|hybrid/.test(model) ? ['--workers', '1'] : [];
   const threads = /thread|hybrid/.test(model) ? ['--threads', '1'] : [];
-  const how = accept === undefined ? {} : { accept };
-  return startServer({ app: fixture('closing.cjs'), model, ...how, args: [...workers, ...threads, ...args] });
+  return [...(accept ? ['--accept', accept] : []), ...workers, ...threads];
+}
+
+function start(placement: Placement, args: readonly string[] = []): Promise<Server> {
+  const { model } = placement;
+  return startServer({ app: fixture('closing.cjs'), model, args: [...one(placement), ...args] });
 }
 
 const closesSoon = `
@@ -69,6 +73,48 @@ testPlacements('an app that closes its server on SIGTERM ends as before', async 
   await wire.ask('GET /');
   await server.stop();
   expect(events(server, 'server-closed', ...losses)).toEqual([]);
+});
+
+/** The app of a worker or thread that says what it does. */
+const telling = `
+  const me = process.pid + '.' + require('node:worker_threads').threadId;
+  const say = (line) => require('node:fs').writeSync(1, JSON.stringify({ me, ...line }) + '\\n');
+  const server = require('node:http').createServer((_, res) => res.end(me)).listen(3000);
+`;
+
+/** What the app says that has served a client, from then to its end. */
+async function saidBy(placement: Placement, handler: string) {
+  await using site = await Site.start(placement.model, one(placement), {}, {}, undefined, telling + handler);
+  const { server } = site;
+  using wire = await connect(server.url);
+  const { body } = await wire.ask('GET /');
+  await server.stop();
+  expect(events(server, 'app-crashed', 'server-closed', ...losses)).toEqual([]);
+  return server.lines.flatMap(({ me, ...said }) => (me === body ? [said] : []));
+}
+
+testSomePlacements(strategies, 'a SIGTERM handler closes the server itself', async (placement) => {
+  const said = await saidBy(
+    placement,
+    `server.on('close', () => say({ closed: true }));
+    process.on('SIGTERM', async (name, number) => {
+      say({ name, number, listening: server.listening });
+      await require('node:util').promisify(server.close).call(server);
+      say({ cleanedUp: true });
+      process.exit();
+    });`,
+  );
+  expect(said).toEqual([{ name: 'SIGTERM', number: 15, listening: true }, { closed: true }, { cleanedUp: true }]);
+});
+
+testSomePlacements(units, 'a SIGTERM handler runs once, then the server is closed', async (placement) => {
+  const said = await saidBy(
+    placement,
+    `server.on('close', () => setTimeout(say, 100, { cleanedUp: true }));
+    process.once('SIGTERM', () => say({ handlers: process.listeners('SIGTERM').map(({ name }) => name) }));`,
+  );
+  const handlers = placement.unit === 'process' ? ['ignoreSignal'] : [];
+  expect(said).toEqual([{ handlers }, { cleanedUp: true }]);
 });
 
 test('a worker whose app closes its server on a SIGTERM of its own is replaced, and loses nothing', async () => {
