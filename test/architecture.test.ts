@@ -97,6 +97,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'pipeline/readiness',
     'pipeline/warm-up',
     'app/load',
+    'app/load-limits',
     'app/app',
     'app/secondary-servers',
     'app/close-app',

@@ -5,14 +5,23 @@ import { ExitCode, StartupError } from '../errors.js';
 
 export type LoadLimits = ReturnType<typeof limitLoading>;
 
+/** Listeners of mpserve for uncaught exceptions. */
+let ownListeners = 0;
+
+/** Whether the app handles uncaught exceptions itself, so that they do not end it. */
+export function appHandlesUncaught(): boolean {
+  return process.listenerCount('uncaughtException') > ownListeners || process.hasUncaughtExceptionCaptureCallback();
+}
+
 /** @param timeout milliseconds; 0 is no limit */
 export function limitLoading(file: string, timeout: number) {
   let timer: NodeJS.Timeout | undefined;
   const { promise: failed, reject: fail } = deferred<never>();
   const onUncaught = (error: Error): void => {
-    if (process.listenerCount('uncaughtException') === 1) fail(error); // otherwise the app handles them itself
+    if (!appHandlesUncaught()) fail(error);
   };
   process.on('uncaughtException', onUncaught);
+  ownListeners = 1;
   const limits = {
     /**
      * Rejects at the deadline, or with an uncaught exception, which would otherwise end the process without an
@@ -24,6 +33,7 @@ export function limitLoading(file: string, timeout: number) {
     stop(): void {
       clearTimeout(timer);
       process.off('uncaughtException', onUncaught);
+      ownListeners = 0;
     },
   };
   const onDeadline = (): void => {

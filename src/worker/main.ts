@@ -8,7 +8,7 @@ import { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { proxyHeaders } from '../connection/proxy-headers.js';
 import { SessionReader } from '../connection/session-reader.js';
-import { ExitCode, errorRecord, StartupError } from '../errors.js';
+import { ExitCode, StartupError } from '../errors.js';
 import type { ReportHang } from '../hang/hang-report.js';
 import { Heartbeat } from '../hang/heartbeat.js';
 import { emptyDenylist } from '../inflight/denylist.js';
@@ -21,6 +21,7 @@ import { sampleIntervalMs } from '../scaling/scaler.js';
 import type { SecondaryAnswer } from '../secondary/address.js';
 import { SocketRequests } from '../secondary/requests.js';
 import { AppRunner } from './app-runner.js';
+import { Crashes } from './crashes.js';
 import type { FromWorker, ToWorker } from './messages.js';
 import type { Service, Tell } from './service.js';
 import type { ThreadData, ThreadGroup, ThreadSettings } from './settings.js';
@@ -69,6 +70,7 @@ export class WorkerMain {
   /** The same, before it can serve. */
   #starting: Service | undefined;
   readonly #activity = new Activity();
+  readonly #crashes = new Crashes((err) => this.tell({ kind: 'app-crashed', err }));
   #denylist = emptyDenylist;
   #policy = defaultPolicy;
   /** undefined before the host has sent another one than that of the settings. */
@@ -107,7 +109,7 @@ export class WorkerMain {
 
   /** @param listen descriptors of sockets on which this worker accepts; none where connections are handed to it */
   start(listen: readonly number[]): void {
-    process.on('uncaughtExceptionMonitor', (error) => this.tell({ kind: 'app-crashed', err: errorRecord(error) }));
+    this.#crashes.watch();
     this.#reportAnswered();
     if (this.#options.settings.measure) setInterval(() => this.#reportLoad(), sampleIntervalMs).unref();
     this.#started = this.#load(listen);
@@ -276,6 +278,7 @@ export class WorkerMain {
       return;
     }
     this.#isDraining = true;
+    if (!this.#isClosed) this.#crashes.forget();
     this.#acceptor?.close();
     const { say } = this.#options;
     // A connection that was handed over while the app still loads is served, too.

@@ -130,6 +130,37 @@ describePlacements(strategies, (placement) => {
     expect(readFileSync(file, 'utf8')).toMatch(/^(tidy)+$/);
   });
 
+  test('an exception that the app handles is no crash, nor is its later end', async () => {
+    const handling = app(`
+      let respond;
+      process.on('uncaughtException', ({ message }) => respond(message));
+      process.on('SIGTERM', () => process.exit(143));
+      module.exports = (_, res) => {
+        respond = (text) => res.end(text);
+        setTimeout(() => { throw new Error('handled'); });
+      };
+    `);
+    const server = await start(handling);
+    expect(await body(server.url)).toBe('handled');
+    await server.stop();
+    expect(server.lines.filter(({ event }) => event === 'app-crashed')).toEqual([]);
+  });
+
+  test('an exception after which the handler of the app exits is a crash', async () => {
+    const exiting = app(`
+      process.on('uncaughtException', () => setTimeout(() => process.exit(1), 50));
+      module.exports = (_, res) => {
+        res.end('answered');
+        setTimeout(() => { throw new Error('too much'); });
+      };
+    `);
+    await using server = await start(exiting);
+    using wire = await connect(server.url);
+    expect((await wire.ask('GET /')).body).toBe('answered');
+    const crash = await server.waitFor('the crash', ({ event }) => event === 'app-crashed');
+    expect(crash).toMatchObject({ err: { type: 'Error', message: 'too much' } });
+  });
+
   test('an app goes to its own folder, or to where it is', async () => {
     const moving = app(`
       process.chdir(process.cwd());
