@@ -53,10 +53,17 @@ export interface ErrorRecord {
   readonly stack: string;
 }
 
+/** Never throws: an app can throw an object without a prototype, or an error whose properties are anything, or throw. */
 export function errorRecord(error: unknown): ErrorRecord {
-  if (error instanceof Error) {
-    return { type: error.name, message: error.message, stack: error.stack ?? `${error.name}: ${error.message}` };
+  try {
+    if (error instanceof Error) {
+      const { name, message, stack } = error;
+      return { type: String(name), message: String(message), stack: String(stack ?? `${name}: ${message}`) };
+    }
+    const message = String(error);
+    return { type: typeof error, message, stack: message };
+  } catch {
+    const message = 'a value that cannot be shown as text';
+    return { type: typeof error, message, stack: message };
   }
-  const message = String(error);
-  return { type: typeof error, message, stack: message };
 }

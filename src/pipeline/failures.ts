@@ -20,12 +20,19 @@ export function answerFailures(tell: (event: WorkerEvent) => void): Stage {
     if (!req.complete && hasBody(req)) res.shouldKeepAlive = false;
     writeAnswer({ status: error instanceof HttpError ? error.status : 500 }, res, reqId);
   };
+  const answerOrCut: typeof answer = (error, req, res, reqId) => {
+    try {
+      answer(error, req, res, reqId);
+    } catch {
+      req.socket.destroy(); // the app has replaced a method of the response by one that throws
+    }
+  };
   return (next) => (req, res, reqId) => {
     try {
       const outcome = next(req, res, reqId);
-      if (isThenable(outcome)) return outcome.then(undefined, (error: unknown) => answer(error, req, res, reqId));
+      if (isThenable(outcome)) return outcome.then(undefined, (error: unknown) => answerOrCut(error, req, res, reqId));
     } catch (error) {
-      answer(error, req, res, reqId);
+      answerOrCut(error, req, res, reqId);
     }
     return undefined;
   };

@@ -44,7 +44,7 @@ export function failures({ connect, has, server }: Place): void {
 
   if (!has('failures answered')) return;
 
-  for (const route of ['/throw', '/reject']) {
+  for (const route of ['/throw', '/reject', '/reject-textless', '/reject-hostile']) {
     test(`${route}: 500 with the request id and no stack, an error line, and the connection goes on`, async () => {
       const id = token();
       using wire = await connect();
@@ -69,6 +69,17 @@ export function failures({ connect, has, server }: Place): void {
       await server().waitFor('the error line', isErrorOf(id));
     });
   }
+
+  test('/throw-unanswerable: a response that cannot be written is cut, an error line, and the worker goes on', async () => {
+    const id = token();
+    using wire = await connect();
+    await wire.request('GET /throw-unanswerable', { 'x-request-id': id });
+    expect(await wire.rest()).toHaveLength(0);
+    await server().waitFor('the error line', isErrorOf(id));
+    using next = await connect();
+    expect((await next.ask('GET /')).body).toBe('ok');
+    expect(server().lines.filter(({ event }) => event === 'app-crashed')).toEqual([]);
+  });
 }
 
 /** Last, for they end workers. */
