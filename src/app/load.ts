@@ -2,6 +2,7 @@
 // in a worker process or a thread; it must be fast, because a `ppc` child runs it for a single connection.
 import { locateApp } from '../config/app-path.js';
 import { ExitCode, StartupError } from '../errors.js';
+import { readText } from '../os/files.js';
 import type { App } from './app.js';
 import { type Capture, captureListen, type ServerAddress } from './capture.js';
 import { watchForFork } from './cluster-fork.js';
@@ -174,5 +175,9 @@ function noAppError(file: string, exports: unknown, { uncaptured, others }: Capt
     return new StartupError(ExitCode.app, `the app ${file} listens with ${uncaptured}; ${advice}`);
   }
   const found = `exports ${describeExports(exports)} and does not listen with an http.Server`;
-  return new StartupError(ExitCode.app, `the app ${file} ${found}; mpserve accepts ${ACCEPTED}`);
+  const usesMain = readText(file).includes('import.meta.main');
+  const advice = usesMain
+    ? 'mpserve cannot set import.meta.main: listen without it, or export the server'
+    : `mpserve accepts ${ACCEPTED}`;
+  return new StartupError(ExitCode.app, `the app ${file} ${found}; ${advice}`);
 }

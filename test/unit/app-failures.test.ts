@@ -84,6 +84,13 @@ test('the error for a named export that is not an app describes it', async () =>
   );
 });
 
+test('a module that listens only if it is the main one is told that it is not', async () => {
+  const source = "import http from 'node:http'; if (import.meta.main) http.createServer().listen(3000);";
+  expect(await failureOfSource('main.mjs', source)).toMatch(
+    /exports nothing and does not listen with an http\.Server; mpserve cannot set import\.meta\.main: listen without it/,
+  );
+});
+
 test('a class is not an app; the error asks for an instance', async () => {
   expect(await failureOfSource('class.cjs', 'module.exports = class Shop {};')).toContain(
     'the class Shop (export an instance)',
