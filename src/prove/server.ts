@@ -1,6 +1,6 @@
 // The server under test: mpserve, started with a configuration file of its own, observed through its log and controlled
 // through its control socket. After an upgrade the server is another process, which is not a child of the prover.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -28,11 +28,11 @@ const maxLoggedProblems = 20;
 
 export class Server {
   readonly logLines: LogLine[] = [];
-  /** A temporary directory that only its owner may enter. */
-  readonly directory: string;
   port = 0;
   /** Workers and threads in each: `2 × 1`. */
   size = '';
+  /** A temporary directory. The user of the workers may enter it, but not list it. */
+  readonly #directory: string;
   readonly #settings: ConfigSettings;
   readonly #process: ServerProcess;
   #stopping: Promise<void> | undefined;
@@ -40,7 +40,8 @@ export class Server {
   #pid: number;
 
   private constructor(settings: ConfigSettings, env: NodeJS.ProcessEnv) {
-    this.directory = mkdtempSync(path.join(tmpdir(), 'mpserve-prove-'));
+    this.#directory = mkdtempSync(path.join(tmpdir(), 'mpserve-prove-'));
+    chmodSync(this.#directory, 0o711);
     this.#settings = settings;
     this.configure({});
     const args = ['serve', '--config', this.#configFile];
@@ -70,11 +71,11 @@ export class Server {
   }
 
   get #configFile(): string {
-    return path.join(this.directory, 'mpserve.config.json');
+    return path.join(this.#directory, 'mpserve.config.json');
   }
 
   get controlSocket(): string {
-    return path.join(this.directory, 'control');
+    return path.join(this.#directory, 'control');
   }
 
   /** After an upgrade the serving process is not the child. */
@@ -91,7 +92,15 @@ export class Server {
   /** Rewrites the configuration file, with `changes`; the server reads it at its next reload. */
   configure(changes: ConfigSettings): void {
     const own = { bind: ['127.0.0.1:0'], control: this.controlSocket, logFormat: 'json', logLevel: 'info' };
-    writeFileSync(this.#configFile, JSON.stringify({ ...this.#settings, ...own, ...changes }));
+    writeFileSync(this.#configFile, JSON.stringify({ ...this.#settings, ...own, ...changes }), { mode: 0o600 });
+  }
+
+  /** Writes a release that the user of the workers may read. @returns its path */
+  writeRelease(code: string): string {
+    const file = path.join(this.#directory, 'release.cjs');
+    writeFileSync(file, code);
+    chmodSync(file, 0o644); // whatever the umask
+    return file;
   }
 
   status(): Promise<Status> {
@@ -179,7 +188,7 @@ export class Server {
     else if (this.#hasSuccessor && !hasExited) process.kill(this.#pid, 'SIGKILL');
     await this.#process.exited;
     this.#process.child.stdout?.destroy(); // a successor may still hold the other end
-    rmSync(this.directory, { recursive: true, force: true });
+    rmSync(this.#directory, { recursive: true, force: true });
   }
 
   async #exitError(): Promise<StartupError> {

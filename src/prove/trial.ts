@@ -59,19 +59,31 @@ export function untilSettled({ server, gracefulMs }: Pick<TrialContext, 'server'
   return server.untilSettled(gracefulMs + drainMarginMs);
 }
 
+interface ReleaseContext extends Pick<TrialContext, 'sleep'> {
+  readonly server: Pick<Server, 'writeRelease' | 'configure' | 'act'>;
+}
+
+/** A release that a reload must refuse. */
+export interface BadRelease {
+  /** As `an app that throws while it loads`. */
+  readonly words: string;
+  readonly code: string;
+  readonly settings?: ConfigSettings;
+  /** A part of the error with which the reload must fail. */
+  readonly error: string;
+}
+
 /**
  * Reloads a release that must be refused; the server's configuration is the user's again afterwards.
- * @param words of the release, as `an app that throws while it loads`
  * @param countMs if the reload succeeds: what it loses meanwhile is counted
- * @throws Error if the reload succeeds, or is not tried
+ * @throws Error if the reload succeeds, is not tried, or fails for another reason
  */
 export async function reloadRefused(
-  { server, sleep }: TrialContext,
-  words: string,
-  settings: ConfigSettings,
+  { server, sleep }: ReleaseContext,
+  { words, code, settings, error }: BadRelease,
   countMs = 0,
 ): Promise<void> {
-  server.configure(settings);
+  server.configure({ ...settings, app: server.writeRelease(code) });
   const outcome = await server.act('reload');
   server.configure({});
   if (outcome.ok) {
@@ -79,6 +91,8 @@ export async function reloadRefused(
     throw new Error(`the reload succeeded with ${words}`);
   }
   if (outcome.refused) throw new Error(`the reload was not tried: ${outcome.error}`);
+  if (!outcome.error.includes(error))
+    throw new Error(`the reload with ${words} failed for another reason: ${outcome.error}`);
   await sleep(operationIntervalMs);
 }
 

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Results, TrialResult } from '../../src/prove/results.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { canUseNobody } from '../helpers/nobody.ts';
 import { marked } from '../helpers/process-tree.ts';
 import { splitProgress } from '../helpers/progress.ts';
 import { fixture, root, runCli, type ServerOptions } from '../helpers/server.ts';
@@ -120,6 +121,26 @@ describe.concurrent('mpserve prove', () => {
     expect(results().proofs).toMatchObject([{ model: 'prethread', size: '1 × 3' }]);
     expect(results().settings.clients).toMatchObject({ 'kept-alive': 3, 'slow body': 0 });
     expect(results().notes).toEqual(['no slow-body clients, because POST /x returned status 500']);
+    expect(result('broken')).toMatchObject({ times: 1, lost: 0 });
+  });
+
+  test('deploys releases that fail late, without the signal for which --wait-ready waits', {
+    tags: 'long',
+  }, async () => {
+    const app = writeApp(`
+        require('node:http')
+          .createServer((req, res) => req.resume().once('end', () => res.writeHead(404).end()))
+          .listen(0, () => process.send('ready'));`);
+    // Long enough for a release to leak its memory on a slow machine.
+    const args = [app, '--wait-ready', '--probation', '5s', '--trials', 'late-crash'];
+    const { code, stdout, result } = await prove(args);
+    expect({ code }, stdout).toEqual({ code: 0 });
+    expect(result('late-crash')).toMatchObject({ lost: 0, reconnects: 0 });
+  });
+
+  test.skipIf(!canUseNobody)('deploys a broken release that the user of the workers may read', async () => {
+    const { code, stdout, result } = await prove(['--user', 'nobody', '--trials', 'broken']);
+    expect({ code }, stdout).toEqual({ code: 0 });
     expect(result('broken')).toMatchObject({ times: 1, lost: 0 });
   });
 

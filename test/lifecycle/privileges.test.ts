@@ -7,6 +7,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ask } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { canUseNobody, nobody } from '../helpers/nobody.ts';
 import { strategies, testSomePlacements } from '../helpers/placements.ts';
 import { root, runCli, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
@@ -22,11 +23,6 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 const bin = path.join(root, 'bin/mpserve.js');
-const nobody = { uid: 65_534, gid: 65_534 };
-/** Only root can run workers as another user, and the user nobody must be able to read this checkout. */
-const canUseNobody =
-  process.getuid?.() === 0 &&
-  spawnSync(process.execPath, ['-e', `require('node:fs').accessSync(${JSON.stringify(bin)})`], nobody).status === 0;
 
 describe.skipIf(!canUseNobody)('as root', () => {
   testSomePlacements(strategies, '--user, --group and --umask', async (placement) => {

@@ -1,41 +1,53 @@
 // Releases that are ready and fail a moment later: each reload must fail before a client notices, and the old generation
 // must keep serving.
-import { writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { hasProc } from '../../os/process-tree.js';
+import type { Workload } from '../messages.js';
 import { reloadRefused, type Trial, untilSettled } from '../trial.js';
 
-/** From the load of a release until it fails (milliseconds). */
+/** From the first response of a release until it fails (milliseconds). */
 const soundMs = 300;
+const readyPath = '/mpserve-prove-ready';
 
 /** What each release does when it fails; before, it answers. */
 const failures: Readonly<Record<string, string>> = {
   throws: "throw new Error('broken on purpose by mpserve prove')",
-  'answers 500': 'answer = (res) => res.writeHead(500).end()',
-  'becomes slow': 'answer = (res) => setTimeout(() => res.end(), 60_000)',
+  'answers 500': 'answer = (_, res) => res.writeHead(500).end()',
+  'becomes slow': 'answer = (_, res) => setTimeout(() => res.end(), 60_000)',
   ...(hasProc && { 'leaks memory': 'setInterval(() => leaked.push(Buffer.alloc(50e6, 1)), 20)' }),
 };
 
-/** Of each release: it must be ready all the time, answer quickly, and stay small. */
-const settings = { readyPath: '/', bootTimeout: '3s', maxMemory: '400M' };
+/** Of each release: it must be ready all the time, answer quickly, and stay small; the user's settings on when an app is ready are not for it. */
+const settings = { readyPath, waitReady: false, serve: 'auto', bootTimeout: '3s', maxMemory: '400M' };
+/** What the server says of workers that failed after they were ready. */
+const error = 'the new workers failed and are rolled back';
 
-const code = (failure: string): string => `
+/**
+ * It answers clients as the user's app does, because it may serve before it fails.
+ * @param failure a statement
+ * @returns the code of a release
+ */
+export const releaseCode = (failure: string, { status, upload }: Pick<Workload, 'status' | 'upload'>): string => `
 const leaked = [];
-let answer = (res) => res.end();
-require('node:http').createServer((_, res) => answer(res)).listen(0);
-setTimeout(() => { ${failure}; }, ${soundMs});
+const statusOf = ({ url, method }) =>
+  url === '${readyPath}' ? 200 : method === 'POST' ? ${upload?.status ?? status} : ${status};
+let answer = (req, res) => req.resume().once('end', () => res.writeHead(statusOf(req)).end());
+require('node:http').createServer((req, res) => answer(req, res))
+  .once('request', () => setTimeout(() => { ${failure}; }, ${soundMs}))
+  .listen(0);
 `;
 
 export const lateCrash: Trial = {
   name: 'late-crash',
   summary: 'reload releases that fail soon after they were ready, which must fail; then reload the working app',
   async run(context) {
-    const { server } = context;
-    const app = path.join(server.directory, 'late-crash.cjs');
+    const { server, workload } = context;
     for (const [words, failure] of Object.entries(failures)) {
-      writeFileSync(app, code(failure));
-      const release = `a release that ${words} after it was ready`;
-      await reloadRefused(context, release, { app, ...settings }, 2 * soundMs);
+      const code = releaseCode(failure, workload);
+      await reloadRefused(
+        context,
+        { words: `a release that ${words} after it was ready`, code, settings, error },
+        2 * soundMs,
+      );
     }
     await server.perform('the reload of the working app', 'reload');
     await untilSettled(context);
