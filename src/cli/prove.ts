@@ -4,7 +4,7 @@ import { flatten, type Limits } from '../config/config.js';
 import type { Loaded } from '../config/load.js';
 import { configOptions, listOptions } from '../config/options.js';
 import { proveTable } from '../config/prove-options.js';
-import { configError } from '../errors.js';
+import { configError, StartupError } from '../errors.js';
 import { escapeControls } from '../log/escape.js';
 import { type ModelSetup, prove } from '../prove/prove.js';
 import { table } from '../prove/table.js';
@@ -13,15 +13,18 @@ import type { Call } from './call.js';
 import { checkNames, checkWritable, interruptible, readOptions, writeJson } from './comparison.js';
 import { version } from './version.js';
 
+const noSwitch: SwitchableModels = { models: [], notes: [] };
+const noRateLimit = 'no --rate-limit, because all clients have one address';
+
 const exitCode = { noneLost: 0, lost: 1, interrupted: 130 } as const;
 
 /**
- * Settings that `prove` sets itself. It drops `maxRequestsPerConnection`, because a connection that is closed at this
- * limit would count as a loss.
+ * Settings that `prove` sets itself. It drops `maxRequestsPerConnection` and `rateLimit`, because a connection that is
+ * closed or a request that is refused at this limit would count as a loss: all its clients have one address.
  */
 const ownKeys: readonly string[] = [
-  ...['app', 'bind', 'port', 'host', 'control', 'daemon', 'watch', 'pidFile', 'maxRequestsPerConnection', 'demoFaults'],
-  ...['logFile', 'logLevel', 'logFormat', 'accessLog', 'captureOutput'],
+  ...['app', 'bind', 'port', 'host', 'control', 'daemon', 'watch', 'pidFile', 'demoFaults'],
+  ...['maxRequestsPerConnection', 'rateLimit', 'logFile', 'logLevel', 'logFormat', 'accessLog', 'captureOutput'],
 ];
 
 /** Resolves to the exit code. @throws StartupError */
@@ -37,18 +40,20 @@ export async function runProve(call: Call): Promise<number> {
   const [{ config } = await call.load()] = loaded;
   const { app } = config.loading;
   checkThinkTime(thinkMs, config.limits);
+  const switchable = switches !== 'none' && chosenTrials.includes('switch') ? await switchableModels(call) : noSwitch;
   const results = await interruptible((watch) =>
     prove({
       app: app ?? 'the built-in demo app',
       version: version(),
       setups: loaded.map((one) => modelSetup(call, one)),
-      allModels: call.line.models.map(({ name }) => name),
+      switchModels: switchable.models,
       trials: trials.filter(({ name }) => chosenTrials.includes(name)),
       trialOptions: { reloads, scalings, upgrades, switches },
       path,
       uploadPath: app === undefined ? '/echo' : path,
       keptAliveClients: given.clients,
       thinkMs,
+      notes: [...switchable.notes, ...(config.limits.rateLimit ? [noRateLimit] : [])],
       env: serverEnvironment(call),
       ...watch,
     }),
@@ -68,6 +73,28 @@ async function chosenModels(call: Call, models: readonly string[] | undefined): 
   if (models.join() === 'all') return known;
   await checkNames('--models accepts', models, known);
   return models;
+}
+
+interface SwitchableModels {
+  readonly models: readonly string[];
+  /** Why the others are left out. */
+  readonly notes: readonly string[];
+}
+
+/** The models that the user's settings allow: --sticky, for example, needs one that keeps sessions. */
+async function switchableModels(call: Call): Promise<SwitchableModels> {
+  const models: string[] = [];
+  const notes: string[] = [];
+  for (const { name } of call.line.models) {
+    try {
+      await call.load({ model: name });
+      models.push(name);
+    } catch (error) {
+      if (!(error instanceof StartupError)) throw error;
+      notes.push(`no switch to ${name}, because ${error.message}`);
+    }
+  }
+  return { models, notes };
 }
 
 /** A client that idles longer than `--keep-alive-timeout` would lose its connection through no fault of the server. */

@@ -19,8 +19,8 @@ export interface Plan {
   readonly version: string;
   /** The models under test. */
   readonly setups: readonly ModelSetup[];
-  /** The names of all models that mpserve has. */
-  readonly allModels: readonly string[];
+  /** The names of the models to which a server may switch. */
+  readonly switchModels: readonly string[];
   readonly trials: readonly Trial[];
   readonly trialOptions: TrialOptions;
   /** The path that clients GET. */
@@ -29,6 +29,8 @@ export interface Plan {
   readonly uploadPath: string;
   readonly keptAliveClients: number;
   readonly thinkMs: number;
+  /** Remarks for the results. */
+  readonly notes: readonly string[];
   /** The environment of the servers. */
   readonly env: NodeJS.ProcessEnv;
   readonly onProgress: (progress: Progress) => void;
@@ -60,7 +62,7 @@ export async function prove(plan: Plan): Promise<Results> {
   const at = new Date().toISOString();
   const all = setups.length * trials.length;
   const modelResults: ModelResult[] = [];
-  const notes = new Set<string>();
+  const notes = new Set(plan.notes);
   let done = 0;
   const progress = (doing: string) => plan.onProgress({ doing, done, all });
 
@@ -97,7 +99,7 @@ export async function prove(plan: Plan): Promise<Results> {
     machine: thisMachine(),
     version: plan.version,
     app: plan.app,
-    settings: { url: plan.path, thinkMs: plan.thinkMs, clients: clientsOf(plan, notes.size === 0) },
+    settings: { url: plan.path, thinkMs: plan.thinkMs, clients: clientsOf(plan, notes.size === plan.notes.length) },
     proofs: modelResults,
     notes: [...notes],
     avoidable: trialResults.reduce((sum, { avoidable }) => sum + avoidable, 0),
@@ -124,7 +126,8 @@ async function runTrial(
 ): Promise<TrialResult | undefined> {
   const { facts, settings: userSettings, timeouts } = setup;
   const { trialOptions: options, signal, keptAliveClients, thinkMs } = plan;
-  const reason = trial.skipReason?.({ facts, options });
+  const otherModels = plan.switchModels.filter((name) => name !== facts.name);
+  const reason = trial.skipReason?.({ facts, otherModels, options });
   if (reason) return { ...resultOf(trial.name), leftOut: reason };
   const requestsPerSecond = (keptAliveClients * 1000) / (thinkMs + typicalResponseMs);
   let server: Server | undefined;
@@ -139,7 +142,7 @@ async function runTrial(
       server,
       clientPool,
       facts,
-      otherModels: plan.allModels.filter((name) => name !== facts.name),
+      otherModels,
       options,
       workload,
       gracefulMs: timeouts.gracefulTimeout,

@@ -9,7 +9,7 @@ export interface Trial {
   /** One phrase without a full stop. */
   readonly summary: string;
   /** Why the trial cannot run, as the end of "skipped: …"; undefined if it can. */
-  skipReason?(context: Pick<TrialContext, 'facts' | 'options'>): string | undefined;
+  skipReason?(context: Pick<TrialContext, 'facts' | 'otherModels' | 'options'>): string | undefined;
   /** Settings that the trial adds to the user's. @param requestsPerSecond an estimate over all clients */
   settings?(userSettings: ConfigSettings, requestsPerSecond: number): ConfigSettings;
   /** Environment variables that the trial adds. */
@@ -29,7 +29,7 @@ export interface TrialContext {
   readonly server: Server;
   readonly clientPool: ClientPool;
   readonly facts: ModelFacts;
-  /** The names of all models but this one. */
+  /** The names of the models to which the server may switch. */
   readonly otherModels: readonly string[];
   readonly options: TrialOptions;
   readonly workload: Workload;

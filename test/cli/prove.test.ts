@@ -138,6 +138,18 @@ describe.concurrent('mpserve prove', () => {
     expect(result('late-crash')).toMatchObject({ lost: 0, reconnects: 0 });
   });
 
+  test('keeps to the limits of the settings: on models, on the number of workers, on requests of an address', async () => {
+    const sizes = ['--min-workers', '1', '--max-workers', '2', '--workers', '2'];
+    const args = ['--accept', 'dispatch', '--sticky', 'ip', '--rate-limit', '1/m', ...sizes];
+    const { code, stdout, results, result } = await prove([...args, '--trials', 'scale,switch', '--scalings', '2']);
+    expect({ code }, stdout).toEqual({ code: 0 });
+    expect(result('scale')).toMatchObject({ times: 2, lost: 0 });
+    expect(result('switch')).toMatchObject({ times: 2, lost: 0 });
+    expect(results().notes.map((note) => note.split(',')[0])).toEqual([
+      ...['no switch to ppc', 'no switch to tpc', 'no switch to hybrid', 'no --rate-limit'],
+    ]);
+  });
+
   test.skipIf(!canUseNobody)('deploys a broken release that the user of the workers may read', async () => {
     const { code, stdout, result } = await prove(['--user', 'nobody', '--trials', 'broken']);
     expect({ code }, stdout).toEqual({ code: 0 });

@@ -1,4 +1,5 @@
 // Operations of operators, each repeated under load.
+import type { Status } from '../../control/protocol.js';
 import { repeat, type Trial } from '../trial.js';
 import { circuit, star } from '../walk.js';
 
@@ -14,15 +15,25 @@ export const scale: Trial = {
   skipReason: ({ facts }) => (facts.workers ? undefined : 'this model has no --workers setting'),
   run: (context) =>
     repeat(context, context.options.scalings, async (i) => {
-      const workers = i % 2 === 1 ? '+1' : '-1';
-      await context.server.perform(`scaling ${i} (${workers})`, 'scale', { workers });
+      const workers = String(nextSize(await context.server.status(), i % 2 === 1));
+      await context.server.perform(`scaling ${i} (to ${workers})`, 'scale', { workers });
     }),
 };
+
+/** @returns one worker more or one less than now; the other way at a limit of auto-scaling */
+export function nextSize({ workers: { wanted }, range }: Pick<Status, 'workers' | 'range'>, isMore: boolean): number {
+  const [min, max] = range?.workers ?? [wanted, wanted];
+  if (min === max) return isMore ? wanted + 1 : wanted - 1;
+  return (isMore && wanted < max) || wanted <= min ? wanted + 1 : wanted - 1;
+}
 
 export const switching: Trial = {
   name: 'switch',
   summary: 'switch to each other model and back, or from each to each (--switches all)',
-  skipReason: ({ options }) => (options.switches === 'none' ? '--switches none' : undefined),
+  skipReason({ otherModels, options }) {
+    if (options.switches === 'none') return '--switches none';
+    return otherModels.length === 0 ? 'the settings allow no other model' : undefined;
+  },
   run: (context) => {
     const { server, facts, otherModels, options } = context;
     const walk = (options.switches === 'all' ? circuit : star)(facts.name, otherModels);
