@@ -20,10 +20,11 @@ const exitCode = { noneLost: 0, lost: 1, interrupted: 130 } as const;
 
 /**
  * Settings that `prove` sets itself. It drops `maxRequestsPerConnection` and `rateLimit`, because a connection that is
- * closed or a request that is refused at this limit would count as a loss: all its clients have one address.
+ * closed or a request that is refused at this limit would count as a loss: all its clients have one address. The
+ * environment of the servers has the variables of `envFile`.
  */
 const ownKeys: readonly string[] = [
-  ...['app', 'bind', 'port', 'host', 'control', 'daemon', 'watch', 'pidFile', 'demoFaults'],
+  ...['app', 'bind', 'port', 'host', 'control', 'daemon', 'watch', 'pidFile', 'demoFaults', 'envFile'],
   ...['maxRequestsPerConnection', 'rateLimit', 'logFile', 'logLevel', 'logFormat', 'accessLog', 'captureOutput'],
 ];
 
@@ -37,7 +38,7 @@ export async function runProve(call: Call): Promise<number> {
   await checkNames('--trials accepts', chosenTrials, knownTrials);
   if (json !== '-') checkWritable('json', json);
   const loaded = await Promise.all(models.map((model) => call.load({ model })));
-  const [{ config } = await call.load()] = loaded;
+  const [{ config, env } = await call.load()] = loaded;
   const { app } = config.loading;
   checkThinkTime(thinkMs, config.limits);
   const switchable = switches !== 'none' && chosenTrials.includes('switch') ? await switchableModels(call) : noSwitch;
@@ -54,7 +55,7 @@ export async function runProve(call: Call): Promise<number> {
       keptAliveClients: given.clients,
       thinkMs,
       notes: [...switchable.notes, ...(config.limits.rateLimit ? [noRateLimit] : [])],
-      env: serverEnvironment(call),
+      env: serverEnvironment(call, env),
       ...watch,
     }),
   );
@@ -123,8 +124,13 @@ function absolutePath({ table }: Call, app: string): string {
   return table.app.kind.rebase?.(app, process.cwd(), '/') ?? app;
 }
 
-/** Without the variables of options, which would override the configuration file. */
-function serverEnvironment({ table }: Call): NodeJS.ProcessEnv {
+/**
+ * Without the variables of options, which would override the configuration file.
+ * @param fileEnv the variables of --env-file
+ */
+function serverEnvironment({ table }: Call, fileEnv: Loaded['env']): NodeJS.ProcessEnv {
   const variables = listOptions(table).map(({ env }) => env);
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !variables.includes(name)));
+  return Object.fromEntries(
+    Object.entries({ ...fileEnv, ...process.env }).filter(([name]) => !variables.includes(name)),
+  );
 }

@@ -150,6 +150,22 @@ describe.concurrent('mpserve prove', () => {
     ]);
   });
 
+  test('lets its own options override those in --env-file, and shows the app the other variables', async () => {
+    const file = path.join(folder, `${++files}.env`);
+    const options = ['MPSERVE_MODEL=prefork', 'MPSERVE_WORKERS=3', 'MPSERVE_LOG_LEVEL=warn', 'MPSERVE_RATE_LIMIT=1/m'];
+    writeFileSync(file, [...options, 'STATUS=404'].join('\n'));
+    const app = writeApp(`
+      module.exports = (req, res) => req.resume().once('end', () => {
+        res.statusCode = process.env.STATUS;
+        res.end();
+      });`);
+    const args = [app, '--env-file', file, '--workers', '1', '--models', 'hybrid', '--trials', 'broken'];
+    const { code, stdout, results, result } = await prove(args);
+    expect({ code }, stdout).toEqual({ code: 0 });
+    expect(results().proofs).toMatchObject([{ model: 'hybrid', size: '1 × 2' }]);
+    expect(result('broken')).toMatchObject({ times: 1, lost: 0 });
+  });
+
   test.skipIf(!canUseNobody)('deploys a broken release that the user of the workers may read', async () => {
     const { code, stdout, result } = await prove(['--user', 'nobody', '--trials', 'broken']);
     expect({ code }, stdout).toEqual({ code: 0 });
