@@ -18,6 +18,8 @@ const fileAtomicBytes = 65_536;
 
 /** @param from the source of the setting, for the error. @throws StartupError */
 export function openLogFile(path: string, from: string): Destination {
+  // It cannot be opened by its path where it is a socket, as under systemd.
+  if (path === '/dev/stdout') return standardOutput();
   try {
     return { ...destination(openSync(path, 'a', 0o640)), path: resolve(path) };
   } catch (error) {

@@ -93,6 +93,12 @@ for (const [count, tags] of counts)
     });
   });
 
+test('--log-file /dev/stdout logs to standard output that is a socket', async () => {
+  await using server = await start(['--log-file', '/dev/stdout', '--access-log', '/dev/stdout']);
+  expect((await fetch(server.url)).status).toBe(200);
+  await server.waitFor('an access line', ({ url }) => url === '/');
+});
+
 test('--log-file is appended to, and standard output gets no log lines', async () => {
   const file = path.join(folder, 'server.log');
   writeFileSync(file, 'what was there before\n');
