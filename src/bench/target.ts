@@ -1,5 +1,8 @@
 // A target of a comparison: a server that `bench` starts, loads and stops. mpserve under one of its models is a target;
 // other servers can be targets, too.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { within } from '../clock.js';
 import { ServerProcess } from '../testbed/server-process.js';
 
@@ -35,9 +38,15 @@ export function mpserve(model: string, args: readonly string[]): Target {
 }
 
 async function startMpserve(args: readonly string[]): Promise<RunningTarget> {
-  const fixed = ['--bind', '127.0.0.1:0', '--log-format', 'json', '--log-level', 'info'];
+  // The configuration may name these files, which are one server's: of another target, or of the server in production.
+  const directory = mkdtempSync(path.join(tmpdir(), 'mpserve-bench-'));
+  const files = ['--control', path.join(directory, 'control'), '--pid-file', path.join(directory, 'pid')];
+  const log = ['--log-format', 'json', '--log-level', 'info'];
+  const stopping = ['--graceful-timeout', `${gracefulTimeoutMs}ms`];
   const began = performance.now();
-  const server = new ServerProcess([...args, ...fixed, '--graceful-timeout', `${gracefulTimeoutMs}ms`]);
+  // A daemon would leave this process, which then could not stop it.
+  const server = new ServerProcess([...args, '--no-daemon', '--bind', '127.0.0.1:0', ...files, ...log, ...stopping]);
+  void server.exited.then(() => rmSync(directory, { recursive: true, force: true }));
   const ready = await server.ready;
   if (!ready) throw new Error(server.errorMessage || 'the server exited before it was ready');
   const { url: origin, workers, threads } = ready;

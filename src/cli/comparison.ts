@@ -41,7 +41,10 @@ export interface App {
 }
 
 /** Options that a comparison sets itself. */
-const reserved = ['model', 'bind', 'port', 'host', 'logFile', 'logLevel', 'logFormat', 'gracefulTimeout', 'demoFaults'];
+const reserved = [
+  ...['model', 'bind', 'port', 'host', 'daemon', 'control', 'pidFile', 'gracefulTimeout', 'demoFaults'],
+  ...['logFile', 'logLevel', 'logFormat'],
+];
 
 /** Reads the configuration as `mpserve serve` does. @throws StartupError */
 export async function readApp(call: Call): Promise<App> {

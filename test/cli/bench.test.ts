@@ -10,7 +10,7 @@ import type { Cell, Results } from '../../src/bench/results.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { marked } from '../helpers/process-tree.ts';
 import { splitProgress } from '../helpers/progress.ts';
-import { fixture, root, runCli } from '../helpers/server.ts';
+import { fixture, root, runCli, startServer } from '../helpers/server.ts';
 
 const app = fixture('bench-app.cjs');
 const quick = ['--rounds', '1', '--duration', '200ms', '--connections', '4'];
@@ -121,6 +121,35 @@ test.concurrent('--compare prints ratios, and --fail-if exits 1', async () => {
   expect(better.stdout).toContain('(better)');
 });
 
+test.concurrent('a configuration of a daemon is measured in the foreground', async () => {
+  const config = path.join(folder, 'daemon.config.json');
+  writeFileSync(config, JSON.stringify({ app, daemon: true }));
+  const args = ['--config', config, ...quick, '--models', 'prefork', '--scenarios', 'own'];
+  const { code, left, cell } = await bench(args);
+  for (const pid of left) process.kill(pid, 'SIGKILL');
+  expect({ code, left }).toEqual({ code: 0, left: [] });
+  expect(cell('prefork', 'own')?.rounds[0]?.requests).toBeGreaterThan(0);
+});
+
+test.concurrent('models are measured beside each other and the server that has the control socket and the pid file', async () => {
+  const config = path.join(folder, 'files.config.json');
+  const files = { control: path.join(folder, 'server.ctl'), pidFile: path.join(folder, 'server.pid') };
+  writeFileSync(config, JSON.stringify({ app, ...files }));
+  await using server = await startServer({ args: ['--config', config] });
+  const { code, results } = await bench([
+    '--config',
+    config,
+    ...quick,
+    '--models',
+    'prefork,prethread',
+    '--scenarios',
+    'own',
+  ]);
+  expect(code).toBe(0);
+  expect(results().contenders.map(({ failure }) => failure)).toEqual([undefined, undefined]);
+  expect(readFileSync(files.pidFile, 'utf8').trim()).toBe(`${server.pid}`);
+});
+
 const bad: readonly (readonly [string, readonly string[], number, RegExp])[] = [
   [
     'a path with status 404',
@@ -153,6 +182,7 @@ const bad: readonly (readonly [string, readonly string[], number, RegExp])[] = [
   ['0 connections', ['--connections', '1,0'], 2, /--connections must be whole numbers .*, not '0'$/],
   ['0 rounds', ['--rounds', '0'], 2, /--rounds must be a whole number from 1 to 100, not '0'$/],
   ['an option that the comparison sets itself', ['--model', 'prefork'], 2, /--model is not allowed here.*--models$/],
+  ['a daemon', ['--daemon'], 2, /--daemon is not allowed here.*leave it out$/],
   [
     '--requests together with --url',
     ['--requests', 'x.json', '--url', '/'],
