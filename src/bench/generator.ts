@@ -13,19 +13,19 @@ process.on('SIGINT', () => {}); // the parent handles Ctrl-C and kills this proc
 async function run(job: Job): Promise<void> {
   const tally = new Tally();
   const before = performance.eventLoopUtilization();
-  const { seconds, held } = await generateLoad(job, tally);
+  const { seconds, ...facts } = await generateLoad(job, tally);
   const { utilization } = performance.eventLoopUtilization(before);
-  process.send?.({ ...tally.report(seconds), utilisation: utilization, held } satisfies Report);
+  process.send?.({ ...tally.report(seconds), utilisation: utilization, ...facts } satisfies Report);
 }
 
-async function generateLoad(job: Job, tally: Tally): Promise<{ seconds: number; held?: number }> {
+async function generateLoad(job: Job, tally: Tally): Promise<{ seconds: number; held?: number; inTime?: number }> {
   switch (job.load.kind) {
     case 'closed':
       return { seconds: await closedLoop(job, tally) };
     case 'connection-per-request':
       return { seconds: await connectionPerRequest(job, tally) };
     case 'open':
-      return { seconds: await openLoop(job, job.load, tally) };
+      return openLoop(job, job.load, tally);
     case 'idle':
       return idleConnections(job, tally);
   }

@@ -41,6 +41,8 @@ export interface Report {
   /** Requests that got a response, whatever its status. */
   readonly requests: number;
   readonly seconds: number;
+  /** Those of the requests that got their response within `seconds`; for an open loop only, which waits for the others. */
+  readonly inTime?: number | undefined;
   readonly latencyMs: Latency | undefined;
   readonly errors: Errors;
   /** The most connections open at the same time; for the idle load only. */

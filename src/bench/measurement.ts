@@ -24,13 +24,13 @@ export async function measure(server: RunningTarget, job: Omit<Job, 'origin'>, s
     generator.kill();
   }
   await coolDown(server.pid, signal);
-  const { requests, seconds, latencyMs, errors, held, utilisation } = report;
+  const { requests, inTime = requests, seconds, latencyMs, errors, held, utilisation } = report;
   const growth = reading && Math.max(0, reading.peakMemoryBytes - reading.memoryBefore);
   // With few connections per worker, chance decides which worker gets them, so fairness means nothing.
   const hasFairness = job.connections >= 4 * server.workers * server.threads;
   return {
     requests,
-    requestsPerSecond: requests / seconds,
+    requestsPerSecond: inTime / seconds,
     latencyMs,
     errors,
     cpuMicrosPerRequest: reading && requests > 0 ? (reading.cpuSeconds * 1e6) / requests : undefined,

@@ -6,15 +6,24 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Job, type Load, type Request, requestTimeoutMs } from './job.js';
 import type { Tally } from './tally.js';
 
-/** Resolves when the last request has completed or failed. @returns for how long requests were scheduled (seconds) */
-export async function openLoop(job: Job, load: Extract<Load, { kind: 'open' }>, tally: Tally): Promise<number> {
+/**
+ * Resolves when the last request has completed or failed.
+ * @returns for how long requests were scheduled (`seconds`), and how many responses came `inTime`, within these
+ */
+export async function openLoop(
+  job: Job,
+  load: Extract<Load, { kind: 'open' }>,
+  tally: Tally,
+): Promise<{ seconds: number; inTime: number }> {
   const { origin, connections, durationMs, requests } = job;
   const { rate, every, background } = load;
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   const pending = new Set<Promise<void>>();
   const total = Math.max(1, Math.round((rate * durationMs) / 1000));
   const began = performance.now();
-  const backgroundDone = background && repeat(origin, background, began + durationMs);
+  const end = began + durationMs;
+  let inTime = 0;
+  const backgroundDone = background && repeat(origin, background, end);
   for (let sent = 0; sent < total; ) {
     const due = began + (sent * 1000) / rate;
     const early = due - performance.now();
@@ -27,7 +36,12 @@ export async function openLoop(job: Job, load: Extract<Load, { kind: 'open' }>, 
     const isUncounted = every !== undefined && sent % every.count === 0;
     const request = isUncounted ? every.request : (requests[sent % requests.length] as Request);
     const outcome = send(origin, agent, request).then(
-      (status) => isUncounted || tally.recordResponse(status, performance.now() - due),
+      (status) => {
+        if (isUncounted) return;
+        const now = performance.now();
+        if (now <= end) inTime++;
+        tally.recordResponse(status, now - due);
+      },
       (error: NodeJS.ErrnoException) =>
         isUncounted || tally.recordError(error === timeoutError ? 'timeout' : 'connection'),
     );
@@ -37,7 +51,7 @@ export async function openLoop(job: Job, load: Extract<Load, { kind: 'open' }>, 
   await Promise.all(pending);
   await backgroundDone;
   agent.destroy();
-  return durationMs / 1000;
+  return { seconds: durationMs / 1000, inTime };
 }
 
 /** After a failed background request. */

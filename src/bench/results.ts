@@ -62,6 +62,7 @@ export interface Cell {
 export interface Round {
   /** Requests that got a response, whatever its status. */
   readonly requests: number;
+  /** For an open loop, only responses within the duration count. */
   readonly requestsPerSecond: number;
   readonly latencyMs?: Latency | undefined;
   readonly errors: Errors;

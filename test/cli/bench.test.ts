@@ -79,6 +79,13 @@ test.concurrent('an open loop shows a stall in the percentiles, and a closed loo
   expect(closed.stdout).toContain('a closed loop waits for each response');
 });
 
+test.concurrent('an open loop counts only the responses within its duration as requests/s', async () => {
+  const args = [app, ...quick, '--rate', '20', '--url', '/wait500', '--models', 'prefork', '--scenarios', 'own'];
+  const { code, cell } = await bench(args);
+  expect(code).toBe(0);
+  expect(cell('prefork', 'own')?.rounds).toMatchObject([{ requests: 4, requestsPerSecond: 0 }]);
+});
+
 test.concurrent('a model under which the app fails to load is reported with its error, and the others are measured', async () => {
   const args = [app, ...quick, '--models', 'prefork,prethread', '--scenarios', 'own'];
   const { code, stdout, results, cell } = await bench(args, { BENCH_APP: 'no-threads' });
