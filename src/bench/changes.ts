@@ -1,7 +1,7 @@
 // Changes since an earlier run (`--compare`), and the conditions on them that fail a run (`--fail-if`).
 import type { Reading } from '../config/reading.js';
 import type { Cell, Results } from './results.js';
-import { type Metric, metrics, summarise } from './summary.js';
+import { connectionsOf, isSilent, type Metric, metrics, summarise } from './summary.js';
 
 export interface Change extends Omit<Cell, 'rounds'> {
   readonly metric: Metric;
@@ -34,14 +34,31 @@ export function readCondition(text: string): Reading<Condition> {
 export function changes(before: Results, now: Results): readonly Change[] {
   return now.cells.flatMap((cell) => {
     const { contender, scenario, connections } = cell;
-    const old = before.cells.find(
-      (one) => one.contender === contender && one.scenario === scenario && one.connections === connections,
-    );
+    const old = cellLike(cell, before);
     return metrics.flatMap((metric) => {
       const [was, is] = [summarise(metric, old), summarise(metric, cell)];
       return was && is ? [{ contender, scenario, connections, metric, before: was.median, now: is.median }] : [];
     });
   });
+}
+
+/** The cells of the earlier run that answered requests, and that the later run was to measure, but has no answers of. */
+export function lostCells(before: Results, now: Results): readonly Cell[] {
+  if (now.interrupted) return [];
+  return before.cells.filter((old) => {
+    const measured = connectionsOf(now, old.scenario);
+    const wasAsked =
+      now.contenders.some(({ name }) => name === old.contender) &&
+      now.scenarios.some(({ name }) => name === old.scenario) &&
+      (measured.length === 0 || measured.includes(old.connections));
+    return wasAsked && !isSilent(old) && isSilent(cellLike(old, now) ?? { rounds: [] });
+  });
+}
+
+function cellLike({ contender, scenario, connections }: Cell, { cells }: Results): Cell | undefined {
+  return cells.find(
+    (one) => one.contender === contender && one.scenario === scenario && one.connections === connections,
+  );
 }
 
 /** The changes that meet the condition and so fail the run. */
@@ -66,6 +83,13 @@ export function writeChanges(all: readonly Change[]): string {
 export function writeChange({ contender, scenario, connections, metric, before, now }: Change): string {
   const ratio = before === 0 ? '' : `, × ${(now / before).toFixed(2)}`;
   const good = now === before ? 'the same' : now < before === (metric.better === 'less') ? 'better' : 'worse';
-  const where = `${scenario}, ${contender}, ${connections} conn.`;
-  return `${where}: ${metric.title} ${metric.write(before)} → ${metric.write(now)}${ratio} (${good})`;
+  return `${nameOf({ contender, scenario, connections })}: ${metric.title} ${metric.write(before)} → ${metric.write(now)}${ratio} (${good})`;
+}
+
+export function writeLoss(cell: Cell): string {
+  return `${nameOf(cell)}: no request answered any more`;
+}
+
+function nameOf({ contender, scenario, connections }: Omit<Cell, 'rounds'>): string {
+  return `${scenario}, ${contender}, ${connections} conn.`;
 }

@@ -1,7 +1,15 @@
 // `mpserve bench [app]`: compares the models on the app, prints a table, and writes the files of `--json` and `--html`.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { bench } from '../bench/bench.js';
-import { changes, readCondition, violations, writeChange, writeChanges } from '../bench/changes.js';
+import {
+  changes,
+  lostCells,
+  readCondition,
+  violations,
+  writeChange,
+  writeChanges,
+  writeLoss,
+} from '../bench/changes.js';
 import { type Results, schema } from '../bench/results.js';
 import { atRate, defaultScenarios, scenarios } from '../bench/scenario.js';
 import { table } from '../bench/table.js';
@@ -26,7 +34,7 @@ import { version } from './version.js';
 
 const exit = { done: 0, conditionHolds: 1, interrupted: 130 } as const;
 
-/** Resolves to the exit code: 1 when a condition of --fail-if holds. @throws StartupError */
+/** Resolves to the exit code: 1 when a condition of --fail-if holds, or cannot be checked. @throws StartupError */
 export async function runBench(call: Call): Promise<number> {
   const app = await readApp(call);
   const given = await readOptions(call, benchTable);
@@ -60,9 +68,13 @@ export async function runBench(call: Call): Promise<number> {
   if (earlier !== undefined) {
     const all = changes(earlier, results);
     console.log(`\nCompared with ${earlier.at} (mpserve ${earlier.version}):\n${writeChanges(all)}`);
-    const failures = conditions.flatMap((condition) => violations(all, condition).map((one) => ({ condition, one })));
-    for (const { condition, one } of failures) console.log(`FAILED ${condition.text}: ${writeChange(one)}`);
-    if (failures.length > 0) return exit.conditionHolds;
+    // What is not measured any more has no change that a condition could hold for.
+    const lost = conditions.length > 0 ? lostCells(earlier, results).map(writeLoss) : [];
+    const failures = conditions.flatMap((condition) =>
+      violations(all, condition).map((one) => `${condition.text}: ${writeChange(one)}`),
+    );
+    for (const failure of [...lost, ...failures]) console.log(`FAILED ${failure}`);
+    if (lost.length + failures.length > 0) return exit.conditionHolds;
   }
   return results.interrupted ? exit.interrupted : exit.done;
 }

@@ -157,6 +157,15 @@ test.concurrent('models are measured beside each other and the server that has t
   expect(readFileSync(files.pidFile, 'utf8').trim()).toBe(`${server.pid}`);
 });
 
+test.concurrent('--fail-if exits 1 if a model of the earlier run does not start any more', async () => {
+  const args = [app, ...quick, '--models', 'prefork,prethread', '--scenarios', 'own'];
+  const first = await bench(args);
+  const again = [...args, '--compare', first.file, '--fail-if', 'rps<-99%'];
+  const { code, stdout } = await bench(again, { BENCH_APP: 'no-threads' });
+  expect(stdout).toMatch(/^FAILED own, prethread, 4 conn\.: no request answered any more$/m);
+  expect(code).toBe(1);
+});
+
 const bad: readonly (readonly [string, readonly string[], number, RegExp])[] = [
   [
     'a path with status 404',

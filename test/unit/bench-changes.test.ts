@@ -4,12 +4,14 @@ import {
   type Change,
   type Condition,
   changes,
+  lostCells,
   readCondition,
   violations,
   writeChange,
   writeChanges,
+  writeLoss,
 } from '../../src/bench/changes.ts';
-import type { Results, Round } from '../../src/bench/results.ts';
+import type { Cell, Results, Round } from '../../src/bench/results.ts';
 import { type Metric, metrics } from '../../src/bench/summary.ts';
 import { results } from '../fixtures/bench-results.ts';
 import { latencyOf, roundOf } from './bench-round.ts';
@@ -113,12 +115,13 @@ describe('a condition', () => {
   });
 });
 
+const run = (cells: [contender: string, scenario: string, connections: number, rounds: Round[]][]): Results => ({
+  ...results,
+  cells: cells.map(([contender, scenario, connections, rounds]) => ({ contender, scenario, connections, rounds })),
+});
+const at = (...speeds: number[]): Round[] => speeds.map((requestsPerSecond) => roundOf({ requestsPerSecond }));
+
 describe('changes', () => {
-  const run = (cells: [contender: string, scenario: string, connections: number, rounds: Round[]][]): Results => ({
-    ...results,
-    cells: cells.map(([contender, scenario, connections, rounds]) => ({ contender, scenario, connections, rounds })),
-  });
-  const at = (...speeds: number[]): Round[] => speeds.map((requestsPerSecond) => roundOf({ requestsPerSecond }));
   const speeds = (before: Results, now: Results) =>
     changes(before, now)
       .filter(({ metric }) => metric.name === 'rps')
@@ -163,6 +166,41 @@ describe('changes', () => {
     expect(all.length).toBeGreaterThan(results.cells.length);
     expect(all.filter(({ before, now }) => before !== now)).toEqual([]);
     expect(writeChanges(all)).toBe('No metric changed by 5 % or more.');
+  });
+});
+
+describe('cells that are lost', () => {
+  const silent = [roundOf({ requests: 0, requestsPerSecond: 0 })];
+  const before = run([
+    ['prefork', 'hello', 16, at(1)],
+    ['ppc', 'hello', 16, at(2)],
+    ['hybrid', 'hello', 16, at(3)],
+    ['hybrid', 'cpu', 16, at(4)],
+    ['prethread', 'hello', 16, silent],
+  ]);
+  const [, ppc, hybrid, cpu] = before.cells;
+  const cellsNow = run([
+    ['prefork', 'hello', 16, at(1)],
+    ['ppc', 'hello', 16, silent],
+    ['prethread', 'hello', 16, silent],
+  ]);
+  const answers = { ...cellsNow, interrupted: false };
+
+  test('are those whose model answered earlier and is missing or silent now', () => {
+    expect(lostCells(before, answers)).toEqual([ppc, hybrid, cpu]);
+    expect(writeLoss(cpu as Cell)).toBe('cpu, hybrid, 16 conn.: no request answered any more');
+  });
+
+  test.each<[what: string, changed: Partial<Results>, lost: unknown]>([
+    ['models', { contenders: results.contenders.filter(({ name }) => name !== 'hybrid') }, [ppc]],
+    ['scenarios', { scenarios: results.scenarios.filter(({ name }) => name !== 'hello') }, [cpu]],
+    ['connections', { cells: answers.cells.map((cell) => ({ ...cell, connections: 64 })) }, [cpu]],
+  ])('are none of the %s that were not asked for', (_, changed, lost) => {
+    expect(lostCells(before, { ...answers, ...changed })).toEqual(lost);
+  });
+
+  test('are none after a run that was stopped', () => {
+    expect(lostCells(before, { ...answers, interrupted: true })).toEqual([]);
   });
 });
 
