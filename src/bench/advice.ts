@@ -2,7 +2,7 @@
 // loses requests under them, measures the models with one process or thread per connection, too. Measures nothing that
 // could not change the recommendation.
 import { oneOf } from '../config/kind.js';
-import { bench, type Plan } from './bench.js';
+import { bench, NoUsableTarget, type Plan } from './bench.js';
 import { difference } from './difference.js';
 import type { Cell, Contender, Results } from './results.js';
 import type { Scenario } from './scenario.js';
@@ -53,7 +53,7 @@ const maxRoundsFactor = 4;
 
 type Settings = Omit<Plan, 'targets' | 'scenarios'>;
 
-/** @throws NoUsableTarget when no model can be measured */
+/** @throws NoUsableTarget when no pooled model can be measured */
 export async function advise(
   { pooled, perConnection }: Candidates,
   scenario: Scenario,
@@ -65,7 +65,11 @@ export async function advise(
   const first = await measure(pooled);
   const losses = first.cells.flatMap((cell) => summarise(failureRate, cell)?.median ?? []);
   if (!first.interrupted && losses.some((share) => share >= failureThreshold)) {
-    return safest([first, await measure(perConnection)], pooled);
+    const second = await measure(perConnection).catch((error) => {
+      if (!(error instanceof NoUsableTarget)) throw error;
+      return { ...first, contenders: error.contenders, cells: [] };
+    });
+    return safest([first, second], pooled);
   }
 
   let results = first;

@@ -7,7 +7,7 @@ import type { Progress } from '../testbed/progress.js';
 import type { Job } from './job.js';
 import { measure } from './measurement.js';
 import { differences, type PreflightResult, preflight } from './preflight.js';
-import { type Cell, type Results, type Round, schema } from './results.js';
+import { type Cell, type Contender, type Results, type Round, schema } from './results.js';
 import type { Scenario } from './scenario.js';
 import type { RunningTarget, Target } from './target.js';
 
@@ -46,7 +46,8 @@ export async function bench(plan: Plan): Promise<Results> {
     progress(`checking ${target.name}`);
     checked.push(await preflight(target, scenarios));
   }
-  if (checked.every(({ failure }) => failure !== undefined) && !signal.aborted) throw new NoUsableTarget(checked);
+  if (checked.every(({ failure }) => failure !== undefined) && !signal.aborted)
+    throw new NoUsableTarget(checked.map(contenderOf));
   const responseWarnings = differences(checked);
 
   const cells: (Cell & { readonly rounds: Round[] })[] = [];
@@ -104,13 +105,7 @@ export async function bench(plan: Plan): Promise<Results> {
     version: plan.version,
     app: plan.app,
     settings: { rounds, durationMs: plan.durationMs, rate: plan.rate },
-    contenders: checked.map(({ target: { name, command }, size, bootMs, failure }) => ({
-      name,
-      command,
-      size,
-      bootMs,
-      failure,
-    })),
+    contenders: checked.map(contenderOf),
     scenarios: scenarios.map(({ name, summary }) => ({ name, summary })),
     cells: measured,
     interrupted: signal.aborted,
@@ -120,9 +115,13 @@ export async function bench(plan: Plan): Promise<Results> {
 
 /** Every target failed to start or failed its preflight requests. */
 export class NoUsableTarget extends Error {
-  constructor(readonly checked: readonly PreflightResult[]) {
-    super(checked.map(({ target, failure }) => `${target.name}: ${failure}`).join('; '));
+  constructor(readonly contenders: readonly Contender[]) {
+    super(contenders.map(({ name, failure }) => `${name}: ${failure}`).join('; '));
   }
+}
+
+function contenderOf({ target: { name, command }, size, bootMs, failure }: PreflightResult): Contender {
+  return { name, command, size, bootMs, failure };
 }
 
 function connectionsFor(scenario: Scenario, plan: Pick<Plan, 'connections'>): readonly number[] {

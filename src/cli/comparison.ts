@@ -1,6 +1,6 @@
 // Shared by `bench`, `advise` and `prove`: reads the app, the targets and the requests from the command line, and handles
 // interruption.
-import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { NoUsableTarget } from '../bench/bench.js';
 import type { Request } from '../bench/job.js';
@@ -102,7 +102,9 @@ export function readOwnRequests(
 export function checkWritable(flag: string, file: string | undefined): void {
   if (file === undefined) return;
   try {
-    accessSync(existsSync(file) ? file : path.dirname(path.resolve(file)), constants.W_OK);
+    const exists = existsSync(file);
+    accessSync(exists ? file : path.dirname(path.resolve(file)), constants.W_OK);
+    if (exists && statSync(file).isDirectory()) throw new Error('it is a directory');
   } catch (error) {
     throw new StartupError(ExitCode.boot, `cannot write ${file} (from --${flag}): ${(error as Error).message}`);
   }
@@ -123,9 +125,8 @@ export async function interruptible<T>(
     return await work({ signal: controller.signal, onProgress: (progress) => line.show(progress) });
   } catch (error) {
     if (!(error instanceof NoUsableTarget)) throw error;
-    const failures = new Set(error.checked.map(({ failure }) => failure));
-    const all = error.checked.map(({ target, failure }) => `${target.name}: ${failure}`);
-    const reason = failures.size === 1 ? [...failures][0] : all.join('; ');
+    const failures = new Set(error.contenders.map(({ failure }) => failure));
+    const reason = failures.size === 1 ? [...failures][0] : error.message;
     throw new StartupError(ExitCode.app, `no model can be measured: ${reason}`);
   } finally {
     line.clear();

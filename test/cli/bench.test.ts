@@ -207,6 +207,7 @@ const bad: readonly (readonly [string, readonly string[], number, RegExp])[] = [
   ],
   ['a file without requests', ['--requests', 'package.json'], 2, /--requests must name a JSON array/],
   ['an invalid header', ['--header', 'x'], 2, /--header must be a header such as 'accept: text\/html', not 'x'$/],
+  ['a --json file that is a folder', ['--json', 'test'], 3, /cannot write test \(from --json\): it is a directory$/],
   ['an unwritable --html file', ['--html', '/gone/x.html'], 3, /cannot write \/gone\/x\.html \(from --html\): ENOENT/],
 ];
 test.concurrent.each(bad)('fails before measuring on %s', async (_, args, code, message) => {
@@ -318,6 +319,16 @@ describe.concurrent('advise', () => {
     expect(splitProgress(stderr).rest).toBe(
       'mpserve: no model answered a request within a round of 0.5 s; measure longer rounds with --duration\n',
     );
+  });
+
+  test('recommends a pooled model for an app that loses requests where the others do not start', async () => {
+    const args = ['advise', app, '--url', '/fail-often', '--accept', 'dispatch', '--sticky', 'ip', ...short];
+    const { code, stdout } = await runCli(args, { ms: 250_000 });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/the app loses requests, and (prefork|prethread) loses the fewest: prefork [\d.]+ %/);
+    for (const model of ['ppc', 'tpc']) {
+      expect(stdout).toMatch(new RegExp(`^Missing: {3}${model} could not be measured: .*dispatch`, 'm'));
+    }
   });
 
   test('recommends a process or thread per connection for an app that often crashes', {
