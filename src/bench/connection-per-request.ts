@@ -1,7 +1,9 @@
 // A closed loop with a new connection for each request, without keep-alive. Not by autocannon, which writes its next
 // request to the connection that the server is closing.
 import { connect } from 'node:net';
+import { ResponseReader } from '../testbed/response-reader.js';
 import { type Job, type Request, requestTimeoutMs } from './job.js';
+import { requestText } from './request-text.js';
 import type { Tally } from './tally.js';
 
 /** Resolves after the job's duration, when the last request has completed. @returns the duration in seconds */
@@ -26,14 +28,7 @@ export async function connectionPerRequest(
 
 /** @returns the status of the response, or how the request failed */
 function exchange(host: string, port: number, request: Request): Promise<number | 'connection' | 'timeout'> {
-  const { path, method, headers, body = '' } = request;
-  const fields = {
-    host: 'localhost',
-    'content-length': String(Buffer.byteLength(body)),
-    ...headers,
-    connection: 'close',
-  };
-  const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+  const reader = new ResponseReader(request.method === 'HEAD');
   return new Promise((resolve) => {
     const socket = connect(port, host);
     socket.setTimeout(requestTimeoutMs, () => end('timeout'));
@@ -42,11 +37,19 @@ function exchange(host: string, port: number, request: Request): Promise<number 
       socket.destroy();
       resolve(outcome);
     };
-    socket.on('data', (data) => {
-      status ??= Number(data.toString('latin1', 0, 12).split(' ')[1]);
+    const read = (statusOf: () => number | undefined): void => {
+      try {
+        status ??= statusOf();
+      } catch {
+        end('connection'); // the response is incomplete or invalid
+      }
+    };
+    socket.on('data', (data) => read(() => reader.push(data)?.status));
+    socket.on('end', () => {
+      read(() => reader.end().status);
+      if (status !== undefined) end(status);
     });
-    socket.on('end', () => end(status ?? 'connection'));
     socket.on('error', () => end('connection'));
-    socket.write(`${method} ${path} HTTP/1.1\r\n${head.join('')}\r\n${body}`);
+    socket.write(requestText(request, { connection: 'close' }));
   });
 }

@@ -1,7 +1,8 @@
 // The idle load: opens connections, sends one request on each, and keeps them open and idle until the job ends.
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Job, Request } from './job.js';
+import { type Job, type Request, requestTimeoutMs } from './job.js';
+import { requestText } from './request-text.js';
 import type { Tally } from './tally.js';
 
 /** Connections that are opened at the same time. */
@@ -21,12 +22,14 @@ export async function idleConnections(job: Job, tally: Tally): Promise<{ seconds
       const openedAt = performance.now();
       const socket = connect(Number(port), hostname);
       socket.once('close', () => answered.delete(socket));
-      const status = await firstStatus(socket, job.requests[0] as Request, end - openedAt);
-      if (status === undefined) socket.destroy();
-      else {
-        tally.recordResponse(status, performance.now() - openedAt);
+      const outcome = await firstResponse(socket, job.requests[0] as Request, end - openedAt);
+      if (typeof outcome === 'number') {
+        tally.recordResponse(outcome, performance.now() - openedAt);
         answered.add(socket);
         held = Math.max(held, answered.size);
+      } else {
+        socket.destroy();
+        if (outcome !== undefined) tally.recordError(outcome);
       }
     }
   };
@@ -36,17 +39,22 @@ export async function idleConnections(job: Job, tally: Tally): Promise<{ seconds
   return { seconds: (performance.now() - began) / 1000, held };
 }
 
-/** @returns the status of the response; undefined if none began within `ms` or the connection was closed */
-function firstStatus(socket: Socket, { path, method, headers }: Request, ms: number): Promise<number | undefined> {
-  const fields = Object.entries({ host: 'localhost', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.write(`${method} ${path} HTTP/1.1\r\n${fields.join('')}\r\n`);
+/** @returns the status of the response, or how the request failed; undefined if neither is known after `ms` */
+function firstResponse(
+  socket: Socket,
+  request: Request,
+  ms: number,
+): Promise<number | 'connection' | 'timeout' | undefined> {
+  socket.write(requestText(request));
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, Math.max(0, ms), undefined);
-    socket.on('error', () => {}); // 'close' follows
-    socket.once('close', () => resolve(undefined));
-    socket.once('data', (head) => {
+    const late = ms < requestTimeoutMs ? undefined : 'timeout';
+    const timer = setTimeout(resolve, Math.max(0, Math.min(ms, requestTimeoutMs)), late);
+    const end = (outcome: number | 'connection'): void => {
       clearTimeout(timer);
-      resolve(Number(head.toString('latin1').split(' ')[1]));
-    });
+      resolve(outcome);
+    };
+    socket.on('error', () => {}); // 'close' follows
+    socket.once('close', () => end('connection'));
+    socket.once('data', (head) => end(Number(head.toString('latin1').split(' ')[1])));
   });
 }

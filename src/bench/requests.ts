@@ -42,7 +42,8 @@ function readHeaders(headers: unknown, where: string): Request['headers'] {
   );
   if (!entries || !isValid)
     throw wrong(`the headers of ${where} must be an object of strings, such as {"accept": "text/html"}`);
-  return Object.fromEntries(entries) as Request['headers'];
+  // In lower case, a header replaces that of the load generator with the same name.
+  return Object.fromEntries(entries.map(([name, value]) => [name.toLowerCase(), value])) as Request['headers'];
 }
 
 function wrong(message: string): StartupError {

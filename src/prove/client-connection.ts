@@ -1,7 +1,7 @@
 // One connection of a client: sends a request and reads its response. It never retries, and never reconnects.
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { InvalidResponse, ResponseReader, type ResponseSummary } from './response-reader.js';
+import { InvalidResponse, ResponseReader, type ResponseSummary } from '../testbed/response-reader.js';
 
 /** `responseMs`: from the last byte of the request until its response was complete, or the request was lost. */
 export type RequestOutcome =

@@ -1,9 +1,9 @@
 // Before the first trial: learns the app's normal responses. A later response that differs counts as lost.
 import { ExitCode, StartupError } from '../errors.js';
+import type { ResponseSummary } from '../testbed/response-reader.js';
 import { slowBodyBytes, uploadHead } from './client.js';
 import { ClientConnection } from './client-connection.js';
 import type { Workload } from './messages.js';
-import type { ResponseSummary } from './response-reader.js';
 
 export interface ExpectedResponses {
   readonly status: number;

@@ -34,7 +34,7 @@ test.each<[entry: object, request: object]>([
   [{ path: '/a%20b?c=d&e' }, { path: '/a%20b?c=d&e', method: 'GET', headers: {} }],
   [
     { path: '/', method: 'POST', headers: { 'X-Token': 'a b\tc', cookie: '' }, body: '{"ü": 1}' },
-    { path: '/', method: 'POST', headers: { 'X-Token': 'a b\tc', cookie: '' }, body: '{"ü": 1}' },
+    { path: '/', method: 'POST', headers: { 'x-token': 'a b\tc', cookie: '' }, body: '{"ü": 1}' },
   ],
   [
     { path: '/', body: '' },

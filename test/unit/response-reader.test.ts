@@ -1,7 +1,7 @@
 // The strict response reader of prove's clients: it reads valid responses in pieces of any size, and rejects invalid
 // ones.
 import { describe, expect, test } from 'vitest';
-import { ResponseReader, type ResponseSummary } from '../../src/prove/response-reader.ts';
+import { ResponseReader, type ResponseSummary } from '../../src/testbed/response-reader.ts';
 
 const head = (status: number, ...fields: string[]) => ['HTTP/1.1', `${status} OK`].join(' ') + lines(fields);
 const lines = (fields: readonly string[]) => `\r\n${fields.map((field) => `${field}\r\n`).join('')}\r\n`;

@@ -25,7 +25,13 @@ export class ResponseReader {
   #buffer: Buffer = Buffer.alloc(0);
   #hasStarted = false;
   #isClosed = false;
+  readonly #isForHead: boolean;
   readonly #response = this.#read();
+
+  /** @param isForHead the response is to a HEAD request, so it has no body, whatever its headers say */
+  constructor(isForHead = false) {
+    this.#isForHead = isForHead;
+  }
 
   /** The first byte has arrived, be it of an interim response (1xx). */
   get hasStarted(): boolean {
@@ -58,7 +64,7 @@ export class ResponseReader {
     if (coding !== undefined && length !== undefined) {
       throw new InvalidResponse('both Content-Length and Transfer-Encoding');
     }
-    if (status === 204 || status === 304) return { status, closes, length: 0 };
+    if (this.#isForHead || status === 204 || status === 304) return { status, closes, length: 0 };
     if (coding !== undefined) {
       if (coding.toLowerCase() !== 'chunked') throw new InvalidResponse(`unknown transfer coding ${coding}`);
       return { status, closes, length: yield* this.#readChunks() };
