@@ -25,6 +25,8 @@ export async function measure(server: RunningTarget, job: Omit<Job, 'origin'>, s
   }
   await coolDown(server.pid, signal);
   const { requests, inTime = requests, seconds, latencyMs, errors, held, utilisation } = report;
+  // Requests that do not count need CPU time as well.
+  const countsAll = job.load.kind !== 'open' || (job.load.every ?? job.load.background) === undefined;
   const growth = reading && Math.max(0, reading.peakMemoryBytes - reading.memoryBefore);
   // With few connections per worker, chance decides which worker gets them, so fairness means nothing.
   const hasFairness = job.connections >= 4 * server.workers * server.threads;
@@ -33,7 +35,7 @@ export async function measure(server: RunningTarget, job: Omit<Job, 'origin'>, s
     requestsPerSecond: inTime / seconds,
     latencyMs,
     errors,
-    cpuMicrosPerRequest: reading && requests > 0 ? (reading.cpuSeconds * 1e6) / requests : undefined,
+    cpuMicrosPerRequest: reading && countsAll && requests > 0 ? (reading.cpuSeconds * 1e6) / requests : undefined,
     peakMemoryBytes: reading?.peakMemoryBytes,
     connectionsHeld: held,
     memoryPerConnectionBytes: held === undefined || growth === undefined ? undefined : growth / Math.max(1, held),

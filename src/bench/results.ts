@@ -66,7 +66,7 @@ export interface Round {
   readonly requestsPerSecond: number;
   readonly latencyMs?: Latency | undefined;
   readonly errors: Errors;
-  /** User and system CPU time of the process tree per completed request. */
+  /** User and system CPU time of the process tree per completed request; absent if the load has requests that do not count. */
   readonly cpuMicrosPerRequest?: number | undefined;
   /** The highest sampled proportional set size of the process tree. */
   readonly peakMemoryBytes?: number | undefined;
