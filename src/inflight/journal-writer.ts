@@ -1,8 +1,8 @@
 // Writes the requests of one event loop to its region of the journal: a slot per request, freed when the request ends.
 import { writeSync } from 'node:fs';
 import { now } from '../clock.js';
-import { digestBytes, requestLine, targetOf } from './fingerprint.js';
-import { flag, offset, readText, responseState, slotBytes, slotState, textBytes } from './journal.js';
+import { digestBytes, targetOf } from './fingerprint.js';
+import { flag, offset, responseState, slotBytes, slotState, textBytes } from './journal.js';
 import type { Region } from './regions.js';
 
 /** The slot of a request that is not in the journal. */
@@ -83,12 +83,6 @@ export class JournalWriter {
   /** The worker lives. */
   withdraw(): void {
     for (const slot of this.#inFlight()) this.#setFlag(slot, flag.culprit | flag.acquitted, false);
-  }
-
-  /** The request in a slot, as of `requestLine`. */
-  lineIn(slot: number): string {
-    const { method, target } = readText(this.#bytes, slot);
-    return requestLine(method, target);
   }
 
   /**

@@ -175,7 +175,7 @@ function readSlot(slot: Buffer, region: number): RecordedRequest {
 }
 
 /** The texts in a slot, and where they end. @param slot its position in `bytes` */
-export function readText(bytes: Buffer, slot: number) {
+function readText(bytes: Buffer, slot: number) {
   const lengths = [bytes[slot + offset.idLength], bytes[slot + offset.methodLength]];
   let end = slot + offset.text;
   const [reqId = '', method = '', target = ''] = [...lengths, bytes.readUInt16LE(slot + offset.targetLength)].map(

@@ -11,7 +11,7 @@ export function lineOrigin({ pid, tid = 0 }: { readonly pid: number; readonly ti
 
 /**
  * @param origin the result of `lineOrigin`
- * @param reqId without characters that JSON escapes
+ * @param reqId without characters that JSON escapes, as `method`
  * @param bytes written to the connection; null if unknown
  * @param durationMs from the request to the end of the response
  * @param remote address of the client; null if unknown
@@ -19,8 +19,8 @@ export function lineOrigin({ pid, tid = 0 }: { readonly pid: number; readonly ti
 export function accessLine(
   origin: string,
   reqId: string,
-  method: string | undefined,
-  url: string | undefined,
+  method: string,
+  url: string,
   status: number,
   bytes: number | null,
   durationMs: number,

@@ -40,16 +40,20 @@ export class AccessLog {
     return next(req, res, reqId);
   };
 
-  readonly onClose: OnClose = ({ req, clientConnection, statusCode, begunAt, reqId }) => {
+  readonly onClose: OnClose = (res) => {
+    const { req, reqId, reqMethod, reqUrl, clientConnection, statusCode, begunAt } = res;
     const bytes = clientConnection?.takeBytesWritten() ?? 0;
-    this.#add(req, reqId, statusCode, bytes, begunAt, clientConnection?.client);
+    this.#add(req, reqId, reqMethod, reqUrl, statusCode, bytes, begunAt, clientConnection?.client);
   };
 
   /** Writes the line of an upgraded request (a WebSocket), or of one that was refused, when its socket closes. */
   upgraded(req: IncomingMessage, socket: Duplex, reqId: string, client: Peer | undefined, status: number): void {
     const begunAt = now();
+    const { method = '', url = '' } = req;
     const { bytesWritten: before } = req.socket;
-    socket.once('close', () => this.#add(req, reqId, status, req.socket.bytesWritten - before, begunAt, client));
+    socket.once('close', () => {
+      this.#add(req, reqId, method, url, status, req.socket.bytesWritten - before, begunAt, client);
+    });
   }
 
   flush(): void {
@@ -59,6 +63,8 @@ export class AccessLog {
   #add(
     req: IncomingMessage,
     reqId: string,
+    method: string,
+    url: string,
     status: number,
     bytes: number,
     begunAt: number,
@@ -66,6 +72,6 @@ export class AccessLog {
   ): void {
     const durationMs = now() - begunAt;
     const remote = this.#nameClient(req, peer);
-    this.#lines.add(accessLine(this.#origin, reqId, req.method, req.url, status, bytes, durationMs, remote));
+    this.#lines.add(accessLine(this.#origin, reqId, method, url, status, bytes, durationMs, remote));
   }
 }

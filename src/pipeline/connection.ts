@@ -17,7 +17,7 @@ const minProgressBytes = 256;
 
 const key = Symbol('mpserve.connection');
 
-type BegunRequest = Pick<PipelineResponse, 'req' | 'reqId' | 'begunAt'>;
+type BegunRequest = Pick<PipelineResponse, 'reqId' | 'reqMethod' | 'reqUrl' | 'begunAt'>;
 
 export class Connection {
   readonly socket: Socket;
@@ -136,8 +136,8 @@ export class Connection {
   inFlight(now: number): RequestInFlight | undefined {
     const current = this.#upgrade ?? this.response;
     if (!current) return undefined;
-    const { method = '', url = '' } = current.req;
-    return { reqId: current.reqId, method, url: truncateUrl(url), ageMs: Math.round(now - current.begunAt) };
+    const { reqId, reqMethod: method, reqUrl, begunAt } = current;
+    return { reqId, method, url: truncateUrl(reqUrl), ageMs: Math.round(now - begunAt) };
   }
 
   /** The response in progress; undefined if there is none. */

@@ -13,7 +13,7 @@ export function limitDuration(ms: number, tell: (event: WorkerEvent) => void): S
     let overdue: HttpError | undefined;
     const timer = setTimeout(() => {
       const error = new HttpError(504, `the response was not complete after ${ms} ms (--request-deadline)`);
-      const { method = '', url = '' } = req;
+      const { reqMethod: method, reqUrl: url } = res;
       overdue = error;
       tell({ event: 'request-overdue', reqId, method, url, err: errorRecord(error) });
       answerEarly(error, req, res, reqId);

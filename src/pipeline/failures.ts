@@ -4,13 +4,13 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import type { Duplex } from 'node:stream';
 import { errorRecord, HttpError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
-import { idHeader, isHeader } from './response.js';
+import { idHeader, isHeader, type PipelineResponse } from './response.js';
 import type { Stage } from './stage.js';
 
 export function answerFailures(tell: (event: WorkerEvent) => void): Stage {
-  const answer = (error: unknown, req: IncomingMessage, res: ServerResponse, reqId: string): void => {
+  const answer = (error: unknown, req: IncomingMessage, res: PipelineResponse, reqId: string): void => {
     const event = eventOf(error, req, res);
-    const { method = '', url = '' } = req;
+    const { reqMethod: method, reqUrl: url } = res;
     if (event) tell({ event, reqId, method, url, err: errorRecord(rootOf(error)) });
     // The client must not mistake a partial response for a complete one.
     if (event === 'response-cut') req.socket.destroy();

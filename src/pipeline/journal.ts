@@ -69,15 +69,10 @@ export function journalRequests(
   };
 
   const onClose: OnClose = (res) => {
-    const { req, entry, recordedBody } = res;
+    const { reqMethod, reqUrl, entry, recordedBody } = res;
     // A response that has begun clears a suspect: an event stream ends only when its client disconnects.
     if (denylist.hasSuspects && res.headersSent) {
-      // The app may have changed `req.url`.
-      const line = entry === noSlot ? undefined : writer?.lineIn(entry);
-      denylist.answered(
-        line ?? requestLine(req.method ?? '', targetOf(req.url ?? '')),
-        recordedBody?.digest() ?? 'none',
-      );
+      denylist.answered(requestLine(reqMethod, targetOf(reqUrl)), recordedBody?.digest() ?? 'none');
     }
     res.entry = noSlot; // another request may reuse the entry
     if (isLogged && res.writableFinished) writer?.endUnlogged(entry, res.statusCode);

@@ -327,7 +327,10 @@ export class Pipeline {
     const server = this.#server;
     return (req, res) => {
       const reqId = this.#requestId(req);
+      const { method = '', url = '' } = req;
       res.reqId = reqId;
+      res.reqMethod = method;
+      res.reqUrl = url;
       res.begunAt = now();
       res.on('close', this.#onClose);
       const connection = Connection.of(req.socket);
@@ -377,9 +380,13 @@ export class Pipeline {
     const forwardUpgrade = (name: string) => (req: IncomingMessage, socket: Duplex, head: Buffer) => {
       this.#answered++; // the app continues in another protocol
       const reqId = this.#requestId(req);
+      const { method = '', url = '' } = req;
       const connection = Connection.of(req.socket);
       const isWatched = name === 'upgrade' && this.#limits.wsDrain > 0 && asksForWebSocket(req);
-      connection?.upgrade({ req, reqId, begunAt: now() }, isWatched ? new WebSocketConnection(req.socket) : undefined);
+      connection?.upgrade(
+        { reqId, reqMethod: method, reqUrl: url, begunAt: now() },
+        isWatched ? new WebSocketConnection(req.socket) : undefined,
+      );
       const log = (status: number) => this.#accessLog?.upgraded(req, socket, reqId, connection?.client, status);
       const refusal = this.#rateLimit?.refusalOf(req, connection);
       if (refusal) {
@@ -388,7 +395,7 @@ export class Pipeline {
       }
       const start = () => {
         log(101);
-        call(name, req, socket, head).catch(this.#failed(socket, reqId, req));
+        call(name, req, socket, head).catch(this.#failed(socket, reqId, method, url));
       };
       if (this.#overload) this.#overload.upgrade(req, socket, reqId, start, () => log(503));
       else start();
@@ -416,7 +423,7 @@ export class Pipeline {
   }
 
   /** @returns a function that reports an error which no response can report, and closes the connection */
-  #failed(socket: Duplex, reqId = '', { method = '', url = '' }: Partial<IncomingMessage> = {}) {
+  #failed(socket: Duplex, reqId = '', method = '', url = '') {
     return (error: unknown): void => {
       this.#options.tell({ event: 'request-failed', reqId, method, url, err: errorRecord(error) });
       socket.destroy();

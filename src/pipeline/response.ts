@@ -18,6 +18,9 @@ type StoreHeader = (this: PipelineResponse, firstLine: string, headers: Headers 
 /** A response, and what the stages know of it. */
 export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   reqId: string;
+  /** As the client has sent them: the app may change those of the request. */
+  reqMethod: string;
+  reqUrl: string;
   /** undefined if the socket was not adopted by the pipeline. */
   clientConnection: Connection | undefined;
   /** When the request began, in milliseconds of `clock.ts`. */
@@ -49,6 +52,8 @@ export type ResponseClass = NodeClass & (new (...args: ConstructorParameters<Nod
 export function responseClass(Base: NodeClass): ResponseClass {
   class Extended extends Base implements PipelineResponse {
     reqId = '';
+    reqMethod = '';
+    reqUrl = '';
     clientConnection = undefined;
     begunAt = 0;
     entry = noSlot;
