@@ -29,10 +29,9 @@ export class Connection {
   idleUntil = Number.POSITIVE_INFINITY;
   /** To which it belongs (--sticky): as its first request says, or a response on it has said since. */
   session: SessionKey | undefined;
-  /** To the current request. */
-  #response: PipelineResponse | undefined;
-  /** Responses that wait for an earlier response (pipelining). */
-  #queued: PipelineResponse[] = [];
+  /** The oldest one that is not over. The others wait for it (pipelining): a list, from each to its `nextQueued`. */
+  #oldest: PipelineResponse | undefined;
+  #youngest: PipelineResponse | undefined;
   /** The request with which the connection has switched to another protocol. */
   #upgrade: BegunRequest | undefined;
   /** If that is WebSocket, and the server may have to close it. */
@@ -78,20 +77,23 @@ export class Connection {
   }
 
   begin(response: PipelineResponse): void {
-    if (this.response) {
-      this.#queued = this.#queued.filter(({ closed }) => !closed);
-      this.#queued.push(response);
-    }
+    if (this.response && this.#youngest) this.#youngest.nextQueued = response;
+    else this.#oldest = response;
+    this.#youngest = response;
     this.requests++;
-    this.#response = response;
   }
 
   /**
-   * Drops the reference to a finished response, and so to its request. If they stayed until the next request, they would
-   * survive garbage collections, and V8 would enlarge its young generation sooner.
+   * Drops the references to responses that are over, and so to their requests. If they stayed until the next request, they
+   * would survive garbage collections, and V8 would enlarge its young generation sooner.
    */
-  finish(response: PipelineResponse): void {
-    if (this.#response === response) this.#response = undefined;
+  finish(): void {
+    while (this.#oldest?.isOver) {
+      const next: PipelineResponse | undefined = this.#oldest.nextQueued;
+      this.#oldest.nextQueued = undefined;
+      this.#oldest = next;
+    }
+    if (!this.#oldest) this.#youngest = undefined;
   }
 
   /** Bytes written since the last call. */
@@ -103,8 +105,10 @@ export class Connection {
 
   /** After the connection has closed: Node emits 'close' on the current response, but not on queued ones. */
   end(): void {
-    for (const response of this.#queued) if (!response.closed) response.emit('close');
-    this.#queued = [];
+    let response = this.#oldest;
+    this.#oldest = undefined;
+    this.#youngest = undefined;
+    for (; response; response = response.nextQueued) if (!response.closed) response.emit('close');
   }
 
   /** The connection switches to another protocol. */
@@ -120,19 +124,18 @@ export class Connection {
 
   /** No request is in flight: before the first request, between two, or while headers arrive. */
   get betweenRequests(): boolean {
-    if (this.#upgrade) return false;
-    return this.#response === undefined || this.#response.writableFinished || this.#response.destroyed;
+    return !this.#upgrade && this.response === undefined;
   }
 
-  /** No request is in flight or queued, and no byte is waiting to be read or sent. */
+  /** No request is in flight, and no byte is waiting to be read or sent. */
   get canRest(): boolean {
     const { socket } = this;
     const isOpen = socket.readable && socket.writable && !socket.destroyed;
     const isEmpty = socket.readableLength === 0 && socket.writableLength === 0;
-    return isOpen && isEmpty && this.betweenRequests && this.#queued.every(({ closed }) => closed);
+    return isOpen && isEmpty && this.betweenRequests;
   }
 
-  /** The request in flight, or the one that upgraded the connection; undefined if there is none. */
+  /** The oldest request in flight, or the one that upgraded the connection; undefined if there is none. */
   inFlight(now: number): RequestInFlight | undefined {
     const current = this.#upgrade ?? this.response;
     if (!current) return undefined;
@@ -140,9 +143,16 @@ export class Connection {
     return { reqId, method, url: truncateUrl(reqUrl), ageMs: Math.round(now - begunAt) };
   }
 
-  /** The response in progress; undefined if there is none. */
+  /** The response in progress, for which others may wait; undefined if there is none. */
   get response(): PipelineResponse | undefined {
-    return this.betweenRequests ? undefined : this.#response;
+    let response = this.#oldest;
+    while (response && isSent(response)) response = response.nextQueued;
+    return response;
+  }
+
+  /** The response to the last request; undefined if it is sent. */
+  get lastResponse(): PipelineResponse | undefined {
+    return this.#youngest && !isSent(this.#youngest) ? this.#youngest : undefined;
   }
 
   /**
@@ -169,6 +179,11 @@ export class Connection {
     // The body is incomplete, and the app has not stopped reading it.
     return !req.complete && req.readableLength < req.readableHighWaterMark;
   }
+}
+
+/** Or cut. */
+function isSent({ writableFinished, destroyed }: PipelineResponse): boolean {
+  return writableFinished || destroyed;
 }
 
 type Keyed = Socket & { [key]?: Connection };

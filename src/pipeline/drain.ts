@@ -150,7 +150,7 @@ export class Drain {
   }
 
   #watchResponses(): void {
-    for (const { response } of this.#connections) if (response) this.watchEnd(response);
+    for (const { lastResponse } of this.#connections) if (lastResponse) this.watchEnd(lastResponse);
   }
 
   /** Call when a connection was added. */

@@ -436,6 +436,6 @@ function closeListener(listeners: readonly OnClose[]): (this: PipelineResponse) 
     if (this.isOver) return;
     this.isOver = true;
     for (const onClose of listeners) onClose(this);
-    this.clientConnection?.finish(this);
+    this.clientConnection?.finish();
   };
 }

@@ -23,6 +23,8 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   reqUrl: string;
   /** undefined if the socket was not adopted by the pipeline. */
   clientConnection: Connection | undefined;
+  /** The response to the next request on the connection, which waits for this one (pipelining). */
+  nextQueued: PipelineResponse | undefined;
   /** When the request began, in milliseconds of `clock.ts`. */
   begunAt: number;
   /** The request's entry in the in-flight journal. */
@@ -55,6 +57,7 @@ export function responseClass(Base: NodeClass): ResponseClass {
     reqMethod = '';
     reqUrl = '';
     clientConnection = undefined;
+    nextQueued = undefined;
     begunAt = 0;
     entry = noSlot;
     recordedBody = undefined;

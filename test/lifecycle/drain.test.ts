@@ -9,7 +9,7 @@ import { eventually, within } from '../helpers/eventually.ts';
 import { HeldRequest } from '../helpers/held.ts';
 import { describePlacements, forPlacements, type Placement, strategies } from '../helpers/placements.ts';
 import { fixture, launchServer, type Server, startServer } from '../helpers/server.ts';
-import { connect, connectOptions, type Response, Wire } from '../helpers/wire.ts';
+import { connect, connectOptions, isRefused, type Response, Wire } from '../helpers/wire.ts';
 
 const start = ({ model, accept, args = [] }: Partial<Placement>, more: readonly string[] = [], app = 'life.cjs') =>
   startServer({ app: fixture(app), ...(model && { model }), ...(accept && { accept }), args: [...args, ...more] });
@@ -225,4 +225,35 @@ test('an app that handles SIGTERM and has nothing left to do does not delay the 
   expect((await within('the server to exit', server.exit)).code).toBe(0);
   const timeOf = (event: string) => Number(server.lines.find((line) => line.event === event)?.time);
   expect(timeOf('stopped') - timeOf('stopping')).toBeLessThan(5000); // what an app with work left gets
+});
+
+/** Begins a request behind another one, on its connection. The app answers both when the first is released. */
+async function pipelineBehind({ wire }: HeldRequest, server: Server): Promise<void> {
+  const first = await server.waitFor('the first request', ({ seen }) => seen === 'arrived');
+  const target = `${first.url}&second`;
+  await wire.request(`GET ${target}`);
+  await server.waitFor('the second request', ({ seen, url }) => seen === 'arrived' && url === target);
+}
+
+test.concurrent('pipelined requests in flight finish, and the last response closes the connection', async () => {
+  await using server = await start({}, unlimited);
+  using working = await HeldRequest.begin(server);
+  await pipelineBehind(working, server);
+  server.child.kill('SIGTERM');
+  await eventually('the workers to stop accepting', () => isRefused(server.url));
+  working.release();
+  expect((await working.wire.response()).headers.connection).toBe('keep-alive');
+  expect((await working.wire.response()).headers.connection).toBe('close');
+  expect((await within('the server to exit', server.exit)).code).toBe(0);
+});
+
+test.concurrent('of pipelined requests that are cut, the log has the first', async () => {
+  await using server = await start({}, ['--graceful-timeout', '300ms']);
+  using working = await HeldRequest.begin(server);
+  await pipelineBehind(working, server);
+  server.child.kill('SIGTERM');
+  expect((await within('the server to exit', server.exit)).code).toBe(0);
+  expect(server.lines.filter(({ event }) => event === 'request-cut')).toMatchObject([
+    { url: expect.not.stringContaining('second') },
+  ]);
 });
