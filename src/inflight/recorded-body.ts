@@ -12,6 +12,7 @@ export class RecordedBody {
   #receivedBytes = 0;
   #digest: string | undefined;
   #isKnown = false;
+  #isDetached = false;
   /** Called when the body, or `maxBodyBytes` of it, has arrived. */
   onKnown: (() => void) | undefined;
 
@@ -28,9 +29,14 @@ export class RecordedBody {
 
   /** @param chunk the next part of the body; null at its end */
   push(chunk: Buffer | null): void {
-    if (this.#isKnown) return;
+    if (this.#isKnown || this.#isDetached) return;
     if (chunk !== null && chunk.length > 0) this.#add(chunk);
     if (chunk === null || this.#receivedBytes >= maxBodyBytes) this.#finish();
+  }
+
+  /** The request has ended, perhaps before its body: the slot is another's from now on. */
+  detach(): void {
+    this.#isDetached = true;
   }
 
   /** Hexadecimal; `unknown` until the body is known. */

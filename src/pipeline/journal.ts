@@ -75,6 +75,7 @@ export function journalRequests(
       denylist.answered(requestLine(reqMethod, targetOf(reqUrl)), recordedBody?.digest() ?? 'none');
     }
     res.entry = noSlot; // another request may reuse the entry
+    recordedBody?.detach();
     if (isLogged && res.writableFinished) writer?.endUnlogged(entry, res.statusCode);
     else writer?.end(entry);
   };

@@ -81,3 +81,16 @@ test('onKnown is called once', () => {
   recorded.push(null);
   expect(calls).toBe(1);
 });
+
+test('what arrives after the request has ended does not change the slot, which may be another request’s', () => {
+  const writer = openWriter();
+  const slot = writer.begin('first', 'POST', '/', true);
+  const recorded = new RecordedBody(writer, slot);
+  recorded.push(bytes(100));
+  recorded.detach();
+  writer.end(slot);
+  expect(writer.begin('second', 'GET', '/', false)).toBe(slot);
+  recorded.push(bytes(100));
+  recorded.push(null);
+  expect(journal.take()).toMatchObject([{ reqId: 'second', fingerprint: 'GET / none' }]);
+});

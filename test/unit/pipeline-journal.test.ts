@@ -1,0 +1,28 @@
+// The stage that records requests in the journal, at the end of a response.
+import type { IncomingMessage } from 'node:http';
+import { expect, test } from 'vitest';
+import { Denylist, emptyDenylist } from '../../src/inflight/denylist.ts';
+import { Journal } from '../../src/inflight/journal.ts';
+import { JournalWriter } from '../../src/inflight/journal-writer.ts';
+import { mapJournal, type Region, regionAt } from '../../src/inflight/regions.ts';
+import { journalRequests } from '../../src/pipeline/journal.ts';
+import type { PipelineResponse } from '../../src/pipeline/response.ts';
+
+test('a request that is answered before its body has arrived leaves the journal for good', () => {
+  const journal = new Journal(1);
+  try {
+    const writer = new JournalWriter(regionAt(journal, 0, mapJournal(journal)) as Region);
+    const denylist = new Denylist(emptyDenylist, () => {});
+    const { stage, onClose } = journalRequests({ writer, culprits: undefined, denylist }, () => {}, false);
+    const req = { method: 'POST', url: '/', rawHeaders: ['content-length', '10'], push: () => true };
+    const res = { begunAt: 0 } as PipelineResponse;
+    stage(() => undefined)(req as unknown as IncomingMessage, res, 'id');
+    onClose(res);
+    const push = req.push as (chunk: Buffer | null) => boolean;
+    push(Buffer.from('late'));
+    push(null);
+    expect(journal.take()).toEqual([]);
+  } finally {
+    journal.close();
+  }
+});
