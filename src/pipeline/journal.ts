@@ -70,8 +70,8 @@ export function journalRequests(
 
   const onClose: OnClose = (res) => {
     const { reqMethod, reqUrl, entry, recordedBody } = res;
-    // A response that has begun clears a suspect: an event stream ends only when its client disconnects.
-    if (denylist.hasSuspects && res.headersSent) {
+    // A response of the app that has begun clears a suspect: an event stream ends only when its client disconnects.
+    if (denylist.hasSuspects && res.isInApp && res.headersSent) {
       denylist.answered(requestLine(reqMethod, targetOf(reqUrl)), recordedBody?.digest() ?? 'none');
     }
     res.entry = noSlot; // another request may reuse the entry

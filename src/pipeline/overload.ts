@@ -16,8 +16,8 @@ import type { Answer, refuse, refuseUpgrade } from './failures.js';
 import type { PipelineResponse } from './response.js';
 import type { OnClose, Stage } from './stage.js';
 
-/** A response whose request waits, has been in the app since a time of `clock.ts`, or was refused. */
-type State = Waiter | number | 'refused';
+/** A response whose request waits, or has been in the app since a time of `clock.ts`. */
+type State = Waiter | number;
 
 /** A request that was refused, as the log has it. */
 type Refused = RequestFields & { readonly waitedMs: number };
@@ -90,7 +90,7 @@ export class Overload {
       };
       const waiter = new Waiter(since, isPriority, start, (reason) => {
         res.isQueued = false;
-        this.#states.set(res, 'refused');
+        this.#states.delete(res);
         this.#report(reason, since, req, reqId);
         this.#answers.refuse(this.#refusal, req, res, reqId);
         resolve(undefined);
@@ -145,11 +145,6 @@ export class Overload {
     });
     socket.on('error', ignore).on('close', leave);
     this.#admission.wait(waiter);
-  }
-
-  /** Whether the app did not get the request. */
-  isRefused(res: PipelineResponse): boolean {
-    return this.#states.get(res) === 'refused';
   }
 
   /** Refuses the requests that wait, and those that would have to wait from now on. */

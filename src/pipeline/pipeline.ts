@@ -163,7 +163,7 @@ export class Pipeline {
       () => this.#answered++,
       ...(journal ? [journal.onClose] : []),
       ...(accessLog ? [accessLog.onClose] : []),
-      ...(options.countsAnswers ? [countAnswers(tell, options.activity, overload)] : []),
+      ...(options.countsAnswers ? [countAnswers(tell, options.activity)] : []),
       ...(options.busy ? [options.busy.onClose] : []),
       // The last one, as the next request may start at once.
       ...(overload ? [overload.onClose] : []),
@@ -174,7 +174,10 @@ export class Pipeline {
     this.#migrationChannel = options.migrationChannel;
     this.#server = createAdoptingServer(limits);
     for (const task of [timeoutChecks(this.#server), this.#keepAlive]) options.activity.add(task);
-    const handle: Handler = (req, res) => app.handle(req, res);
+    const handle: Handler = (req, res) => {
+      res.isInApp = true;
+      return app.handle(req, res);
+    };
     this.#server.on('request', this.#requestListener(handle));
     if (limits.maxBodySize > 0 || this.#rateLimit || overload) this.#continueLater(limits.maxBodySize);
     if (app.server) {
@@ -352,6 +355,7 @@ export class Pipeline {
    */
   #continueLater(maxBytes: number): void {
     const handle = this.#requestListener((req, res) => {
+      res.isInApp = true;
       if (awaitsContinue(res)) res.writeContinue();
       return this.#options.app.handle(req, res);
     });
@@ -376,7 +380,11 @@ export class Pipeline {
       const listeners = appServer.rawListeners(name).filter((listener) => !nodeListeners.includes(listener));
       await Promise.all(listeners.map((listener) => listener.apply(appServer, args)));
     };
-    const forwardRequest = (name: string) => this.#requestListener((req, res) => call(name, req, res));
+    const forwardRequest = (name: string) =>
+      this.#requestListener((req, res) => {
+        res.isInApp = true;
+        return call(name, req, res);
+      });
     const forwardUpgrade = (name: string) => (req: IncomingMessage, socket: Duplex, head: Buffer) => {
       this.#answered++; // the app continues in another protocol
       const reqId = this.#requestId(req);

@@ -33,6 +33,8 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   recordedBody: RecordedBody | undefined;
   /** The request waits for a place in the app (--max-inflight). */
   isQueued: boolean;
+  /** The app has been called; else the server itself has answered. */
+  isInApp: boolean;
   /** Called when the response begins. */
   onHead: OnHead | undefined;
   /** Called when the response begins, before `onHead`. */
@@ -62,6 +64,7 @@ export function responseClass(Base: NodeClass): ResponseClass {
     entry = noSlot;
     recordedBody = undefined;
     isQueued = false;
+    isInApp = false;
     onHead = undefined;
     onHeaders = undefined;
     rateLimit = undefined;

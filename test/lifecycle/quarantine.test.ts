@@ -266,3 +266,12 @@ test.concurrent.each(['ppc', 'tpc'])(
     expect(lost(server)).toMatchObject([{ url: '/die' }]);
   },
 );
+
+test.concurrent('a refusal by --rate-limit does not clear a suspect', async () => {
+  await using server = await start({ model: 'prefork', args: ['--workers', '1', '--rate-limit', '1/d'] });
+  expect(await statusOf(server, 'GET /die')).toBe('lost');
+  await eventually('a refusal', async () => (await statusOf(server, 'GET /die')) === 429);
+  const { json } = await ask(server.control, 'GET', '/quarantine');
+  expect(json).toMatchObject([{ url: '/die', deaths: 1 }]);
+  expect(server.lines.filter(({ event }) => event === 'suspect-cleared')).toEqual([]);
+});

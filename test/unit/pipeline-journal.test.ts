@@ -26,3 +26,15 @@ test('a request that is answered before its body has arrived leaves the journal 
     journal.close();
   }
 });
+
+test.each([
+  ['the app', true],
+  ['the server', false],
+])('of an answer of %s, that it clears a suspect is %s', (_, isInApp) => {
+  const cleared: string[] = [];
+  const suspects = { ...emptyDenylist, suspects: ['GET /crash none'] };
+  const denylist = new Denylist(suspects, (fingerprint) => cleared.push(fingerprint));
+  const { onClose } = journalRequests({ writer: undefined, culprits: undefined, denylist }, () => {}, false);
+  onClose({ reqMethod: 'GET', reqUrl: '/crash', headersSent: true, isInApp } as PipelineResponse);
+  expect(cleared).toEqual(isInApp ? ['GET /crash none'] : []);
+});
