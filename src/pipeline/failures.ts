@@ -96,6 +96,7 @@ export function hasBody({ rawHeaders }: IncomingMessage): boolean {
 function eventOf(error: unknown, req: IncomingMessage, res: ServerResponse) {
   if (res.writableFinished) return 'request-failed';
   if (req.socket.destroyed) return 'client-gone';
+  if (res.writableEnded) return 'request-failed'; // Node still sends the rest
   if (res.headersSent) return 'response-cut';
   return error instanceof HttpError && error.status < 500 ? undefined : 'request-failed';
 }
