@@ -12,6 +12,7 @@ export function lineOrigin({ pid, tid = 0 }: { readonly pid: number; readonly ti
 /**
  * @param origin the result of `lineOrigin`
  * @param reqId without characters that JSON escapes, as `method`
+ * @param status null if the client left before there was a response
  * @param bytes written to the connection; null if unknown
  * @param durationMs from the request to the end of the response
  * @param remote address of the client; null if unknown
@@ -21,7 +22,7 @@ export function accessLine(
   reqId: string,
   method: string,
   url: string,
-  status: number,
+  status: number | null,
   bytes: number | null,
   durationMs: number,
   remote: string | null,

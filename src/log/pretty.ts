@@ -48,7 +48,7 @@ function parse(line: string): Fields {
 }
 
 function requestLine({ method, url, status, bytes, durationMs, remote, reqId }: Fields): string {
-  return `${method} ${url} ${status} ${bytes ?? '?'} B ${Number(durationMs).toFixed(1)} ms ${remote ?? '?'} (${reqId})`;
+  return `${method} ${url} ${status ?? '?'} ${bytes ?? '?'} B ${Number(durationMs).toFixed(1)} ms ${remote ?? '?'} (${reqId})`;
 }
 
 function escaped(value: unknown): unknown {

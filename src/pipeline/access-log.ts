@@ -41,9 +41,10 @@ export class AccessLog {
   };
 
   readonly onClose: OnClose = (res) => {
-    const { req, reqId, reqMethod, reqUrl, clientConnection, statusCode, begunAt } = res;
+    const { req, reqId, reqMethod, reqUrl, clientConnection, begunAt } = res;
+    const status = res.headersSent || res.isAnsweredEarly ? res.statusCode : null; // null: the client has gone before
     const bytes = clientConnection?.takeBytesWritten() ?? 0;
-    this.#add(req, reqId, reqMethod, reqUrl, statusCode, bytes, begunAt, clientConnection?.client);
+    this.#add(req, reqId, reqMethod, reqUrl, status, bytes, begunAt, clientConnection?.client);
   };
 
   /** Writes the line of an upgraded request (a WebSocket), or of one that was refused, when its socket closes. */
@@ -65,7 +66,7 @@ export class AccessLog {
     reqId: string,
     method: string,
     url: string,
-    status: number,
+    status: number | null,
     bytes: number,
     begunAt: number,
     peer: Peer = 'unknown',

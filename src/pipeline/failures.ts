@@ -9,6 +9,7 @@ import type { Stage } from './stage.js';
 
 export function answerFailures(tell: (event: WorkerEvent) => void): Stage {
   const answer = (error: unknown, req: IncomingMessage, res: PipelineResponse, reqId: string): void => {
+    if (res.isAnsweredEarly) return; // the app rejects with the reason of `req.signal`, such as the 504
     const event = eventOf(error, req, res);
     const { reqMethod: method, reqUrl: url } = res;
     if (event) tell({ event, reqId, method, url, err: errorRecord(rootOf(error)) });
@@ -61,7 +62,7 @@ function bodyOf(status: number, reqId: string): string {
 }
 
 /** Answers a request that is not passed to the app. The connection stays open, unless a body is to come. */
-export function refuse(answer: Answer, req: IncomingMessage, res: ServerResponse, reqId: string): void {
+export function refuse(answer: Answer, req: IncomingMessage, res: PipelineResponse, reqId: string): void {
   if (!req.complete && hasBody(req)) answerUnserved(answer, req, res, reqId);
   else if (!res.headersSent && !req.socket.destroyed) {
     writeAnswer(answer, res, reqId);
@@ -73,7 +74,7 @@ export function refuse(answer: Answer, req: IncomingMessage, res: ServerResponse
  * Answers a request that is not passed to the app, and closes the connection: at once, even if the client is still
  * sending, or after the responses to earlier requests.
  */
-export function answerUnserved(answer: Answer, req: IncomingMessage, res: ServerResponse, reqId: string): void {
+export function answerUnserved(answer: Answer, req: IncomingMessage, res: PipelineResponse, reqId: string): void {
   if (res.socket === null && !res.headersSent && !req.socket.destroyed) {
     res.shouldKeepAlive = false;
     writeAnswer(answer, res, reqId);
@@ -113,11 +114,12 @@ const lingerMs = 1000;
  * Answers while the client is still sending, and closes the connection. The app may still work on the request: its
  * response is detached, so that later writes are ignored and do not throw.
  */
-export function answerEarly(answer: Answer, req: IncomingMessage, res: ServerResponse, reqId: string): void {
+export function answerEarly(answer: Answer, req: IncomingMessage, res: PipelineResponse, reqId: string): void {
   const { socket } = req;
   // If this response has begun, or an earlier one is not finished, the connection can only be cut.
   if (res.headersSent || res.socket !== socket) return void socket.destroy();
   res.detachSocket(socket);
+  res.isAnsweredEarly = true;
   endWithAnswer(answer, req, socket, reqId);
   res.statusCode = answer.status;
   res.destroy();

@@ -1,5 +1,5 @@
 // Records requests in the in-flight journal, which survives a crash of the worker, and refuses quarantined requests.
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { HttpError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
 import { requestLine, targetOf } from '../inflight/fingerprint.js';
@@ -8,7 +8,7 @@ import type { LoopJournal } from '../inflight/loop-journal.js';
 import { RecordedBody } from '../inflight/recorded-body.js';
 import { awaitsContinue } from './continue.js';
 import { answerUnserved, hasBody } from './failures.js';
-import { type OnHead, type OnSent, reportSent } from './response.js';
+import { type OnHead, type OnSent, type PipelineResponse, reportSent } from './response.js';
 import type { Handler, OnClose, Stage } from './stage.js';
 
 /** @param isLogged keeps the entry of an answered request until its access-log line is written (`writer.freeLogged`) */
@@ -17,7 +17,7 @@ export function journalRequests(
   tell: (event: WorkerEvent) => void,
   isLogged: boolean,
 ): { readonly stage: Stage; readonly onClose: OnClose } {
-  const refuse = (req: IncomingMessage, res: ServerResponse, reqId: string): void => {
+  const refuse = (req: IncomingMessage, res: PipelineResponse, reqId: string): void => {
     const { method = '', url = '' } = req;
     tell({ event: 'request-refused', reqId, method, url });
     const error = new HttpError(503, 'the request is quarantined because it killed workers (--quarantine-after)');

@@ -35,6 +35,8 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   isQueued: boolean;
   /** The app has been called; else the server itself has answered. */
   isInApp: boolean;
+  /** The server has answered in place of the app, which may still work on the request. */
+  isAnsweredEarly: boolean;
   /** Called when the response begins. */
   onHead: OnHead | undefined;
   /** Called when the response begins, before `onHead`. */
@@ -65,6 +67,7 @@ export function responseClass(Base: NodeClass): ResponseClass {
     recordedBody = undefined;
     isQueued = false;
     isInApp = false;
+    isAnsweredEarly = false;
     onHead = undefined;
     onHeaders = undefined;
     rateLimit = undefined;

@@ -75,3 +75,14 @@ test.concurrent('the line is also written to standard output', async () => {
     ({ event, url, status }) => event === 'request' && url === '/killed' && status === 200,
   );
 });
+
+test.concurrent('a client that disconnects before the response has a line without a status', async () => {
+  const args = ['--workers', '1', '--access-log', '-'];
+  await using server = await startServer({ app: fixture('ends-after-answer.cjs'), model: 'prefork', args });
+  const wire = await connect(server.url);
+  await wire.request('GET /late');
+  await server.waitFor('it to wait', ({ seen }) => seen === 'waits');
+  wire.close();
+  const line = await server.waitFor('its line', ({ event }) => event === 'request');
+  expect(line).toMatchObject({ url: '/late', status: null, bytes: 0 });
+});

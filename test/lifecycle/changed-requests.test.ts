@@ -37,6 +37,7 @@ test.concurrent('a request that is overdue', async () => {
   using wire = await connect(server.url);
   expect((await wire.ask('GET /api/hangs', { 'x-method': forged })).status).toBe(504);
   expect(await lineOf(server, 'request-overdue', '/api/hangs')).toMatchObject({ method: 'GET' });
+  expect(await lineOf(server, 'request', '/api/hangs')).toMatchObject({ method: 'GET', status: 504 });
 });
 
 test.concurrent('a request that is cut', async () => {

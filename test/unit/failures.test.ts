@@ -20,3 +20,11 @@ test.each([
   expect(told).toMatchObject([{ event, reqId: 'id' }]);
   expect(cuts > 0).toBe(isCut);
 });
+
+test('of a request that the server has answered early, the app rejects in vain', async () => {
+  const told: WorkerEvent[] = [];
+  const req = { socket: { destroyed: false } } as unknown as IncomingMessage;
+  const handle = answerFailures((one) => told.push(one))(() => Promise.reject(new Error('overdue')));
+  await handle(req, { isAnsweredEarly: true } as PipelineResponse, 'id');
+  expect(told).toEqual([]);
+});
