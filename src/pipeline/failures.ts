@@ -120,7 +120,7 @@ export function answerEarly(answer: Answer, req: IncomingMessage, res: PipelineR
   if (res.headersSent || res.socket !== socket) return void socket.destroy();
   res.detachSocket(socket);
   res.isAnsweredEarly = true;
-  endWithAnswer(answer, req, socket, reqId);
+  endWithAnswer(answer, res.reqMethod, socket, reqId);
   res.statusCode = answer.status;
   res.destroy();
   res.emit('close');
@@ -129,12 +129,12 @@ export function answerEarly(answer: Answer, req: IncomingMessage, res: PipelineR
 /** Refuses a request to switch to another protocol, whose socket Node has given up, and closes the connection. */
 export function refuseUpgrade(answer: Answer, req: IncomingMessage, socket: Duplex, reqId: string): void {
   socket.on('error', () => {}); // the client may be gone
-  endWithAnswer(answer, req, socket, reqId);
+  endWithAnswer(answer, req.method, socket, reqId);
   socket.resume();
 }
 
 /** Writes what Node would write for `writeAnswer`. Something must read what the client still sends. */
-function endWithAnswer({ status, headers }: Answer, { method }: IncomingMessage, socket: Duplex, reqId: string): void {
+function endWithAnswer({ status, headers }: Answer, method: string | undefined, socket: Duplex, reqId: string): void {
   const body = bodyOf(status, reqId);
   const all = {
     [idHeader]: reqId,
