@@ -150,7 +150,9 @@ describe.concurrent('mpserve prove', () => {
     ]);
   });
 
-  test('lets its own options override those in --env-file, and shows the app the other variables', async () => {
+  test('lets its own options override those in --env-file, and shows the app the other variables', {
+    tags: 'long',
+  }, async () => {
     const file = path.join(folder, `${++files}.env`);
     const options = ['MPSERVE_MODEL=prefork', 'MPSERVE_WORKERS=3', 'MPSERVE_LOG_LEVEL=warn', 'MPSERVE_RATE_LIMIT=1/m'];
     writeFileSync(file, [...options, 'STATUS=404'].join('\n'));
@@ -166,11 +168,17 @@ describe.concurrent('mpserve prove', () => {
     expect(result('broken')).toMatchObject({ times: 1, lost: 0 });
   });
 
-  test.skipIf(!canUseNobody)('deploys a broken release that the user of the workers may read', async () => {
-    const { code, stdout, result } = await prove(['--user', 'nobody', '--trials', 'broken']);
-    expect({ code }, stdout).toEqual({ code: 0 });
-    expect(result('broken')).toMatchObject({ times: 1, lost: 0 });
-  });
+  test.skipIf(!canUseNobody)(
+    'deploys a broken release that the user of the workers may read',
+    {
+      tags: 'long',
+    },
+    async () => {
+      const { code, stdout, result } = await prove(['--user', 'nobody', '--trials', 'broken']);
+      expect({ code }, stdout).toEqual({ code: 0 });
+      expect(result('broken')).toMatchObject({ times: 1, lost: 0 });
+    },
+  );
 
   test('prints only JSON with --json -', async () => {
     const { code, stdout } = await runCli(['prove', '--trials', 'upgrade', '--upgrades', '0', '--json', '-']);
