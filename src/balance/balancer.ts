@@ -11,7 +11,7 @@ export interface Candidate {
   readonly isUnresponsive: boolean;
   /** Its event loop runs code, or has connections that it has not come to. Looks each time, for some microseconds. */
   readonly isBusy: boolean;
-  /** Milliseconds since it was last known to come to what there is. */
+  /** Milliseconds that it has been seen to come to nothing. */
   readonly lagMs: number;
   /** The part of the time that it was found busy lately, from 0 to 1. */
   readonly utilization: number;

@@ -1,11 +1,14 @@
 // The candidate whose event loop waits for work; of several the one that has been busy least, then the one with the fewest
 // connections. While all are busy a connection waits a moment, until it shows which of them are blocked. Then one that serves
-// no connection is the best: no request blocks it, and its lag may be as long as nobody has looked at it.
+// no connection is the best, as no request blocks it; else the one that has been seen to be busy for the shortest time.
 import type { Balancer, Candidate } from './balancer.js';
 import { roundRobin } from './round-robin.js';
 
 /** An event loop that has been busy for less may be free in a moment (milliseconds). */
 const momentMs = 10;
+
+/** How long a connection waits at most for a sign of which event loop is blocked and which one only slow (milliseconds). */
+const patienceMs = 100;
 
 export function lag(): Balancer {
   const inTurn = roundRobin();
@@ -22,15 +25,18 @@ export function lag(): Balancer {
       rest = rest.filter((one) => one !== next);
     }
     const unused = candidates.filter(({ active }) => active === 0);
-    return shortestLag(unused.length > 0 ? unused : candidates);
+    if (unused.length > 0) return shortestLag(unused, momentMs);
+    const lags = candidates.map(({ lagMs }) => lagMs);
+    const isTold = candidates.length === 1 || Math.max(...lags) - Math.min(...lags) >= momentMs;
+    return shortestLag(candidates, isTold ? momentMs : patienceMs);
   };
 }
 
-/** undefined when there is none, or it may be free in a moment. */
-function shortestLag<C extends Candidate>(candidates: readonly C[]): C | undefined {
+/** undefined when there is none, or it has been busy for less than `minMs`. */
+function shortestLag<C extends Candidate>(candidates: readonly C[], minMs: number): C | undefined {
   const lags = candidates.map(({ lagMs }) => lagMs);
   const shortest = Math.min(...lags);
-  return shortest < momentMs ? undefined : candidates[lags.indexOf(shortest)];
+  return shortest < minMs ? undefined : candidates[lags.indexOf(shortest)];
 }
 
 /** By tenths of the time, then by connections. */

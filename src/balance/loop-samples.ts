@@ -5,13 +5,13 @@
 const halfLifeMs = 500;
 
 export class LoopSamples {
-  #waitedAt: number;
+  /** The first look that found it busy since it was last known to come to something. */
+  #busySince: number | undefined;
   #lookedAt: number;
   #utilization = 0;
 
   /** @param time on the clock of `clock.ts`, here and below */
   constructor(time: number) {
-    this.#waitedAt = time;
     this.#lookedAt = time;
   }
 
@@ -19,17 +19,18 @@ export class LoopSamples {
     const weight = 1 - 2 ** ((this.#lookedAt - time) / halfLifeMs);
     this.#utilization += (Number(isBusy) - this.#utilization) * weight;
     this.#lookedAt = time;
-    if (!isBusy) this.#waitedAt = time;
+    if (isBusy) this.#busySince ??= time;
+    else this.#busySince = undefined;
   }
 
   /** It has just come to something, without a look. */
-  sawProgress(time: number): void {
-    this.#waitedAt = time;
+  sawProgress(): void {
+    this.#busySince = undefined;
   }
 
-  /** Milliseconds since it was last known to come to what there is. */
+  /** Milliseconds that it has been seen to come to nothing. Time in which nobody has looked does not count. */
   lagAt(time: number): number {
-    return time - this.#waitedAt;
+    return time - (this.#busySince ?? time);
   }
 
   /** From 0 to 1. Without looks it goes to 0. */

@@ -279,7 +279,7 @@ export class Worker {
   get isUnresponsive(): boolean {
     if (this.#revoked > 0 || now() - this.#refusedAt < silentAfterMs) return true;
     const { handled } = this.#unit;
-    if (handled !== this.#handled) this.#loop.sawProgress(now());
+    if (handled !== this.#handled) this.#loop.sawProgress();
     if (handled !== this.#handled || handled === this.#handed) {
       this.#handled = handled;
       this.#handledAt = now();

@@ -238,6 +238,20 @@ describe('lag', () => {
     unused.lagMs = 5;
     expect(next(candidates, anyone)).toBeUndefined();
   });
+
+  test('while nothing tells the blocked one from the slow one has a connection wait for a sign', () => {
+    const next = lag();
+    const candidates = some(1, 2).map((one) => ({ ...one, isBusy: true, active: 1 }));
+    const [blocked, slow] = candidates as [One, One];
+    blocked.lagMs = 50;
+    slow.lagMs = 48;
+    expect(next(candidates, anyone)).toBeUndefined();
+    slow.lagMs = 10; // it has come to something meanwhile
+    expect(next(candidates, anyone)).toBe(slow);
+    blocked.lagMs = 100;
+    slow.lagMs = 100;
+    expect(next(candidates, anyone)).toBeDefined();
+  });
 });
 
 describe('what looks at an event loop tell', () => {
@@ -249,13 +263,18 @@ describe('what looks at an event loop tell', () => {
     expect(loop.utilizationAt(20_000)).toBeCloseTo(0, 3);
   });
 
-  test('since when it has not come to what there is', () => {
+  test('for how long it has been seen to come to nothing', () => {
     const loop = new LoopSamples(0);
+    expect(loop.lagAt(90)).toBe(0);
     loop.add(false, 100);
     loop.add(true, 150);
-    expect(loop.lagAt(160)).toBe(60);
-    loop.sawProgress(170);
-    expect(loop.lagAt(180)).toBe(10);
+    loop.add(true, 155);
+    expect(loop.lagAt(160)).toBe(10);
+    loop.sawProgress();
+    expect(loop.lagAt(180)).toBe(0);
+    loop.add(true, 190);
+    loop.add(false, 195);
+    expect(loop.lagAt(200)).toBe(0);
   });
 });
 
