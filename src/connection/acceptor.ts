@@ -24,8 +24,8 @@ export interface AcceptorOptions {
   readonly accepted?: { count: number };
   /** Descriptors that a connection takes in this process, also for a worker that starts for it; 1 if left out. */
   readonly descriptorsEach?: number;
-  /** Acceptors in this process, which take descriptors at the same time as this one; 1 if left out. */
-  readonly acceptors?: number;
+  /** Where other threads of this process accept as well: the connections of all of them. */
+  readonly inProcess?: AcceptedInProcess;
   /** Too few descriptors are left for another connection; called once a minute at most. */
   readonly onDescriptorsUsedUp?: (use: DescriptorUse & { readonly connections: number }) => void;
   /** Others accept from the same sockets: leave them their part of a burst. */
@@ -48,6 +48,15 @@ export interface AcceptorOptions {
   readonly usesCredits?: boolean;
   /** Called for messages on the migration channel that no server of ours sends. */
   readonly onRefused?: OnRefused;
+}
+
+/** The connections of all threads of a process, which take descriptors at the same time. */
+export interface AcceptedInProcess {
+  /** Threads that accept, at least 1. */
+  readonly acceptors: number;
+  readonly count: number;
+  /** Called when this thread has accepted a connection, and at its end. */
+  readonly add: (change: 1 | -1) => void;
 }
 
 /** Connections that may be on their way to an acceptor that receives any number. */
@@ -87,7 +96,7 @@ export class Acceptor {
     this.#options = options;
     this.#limit = options.limit;
     this.#accepted = options.accepted ?? { count: 0 };
-    this.#budget = new DescriptorBudget(options.descriptorsEach ?? 1, options.acceptors ?? 1);
+    this.#budget = new DescriptorBudget(options.descriptorsEach ?? 1, options.inProcess?.acceptors ?? 1);
     this.#usedUp = new RareReport(reportDescriptorsEveryMs, (_, use) =>
       options.onDescriptorsUsedUp?.({ ...use, connections: this.#accepted.count }),
     );
@@ -105,7 +114,12 @@ export class Acceptor {
 
   /** No connection is accepted until another ends. */
   get isFull(): boolean {
-    return this.#accepted.count >= this.#limit || this.#budget.isUsedUp(this.#accepted.count);
+    const { count } = this.#accepted;
+    return count >= this.#limit || this.#budget.isUsedUp(count, this.#inProcess);
+  }
+
+  get #inProcess(): number {
+    return (this.#options.inProcess ?? this.#accepted).count;
   }
 
   start(): void {
@@ -168,12 +182,14 @@ export class Acceptor {
 
   readonly #accept = (connection: IncomingConnection): void => {
     this.#accepted.count++;
+    this.#options.inProcess?.add(1);
     this.#fairness?.accepted(this.#accepted.count);
-    this.#budget.note(this.#accepted.count, connection.descriptor);
+    this.#budget.note(this.#inProcess, connection.descriptor);
     if (this.isFull) this.#update();
     else this.#looking ??= setInterval(() => this.#lookForDescriptors(), lookForDescriptorsEveryMs).unref();
     void this.#serve(connection).then(() => {
       this.#accepted.count--;
+      this.#options.inProcess?.add(-1);
       if (this.#isStarted && !this.#isAccepting && !this.isFull) this.#update();
     });
   };
@@ -209,11 +225,11 @@ export class Acceptor {
     this.#looking = undefined;
     if (accepts || !this.#isStarted) return;
     this.#looking = setInterval(() => this.#lookForClients(), lookEveryMs);
-    if (this.#accepted.count < this.#limit) this.#usedUp.add(this.#budget.use(this.#accepted.count));
+    if (this.#accepted.count < this.#limit) this.#usedUp.add(this.#budget.use(this.#inProcess));
   }
 
   #lookForClients(): void {
-    if (this.#accepted.count < this.#limit) this.#budget.count(this.#accepted.count);
+    if (this.#accepted.count < this.#limit) this.#budget.count(this.#inProcess);
     if (!this.isFull)
       this.#update(); // a connection of another acceptor has ended, or descriptors have been closed
     else if (this.#listening.some(({ hasWaiting }) => hasWaiting)) {
@@ -223,7 +239,7 @@ export class Acceptor {
   }
 
   #lookForDescriptors(): void {
-    this.#budget.note(this.#accepted.count, lowestFreeDescriptor());
+    this.#budget.note(this.#inProcess, lowestFreeDescriptor());
     if (this.isFull) this.#update();
     else if (this.#accepted.count === 0) {
       clearInterval(this.#looking);

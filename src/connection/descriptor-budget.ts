@@ -5,9 +5,9 @@ import { type DescriptorUse, descriptorUse } from '../os/descriptor-limit.js';
 
 /**
  * How many stay free: for the copy of a listening socket, modules that are loaded late, and files of the app. Each other
- * acceptor may take a connection, and what it suspends with, before this one knows.
+ * acceptor may take a connection, and what it suspends with, before this one knows, and then one more when it has none.
  */
-const reserve = { share: 1 / 16, min: 4, max: 64, eachAcceptor: 2 };
+const reserve = { share: 1 / 16, min: 4, max: 64, eachAcceptor: 3 };
 
 export class DescriptorBudget {
   readonly #each: number;
@@ -17,7 +17,7 @@ export class DescriptorBudget {
   /** In use without a connection; undefined before the first count. */
   #base: number | undefined;
   #used = 0;
-  /** The number of connections when so many were in use. */
+  /** The number of connections in the process when so many were in use. */
   #usedAt = 0;
 
   /**
@@ -30,6 +30,7 @@ export class DescriptorBudget {
     this.#count = count;
   }
 
+  /** @param connections in this process, of all acceptors, here and below */
   count(connections: number): void {
     const { used, limit } = this.#count();
     this.#limit = limit;
@@ -46,11 +47,12 @@ export class DescriptorBudget {
     this.#usedAt = connections;
   }
 
-  isUsedUp(connections: number): boolean {
+  /** @param own of `connections`: those of this acceptor */
+  isUsedUp(own: number, connections: number): boolean {
     const { share, min, max, eachAcceptor } = reserve;
-    const own = Math.min(max, Math.max(min, Math.floor(this.#limit * share)));
+    const forProcess = Math.min(max, Math.max(min, Math.floor(this.#limit * share)));
     // One connection is served wherever it can be, or with a low limit none ever would.
-    const kept = connections === 0 ? 0 : own + eachAcceptor * (this.#acceptors - 1);
+    const kept = own === 0 ? 0 : forProcess + eachAcceptor * (this.#acceptors - 1);
     return this.#estimate(connections) + this.#each + kept > this.#limit;
   }
 

@@ -4,7 +4,7 @@ import { Activity } from '../activity.js';
 import type { StopReason } from '../app/close-app.js';
 import type { Placing } from '../balance/policy.js';
 import { msUntil, now, within } from '../clock.js';
-import { Acceptor } from '../connection/acceptor.js';
+import { type AcceptedInProcess, Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { proxyHeaders } from '../connection/proxy-headers.js';
 import { SessionReader } from '../connection/session-reader.js';
@@ -52,8 +52,8 @@ export interface MainOptions {
   readonly say: (message: FromWorker, sent?: () => void) => void;
   /** Can serve, and says so next. @param writer of its journal */
   readonly onReady?: (writer: JournalWriter | undefined) => void;
-  /** Told of each connection that this worker accepts itself, and of its end. */
-  readonly onActive?: (change: 1 | -1) => void;
+  /** Where it is a thread: the connections that the threads of its process have accepted themselves. */
+  readonly accepted?: AcceptedInProcess;
   /**
    * Called when it is ready, where its host looks whether its event loop is blocked. @param report sends the host the stack
    * @returns what the heartbeat writes with
@@ -226,8 +226,8 @@ export class WorkerMain {
   }
 
   #accept(fds: readonly number[], migrationChannel: MigrationChannel | undefined): void {
-    const { settings, threads, onActive } = this.#options;
-    const { backlog, maxConnections: limit, acceptors } = settings;
+    const { settings, threads, accepted } = this.#options;
+    const { backlog, maxConnections: limit } = settings;
     // Each connection has a thread that starts for it: migrated ones come when a thread is ready.
     const usesCredits = threads?.isPerConnection ?? false;
     const service = this.#service;
@@ -237,16 +237,12 @@ export class WorkerMain {
       backlog,
       limit,
       descriptorsEach: usesCredits ? descriptorsOfThread : 1,
-      acceptors,
+      ...(accepted && { inProcess: accepted }),
       onDescriptorsUsedUp: (use) => this.tell({ event: 'descriptors-used-up', ...use }),
       isShared: settings.sharesSockets,
       takesAll: settings.overload.maxInflight > 0 && !threads,
       handsOver: threads !== undefined,
-      serve: async (connection) => {
-        onActive?.(1);
-        await service.serve(connection);
-        onActive?.(-1);
-      },
+      serve: (connection) => service.serve(connection),
       proxyHeaders: proxyHeaders(settings.clients, (count, refused) =>
         this.tell({ event: 'proxy-refused', count, ...refused }),
       ),

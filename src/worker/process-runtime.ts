@@ -134,7 +134,6 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
         ...start,
         once: options.once,
         maxConnections,
-        acceptors: 1,
         sharesSockets: options.sharesSockets,
         migrationChannel: channel && {
           fd: pass(channel.fd),

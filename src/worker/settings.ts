@@ -60,8 +60,6 @@ export interface ThreadSettings extends AppSettings, StartOptions {
   readonly once: boolean;
   /** This worker's share of `--max-connections`. */
   readonly maxConnections: number;
-  /** Event loops of this process that accept connections, this one included if it does. */
-  readonly acceptors: number;
   /** Other workers accept on the same listening sockets. */
   readonly sharesSockets: boolean;
   readonly accessLog: Destination | undefined;
@@ -97,6 +95,9 @@ export interface ThreadData {
   readonly helloKey: string;
   /** Memory that it shares with its host (`worker/thread-counters`). */
   readonly counters: Int32Array;
+  /** The threads of its process that accept connections, itself included if it does, and the connections that all have. */
+  readonly acceptors: number;
+  readonly accepted: Int32Array;
   /** It keeps a record of its requests in flight, here; undefined where there is no room for it. */
   readonly journal: { readonly region: Region | undefined } | undefined;
   /** The memory that all event loops of the server share; undefined if no option needs it. */

@@ -11,6 +11,16 @@ export function createCounters(): Int32Array {
   return new Int32Array(new SharedArrayBuffer(4 * Object.keys(slots).length));
 }
 
+/** Of the connections that all threads of a process have accepted. */
+export function createSum(): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(4));
+}
+
+export const sum = {
+  get: (memory: Int32Array): number => Atomics.load(memory, 0),
+  add: (memory: Int32Array, change: number): void => void Atomics.add(memory, 0, change),
+};
+
 export const counter = {
   taken: (counters: Int32Array): number => Atomics.load(counters, slots.taken),
   /** Raises `taken` from one value to another, unless it has changed meanwhile. @returns whether it has raised it */

@@ -6,12 +6,12 @@ import { onHangReport } from '../hang/hang-report.js';
 import { WorkerMain } from './main.js';
 import { type FromWorker, type Handed, keyed, type ToWorker } from './messages.js';
 import type { ThreadData } from './settings.js';
-import { counter } from './thread-counters.js';
+import { counter, sum } from './thread-counters.js';
 import { allowChdir } from './thread-directory.js';
 
-const { settings, counters, journal, memory, slot, helloKey }: ThreadData = workerData;
+const { settings, counters, acceptors, accepted, journal, memory, slot, helloKey }: ThreadData = workerData;
 // Not for the app.
-for (const name of ['counters', 'journal', 'memory', 'slot', 'helloKey']) delete workerData[name];
+for (const name of ['counters', 'accepted', 'journal', 'memory', 'slot', 'helloKey']) delete workerData[name];
 const { port1: port, port2 } = new MessageChannel();
 /** Connections that have been handed to this thread so far. */
 let handed = 0;
@@ -26,7 +26,16 @@ const main = new WorkerMain({
     port.postMessage(message);
     sent?.();
   },
-  onActive: (change) => counter.countAccepted(counters, change),
+  accepted: {
+    acceptors,
+    get count() {
+      return sum.get(accepted);
+    },
+    add: (change) => {
+      counter.countAccepted(counters, change);
+      sum.add(accepted, change);
+    },
+  },
   watchHangs: (report) => {
     onHangReport(report);
     return (dueBy) => counter.setDueBy(counters, dueBy);

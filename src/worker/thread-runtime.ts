@@ -17,7 +17,7 @@ import { type FromWorker, newKey, type ToWorker, unkeyed } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
 import type { Tell } from './service.js';
 import type { ThreadData, ThreadGroup, WorkerSettings } from './settings.js';
-import { counter, createCounters } from './thread-counters.js';
+import { counter, createCounters, createSum, sum } from './thread-counters.js';
 
 const threadFile = fileURLToPath(new URL('../worker/thread-main.cjs', import.meta.url));
 
@@ -44,6 +44,7 @@ export function threadRuntime(
   const regions = journal && new RegionPool(journal, !once);
   const memory = memoryFd === undefined ? undefined : mapServerMemory(memoryFd);
   const slots = memory && ownSlots && new SlotPool(partOf(memory, 'places'), ownSlots);
+  const accepted = createSum();
   return (start, maxConnections) => {
     const place = slots?.lease();
     const region = regions?.lease();
@@ -52,9 +53,11 @@ export function threadRuntime(
       return region?.release() ?? [];
     };
     const data: ThreadData = {
-      settings: { ...loop, ...start, once, maxConnections, acceptors: hostAccepts ? 1 : range.max },
+      settings: { ...loop, ...start, once, maxConnections },
       helloKey: newKey(),
       counters: createCounters(),
+      acceptors: hostAccepts ? 1 : range.max,
+      accepted,
       journal: region && { region: region.region },
       memory,
       slot: place?.slot,
@@ -71,7 +74,7 @@ export function threadRuntime(
 /** @param release frees what it has of shared memory, and returns the requests that were in flight */
 function unitOf(
   thread: NodeThread,
-  { helloKey, counters }: ThreadData,
+  { helloKey, counters, accepted }: ThreadData,
   release: () => readonly LostRequest[],
   watch: WatchThread,
 ): Unit {
@@ -122,6 +125,7 @@ function unitOf(
   const exited = new Promise<UnitExit>((exited) => {
     thread.prependListener('exit', (code) => {
       unwatch();
+      sum.add(accepted, -counter.accepted(counters)); // closed with it
       hearLastMessages();
       reason ??= `it exited with code ${code}`;
       exited({ code, signal: null, reason, requests: release() });
