@@ -394,7 +394,7 @@ function optionRows(models: readonly ModelFacts[]) {
     ),
 
     gracefulTimeout: lifecycle(
-      'Time for requests in flight to finish when a worker drains; then the worker is killed',
+      'Time for requests in flight to finish when a worker drains; then they are cut, and the worker ends when no connection can migrate any more',
       { kind: duration(1, day), default: 30 * second },
     ),
     hangTimeout: lifecycle(
