@@ -11,7 +11,7 @@ export interface Candidate {
   readonly isUnresponsive: boolean;
   /** Its event loop runs code, or has connections that it has not come to. Looks each time, for some microseconds. */
   readonly isBusy: boolean;
-  /** Milliseconds that it has been seen to come to nothing. */
+  /** Milliseconds that it has been seen to be busy without a break. */
   readonly lagMs: number;
   /** The part of the time that it was found busy lately, from 0 to 1. */
   readonly utilization: number;

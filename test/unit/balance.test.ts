@@ -263,7 +263,7 @@ describe('what looks at an event loop tell', () => {
     expect(loop.utilizationAt(20_000)).toBeCloseTo(0, 3);
   });
 
-  test('for how long it has been seen to come to nothing', () => {
+  test('for how long it has been seen to be busy', () => {
     const loop = new LoopSamples(0);
     expect(loop.lagAt(90)).toBe(0);
     loop.add(false, 100);
