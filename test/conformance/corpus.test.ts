@@ -7,13 +7,14 @@ import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { corpus, differences, type Outcome, record } from '../corpus/replay.js';
 import { isRepeated, placements } from '../helpers/placements.ts';
+import { isFull } from '../helpers/repetitions.ts';
 import { newSeed, randomOf } from '../helpers/seeds.js';
 import { root, type ServerOptions, startServer } from '../helpers/server.js';
 
 const app = path.join(root, 'test/corpus/mirror.cjs');
 /** One request in so many is the share of a model that gets one. */
 const share = 48;
-const longShare = process.env.FULL ? 1 : 8;
+const longShare = isFull ? 1 : 8;
 // Time decides nothing here: those that stay open do so until all others are through.
 const args = ['header', 'request', 'keep-alive'].map((name) => `--${name}-timeout=7200s`);
 

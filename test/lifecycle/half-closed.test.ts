@@ -4,6 +4,7 @@
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { progress } from '../helpers/eventually.ts';
+import { repetitions } from '../helpers/repetitions.ts';
 import { fixture, root, type Server, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -80,6 +81,7 @@ async function compare(model: string, reloads: number): Promise<void> {
 
 test('prefork: 5 reloads', () => compare('prefork', 5));
 
-test('prefork: 200 reloads', { tags: 'long' }, () => compare('prefork', 200));
+const reloads = repetitions({ few: 60, all: 200 });
+test(`prefork: ${reloads} reloads`, { tags: 'long' }, () => compare('prefork', reloads));
 
 test.each(['prethread', 'hybrid', 'ppc', 'tpc'])('%s: 10 reloads', { tags: 'long' }, (model) => compare(model, 10));

@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { repetitions } from '../helpers/repetitions.ts';
 import { launchServer, root, runCli, startServer } from '../helpers/server.ts';
 
 /** Above the highest pid of Linux. */
@@ -74,7 +75,7 @@ test.concurrent('a pid file that cannot be written whole is removed', async () =
 
 const races: readonly (readonly [count: number, tags: string[]])[] = [
   [20, []],
-  [200, ['long']],
+  [repetitions({ few: 60, all: 200 }), ['long']],
 ];
 for (const [count, tags] of races)
   test(`of two servers that start with the same stale pid file one runs, ${count} times`, { tags }, async () => {
