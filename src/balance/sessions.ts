@@ -1,5 +1,5 @@
 // Which worker each session is at (--sticky): its connections go there, and others by the policy. A session whose worker has
-// gone, or that is not known, is placed by the policy again, and counted.
+// gone, or that is not known although a worker must have begun it, is placed by the policy again, and counted.
 import type { SessionKey } from '../client/session.js';
 
 /** Sessions that are remembered of each kind; those that have not been asked for the longest are forgotten. */
@@ -13,10 +13,15 @@ export class Sessions {
   /** That clients have named: apart, so that a client who names many makes none of the others forgotten. */
   readonly #named: Places;
   readonly #onPlacedAgain: (count: number) => void;
+  readonly #isBegunByWorkers: boolean;
   #placedAgain = 0;
 
-  /** @param onPlacedAgain told how many sessions have been placed that are not known, or whose workers have gone */
-  constructor(onPlacedAgain: (count: number) => void, max = maxSessions) {
+  /**
+   * @param onPlacedAgain told how many sessions have been placed whose workers have gone, or that are not known
+   * @param isBegunByWorkers false where the first connection of a client begins its session: one that is not known is new
+   */
+  constructor(onPlacedAgain: (count: number) => void, isBegunByWorkers = true, max = maxSessions) {
+    this.#isBegunByWorkers = isBegunByWorkers;
     this.#begun = new Places(max);
     this.#named = new Places(max);
     this.#onPlacedAgain = onPlacedAgain;
@@ -50,13 +55,14 @@ export class Sessions {
     choose: () => C | undefined,
   ): C | undefined {
     if (session === undefined) return choose();
-    const places = this.#find(session) ?? this.#named;
+    const known = this.#find(session);
+    const places = known ?? this.#named;
     const found = candidates.find((one) => places.has(session, one));
     if (found) return found;
     const chosen = choose();
     if (!chosen) return undefined;
     places.set(session, chosen);
-    this.#count();
+    if (known || this.#isBegunByWorkers) this.#count();
     return chosen;
   }
 

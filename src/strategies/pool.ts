@@ -49,8 +49,8 @@ export class Pool extends BaseStrategy implements Strategy {
     this.#wanted = inRange(hosting.size ?? hosting.workers, hosting);
     for (let id = 1; id <= this.#wanted; id++) this.#places.push(vacancy(id));
     this.#balance = createBalancer(hosting.placing);
-    this.#sessions = hosting.isSticky
-      ? new Sessions((count) => this.hosting.listener.sessionsPlacedAgain(count))
+    this.#sessions = hosting.sessions
+      ? new Sessions((count) => this.hosting.listener.sessionsPlacedAgain(count), hosting.sessions.by !== 'ip')
       : undefined;
     this.#recycler = this.#makeRecycler();
     this.#scaler = hosting.range && new Scaler(hosting.range);

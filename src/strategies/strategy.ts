@@ -1,6 +1,8 @@
 // What a concurrency model is to its host, the supervisor or a process of threads. There are two classes: `Pool` and
 // `PerConnection`. Both keep workers of which they do not know whether they are processes or threads.
+
 import type { Placing } from '../balance/policy.js';
+import type { SessionRule } from '../client/session-rule.js';
 import type { Acceptor, AcceptorOptions } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { Queues } from '../connection/queues.js';
@@ -113,8 +115,8 @@ export interface Hosting {
    * when a thread is terminated while it loads native code.
    */
   readonly endsWithHost: boolean;
-  /** Each session has its connections placed on one worker (--sticky). */
-  readonly isSticky: boolean;
+  /** Each session has its connections placed on one worker (--sticky); undefined where it is not so. */
+  readonly sessions: SessionRule | undefined;
   /** Connections can be taken back from workers that do not come to them. */
   readonly revokes: boolean;
   /** Makes the acceptor of the host, also for queues that no worker accepts on; undefined where there is neither. */

@@ -144,7 +144,7 @@ export function strategyContext(
     awaitsExits: threads?.isPerConnection ?? false,
     endsWithHost: false,
     revokes: false,
-    isSticky: group.hostAccepts && sticky !== undefined,
+    sessions: group.hostAccepts ? sticky : undefined,
     queues: resources.queues,
     accepts,
     maxConnections: listening.maxConnections,

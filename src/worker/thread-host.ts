@@ -156,7 +156,7 @@ export class ThreadHost implements Service {
     const { lifecycle, migrationChannel, maxConnections, loading, sessions, backlog, clients } = this.#settings.loop;
     const tell = this.#tell;
     const isElastic = group.range.min < group.range.max;
-    const isSticky = group.hostAccepts && sessions.sticky !== undefined;
+    const sticky = group.hostAccepts ? sessions.sticky : undefined;
     const shares = group.isPerConnection ? [1] : divide(maxConnections, group.range.max);
     return {
       startWorker: (options) => this.#start(group, options, shares[Math.min(options.id, shares.length) - 1] ?? 1),
@@ -172,8 +172,8 @@ export class ThreadHost implements Service {
       awaitsExits: false,
       endsWithHost: true,
       // The connection of a session would be given to the same thread again.
-      revokes: group.hostAccepts && !isSticky,
-      isSticky,
+      revokes: group.hostAccepts && !sticky,
+      sessions: sticky,
       queues: new Queues([]),
       accepts: [],
       maxConnections,

@@ -49,6 +49,15 @@ test('one whose worker has gone, or that is not known, is placed by the policy, 
   expect(again.total()).toBe(2);
 });
 
+test('where the first connection begins a session, only one whose worker has gone is counted', () => {
+  const again = counted();
+  const sessions = new Sessions(again.report, false);
+  expect(sessions.place('client', [a, b], () => b)).toBe(b);
+  expect(again.total()).toBe(0);
+  expect(sessions.place('client', [a, c], () => c)).toBe(c);
+  expect(again.total()).toBe(1);
+});
+
 test('a connection without a session is placed by the policy, and not counted', () => {
   const again = counted();
   expect(new Sessions(again.report).place(undefined, [a, b], () => b)).toBe(b);
@@ -57,7 +66,7 @@ test('a connection without a session is placed by the policy, and not counted', 
 
 test('clients who name many sessions make none forgotten that a response has begun', () => {
   const again = counted();
-  const sessions = new Sessions(again.report, 100);
+  const sessions = new Sessions(again.report, true, 100);
   sessions.begin('begun', a);
   for (let i = 0; i < 1000; i++) sessions.place(`named ${i}`, [a, b], () => b);
   expect(sessions.place('begun', [a, b], never)).toBe(a);
@@ -66,7 +75,7 @@ test('clients who name many sessions make none forgotten that a response has beg
 });
 
 test('the session that has not been asked for the longest is forgotten first', () => {
-  const sessions = new Sessions(() => {}, 2);
+  const sessions = new Sessions(() => {}, true, 2);
   sessions.begin('first', a);
   sessions.begin('second', a);
   sessions.place('first', [a], never);
