@@ -61,6 +61,8 @@ function isPort(text: string): boolean {
 }
 
 const commands = { local: 0, proxy: 1 } as const;
+/** Section 2.2: receivers must reject families and transports above these. */
+const last = { family: 3, transport: 2 } as const;
 /** Family and transport; others, such as Unix sockets, name no client. */
 const tcpIPv4 = 0x11;
 const tcpIPv6 = 0x21;
@@ -68,10 +70,11 @@ const tcpIPv6 = 0x21;
 function readBinary(bytes: Buffer): ProxyHeader | 'partial' | 'malformed' {
   if (bytes.length < fixedBytes) return 'partial';
   const [version, command] = [(bytes[12] as number) >> 4, (bytes[12] as number) & 0xf];
-  const family = bytes[13];
+  const family = bytes[13] as number;
   const length = fixedBytes + bytes.readUInt16BE(14);
   if (version !== 2 || (command !== commands.local && command !== commands.proxy) || length > maxHeaderBytes)
     return 'malformed';
+  if (family >> 4 > last.family || (family & 0xf) > last.transport) return 'malformed';
   if (bytes.length < length) return 'partial';
   if (command === commands.local) return { length, client: undefined };
   const at = fixedBytes;

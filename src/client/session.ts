@@ -6,8 +6,8 @@ import { type SessionRule, token } from './session-rule.js';
 /** 16 hexadecimal digits. */
 export type SessionKey = string;
 
-/** A request line, or its beginning; an empty line may come before (RFC 9112, section 2.2). */
-const requestLine = new RegExp(`^(?:\r?\n)?(?:${token})?(?: ([^\r\n ]*))?(?: [^\r\n]*)?\r?(\n)?`);
+/** A request line, or its beginning; empty lines may come before (RFC 9112, section 2.2). */
+const requestLine = new RegExp(`^(?:\r?\n)*(?:${token})?(?: ([^\r\n ]*))?(?: [^\r\n]*)?\r?(\n)?`);
 
 /** @param name of a session, as its client sends it */
 export function sessionKey(name: string): SessionKey {

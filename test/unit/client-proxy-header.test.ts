@@ -77,6 +77,8 @@ describe('malformed', () => {
   test.each([
     ['version 1', Buffer.concat([signature, Buffer.from([0x11, 0x11, 0, 12]), ipv4])],
     ['an unknown command', binary(2, 0x11, ipv4)],
+    ['an unknown family', binary(1, 0x41, ipv4)],
+    ['an unknown transport', binary(1, 0x13, ipv4)],
     ['too short for its family', binary(1, 0x11, ipv4.subarray(0, 11))],
     ['too short for IPv6', binary(1, 0x21, ipv4)],
     ['longer than we read', binary(1, 0x11, Buffer.alloc(maxHeaderBytes))],

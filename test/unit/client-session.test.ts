@@ -32,6 +32,7 @@ describe('a request names its session', () => {
     ['in a second field', withHeaders('Cookie: xsid=no', 'Cookie: sid=abc')],
     ['with line feeds alone', 'GET / HTTP/1.1\nCookie: sid=abc\n\n'],
     ['after an empty line', `\r\n${withHeaders('Cookie: sid=abc')}`],
+    ['after empty lines', `\r\n\r\n\n${withHeaders('Cookie: sid=abc')}`],
   ])('in a cookie, %s', (_, head) => expect(asked(head, cookie)).toBe(sessionKey('abc')));
 
   test.each([
