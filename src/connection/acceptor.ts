@@ -157,6 +157,7 @@ export class Acceptor {
     for (const socket of this.#listening) socket.close();
     this.#others.clear();
     this.#receiver?.close();
+    this.#options.proxyHeaders?.close();
   }
 
   /**

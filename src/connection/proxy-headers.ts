@@ -46,6 +46,11 @@ export class ProxyHeaders {
     return true;
   }
 
+  /** No connection comes any more. */
+  close(): void {
+    this.#refused.flush();
+  }
+
   #refuse(connection: IncomingConnection, peer: Peer, reason: string): false {
     connection.close();
     this.#refused.add({ peer: nameOf(peer), reason });

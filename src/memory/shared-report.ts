@@ -9,6 +9,9 @@ export class SharedReport<T> {
   readonly #everyMs: number;
   readonly #now: () => number;
   readonly #report: (count: number, last: T) => void;
+  /** Of this event loop, not yet reported by it. */
+  #last: T | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
   /**
    * @param at index of the first of its words, zeros at first
@@ -30,13 +33,42 @@ export class SharedReport<T> {
   }
 
   add(last: T): void {
-    const [count, reportedAt] = [this.#at, this.#at + 1];
-    Atomics.add(this.#words, count, 1);
+    Atomics.add(this.#words, this.#at, 1);
+    this.#last = last;
+    this.#reportIfDue();
+  }
+
+  /** Reports what no event loop has reported, if this one has added to it. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const last = this.#last;
+    this.#last = undefined;
+    if (last === undefined) return;
+    const count = Atomics.exchange(this.#words, this.#at, 0);
+    if (count === 0) return; // another event loop has reported it
+    Atomics.store(this.#words, this.#at + 1, this.#time);
+    this.#report(count, last);
+  }
+
+  /** 0 is never. */
+  get #time(): number {
+    return this.#now() | 0 || 1;
+  }
+
+  #reportIfDue(): void {
+    const reportedAt = this.#at + 1;
     const before = Atomics.load(this.#words, reportedAt);
-    const time = this.#now() | 0 || 1; // 0 is never
-    if (before !== 0 && (time - before) >>> 0 < this.#everyMs) return;
+    const time = this.#time;
+    const sinceMs = (time - before) >>> 0;
+    if (before !== 0 && sinceMs < this.#everyMs) {
+      this.#timer ??= setTimeout(() => {
+        this.#timer = undefined;
+        if (this.#last !== undefined) this.#reportIfDue();
+      }, this.#everyMs - sinceMs).unref();
+      return;
+    }
     // Another event loop that reports at the same time counts this one.
-    if (Atomics.compareExchange(this.#words, reportedAt, before, time) !== before) return;
-    this.#report(Atomics.exchange(this.#words, count, 0), last);
+    if (Atomics.compareExchange(this.#words, reportedAt, before, time) === before) this.flush();
   }
 }

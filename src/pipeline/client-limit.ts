@@ -54,6 +54,11 @@ export class ClientLimit {
     this.#header = limit.header;
   }
 
+  /** Reports refusals that no event loop has reported. */
+  flush(): void {
+    this.#refusals.flush();
+  }
+
   /** Counts the request, if it is within the limit. */
   take(req: IncomingMessage, peer: Peer): Allowance {
     const named = this.#header === undefined ? undefined : req.headers[this.#header];

@@ -152,6 +152,11 @@ export class Overload {
     this.#admission.close();
   }
 
+  /** Reports refusals that no event loop has reported. */
+  flush(): void {
+    for (const report of Object.values(this.#reports)) report.flush();
+  }
+
   #begin(res: PipelineResponse): void {
     res.isQueued = false;
     this.#states.set(res, this.#now());

@@ -276,6 +276,8 @@ export class Pipeline {
     this.#shedding.stop();
     this.#options.activity.stop();
     this.#accessLog?.flush();
+    this.#overload?.flush();
+    this.#rateLimit?.flush();
   }
 
   /** In a drain: it has only this time, from now on (milliseconds). */

@@ -13,6 +13,10 @@ export class RateLimitStage {
     this.#limit = limit;
   }
 
+  flush(): void {
+    this.#limit.flush();
+  }
+
   readonly stage: Stage = (next) => (req, res, reqId) => {
     const allowance = this.#take(req, res.clientConnection);
     if (allowance?.isAllowed === false) return refuse(this.#refusal(allowance), req, res, reqId);

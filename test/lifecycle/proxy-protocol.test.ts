@@ -123,6 +123,9 @@ describePlacements(units, (placement) => {
     // Each acceptor reports once a minute.
     expect(new Set(reports.map(({ pid, tid }) => `${pid} ${tid}`)).size).toBe(reports.length);
     expect(site.server.lines.filter(({ event }) => event === 'request')).toEqual([]);
+    await site.server.stop();
+    const counts = site.server.lines.filter(({ event }) => event === 'proxy-refused').map(({ count }) => Number(count));
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(5);
   });
 });
 

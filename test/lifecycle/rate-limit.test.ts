@@ -203,6 +203,9 @@ describePlacements(units, ({ model, accept, args: size = [] }) => {
     });
     const minutes = (performance.now() - began) / 60_000;
     expect(site.server.lines.filter(isReport).length).toBeLessThanOrEqual(1 + minutes);
+    await site.server.stop();
+    const counts = site.server.lines.filter(isReport).map(({ count }) => Number(count));
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(answers.length - 1);
     expect(JSON.stringify(site.server.lines) + site.server.plain.join('')).not.toContain('secret');
   });
 });

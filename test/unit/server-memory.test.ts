@@ -1,5 +1,5 @@
 // The memory that all event loops of a server share: its layout, and what the supervisor makes of it.
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { Config } from '../../src/config/config.ts';
 import { memoryBytes, partOf, rangeOf } from '../../src/memory/parts.ts';
 import { mapServerMemory, ServerMemory } from '../../src/memory/server-memory.ts';
@@ -82,4 +82,27 @@ test('a report is made at once and then rarely, with all that any event loop has
     [1, 'first'],
     [7, 'fourth'],
   ]);
+});
+
+test('what has been counted since a report is reported an interval later, or when asked', () => {
+  vi.useFakeTimers();
+  const words = new Int32Array(new SharedArrayBuffer(4 * reportWords));
+  const reports: [number, string][] = [];
+  const shared = () => new SharedReport<string>(words, 0, 10_000, Date.now, (...report) => reports.push(report));
+  const [one, other] = [shared(), shared()];
+  try {
+    one.add('first');
+    one.add('second');
+    other.add('third');
+    vi.advanceTimersByTime(9999);
+    expect(reports).toEqual([[1, 'first']]);
+    vi.advanceTimersByTime(1);
+    expect(reports.map(([count]) => count)).toEqual([1, 2]);
+    other.add('fourth');
+    one.flush(); // it has added nothing
+    other.flush();
+    expect(reports.slice(2)).toEqual([[1, 'fourth']]);
+  } finally {
+    vi.useRealTimers();
+  }
 });
