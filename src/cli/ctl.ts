@@ -59,17 +59,17 @@ async function readPositionals({
     const hint = await didYouMean(command, ctlCommands);
     throw configError(`unknown command 'mpserve ctl ${command}'; the commands are ${oneOf(ctlCommands, 'and')}${hint}`);
   }
-  if (command === 'scale' && argument === undefined) {
-    throw configError('missing number of workers; use mpserve ctl scale 4, +1 or -1');
+  if (command === 'scale' && !/^[+-]?\d+$/.test(argument ?? '')) {
+    const problem = argument === undefined ? 'missing number of workers' : `'${argument}' is no number of workers`;
+    throw configError(`${problem}; use mpserve ctl scale 4, +1 or -1`);
   }
-  if (command === 'balance' && argument === undefined) {
-    throw configError(`missing policy; use mpserve ctl balance ${oneOf(policies)}`);
-  }
+  if (command === 'balance') await checkBalance(argument, others);
   if (command === 'quarantine' && argument !== undefined && !['list', 'clear'].includes(argument)) {
     throw configError(`mpserve ctl quarantine takes list or clear, not '${argument}'`);
   }
   if (!['scale', 'balance', 'quarantine'].includes(command) && argument !== undefined) {
-    throw configError(`mpserve ctl ${command} takes no argument, but got '${argument}'`);
+    const hint = command === 'switch' ? `; use flags, as in mpserve ctl switch --model ${argument}` : '';
+    throw configError(`mpserve ctl ${command} takes no argument, but got '${argument}'${hint}`);
   }
   if (command !== 'balance' && others.length > 0) {
     throw configError(`mpserve ctl ${command} takes one argument, but got '${others[0]}' as well`);
@@ -81,6 +81,19 @@ async function readPositionals({
     throw configError('--check only works with mpserve ctl status; remove it');
   }
   return [command, ...positionals.slice(1)];
+}
+
+/** @param others those after the policy: its weights */
+async function checkBalance(policy: string | undefined, others: readonly string[]): Promise<void> {
+  if (policy === undefined) throw configError(`missing policy; use mpserve ctl balance ${oneOf(policies)}`);
+  if (!(policies as readonly string[]).includes(policy)) {
+    const hint = await didYouMean(policy, policies);
+    throw configError(`the policy of mpserve ctl balance must be ${oneOf(policies)}, not '${policy}'${hint}`);
+  }
+  const takes = policy === 'weighted' ? 1 : 0;
+  const [extra] = others.slice(takes);
+  if (extra !== undefined) throw configError(`mpserve ctl balance ${policy} takes no '${extra}'; remove it`);
+  if (takes > others.length) throw configError('missing weights; use for example mpserve ctl balance weighted 3,1');
 }
 
 /** The options to switch to: all given ones but those that locate the server. */

@@ -160,6 +160,12 @@ export const target = text(
 );
 
 /** A log destination: a file, `-` for standard output, or `off`, which is parsed to undefined. */
+export const logFile: Kind<string, string> = {
+  ...file,
+  metavar: 'PATH|-',
+  read: (raw) => (raw === '-' ? { value: '/dev/stdout' } : file.read(raw)),
+};
+
 export const logDestination: Kind<string | undefined, string | false> = {
   metavar: 'PATH|-|off',
   read: (raw) => {

@@ -15,6 +15,7 @@ import {
   host,
   type Kind,
   logDestination,
+  logFile,
   mode,
   name,
   networks,
@@ -492,8 +493,8 @@ function optionRows(models: readonly ModelFacts[]) {
       default: 30 * second,
     }),
 
-    logFile: logging('Append the log to this file', {
-      kind: file,
+    logFile: logging('Append the log to this file; - is standard output', {
+      kind: logFile,
       defaultWords: 'standard output; with --daemon app.log beside app.pid (--pid-file), or mpserve.log',
     }),
     logLevel: logging('Lowest level that is logged', {

@@ -169,19 +169,23 @@ async function measure(trial: Trial, context: TrialContext, signal: AbortSignal)
   const baseline = await clientPool.call('stats');
   let outcome: TrialOutcome = { times: 0 };
   let failure: string | undefined;
+  const over = new AbortController();
   try {
-    outcome = await Promise.race([trial.run(context), aborted(signal)]);
+    outcome = await Promise.race([trial.run(context), aborted(signal, over.signal)]);
   } catch (error) {
     signal.throwIfAborted();
     failure = (error as Error).message;
+  } finally {
+    over.abort();
   }
   const duringTrial = await clientPool.call('finish');
   return { ...resultOf(trial.name, outcome, [warmUp, baseline, duringTrial]), ...(failure && { failure }) };
 }
 
-async function aborted(signal: AbortSignal): Promise<never> {
+/** @param over ends the wait */
+async function aborted(signal: AbortSignal, over: AbortSignal): Promise<never> {
   signal.throwIfAborted();
-  await once(signal, 'abort');
+  await once(signal, 'abort', { signal: over });
   throw signal.reason;
 }
 
