@@ -5,14 +5,7 @@ import { expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { eventually, within } from '../helpers/eventually.ts';
 import { closeCode, frame, masked } from '../helpers/frames.ts';
-import {
-  describePlacements,
-  type Placement,
-  placements,
-  strategies,
-  testSomePlacements,
-  units,
-} from '../helpers/placements.ts';
+import { describePlacements, type Placement, placements, testSomePlacements, units } from '../helpers/placements.ts';
 import { fixture, type Server, startServer } from '../helpers/server.ts';
 import { connect, type Wire } from '../helpers/wire.ts';
 
@@ -101,7 +94,7 @@ async function reloadOf(server: Server): Promise<void> {
   expect(await closeOf(last)).toBe(1012);
 }
 
-describePlacements(strategies, (placement) => {
+describePlacements(units, (placement) => {
   test('a reload closes WebSockets with 1012 and a stop with 1001, and both end event streams', async () => {
     await using server = await start(placement, soon);
     const closed = (what: string) => server.lines.filter((line) => line.closed === what);

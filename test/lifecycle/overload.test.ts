@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
 import { HeldRequest } from '../helpers/held.ts';
-import { describePlacements, type Placement, strategies, testSomePlacements } from '../helpers/placements.ts';
+import { describePlacements, type Placement, testSomePlacements, units } from '../helpers/placements.ts';
 import { fixture, type Line, type Server, startServer } from '../helpers/server.ts';
 import { Site } from '../helpers/site.ts';
 import { connect, type Wire } from '../helpers/wire.ts';
@@ -69,39 +69,35 @@ async function statusOf(server: Server, target: string): Promise<number> {
 const overloaded = (server: Server, reason: string) =>
   server.waitFor(`a line for ${reason}`, (line) => line.event === 'overloaded' && line.reason === reason);
 
-testSomePlacements(
-  strategies,
-  'all workers together have as many requests in the app as the limit',
-  async (placement) => {
-    await using server = await start(placement, [...long, '--max-inflight', `${limit}`, '--queue-max', '8']);
-    const held = await hold(server);
-    // Eight of them wait when the ninth is refused.
-    const wires = await Promise.all(Array.from({ length: 9 }, () => connect(server.url)));
-    const answers = wires.map(async (wire, i) => {
-      const answer = await wire.ask(`GET /wait?ms=20&n=${i}`);
-      if (answer.status === 503) refused.push(answer.headers);
-      return answer.status;
-    });
-    const refused: Readonly<Record<string, string>>[] = [];
-    await eventually('one to be refused', () => refused.length > 0);
-    expect(refused).toMatchObject([{ 'retry-after': '600', 'x-request-id': expect.any(String) }]);
-    expect(await overloaded(server, 'queue-full')).toMatchObject({ level: 40, count: 1, waitedMs: expect.any(Number) });
-    expect(await statusOf(server, '/health')).toBe(200);
-    expect(arrivals(server)).toHaveLength(limit);
+testSomePlacements(units, 'all workers together have as many requests in the app as the limit', async (placement) => {
+  await using server = await start(placement, [...long, '--max-inflight', `${limit}`, '--queue-max', '8']);
+  const held = await hold(server);
+  // Eight of them wait when the ninth is refused.
+  const wires = await Promise.all(Array.from({ length: 9 }, () => connect(server.url)));
+  const answers = wires.map(async (wire, i) => {
+    const answer = await wire.ask(`GET /wait?ms=20&n=${i}`);
+    if (answer.status === 503) refused.push(answer.headers);
+    return answer.status;
+  });
+  const refused: Readonly<Record<string, string>>[] = [];
+  await eventually('one to be refused', () => refused.length > 0);
+  expect(refused).toMatchObject([{ 'retry-after': '600', 'x-request-id': expect.any(String) }]);
+  expect(await overloaded(server, 'queue-full')).toMatchObject({ level: 40, count: 1, waitedMs: expect.any(Number) });
+  expect(await statusOf(server, '/health')).toBe(200);
+  expect(arrivals(server)).toHaveLength(limit);
 
-    for (const one of held) one.release();
-    expect((await Promise.all(answers)).sort()).toEqual([...Array(8).fill(200), 503]);
-    for (const one of held) expect((await one.wire.response()).status).toBe(200);
-    await allArrivals(server, limit + 8);
-    expect(mostInApp(server)).toBe(limit);
-    // No place is lost.
-    const again = await hold(server);
-    for (const one of [...again, ...held]) one[Symbol.dispose]();
-    for (const wire of wires) wire.close();
-  },
-);
+  for (const one of held) one.release();
+  expect((await Promise.all(answers)).sort()).toEqual([...Array(8).fill(200), 503]);
+  for (const one of held) expect((await one.wire.response()).status).toBe(200);
+  await allArrivals(server, limit + 8);
+  expect(mostInApp(server)).toBe(limit);
+  // No place is lost.
+  const again = await hold(server);
+  for (const one of [...again, ...held]) one[Symbol.dispose]();
+  for (const wire of wires) wire.close();
+});
 
-testSomePlacements(strategies, 'a request that finds no place within --queue-timeout gets 503', async (placement) => {
+testSomePlacements(units, 'a request that finds no place within --queue-timeout gets 503', async (placement) => {
   await using server = await start(placement, ['--max-inflight', '1', '--queue-timeout', '200ms']);
   using held = await HeldRequest.begin(server);
   using wire = await connect(server.url);
@@ -117,7 +113,7 @@ testSomePlacements(strategies, 'a request that finds no place within --queue-tim
   expect((await wire.ask('GET /wait?ms=1')).status).toBe(200);
 });
 
-describePlacements(strategies, (placement) => {
+describePlacements(units, (placement) => {
   test('the places of a killed process come back', async () => {
     await using server = await start(placement, [...long, '--max-inflight', `${limit}`, '--queue-max', '1']);
     const held = await hold(server);

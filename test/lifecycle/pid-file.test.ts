@@ -74,7 +74,7 @@ test.concurrent('a pid file that cannot be written whole is removed', async () =
 });
 
 const races: readonly (readonly [count: number, tags: string[]])[] = [
-  [20, []],
+  [5, []],
   [repetitions({ few: 60, all: 200 }), ['long']],
 ];
 for (const [count, tags] of races)

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
-import { describePlacements, strategies, testSomePlacements, units } from '../helpers/placements.ts';
+import { describePlacements, testSomePlacements, units } from '../helpers/placements.ts';
 import { isAlive } from '../helpers/process-tree.ts';
 import { Site } from '../helpers/site.ts';
 import { connect, type Response } from '../helpers/wire.ts';
@@ -30,21 +30,17 @@ async function ask(url: string, headers: Readonly<Record<string, string>> = {}):
 
 const allowed = (answers: readonly Response[]): number => answers.filter(({ status }) => status === 200).length;
 
-testSomePlacements(
-  strategies,
-  '10 of 200 requests are allowed, over all workers',
-  async ({ model, accept, args = [] }) => {
-    const mode = accept ? ['--accept', accept] : [];
-    await using site = await Site.start(model, [...args, ...mode, '--rate-limit', '1/d:burst=10', '--access-log', '-']);
-    const answers = await askMany(site.server.url, 10);
-    expect(answers.map(({ status }) => status).sort()).toEqual([...Array(10).fill(200), ...Array(190).fill(429)]);
-    const isLine = ({ event }: { event?: unknown }) => event === 'request';
-    await site.server.waitForMany('the access lines', isLine, 200);
-    const lines = site.server.lines.filter(isLine);
-    expect(lines.filter(({ status }) => status === 429).length).toBe(190);
-    expect(new Set(lines.map(({ pid, tid }) => `${pid} ${tid}`)).size, 'workers').toBeGreaterThan(1);
-  },
-);
+testSomePlacements(units, '10 of 200 requests are allowed, over all workers', async ({ model, accept, args = [] }) => {
+  const mode = accept ? ['--accept', accept] : [];
+  await using site = await Site.start(model, [...args, ...mode, '--rate-limit', '1/d:burst=10', '--access-log', '-']);
+  const answers = await askMany(site.server.url, 10);
+  expect(answers.map(({ status }) => status).sort()).toEqual([...Array(10).fill(200), ...Array(190).fill(429)]);
+  const isLine = ({ event }: { event?: unknown }) => event === 'request';
+  await site.server.waitForMany('the access lines', isLine, 200);
+  const lines = site.server.lines.filter(isLine);
+  expect(lines.filter(({ status }) => status === 429).length).toBe(190);
+  expect(new Set(lines.map(({ pid, tid }) => `${pid} ${tid}`)).size, 'workers').toBeGreaterThan(1);
+});
 
 describe.concurrent('in the long run', { tags: 'long' }, () => {
   test.each([

@@ -22,7 +22,7 @@ const program = `
     new Worker(thread, { eval: true }).on('error', failed).on('exit', ended);
   });
   (async () => {
-    for (let i = 0; i < 20; i++) await Promise.all([run(), run()]);
+    for (let i = 0; i < 8; i++) await Promise.all([run(), run()]);
     console.log('done');
   })();
 `;
