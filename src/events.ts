@@ -41,8 +41,12 @@ export type WorkerEvent =
   /** The server of the app that mpserve serves, in words, and where its others listen. */
   | { event: 'several-servers'; served: string; others: readonly string[] }
   | { event: 'cluster-fork' }
+  /** What the app asks of a thread that only a process has. */
+  | { event: 'thread-limits'; uses: readonly string[] }
   | { event: 'access-log-failed'; reason: string }
-  | { event: 'access-log-resumed'; lost: number };
+  | { event: 'access-log-resumed'; lost: number }
+  /** A worker ends that could not write so many lines up to now. */
+  | { event: 'access-lines-unwritten'; count: number };
 
 /** A report in the log: its kind is the name of the event. */
 type Reported<R> = R extends { kind: infer K } ? { event: K } & Omit<R, 'kind'> : never;
@@ -164,6 +168,16 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
   ],
   'access-log-failed': ['error', (e) => `cannot write the access log, so access lines may be lost: ${e.reason}`],
   'access-log-resumed': ['warn', (e) => `writing the access log again; ${counted(e.lost, 'access line')} lost`],
+  'access-lines-unwritten': [
+    'error',
+    (e) => `a worker ends and cannot write the access log; ${counted(e.count, 'access line')} of it may be lost`,
+  ],
+  'thread-limits': [
+    'warn',
+    (e) =>
+      `the app uses what a thread does not have: ${e.uses.join(', ')}; if it depends on that, use a model whose workers ` +
+      'are processes, such as --model prefork',
+  ],
   'log-resumed': ['warn', (e) => `writing the log again; ${counted(e.lost, 'line')} lost`],
   // The client got a complete response: a 500, or that of the app, which failed afterwards.
   'request-failed': ['error', (e) => `the app failed on a request: ${e.err.message}`],

@@ -38,7 +38,7 @@ function adviceFor(error: NodeJS.ErrnoException, file: string): string | undefin
   if (IS_A_MODULE_SYNTAX.test(message)) return 'rename it to .mjs, or set "type": "module" in its package.json';
   if (code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') return `Node only strips types; ${TSX_ADVICE}`;
   if (code === 'ERR_WORKER_UNSUPPORTED_OPERATION')
-    return 'a thread cannot do this, because it concerns all threads of the process: use a model whose workers are processes (mpserve --help)';
+    return 'a thread cannot do this, because it concerns all threads of the process: use a model whose workers are processes, such as --model prefork';
   return undefined;
 }
 

@@ -63,6 +63,11 @@ export class LineBuffer {
     });
   }
 
+  /** Lines that could not be written up to now, those that were dropped included. */
+  get unwritten(): number {
+    return this.#bytes.subarray(0, this.#used).reduce((lines, byte) => lines + Number(byte === newline), this.#lost);
+  }
+
   /** Synchronous, so that a process that exits neither loses nor repeats a line. */
   flush(): void {
     if (this.#used === 0) return;

@@ -17,6 +17,7 @@ export class AccessLog {
   readonly #lines: LineBuffer;
   readonly #nameClient: ClientNamer;
   readonly #origin: string;
+  readonly #tell: (event: WorkerEvent) => void;
 
   /** @param onWritten called when the buffer is empty */
   constructor(
@@ -28,6 +29,7 @@ export class AccessLog {
   ) {
     this.#nameClient = clientNamer(clients);
     this.#origin = lineOrigin(identity);
+    this.#tell = tell;
     this.#lines = new LineBuffer(destination, {
       failed: (reason) => tell({ event: 'access-log-failed', reason }),
       resumed: (lost) => tell({ event: 'access-log-resumed', lost }),
@@ -57,8 +59,11 @@ export class AccessLog {
     });
   }
 
-  flush(): void {
+  /** The worker ends: what cannot be written now may be written when it exits, or is lost. */
+  end(): void {
     this.#lines.flush();
+    const { unwritten: count } = this.#lines;
+    if (count > 0) this.#tell({ event: 'access-lines-unwritten', count });
   }
 
   #add(

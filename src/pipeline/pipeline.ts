@@ -275,7 +275,7 @@ export class Pipeline {
     await new Promise((next) => setImmediate(next)); // the last connection may just have closed
     this.#shedding.stop();
     this.#options.activity.stop();
-    this.#accessLog?.flush();
+    this.#accessLog?.end();
     this.#overload?.flush();
     this.#rateLimit?.flush();
   }

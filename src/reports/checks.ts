@@ -86,8 +86,10 @@ const events: { readonly [N in EventName]: FieldsOf<Extract<WorkerEvent, { event
   'migration-refused': { count, senderPid: systemId, senderUid: systemId },
   'several-servers': { served: short, others: list(100, short) },
   'cluster-fork': {},
+  'thread-limits': { uses: list(32, short) },
   'access-log-failed': { reason },
   'access-log-resumed': { lost: count },
+  'access-lines-unwritten': { count },
 };
 
 /** Of a worker whose only event loop is its own: what it was at when it ended, the supervisor reads itself. */

@@ -2,7 +2,7 @@
 // `PerConnection`. Both keep workers of which they do not know whether they are processes or threads.
 
 import type { Placing } from '../balance/policy.js';
-import type { SessionRule } from '../client/session-rule.js';
+import type { Config } from '../config/config.js';
 import type { Acceptor, AcceptorOptions } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { Queues } from '../connection/queues.js';
@@ -116,7 +116,7 @@ export interface Hosting {
    */
   readonly endsWithHost: boolean;
   /** Each session has its connections placed on one worker (--sticky); undefined where it is not so. */
-  readonly sessions: SessionRule | undefined;
+  readonly sessions: Config['sessions']['sticky'];
   /** Connections can be taken back from workers that do not come to them. */
   readonly revokes: boolean;
   /** Makes the acceptor of the host, also for queues that no worker accepts on; undefined where there is neither. */

@@ -195,7 +195,7 @@ function appSettings({ config, sources }: Settings, listeners: readonly Listener
 }
 
 /** What every worker finds of the app, and one line says. */
-const oncePerRelease = new Set<WorkerEvent['event']>(['several-servers', 'cluster-fork']);
+const oncePerRelease = new Set<WorkerEvent['event']>(['several-servers', 'cluster-fork', 'thread-limits']);
 
 function workerListener(
   { reports, events, secondary }: ServerResources,

@@ -8,6 +8,7 @@ import { type FromWorker, type Handed, keyed, type ToWorker } from './messages.j
 import type { ThreadData } from './settings.js';
 import { counter, sum } from './thread-counters.js';
 import { allowChdir } from './thread-directory.js';
+import { watchThreadLimits } from './thread-limits.js';
 
 const { settings, counters, acceptors, accepted, journal, memory, slot, helloKey }: ThreadData = workerData;
 // Not for the app.
@@ -36,6 +37,10 @@ const main = new WorkerMain({
       sum.add(accepted, change);
     },
   },
+  onReady: () => {
+    const uses = endWatch();
+    if (uses.length > 0) main.tell({ event: 'thread-limits', uses });
+  },
   watchHangs: (report) => {
     onHangReport(report);
     return (dueBy) => counter.setDueBy(counters, dueBy);
@@ -49,6 +54,7 @@ parentPort?.postMessage(keyed(helloKey, port2), [port2]);
 allowChdir(settings.loading.app, (directory) =>
   counter.awaitMove(counters, () => port.postMessage({ type: 'chdir', directory } satisfies FromWorker)),
 );
+const endWatch = watchThreadLimits();
 const start = (): void => main.start([]);
 // Piscina sets up its own port when it has loaded this file; whether the app is at work is seen by what is active after that.
 if (settings.once) start();

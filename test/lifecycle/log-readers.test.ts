@@ -134,6 +134,7 @@ test.runIf(process.platform === 'linux')(
     expect(failed.reason).toContain('ENOSPC');
     await server.stop();
     expect(named(server, 'access-log-failed')).toHaveLength(1);
+    expect(named(server, 'access-lines-unwritten')).toEqual([expect.objectContaining({ count: 100 })]);
   },
 );
 

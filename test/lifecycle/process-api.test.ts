@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describePlacements, strategies } from '../helpers/placements.ts';
-import { runCli, startServer } from '../helpers/server.ts';
+import { type Line, runCli, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
 let folder: string;
@@ -183,6 +183,21 @@ test.concurrent('--wait-ready: an app that says nothing starts in no model', asy
       /the app has not called process\.send\('ready'\) \(--wait-ready\), 8000 ms after it had loaded/,
     );
   }
+});
+
+test.concurrent('what an app asks of a thread that only a process has is named once at the start', async () => {
+  const code = `
+    for (const ask of [() => process.setuid(0), () => process.umask(0o77), () => process.umask()]) try { ask(); } catch {}
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => {});
+    module.exports = (_, res) => res.end();`;
+  const serve = (...args: string[]) => startServer({ app: app(code), args });
+  await using threads = await serve('--model', 'prethread', '--threads', '2');
+  const limits = ({ event }: Line) => event === 'thread-limits';
+  const { uses } = await threads.waitFor('the line', limits);
+  expect(uses).toEqual(['process.setuid()', 'process.umask()', 'SIGHUP']);
+  await using processes = await serve('--model', 'prefork', '--workers', '1');
+  for (const server of [threads, processes]) await server.stop();
+  expect([threads, processes].map(({ lines }) => lines.filter(limits).length)).toEqual([1, 0]);
 });
 
 test.concurrent('elsewhere a thread cannot go, and the error says which models can', async () => {

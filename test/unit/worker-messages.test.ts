@@ -50,6 +50,8 @@ const events: { readonly [N in WorkerEvent['event']]: Body<Extract<WorkerEvent, 
   'access-log-failed': { reason: 'x' },
   'several-servers': { served: 'x', others: ['x'] },
   'cluster-fork': {},
+  'thread-limits': { uses: ['SIGHUP'] },
+  'access-lines-unwritten': { count: 1 },
   'access-log-resumed': { lost: 1 },
 };
 
