@@ -12,7 +12,8 @@ import { watchThreadLimits } from './thread-limits.js';
 
 const { settings, counters, acceptors, accepted, journal, memory, slot, helloKey }: ThreadData = workerData;
 // Not for the app.
-for (const name of ['counters', 'accepted', 'journal', 'memory', 'slot', 'helloKey']) delete workerData[name];
+for (const name of ['counters', 'acceptors', 'accepted', 'journal', 'memory', 'slot', 'helloKey'])
+  delete workerData[name];
 const { port1: port, port2 } = new MessageChannel();
 /** Connections that have been handed to this thread so far. */
 let handed = 0;

@@ -181,15 +181,16 @@ test.concurrent('ctl and signals scale the number of workers', async () => {
   await site.server.waitFor('one worker more', ({ event, from, to }) => event === 'scaled' && from === 2 && to === 3);
   await eventually('the removed workers to exit', () => site.server.workers().length === 3);
   expect(await site.ctl('scale', '1')).toMatchObject({ code: 0, stdout: 'changed from 3 to 1 workers\n' });
-  for (const [words, reason] of [
-    ['-1', /^mpserve: 0 workers are out of range; use 1 to 1024 \(now 1\)$/m],
-    ['5000', /5000 workers are out of range/],
-    ['many', /invalid number of workers 'many'; use 4, \+1 or -1/],
+  for (const [words, status, reason] of [
+    ['-1', 1, /^mpserve: 0 workers are out of range; use 1 to 1024 \(now 1\)$/m],
+    ['5000', 1, /5000 workers are out of range/],
+    ['many', 2, /'many' is no number of workers; use mpserve ctl scale 4, \+1 or -1/],
   ] as const) {
     const { code, stderr } = await site.ctl('scale', words);
-    expect(code).toBe(1);
+    expect(code).toBe(status);
     expect(stderr).toMatch(reason);
   }
+  expect(await site.ask('POST', '/scale', '{"workers": "many"}')).toMatchObject({ status: 409 });
   expect((await clients.stop()).failures).toEqual([]);
 });
 
