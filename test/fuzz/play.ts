@@ -9,14 +9,22 @@ import type { Script } from './mutator.js';
 /** How long a client that ends late waits for the first byte of an answer, which may not come (milliseconds). */
 const lateMs = 30;
 
+/**
+ * The server had closed the connection before the client had sent all: Node drops what the socket has received by then, and
+ * not yet read, when a write fails.
+ */
+export const cutWhileSending = 'cut while sending';
+
 /** What the client has received until the server ended the connection, or reset it. */
 export async function play(url: string, { pieces, pauseMs, endsLate }: Script): Promise<string> {
   const socket = net.connect({ ...connectOptions(url), noDelay: true, allowHalfOpen: true } as net.NetConnectOpts);
   const received: Buffer[] = [];
   let wasReset = false;
+  let wasCut = false;
   socket.on('data', (data) => received.push(data));
-  socket.on('error', () => {
+  socket.on('error', ({ syscall }: NodeJS.ErrnoException) => {
     wasReset = true;
+    wasCut = syscall === 'write' && received.length === 0;
   });
   const ended = new Promise<void>((resolve) => {
     for (const event of ['end', 'close']) socket.once(event, resolve);
@@ -37,7 +45,7 @@ export async function play(url: string, { pieces, pauseMs, endsLate }: Script): 
   } finally {
     socket.destroy();
   }
-  return normalized(Buffer.concat(received).toString('latin1'));
+  return wasCut ? cutWhileSending : normalized(Buffer.concat(received).toString('latin1'));
 }
 
 /** Without the time and our request ids; the request's own id is in the body of the answer. */
