@@ -49,10 +49,10 @@ describe('fuzz', () => {
       for (let i = 0; i < repetitions; i++) {
         if ((await play(plain.url, script)) === (await play(server.url, script))) return undefined;
       }
-      if (got === cutWhileSending) {
-        const whole = { ...script, pieces: [Buffer.concat(script.pieces)] };
-        if ((await play(plain.url, whole)) === (await play(server.url, whole))) return undefined;
-      }
+      // Pieces that are far apart leave the client the time to read what has come.
+      const [apart] = otherTimings(script);
+      if (got === cutWhileSending && apart && (await play(plain.url, apart)) === (await play(server.url, apart)))
+        return undefined;
       const sent = Buffer.concat(script.pieces).toString('latin1');
       return { seed, sent, pieces: script.pieces.length, endsLate: script.endsLate, expected, got };
     });
