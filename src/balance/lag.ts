@@ -24,19 +24,18 @@ export function lag(): Balancer {
       if (next && !next.isBusy) return next;
       rest = rest.filter((one) => one !== next);
     }
-    const unused = candidates.filter(({ active }) => active === 0);
-    if (unused.length > 0) return shortestLag(unused, momentMs);
-    const lags = candidates.map(({ lagMs }) => lagMs);
-    const isTold = candidates.length === 1 || Math.max(...lags) - Math.min(...lags) >= momentMs;
-    return shortestLag(candidates, isTold ? momentMs : patienceMs);
+    return leastBlocked(candidates);
   };
 }
 
-/** undefined when there is none, or it has been busy for less than `minMs`. */
-function shortestLag<C extends Candidate>(candidates: readonly C[], minMs: number): C | undefined {
-  const lags = candidates.map(({ lagMs }) => lagMs);
+/** Of those that are all busy. undefined when there is none, or a connection had better wait. */
+function leastBlocked<C extends Candidate>(candidates: readonly C[]): C | undefined {
+  const unused = candidates.filter(({ active }) => active === 0);
+  const best = unused.length > 0 ? unused : candidates;
+  const lags = best.map(({ lagMs }) => lagMs);
   const shortest = Math.min(...lags);
-  return shortest < minMs ? undefined : candidates[lags.indexOf(shortest)];
+  const isTold = unused.length > 0 || lags.length === 1 || Math.max(...lags) - shortest >= momentMs;
+  return shortest < (isTold ? momentMs : patienceMs) ? undefined : best[lags.indexOf(shortest)];
 }
 
 /** By tenths of the time, then by connections. */

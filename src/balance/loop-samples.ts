@@ -28,7 +28,7 @@ export class LoopSamples {
     this.#busySince = undefined;
   }
 
-  /** Milliseconds that it has been seen to be busy without a break. Time in which nobody has looked does not count. */
+  /** Milliseconds that it has been seen to be busy without a break: from the first look that found it so. */
   lagAt(time: number): number {
     return time - (this.#busySince ?? time);
   }

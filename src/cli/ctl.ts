@@ -63,7 +63,7 @@ async function readPositionals({
     const problem = argument === undefined ? 'missing number of workers' : `'${argument}' is no number of workers`;
     throw configError(`${problem}; use mpserve ctl scale 4, +1 or -1`);
   }
-  if (command === 'balance') await checkBalance(argument, others);
+  if (command === 'balance') await checkPolicy(argument, others);
   if (command === 'quarantine' && argument !== undefined && !['list', 'clear'].includes(argument)) {
     throw configError(`mpserve ctl quarantine takes list or clear, not '${argument}'`);
   }
@@ -84,7 +84,7 @@ async function readPositionals({
 }
 
 /** @param others those after the policy: its weights */
-async function checkBalance(policy: string | undefined, others: readonly string[]): Promise<void> {
+async function checkPolicy(policy: string | undefined, others: readonly string[]): Promise<void> {
   if (policy === undefined) throw configError(`missing policy; use mpserve ctl balance ${oneOf(policies)}`);
   if (!(policies as readonly string[]).includes(policy)) {
     const hint = await didYouMean(policy, policies);
