@@ -157,7 +157,7 @@ export class Acceptor {
     for (const socket of this.#listening) socket.close();
     this.#others.clear();
     this.#receiver?.close();
-    this.#options.proxyHeaders?.close();
+    this.#options.proxyHeaders?.flush();
   }
 
   /**
@@ -166,7 +166,8 @@ export class Acceptor {
    */
   arrivals(ms: number): Promise<unknown> | undefined {
     this.#options.sessions?.close();
-    return this.#arriving.size > 0 ? within(ms * arrivalPart, Promise.all(this.#arriving)) : undefined;
+    if (this.#arriving.size === 0) return undefined;
+    return within(ms * arrivalPart, Promise.all(this.#arriving)).then(() => this.#options.proxyHeaders?.flush());
   }
 
   get #listening(): readonly ListeningSocket[] {

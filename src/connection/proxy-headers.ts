@@ -46,8 +46,8 @@ export class ProxyHeaders {
     return true;
   }
 
-  /** No connection comes any more. */
-  close(): void {
+  /** Reports what has been refused and not reported. */
+  flush(): void {
     this.#refused.flush();
   }
 

@@ -1,6 +1,5 @@
 // What a concurrency model is to its host, the supervisor or a process of threads. There are two classes: `Pool` and
 // `PerConnection`. Both keep workers of which they do not know whether they are processes or threads.
-
 import type { Placing } from '../balance/policy.js';
 import type { Config } from '../config/config.js';
 import type { Acceptor, AcceptorOptions } from '../connection/acceptor.js';

@@ -95,8 +95,9 @@ export interface ThreadData {
   readonly helloKey: string;
   /** Memory that it shares with its host (`worker/thread-counters`). */
   readonly counters: Int32Array;
-  /** The threads of its process that accept connections, itself included if it does, and the connections that all have. */
+  /** Threads of its process that accept connections, at least 1. */
   readonly acceptors: number;
+  /** How many open connections these have accepted, in memory that they share (`worker/thread-counters`). */
   readonly accepted: Int32Array;
   /** It keeps a record of its requests in flight, here; undefined where there is no room for it. */
   readonly journal: { readonly region: Region | undefined } | undefined;

@@ -11,14 +11,14 @@ export function createCounters(): Int32Array {
   return new Int32Array(new SharedArrayBuffer(4 * Object.keys(slots).length));
 }
 
-/** Of the connections that all threads of a process have accepted. */
-export function createSum(): Int32Array {
+/** How many open connections all threads of a process have accepted. */
+export function createAccepted(): Int32Array {
   return new Int32Array(new SharedArrayBuffer(4));
 }
 
-export const sum = {
-  get: (memory: Int32Array): number => Atomics.load(memory, 0),
-  add: (memory: Int32Array, change: number): void => void Atomics.add(memory, 0, change),
+export const acceptedByAll = {
+  count: (accepted: Int32Array): number => Atomics.load(accepted, 0),
+  add: (accepted: Int32Array, change: number): void => void Atomics.add(accepted, 0, change),
 };
 
 export const counter = {

@@ -6,7 +6,7 @@ import { onHangReport } from '../hang/hang-report.js';
 import { WorkerMain } from './main.js';
 import { type FromWorker, type Handed, keyed, type ToWorker } from './messages.js';
 import type { ThreadData } from './settings.js';
-import { counter, sum } from './thread-counters.js';
+import { acceptedByAll, counter } from './thread-counters.js';
 import { allowChdir } from './thread-directory.js';
 import { watchThreadLimits } from './thread-limits.js';
 
@@ -31,11 +31,11 @@ const main = new WorkerMain({
   accepted: {
     acceptors,
     get count() {
-      return sum.get(accepted);
+      return acceptedByAll.count(accepted);
     },
     add: (change) => {
       counter.countAccepted(counters, change);
-      sum.add(accepted, change);
+      acceptedByAll.add(accepted, change);
     },
   },
   onReady: () => {

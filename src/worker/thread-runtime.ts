@@ -17,7 +17,7 @@ import { type FromWorker, newKey, type ToWorker, unkeyed } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
 import type { Tell } from './service.js';
 import type { ThreadData, ThreadGroup, WorkerSettings } from './settings.js';
-import { counter, createCounters, createSum, sum } from './thread-counters.js';
+import { acceptedByAll, counter, createAccepted, createCounters } from './thread-counters.js';
 
 const threadFile = fileURLToPath(new URL('../worker/thread-main.cjs', import.meta.url));
 
@@ -44,7 +44,7 @@ export function threadRuntime(
   const regions = journal && new RegionPool(journal, !once);
   const memory = memoryFd === undefined ? undefined : mapServerMemory(memoryFd);
   const slots = memory && ownSlots && new SlotPool(partOf(memory, 'places'), ownSlots);
-  const accepted = createSum();
+  const accepted = createAccepted();
   return (start, maxConnections) => {
     const place = slots?.lease();
     const region = regions?.lease();
@@ -125,7 +125,7 @@ function unitOf(
   const exited = new Promise<UnitExit>((exited) => {
     thread.prependListener('exit', (code) => {
       unwatch();
-      sum.add(accepted, -counter.accepted(counters)); // closed with it
+      acceptedByAll.add(accepted, -counter.accepted(counters)); // closed with it
       hearLastMessages();
       reason ??= `it exited with code ${code}`;
       exited({ code, signal: null, reason, requests: release() });
