@@ -27,7 +27,8 @@ highest first: flag, variable, file, default. \`mpserve config\` prints each val
 - A relative path is resolved against the directory of \`--cwd\`, or else the current directory; in the file, against the
   directory of the file.
 - A file of \`--env-file\` can have the variables of options, too; they override \`mpserve.config.*\`, and the environment
-  overrides them.
+  overrides them. Node reads the flag \`--env-file\` before mpserve starts: if a file is missing, Node answers \`node: PATH:
+  not found\` and exits with 9. Set with a variable or in \`mpserve.config.*\`, mpserve answers, and exits with 2.
 
 ${tableOf(
   ['Model', 'Description'],

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { absoluteApp } from '../config/app-path.js';
+import { didYouMean } from '../config/nearest.js';
 import { type Option, optionTable } from '../config/options.js';
 import type { UserConfig } from '../config/user-config.js';
 import { act, ask, Unreachable } from '../control/client.js';
@@ -17,8 +18,12 @@ const bin = fileURLToPath(new URL('../../bin/mpserve.js', import.meta.url));
 const table = optionTable(Object.values(models));
 
 export async function start(config: UserConfig, { env = process.env }: ServeOptions): Promise<Server> {
+  if (typeof config !== 'object' || config === null) {
+    const app = typeof config === 'string' ? JSON.stringify(config) : "'./app.js'";
+    throw new ServerError('start', `serve() takes an object, such as { app: ${app} }; this is a ${typeof config}`);
+  }
   if (config.daemon) throw new ServerError('start', 'serve() starts no daemon; use the command mpserve --daemon');
-  const { app, daemon: _, ...others } = written(config, 'start');
+  const { app, daemon: _, ...others } = await written(config, 'start');
   const hasControl = config.control !== undefined || config.pidFile !== undefined;
   const folder = hasControl ? undefined : mkdtempSync(path.join(tmpdir(), 'mpserve-'));
   const flags = Object.entries({ ...others, ...(folder !== undefined && { control: path.join(folder, 'ctl') }) });
@@ -76,7 +81,7 @@ function controls(
     reload: () => perform('reload'),
     scale: (workers) => perform('scale', { workers: String(workers) }),
     switch: async (settings) => {
-      const options = Object.entries(written(settings, 'refused')).map(([key, value]) => [key, String(value)]);
+      const options = Object.entries(await written(settings, 'refused')).map(([key, value]) => [key, String(value)]);
       return perform('switch', { options: Object.fromEntries(options) });
     },
     drain: () => perform('drain'),
@@ -91,17 +96,21 @@ function controls(
 }
 
 /** The settings as flags hold them, without those that are undefined. @throws ServerError for a wrong key or value */
-function written(config: UserConfig, kindOfFailure: FailureKind): Readonly<Record<string, unknown>> {
-  const entries = Object.entries(config).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(
-    entries.map(([key, value]) => {
-      const option = (table as Readonly<Record<string, Option | undefined>>)[key];
-      if (!option) throw new ServerError(kindOfFailure, `unknown option '${key}'`);
-      const reading = option.kind.read(value);
-      if ('refused' in reading) throw new ServerError(kindOfFailure, `${key} must ${reading.refused}`);
-      return [key, option.kind.write(reading.value)];
-    }),
-  );
+async function written(config: UserConfig, kindOfFailure: FailureKind): Promise<Readonly<Record<string, unknown>>> {
+  const options: Readonly<Record<string, Option | undefined>> = table;
+  const values: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(config)) {
+    if (value === undefined) continue;
+    const option = Object.hasOwn(options, key) ? options[key] : undefined;
+    if (!option) {
+      const hint = await didYouMean(key, Object.keys(options));
+      throw new ServerError(kindOfFailure, `unknown option '${key}'${hint}`);
+    }
+    const reading = option.kind.read(value);
+    if ('refused' in reading) throw new ServerError(kindOfFailure, `${key} must ${reading.refused}`);
+    values[key] = option.kind.write(reading.value);
+  }
+  return values;
 }
 
 function asFlags({ flag, kind }: Option, value: unknown): readonly string[] {

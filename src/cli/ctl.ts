@@ -19,6 +19,7 @@ import {
 import { configError, ExitCode, StartupError } from '../errors.js';
 import { escapeControls } from '../log/escape.js';
 import { waitForExit } from '../os/process-exit.js';
+import { models } from '../strategies/models.js';
 import type { Call } from './call.js';
 import { aligned, formatConfig } from './config.js';
 import { printError } from './print-error.js';
@@ -158,7 +159,7 @@ function statusText(status: Status): string {
     ['state', doing ? `${state}, ${doing} in progress` : state],
     ...(lastError ? [['last error', `${lastError.at}: ${lastError.message}`]] : []),
     ['app', `${app} on ${urls.join(', ')}`],
-    ['model', `${model}, ${workers.ready} of ${workers.wanted} worker(s) ready, ${threads} thread(s) each`],
+    ['model', `${model}, ${models[model]?.once ? 'a worker for each connection' : size(workers, threads)}`],
     ...(balance ? [['balance', balance]] : []),
     ...(sessions ? [['sessions', `${grouped(sessions.placedAgain)} placed again`]] : []),
     ...(range ? [['auto-scaling', `${limits(range.workers, 'worker')}, ${limits(range.threads, 'thread')}`]] : []),
@@ -178,6 +179,11 @@ function statusText(status: Status): string {
       : []),
   ];
   return aligned(rows);
+}
+
+/** During a reload more workers may be ready than there are to be. */
+function size({ wanted, ready }: Status['workers'], threads: number): string {
+  return `${wanted} worker(s), ${ready === wanted ? 'all' : ready} ready, ${threads} thread(s) each`;
 }
 
 function limits([min, max]: readonly [number, number], unit: string): string {

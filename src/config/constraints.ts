@@ -169,11 +169,14 @@ export function checkSticky(
 }
 
 /** Any peer could claim any address otherwise. */
-export function checkProxyProtocol({ proxyProtocol, trustProxy }: Settings, from: From): void {
+export function checkProxyProtocol(settings: Settings, from: From, table: OptionTable): void {
+  const { proxyProtocol, trustProxy } = settings;
   if (proxyProtocol && trustProxy.length === 0)
     throw configError(
       `${setting(from.proxyProtocol)} needs --trust-proxy, as in --trust-proxy loopback: which proxies may name a client`,
     );
+  if (!proxyProtocol && isChosen('proxyToApp', settings, from, table))
+    throw configError(`${setting(from.proxyToApp)} needs --proxy-protocol: it shows the client of that to the app`);
 }
 
 /** A configuration file may list options with their defaults. */

@@ -128,7 +128,7 @@ export async function loadConfig(input: Input): Promise<Loaded> {
   };
   warnings.push(...checkBalance(settings, from, facts, resolved, table));
   checkSticky(settings, from, facts, resolved);
-  checkProxyProtocol(settings, from);
+  checkProxyProtocol(settings, from, table);
   checkOverload(settings, from, table);
   from.control = controlSource;
   if (settings.logFile === undefined && settings.daemon) from.logFile = from.daemon;

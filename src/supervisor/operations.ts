@@ -247,7 +247,7 @@ export class Operations {
     return this.#exclusive('release', async () => {
       const count = this.#options.resources.quarantine.clear();
       this.#events.tell({ event: 'quarantine-cleared', count, reason });
-      return `cleared ${count} request(s)`;
+      return count > 0 ? `cleared ${count} request(s)` : 'nothing to clear: no request is suspected of killing workers';
     });
   }
 

@@ -21,6 +21,7 @@ const backlog = 511;
 
 export class SecondaryListeners {
   readonly #listeners = new Map<Listener, SecondaryAddress>();
+  readonly #served: () => readonly Pick<Listener, 'address'>[];
   readonly #sockets = new SharedSockets((address, told) => {
     try {
       const opened = open(address);
@@ -28,13 +29,21 @@ export class SecondaryListeners {
       told(opened);
       return () => this.#close(opened);
     } catch (error) {
-      told({ code: codeOf(error) });
+      told(refused(address, codeOf(error), this.#served()));
       return () => {};
     }
   });
 
-  /** @param inherited from a server whose workers are of `generation` */
-  constructor(inherited: readonly InheritedSecondary[], generation: number) {
+  /**
+   * @param inherited from a server whose workers are of `generation`
+   * @param served the sockets on which the app's main server is served
+   */
+  constructor(
+    inherited: readonly InheritedSecondary[],
+    generation: number,
+    served: () => readonly Pick<Listener, 'address'>[],
+  ) {
+    this.#served = served;
     for (const { request, ...socket } of inherited) {
       const adopted = listener(socket);
       this.#listeners.set(adopted, request);
@@ -118,6 +127,22 @@ function openTcp(address: Address & { kind: 'tcp' }, ipv6Only?: boolean): Listen
     closeDescriptor(fd);
     throw error;
   }
+}
+
+/** Says so when it is this server that uses the port: the app's message alone would name any other process. */
+function refused(
+  address: SecondaryAddress,
+  code: string,
+  served: readonly Pick<Listener, 'address'>[],
+): SecondaryAnswer {
+  if (code !== 'EADDRINUSE' || address.kind === 'unix') return { code };
+  const { port } = address;
+  const isOurs = served.some((one) => typeof one.address === 'object' && one.address.port === port);
+  if (!isOurs) return { code };
+  const reason =
+    `mpserve itself listens on port ${port}, and serves another server of the app there; ` +
+    `serve this one with --serve ${port}, or have it listen on a port that is not that of PORT or --bind`;
+  return { code, reason };
 }
 
 /** What the workers' user may not open, the supervisor does not open for it. */

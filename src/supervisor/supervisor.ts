@@ -108,7 +108,11 @@ export class Supervisor implements SignalTarget, Controls {
     this.#options = options;
     const { reports, events, inherited } = options;
     this.#hasTakenOver = inherited === undefined;
-    this.#secondary = new SecondaryListeners(inherited?.secondary ?? [], inherited?.generation ?? 0);
+    this.#secondary = new SecondaryListeners(
+      inherited?.secondary ?? [],
+      inherited?.generation ?? 0,
+      () => this.#listeners,
+    );
     this.#quarantine = new Quarantine(options.loaded.config.lifecycle, reports, events);
     this.#health = new HealthWatch(reports);
     const scaled = ({ kind, from, to, reason }: ReportOf<'scaled' | 'threads-scaled'>): void => {

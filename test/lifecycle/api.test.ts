@@ -81,7 +81,7 @@ describe('a server', () => {
     expect(await server.status()).toMatchObject({ model: 'prethread', threads: 2 });
     expect(await server.workers()).toMatchObject([{ stage: 'ready' }]);
     expect(await server.quarantine()).toEqual([]);
-    expect(await server.clearQuarantine()).toBe('cleared 0 request(s)');
+    expect(await server.clearQuarantine()).toBe('nothing to clear: no request is suspected of killing workers');
     expect(await server.drain()).toMatch(/^drained/);
     expect(await server.status()).toMatchObject({ state: 'drained' });
 
@@ -175,7 +175,14 @@ describe('a server', () => {
 describe('a start that fails rejects, and prints nothing', () => {
   test.each<[string, Api.UserConfig, number | undefined, RegExp]>([
     ['a wrong value', { workers: 0 }, undefined, /^workers must be a whole number from 1 to 1024, or auto$/],
-    ['an unknown key', { workrs: 1 } as Api.UserConfig, undefined, /^unknown option 'workrs'$/],
+    ['an unknown key', { workrs: 1 } as Api.UserConfig, undefined, /^unknown option 'workrs'; did you mean workers\?$/],
+    ['a name of all objects', { ['__proto__']: 1 } as Api.UserConfig, undefined, /^unknown option '__proto__'$/],
+    [
+      'the path of an app alone',
+      './app.js' as Api.UserConfig,
+      undefined,
+      /^serve\(\) takes an object, such as \{ app: "\.\/app\.js" \}; this is a string$/,
+    ],
     ['a daemon', { daemon: true }, undefined, /^serve\(\) starts no daemon; use the command mpserve --daemon$/],
     ['settings that conflict', { port: 1, bind: 2 }, 2, /^--port and --bind both say where to listen/],
     ['an app that does not exist', { app: './gone.js' }, 4, /gone\.js' \(from the command line\) does not exist/],
@@ -187,7 +194,9 @@ describe('a start that fails rejects, and prints nothing', () => {
       /^cannot listen on 192\.0\.2\.1:80/,
     ],
   ])('%s', async (_, config, exitCode, message) => {
-    const error = await failure(start(config));
+    const error = await failure(
+      serve(typeof config === 'string' ? config : { port: 0, logLevel: 'silent', ...config }),
+    );
     expect(error).toMatchObject({
       isServerError: true,
       kind: 'start',

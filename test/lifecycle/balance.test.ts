@@ -102,7 +102,11 @@ describe.concurrent.each(dispatching)('$model', ({ model, two }) => {
     });
     expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
     await eventually('the shares after the reload', async () => numbers(await visits(url, 50)).join() === '40,10');
-    expect((await site.ctl('status')).stdout).toMatch(/^balance +weighted$/m);
+    const { stdout } = await site.ctl('status');
+    expect(stdout).toMatch(/^balance +weighted$/m);
+    expect(stdout).toMatch(
+      /^model +prefork, 2 worker\(s\), all ready, 1 thread\(s\) each$|^model +prethread, 1 worker\(s\), all ready, 2 thread\(s\) each$/m,
+    );
     expect((await site.ctl('config')).stdout).toMatch(/balance +weighted +from mpserve ctl balance/);
   });
 });

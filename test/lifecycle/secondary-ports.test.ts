@@ -176,6 +176,24 @@ serve('main').listen(process.argv[2] ? 0 : 3000);
   }
 });
 
+testSomePlacements(units, 'a port on which mpserve itself listens is named, with what to do', async (placement) => {
+  const file = write(`
+serve('metrics').listen(3001);
+const main = serve('main');
+main.on('error', ({ code, message }) => tell('refused', { code, message }));
+main.listen(process.env.PORT);
+`);
+  await using server = await start(placement, file, ['--serve', '3001']);
+  const port = Number(new URL(server.url).port);
+  const told = await server.waitFor('the error', ({ seen }) => seen === 'refused');
+  expect(told).toMatchObject({
+    code: 'EADDRINUSE',
+    message: expect.stringContaining(`mpserve itself listens on port ${port}, `),
+  });
+  expect(told.message).toContain(`--serve ${port}`);
+  expect(await get(server.url)).toBe('metrics');
+});
+
 testSomePlacements(units, 'a worker cannot open more sockets than the limit', async (placement) => {
   const file = write(`
 const opened = Array.from({ length: 66 }, () => new Promise((resolve) => {

@@ -185,6 +185,7 @@ describe('defaults', () => {
       /^--weights has 3 weights for 16 threads; give one for each$/,
     ],
     [['--proxy-protocol'], /^--proxy-protocol needs --trust-proxy, as in --trust-proxy loopback/],
+    [['--proxy-to-app'], /^--proxy-to-app needs --proxy-protocol/],
     [['--trust-proxy', '10.0.0.0/33'], /^--trust-proxy must be loopback, private, an IP address, or a network such as/],
     [['--queue-timeout', '1s'], /^--queue-timeout needs --max-inflight, as in --max-inflight 100: how many requests/],
     [['--queue-max', '7', '--max-inflight', '0'], /^--queue-max needs --max-inflight/],
