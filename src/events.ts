@@ -65,10 +65,12 @@ export type ServerEvent =
   | { event: 'output'; pid: number; stream: 'stdout' | 'stderr'; text: string }
   | { event: 'log-resumed'; lost: number }
   | { event: 'balance-changed'; from: string; to: string; reason: string }
-  | { event: 'switched'; from: string; model: string; workers: number; threads: number; ms: number; reason: string }
   | ({ event: 'canary-passed' } & CanaryFigures)
   | { event: 'logs-reopened'; files: readonly string[]; reason: string }
   | { event: 'operation-refused'; action: string; reason: string; by: string }
+  /** Requests with a wrong token since the last such event, and the address of the last one. */
+  | { event: 'admin-refused'; count: number; address: string }
+  | { event: 'stop-delayed'; reason: string; ms: number }
   | { event: 'stopped'; reason: string; requests: number };
 
 type Name = ServerEvent['event'];
@@ -228,6 +230,15 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
   'logs-reopened': ['info', (e) => `reopened ${e.files.join(' and ')} (${e.reason})`],
   'operation-refused': ['warn', (e) => `cannot ${e.action} (${e.by}): ${e.reason}`],
   'operation-failed': ['error', (e) => `the ${e.action} failed; the server continues as before: ${e.reason}`],
+  'admin-refused': [
+    'warn',
+    (e) =>
+      `refused ${counted(e.count, 'request')} with a wrong token on the admin server; the last one came from ${e.address}`,
+  ],
+  'stop-delayed': [
+    'info',
+    (e) => `stopping in ${e.ms} ms (${e.reason}): serves on, and /readyz says that it stops (--stop-delay)`,
+  ],
   stopping: ['info', (e) => `stopping (${e.reason}): draining for up to ${e.gracefulMs} ms`],
   stopped: ['info', (e) => `stopped (${e.reason}) after ${counted(e.requests, 'request')}`],
 };

@@ -179,6 +179,20 @@ export function checkProxyProtocol(settings: Settings, from: From, table: Option
     throw configError(`${setting(from.proxyToApp)} needs --proxy-protocol: it shows the client of that to the app`);
 }
 
+/** Everyone who can connect could read it otherwise. */
+export function checkAdmin({ admin, adminTokenFile }: Settings, from: From): void {
+  if (admin === undefined && adminTokenFile !== undefined)
+    throw configError(`${setting(from.adminTokenFile)} needs --admin, as in --admin 9090`);
+  if (admin?.kind !== 'tcp' || adminTokenFile !== undefined || isLoopback(admin.host)) return;
+  throw configError(
+    `${setting(from.admin)} would show the server to other machines: give --admin-token-file as well, or listen on 127.0.0.1`,
+  );
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
 /** A configuration file may list options with their defaults. */
 function isChosen(key: keyof Settings, settings: Settings, from: From, table: OptionTable): boolean {
   const { kind } = from[key];

@@ -185,6 +185,15 @@ export const addresses: Kind<readonly Address[], string | number | readonly (str
     ),
 };
 
+/** One address to listen on. */
+export const address: Kind<Address, string | number> = {
+  metavar: 'ADDRESS',
+  read: (raw) => readAddress(String(raw)),
+  write: formatAddress,
+  rebase: (value, base, cwd) =>
+    value.kind === 'unix' && base !== cwd ? { kind: 'unix', path: path.resolve(base, value.path) } : value,
+};
+
 /** A host name or an IP address. */
 export const host: Kind<string, string> = {
   metavar: 'HOST',

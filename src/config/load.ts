@@ -7,6 +7,7 @@ import { appExtensions, findApp } from './app-path.js';
 import type { Config, Values } from './config.js';
 import { findConfigFile, readConfigFile } from './config-file.js';
 import {
+  checkAdmin,
   checkBalance,
   checkDaemonOutput,
   checkDirectory,
@@ -130,6 +131,7 @@ export async function loadConfig(input: Input): Promise<Loaded> {
   checkSticky(settings, from, facts, resolved);
   checkProxyProtocol(settings, from, table);
   checkOverload(settings, from, table);
+  checkAdmin(settings, from);
   from.control = controlSource;
   if (settings.logFile === undefined && settings.daemon) from.logFile = from.daemon;
   from.bind = bindSource;

@@ -4,6 +4,7 @@
 import { policies } from '../balance/policy.js';
 import { absoluteApp } from './app-path.js';
 import {
+  address,
   addresses,
   boolean,
   choice,
@@ -398,6 +399,10 @@ function optionRows(models: readonly ModelFacts[]) {
       'Time for requests in flight to finish when a worker drains; then they are cut, and the worker ends when no connection can migrate any more',
       { kind: duration(1, day), default: 30 * second },
     ),
+    stopDelay: lifecycle(
+      'After SIGTERM or mpserve ctl stop, go on serving for this long while /readyz says that the server stops, and drain then: load balancers need time to notice',
+      { kind: duration(0, day), default: 0 },
+    ),
     hangTimeout: lifecycle(
       'When a worker or thread has blocked its event loop for this long, log its stack and its requests in flight, and replace it; 0 turns this off',
       {
@@ -486,6 +491,14 @@ function optionRows(models: readonly ModelFacts[]) {
     control: server('Listen for mpserve ctl on this Unix socket (mode 0600: only the owner may connect)', {
       kind: file,
       defaultWords: 'off, or beside --pid-file: app.ctl for app.pid',
+    }),
+    admin: server(
+      'Show the state of the server, and its metrics, on this address: /status, /workers, /metrics, and for probes /livez and /readyz; as --bind has it',
+      { kind: address, defaultWords: 'off' },
+    ),
+    adminTokenFile: server('Show them only to who has the token in this file: Authorization: Bearer TOKEN', {
+      kind: file,
+      defaultWords: 'none',
     }),
     bootTimeout: loading('Time for a worker to start and load the app', {
       group: 'Lifecycle',

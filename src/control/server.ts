@@ -2,6 +2,7 @@
 // requests and writes responses; `Controls` does the work.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Server as NetServer } from 'node:net';
+import type { Pages } from '../admin/pages.js';
 import {
   type Action,
   actions,
@@ -34,11 +35,13 @@ const closeTimeoutMs = 1000;
 
 export class ControlServer {
   readonly #controls: Controls;
+  readonly #pages: () => Pages;
   readonly #server: Server;
 
   /** Accepts connections on the listening socket `fd`, and takes over its ownership. */
-  constructor(fd: number, controls: Controls) {
+  constructor(fd: number, controls: Controls, pages: () => Pages) {
     this.#controls = controls;
+    this.#pages = pages;
     const timeouts = { headersTimeout: requestTimeoutMs, requestTimeout: requestTimeoutMs };
     this.#server = createServer(timeouts, (request, response) => {
       // The client may disconnect before it gets its response.
@@ -63,6 +66,13 @@ export class ControlServer {
     const name = request.url?.slice(1) ?? '';
     const query = queries.find((one) => one === name);
     const action = actions.find((one) => one === name);
+    const pages = this.#pages();
+    const page = Object.hasOwn(pages, `/${name}`) ? pages[`/${name}`] : undefined;
+    if (!query && !action && page && request.method === 'GET') {
+      const { status, type, content } = await page(request.headers.accept);
+      response.writeHead(status, { 'content-type': type, connection: 'close' });
+      return void response.end(content);
+    }
     if (!query && !action) {
       const known = [...queries, ...actions].map((one) => `/${one}`).join(', ');
       return respond(response, 404, failure(`unknown path; the paths are ${known}`));

@@ -12,6 +12,8 @@ const partBytes = {
   refusals: 8,
   /** The token buckets of --rate-limit: 262,144, for as many clients. */
   buckets: 2 * 1024 ** 2,
+  /** For --admin: `countersBytes` of `metrics/layout`, for the same reason as `places`. */
+  counters: 213_824,
 } as const satisfies Readonly<Record<string, number>>;
 
 export type PartName = keyof typeof partBytes;

@@ -13,6 +13,7 @@ import { memoryBytes, type PartName, rangeOf } from './parts.js';
 const users: readonly ((config: Config) => boolean)[] = [
   ({ overload }) => overload.maxInflight > 0,
   ({ limits }) => limits.rateLimit !== undefined,
+  ({ server }) => server.admin !== undefined,
 ];
 
 export class ServerMemory {

@@ -39,6 +39,7 @@ export class Connection {
   readonly #incoming: IncomingConnection;
   #client: Peer | undefined;
   #bytesTaken = 0;
+  #bytesCounted = { received: 0, sent: 0 };
   #transferred = 0;
   #progressAt: number;
 
@@ -101,6 +102,14 @@ export class Connection {
     const before = this.#bytesTaken;
     this.#bytesTaken = this.socket.bytesWritten;
     return this.#bytesTaken - before;
+  }
+
+  /** Bytes since the last call, for the metrics. */
+  takeBytes(): { readonly received: number; readonly sent: number } {
+    const before = this.#bytesCounted;
+    const { bytesRead, bytesWritten } = this.socket;
+    this.#bytesCounted = { received: bytesRead, sent: bytesWritten };
+    return { received: bytesRead - before.received, sent: bytesWritten - before.sent };
   }
 
   /** After the connection has closed: Node emits 'close' on the current response, but not on queued ones. */

@@ -8,7 +8,7 @@ import type { LoopJournal } from '../inflight/loop-journal.js';
 import { RecordedBody } from '../inflight/recorded-body.js';
 import { awaitsContinue } from './continue.js';
 import { answerUnserved, hasBody } from './failures.js';
-import { type OnHead, type OnSent, type PipelineResponse, reportSent } from './response.js';
+import type { OnHead, OnSent, PipelineResponse } from './response.js';
 import type { Handler, OnClose, Stage } from './stage.js';
 
 /** @param isLogged keeps the entry of an answered request until its access-log line is written (`writer.freeLogged`) */
@@ -16,7 +16,7 @@ export function journalRequests(
   { writer, culprits, denylist }: LoopJournal,
   tell: (event: WorkerEvent) => void,
   isLogged: boolean,
-): { readonly stage: Stage; readonly onClose: OnClose } {
+): { readonly stage: Stage; readonly onHead?: OnHead; readonly onSent?: OnSent; readonly onClose: OnClose } {
   const refuse = (req: IncomingMessage, res: PipelineResponse, reqId: string): void => {
     const { method = '', url = '' } = req;
     tell({ event: 'request-refused', reqId, method, url });
@@ -43,8 +43,6 @@ export function journalRequests(
         return refuse(req, res, reqId);
       }
       res.entry = writer?.begin(reqId, method, url, hasRequestBody, res.begunAt) ?? noSlot;
-      if (writer) res.onHead = onHead;
-      if (writer && isLogged) reportSent(res, onSent);
       if (!hasRequestBody) return serve(req, res, reqId);
 
       const body = new RecordedBody(writer, res.entry);
@@ -79,7 +77,7 @@ export function journalRequests(
     if (isLogged && res.writableFinished) writer?.endUnlogged(entry, res.statusCode);
     else writer?.end(entry);
   };
-  return { stage, onClose };
+  return { stage, ...(writer && { onHead }), ...(writer && isLogged && { onSent }), onClose };
 }
 
 /**

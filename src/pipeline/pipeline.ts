@@ -27,6 +27,7 @@ import type { BusyClock } from './busy.js';
 import type { ClientLimit } from './client-limit.js';
 import { Connection } from './connection.js';
 import { awaitsContinue } from './continue.js';
+import type { Counting } from './counting.js';
 import { limitDuration } from './deadline.js';
 import { closingFraction, Drain, type Migration } from './drain.js';
 import { watchEvents } from './event-stream.js';
@@ -37,7 +38,7 @@ import { declaresMore, limitBody } from './limits.js';
 import type { Overload } from './overload.js';
 import { RateLimitStage } from './rate-limit.js';
 import { createRequestIds } from './request-id.js';
-import type { PipelineResponse } from './response.js';
+import { type OnHead, type OnSent, type PipelineResponse, reportSent } from './response.js';
 import { watchSessions } from './sessions.js';
 import { Shedding } from './shedding.js';
 import type { Handler, OnClose, Stage } from './stage.js';
@@ -63,6 +64,8 @@ export interface PipelineOptions {
   /** Of this event loop, in that memory; undefined without --max-inflight. */
   readonly slot: number | undefined;
   readonly overload: Config['overload'];
+  /** Counts in the memory, for --admin. */
+  readonly counts: boolean;
   /** For --canary. */
   readonly countsAnswers: boolean;
   readonly sessions: Config['sessions'];
@@ -92,6 +95,7 @@ interface LoadedStages {
   readonly accessLog?: AccessLog | undefined;
   readonly clientLimit?: ClientLimit | undefined;
   readonly overload?: Overload | undefined;
+  readonly counting?: Counting | undefined;
 }
 
 async function loadStages(options: PipelineOptions): Promise<LoadedStages> {
@@ -109,6 +113,10 @@ async function loadStages(options: PipelineOptions): Promise<LoadedStages> {
     const part = partOf(memory, 'places');
     stages.overload = new Overload({ config: overload, part, slot, answers, tell, now });
   }
+  if (memory && options.counts) {
+    const { Counting } = await import('./counting.js');
+    stages.counting = new Counting(partOf(memory, 'counters'), identity.pid + identity.tid);
+  }
   return stages;
 }
 
@@ -117,6 +125,7 @@ export class Pipeline {
   readonly #accessLog: AccessLog | undefined;
   readonly #rateLimit: RateLimitStage | undefined;
   readonly #overload: Overload | undefined;
+  readonly #counting: Counting | undefined;
   /** The first one is the outermost. */
   readonly #stages: readonly Stage[];
   /**
@@ -124,6 +133,8 @@ export class Pipeline {
    * once.
    */
   readonly #onClose: (this: PipelineResponse) => void;
+  readonly #onHead: OnHead | undefined;
+  readonly #onSent: OnSent | undefined;
   readonly #server: AdoptingServer;
   readonly #connections = new Set<Connection>();
   readonly #keepAlive: KeepAlive;
@@ -139,7 +150,7 @@ export class Pipeline {
   #rebalancing: MigrationSender<Connection> | undefined;
   #answered = 0;
 
-  constructor(options: PipelineOptions, { accessLog, clientLimit, overload }: LoadedStages) {
+  constructor(options: PipelineOptions, { accessLog, clientLimit, overload, counting }: LoadedStages) {
     const { app, limitsGiven, maxConnections, sessions, tell } = options;
     const { sticky } = sessions;
     const limits = app.server ? appLimits(options.limits, limitsGiven, app.server) : options.limits;
@@ -148,6 +159,9 @@ export class Pipeline {
     this.#accessLog = accessLog;
     this.#rateLimit = clientLimit && new RateLimitStage(clientLimit);
     this.#overload = overload;
+    this.#counting = counting;
+    this.#onHead = together(journal?.onHead, counting?.onHead);
+    this.#onSent = together(journal?.onSent, counting?.onSent);
     this.#stages = [
       ...(accessLog ? [accessLog.stage] : []),
       ...(options.busy ? [options.busy.stage] : []),
@@ -161,6 +175,7 @@ export class Pipeline {
     ];
     this.#onClose = closeListener([
       () => this.#answered++,
+      ...(counting ? [counting.onClose] : []),
       ...(journal ? [journal.onClose] : []),
       ...(accessLog ? [accessLog.onClose] : []),
       ...(options.countsAnswers ? [countAnswers(tell, options.activity)] : []),
@@ -205,6 +220,7 @@ export class Pipeline {
       if (this.#options.clients.proxyToApp) connection.showClient();
       this.#connections.add(connection);
       this.#options.activity.connectionOpened();
+      if (!isOwn) this.#counting?.opened();
       // With a timeout on all sockets, every byte restarts Node's own timer.
       if (!this.#server.timeout) this.#keepAlive.watch(connection);
       this.#count?.(socket);
@@ -215,6 +231,7 @@ export class Pipeline {
         // worker of ppc exits when its connection has closed.
         setImmediate(() => {
           connection.end();
+          if (!isOwn) this.#counting?.closed(connection);
           closed();
         });
       });
@@ -338,6 +355,8 @@ export class Pipeline {
       res.reqUrl = url;
       res.begunAt = now();
       res.on('close', this.#onClose);
+      res.onHead = this.#onHead;
+      if (this.#onSent) reportSent(res, this.#onSent);
       const connection = Connection.of(req.socket);
       res.clientConnection = connection;
       connection?.begin(res);
@@ -397,7 +416,10 @@ export class Pipeline {
         { reqId, reqMethod: method, reqUrl: url, begunAt: now() },
         isWatched ? new WebSocketConnection(req.socket) : undefined,
       );
-      const log = (status: number) => this.#accessLog?.upgraded(req, socket, reqId, connection?.client, status);
+      const log = (status: number): void => {
+        this.#accessLog?.upgraded(req, socket, reqId, connection?.client, status);
+        this.#counting?.upgraded(method, status);
+      };
       const refusal = this.#rateLimit?.refusalOf(req, connection);
       if (refusal) {
         log(refusal.status);
@@ -439,6 +461,18 @@ export class Pipeline {
       socket.destroy();
     };
   }
+}
+
+/** One function that calls both, in this order. */
+function together<Args extends unknown[]>(
+  first: ((...args: Args) => void) | undefined,
+  second: ((...args: Args) => void) | undefined,
+): ((...args: Args) => void) | undefined {
+  if (!first || !second) return first ?? second;
+  return (...args) => {
+    first(...args);
+    second(...args);
+  };
 }
 
 function closeListener(listeners: readonly OnClose[]): (this: PipelineResponse) => void {

@@ -45,6 +45,8 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   rateLimit: string | undefined;
   /** Set by `reportSent`. */
   onSent: OnSent | undefined;
+  /** The metrics have counted it as answered. */
+  isCounted: boolean;
   /** Set by `eventStreamOf`; null if it is none. */
   eventStream: EventStream | null | undefined;
   /** The stages have been told that the response is over. */
@@ -72,6 +74,7 @@ export function responseClass(Base: NodeClass): ResponseClass {
     onHeaders = undefined;
     rateLimit = undefined;
     onSent = undefined;
+    isCounted = false;
     eventStream = undefined;
     isOver = false;
 

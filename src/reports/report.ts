@@ -81,6 +81,7 @@ export type Report =
   | { kind: 'probation-passed'; ms: number }
   | { kind: 'reloading'; reason: string }
   | { kind: 'reloaded'; generation: number; workers: number; ms: number }
+  | { kind: 'switched'; from: string; model: string; workers: number; threads: number; ms: number; reason: string }
   | { kind: 'upgraded'; pid: number; version: string; ms: number; reason: string }
   | { kind: 'scaled'; unit: 'workers'; from: number; to: number; reason: string }
   | { kind: 'drained'; reason: string }

@@ -177,13 +177,14 @@ export function strategyContext(
 }
 
 function appSettings({ config, sources }: Settings, listeners: readonly Listener[], release: Release) {
-  const { loading, lifecycle, limits, clients, sessions, overload, listening, pool, scaling } = config;
+  const { loading, lifecycle, limits, clients, sessions, overload, listening, pool, scaling, server } = config;
   const keys = Object.keys(limits) as (keyof Limits)[];
   return {
     loading: { ...loading, app: release.app },
     addresses: listeners.map(({ address }) => address),
     lifecycle,
     backlog: listening.backlog,
+    counts: server.admin !== undefined,
     countsAnswers: lifecycle.canary > 0,
     measure: isElastic(pool) ? scaling.scaleOn : undefined,
     limits,

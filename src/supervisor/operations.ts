@@ -172,7 +172,7 @@ export class Operations {
       this.#settings = next;
       const { size: workers } = strategy.snapshot();
       const ms = Math.round(now() - began);
-      this.#events.tell({ event: 'switched', from, model, workers, threads, ms, reason });
+      this.#reports.publish({ kind: 'switched', from, model, workers, threads, ms, reason });
       onProgress(`${model} is serving; connections migrate to it`);
       await settled;
       return `${model} is serving with ${workers} worker(s) and ${threads} thread(s) each; the switch took ${ms} ms`;

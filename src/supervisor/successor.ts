@@ -6,6 +6,7 @@ import { ExitCode, StartupError } from '../errors.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { closeDescriptor, closeOnExec } from '../os/descriptor.js';
 import type { InheritedListener } from './listener.js';
+import type { InheritedCounts } from './monitoring.js';
 import type { PoolSize } from './pool-size.js';
 import type { InheritedSecondary } from './secondary-listeners.js';
 
@@ -22,6 +23,9 @@ export interface InheritedState {
   readonly pool?: PoolSize;
   /** Of the old server's workers. */
   readonly generation: number;
+  /** With --admin; versions from before it send neither. */
+  readonly admin?: InheritedListener | undefined;
+  readonly counts?: InheritedCounts | undefined;
 }
 
 /** The one message of the successor: it is ready, or it cannot start. Other versions of mpserve read it. */
@@ -91,11 +95,13 @@ export async function startSuccessor(
     fd: inheritedFd(listener.fd),
     queues: queuesOf(listener).map(inheritedFd),
   });
-  const { listeners, control, migrationChannel, secondary = [] } = state;
+  const { listeners, control, migrationChannel, secondary = [], admin, counts } = state;
   const inherited: InheritedState = {
     ...state,
     listeners: listeners.map(inherit),
     control: control && inherit(control),
+    admin: admin && inherit(admin),
+    counts: counts && { ...counts, fd: inheritedFd(counts.fd) },
     secondary: secondary.map((socket) => ({ ...socket, fd: inheritedFd(socket.fd) })),
     migrationChannel:
       migrationChannel &&
@@ -141,8 +147,9 @@ function firstReport(child: ChildProcess, timeoutMs: number, signal: AbortSignal
   });
 }
 
-function descriptorsOf({ listeners, migrationChannel, control, secondary = [] }: InheritedState): number[] {
-  const others = [...(control ? [control] : []), ...secondary].map(({ fd }) => fd);
+function descriptorsOf(state: InheritedState): number[] {
+  const { listeners, migrationChannel, control, admin, counts, secondary = [] } = state;
+  const others = [control, admin, counts, ...secondary].flatMap((one) => (one ? [one.fd] : []));
   return [...listeners.flatMap(queuesOf), ...others, ...Object.values<number>({ ...migrationChannel })];
 }
 

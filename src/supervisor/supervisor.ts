@@ -1,6 +1,8 @@
 // The supervisor is the parent process: it opens the sockets, starts the strategy, performs the actions of operators,
 // and shuts down. It loads no user code and speaks HTTP only on the control socket, so no app or client can break it.
+import type { Pages } from '../admin/pages.js';
 import { now } from '../clock.js';
+import type { Address } from '../config/address.js';
 import { type Config, flatten, readyTimeout } from '../config/config.js';
 import type { Loaded, Overrides } from '../config/load.js';
 import { origin } from '../config/source.js';
@@ -9,7 +11,7 @@ import { awaitHeads } from '../connection/session-reader.js';
 import type { Action, Settings as FlatSettings, Request, Status, WorkerStatus } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
 import type { Controls } from '../control/server.js';
-import { deferred } from '../deferred.js';
+import { type Deferred, deferred } from '../deferred.js';
 import type { StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import { Quarantine } from '../inflight/quarantine.js';
@@ -26,11 +28,12 @@ import type { Strategy } from '../strategies/strategy.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
 import type { Settings } from './changes.js';
 import { type ServerResources, type StrategyContext, strategyContext } from './context.js';
-import type { ControlListener } from './control-listener.js';
 import { HealthWatch } from './health.js';
 import { type Listener, listener, listenersFor } from './listener.js';
 import { checkMigrationSupport, openChannelOrWarn } from './migration.js';
+import type { Monitoring } from './monitoring.js';
 import { Operations, withAppSource } from './operations.js';
+import type { OperatorListener } from './operator-listener.js';
 import { PidFile } from './pid-file.js';
 import { keptSize } from './pool-size.js';
 import { startOnProbation } from './probation.js';
@@ -93,7 +96,11 @@ export class Supervisor implements SignalTarget, Controls {
   /** Defined after an upgrade. */
   #successor: Successor | undefined;
   #pidFile: PidFile | undefined;
-  #control: ControlListener | undefined;
+  #control: OperatorListener | undefined;
+  #admin: OperatorListener | undefined;
+  /** Imported only for --admin. */
+  #adminModule: typeof import('./admin-listener.js') | undefined;
+  #monitoring: Monitoring | undefined;
   /** Imported only for a control socket, because importing an HTTP server takes 2 ms. */
   #controlModule: typeof import('./control-listener.js') | undefined;
   #state: 'starting' | 'serving' | 'stopping' = 'starting';
@@ -103,6 +110,8 @@ export class Supervisor implements SignalTarget, Controls {
   #scaled: Status['scaled'];
   #placedAgain = 0;
   #killed = false;
+  /** While a stop is delayed: another one ends the delay. */
+  #stopAgain: Deferred<Stop> | undefined;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -154,14 +163,15 @@ export class Supervisor implements SignalTarget, Controls {
           strategy.kill();
           throw withAppSource(error, loaded);
         });
-      const stop = await Promise.race([this.#stop.promise, started.then(() => this.#stop.promise)]);
+      const asked = await Promise.race([this.#stop.promise, started.then(() => this.#stop.promise)]);
+      const stop = await this.#untilNoticed(asked);
       const exitCode = await this.#shutDown(strategy, stop);
       if (stop.error) throw withAppSource(stop.error, loaded);
       return exitCode;
     } finally {
       this.#closeListeners(!this.#hasTakenOver);
       this.#ended.resolve();
-      await (this.#hasTakenOver ? this.#control?.close() : this.#control?.abandon());
+      for (const one of [this.#control, this.#admin]) await (this.#hasTakenOver ? one?.close() : one?.abandon());
       this.#pidFile?.remove();
       for (const cleanup of cleanups.reverse()) cleanup();
     }
@@ -178,7 +188,12 @@ export class Supervisor implements SignalTarget, Controls {
       if (pidFile !== undefined) this.#pidFile = PidFile.write(pidFile, origin(sources.pidFile));
       this.#listeners.push(...(await listenersFor(loaded, this.#systemd)));
       if (control !== undefined) {
-        this.#control = await this.#controlModule?.openControlListener(control, origin(sources.control), this);
+        this.#control = await this.#controlModule?.openControlListener(
+          control,
+          origin(sources.control),
+          this,
+          this.#pages,
+        );
       }
     }
     this.#urls = this.#listeners.map(({ url }) => url);
@@ -194,6 +209,7 @@ export class Supervisor implements SignalTarget, Controls {
     const memory = new ServerMemory();
     cleanups.push(() => migrationChannel && closeMigrationChannel(migrationChannel));
     cleanups.push(() => memory.close());
+    if (config.server.admin !== undefined) await this.#openAdmin(config.server.admin, memory);
     return {
       listeners: this.#listeners,
       queues: new Queues(this.#listeners.flatMap(({ queues }) => queues)),
@@ -210,6 +226,44 @@ export class Supervisor implements SignalTarget, Controls {
     };
   }
 
+  /** Of the admin server, on the control socket; none without --admin. */
+  readonly #pages = (): Pages => this.#monitoring?.pages ?? {};
+
+  /** @throws StartupError */
+  async #openAdmin(address: Address, memory: ServerMemory): Promise<void> {
+    const { loaded, reports, inherited } = this.#options;
+    this.#adminModule = await import('./admin-listener.js');
+    this.#monitoring = new this.#adminModule.Monitoring({
+      reports,
+      memory: memory.descriptorFor(loaded.config) as number,
+      inherited: inherited?.counts,
+      status: () => this.status(),
+      workers: () => this.workers(),
+    });
+    if (!inherited?.admin) this.#serveAdmin(await this.#adminModule.openAdminSocket(address, loaded));
+  }
+
+  /** @throws StartupError */
+  #serveAdmin(socket: Listener): void {
+    const { loaded, events } = this.#options;
+    if (this.#monitoring) this.#admin = this.#adminModule?.serveAdmin(socket, this.#monitoring, loaded, events);
+  }
+
+  /** --stop-delay: serves on until load balancers have noticed that it stops. @returns the last stop that was asked for */
+  async #untilNoticed(stop: Stop): Promise<Stop> {
+    const { stopDelay: ms } = this.#settings.config.lifecycle;
+    if (ms === 0 || stop.isQuick || stop.successor || this.#state !== 'serving') return stop;
+    this.#state = 'stopping';
+    this.#options.events.tell({ event: 'stop-delayed', reason: stop.reason, ms });
+    const again = deferred<Stop>();
+    this.#stopAgain = again;
+    const timer = setTimeout(() => again.resolve(stop), ms);
+    const last = await again.promise;
+    clearTimeout(timer);
+    this.#stopAgain = undefined;
+    return last;
+  }
+
   /** Drains the strategy and closes the listeners, or leaves them to the successor. Resolves to the exit code. */
   async #shutDown(strategy: Strategy, stop: Stop): Promise<number> {
     const { reason, successor } = stop;
@@ -220,7 +274,7 @@ export class Supervisor implements SignalTarget, Controls {
     const drained = this.#drain(strategy, stop);
     // Closed before the drain ends: new clients are refused instead of queued, and another server can use the port.
     this.#closeListeners(successor !== undefined || !this.#hasTakenOver);
-    const abandoned = successor && this.#control?.abandon();
+    const abandoned = successor && Promise.all([this.#control?.abandon(), this.#admin?.abandon()]);
     await drained;
     await abandoned;
     const fullReason = this.#killed ? `${reason}, then killed` : reason;
@@ -243,7 +297,8 @@ export class Supervisor implements SignalTarget, Controls {
   }
 
   stop(reason: string, isQuick: boolean): void {
-    if (isQuick && this.#state === 'stopping' && this.#strategy)
+    if (this.#stopAgain) this.#stopAgain.resolve({ reason, isQuick });
+    else if (isQuick && this.#state === 'stopping' && this.#strategy)
       void this.#drain(this.#strategy, { reason, isQuick, ...(this.#successor && { successor: this.#successor }) });
     else this.#stop.resolve({ reason, isQuick });
   }
@@ -376,14 +431,18 @@ export class Supervisor implements SignalTarget, Controls {
    * In a successor: takes over the pid file and the control socket, serves clients, and reports that it is ready.
    * @throws StartupError, SystemCallError; the old server keeps serving then
    */
-  #replacePredecessor({ control }: InheritedState, strategy: Strategy): void {
+  #replacePredecessor({ control, admin }: InheritedState, strategy: Strategy): void {
     const { config, sources } = this.#options.loaded;
     const { pidFile } = config.server;
     if (pidFile !== undefined) this.#pidFile = PidFile.takeOver(pidFile, origin(sources.pidFile));
-    if (control) this.#control = this.#controlModule?.serveControl(listener(control), this);
+    if (control) this.#control = this.#controlModule?.serveControl(listener(control), this, this.#pages);
+    if (admin) this.#serveAdmin(listener(admin));
     strategy.open(); // when nothing else can fail: the old server cannot have a connection back
     this.#hasTakenOver = true;
-    reportReady(() => strategy.setMigration({ receives: false }));
+    reportReady(() => {
+      strategy.setMigration({ receives: false });
+      this.#monitoring?.predecessorEnded();
+    });
   }
 
   /** @throws StartupError, Refused */
@@ -408,7 +467,19 @@ export class Supervisor implements SignalTarget, Controls {
     const pool = { model, workers, size };
     const control = this.#control?.listener;
     const secondary = this.#secondary.inheritable;
-    const state: InheritedState = { listeners, migrationChannel, control, secondary, operator, pool, generation };
+    const admin = this.#admin?.listener;
+    const counts = this.#monitoring?.inheritable;
+    const state: InheritedState = {
+      listeners,
+      migrationChannel,
+      control,
+      secondary,
+      operator,
+      pool,
+      generation,
+      admin,
+      counts,
+    };
     // systemd's watchdog waits for the main process, which the successor becomes.
     const { WATCHDOG_PID: _, ...systemd } = this.#systemd;
     const env = { ...process.env, ...systemd };

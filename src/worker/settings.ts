@@ -44,6 +44,7 @@ export interface AppSettings {
   /** What the load is measured by that a worker reports; undefined where it reports none. */
   readonly measure: Measure | undefined;
   /** Report what the responses are like. */
+  readonly counts: boolean;
   readonly countsAnswers: boolean;
   readonly backlog: number;
   readonly limits: Limits;

@@ -12,6 +12,11 @@ export async function ask(control: string, method: string, target: string, body 
   return { status, json: JSON.parse(text) };
 }
 
+/** A page as it is. */
+export function read(control: string, target: string): Promise<{ readonly status: number; readonly text: string }> {
+  return send(control, 'GET', target, {}, '');
+}
+
 /**
  * The lines that the server writes while it performs an action: its progress, then the outcome.
  * @param onText called with each part of them as it comes

@@ -1,0 +1,49 @@
+// The text that a scraper gets, by prom-client. Imported only when there is an admin server.
+import { type Metric, Registry } from 'prom-client';
+import { definitions, type Observed } from './definitions.js';
+
+export class MetricsText {
+  readonly #observe: () => Observed;
+  readonly #registries = new Map<string, Registry>();
+  #observed: Observed;
+
+  constructor(observe: () => Observed) {
+    this.#observe = observe;
+    this.#observed = observe();
+  }
+
+  /** @param accept the request's header. @returns the content, and its type */
+  async write(accept = ''): Promise<{ readonly type: string; readonly text: string }> {
+    const wanted = accept.includes('application/openmetrics-text')
+      ? Registry.OPENMETRICS_CONTENT_TYPE
+      : Registry.PROMETHEUS_CONTENT_TYPE;
+    const registry = this.#registries.get(wanted) ?? this.#register(wanted);
+    this.#observed = this.#observe();
+    return { type: registry.contentType, text: await registry.metrics() };
+  }
+
+  #register(contentType: typeof Registry.OPENMETRICS_CONTENT_TYPE | typeof Registry.PROMETHEUS_CONTENT_TYPE): Registry {
+    const registry = new Registry();
+    registry.setContentType(contentType as never);
+    for (const { name, help, type, samples } of definitions) {
+      const metric = {
+        name,
+        help,
+        type,
+        get: async () => ({
+          name: metric.name, // for OpenMetrics it is written without `_total`
+          help,
+          type,
+          values: samples(this.#observed).map(({ labels = {}, value, suffix }) => ({
+            labels,
+            value,
+            ...(suffix && { metricName: `${name}${suffix}` }),
+          })),
+        }),
+      };
+      registry.registerMetric(metric as unknown as Metric);
+    }
+    this.#registries.set(contentType, registry);
+    return registry;
+  }
+}
