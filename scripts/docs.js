@@ -1,7 +1,8 @@
-// Writes docs/options.md and docs/signals.md.
+// Writes docs/options.md, docs/signals.md and docs/metrics.md.
 import { writeFileSync } from 'node:fs';
-import { optionsPage, signalsPage } from './pages.js';
+import { metricsPage, optionsPage, signalsPage } from './pages.js';
 
 const page = (name) => new URL(`../docs/${name}.md`, import.meta.url);
 writeFileSync(page('options'), optionsPage());
 writeFileSync(page('signals'), signalsPage());
+writeFileSync(page('metrics'), metricsPage());

@@ -1,7 +1,8 @@
-// The pages of docs/ that are made from tables in `dist/`, which must have been built: docs/options.md and
-// docs/signals.md. Writes no file.
+// The pages of docs/ that are made from tables in `dist/`, which must have been built: docs/options.md,
+// docs/signals.md and docs/metrics.md. Writes no file.
 import { oneOf } from '../dist/config/kind.js';
 import { defaultWords, listOptions, optionTable } from '../dist/config/options.js';
+import { definitions } from '../dist/metrics/definitions.js';
 import { models } from '../dist/strategies/models.js';
 import { signals } from '../dist/supervisor/signals.js';
 
@@ -52,6 +53,38 @@ Node takes about 0.1 s to load mpserve. A signal that comes before that ends the
 status 143); nothing has been started by then, so nothing is left.
 
 ${tableOf(['signal', 'action'], rows)}`;
+}
+
+/** As Markdown. */
+export function metricsPage() {
+  const rows = definitions.map(({ name, type, labels = [], help }) => [
+    `\`${name}\``,
+    type,
+    labels.map((label) => `\`${label}\``).join(', '),
+    help,
+  ]);
+  return `# Metrics
+
+<!-- Generated from src/metrics/definitions.ts by "npm run docs". Change that file, not this page. -->
+
+\`mpserve --admin 127.0.0.1:9090\` serves them at \`/metrics\`, in the text format of Prometheus, or of OpenMetrics if the
+scraper accepts it; \`mpserve ctl\` is not needed. With \`--control\`, the control socket has the same page.
+
+\`\`\`yaml
+scrape_configs:
+  - job_name: mpserve
+    static_configs:
+      - targets: ['127.0.0.1:9090']
+\`\`\`
+
+The counters are in memory that all workers and threads share with the supervisor. What a worker has counted stays when it is
+killed, and no counter goes back at a reload, a switch of the model or an upgrade. A request is counted just before the last
+bytes of its response are written: if its worker is killed between the two, it is counted, and its client has no response;
+\`request-lost\` in the log names it. Requests that mpserve sends to the app itself (\`--ready-path\`) are not counted, nor is
+what Node answers to bytes that are no HTTP request. A request that switches to another protocol (WebSocket) is counted as
+\`1xx\`, and has no duration. No label has a value that a client can choose: another method than these is \`other\`.
+
+${tableOf(['Name', 'Type', 'Labels', 'Meaning'], rows)}`;
 }
 
 function section(group, options) {

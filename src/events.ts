@@ -68,6 +68,7 @@ export type ServerEvent =
   | ({ event: 'canary-passed' } & CanaryFigures)
   | { event: 'logs-reopened'; files: readonly string[]; reason: string }
   | { event: 'operation-refused'; action: string; reason: string; by: string }
+  | { event: 'admin-ready'; url: string }
   /** Requests with a wrong token since the last such event, and the address of the last one. */
   | { event: 'admin-refused'; count: number; address: string }
   | { event: 'stop-delayed'; reason: string; ms: number }
@@ -230,6 +231,7 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
   'logs-reopened': ['info', (e) => `reopened ${e.files.join(' and ')} (${e.reason})`],
   'operation-refused': ['warn', (e) => `cannot ${e.action} (${e.by}): ${e.reason}`],
   'operation-failed': ['error', (e) => `the ${e.action} failed; the server continues as before: ${e.reason}`],
+  'admin-ready': ['info', (e) => `the state of the server is on ${e.url}`],
   'admin-refused': [
     'warn',
     (e) =>

@@ -62,9 +62,13 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['pm2', 'config'],
   // Sends them the commands of operators.
   ['prove', 'testbed', 'control', ...leaves],
-  ['supervisor', 'strategies', 'worker/process-runtime', 'control', ...outside, ...leaves],
+  ['supervisor', 'strategies', 'worker/process-runtime', 'control', 'admin', 'metrics', ...outside, ...leaves],
+  // What operators can see of a server, over HTTP.
+  ['admin', 'clock'],
+  // What is counted, in memory that outlives who counts, and its text for scrapers.
+  ['metrics', 'control/protocol', 'memory/parts', 'reports/reports'],
   // The messages between an operator and a server.
-  ['control', ...leaves],
+  ['control', 'admin/pages', ...leaves],
   // Both classes serve in the supervisor and in a process of threads.
   ['strategies', ...outside, ...leaves],
   // A worker as its host sees it.
@@ -119,6 +123,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'log',
     'memory/parts',
     'memory/shared-report',
+    'metrics/counters',
     'migration',
     'os/descriptor',
     'os/node-socket',
@@ -181,6 +186,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   leven: ['config/nearest'],
   pino: ['log/logger'],
   'pino-pretty': ['log/pretty'],
+  'prom-client': ['metrics/text'],
   piscina: ['worker/thread-runtime'],
   send: ['app/directory'],
   srvx: ['app/fetch'],

@@ -13,6 +13,7 @@ import { Supervisor } from '../supervisor/supervisor.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
 import type { Call } from './call.js';
 import { announce, followProgram, startDaemon, starter } from './starter.js';
+import { version } from './version.js';
 
 /** Resolves to the exit code. @throws StartupError */
 export async function serve(load: Call['load']): Promise<number> {
@@ -51,6 +52,7 @@ export async function serve(load: Call['load']): Promise<number> {
     reports,
     events,
     inherited,
+    version: version(),
     endsWithProgram: starter === 'program',
   });
   const started = () => announce({ urls: supervisor.status().urls, control: config.server.control, logFile });

@@ -24,7 +24,7 @@ export class SupervisorCounters {
   /** Counts what is reported from now on. */
   follow(reports: Reports): void {
     const operation = (group: 'done' | 'failed', action: string): void => {
-      const index = operations.findIndex((one) => one === action);
+      const index = (operations as readonly string[]).indexOf(action);
       if (index >= 0) this.add(group, index);
     };
     reports.subscribe({

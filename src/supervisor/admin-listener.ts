@@ -41,7 +41,9 @@ export function serveAdmin(
     events.tell({ event: 'admin-refused', count, address }),
   );
   const check = token === undefined ? undefined : new TokenCheck(token, (address) => wrong.add(address));
-  return serveOperators(listener, (fd) => new AdminServer(fd, monitoring.pages, check));
+  const served = serveOperators(listener, (fd) => new AdminServer(fd, monitoring.pages, check));
+  events.tell({ event: 'admin-ready', url: listener.url });
+  return served;
 }
 
 /** @throws StartupError that says how to make the file */

@@ -2,7 +2,6 @@
 // behind them, with which the successor of an upgrade goes on.
 import { readSync, writeSync } from 'node:fs';
 import { jsonPage, type Pages, textPage } from '../admin/pages.js';
-import { version } from '../cli/version.js';
 import type { Status, WorkerStatus } from '../control/protocol.js';
 import { rangeOf } from '../memory/parts.js';
 import { type CountersLayout, layout } from '../metrics/layout.js';
@@ -27,6 +26,8 @@ export interface MonitoringOptions {
   /** Of the memory in which this server's workers count. */
   readonly memory: number;
   readonly inherited: InheritedCounts | undefined;
+  /** Of mpserve. */
+  readonly version: string;
   readonly status: () => Status;
   readonly workers: () => readonly WorkerStatus[];
 }
@@ -54,7 +55,7 @@ export class Monitoring {
       status: options.status(),
       workers: options.workers(),
       counts: this.#totals.read(),
-      version: version(),
+      version: options.version,
     }));
   }
 

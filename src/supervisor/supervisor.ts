@@ -55,6 +55,8 @@ export interface SupervisorOptions {
   readonly events: Events;
   /** undefined unless this server is the successor of another one. */
   readonly inherited: InheritedState | undefined;
+  /** Of mpserve. */
+  readonly version: string;
   /** A program has started this server, which stops with it. */
   readonly endsWithProgram: boolean;
 }
@@ -231,12 +233,13 @@ export class Supervisor implements SignalTarget, Controls {
 
   /** @throws StartupError */
   async #openAdmin(address: Address, memory: ServerMemory): Promise<void> {
-    const { loaded, reports, inherited } = this.#options;
+    const { loaded, reports, inherited, version } = this.#options;
     this.#adminModule = await import('./admin-listener.js');
     this.#monitoring = new this.#adminModule.Monitoring({
       reports,
       memory: memory.descriptorFor(loaded.config) as number,
       inherited: inherited?.counts,
+      version,
       status: () => this.status(),
       workers: () => this.workers(),
     });

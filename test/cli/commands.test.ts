@@ -113,12 +113,13 @@ test.each(['--version', '-v'])('%s prints the version', async (flag) => {
   expect(await mpserve([flag])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
 });
 
-test('docs/options.md and docs/signals.md are up to date', async () => {
+test('docs/options.md, docs/signals.md and docs/metrics.md are up to date', async () => {
   const pages = await import(path.join(root, 'scripts/pages.js'));
   const page = (name: string) => readFile(path.join(root, `docs/${name}.md`), 'utf8');
   const stale = 'stale: run "npm run docs"';
   expect(await page('options'), stale).toBe(pages.optionsPage());
   expect(await page('signals'), stale).toBe(pages.signalsPage());
+  expect(await page('metrics'), stale).toBe(pages.metricsPage());
 });
 
 test('docs/options.md has every option once, and names the models in which it has no effect', async () => {

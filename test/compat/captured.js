@@ -76,6 +76,7 @@ const serving = capture.listening.then((server) =>
     accessLog: undefined,
     busy: undefined,
     journal: undefined,
+    counts: false,
     countsAnswers: false,
     migrationChannel: undefined,
     identity: { pid: process.pid, tid: 0 },

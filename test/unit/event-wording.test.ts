@@ -107,6 +107,9 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
   reloaded: [{ generation: 2, workers: 2, ms: 300 }],
   'canary-passed': [{ requests: 100, failed: 1, p99: 12.34, oldRequests: 200, oldFailed: 2, oldP99: 11 }],
   'balance-changed': [{ from: 'round-robin', to: 'least-connections', reason: 'mpserve ctl balance' }],
+  'admin-ready': [{ url: 'http://127.0.0.1:9090' }],
+  'admin-refused': [{ count: 2, address: '192.0.2.1' }],
+  'stop-delayed': [{ reason: 'SIGTERM', ms: 10_000 }],
   switched: [{ from: 'prefork', model: 'hybrid', workers: 1, threads: 4, ms: 300, reason: 'mpserve ctl switch' }],
   upgraded: [{ pid: 99, version: 'v24.0.0', ms: 300, reason: 'SIGUSR2' }],
   scaled: [{ unit: 'workers', from: 2, to: 3, reason: 'SIGTTIN' }],
@@ -191,6 +194,9 @@ test('each event has this level and message', () => {
     reloaded info: reloaded in 300 ms: generation 2, 2 workers
     canary-passed info: the new generation passed the canary: 1 of 100 responses failed, p99 12.3 ms; old generation: 2 of 200, p99 11.0 ms
     balance-changed info: connections are placed by least-connections, and no longer by round-robin (mpserve ctl balance)
+    admin-ready info: the state of the server is on http://127.0.0.1:9090
+    admin-refused warn: refused 2 requests with a wrong token on the admin server; the last one came from 192.0.2.1
+    stop-delayed info: stopping in 10000 ms (SIGTERM): serves on, and /readyz says that it stops (--stop-delay)
     switched info: switched from prefork to hybrid in 300 ms (mpserve ctl switch): 1 worker, 4 threads each
     upgraded info: upgraded in 300 ms (SIGUSR2): process 99 (Node v24.0.0) serves; this one stops
     scaled info: scaled from 2 to 3 workers (SIGTTIN)

@@ -109,6 +109,7 @@ class House {
         healthPath: [],
         priorityPath: [],
       },
+      counts: false,
       countsAnswers: false,
       sessions: { sticky: undefined },
       onSession: () => {},
