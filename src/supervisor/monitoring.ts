@@ -8,7 +8,6 @@ import { type CountersLayout, layout } from '../metrics/layout.js';
 import { SupervisorCounters } from '../metrics/supervisor-counters.js';
 import { MetricsText } from '../metrics/text.js';
 import { type CountersFile, type Counts, Totals } from '../metrics/totals.js';
-import { closeDescriptor } from '../os/descriptor.js';
 import type { Reports } from '../reports/reports.js';
 
 /** As a successor gets it. Other versions of mpserve read it, so fields keep their names. */
@@ -73,12 +72,9 @@ export class Monitoring {
     },
   };
 
-  /** In a successor: the old server and its workers have ended. */
+  /** In a successor: the old server and its workers have ended, and its memory may be closed. */
   predecessorEnded(): void {
-    const { inherited } = this.#options;
-    if (!this.#predecessor || !inherited) return;
-    this.#totals.end(this.#predecessor);
-    closeDescriptor(inherited.fd);
+    if (this.#predecessor) this.#totals.end(this.#predecessor);
   }
 
   get inheritable(): InheritedCounts {

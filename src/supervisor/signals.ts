@@ -31,7 +31,8 @@ const quickStop: Handler = {
 
 export const signals: Readonly<Partial<Record<NodeJS.Signals, Handler>>> = {
   SIGTERM: {
-    description: 'stop gracefully: accept no connections, finish requests in flight within `--graceful-timeout`',
+    description:
+      'stop gracefully: after `--stop-delay`, accept no connections, finish requests in flight within `--graceful-timeout`',
     handle: (target, signal) => target.stop(signal, false),
   },
   SIGINT: quickStop,

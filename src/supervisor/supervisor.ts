@@ -1,5 +1,5 @@
 // The supervisor is the parent process: it opens the sockets, starts the strategy, performs the actions of operators,
-// and shuts down. It loads no user code and speaks HTTP only on the control socket, so no app or client can break it.
+// and shuts down. It loads no user code and speaks HTTP only on the control and admin sockets, so no app or client can break it.
 import type { Pages } from '../admin/pages.js';
 import { now } from '../clock.js';
 import type { Address } from '../config/address.js';
@@ -19,6 +19,7 @@ import type { Suspect } from '../inflight/suspect.js';
 import type { Destination } from '../log/destination.js';
 import { ServerMemory } from '../memory/server-memory.js';
 import { closeMigrationChannel } from '../migration/channel.js';
+import { closeDescriptor } from '../os/descriptor.js';
 import { takeSystemdEnv } from '../os/systemd.js';
 import { SlotRanges } from '../overload/slot-ranges.js';
 import type { ReportOf } from '../reports/report.js';
@@ -434,17 +435,19 @@ export class Supervisor implements SignalTarget, Controls {
    * In a successor: takes over the pid file and the control socket, serves clients, and reports that it is ready.
    * @throws StartupError, SystemCallError; the old server keeps serving then
    */
-  #replacePredecessor({ control, admin }: InheritedState, strategy: Strategy): void {
+  #replacePredecessor({ control, admin, counts }: InheritedState, strategy: Strategy): void {
     const { config, sources } = this.#options.loaded;
     const { pidFile } = config.server;
     if (pidFile !== undefined) this.#pidFile = PidFile.takeOver(pidFile, origin(sources.pidFile));
     if (control) this.#control = this.#controlModule?.serveControl(listener(control), this, this.#pages);
-    if (admin) this.#serveAdmin(listener(admin));
+    if (admin && this.#monitoring) this.#serveAdmin(listener(admin));
+    else if (admin) listener(admin).close(); // no longer configured
     strategy.open(); // when nothing else can fail: the old server cannot have a connection back
     this.#hasTakenOver = true;
     reportReady(() => {
       strategy.setMigration({ receives: false });
       this.#monitoring?.predecessorEnded();
+      if (counts) closeDescriptor(counts.fd);
     });
   }
 
