@@ -2,6 +2,7 @@
 
 import type { Values } from '../config/config.js';
 import type { Sources } from '../config/load.js';
+import type { LoopView } from '../scoreboard/loop-view.js';
 
 /** `GET /config`: the current configuration, and the source of each value. */
 export interface Settings {
@@ -68,6 +69,10 @@ export interface WorkerStatus {
   /** Proportional set size, and CPU time; absent on a system without /proc. */
   readonly memoryBytes?: number;
   readonly cpuSeconds?: number;
+  /** Resident set size, which counts what it shares with others as well; absent on a system without /proc. */
+  readonly residentBytes?: number;
+  /** Its event loops: of its threads, or its own; none before they have told anything. */
+  readonly loops: readonly LoopView[];
 }
 
 /** `GET /quarantine`: requests that may have killed workers, and whether they are refused now. */

@@ -72,5 +72,6 @@ export function workerStatus({
     ...(placed > 0 && { placed, connections: active }),
     ...(load !== undefined && { load: Math.round(load * 1000) / 1000 }),
     ...(hasProc && { memoryBytes: proportionalMemory(pid), cpuSeconds: ownCpuSeconds(pid) }),
+    loops: [],
   };
 }

@@ -1,0 +1,69 @@
+// What an event loop tells of itself when somebody looks at the scoreboard. It is asked, so that one at which nobody looks
+// has nothing to do for it. Plain data.
+import type { RequestFields } from '../reports/report.js';
+
+/**
+ * What an event loop is at, the first that is true: `blocked`, it has not answered; `starting`; `draining`; `working`, the
+ * app has a request whose response has not begun; `writing`, a response is on its way; `reading`, a request is arriving;
+ * `keep-alive`, its connections wait for their next requests; `idle`, it has no connection.
+ */
+export const loopStates = [
+  'blocked',
+  'starting',
+  'draining',
+  'working',
+  'writing',
+  'reading',
+  'keep-alive',
+  'idle',
+] as const;
+export type LoopState = (typeof loopStates)[number];
+
+/** A request in flight. */
+export interface RequestView extends RequestFields {
+  /** Milliseconds since it began. */
+  readonly ageMs: number;
+  /** As the access log names it; absent where it is not known. */
+  readonly client?: string;
+}
+
+/** The last request that has ended. */
+export interface LastRequest extends RequestFields {
+  /** 0 if its client had gone before the response. */
+  readonly status: number;
+  readonly durationMs: number;
+  /** For how long the event loop was busy between its beginning and its end; absent unless somebody was looking (ms). */
+  readonly busyMs?: number;
+  readonly client?: string;
+  /** Milliseconds since it has ended. */
+  readonly endedMs: number;
+}
+
+/** At most this many requests in flight are told of each event loop, the oldest first. */
+export const maxRequestViews = 8;
+
+export interface LoopView {
+  /** Of the thread; 0 for the main thread of a process. */
+  readonly tid: number;
+  readonly state: LoopState;
+  /** Open connections. */
+  readonly connections: number;
+  /** Requests that have ended since its start. */
+  readonly requests: number;
+  /** Requests in flight, of which `oldest` has some. */
+  readonly inFlight: number;
+  readonly oldest: readonly RequestView[];
+  readonly last?: LastRequest;
+  /** Bytes from and to clients since its start. */
+  readonly received: number;
+  readonly sent: number;
+  /** Part of the time since the last look for which it was busy, from 0 to 1. */
+  readonly utilization: number;
+  /** How late its timers were since the last look (milliseconds); absent at the first look. */
+  readonly lagMs?: { readonly p50: number; readonly p99: number };
+  /** JavaScript heap in use, and what V8 has reserved for it. */
+  readonly heapBytes: number;
+  readonly heapTotalBytes: number;
+  /** Milliseconds since it has told this: it is blocked if that is long. Absent for what it has just told. */
+  readonly staleMs?: number;
+}
