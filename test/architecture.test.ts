@@ -29,6 +29,7 @@ const leaves = [
   'rate-limit',
   'reports',
   'scaling',
+  'scoreboard',
   'secondary',
 ];
 
@@ -64,7 +65,9 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['prove', 'testbed', 'control', ...leaves],
   ['supervisor', 'strategies', 'worker/process-runtime', 'control', 'admin', 'metrics', ...outside, ...leaves],
   // What operators can see of a server, over HTTP.
-  ['admin', 'clock'],
+  ['admin', 'clock', 'control/protocol'],
+  // What workers are at.
+  ['scoreboard', 'clock', 'reports'],
   // What is counted, in memory that outlives who counts, and its text for scrapers.
   ['metrics', 'control/protocol', 'memory/parts', 'reports/reports'],
   // The messages between an operator and a server.
@@ -82,9 +85,10 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'inflight/denylist',
     'migration',
     'reports/report',
+    'scoreboard/loop-view',
     'secondary',
   ],
-  ['worker/checked-messages', 'worker/messages', 'reports', 'errors', 'secondary'],
+  ['worker/checked-messages', 'worker/messages', 'reports', 'errors', 'scoreboard/loop-check', 'secondary'],
   ['worker/runtime', 'worker/messages', 'connection/incoming', 'reports/report', 'secondary/address'],
   ['worker/settings', 'worker/runtime', ...leaves],
   ['worker/worker', 'client/session', ...outside, ...leaves],
@@ -131,6 +135,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'rate-limit',
     'reports/report',
     'scaling/response-stats',
+    'scoreboard/loop-view',
   ],
   ['app', 'clock', 'config/app-path', 'config/nearest', 'deferred', 'errors', 'os/files', 'secondary/address'],
   // Both sides.

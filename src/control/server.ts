@@ -20,7 +20,7 @@ import { Refused } from './refused.js';
 /** Each query of the protocol is a method of its name. */
 export interface Controls {
   status(): Status;
-  workers(): readonly WorkerStatus[];
+  workers(): Promise<readonly WorkerStatus[]>;
   config(): Settings;
   quarantine(): readonly Suspect[];
   /** @returns the result as a sentence. @throws Refused if the action was not started, Error if it failed */
@@ -80,7 +80,7 @@ export class ControlServer {
     const method = action ? 'POST' : 'GET';
     if (request.method !== method) return respond(response, 405, failure(`/${name} requires ${method}`));
     try {
-      if (query) return respond(response, 200, this.#controls[query]());
+      if (query) return respond(response, 200, await this.#controls[query]());
       if (action) await this.#act(action, await readBody(request), request, response);
     } catch (error) {
       if (!response.headersSent) respond(response, query ? 500 : 400, failure((error as Error).message));

@@ -5,7 +5,7 @@ import { now } from '../clock.js';
 import { type HeartbeatLocation, heartbeatBytes } from '../hang/heartbeat.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import { createSharedMemory } from '../os/shared-memory.js';
-import type { LostRequest } from '../reports/report.js';
+import type { LostRequest, RequestInFlight } from '../reports/report.js';
 import { type BodyDigest, digestBytes, digestOf, fingerprintOf, requestLine, truncateUrl } from './fingerprint.js';
 
 export interface JournalLayout {
@@ -80,6 +80,7 @@ export class Journal implements JournalFile {
   readonly layout: JournalLayout;
   /** The worker inherits it. */
   readonly fd: number;
+  #isClosed = false;
 
   /** @param loops as of `layoutFor`. @throws SystemCallError (EMFILE), Error */
   constructor(loops: number) {
@@ -97,7 +98,13 @@ export class Journal implements JournalFile {
     return takeRequests(this);
   }
 
+  /** While the worker lives: the unanswered ones, the oldest first. */
+  inFlight(): readonly RequestInFlight[] {
+    return this.#isClosed ? [] : readInFlight(this);
+  }
+
   close(): void {
+    this.#isClosed = true;
     closeDescriptor(this.fd);
   }
 }
@@ -120,23 +127,48 @@ interface RecordedRequest {
  * @returns answered requests, then at most `maxLost` unanswered ones, the youngest first; none if the file cannot be read
  */
 export function takeRequests({ fd, layout }: JournalFile, first = 0, end = layout.regions): readonly LostRequest[] {
-  // In chunks: a buffer for the whole journal would raise the supervisor's memory by 4 MiB at each death.
-  const chunk = Buffer.allocUnsafe(minSlotsPerRegion * slotBytes);
   const recorded: RecordedRequest[] = [];
   try {
-    for (let start = first * regionBytes(layout); start < end * regionBytes(layout); start += chunk.length) {
-      if (readSync(fd, chunk, 0, chunk.length, start) < chunk.length) break; // the worker has truncated the file
-      const region = Math.floor(start / regionBytes(layout));
-      for (let slot = 0; slot < chunk.length; slot += slotBytes) {
-        if (chunk[slot] === slotState.free) continue;
-        recorded.push(readSlot(chunk.subarray(slot, slot + slotBytes), region));
-        writeSync(fd, Buffer.of(slotState.free), 0, 1, start + slot);
-      }
-    }
+    forEachRecorded({ fd, layout }, first, end, (slot, position) => {
+      recorded.push(readSlot(slot, Math.floor(position / regionBytes(layout))));
+      writeSync(fd, Buffer.of(slotState.free), 0, 1, position);
+    });
   } catch {} // the death itself is reported all the same
   const requests = withEvidence(recorded).sort((a, b) => a.ageMs - b.ageMs);
   const lost = requests.filter(({ answered }) => !answered).slice(0, maxLost);
   return [...requests.filter(({ answered }) => answered), ...lost];
+}
+
+/**
+ * Reads the unanswered requests in the regions from `first` to before `end`, and changes nothing: their event loops may be at
+ * work. @returns the oldest first; none if the file cannot be read
+ */
+export function readInFlight(file: JournalFile, first = 0, end = file.layout.regions): readonly RequestInFlight[] {
+  const found: RequestInFlight[] = [];
+  try {
+    forEachRecorded(file, first, end, (slot) => {
+      if (slot[offset.response] !== responseState.pending) return;
+      const { reqId, method, target } = readText(slot, 0);
+      found.push({ reqId, method, url: truncateUrl(target), ageMs: ageOf(slot.readDoubleLE(offset.begunAt)) });
+    });
+  } catch {}
+  return found.sort((a, b) => b.ageMs - a.ageMs);
+}
+
+/** @param visit called with each slot that is in use, and its position in the file */
+function forEachRecorded(
+  { fd, layout }: JournalFile,
+  first: number,
+  end: number,
+  visit: (slot: Buffer, position: number) => void,
+): void {
+  // In chunks: a buffer for the whole journal would raise the supervisor's memory by 4 MiB at each death.
+  const chunk = Buffer.allocUnsafe(minSlotsPerRegion * slotBytes);
+  for (let start = first * regionBytes(layout); start < end * regionBytes(layout); start += chunk.length) {
+    if (readSync(fd, chunk, 0, chunk.length, start) < chunk.length) return; // the worker has truncated the file
+    for (let slot = 0; slot < chunk.length; slot += slotBytes)
+      if (chunk[slot] !== slotState.free) visit(chunk.subarray(slot, slot + slotBytes), start + slot);
+  }
 }
 
 /** Says of each request that may have caused the death what speaks against it. */

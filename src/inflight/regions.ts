@@ -1,7 +1,7 @@
 // The regions of a journal: where they are in the file or in memory, and which of them the threads of a process use.
 import { mapSharedMemory } from '../os/shared-memory.js';
-import type { LostRequest } from '../reports/report.js';
-import { type JournalFile, journalBytes, regionBytes, takeRequests } from './journal.js';
+import type { LostRequest, RequestInFlight } from '../reports/report.js';
+import { type JournalFile, journalBytes, readInFlight, regionBytes, takeRequests } from './journal.js';
 
 /** Plain data, for another process or thread. */
 export interface Region {
@@ -31,11 +31,13 @@ export function mapJournal({ fd, layout }: JournalFile): SharedArrayBuffer {
 export interface RegionLease {
   /** undefined if none was free: the thread keeps no journal. */
   readonly region: Region | undefined;
+  /** The unanswered requests of the thread, the oldest first. */
+  inFlight(): readonly RequestInFlight[];
   /** Frees the region of a thread that has ended. @returns the requests that were in flight */
   release(): readonly LostRequest[];
 }
 
-const noRegion: RegionLease = { region: undefined, release: () => [] };
+const noRegion: RegionLease = { region: undefined, inFlight: () => [], release: () => [] };
 
 export class RegionPool {
   readonly #journal: JournalFile;
@@ -53,6 +55,7 @@ export class RegionPool {
     if (index === undefined) return noRegion;
     return {
       region: regionAt(this.#journal, index, this.#memory),
+      inFlight: () => readInFlight(this.#journal, index, index + 1),
       release: () => {
         this.#free.push(index);
         return takeRequests(this.#journal, index, index + 1);

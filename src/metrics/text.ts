@@ -3,13 +3,14 @@ import { type Metric, Registry } from 'prom-client';
 import { definitions, type Observed } from './definitions.js';
 
 export class MetricsText {
-  readonly #observe: () => Observed;
+  readonly #observe: () => Promise<Observed>;
   readonly #registries = new Map<string, Registry>();
-  #observed: Observed;
+  /** While it is being written: those who ask meanwhile get the same. */
+  readonly #writing = new Map<string, Promise<string>>();
+  #observed: Observed | undefined;
 
-  constructor(observe: () => Observed) {
+  constructor(observe: () => Promise<Observed>) {
     this.#observe = observe;
-    this.#observed = observe();
   }
 
   /** @param accept the request's header. @returns the content, and its type */
@@ -18,8 +19,17 @@ export class MetricsText {
       ? Registry.OPENMETRICS_CONTENT_TYPE
       : Registry.PROMETHEUS_CONTENT_TYPE;
     const registry = this.#registries.get(wanted) ?? this.#register(wanted);
-    this.#observed = this.#observe();
-    return { type: registry.contentType, text: await registry.metrics() };
+    let text = this.#writing.get(wanted);
+    if (!text) {
+      text = this.#write(registry).finally(() => this.#writing.delete(wanted));
+      this.#writing.set(wanted, text);
+    }
+    return { type: registry.contentType, text: await text };
+  }
+
+  async #write(registry: Registry): Promise<string> {
+    this.#observed = await this.#observe();
+    return registry.metrics();
   }
 
   #register(contentType: typeof Registry.OPENMETRICS_CONTENT_TYPE | typeof Registry.PROMETHEUS_CONTENT_TYPE): Registry {
@@ -34,7 +44,7 @@ export class MetricsText {
           name: metric.name, // for OpenMetrics it is written without `_total`
           help,
           type,
-          values: samples(this.#observed).map(({ labels = {}, value, suffix }) => ({
+          values: samples(this.#observed as Observed).map(({ labels = {}, value, suffix }) => ({
             labels,
             value,
             ...(suffix && { metricName: `${name}${suffix}` }),

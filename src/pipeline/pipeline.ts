@@ -19,6 +19,7 @@ import { MigrationSender } from '../migration/sender.js';
 import { socketPair } from '../os/descriptor.js';
 import { socketFromFd } from '../os/node-socket.js';
 import type { RequestInFlight, WorkerIdentity, WorkerReport } from '../reports/report.js';
+import type { Look, LoopView } from '../scoreboard/loop-view.js';
 import type { AccessLog } from './access-log.js';
 import { type AdoptingServer, adopt, adoptIdle, createAdoptingServer, timeoutChecks } from './adopting-server.js';
 import { countAnswers } from './answer-count.js';
@@ -34,7 +35,9 @@ import { watchEvents } from './event-stream.js';
 import { answerFailures, refuse, refuseUpgrade } from './failures.js';
 import { journalRequests } from './journal.js';
 import { KeepAlive } from './keep-alive.js';
+import type { LastRequest } from './last-request.js';
 import { declaresMore, limitBody } from './limits.js';
+import type { LoopViewer } from './loop-viewer.js';
 import type { Overload } from './overload.js';
 import { RateLimitStage } from './rate-limit.js';
 import { createRequestIds } from './request-id.js';
@@ -96,6 +99,7 @@ interface LoadedStages {
   readonly clientLimit?: ClientLimit | undefined;
   readonly overload?: Overload | undefined;
   readonly counting?: Counting | undefined;
+  readonly lastRequest?: LastRequest | undefined;
 }
 
 async function loadStages(options: PipelineOptions): Promise<LoadedStages> {
@@ -114,8 +118,9 @@ async function loadStages(options: PipelineOptions): Promise<LoadedStages> {
     stages.overload = new Overload({ config: overload, part, slot, answers, tell, now });
   }
   if (memory && options.counts) {
-    const { Counting } = await import('./counting.js');
+    const { Counting, LastRequest } = await import('./admin-stages.js');
     stages.counting = new Counting(partOf(memory, 'counters'), identity.pid + identity.tid);
+    stages.lastRequest = new LastRequest();
   }
   return stages;
 }
@@ -126,6 +131,11 @@ export class Pipeline {
   readonly #rateLimit: RateLimitStage | undefined;
   readonly #overload: Overload | undefined;
   readonly #counting: Counting | undefined;
+  readonly #lastRequest: LastRequest | undefined;
+  /** From the first look on. */
+  #viewer: LoopViewer | undefined;
+  /** Of connections that have closed. */
+  readonly #closedBytes = { received: 0, sent: 0 };
   /** The first one is the outermost. */
   readonly #stages: readonly Stage[];
   /**
@@ -150,7 +160,7 @@ export class Pipeline {
   #rebalancing: MigrationSender<Connection> | undefined;
   #answered = 0;
 
-  constructor(options: PipelineOptions, { accessLog, clientLimit, overload, counting }: LoadedStages) {
+  constructor(options: PipelineOptions, { accessLog, clientLimit, overload, counting, lastRequest }: LoadedStages) {
     const { app, limitsGiven, maxConnections, sessions, tell } = options;
     const { sticky } = sessions;
     const limits = app.server ? appLimits(options.limits, limitsGiven, app.server) : options.limits;
@@ -160,6 +170,7 @@ export class Pipeline {
     this.#rateLimit = clientLimit && new RateLimitStage(clientLimit);
     this.#overload = overload;
     this.#counting = counting;
+    this.#lastRequest = lastRequest;
     this.#onHead = together(journal?.onHead, counting?.onHead);
     this.#onSent = together(journal?.onSent, counting?.onSent);
     this.#stages = [
@@ -176,6 +187,7 @@ export class Pipeline {
     this.#onClose = closeListener([
       () => this.#answered++,
       ...(counting ? [counting.onClose] : []),
+      ...(lastRequest ? [lastRequest.onClose] : []),
       ...(journal ? [journal.onClose] : []),
       ...(accessLog ? [accessLog.onClose] : []),
       ...(options.countsAnswers ? [countAnswers(tell, options.activity)] : []),
@@ -231,7 +243,7 @@ export class Pipeline {
         // worker of ppc exits when its connection has closed.
         setImmediate(() => {
           connection.end();
-          if (!isOwn) this.#counting?.closed(connection);
+          if (!isOwn) this.#closed(connection);
           closed();
         });
       });
@@ -240,6 +252,12 @@ export class Pipeline {
       else this.#adoptIdle(connection);
       this.#drain?.added();
     });
+  }
+
+  #closed(connection: Connection): void {
+    this.#counting?.closed(connection);
+    this.#closedBytes.received += connection.socket.bytesRead;
+    this.#closedBytes.sent += connection.socket.bytesWritten;
   }
 
   /** @returns the client's end of a new connection that this pipeline serves */
@@ -254,6 +272,19 @@ export class Pipeline {
     const inApp = [...this.#connections].filter(({ response }) => !response?.isQueued);
     const all = inApp.flatMap((connection) => connection.inFlight(now()) ?? []);
     return all.sort((a, b) => b.ageMs - a.ageMs).slice(0, maxReported);
+  }
+
+  /** What this event loop is at, for those who look at it. */
+  async look(how: Look): Promise<Omit<LoopView, 'tid'>> {
+    const { LoopViewer } = await import('./loop-viewer.js');
+    this.#viewer ??= new LoopViewer();
+    return this.#viewer.view({
+      connections: this.#connections,
+      isDraining: this.#drain !== undefined,
+      requests: this.#answered,
+      closed: this.#closedBytes,
+      last: how === 'wholly' ? this.#lastRequest?.look() : undefined,
+    });
   }
 
   /** Milliseconds that the server has waited for the slowest client; -1 while all clients wait for the app. */
@@ -360,6 +391,7 @@ export class Pipeline {
       const connection = Connection.of(req.socket);
       res.clientConnection = connection;
       connection?.begin(res);
+      this.#lastRequest?.begun(res);
       if (this.#limits.wsDrain > 0) watchEvents(res);
       // Node does not count the requests from before a migration.
       const maxRequests = server.maxRequestsPerSocket ?? 0;

@@ -45,6 +45,8 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   rateLimit: string | undefined;
   /** Set by `reportSent`. */
   onSent: OnSent | undefined;
+  /** For how long the event loop had been busy when it began (milliseconds); -1 where nobody looks. */
+  busyAtStart: number;
   /** The metrics have counted it as answered. */
   isCounted: boolean;
   /** Set by `eventStreamOf`; null if it is none. */
@@ -74,6 +76,7 @@ export function responseClass(Base: NodeClass): ResponseClass {
     onHeaders = undefined;
     rateLimit = undefined;
     onSent = undefined;
+    busyAtStart = -1;
     isCounted = false;
     eventStream = undefined;
     isOver = false;

@@ -1,6 +1,5 @@
 // What an event loop tells of itself when somebody looks at the scoreboard. It is asked, so that one at which nobody looks
 // has nothing to do for it. Plain data.
-import type { RequestFields } from '../reports/report.js';
 
 /**
  * What an event loop is at, the first that is true: `blocked`, it has not answered; `starting`; `draining`; `working`, the
@@ -19,20 +18,27 @@ export const loopStates = [
 ] as const;
 export type LoopState = (typeof loopStates)[number];
 
+/** A request, its target cut as in the log. */
+interface NamedRequest {
+  readonly reqId: string;
+  readonly method: string;
+  readonly url: string;
+}
+
 /** A request in flight. */
-export interface RequestView extends RequestFields {
-  /** Milliseconds since it began. */
+export interface RequestView extends NamedRequest {
   readonly ageMs: number;
-  /** As the access log names it; absent where it is not known. */
+  /** The address of its peer; absent where it is not known. */
   readonly client?: string;
 }
 
-/** The last request that has ended. */
-export interface LastRequest extends RequestFields {
+/** The last request that has ended. It is known only with --admin. */
+export interface LastRequest extends NamedRequest {
   /** 0 if its client had gone before the response. */
   readonly status: number;
   readonly durationMs: number;
-  /** For how long the event loop was busy between its beginning and its end; absent unless somebody was looking (ms). */
+  /** For how long the event loop was busy between its beginning and its end, with it or with others; absent unless somebody
+   * was looking when it began (milliseconds). */
   readonly busyMs?: number;
   readonly client?: string;
   /** Milliseconds since it has ended. */
@@ -41,6 +47,9 @@ export interface LastRequest extends RequestFields {
 
 /** At most this many requests in flight are told of each event loop, the oldest first. */
 export const maxRequestViews = 8;
+
+/** How closely somebody looks: `wholly` at the last requests, too, which costs each request a little for a while. */
+export type Look = 'briefly' | 'wholly';
 
 export interface LoopView {
   /** Of the thread; 0 for the main thread of a process. */

@@ -9,6 +9,7 @@ import { SupervisorCounters } from '../metrics/supervisor-counters.js';
 import { MetricsText } from '../metrics/text.js';
 import { type CountersFile, type Counts, Totals } from '../metrics/totals.js';
 import type { Reports } from '../reports/reports.js';
+import type { Look } from '../scoreboard/loop-view.js';
 
 /** As a successor gets it. Other versions of mpserve read it, so fields keep their names. */
 export interface InheritedCounts {
@@ -28,7 +29,7 @@ export interface MonitoringOptions {
   /** Of mpserve. */
   readonly version: string;
   readonly status: () => Status;
-  readonly workers: () => readonly WorkerStatus[];
+  readonly workers: (how: Look) => Promise<readonly WorkerStatus[]>;
 }
 
 export class Monitoring {
@@ -50,9 +51,9 @@ export class Monitoring {
     this.#totals.add(this.#own);
     this.#predecessor = inherited && counters(inherited.fd, inherited.start, inherited.layout);
     if (this.#predecessor) this.#totals.add(this.#predecessor);
-    this.#text = new MetricsText(() => ({
+    this.#text = new MetricsText(async () => ({
       status: options.status(),
-      workers: options.workers(),
+      workers: await options.workers('briefly'),
       counts: this.#totals.read(),
       version: options.version,
     }));
@@ -65,7 +66,7 @@ export class Monitoring {
       return state === 'serving' || state === 'degraded' ? textPage(200, 'ok') : textPage(503, state);
     },
     '/status': () => jsonPage(this.#options.status()),
-    '/workers': () => jsonPage(this.#options.workers()),
+    '/workers': async () => jsonPage(await this.#options.workers('wholly')),
     '/metrics': async (accept) => {
       const { type, text } = await this.#text.write(accept);
       return { status: 200, type, content: text };

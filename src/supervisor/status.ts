@@ -2,7 +2,8 @@
 import { now } from '../clock.js';
 import { type Config, isElastic } from '../config/config.js';
 import type { Status, WorkerStatus } from '../control/protocol.js';
-import { hasProc, ownCpuSeconds, proportionalMemory } from '../os/process-tree.js';
+import { hasProc, ownCpuSeconds, proportionalMemory, residentMemory } from '../os/process-tree.js';
+import type { Look } from '../scoreboard/loop-view.js';
 import { models } from '../strategies/models.js';
 import type { StrategySnapshot } from '../strategies/strategy.js';
 import type { Worker } from '../worker/worker.js';
@@ -51,17 +52,13 @@ export function statusOf(parts: StatusParts): Status {
   };
 }
 
-export function workerStatus({
-  id,
-  pid,
-  generation,
-  stage,
-  answered,
-  placed,
-  active,
-  readyMs,
-  load,
-}: Worker): WorkerStatus {
+/** A worker that does not tell what it is at by then is blocked (milliseconds). */
+const lookMs = 800;
+
+/** Never rejects, and settles soon. */
+export async function workerStatus(worker: Worker, how: Look): Promise<WorkerStatus> {
+  const loops = await worker.look(how, lookMs);
+  const { id, pid, generation, stage, answered, placed, active, readyMs, load } = worker;
   return {
     worker: id,
     pid,
@@ -71,7 +68,11 @@ export function workerStatus({
     requests: answered,
     ...(placed > 0 && { placed, connections: active }),
     ...(load !== undefined && { load: Math.round(load * 1000) / 1000 }),
-    ...(hasProc && { memoryBytes: proportionalMemory(pid), cpuSeconds: ownCpuSeconds(pid) }),
-    loops: [],
+    ...(hasProc && {
+      memoryBytes: proportionalMemory(pid),
+      cpuSeconds: ownCpuSeconds(pid),
+      residentBytes: residentMemory(pid),
+    }),
+    loops,
   };
 }

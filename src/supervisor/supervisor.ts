@@ -24,6 +24,8 @@ import { takeSystemdEnv } from '../os/systemd.js';
 import { SlotRanges } from '../overload/slot-ranges.js';
 import type { ReportOf } from '../reports/report.js';
 import type { Reports } from '../reports/reports.js';
+import type { Look } from '../scoreboard/loop-view.js';
+import { Scoreboard } from '../scoreboard/scoreboard.js';
 import { ModelSwitch } from '../strategies/model-switch.js';
 import type { Strategy } from '../strategies/strategy.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
@@ -94,6 +96,9 @@ export class Supervisor implements SignalTarget, Controls {
   readonly #listeners: Listener[] = [];
   readonly #secondary: SecondaryListeners;
   readonly #stopping = new AbortController();
+  readonly #scoreboard = new Scoreboard((how) =>
+    Promise.all((this.#strategy?.snapshot().workers ?? []).map((worker) => workerStatus(worker, how))),
+  );
   /** The files of the Unix sockets are this server's. Those of a successor are the old server's until it has replaced that. */
   #hasTakenOver: boolean;
   /** Defined after an upgrade. */
@@ -242,7 +247,7 @@ export class Supervisor implements SignalTarget, Controls {
       inherited: inherited?.counts,
       version,
       status: () => this.status(),
-      workers: () => this.workers(),
+      workers: (how) => this.workers(how),
     });
     if (!inherited?.admin) this.#serveAdmin(await this.#adminModule.openAdminSocket(address, loaded));
   }
@@ -334,8 +339,8 @@ export class Supervisor implements SignalTarget, Controls {
     });
   }
 
-  workers(): readonly WorkerStatus[] {
-    return (this.#strategy?.snapshot().workers ?? []).map(workerStatus);
+  workers(how: Look = 'wholly'): Promise<readonly WorkerStatus[]> {
+    return this.#scoreboard.rows(how);
   }
 
   quarantine(): readonly Suspect[] {

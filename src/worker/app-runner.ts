@@ -17,6 +17,7 @@ import { untilReady, whyNotReady } from '../pipeline/readiness.js';
 import { warmUp } from '../pipeline/warm-up.js';
 import type { RequestInFlight } from '../reports/report.js';
 import { type LoadMeter, loadMeter } from '../scaling/load-meter.js';
+import type { Look, LoopView } from '../scoreboard/loop-view.js';
 import type { SocketRequests } from '../secondary/requests.js';
 import type { DrainOrder, Service } from './service.js';
 import type { ThreadSettings } from './settings.js';
@@ -131,6 +132,11 @@ export class AppRunner implements Service {
 
   inFlight(): readonly RequestInFlight[] {
     return this.#pipeline?.inFlight() ?? [];
+  }
+
+  async look(how: Look): Promise<readonly LoopView[]> {
+    const view = await this.#pipeline?.look(how);
+    return view ? [{ ...view, tid: this.#options.identity.tid }] : [];
   }
 
   setDenylist(denylist: DenylistEntries): void {

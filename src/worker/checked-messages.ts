@@ -16,6 +16,7 @@ import {
   record,
   recordsByName,
 } from '../reports/fields.js';
+import { loopViews } from '../scoreboard/loop-check.js';
 import type { SecondaryAddress } from '../secondary/address.js';
 import type { FromWorker } from './messages.js';
 
@@ -51,7 +52,7 @@ const messages: { readonly [T in Type]: FieldsOf<Extract<FromWorker, { type: T }
   session: { session: (value) => (typeof value === 'string' && /^[0-9a-f]{16}$/.test(value) ? value : invalid) },
   load: { load: number(0, 1) },
   chdir: { directory: long },
-  answer: { id, ms: optional(number(-1, 1e13)), failure: optional(long) },
+  answer: { id, ms: optional(number(-1, 1e13)), failure: optional(long), views: optional(loopViews) },
   listen: { id, address },
   unlisten: { id, isClosed: flag },
 };

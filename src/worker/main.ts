@@ -142,6 +142,8 @@ export class WorkerMain {
     socket: ({ id, answer }) => this.#takeSocket(id, answer),
     idle: ({ id }) => this.#options.say({ type: 'answer', id, ms: this.#service?.idleFor() ?? -1 }),
     reopen: ({ id, path }) => this.#options.say({ type: 'answer', id, ...this.#reopen(path) }),
+    look: async ({ id, how }) =>
+      this.#options.say({ type: 'answer', id, views: (await this.#service?.look(how)) ?? [] }),
     check: async ({ id }) => {
       const failure = await this.#service?.check();
       this.#options.say({ type: 'answer', id, ...(failure !== undefined && { failure }) });

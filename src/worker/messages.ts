@@ -9,6 +9,7 @@ import type { DenylistEntries } from '../inflight/denylist.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import type { WorkerIdentity, WorkerReport } from '../reports/report.js';
+import type { Look, LoopView } from '../scoreboard/loop-view.js';
 import type { SecondaryAnswer } from '../secondary/address.js';
 import type { SocketQuestion } from '../secondary/requests.js';
 
@@ -42,6 +43,8 @@ export type ToWorker =
   | { type: 'idle'; id: number }
   /** The access log has been renamed: go on in a new file of this path. A `failure` in the answer says why the old one goes on. */
   | { type: 'reopen'; id: number; path: string }
+  /** What are your event loops at? Answered by `views`. */
+  | { type: 'look'; id: number; how: Look }
   /** Can you still serve? Asks the app where it has a --ready-path. A `failure` in the answer says why not. */
   | { type: 'check'; id: number };
 
@@ -67,7 +70,7 @@ export type FromWorker =
   /** The app of a thread wants the process to go to this directory, and waits. A process does it itself. */
   | { type: 'chdir'; directory: string }
   /** To the question with this number. */
-  | { type: 'answer'; id: number; ms?: number; failure?: string }
+  | { type: 'answer'; id: number; ms?: number; failure?: string; views?: readonly LoopView[] }
   /** A secondary server of the app listens, or does no more. */
   | SocketQuestion
   /** The server may act on it. */

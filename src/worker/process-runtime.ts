@@ -261,6 +261,7 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
     get waitsForEvents() {
       return eventLoop.waits;
     },
+    inFlight: () => journal?.inFlight() ?? [],
     listen(listener) {
       hear = (message) => {
         if (message.type === 'taken' || message.type === 'refused') handled++;

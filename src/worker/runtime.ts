@@ -1,6 +1,6 @@
 // How a worker is started and reached: as a process or as a thread. To everything above, both are the same.
 import type { IncomingConnection } from '../connection/incoming.js';
-import type { LostRequest } from '../reports/report.js';
+import type { LostRequest, RequestInFlight } from '../reports/report.js';
 import type { SecondaryRole } from '../secondary/address.js';
 import type { FromWorker, SocketMessage, ToWorker } from './messages.js';
 
@@ -34,6 +34,8 @@ export interface Unit {
   /** Open connections that it has accepted itself, where that is known. */
   readonly accepted: number;
 
+  /** The requests in flight as its journal has them, the oldest first: also of one that is blocked. None without a journal. */
+  inFlight(): readonly RequestInFlight[];
   /** @param listener called for each message of the worker, already checked */
   listen(listener: (message: FromWorker) => void): void;
   send(message: ToWorker): void;

@@ -7,6 +7,7 @@ import type { WorkerEvent } from '../events.js';
 import type { DenylistEntries } from '../inflight/denylist.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import type { RequestInFlight, WorkerReport } from '../reports/report.js';
+import type { Look, LoopView } from '../scoreboard/loop-view.js';
 
 /** Sends the supervisor a report, or an event for the log. */
 export type Tell = (told: WorkerReport | WorkerEvent) => void;
@@ -55,4 +56,6 @@ export interface Service {
   idleFor(): number;
   /** The requests that are being served on this event loop. */
   inFlight(): readonly RequestInFlight[];
+  /** What its event loops are at. Settles soon, also where one of several threads is blocked. */
+  look(how: Look): Promise<readonly LoopView[]>;
 }

@@ -13,6 +13,7 @@ import type { MigrationPolicy } from '../migration/policy.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import type { RequestInFlight } from '../reports/report.js';
 import { retryMs } from '../scaling/recycler.js';
+import type { Look, LoopView } from '../scoreboard/loop-view.js';
 import type { SocketRequests } from '../secondary/requests.js';
 import { SharedSockets } from '../secondary/shared-sockets.js';
 import { createStrategy } from '../strategies/create.js';
@@ -25,6 +26,8 @@ import { Worker } from './worker.js';
 
 /** A thread that was to be ended and is not by then is blocked in native code: it ends with its process (milliseconds). */
 const nativeMs = 500;
+/** A thread that does not tell what it is at by then is blocked; less than the time that the supervisor waits (milliseconds). */
+const lookMs = 500;
 /** A thread for whose sockets there was no descriptor gets them after this time (milliseconds). */
 const acceptAgainMs = 100;
 
@@ -146,6 +149,11 @@ export class ThreadHost implements Service {
   /** Its own event loop serves none. */
   inFlight(): readonly RequestInFlight[] {
     return [];
+  }
+
+  async look(how: Look): Promise<readonly LoopView[]> {
+    const views = await Promise.all(this.#threads.map((thread) => thread.look(how, lookMs)));
+    return views.flat();
   }
 
   get #threads(): readonly Worker[] {

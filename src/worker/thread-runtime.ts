@@ -12,7 +12,7 @@ import { partOf } from '../memory/parts.js';
 import { mapServerMemory } from '../memory/server-memory.js';
 import { duplicate } from '../os/descriptor.js';
 import { SlotPool } from '../overload/slot-pool.js';
-import type { LostRequest } from '../reports/report.js';
+import type { LostRequest, RequestInFlight } from '../reports/report.js';
 import { type FromWorker, newKey, type ToWorker, unkeyed } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
 import type { Tell } from './service.js';
@@ -63,7 +63,7 @@ export function threadRuntime(
       slot: place?.slot,
     };
     try {
-      return unitOf(startThread(data), data, release, watch);
+      return unitOf(startThread(data), data, { inFlight: () => region?.inFlight() ?? [], release }, watch);
     } catch (error) {
       release();
       throw error;
@@ -71,11 +71,17 @@ export function threadRuntime(
   };
 }
 
-/** @param release frees what it has of shared memory, and returns the requests that were in flight */
+/** What a thread has of shared memory. */
+interface Lease {
+  inFlight(): readonly RequestInFlight[];
+  /** Frees it, and returns the requests that were in flight. */
+  release(): readonly LostRequest[];
+}
+
 function unitOf(
   thread: NodeThread,
   { helloKey, counters, accepted }: ThreadData,
-  release: () => readonly LostRequest[],
+  { inFlight, release }: Lease,
   watch: WatchThread,
 ): Unit {
   const tid = thread.threadId; // Node forgets it when the thread has ended
@@ -151,6 +157,7 @@ function unitOf(
     get accepted() {
       return counter.accepted(counters);
     },
+    inFlight,
     listen(listener) {
       hear = (message) => {
         if (message.type === 'ended') forget(message.id);

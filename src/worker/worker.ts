@@ -14,6 +14,7 @@ import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
 import type { SystemCallError } from '../os/libc.js';
 import type { WorkerIdentity, WorkerReport } from '../reports/report.js';
 import { ReportedLoad } from '../scaling/reported-load.js';
+import { type Look, type LoopView, maxRequestViews } from '../scoreboard/loop-view.js';
 import type { SecondaryAddress, SecondaryAnswer, SecondaryRole } from '../secondary/address.js';
 import type { FromWorker, ToWorker } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
@@ -130,6 +131,9 @@ export class Worker {
   #readyAt: number | undefined;
   #answered = 0;
   #policy = defaultPolicy;
+  /** What its event loops have told last, and when. */
+  #views: readonly LoopView[] = [];
+  #viewsAt = now();
   #killing: NodeJS.Timeout | undefined;
   /** Until when it may drain, on the clock of `clock.ts`. */
   #drainBy = Number.POSITIVE_INFINITY;
@@ -382,6 +386,27 @@ export class Worker {
     return `its event loop has been blocked for ${this.#bootMs} ms`;
   }
 
+  /**
+   * What its event loops are at. One that does not answer within `deadlineMs` is `blocked`, with what it has told last.
+   */
+  async look(how: Look, deadlineMs: number): Promise<readonly LoopView[]> {
+    if (this.#stage === 'starting' || this.#stage === 'gone') return [];
+    const answer = await this.#ask((id) => ({ type: 'look', id, how }), deadlineMs);
+    if (answer) {
+      this.#views = answer.views ?? [];
+      this.#viewsAt = now();
+      return this.#views;
+    }
+    if (this.stage === 'gone') return [];
+    const staleMs = Math.round(now() - this.#viewsAt);
+    // Of several threads each has its own journal, and is blocked only together with their host.
+    const known = this.#views.length > 0 ? this.#views : [{ ...untold, tid: this.tid }];
+    if (known.length > 1) return known.map((view) => ({ ...view, state: 'blocked', staleMs }));
+    const requests = this.#unit.inFlight();
+    const oldest = requests.slice(0, maxRequestViews);
+    return known.map((view) => ({ ...view, state: 'blocked', staleMs, inFlight: requests.length, oldest }));
+  }
+
   /** Has it serve clients, if it was started held. */
   open(): void {
     if (!this.#isHeld) return;
@@ -498,6 +523,20 @@ export class Worker {
     this.#pending.delete(id);
   }
 }
+
+/** Of an event loop that has been blocked since before the first look. */
+const untold: Omit<LoopView, 'tid'> = {
+  state: 'blocked',
+  connections: 0,
+  requests: 0,
+  inFlight: 0,
+  oldest: [],
+  received: 0,
+  sent: 0,
+  utilization: 1,
+  heapBytes: 0,
+  heapTotalBytes: 0,
+};
 
 /** A worker ended before it was ready and did not say why. */
 export class DiedYoung extends StartupError {

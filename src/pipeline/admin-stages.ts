@@ -1,0 +1,3 @@
+// What counts and watches requests for --admin, loaded together.
+export { Counting } from './counting.js';
+export { LastRequest } from './last-request.js';

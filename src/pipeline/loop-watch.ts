@@ -1,0 +1,60 @@
+// How busy this event loop is, for those who look at it. Its timers are watched from the first look on, for as long as
+// somebody goes on looking.
+import { type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { getHeapStatistics } from 'node:v8';
+import { now } from '../clock.js';
+import type { LoopView } from '../scoreboard/loop-view.js';
+
+/** Between two timers that are watched (milliseconds). */
+const resolution = 20;
+/** Without another look for this long nobody looks any more (milliseconds). */
+const forgottenMs = 120_000;
+
+export class LoopWatch {
+  #used = performance.eventLoopUtilization();
+  #delay: IntervalHistogram | undefined;
+  #lookedAt = 0;
+
+  look(): Pick<LoopView, 'utilization' | 'lagMs' | 'heapBytes' | 'heapTotalBytes'> {
+    const used = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(used, this.#used);
+    this.#used = used;
+    const lagMs = this.#lag();
+    const { used_heap_size: heapBytes, total_heap_size: heapTotalBytes } = getHeapStatistics();
+    return { utilization: clamp(utilization), ...(lagMs && { lagMs }), heapBytes, heapTotalBytes };
+  }
+
+  #lag(): LoopView['lagMs'] {
+    this.#lookedAt = now();
+    if (!this.#delay) {
+      this.#delay = monitorEventLoopDelay({ resolution });
+      this.#delay.enable();
+      this.#stopWhenForgotten();
+      return undefined;
+    }
+    const [p50, p99] = [50, 99].map((percentile) => this.#late(percentile)) as [number, number];
+    this.#delay.reset();
+    return { p50, p99 };
+  }
+
+  /** Beyond the time between two timers (milliseconds). */
+  #late(percentile: number): number {
+    const ms = (this.#delay?.count ?? 0) > 0 ? (this.#delay as IntervalHistogram).percentile(percentile) / 1e6 : 0;
+    return Math.max(0, Math.round((ms - resolution) * 100) / 100);
+  }
+
+  #stopWhenForgotten(): void {
+    const timer = setInterval(() => {
+      if (now() - this.#lookedAt < forgottenMs) return;
+      clearInterval(timer);
+      this.#delay?.disable();
+      this.#delay = undefined;
+    }, forgottenMs);
+    timer.unref();
+  }
+}
+
+/** NaN where no time has passed. */
+function clamp(part: number): number {
+  return Math.min(1, Math.max(0, Math.round(part * 1000) / 1000)) || 0;
+}
