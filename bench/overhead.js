@@ -3,6 +3,7 @@
 // result is the median of the ratios of the rounds. Exits 1 if a row exceeds its bound. Rows whose sides cannot run at the
 // same time have a `measure` of their own, which returns the values of each side in each round.
 import { mkdtempSync, rmSync } from 'node:fs';
+import { get } from 'node:http';
 import { cpus, tmpdir } from 'node:os';
 import path from 'node:path';
 import { median } from '../dist/bench/summary.js';
@@ -30,6 +31,8 @@ const dispatch = mpserve('--model', 'prefork', '--workers', '2', '--accept', 'di
 const queued = mpserve('--model', 'prefork', '--workers', '2', '--accept', 'reuseport');
 const sticky = [...dispatch, '--sticky', 'cookie:sid'];
 const limiting = [...single, '--rate-limit', '1000000/s'];
+const adminSocket = path.join(scratch, 'admin');
+const watched = [...single, '--admin', `unix:${adminSocket}`];
 const prethread = mpserve('--model', 'prethread', '--threads', '2');
 const hybrid = mpserve('--model', 'hybrid', '--workers', '2', '--threads', '2');
 
@@ -39,6 +42,16 @@ const cpuKeptAlive = {
   unit: 'µs/request',
   warmUp: 30_000,
   of: (server) => cpuPerRequest(server, seconds),
+};
+/** Of both sides, while the one that has an admin server is scraped once a second. */
+const cpuWhileScraped = {
+  unit: 'µs/request',
+  warmUp: 30_000,
+  of: async (server) => {
+    const timer = setInterval(scrape, 1000);
+    await scrape();
+    return cpuPerRequest(server, 2 * seconds).finally(() => clearInterval(timer));
+  },
 };
 const cpuOfPost = {
   unit: 'µs/request',
@@ -65,6 +78,14 @@ const pairs = [
   ['record', 'in-flight journal compared with none, GET', single, withoutJournal, cpuKeptAlive, 1.05],
   ['record-post', 'in-flight journal compared with none, POST of 100 bytes', single, withoutJournal, cpuOfPost, 1.05],
   ['access-log', 'access log to a file compared with none, prefork, 1 worker', logging, single, cpuKeptAlive, 1.2],
+  [
+    'admin',
+    '--admin, scraped each second, compared with none, prefork, 1 worker',
+    watched,
+    single,
+    cpuWhileScraped,
+    1.03,
+  ],
   ['rate-limit', '--rate-limit compared with none, prefork, 1 worker', limiting, single, cpuKeptAlive, 1.15],
   ['prefork-kept-alive', 'prefork, 2 workers, keep-alive', prefork, bare, cpuKeptAlive, 1.15],
   ['prefork-one-each', 'prefork, one request per connection', prefork, cluster, cpuPerConnection, 0.5],
@@ -168,6 +189,15 @@ async function compare(ours, theirs, metric) {
   } finally {
     for (const { server } of sides) await server.stop();
   }
+}
+
+function scrape() {
+  return new Promise((done, failed) => {
+    get({ socketPath: adminSocket, path: '/metrics' }, (response) => response.resume().on('end', done)).on(
+      'error',
+      failed,
+    );
+  });
 }
 
 /**
