@@ -1,7 +1,7 @@
 // What `mpserve ctl status` and `mpserve ctl workers` tell of the server.
 import { now } from '../clock.js';
 import { type Config, isElastic } from '../config/config.js';
-import type { Status, WorkerStatus } from '../control/protocol.js';
+import type { Status, WorkerStacks, WorkerStatus } from '../control/protocol.js';
 import { hasProc, ownCpuSeconds, proportionalMemory } from '../os/process-tree.js';
 import { models } from '../strategies/models.js';
 import type { StrategySnapshot } from '../strategies/strategy.js';
@@ -49,6 +49,11 @@ export function statusOf(parts: StatusParts): Status {
     requests,
     ...(last && { last }),
   };
+}
+
+export async function workerStacks(worker: Worker): Promise<WorkerStacks> {
+  const { id, pid, generation, stage } = worker;
+  return { worker: id, pid, generation, stage, loops: await worker.stacks() };
 }
 
 export function workerStatus({

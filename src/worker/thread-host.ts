@@ -7,6 +7,7 @@ import { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { proxyHeaders } from '../connection/proxy-headers.js';
 import { Queues } from '../connection/queues.js';
+import { type LoopStack, maxLoops } from '../hang/loop-stack.js';
 import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
 import { duplicateForAcceptor } from '../migration/channel.js';
 import type { MigrationPolicy } from '../migration/policy.js';
@@ -17,6 +18,7 @@ import type { SocketRequests } from '../secondary/requests.js';
 import { SharedSockets } from '../secondary/shared-sockets.js';
 import { createStrategy } from '../strategies/create.js';
 import type { Hosting, Strategy } from '../strategies/strategy.js';
+import type { DumpOrder } from './messages.js';
 import type { StartOptions } from './runtime.js';
 import type { DrainOrder, Service, Tell } from './service.js';
 import type { ThreadGroup, WorkerSettings } from './settings.js';
@@ -25,6 +27,8 @@ import { Worker } from './worker.js';
 
 /** A thread that was to be ended and is not by then is blocked in native code: it ends with its process (milliseconds). */
 const nativeMs = 500;
+/** As many threads are named when an unknown one is asked for. */
+const maxTids = 32;
 /** A thread for whose sockets there was no descriptor gets them after this time (milliseconds). */
 const acceptAgainMs = 100;
 
@@ -146,6 +150,21 @@ export class ThreadHost implements Service {
   /** Its own event loop serves none. */
   inFlight(): readonly RequestInFlight[] {
     return [];
+  }
+
+  async stacks(): Promise<readonly LoopStack[]> {
+    const loops = (await Promise.all(this.#threads.map((thread) => thread.stacks()))).flat();
+    const isBlocked = ({ state }: LoopStack): number => (state === 'blocked' ? 1 : 0);
+    return loops.sort((a, b) => isBlocked(b) - isBlocked(a)).slice(0, maxLoops);
+  }
+
+  async dump(order: DumpOrder, fd: number): Promise<string | undefined> {
+    const { tid } = order;
+    const thread = tid === undefined ? this.#threads[0] : this.#threads.find((one) => one.tid === tid);
+    if (thread) return thread.dump({ kind: order.kind, ms: order.ms }, fd);
+    closeDescriptor(fd);
+    const tids = this.#threads.slice(0, maxTids).map((one) => one.tid);
+    return tid === undefined ? 'it has no thread' : `it has no thread ${tid}; its threads are ${tids.join(', ')}`;
   }
 
   get #threads(): readonly Worker[] {

@@ -1,7 +1,7 @@
 // A worker as its host sees it, over a unit that a test plays: the same for processes and threads.
 import { expect, test, vi } from 'vitest';
 import type { IncomingConnection } from '../../src/connection/incoming.ts';
-import type { FromWorker, SocketMessage, ToWorker } from '../../src/worker/messages.ts';
+import type { DumpMessage, FromWorker, SocketMessage, ToWorker } from '../../src/worker/messages.ts';
 import type { Unit, UnitExit } from '../../src/worker/runtime.ts';
 import { Worker } from '../../src/worker/worker.ts';
 
@@ -36,6 +36,13 @@ class PlayedUnit implements Unit {
   }
   sendSocket(message: SocketMessage): void {
     this.send(message);
+  }
+  sendDump(message: DumpMessage): void {
+    this.send(message);
+  }
+  mayBlock = false;
+  setMayBlock(mayBlock: boolean): void {
+    this.mayBlock = mayBlock;
   }
   isWatched = false;
   watch(): void {
