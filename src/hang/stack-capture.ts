@@ -22,10 +22,15 @@ const answerTimeoutMs = 1000;
 export async function captureStack(threadId: number, method: keyof BlockedLoop, number: number): Promise<boolean> {
   const session = new Session();
   session.connect();
+  const sessionIds: string[] = [];
+  session.on('NodeWorker.attachedToWorker', ({ params }) => sessionIds.push(params.sessionId));
   try {
     const sessionId = await within(answerTimeoutMs, attach(session, threadId));
     return sessionId !== undefined && (await pauseAndTell(session, sessionId, method, number));
   } finally {
+    // Node keeps what is not detached: code that is native now would pause for ever when it returns.
+    session.post('NodeWorker.disable');
+    for (const sessionId of sessionIds) session.post('NodeWorker.detach', { sessionId });
     session.disconnect();
   }
 }
