@@ -31,6 +31,10 @@ export async function runDump(
   const output = values.output === undefined ? undefined : await read('output', values.output);
   const workers = await ask<readonly WorkerStatus[]>(socketPath, 'workers');
   const worker = given ?? workers[0]?.worker.toString();
+  if (worker === undefined) {
+    printError('no worker is running; mpserve ctl status shows the state of the server');
+    return 1;
+  }
   const file = output ?? `mpserve-${worker}-${timeInName()}.${extensions[kind]}`;
   const fd = file === '-' ? undefined : create(file);
   const target = fd === undefined ? process.stdout : createWriteStream('', { fd });
@@ -54,7 +58,7 @@ export async function runDump(
   }
 }
 
-function beginning(kind: DumpKind, worker: string | undefined, seconds: number): string {
+function beginning(kind: DumpKind, worker: string, seconds: number): string {
   return kind === 'profile'
     ? `profiling worker ${worker} for ${seconds} s`
     : `taking a heap snapshot of worker ${worker}: it answers no request until its memory has been read`;

@@ -54,10 +54,11 @@ export class Dumps {
     this.#current = { words: `${name}, begun at ${new Date().toISOString()},`, over };
     this.#options.events.tell({ event: 'dump-started', kind, worker: id, pid, ...(tid !== undefined && { tid }) });
     const onGone = (): void => over.abort('its caller has gone');
-    gone.addEventListener('abort', onGone);
     const content = this.#read(worker, { kind, ms: kind === 'profile' ? seconds * 1000 : 0, tid }, over);
     // What waits for its reader ends, too.
     over.signal.addEventListener('abort', () => void content.return().catch(() => {}));
+    gone.addEventListener('abort', onGone);
+    if (gone.aborted) onGone();
     try {
       const first = await content.next();
       return { content: continued(first, content, over.signal), over: over.signal };

@@ -138,6 +138,8 @@ export class Worker {
   #stage: Stage = 'starting';
   #readyAt: number | undefined;
   #answered = 0;
+  /** Heap snapshots that are being taken. */
+  #blocking = 0;
   #policy = defaultPolicy;
   #killing: NodeJS.Timeout | undefined;
   /** Until when it may drain, on the clock of `clock.ts`. */
@@ -418,7 +420,8 @@ export class Worker {
   async dump(order: DumpOrder, fd: number): Promise<string | undefined> {
     const timeoutMs = order.ms + dumpTimeoutMs;
     const isResponsive = await this.#ask((id) => ({ type: 'idle', id }), dumpPatienceMs);
-    this.#unit.setMayBlock(order.kind === 'heap');
+    const mayBlock = order.kind === 'heap' ? 1 : 0;
+    this.#countBlocking(mayBlock);
     try {
       const answering = isResponsive
         ? this.#ask(
@@ -437,7 +440,7 @@ export class Worker {
     } catch (error) {
       return (error as SystemCallError).message;
     } finally {
-      this.#unit.setMayBlock(false);
+      this.#countBlocking(-mayBlock);
     }
   }
 
@@ -533,6 +536,12 @@ export class Worker {
     } finally {
       this.#questions.delete(id);
     }
+  }
+
+  /** A heap snapshot that has been given up may still be taken while another one begins. */
+  #countBlocking(change: number): void {
+    this.#blocking += change;
+    this.#unit.setMayBlock(this.#blocking > 0);
   }
 
   #unreadable(reason: Unreadable): readonly LoopStack[] {

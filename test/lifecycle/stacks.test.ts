@@ -109,11 +109,11 @@ test.concurrent('as text, without control characters of the app', async () => {
 for (const [model, size] of [
   ['prefork', '--workers'],
   ['prethread', '--threads'],
-]) {
+] as const) {
   test.concurrent.each(['/sleep?6000', '/derive?4000000'])(
     `${model}: native code (%s) is told after a second, and goes on`,
     async (target) => {
-      const [server, control] = await start({ model, args: [size as string, '2', '--hang-timeout', '0'] });
+      const [server, control] = await start({ model, args: [size, '2', '--hang-timeout', '0'] });
       await using _ = server;
       using wire = await connect(server.url);
       const answer = wire.ask(`GET ${target}`);
