@@ -1,7 +1,16 @@
 // `mpserve ctl profile` and `mpserve ctl heap`: what they write, whom they stop for, and what they leave behind.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -147,7 +156,9 @@ test.concurrent('a thread that dies in the middle', async () => {
   const profile = await begin(site, 'profile', `1.${tid}`, '--seconds', '60');
   await wire.request('GET /exit');
   expect(await ended(profile)).toBe(1);
-  expect(profile.text()).toMatch(new RegExp(`: the profile of worker 1\\.${tid} \\(pid \\d+\\) failed: it has ended$`, 'm'));
+  expect(profile.text()).toMatch(
+    new RegExp(`: the profile of worker 1\\.${tid} \\(pid \\d+\\) failed: it has ended$`, 'm'),
+  );
   expect(readdirSync(cwd)).toEqual([]);
   await expectFree(site);
 });
@@ -302,7 +313,11 @@ test.concurrent('what cannot be done says what to do', async () => {
   const existing = path.join(site.cwd, 'existing');
   writeFileSync(existing, 'mine');
   const cases: readonly (readonly [args: readonly string[], code: number, message: RegExp])[] = [
-    [['profile', 'abc'], 2, /^'abc' is no worker; use its number, as in mpserve ctl profile 2, or 2\.1 for its thread 1/],
+    [
+      ['profile', 'abc'],
+      2,
+      /^'abc' is no worker; use its number, as in mpserve ctl profile 2, or 2\.1 for its thread 1/,
+    ],
     [['heap', '1.x'], 2, /^'1\.x' is no worker/],
     [['profile', '1', '2'], 2, /takes one argument, but got '2' as well$/],
     [['profile', '7'], 1, /^there is no worker 7; the workers are 1, 2$/],
@@ -313,8 +328,16 @@ test.concurrent('what cannot be done says what to do', async () => {
     [['heap', '--seconds', '5'], 2, /^--seconds only works with mpserve ctl profile; remove it$/],
     [['stacks', '--output', 'a'], 2, /^--output only works with mpserve ctl profile and mpserve ctl heap; remove it$/],
     [['stacks', '1'], 2, /^mpserve ctl stacks takes no argument, but got '1'$/],
-    [['profile', '--output', 'existing'], 2, /^existing exists already; remove it, or name another file with --output$/],
-    [['heap', '--output', 'gone/a'], 2, /^the directory of gone\/a does not exist; create it, or use another --output$/],
+    [
+      ['profile', '--output', 'existing'],
+      2,
+      /^existing exists already; remove it, or name another file with --output$/,
+    ],
+    [
+      ['heap', '--output', 'gone/a'],
+      2,
+      /^the directory of gone\/a does not exist; create it, or use another --output$/,
+    ],
     [['heap', '--output', '.'], 2, /^\. exists already; /],
   ];
   for (const [args, code, message] of cases) {
