@@ -71,6 +71,9 @@ export type ServerEvent =
   | { event: 'admin-ready'; url: string }
   /** Requests with a wrong token since the last such event, and the address of the last one. */
   | { event: 'admin-refused'; count: number; address: string }
+  /** An operator takes a profile or a heap snapshot of a worker; it could not be taken. */
+  | { event: 'dump-started'; kind: 'profile' | 'heap'; worker: number; pid: number; tid?: number }
+  | { event: 'dump-failed'; kind: 'profile' | 'heap'; worker: number; pid: number; reason: string }
   | { event: 'stop-delayed'; reason: string; ms: number }
   | { event: 'stopped'; reason: string; requests: number };
 
@@ -237,6 +240,14 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
     (e) =>
       `refused ${counted(e.count, 'request')} with a wrong token on the admin server; the last one came from ${e.address}`,
   ],
+  'dump-started': [
+    'info',
+    (e) => `taking ${dumpWords[e.kind]} of ${e.tid ? `thread ${e.tid} of ` : ''}worker ${e.worker} (pid ${e.pid})`,
+  ],
+  'dump-failed': [
+    'warn',
+    (e) => `could not take ${dumpWords[e.kind]} of worker ${e.worker} (pid ${e.pid}): ${e.reason}`,
+  ],
   'stop-delayed': [
     'info',
     (e) => `stopping in ${e.ms} ms (${e.reason}): serves on, and /readyz says that it stops (--stop-delay)`,
@@ -244,6 +255,8 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
   stopping: ['info', (e) => `stopping (${e.reason}): draining for up to ${e.gracefulMs} ms`],
   stopped: ['info', (e) => `stopped (${e.reason}) after ${counted(e.requests, 'request')}`],
 };
+
+const dumpWords = { profile: 'a profile', heap: 'a heap snapshot' } as const;
 
 const refusalWords: Readonly<Record<Refusal, string>> = {
   'queue-full': 'as many requests waited as --queue-max allows',

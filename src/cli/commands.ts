@@ -1,5 +1,6 @@
 // The table of commands. Each command has a file of its own, which is loaded only when the command runs.
 import { adviseTable, benchTable } from '../config/bench-options.js';
+import { dumpTable } from '../config/ctl-options.js';
 import type { CommandFacts } from '../config/help.js';
 import { importTable } from '../config/import-options.js';
 import { oneOf } from '../config/kind.js';
@@ -30,6 +31,7 @@ export const commands: readonly Command[] = [
       { flag: 'now', description: 'With stop: do not wait for requests in flight' },
       { flag: 'check', description: 'With status: exit 1 if no worker can serve' },
     ],
+    options: Object.values(dumpTable),
     run: async (call) => (await import('./ctl.js')).runCtl(call),
   },
   {

@@ -10,10 +10,13 @@ import {
   type Action,
   actions,
   ctlCommands,
+  type DumpKind,
+  dumps,
   type Outcome,
   type Settings,
   type Status,
   type Suspect,
+  type WorkerStacks,
   type WorkerStatus,
 } from '../control/protocol.js';
 import { configError, ExitCode, StartupError } from '../errors.js';
@@ -23,6 +26,7 @@ import { models } from '../strategies/models.js';
 import type { Call } from './call.js';
 import { aligned, formatConfig } from './config.js';
 import { printError } from './print-error.js';
+import { stacksText } from './stacks.js';
 
 const exitCode = { done: 0, failed: 1 } as const;
 
@@ -40,6 +44,7 @@ export async function runCtl(call: Call): Promise<number> {
   }
   try {
     if (command === 'quarantine' && args[0] === 'clear') return await perform(call, socketPath, 'release', []);
+    if (isDump(command)) return await (await import('./dump.js')).runDump(call, socketPath, command, args[0]);
     if (isAction(command)) return await perform(call, socketPath, command, args);
     const result = await ask(socketPath, command);
     console.log(call.switches.has('json') ? JSON.stringify(result, undefined, 2) : safe(format(call, command, result)));
@@ -53,6 +58,7 @@ export async function runCtl(call: Call): Promise<number> {
 async function readPositionals({
   positionals,
   switches,
+  values,
 }: Call): Promise<readonly [command: string, ...args: string[]]> {
   const [command, argument, ...others] = positionals;
   if (command === undefined) throw configError(`missing command; use mpserve ctl ${oneOf(ctlCommands)}`);
@@ -68,7 +74,12 @@ async function readPositionals({
   if (command === 'quarantine' && argument !== undefined && !['list', 'clear'].includes(argument)) {
     throw configError(`mpserve ctl quarantine takes list or clear, not '${argument}'`);
   }
-  if (!['scale', 'balance', 'quarantine'].includes(command) && argument !== undefined) {
+  if (isDump(command) && argument !== undefined && !/^\d{1,9}(\.\d{1,9})?$/.test(argument)) {
+    throw configError(
+      `'${argument}' is no worker; use its number, as in mpserve ctl ${command} 2, or 2.1 for its thread 1 (mpserve ctl stacks lists them)`,
+    );
+  }
+  if (!['scale', 'balance', 'quarantine', ...dumps].includes(command) && argument !== undefined) {
     const hint = command === 'switch' ? `; use flags, as in mpserve ctl switch --model ${argument}` : '';
     throw configError(`mpserve ctl ${command} takes no argument, but got '${argument}'${hint}`);
   }
@@ -80,6 +91,12 @@ async function readPositionals({
   }
   if (switches.has('check') && command !== 'status') {
     throw configError('--check only works with mpserve ctl status; remove it');
+  }
+  if (values.seconds !== undefined && command !== 'profile') {
+    throw configError('--seconds only works with mpserve ctl profile; remove it');
+  }
+  if (values.output !== undefined && !isDump(command)) {
+    throw configError('--output only works with mpserve ctl profile and mpserve ctl heap; remove it');
   }
   return [command, ...positionals.slice(1)];
 }
@@ -103,6 +120,10 @@ function switchOptions(values: Call['values']): Readonly<Record<string, string>>
     ([key, value]) => value !== undefined && !['control', 'config', 'pidFile', 'cwd', 'envFile'].includes(key),
   );
   return Object.fromEntries(given.map(([key, value]) => [key, String(value)]));
+}
+
+function isDump(command: string): command is DumpKind {
+  return (dumps as readonly string[]).includes(command);
 }
 
 function isAction(command: string): command is Action {
@@ -148,6 +169,7 @@ const exitTimeoutMs = 5000;
 function format({ table }: Call, query: string, result: unknown): string {
   if (query === 'config') return formatConfig(table, result as Settings, false);
   if (query === 'status') return statusText(result as Status);
+  if (query === 'stacks') return stacksText(result as readonly WorkerStacks[]);
   if (query === 'quarantine') return quarantineText(result as readonly Suspect[]);
   return workersText(result as readonly WorkerStatus[]);
 }

@@ -21,6 +21,21 @@ export const examples: Readonly<Record<string, readonly [Example, Example]>> = {
     ['each process with its requests, memory and CPU time', 'mpserve ctl workers --control /run/app.ctl'],
     ['the pids of all workers, for a script', "mpserve ctl workers --json | jq '.[].pid'"],
   ],
+  'ctl stacks': [
+    ['what each worker and thread is at, also one in an endless loop', 'mpserve ctl stacks --control /run/app.ctl'],
+    ['the function in which each of them is, for a script', "mpserve ctl stacks --json | jq '.[].loops[].stack[0]'"],
+  ],
+  'ctl profile': [
+    [
+      'where the first worker spends its time, for ten seconds',
+      'mpserve ctl profile --seconds 10 --control /run/app.ctl',
+    ],
+    ['thread 1 of worker 2, into a file', 'mpserve ctl profile 2.1 --output slow.cpuprofile --control /run/app.ctl'],
+  ],
+  'ctl heap': [
+    ['what the memory of the first worker is used for', 'mpserve ctl heap --control /run/app.ctl'],
+    ['compressed, from another machine', "ssh app.example 'mpserve ctl heap --output -' | gzip > app.heapsnapshot.gz"],
+  ],
   'ctl config': [
     ['each setting of a running server, and where it came from', 'mpserve ctl config --control /run/app.ctl'],
     ['one setting, for a script', 'mpserve ctl config --json | jq .config.workers'],

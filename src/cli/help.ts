@@ -2,10 +2,13 @@
 import { type CommandFacts, type CommandLine, helpText } from '../config/help.js';
 import { examples } from './examples.js';
 
-/** The commands of `mpserve ctl`: their arguments in the usage line, a summary, and the switch that only they take. */
-const ctlHelp: Readonly<Record<string, readonly [takes: string, summary: string, flag?: string]>> = {
+/** The commands of `mpserve ctl`: their arguments in the usage line, a summary, and the flags that not all take. */
+const ctlHelp: Readonly<Record<string, readonly [takes: string, summary: string, ...flags: string[]]>> = {
   status: ['', 'Print the state of a running server: app, model, workers, generation, requests, last action', 'check'],
   workers: ['', 'Print each process of a running server: generation, stage, requests, load, memory, CPU time'],
+  stacks: ['', 'Print the JavaScript stack and the requests in flight of each worker and thread, blocked ones too'],
+  profile: ['[WORKER[.THREAD]]', 'Write a CPU profile of a worker or thread, for Chrome DevTools', 'seconds', 'output'],
+  heap: ['[WORKER[.THREAD]]', 'Write a heap snapshot of a worker or thread, which is blocked meanwhile', 'output'],
   config: ['', 'Print each setting of a running server with its value and the source of the value'],
   quarantine: [
     '[list|clear]',
@@ -37,8 +40,10 @@ export function commandHelp(line: CommandLine, command: CommandFacts, argument: 
   const options = line.options.filter(
     ({ key, isSwitchable }) => ['control', 'config'].includes(key) || (takesPool && isSwitchable),
   );
-  const isOther = (flag: string) => entries.some(([name, [, , own]]) => own === flag && name !== argument);
-  const switches = command.switches?.filter(({ flag }) => facts === undefined || !isOther(flag)) ?? [];
+  const own = ctlHelp[argument ?? '']?.slice(2);
+  const isOther = (flag: string) => entries.some(([, [, , ...flags]]) => flags.includes(flag)) && !own?.includes(flag);
+  const isShown = ({ flag }: { readonly flag: string }) => facts === undefined || !isOther(flag);
+  const taken = { switches: command.switches?.filter(isShown) ?? [], options: command.options?.filter(isShown) ?? [] };
   const shown = { ...line, options, models: takesPool ? line.models : [], commands: facts ? [] : known };
-  return helpText(shown, { ...command, ...facts, switches }, examples[(facts ?? command).name] ?? [], width);
+  return helpText(shown, { ...command, ...facts, ...taken }, examples[(facts ?? command).name] ?? [], width);
 }

@@ -2,6 +2,7 @@
 
 import type { Values } from '../config/config.js';
 import type { Sources } from '../config/load.js';
+import type { LoopStack } from '../hang/loop-stack.js';
 import type { LoopView } from '../scoreboard/loop-view.js';
 
 /** `GET /config`: the current configuration, and the source of each value. */
@@ -75,11 +76,17 @@ export interface WorkerStatus {
   readonly loops: readonly LoopView[];
 }
 
+/** An entry of `GET /stacks`. */
+export interface WorkerStacks extends Pick<WorkerStatus, 'worker' | 'pid' | 'generation' | 'stage'> {
+  /** Of its threads, or its own; none if it has just ended. */
+  readonly loops: readonly LoopStack[];
+}
+
 /** `GET /quarantine`: requests that may have killed workers, and whether they are refused now. */
 export type { Suspect } from '../inflight/suspect.js';
 
 /** Requested with `GET /status` and so on. */
-export const queries = ['status', 'workers', 'config', 'quarantine'] as const;
+export const queries = ['status', 'workers', 'stacks', 'config', 'quarantine'] as const;
 export type Query = (typeof queries)[number];
 
 /** Requested with `POST /reload` and so on. */
@@ -96,8 +103,16 @@ export const actions = [
 ] as const;
 export type Action = (typeof actions)[number];
 
+/** Requested with `POST /profile` and so on; the response is a file of V8's. */
+export const dumps = ['profile', 'heap'] as const;
+export type DumpKind = (typeof dumps)[number];
+
 /** The commands of `mpserve ctl`. The action `release` is the command `quarantine clear`. */
-export const ctlCommands: readonly string[] = [...queries, ...actions.filter((action) => action !== 'release')];
+export const ctlCommands: readonly string[] = [
+  ...queries,
+  ...dumps,
+  ...actions.filter((action) => action !== 'release'),
+];
 
 /** The JSON body of a `POST`; may be empty. */
 export interface Request {
@@ -109,6 +124,21 @@ export interface Request {
    * For `switch` and `balance`: values by the keys of the configuration file, as `{ "model": "prethread", "threads": "4" }`.
    */
   readonly options?: Readonly<Record<string, string>>;
+}
+
+/** The JSON body of a `POST` for a dump; may be empty. */
+export interface DumpRequest {
+  /** `2`, or `2.1` for thread 1 of worker 2; by default the first worker, and its first thread. */
+  readonly worker?: string;
+  /** For a profile: from 1 to 60, by default 5. */
+  readonly seconds?: number;
+}
+
+export interface Dump {
+  /** Throws an Error with a sentence when not all of it has come. */
+  readonly content: AsyncIterable<Buffer>;
+  /** Aborted when it is given up: then nothing more comes. */
+  readonly over: AbortSignal;
 }
 
 /** The result of an action; the last line of a stream. `refused`: the server did not start the action. */

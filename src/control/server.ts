@@ -2,10 +2,15 @@
 // requests and writes responses; `Controls` does the work.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Server as NetServer } from 'node:net';
+import { pipeline } from 'node:stream/promises';
 import type { Pages } from '../admin/pages.js';
 import {
   type Action,
   actions,
+  type Dump,
+  type DumpKind,
+  type DumpRequest,
+  dumps,
   type Outcome,
   queries,
   type Request,
@@ -13,6 +18,7 @@ import {
   type Status,
   type Suspect,
   streamType,
+  type WorkerStacks,
   type WorkerStatus,
 } from './protocol.js';
 import { Refused } from './refused.js';
@@ -21,10 +27,17 @@ import { Refused } from './refused.js';
 export interface Controls {
   status(): Status;
   workers(): Promise<readonly WorkerStatus[]>;
+  /** Settles within a few seconds, also where event loops are blocked. */
+  stacks(): Promise<readonly WorkerStacks[]>;
   config(): Settings;
   quarantine(): readonly Suspect[];
   /** @returns the result as a sentence. @throws Refused if the action was not started, Error if it failed */
   act(action: Action, request: Request, onProgress: (message: string) => void): Promise<string>;
+  /**
+   * Settles when there is something to read. @param signal the client has gone
+   * @throws Refused if it was not begun, Error if it failed
+   */
+  dump(kind: DumpKind, request: DumpRequest, signal: AbortSignal): Promise<Dump>;
 }
 
 const maxBodyBytes = 4096;
@@ -68,22 +81,36 @@ export class ControlServer {
     const action = actions.find((one) => one === name);
     const pages = this.#pages();
     const page = Object.hasOwn(pages, `/${name}`) ? pages[`/${name}`] : undefined;
-    if (!query && !action && page && request.method === 'GET') {
+    const dump = dumps.find((one) => one === name);
+    if (!query && !action && !dump && page && request.method === 'GET') {
       const { status, type, content } = await page(request.headers.accept);
       response.writeHead(status, { 'content-type': type, connection: 'close' });
       return void response.end(content);
     }
-    if (!query && !action) {
-      const known = [...queries, ...actions].map((one) => `/${one}`).join(', ');
+    if (!query && !action && !dump) {
+      const known = [...queries, ...dumps, ...actions].map((one) => `/${one}`).join(', ');
       return respond(response, 404, failure(`unknown path; the paths are ${known}`));
     }
-    const method = action ? 'POST' : 'GET';
+    const method = query ? 'GET' : 'POST';
     if (request.method !== method) return respond(response, 405, failure(`/${name} requires ${method}`));
     try {
       if (query) return respond(response, 200, await this.#controls[query]());
-      if (action) await this.#act(action, await readBody(request), request, response);
+      if (dump) return await this.#dump(dump, readDumpRequest(await readObject(request)), response);
+      if (action) await this.#act(action, readRequest(await readObject(request)), request, response);
     } catch (error) {
       if (!response.headersSent) respond(response, query ? 500 : 400, failure((error as Error).message));
+    }
+  }
+
+  async #dump(kind: DumpKind, request: DumpRequest, response: ServerResponse): Promise<void> {
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    try {
+      await sendDump(await this.#controls.dump(kind, request, gone.signal), response);
+    } catch (error) {
+      const isRefused = error instanceof Refused;
+      const outcome = { ...failure((error as Error).message), ...(isRefused && { refused: true }) };
+      respond(response, isRefused ? 409 : 500, outcome);
     }
   }
 
@@ -104,6 +131,12 @@ export class ControlServer {
   }
 }
 
+/** Of a dump that fails when a part of it has been sent, the connection is cut. */
+async function sendDump({ content, over }: Dump, response: ServerResponse): Promise<void> {
+  response.writeHead(200, { 'content-type': 'application/json', connection: 'close' });
+  await pipeline(content, response, { signal: over }).catch(() => response.destroy());
+}
+
 function failure(error: string): Outcome {
   return { ok: false, error };
 }
@@ -114,19 +147,27 @@ function respond(response: ServerResponse, status: number, content: unknown): vo
 }
 
 /** @throws Error with a one-line reason if the body is invalid */
-async function readBody(request: IncomingMessage): Promise<Request> {
+async function readObject(request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
   let text = '';
   // Read all of it: to stop early would destroy the connection before the response is sent.
   for await (const chunk of request.setEncoding('utf8')) if (text.length <= maxBodyBytes) text += chunk;
   if (text.length > maxBodyBytes) throw new Error(`the body is longer than ${maxBodyBytes} bytes`);
   if (text.trim() === '') return {};
-  let body: unknown;
   try {
-    body = JSON.parse(text);
+    return Object(JSON.parse(text));
   } catch (error) {
     throw new Error(`the body is not valid JSON: ${(error as Error).message}`);
   }
-  const { workers, now, options } = Object(body) as Record<string, unknown>;
+}
+
+function readDumpRequest({ worker, seconds }: Readonly<Record<string, unknown>>): DumpRequest {
+  if (worker !== undefined && typeof worker !== 'string' && typeof worker !== 'number')
+    throw new Error('"worker" must be the number of a worker, or a string such as "2.1" for its thread 1');
+  if (seconds !== undefined && typeof seconds !== 'number') throw new Error('"seconds" must be a number');
+  return { ...(worker !== undefined && { worker: String(worker) }), ...(seconds !== undefined && { seconds }) };
+}
+
+function readRequest({ workers, now, options }: Readonly<Record<string, unknown>>): Request {
   if (workers !== undefined && typeof workers !== 'string' && typeof workers !== 'number') {
     throw new Error('"workers" must be a number, or a string such as "+2"');
   }

@@ -66,8 +66,11 @@ export interface HeartbeatLocation {
 /** `debugged`: by an operator; `reportRequested`: the supervisor wants a hang report. */
 const states = { watched: 0, debugged: 1, reportRequested: 2 } as const;
 
+/** `question`: the number of the last question that needs the stack. `signal`: 1 if the app handles SIGUSR1 itself. */
+const words = { dueBy: 0, state: 1, question: 2, signal: 3 } as const;
+
 const wordBytes = 4;
-export const heartbeatBytes = 2 * wordBytes;
+export const heartbeatBytes = Object.keys(words).length * wordBytes;
 
 /** That file, in the worker or in the supervisor. */
 export class HeartbeatFile {
@@ -80,24 +83,46 @@ export class HeartbeatFile {
 
   /** When the next beat is due (`monotonicMs`); 0 before the first, undefined while a debugger may pause the process. */
   get dueBy(): number | undefined {
-    return this.#read(1) === states.debugged ? undefined : this.#read(0);
+    return this.isDebugged ? undefined : this.#read(words.dueBy);
   }
 
   set dueBy(time: number) {
-    this.#write(0, time);
+    this.#write(words.dueBy, time);
+  }
+
+  get isDebugged(): boolean {
+    return this.#read(words.state) === states.debugged;
   }
 
   get isReportRequested(): boolean {
-    return this.#read(1) === states.reportRequested;
+    return this.#read(words.state) === states.reportRequested;
   }
 
   requestReport(): void {
-    this.#write(1, states.reportRequested);
+    this.#write(words.state, states.reportRequested);
+  }
+
+  /** 0 before the first one. */
+  get question(): number {
+    return this.#read(words.question);
+  }
+
+  set question(number: number) {
+    this.#write(words.question, number);
+  }
+
+  /** The app handles SIGUSR1 itself, so Node does not. */
+  get isSignalHandled(): boolean {
+    return this.#read(words.signal) !== 0;
+  }
+
+  setSignalHandled(): void {
+    this.#write(words.signal, 1);
   }
 
   /** From now on a debugger may pause the process. */
   setDebugged(): void {
-    this.#write(1, states.debugged);
+    this.#write(words.state, states.debugged);
   }
 
   #read(index: number): number {

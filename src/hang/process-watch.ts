@@ -11,8 +11,16 @@ const signalIntervalMs = 100;
 
 export type ProcessWatch = ReturnType<typeof watchProcess>;
 
-/** @param kill ends the worker; called once it has had the time to report */
-export function watchProcess(pid: number, heartbeat: HeartbeatFile, hangMs: number, kill: () => void) {
+/**
+ * @param mayBlock whether it may be blocked now. @param kill ends the worker; called once it has had the time to report
+ */
+export function watchProcess(
+  pid: number,
+  heartbeat: HeartbeatFile,
+  hangMs: number,
+  mayBlock: () => boolean,
+  kill: () => void,
+) {
   let blockedMs: number | undefined;
   let signals: NodeJS.Timeout | undefined;
   const signal = (): void => {
@@ -22,7 +30,7 @@ export function watchProcess(pid: number, heartbeat: HeartbeatFile, hangMs: numb
   };
   const unwatch = watchLoop({
     hangMs,
-    dueBy: () => heartbeat.dueBy,
+    dueBy: () => (mayBlock() ? undefined : heartbeat.dueBy),
     isPaused: () => isStopped(pid), // by an operator, or a debugger such as gdb
     onBlocked: (ms) => {
       blockedMs = Math.round(ms);

@@ -1,9 +1,9 @@
 // Captures the stack of a blocked thread from the main thread of its process: an inspector session pauses the JavaScript,
-// reads the stack, and calls a hook in the paused thread, which reports the stack with the requests in flight (decision 10).
+// reads the stack, and calls a hook in the paused thread, which tells the stack with the requests in flight (decision 10).
 import { EventEmitter, once } from 'node:events';
 import { Session } from 'node:inspector';
 import { within } from '../clock.js';
-import { frameText, hookName, maxFrames } from './hang-report.js';
+import { type BlockedLoop, frameText, hookName, maxFrames } from './hang-report.js';
 
 /** `Debugger.CallFrame` of the Chrome DevTools Protocol; lines and columns count from 0. */
 interface Frame {
@@ -15,15 +15,22 @@ interface Frame {
 const answerTimeoutMs = 1000;
 
 /**
- * Lets the blocked thread report its stack. @returns false if the thread cannot be paused: it is blocked in native code
+ * Has the blocked thread tell its stack.
+ * @param method what the thread is to do with it. @param number what `method` gets besides the stack
+ * @returns false if the thread cannot be paused: it is blocked in native code
  */
-export async function captureStack(threadId: number, blockedMs: number): Promise<boolean> {
+export async function captureStack(threadId: number, method: keyof BlockedLoop, number: number): Promise<boolean> {
   const session = new Session();
   session.connect();
+  const sessionIds: string[] = [];
+  session.on('NodeWorker.attachedToWorker', ({ params }) => sessionIds.push(params.sessionId));
   try {
     const sessionId = await within(answerTimeoutMs, attach(session, threadId));
-    return sessionId !== undefined && (await pauseAndReport(session, sessionId, blockedMs));
+    return sessionId !== undefined && (await pauseAndTell(session, sessionId, method, number));
   } finally {
+    // Node keeps what is not detached: code that is native now would pause for ever when it returns.
+    session.post('NodeWorker.disable');
+    for (const sessionId of sessionIds) session.post('NodeWorker.detach', { sessionId });
     session.disconnect();
   }
 }
@@ -39,7 +46,12 @@ function attach(session: Session, threadId: number): Promise<string> {
   });
 }
 
-async function pauseAndReport(session: Session, sessionId: string, blockedMs: number): Promise<boolean> {
+async function pauseAndTell(
+  session: Session,
+  sessionId: string,
+  method: keyof BlockedLoop,
+  number: number,
+): Promise<boolean> {
   /** Emits the events of the thread by their names, and its replies by the ids of the commands. */
   const thread = new EventEmitter();
   session.on('NodeWorker.receivedMessageFromWorker', ({ params }) => {
@@ -68,8 +80,8 @@ async function pauseAndReport(session: Session, sessionId: string, blockedMs: nu
     const { scriptId, lineNumber, columnNumber = 0 } = location;
     return frameText(functionName, urls.get(scriptId) ?? '', lineNumber + 1, columnNumber + 1);
   });
-  const call = `globalThis[Symbol.for('${hookName}')]?.(${JSON.stringify(frames)}, ${Math.round(blockedMs)})`;
-  const hasReported = await command('Runtime.evaluate', { expression: call });
+  const call = `globalThis[Symbol.for('${hookName}')]?.${method}(${JSON.stringify(frames)}, ${Math.round(number)})`;
+  const hasTold = await command('Runtime.evaluate', { expression: call });
   await command('Debugger.resume'); // a paused thread cannot be terminated
-  return hasReported;
+  return hasTold;
 }

@@ -5,8 +5,8 @@ import type { WorkerReport } from '../reports/report.js';
 import { watchLoop } from './detector.js';
 import { captureStack } from './stack-capture.js';
 
-/** @param dueBy when the next beat of the thread is due. @returns a function that stops watching */
-export type WatchThread = (threadId: number, dueBy: () => number, terminate: () => void) => () => void;
+/** @param dueBy when the next beat of the thread is due; undefined while it may be blocked. @returns a function that stops watching */
+export type WatchThread = (threadId: number, dueBy: () => number | undefined, terminate: () => void) => () => void;
 
 /**
  * @param hangMs milliseconds without a beat after which an event loop is blocked; 0 watches none
@@ -19,7 +19,7 @@ export function threadWatch(hangMs: number, tell: (report: WorkerReport) => void
   const isPaused = (): boolean => inspectorUrl() !== undefined;
   return (threadId, dueBy, terminate) => {
     const onBlocked = async (ms: number): Promise<void> => {
-      const hasReported = await captureStack(threadId, ms).catch(() => false);
+      const hasReported = await captureStack(threadId, 'report', ms).catch(() => false);
       if (!hasReported) tell({ kind: 'hung', tid: threadId, stillMs: ms, stack: [], requests: [] });
       terminate();
     };

@@ -35,16 +35,17 @@ export const count = integer(0, 1e9);
 /** Milliseconds; far more than a server runs. */
 const duration = number(0, 1e13);
 /** Threads are numbered from 1; 0 is the process itself. */
-const tid = integer(0, 2 ** 31);
+export const tid = integer(0, 2 ** 31);
 /** As numbers of processes and users, -1 where the system did not say. */
 const systemId = integer(-1, 2 ** 32);
 /** A sentence, an error's stack, a request's target: as long as Node's limit on the headers of a request can be set. */
 export const long = text(65_536);
-const short = text(1024);
+export const short = text(1024);
 const reason = long;
 const err: Check<ErrorRecord> = record<ErrorRecord>({ type: short, message: long, stack: long });
 const request = { reqId: short, method: short, url: long };
 const inFlight: Fields<RequestInFlight> = { ...request, ageMs: duration };
+export const requestInFlight = record(inFlight);
 const answered = record<NonNullable<LostRequest['answered']>>({ status: integer(0, 65_535), isOver: flag });
 const failure = { ...request, err };
 
@@ -66,7 +67,7 @@ const reports: { readonly [K in Kind]: FieldsOf<Extract<WorkerReport, { kind: K 
   'sessions-placed-again': { count },
   'threads-down': {},
   'threads-up': {},
-  hung: { stillMs: duration, stack: list(100, short), requests: list(1000, record(inFlight)) },
+  hung: { stillMs: duration, stack: list(100, short), requests: list(1000, requestInFlight) },
 };
 
 const events: { readonly [N in EventName]: FieldsOf<Extract<WorkerEvent, { event: N }>, 'event' | 'tid'> } = {

@@ -8,7 +8,17 @@ import type { Loaded, Overrides } from '../config/load.js';
 import { origin } from '../config/source.js';
 import { Queues } from '../connection/queues.js';
 import { awaitHeads } from '../connection/session-reader.js';
-import type { Action, Settings as FlatSettings, Request, Status, WorkerStatus } from '../control/protocol.js';
+import type {
+  Action,
+  Dump,
+  DumpKind,
+  DumpRequest,
+  Settings as FlatSettings,
+  Request,
+  Status,
+  WorkerStacks,
+  WorkerStatus,
+} from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
 import type { Controls } from '../control/server.js';
 import { type Deferred, deferred } from '../deferred.js';
@@ -29,8 +39,10 @@ import { Scoreboard } from '../scoreboard/scoreboard.js';
 import { ModelSwitch } from '../strategies/model-switch.js';
 import type { Strategy } from '../strategies/strategy.js';
 import type { ProcessOptions } from '../worker/process-runtime.js';
+import type { Worker } from '../worker/worker.js';
 import type { Settings } from './changes.js';
 import { type ServerResources, type StrategyContext, strategyContext } from './context.js';
+import { Dumps } from './dumps.js';
 import { HealthWatch } from './health.js';
 import { type Listener, listener, listenersFor } from './listener.js';
 import { checkMigrationSupport, openChannelOrWarn } from './migration.js';
@@ -44,7 +56,7 @@ import { reloadOnChange } from './reload-on-change.js';
 import { SecondaryListeners } from './secondary-listeners.js';
 import { reportToSystemd } from './service.js';
 import { handleSignals, type SignalTarget } from './signals.js';
-import { statusOf, workerStatus } from './status.js';
+import { statusOf, workerStacks, workerStatus } from './status.js';
 import { type InheritedState, reportReady, type Successor, startSuccessor } from './successor.js';
 
 export interface SupervisorOptions {
@@ -97,7 +109,7 @@ export class Supervisor implements SignalTarget, Controls {
   readonly #secondary: SecondaryListeners;
   readonly #stopping = new AbortController();
   readonly #scoreboard = new Scoreboard((how) =>
-    Promise.all((this.#strategy?.snapshot().workers ?? []).map((worker) => workerStatus(worker, how))),
+    Promise.all(this.#workers.map((worker) => workerStatus(worker, how))),
   );
   /** The files of the Unix sockets are this server's. Those of a successor are the old server's until it has replaced that. */
   #hasTakenOver: boolean;
@@ -114,6 +126,7 @@ export class Supervisor implements SignalTarget, Controls {
   #state: 'starting' | 'serving' | 'stopping' = 'starting';
   #urls: readonly string[] = [];
   #strategy: ModelSwitch | undefined;
+  readonly #dumps: Dumps;
   #operations: Operations | undefined;
   #scaled: Status['scaled'];
   #placedAgain = 0;
@@ -132,6 +145,7 @@ export class Supervisor implements SignalTarget, Controls {
     );
     this.#quarantine = new Quarantine(options.loaded.config.lifecycle, reports, events);
     this.#health = new HealthWatch(reports);
+    this.#dumps = new Dumps({ workers: () => this.#workers, events });
     const scaled = ({ kind, from, to, reason }: ReportOf<'scaled' | 'threads-scaled'>): void => {
       const unit = kind === 'scaled' ? 'workers' : 'threads';
       this.#scaled = { at: new Date().toISOString(), from, to, unit, reason };
@@ -278,6 +292,7 @@ export class Supervisor implements SignalTarget, Controls {
     const { reason, successor } = stop;
     this.#state = 'stopping';
     this.#operations?.close();
+    this.#dumps.close();
     this.#health.watch(undefined);
     this.#stopping.abort();
     const drained = this.#drain(strategy, stop);
@@ -341,6 +356,19 @@ export class Supervisor implements SignalTarget, Controls {
 
   workers(how: Look = 'wholly'): Promise<readonly WorkerStatus[]> {
     return this.#scoreboard.rows(how);
+  }
+
+  stacks(): Promise<readonly WorkerStacks[]> {
+    return Promise.all(this.#workers.map(workerStacks));
+  }
+
+  dump(kind: DumpKind, request: DumpRequest, signal: AbortSignal): Promise<Dump> {
+    return this.#dumps.open(kind, request, signal);
+  }
+
+  /** Those that serve first. */
+  get #workers(): readonly Worker[] {
+    return this.#strategy?.snapshot().workers ?? [];
   }
 
   quarantine(): readonly Suspect[] {

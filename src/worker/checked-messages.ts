@@ -2,13 +2,15 @@
 // a message is at most wrong about its own worker: each field is checked, and the worker's object is never passed on.
 import { isIP } from 'node:net';
 import { ExitCode } from '../errors.js';
-import { checkTold, count, long, nameField, type Sender } from '../reports/checks.js';
+import { type LoopStack, maxLoops, unreadableReasons } from '../hang/loop-stack.js';
+import { checkTold, count, long, nameField, requestInFlight, type Sender, short, tid } from '../reports/checks.js';
 import {
   type Check,
   type FieldsOf,
   flag,
   integer,
   invalid,
+  list,
   number,
   oneOf,
   optional,
@@ -39,6 +41,15 @@ const unixAddress = record<Extract<SecondaryAddress, { kind: 'unix' }>>({
 const address: Check<SecondaryAddress> = (value) =>
   ownField(value, 'kind') === 'unix' ? unixAddress(value) : tcpAddress(value);
 
+const loop = record<LoopStack>({
+  tid,
+  state: oneOf<LoopStack['state']>('idle', 'blocked'),
+  stack: list(32, short),
+  unreadable: optional(oneOf(...unreadableReasons)),
+  inFlight: count,
+  oldest: list(8, requestInFlight),
+});
+
 const messages: { readonly [T in Type]: FieldsOf<Extract<FromWorker, { type: T }>, 'type'> } = {
   ready: {},
   failed: { exitCode: oneOf(...Object.values(ExitCode)), message: long, stack: long },
@@ -52,7 +63,13 @@ const messages: { readonly [T in Type]: FieldsOf<Extract<FromWorker, { type: T }
   session: { session: (value) => (typeof value === 'string' && /^[0-9a-f]{16}$/.test(value) ? value : invalid) },
   load: { load: number(0, 1) },
   chdir: { directory: long },
-  answer: { id, ms: optional(number(-1, 1e13)), failure: optional(long), views: optional(loopViews) },
+  answer: {
+    id,
+    ms: optional(number(-1, 1e13)),
+    failure: optional(long),
+    views: optional(loopViews),
+    loops: optional(list(maxLoops, loop)),
+  },
   listen: { id, address },
   unlisten: { id, isClosed: flag },
 };

@@ -9,20 +9,21 @@ import type { IncomingConnection } from '../connection/incoming.js';
 import { proxyHeaders } from '../connection/proxy-headers.js';
 import { SessionReader } from '../connection/session-reader.js';
 import { ExitCode, StartupError } from '../errors.js';
-import type { ReportHang } from '../hang/hang-report.js';
+import type { BlockedLoop } from '../hang/hang-report.js';
 import { Heartbeat } from '../hang/heartbeat.js';
+import { loopStack } from '../hang/loop-stack.js';
 import { emptyDenylist } from '../inflight/denylist.js';
 import type { JournalWriter } from '../inflight/journal-writer.js';
 import { openLoopJournal } from '../inflight/loop-journal.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { defaultPolicy } from '../migration/policy.js';
-import { reopen } from '../os/descriptor.js';
+import { closeDescriptor, reopen } from '../os/descriptor.js';
 import { sampleIntervalMs } from '../scaling/scaler.js';
 import type { SecondaryAnswer } from '../secondary/address.js';
 import { SocketRequests } from '../secondary/requests.js';
 import { AppRunner } from './app-runner.js';
 import { Crashes } from './crashes.js';
-import type { FromWorker, ToWorker } from './messages.js';
+import type { DumpOrder, FromWorker, ToWorker } from './messages.js';
 import type { Service, Tell } from './service.js';
 import type { ThreadData, ThreadGroup, ThreadSettings } from './settings.js';
 
@@ -54,14 +55,11 @@ export interface MainOptions {
   readonly onReady?: (writer: JournalWriter | undefined) => void;
   /** Where it is a thread: the connections that the threads of its process have accepted themselves. */
   readonly accepted?: AcceptedInProcess;
-  /**
-   * Called when it is ready, where its host looks whether its event loop is blocked. @param report sends the host the stack
-   * @returns what the heartbeat writes with
-   */
-  readonly watchHangs?: ((report: ReportHang) => (dueBy: number) => void) | undefined;
+  /** Writes a beat where its host looks whether its event loop is blocked. @param dueBy when the next one is due */
+  readonly beat?: ((dueBy: number) => void) | undefined;
 }
 
-export class WorkerMain {
+export class WorkerMain implements BlockedLoop {
   readonly tell: Tell;
   /** For the sockets of the app's secondary servers. */
   readonly sockets: SocketRequests;
@@ -148,7 +146,24 @@ export class WorkerMain {
       const failure = await this.#service?.check();
       this.#options.say({ type: 'answer', id, ...(failure !== undefined && { failure }) });
     },
+    stacks: async ({ id }) => {
+      if (!this.#service?.stacks) return this.answer([], id);
+      this.#options.say({ type: 'answer', id, loops: await this.#service.stacks() });
+    },
+    dump: async ({ id, order, fd }) => {
+      const failure = fd === undefined ? undefined : await this.#dump(order, fd);
+      this.#options.say({ type: 'answer', id, ...(failure !== undefined && { failure }) });
+    },
   };
+
+  report(stack: readonly string[], stillMs: number): void {
+    this.tell({ kind: 'hung', stack, stillMs, requests: this.#service?.inFlight() ?? [] });
+  }
+
+  answer(stack: readonly string[], question: number): void {
+    const requests = this.#service?.inFlight() ?? [];
+    this.#options.say({ type: 'answer', id: question, loops: [loopStack(this.#options.tid, stack, requests)] });
+  }
 
   /**
    * Serves a connection that was handed over, if there is a service.
@@ -302,13 +317,17 @@ export class WorkerMain {
 
   /** From now on the host sees whether this event loop is blocked, and is told in what. */
   #startHeartbeat(): void {
-    const { settings, watchHangs } = this.#options;
+    const { settings, beat } = this.#options;
     const { hangTimeout } = settings.lifecycle;
-    if (hangTimeout === 0) return;
-    const write = watchHangs?.((stack, stillMs) =>
-      this.tell({ kind: 'hung', stack, stillMs, requests: this.#service?.inFlight() ?? [] }),
-    );
-    if (write) this.#activity.add(new Heartbeat(hangTimeout, write));
+    if (beat && hangTimeout > 0) this.#activity.add(new Heartbeat(hangTimeout, beat));
+  }
+
+  /** @param fd is closed here, or by what writes. @returns why it could not be written */
+  async #dump(order: DumpOrder, fd: number): Promise<string | undefined> {
+    if (this.#service?.dump) return this.#service.dump(order, fd);
+    if (!this.#options.threads && order.tid === undefined) return (await import('./dump.js')).writeDump(order, fd);
+    closeDescriptor(fd);
+    return this.#options.threads ? 'it is still starting its threads' : 'it has no threads, so leave out the point';
   }
 
   /** For all threads of a host, too: they write to the same descriptor. */

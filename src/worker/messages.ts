@@ -5,6 +5,7 @@ import type { SessionKey } from '../client/session.js';
 import type { ConnectionFacts } from '../connection/incoming.js';
 import type { ExitCode } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
+import type { LoopStack } from '../hang/loop-stack.js';
 import type { DenylistEntries } from '../inflight/denylist.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import type { MigrationPolicy } from '../migration/policy.js';
@@ -18,6 +19,22 @@ export type Handed = { readonly id: number; readonly facts: ConnectionFacts; rea
 
 /** Answers `listen`. The descriptor is the worker's: a thread gets its number, a process a socket beside the message. */
 export type SocketMessage = { readonly type: 'socket'; readonly id: number; readonly answer: SecondaryAnswer };
+
+/** `profile`: of the CPU, for `ms` milliseconds. `heap`: a snapshot, which blocks the event loop. */
+export type DumpOrder = {
+  readonly kind: 'profile' | 'heap';
+  readonly ms: number;
+  /** Of the thread; absent for the first one, or for a process without threads. */
+  readonly tid?: number | undefined;
+};
+
+/** The descriptor is the worker's, as in `SocketMessage`. Answered when all has been written; a `failure` says why it was not. */
+export type DumpMessage = {
+  readonly type: 'dump';
+  readonly id: number;
+  readonly order: DumpOrder;
+  readonly fd?: number;
+};
 
 export type ToWorker =
   /** Answered by `taken` or `refused`, then `ended`. A thread says `taken` in shared memory. */
@@ -46,7 +63,10 @@ export type ToWorker =
   /** What are your event loops at? Answered by `views`. */
   | { type: 'look'; id: number; how: Look }
   /** Can you still serve? Asks the app where it has a --ready-path. A `failure` in the answer says why not. */
-  | { type: 'check'; id: number };
+  | { type: 'check'; id: number }
+  /** In which code are your event loops? Answered by `loops`. A blocked one is interrupted, and answers then. */
+  | { type: 'stacks'; id: number }
+  | DumpMessage;
 
 export type FromWorker =
   | { type: 'ready' }
@@ -70,7 +90,14 @@ export type FromWorker =
   /** The app of a thread wants the process to go to this directory, and waits. A process does it itself. */
   | { type: 'chdir'; directory: string }
   /** To the question with this number. */
-  | { type: 'answer'; id: number; ms?: number; failure?: string; views?: readonly LoopView[] }
+  | {
+      type: 'answer';
+      id: number;
+      ms?: number;
+      failure?: string;
+      views?: readonly LoopView[];
+      loops?: readonly LoopStack[];
+    }
   /** A secondary server of the app listens, or does no more. */
   | SocketQuestion
   /** The server may act on it. */

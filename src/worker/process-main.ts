@@ -3,7 +3,7 @@ import { closeSync, readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { ignoreSignal } from '../app/close-app.js';
 import { IncomingConnection } from '../connection/incoming.js';
-import { reportWhenBlocked } from '../hang/hang-report.js';
+import { onBlockedProcess } from '../hang/hang-report.js';
 import { HeartbeatFile } from '../hang/heartbeat.js';
 import { mapJournal, regionAt } from '../inflight/regions.js';
 import { mapServerMemory } from '../memory/server-memory.js';
@@ -12,7 +12,7 @@ import type { SystemCallError } from '../os/libc.js';
 import { holdReading, takeDescriptor } from '../os/node-socket.js';
 import type { SecondaryAnswer } from '../secondary/address.js';
 import { WorkerMain } from './main.js';
-import type { FromWorker, Handed, ToWorker } from './messages.js';
+import type { DumpMessage, FromWorker, Handed, ToWorker } from './messages.js';
 import { channelDescriptor, settingsDescriptor, type WorkerSettings } from './settings.js';
 
 /** By then the workers that have started with this one are ready, too (milliseconds). Until then a record is a write(2). */
@@ -32,6 +32,7 @@ const say = (message: FromWorker, sent?: () => void): void => {
 };
 
 const { loop, journal, memory, slots, threads, heartbeat } = settings;
+const heartbeatFile = heartbeat && new HeartbeatFile(heartbeat);
 
 const main: WorkerMain = new WorkerMain({
   settings: loop,
@@ -57,23 +58,23 @@ const main: WorkerMain = new WorkerMain({
     };
     setTimeout(map, mapAfterMs).unref();
   },
-  watchHangs:
-    heartbeat &&
-    ((report) => {
-      const file = new HeartbeatFile(heartbeat);
-      reportWhenBlocked(file, report);
-      return (dueBy) => {
-        file.dueBy = dueBy;
-      };
+  beat:
+    heartbeatFile &&
+    ((dueBy) => {
+      heartbeatFile.dueBy = dueBy;
     }),
 });
+if (heartbeatFile) onBlockedProcess(heartbeatFile, main);
 
 channel.on('message', (raw, socket) => {
   const message = raw as ToWorker;
   if (message.type === 'connection') {
     if (socket) void serve(message, socket as Socket);
   } else if (message.type === 'socket') main.handle({ ...message, answer: withDescriptor(message.answer, socket) });
-  else main.handle(message);
+  else if (message.type === 'dump') {
+    // Without a descriptor the supervisor learns from Node that it was cut off the message.
+    if (socket) takeDump(message, socket);
+  } else main.handle(message);
 });
 channel.once('disconnect', () => process.exit(1)); // the supervisor is gone
 process.on('SIGTERM', ignoreSignal);
@@ -88,6 +89,15 @@ function withDescriptor(answer: SecondaryAnswer, handle: unknown): SecondaryAnsw
     return { ...answer, fd: takeDescriptor(handle) };
   } catch (error) {
     return { code: (error as SystemCallError).code };
+  }
+}
+
+/** @param handle the socket that came beside the message */
+function takeDump(message: DumpMessage, handle: unknown): void {
+  try {
+    main.handle({ ...message, fd: takeDescriptor(handle) });
+  } catch (error) {
+    say({ type: 'answer', id: message.id, failure: (error as SystemCallError).message });
   }
 }
 

@@ -21,14 +21,14 @@ import { type IpcChannel, openChannel } from '../os/ipc-channel.js';
 import { guardChannel } from '../os/ipc-guard.js';
 import { createLeash, type Leash } from '../os/leash.js';
 import { type SendableSocket, sendableSocket } from '../os/node-socket.js';
-import { residentMemory, wantedCpuMs } from '../os/process-tree.js';
+import { isStopped, residentMemory, wantedCpuMs } from '../os/process-tree.js';
 import { schedule } from '../os/scheduling.js';
 import { createSharedMemory } from '../os/shared-memory.js';
 import type { SlotLease, SlotRanges } from '../overload/slot-ranges.js';
 import { RareReport } from '../rare-report.js';
 import type { Reports } from '../reports/reports.js';
 import { checkMessage, describeMessage } from './checked-messages.js';
-import type { FromWorker, ToWorker } from './messages.js';
+import type { DumpMessage, FromWorker, ToWorker } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
 import {
   type AppSettings,
@@ -83,6 +83,8 @@ const unreadMs = 500;
 const exitWithoutChannelMs = 10_000;
 /** Invalid messages are reported this often at most (milliseconds). */
 const reportInvalidEveryMs = 10_000;
+/** Why a worker did not get a descriptor. */
+const noDescriptor = 'it has no free file descriptor (ulimit -n)';
 /** Lines that come to us through a pipe of our own are whole up to this size (bytes). */
 const ownPipeAtomicBytes = 65_536;
 
@@ -112,7 +114,7 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
   // NODE_ENV as other application servers set it: without it Express, for one, shows stacks to clients.
   const env = { NODE_ENV: 'production', ...options.env, ...process.env, ...portVariable(app) };
   // Threads are watched by the process around them, which runs none of the app.
-  const isWatched = app.lifecycle.hangTimeout > 0 && !threads && !isDebugged(execArgv, env);
+  const hasHeartbeat = !threads && !isDebugged(execArgv, env);
   let leash: Leash | undefined;
   let journal: Journal | undefined;
   let slots: SlotLease | undefined;
@@ -124,7 +126,7 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
     settingsFile = createSharedMemory(0);
     stdio[settingsDescriptor] = settingsFile;
     leash = createLeash();
-    if (keepsRecord || isWatched) journal = new Journal(keepsRecord ? eventLoops(threads, maxConnections) : 0);
+    if (keepsRecord || hasHeartbeat) journal = new Journal(keepsRecord ? eventLoops(threads, maxConnections) : 0);
     slots = options.slots?.lease(threads ? eventLoops(threads, maxConnections) + 1 : 1); // and one for all that are more
     if (leash) pass(leash.fd);
     const journalFile = journal && { fd: pass(journal.fd), layout: journal.layout };
@@ -151,7 +153,7 @@ function forkWorker(options: ProcessOptions, start: StartOptions, maxConnections
       memory: options.memory === undefined ? undefined : pass(options.memory),
       slots: slots?.range,
       journal: keepsRecord ? journalFile : undefined,
-      heartbeat: isWatched && journal && journalFile ? { ...journal.heartbeat, fd: journalFile.fd } : undefined,
+      heartbeat: hasHeartbeat && journal && journalFile ? { ...journal.heartbeat, fd: journalFile.fd } : undefined,
     };
     writeSync(settingsFile, JSON.stringify(settings), 0); // at 0, from where the worker reads
     const child = spawn(process.execPath, [...execArgv, entry], {
@@ -185,7 +187,9 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
   const { child, pid, channel, leash, journal, slots, settings } = forked;
   const { app, events, keepsRecord, quarantine, reports, threads } = options;
   const sender = { pid, hasThreads: threads !== undefined };
+  const heartbeat = settings.heartbeat && journal && new HeartbeatFile(journal.heartbeat);
   let hang: ProcessWatch | undefined;
+  let mayBlock = false;
   const eventLoop = new ProcessEventLoop(pid);
   /** Each connection is answered by `taken` or `refused`, in turn. */
   let handled = 0;
@@ -201,6 +205,17 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
   const kill = (): void => void child.kill('SIGKILL');
   const send = (message: ToWorker): void => {
     if (channel.connected) channel.send(message, () => {}); // an error: it has ended, and `exited` says so
+  };
+  /** @param onNone the worker has no descriptor free for it */
+  const sendDescriptor = (message: ToWorker, fd: number, onNone: () => void): void => {
+    if (!channel.connected) return;
+    const socket = sendableSocket(fd);
+    sending.add(socket);
+    whenCut.push(onNone);
+    channel.send(message, socket.handle as SendHandle, {}, () => {
+      sending.delete(socket);
+      socket.close();
+    });
   };
   const invalid = new RareReport<string>(reportInvalidEveryMs, (count, type) => {
     events.tell({ event: 'worker-message-invalid', worker, pid, count, type });
@@ -294,19 +309,31 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
         send(message);
         return;
       }
-      if (!channel.connected) return;
       const { address } = answer;
-      const socket = sendableSocket(answer.fd);
-      sending.add(socket);
-      whenCut.push(() => send({ type: 'socket', id, answer: { code: 'EMFILE' } }));
-      channel.send({ type: 'socket', id, answer: { address } }, socket.handle as SendHandle, {}, () => {
-        sending.delete(socket);
-        socket.close();
-      });
+      sendDescriptor({ type: 'socket', id, answer: { address } }, answer.fd, () =>
+        send({ type: 'socket', id, answer: { code: 'EMFILE' } }),
+      );
+    },
+    sendDump(message: DumpMessage, fd) {
+      sendDescriptor(message, fd, () => hear({ type: 'answer', id: message.id, failure: noDescriptor }));
+    },
+    ...(!threads && {
+      interrupt(question) {
+        if (isStopped(pid)) return 'stopped';
+        if (!heartbeat || heartbeat.isDebugged) return 'debugged';
+        if (heartbeat.isSignalHandled) return 'signal';
+        if (eventLoop.waits) return undefined; // it is about to answer, or waits in native code
+        heartbeat.question = question;
+        child.kill('SIGUSR1');
+        return undefined;
+      },
+    }),
+    setMayBlock(may) {
+      mayBlock = may;
     },
     watch() {
-      if (settings.heartbeat && journal)
-        hang = watchProcess(pid, new HeartbeatFile(journal.heartbeat), app.lifecycle.hangTimeout, kill);
+      const { hangTimeout } = app.lifecycle;
+      if (heartbeat && hangTimeout > 0) hang = watchProcess(pid, heartbeat, hangTimeout, () => mayBlock, kill);
       // It has no pool of connections to compete for, and workers that start can wait for it.
       if (options.once) schedule(pid, 'other');
     },

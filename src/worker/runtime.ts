@@ -1,8 +1,9 @@
 // How a worker is started and reached: as a process or as a thread. To everything above, both are the same.
 import type { IncomingConnection } from '../connection/incoming.js';
+import type { Unreadable } from '../hang/loop-stack.js';
 import type { LostRequest, RequestInFlight } from '../reports/report.js';
 import type { SecondaryRole } from '../secondary/address.js';
-import type { FromWorker, SocketMessage, ToWorker } from './messages.js';
+import type { DumpMessage, FromWorker, SocketMessage, ToWorker } from './messages.js';
 
 /** How a process or thread has ended. */
 export interface UnitExit {
@@ -46,6 +47,15 @@ export interface Unit {
   hand(connection: IncomingConnection, id: number): boolean;
   /** Sends a copy of the descriptor in the message, if it has one. @throws SystemCallError (EMFILE) */
   sendSocket(message: SocketMessage): void;
+  /** Sends a copy of `fd` in the message. @throws SystemCallError (EMFILE) */
+  sendDump(message: DumpMessage, fd: number): void;
+  /**
+   * Interrupts the code that blocks its event loop, so that it answers the question with this number. Absent where it has
+   * no event loop of its own that runs the app. @returns why that is impossible
+   */
+  interrupt?(question: number): Unreadable | undefined;
+  /** From now on it may block its event loop for as long as it likes, or no longer. */
+  setMayBlock(mayBlock: boolean): void;
   /** The worker is ready: from now on its event loop is watched. */
   watch(): void;
   kill(): void;

@@ -4,10 +4,12 @@ import type { StopReason } from '../app/close-app.js';
 import type { Placing } from '../balance/policy.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { WorkerEvent } from '../events.js';
+import type { LoopStack } from '../hang/loop-stack.js';
 import type { DenylistEntries } from '../inflight/denylist.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import type { RequestInFlight, WorkerReport } from '../reports/report.js';
 import type { Look, LoopView } from '../scoreboard/loop-view.js';
+import type { DumpOrder } from './messages.js';
 
 /** Sends the supervisor a report, or an event for the log. */
 export type Tell = (told: WorkerReport | WorkerEvent) => void;
@@ -58,4 +60,8 @@ export interface Service {
   inFlight(): readonly RequestInFlight[];
   /** What its event loops are at. Settles soon, also where one of several threads is blocked. */
   look(how: Look): Promise<readonly LoopView[]>;
+  /** What its threads are at. Absent where it has none. */
+  stacks?(): Promise<readonly LoopStack[]>;
+  /** Has a thread write a dump to `fd`, which is closed. @returns why it could not. Absent where it has none */
+  dump?(order: DumpOrder, fd: number): Promise<string | undefined>;
 }

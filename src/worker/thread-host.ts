@@ -7,6 +7,7 @@ import { Acceptor } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { proxyHeaders } from '../connection/proxy-headers.js';
 import { Queues } from '../connection/queues.js';
+import { type LoopStack, maxLoops } from '../hang/loop-stack.js';
 import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
 import { duplicateForAcceptor } from '../migration/channel.js';
 import type { MigrationPolicy } from '../migration/policy.js';
@@ -18,6 +19,7 @@ import type { SocketRequests } from '../secondary/requests.js';
 import { SharedSockets } from '../secondary/shared-sockets.js';
 import { createStrategy } from '../strategies/create.js';
 import type { Hosting, Strategy } from '../strategies/strategy.js';
+import type { DumpOrder } from './messages.js';
 import type { StartOptions } from './runtime.js';
 import type { DrainOrder, Service, Tell } from './service.js';
 import type { ThreadGroup, WorkerSettings } from './settings.js';
@@ -28,6 +30,8 @@ import { Worker } from './worker.js';
 const nativeMs = 500;
 /** A thread that does not tell what it is at by then is blocked; less than the time that the supervisor waits (milliseconds). */
 const lookMs = 500;
+/** As many threads are named when an unknown one is asked for. */
+const maxTids = 32;
 /** A thread for whose sockets there was no descriptor gets them after this time (milliseconds). */
 const acceptAgainMs = 100;
 
@@ -154,6 +158,21 @@ export class ThreadHost implements Service {
   async look(how: Look): Promise<readonly LoopView[]> {
     const views = await Promise.all(this.#threads.map((thread) => thread.look(how, lookMs)));
     return views.flat();
+  }
+
+  async stacks(): Promise<readonly LoopStack[]> {
+    const loops = (await Promise.all(this.#threads.map((thread) => thread.stacks()))).flat();
+    const isBlocked = ({ state }: LoopStack): number => (state === 'blocked' ? 1 : 0);
+    return loops.sort((a, b) => isBlocked(b) - isBlocked(a)).slice(0, maxLoops);
+  }
+
+  async dump(order: DumpOrder, fd: number): Promise<string | undefined> {
+    const { tid } = order;
+    const thread = tid === undefined ? this.#threads[0] : this.#threads.find((one) => one.tid === tid);
+    if (thread) return thread.dump({ kind: order.kind, ms: order.ms }, fd);
+    closeDescriptor(fd);
+    const tids = this.#threads.slice(0, maxTids).map((one) => one.tid);
+    return tid === undefined ? 'it has no thread' : `it has no thread ${tid}; its threads are ${tids.join(', ')}`;
   }
 
   get #threads(): readonly Worker[] {

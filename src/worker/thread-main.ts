@@ -2,7 +2,7 @@
 // piscina gives no task.
 import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads';
 import { IncomingConnection } from '../connection/incoming.js';
-import { onHangReport } from '../hang/hang-report.js';
+import { onBlockedThread } from '../hang/hang-report.js';
 import { WorkerMain } from './main.js';
 import { type FromWorker, type Handed, keyed, type ToWorker } from './messages.js';
 import type { ThreadData } from './settings.js';
@@ -42,11 +42,9 @@ const main = new WorkerMain({
     const uses = endWatch();
     if (uses.length > 0) main.tell({ event: 'thread-limits', uses });
   },
-  watchHangs: (report) => {
-    onHangReport(report);
-    return (dueBy) => counter.setDueBy(counters, dueBy);
-  },
+  beat: (dueBy) => counter.setDueBy(counters, dueBy),
 });
+onBlockedThread(main);
 port.on('message', (message: ToWorker) => {
   if (message.type === 'connection') void serve(message);
   else main.handle(message);

@@ -6,6 +6,7 @@ import { MessagePort, Worker as NodeThread, receiveMessageOnPort } from 'node:wo
 import { Piscina } from 'piscina';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { ExitCode, StartupError } from '../errors.js';
+import { captureStack } from '../hang/stack-capture.js';
 import { threadWatch, type WatchThread } from '../hang/thread-watch.js';
 import { RegionPool } from '../inflight/regions.js';
 import { partOf } from '../memory/parts.js';
@@ -90,6 +91,7 @@ function unitOf(
   const unsent: ToWorker[] = [];
   let hear = (_: FromWorker): void => {};
   let unwatch = (): void => {};
+  let mayBlock = false;
   let reason: string | undefined;
   /** It has taken the descriptors of these, or still may. */
   const handedOver = new Map<number, IncomingConnection>();
@@ -186,8 +188,18 @@ function unitOf(
       for (const id of handedOver.keys()) if (id > handled) handedOver.delete(id);
       return handled;
     },
+    sendDump(message, fd) {
+      send({ ...message, fd: duplicate(fd) });
+    },
+    interrupt(question) {
+      captureStack(tid, 'answer', question).catch(() => {}); // the thread has ended, or answers no question
+      return undefined;
+    },
+    setMayBlock(may) {
+      mayBlock = may;
+    },
     watch() {
-      unwatch = watch(tid, () => counter.dueBy(counters), kill);
+      unwatch = watch(tid, () => (mayBlock ? undefined : counter.dueBy(counters)), kill);
     },
     kill,
   };

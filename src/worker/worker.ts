@@ -9,14 +9,16 @@ import { keepUnread, takeBack } from '../connection/unread-copies.js';
 import { deferred } from '../deferred.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
+import { interruptMs, type LoopStack, patienceMs, type Unreadable, unreadable } from '../hang/loop-stack.js';
 import type { DenylistEntries } from '../inflight/denylist.js';
 import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
+import { closeDescriptor } from '../os/descriptor.js';
 import type { SystemCallError } from '../os/libc.js';
 import type { WorkerIdentity, WorkerReport } from '../reports/report.js';
 import { ReportedLoad } from '../scaling/reported-load.js';
 import { type Look, type LoopView, maxRequestViews } from '../scoreboard/loop-view.js';
 import type { SecondaryAddress, SecondaryAnswer, SecondaryRole } from '../secondary/address.js';
-import type { FromWorker, ToWorker } from './messages.js';
+import type { DumpOrder, FromWorker, ToWorker } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
 import type { ListeningSockets } from './settings.js';
 
@@ -78,6 +80,13 @@ const reopenMs = 5000;
 /** A worker that blocks its event loop while it loads the app is killed this long after --boot-timeout (milliseconds). */
 const bootGraceMs = 1500;
 
+/** A process with threads asks these first (milliseconds). */
+const hostStacksMs = patienceMs + interruptMs + 2000;
+/** A worker that has not answered by then is blocked, and begins no dump (milliseconds). */
+const dumpPatienceMs = 2000;
+/** Besides the time of a profile (milliseconds). */
+export const dumpTimeoutMs = 600_000;
+
 type Answer = Extract<FromWorker, { type: 'answer' }>;
 
 interface Pending {
@@ -130,6 +139,8 @@ export class Worker {
   #stage: Stage = 'starting';
   #readyAt: number | undefined;
   #answered = 0;
+  /** Heap snapshots that are being taken. */
+  #blocking = 0;
   #policy = defaultPolicy;
   /** What its event loops have told last, and when. */
   #views: readonly LoopView[] = [];
@@ -407,6 +418,57 @@ export class Worker {
     return known.map((view) => ({ ...view, state: 'blocked', staleMs, inFlight: requests.length, oldest }));
   }
 
+  /** In which code its event loop, or those of its threads, are. A blocked one goes on after that. None when it ends meanwhile. */
+  async stacks(): Promise<readonly LoopStack[]> {
+    const unit = this.#unit;
+    if (!unit.interrupt) {
+      const answer = await this.#ask((id) => ({ type: 'stacks', id }), hostStacksMs);
+      return answer?.loops ?? this.#unreadable('silent');
+    }
+    let reason: Unreadable | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    const answer = await this.#ask((id) => {
+      timer = setTimeout(() => {
+        reason = unit.interrupt?.(id);
+      }, patienceMs);
+      return { type: 'stacks', id };
+    }, patienceMs + interruptMs);
+    clearTimeout(timer);
+    const [loop] = answer?.loops ?? [];
+    return loop ? [{ ...loop, tid: this.tid }] : this.#unreadable(reason ?? 'native');
+  }
+
+  /**
+   * Has it write a profile or a heap snapshot.
+   * @param fd of a connected socket, which is closed here. @returns why it could not be written, as a clause
+   */
+  async dump(order: DumpOrder, fd: number): Promise<string | undefined> {
+    const timeoutMs = order.ms + dumpTimeoutMs;
+    const isResponsive = await this.#ask((id) => ({ type: 'idle', id }), dumpPatienceMs);
+    const mayBlock = order.kind === 'heap' ? 1 : 0;
+    this.#countBlocking(mayBlock);
+    try {
+      const answering = isResponsive
+        ? this.#ask(
+            (id) => ({ type: 'dump', id, order }),
+            timeoutMs,
+            (message) => this.#unit.sendDump(message, fd),
+          )
+        : undefined;
+      closeDescriptor(fd); // a copy has been sent
+      const answer = await answering;
+      if (answer) return answer.failure;
+      if (this.#stage === 'gone') return 'it has ended';
+      return isResponsive
+        ? `it has not finished within ${timeoutMs / 1000} s`
+        : 'its event loop is blocked; mpserve ctl stacks shows by what';
+    } catch (error) {
+      return (error as SystemCallError).message;
+    } finally {
+      this.#countBlocking(-mayBlock);
+    }
+  }
+
   /** Has it serve clients, if it was started held. */
   open(): void {
     if (!this.#isHeld) return;
@@ -484,15 +546,31 @@ export class Worker {
   }
 
   /** @returns undefined when it has not answered within `deadlineMs` milliseconds, or has ended */
-  async #ask(question: (id: number) => ToWorker, deadlineMs: number): Promise<Answer | undefined> {
+  async #ask<Q extends ToWorker>(
+    question: (id: number) => Q,
+    deadlineMs: number,
+    send = (message: Q) => this.send(message),
+  ): Promise<Answer | undefined> {
     if (this.#stage === 'gone') return undefined;
     const id = ++this.#asked;
     const { promise, resolve } = deferred<Answer | undefined>();
     this.#questions.set(id, resolve);
-    this.send(question(id));
-    const answer = await within(deadlineMs, promise);
-    this.#questions.delete(id);
-    return answer;
+    try {
+      send(question(id));
+      return await within(deadlineMs, promise);
+    } finally {
+      this.#questions.delete(id);
+    }
+  }
+
+  /** A heap snapshot that has been given up may still be taken while another one begins. */
+  #countBlocking(change: number): void {
+    this.#blocking += change;
+    this.#unit.setMayBlock(this.#blocking > 0);
+  }
+
+  #unreadable(reason: Unreadable): readonly LoopStack[] {
+    return this.#stage === 'gone' ? [] : [unreadable(this.tid, reason)];
   }
 
   #taken(id: number): void {

@@ -109,6 +109,11 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
   'balance-changed': [{ from: 'round-robin', to: 'least-connections', reason: 'mpserve ctl balance' }],
   'admin-ready': [{ url: 'http://127.0.0.1:9090' }],
   'admin-refused': [{ count: 2, address: '192.0.2.1' }],
+  'dump-started': [
+    { kind: 'profile', worker: 1, pid: 42 },
+    { kind: 'heap', worker: 2, pid: 43, tid: 1 },
+  ],
+  'dump-failed': [{ kind: 'heap', worker: 2, pid: 43, reason: 'it has ended' }],
   'stop-delayed': [{ reason: 'SIGTERM', ms: 10_000 }],
   switched: [{ from: 'prefork', model: 'hybrid', workers: 1, threads: 4, ms: 300, reason: 'mpserve ctl switch' }],
   upgraded: [{ pid: 99, version: 'v24.0.0', ms: 300, reason: 'SIGUSR2' }],
@@ -196,6 +201,9 @@ test('each event has this level and message', () => {
     balance-changed info: connections are placed by least-connections, and no longer by round-robin (mpserve ctl balance)
     admin-ready info: the state of the server is on http://127.0.0.1:9090
     admin-refused warn: refused 2 requests with a wrong token on the admin server; the last one came from 192.0.2.1
+    dump-started info: taking a profile of worker 1 (pid 42)
+    dump-started info: taking a heap snapshot of thread 1 of worker 2 (pid 43)
+    dump-failed warn: could not take a heap snapshot of worker 2 (pid 43): it has ended
     stop-delayed info: stopping in 10000 ms (SIGTERM): serves on, and /readyz says that it stops (--stop-delay)
     switched info: switched from prefork to hybrid in 300 ms (mpserve ctl switch): 1 worker, 4 threads each
     upgraded info: upgraded in 300 ms (SIGUSR2): process 99 (Node v24.0.0) serves; this one stops

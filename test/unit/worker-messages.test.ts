@@ -70,7 +70,21 @@ const messages: {
   migrating: {},
   load: { load: 0.5 },
   chdir: { directory: '/' },
-  answer: { id: 1, ms: -1, failure: 'x' },
+  answer: {
+    id: 1,
+    ms: -1,
+    failure: 'x',
+    loops: [
+      {
+        tid: 1,
+        state: 'blocked',
+        stack: ['f (a.js:1:1)'],
+        unreadable: 'native',
+        inFlight: 1,
+        oldest: [{ ...request, ageMs: 1 }],
+      },
+    ],
+  },
   listen: { id: 1, address: { kind: 'tcp', host: '::1', port: 80, index: 1, ipv6Only: true } },
   unlisten: { id: 1, isClosed: true },
 };
@@ -199,7 +213,13 @@ describe.each(Object.entries(messages))('the message %s', (type, body) => {
         if (typeof field === 'string') expect(field.length).toBeLessThanOrEqual(65_536);
         // Of an address, what may be absent.
         else if (type === 'listen') expect(messages.listen.address).toMatchObject(field as object);
-        else expect({ type, field }).toEqual({ type: 'answer', field: 1.5 });
+        else if (Array.isArray(field)) {
+          expect(type).toBe('answer');
+          expect(field.length).toBeLessThanOrEqual(256);
+          expect(JSON.stringify(field).length).toBeLessThan(150_000);
+          for (const loop of field)
+            expect(Object.keys(loop)).toEqual(expect.arrayContaining(['tid', 'state', 'stack', 'inFlight', 'oldest']));
+        } else expect({ type, field }).toEqual({ type: 'answer', field: 1.5 });
       }
     }
   });

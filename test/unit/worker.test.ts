@@ -1,7 +1,8 @@
 // A worker as its host sees it, over a unit that a test plays: the same for processes and threads.
 import { expect, test, vi } from 'vitest';
 import type { IncomingConnection } from '../../src/connection/incoming.ts';
-import type { FromWorker, SocketMessage, ToWorker } from '../../src/worker/messages.ts';
+import { closeDescriptor, socketPair } from '../../src/os/descriptor.ts';
+import type { DumpMessage, FromWorker, SocketMessage, ToWorker } from '../../src/worker/messages.ts';
 import type { Unit, UnitExit } from '../../src/worker/runtime.ts';
 import { Worker } from '../../src/worker/worker.ts';
 
@@ -36,6 +37,13 @@ class PlayedUnit implements Unit {
   }
   sendSocket(message: SocketMessage): void {
     this.send(message);
+  }
+  sendDump(message: DumpMessage): void {
+    this.send(message);
+  }
+  mayBlock = false;
+  setMayBlock(mayBlock: boolean): void {
+    this.mayBlock = mayBlock;
   }
   isWatched = false;
   watch(): void {
@@ -276,4 +284,35 @@ test.each([
   } finally {
     vi.useRealTimers();
   }
+});
+
+test('a heap snapshot may block the event loop until it has been written; a profile may not', async () => {
+  for (const kind of ['heap', 'profile'] as const) {
+    const { unit, worker } = started();
+    const [ours, theirs] = socketPair();
+    const dumping = worker.dump({ kind, ms: 0 }, theirs);
+    const answer = (type: ToWorker['type'], failure?: string): void => {
+      const question = unit.sent.find((message) => message.type === type);
+      expect(question).toHaveProperty('id');
+      const { id } = question as { id: number };
+      unit.say({ type: 'answer', id, ...(failure !== undefined && { failure }) });
+    };
+    answer('idle');
+    await new Promise(setImmediate);
+    expect(unit.mayBlock).toBe(kind === 'heap');
+    answer('dump', 'no memory');
+    expect(await dumping).toBe('no memory');
+    expect(unit.mayBlock).toBe(false);
+    closeDescriptor(ours);
+  }
+});
+
+test('a dump ends with its worker', async () => {
+  const { unit, worker } = started();
+  const [ours, theirs] = socketPair();
+  const dumping = worker.dump({ kind: 'profile', ms: 1000 }, theirs);
+  unit.exit();
+  expect(await dumping).toBe('it has ended');
+  expect(unit.sent.filter(({ type }) => type === 'dump')).toEqual([]);
+  closeDescriptor(ours);
 });

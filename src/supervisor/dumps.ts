@@ -1,0 +1,142 @@
+// CPU profiles and heap snapshots of workers, for `mpserve ctl`: one at a time. A worker writes into one end of a socket
+// pair; what comes out of the other end goes on to the caller as fast as the caller reads, and is kept nowhere.
+import type { Socket } from 'node:net';
+import type { Dump, DumpKind, DumpRequest } from '../control/protocol.js';
+import { Refused } from '../control/refused.js';
+import type { Events } from '../events.js';
+import { socketPair } from '../os/descriptor.js';
+import { socketFromFd } from '../os/node-socket.js';
+import type { DumpOrder } from '../worker/messages.js';
+import { dumpTimeoutMs, type Worker } from '../worker/worker.js';
+
+const maxBytes = 2 * 1024 ** 3;
+const defaultSeconds = 5;
+const maxSeconds = 60;
+/** So many workers are named when an unknown one is asked for. */
+const maxNamed = 32;
+
+export interface DumpsOptions {
+  /** Those that serve first. */
+  readonly workers: () => readonly Worker[];
+  readonly events: Events;
+}
+
+interface Current {
+  /** With the worker, for those who have to wait. */
+  readonly words: string;
+  /** Aborted when it is given up, with the reason as a clause. */
+  readonly over: AbortController;
+}
+
+export class Dumps {
+  readonly #options: DumpsOptions;
+  #current: Current | undefined;
+  #isClosed = false;
+
+  constructor(options: DumpsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Settles when there is something to read. @param gone aborted when the caller has gone
+   * @throws Refused if it was not begun, Error if it failed
+   */
+  async open(kind: DumpKind, request: DumpRequest, gone: AbortSignal): Promise<Dump> {
+    const { seconds = defaultSeconds } = request;
+    if (kind === 'profile' && !(seconds >= 1 && seconds <= maxSeconds))
+      throw new Refused(`"seconds" must be a number from 1 to ${maxSeconds}`);
+    if (this.#isClosed) throw new Refused('the server is stopping');
+    if (this.#current) throw new Refused(`${this.#current.words} is in progress; try again when it has ended`);
+    const { worker, tid } = this.#find(request.worker);
+    const { id, pid } = worker;
+    const name = `${words[kind]} of worker ${id}${tid === undefined ? '' : `.${tid}`} (pid ${pid})`;
+    const over = new AbortController();
+    this.#current = { words: `${name}, begun at ${new Date().toISOString()},`, over };
+    this.#options.events.tell({ event: 'dump-started', kind, worker: id, pid, ...(tid !== undefined && { tid }) });
+    const onGone = (): void => over.abort('its caller has gone');
+    const content = this.#read(worker, { kind, ms: kind === 'profile' ? seconds * 1000 : 0, tid }, over);
+    // What waits for its reader ends, too.
+    over.signal.addEventListener('abort', () => void content.return().catch(() => {}));
+    gone.addEventListener('abort', onGone);
+    if (gone.aborted) onGone();
+    try {
+      const first = await content.next();
+      return { content: continued(first, content, over.signal), over: over.signal };
+    } catch (error) {
+      throw new Error(`${name} failed: ${(error as Error).message}`);
+    }
+  }
+
+  /** The server stops: gives up what is in progress. */
+  close(): void {
+    this.#isClosed = true;
+    this.#current?.over.abort('the server is stopping');
+  }
+
+  /** @throws Error with a clause when not all of it has come */
+  async *#read(worker: Worker, order: DumpOrder, over: AbortController): AsyncGenerator<Buffer, void> {
+    const timer = setTimeout(() => over.abort('it took too long'), order.ms + 2 * dumpTimeoutMs);
+    let socket: Socket | undefined;
+    let failure: string | undefined = 'its caller has gone';
+    try {
+      const [ours, theirs] = socketPair();
+      const reading = socketFromFd(ours);
+      socket = reading;
+      reading.on('error', () => {}); // the worker says why
+      over.signal.addEventListener('abort', () => reading.destroy());
+      const outcome = worker.dump(order, theirs).then((reason) => reason !== undefined && over.abort(reason));
+      let bytes = 0;
+      for await (const chunk of chunksOf(reading)) {
+        bytes += chunk.length;
+        if (bytes > maxBytes) over.abort(`it is larger than ${maxBytes / 1024 ** 3} GiB`);
+        if (over.signal.aborted) break;
+        yield chunk;
+      }
+      if (!over.signal.aborted) await outcome;
+      throwIfAborted(over.signal);
+      failure = undefined;
+    } catch (error) {
+      failure = (error as Error).message;
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      socket?.destroy();
+      this.#current = undefined;
+      const reason = over.signal.aborted ? String(over.signal.reason) : failure;
+      const { kind } = order;
+      if (reason !== undefined)
+        this.#options.events.tell({ event: 'dump-failed', kind, worker: worker.id, pid: worker.pid, reason });
+    }
+  }
+
+  /** @param name `2`, or `2.1` for a thread; the first worker by default. @throws Refused */
+  #find(name: string | undefined): { readonly worker: Worker; readonly tid: number | undefined } {
+    const workers = this.#options.workers();
+    const [, id, tid] = /^(\d{1,9})(?:\.(\d{1,9}))?$/.exec(name ?? '') ?? [];
+    const worker = name === undefined ? workers[0] : workers.find((one) => one.id === Number(id));
+    if (worker) return { worker, tid: tid === undefined ? undefined : Number(tid) };
+    const ids = [...new Set(workers.map((one) => one.id))];
+    const more = ids.length > maxNamed ? `, and ${ids.length - maxNamed} more` : '';
+    const known = ids.length > 0 ? `the workers are ${ids.slice(0, maxNamed).join(', ')}${more}` : 'none is running';
+    throw new Refused(name === undefined ? 'no worker is running' : `there is no worker ${name}; ${known}`);
+  }
+}
+
+const words: Readonly<Record<DumpKind, string>> = { profile: 'the profile', heap: 'the heap snapshot' };
+
+/** They end also when it is destroyed, for whatever reason. */
+async function* chunksOf(socket: Socket): AsyncGenerator<Buffer> {
+  try {
+    yield* socket;
+  } catch {}
+}
+
+async function* continued(first: IteratorResult<Buffer, void>, rest: AsyncGenerator<Buffer, void>, over: AbortSignal) {
+  if (!first.done) yield first.value;
+  yield* rest;
+  throwIfAborted(over);
+}
+
+function throwIfAborted(over: AbortSignal): void {
+  if (over.aborted) throw new Error(String(over.reason));
+}
