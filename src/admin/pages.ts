@@ -8,8 +8,8 @@ export interface Page {
   readonly content: string;
 }
 
-/** By path. @param accept the header Accept of the request */
-export type Pages = Readonly<Record<string, (accept: string | undefined) => Page | Promise<Page>>>;
+/** By path. @param accept the header Accept of the request @param queryString empty if the request has none */
+export type Pages = Readonly<Record<string, (accept: string | undefined, queryString: string) => Page | Promise<Page>>>;
 
 export function textPage(status: number, content: string): Page {
   return { status, type: 'text/plain; charset=utf-8', content: `${content}\n` };

@@ -66,7 +66,7 @@ export class AdminServer {
   }
 
   async #page({ method, url = '', headers, socket }: IncomingMessage): Promise<Page> {
-    const [path = ''] = url.split('?', 1);
+    const [path = '', queryString = ''] = url.split('?', 2);
     if (method !== 'GET' && method !== 'HEAD') return textPage(405, 'only GET and HEAD');
     if (!probes.includes(path)) {
       if (this.#token) {
@@ -79,7 +79,7 @@ export class AdminServer {
     }
     const page = Object.hasOwn(this.#pages, path) ? this.#pages[path] : undefined;
     if (!page) return textPage(404, `unknown path; the paths are ${Object.keys(this.#pages).join(', ')}`);
-    return page(headers.accept);
+    return page(headers.accept, queryString);
   }
 }
 

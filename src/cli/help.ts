@@ -2,10 +2,19 @@
 import { type CommandFacts, type CommandLine, helpText } from '../config/help.js';
 import { examples } from './examples.js';
 
-/** The commands of `mpserve ctl`: their arguments in the usage line, a summary, and the switch that only they take. */
-const ctlHelp: Readonly<Record<string, readonly [takes: string, summary: string, flag?: string]>> = {
-  status: ['', 'Print the state of a running server: app, model, workers, generation, requests, last action', 'check'],
-  workers: ['', 'Print each process of a running server: generation, stage, requests, load, memory, CPU time'],
+/** The commands of `mpserve ctl`: their arguments in the usage line, a summary, and the switches that not all of them take. */
+const ctlHelp: Readonly<Record<string, readonly [takes: string, summary: string, ...flags: string[]]>> = {
+  status: [
+    '',
+    'Print the state of a running server: app, model, workers, generation, requests, last action',
+    'check',
+    'watch',
+  ],
+  workers: [
+    '',
+    'Print each process and thread of a running server: generation, stage, requests, load, memory, CPU time, event loop',
+    'watch',
+  ],
   config: ['', 'Print each setting of a running server with its value and the source of the value'],
   quarantine: [
     '[list|clear]',
@@ -37,7 +46,8 @@ export function commandHelp(line: CommandLine, command: CommandFacts, argument: 
   const options = line.options.filter(
     ({ key, isSwitchable }) => ['control', 'config'].includes(key) || (takesPool && isSwitchable),
   );
-  const isOther = (flag: string) => entries.some(([name, [, , own]]) => own === flag && name !== argument);
+  const [, , ...own] = (argument !== undefined && ctlHelp[argument]) || [];
+  const isOther = (flag: string) => !own.includes(flag) && entries.some(([, [, , ...flags]]) => flags.includes(flag));
   const switches = command.switches?.filter(({ flag }) => facts === undefined || !isOther(flag)) ?? [];
   const shown = { ...line, options, models: takesPool ? line.models : [], commands: facts ? [] : known };
   return helpText(shown, { ...command, ...facts, switches }, examples[(facts ?? command).name] ?? [], width);

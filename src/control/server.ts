@@ -2,7 +2,8 @@
 // requests and writes responses; `Controls` does the work.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Server as NetServer } from 'node:net';
-import type { Pages } from '../admin/pages.js';
+import type { Page, Pages } from '../admin/pages.js';
+import { formatted } from './formats.js';
 import {
   type Action,
   actions,
@@ -63,15 +64,14 @@ export class ControlServer {
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const name = request.url?.slice(1) ?? '';
+    const [path = '', queryString = ''] = (request.url ?? '').split('?', 2);
+    const name = path.slice(1);
     const query = queries.find((one) => one === name);
     const action = actions.find((one) => one === name);
     const pages = this.#pages();
-    const page = Object.hasOwn(pages, `/${name}`) ? pages[`/${name}`] : undefined;
+    const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
     if (!query && !action && page && request.method === 'GET') {
-      const { status, type, content } = await page(request.headers.accept);
-      response.writeHead(status, { 'content-type': type, connection: 'close' });
-      return void response.end(content);
+      return send(response, await page(request.headers.accept, queryString));
     }
     if (!query && !action) {
       const known = [...queries, ...actions].map((one) => `/${one}`).join(', ');
@@ -80,7 +80,8 @@ export class ControlServer {
     const method = action ? 'POST' : 'GET';
     if (request.method !== method) return respond(response, 405, failure(`/${name} requires ${method}`));
     try {
-      if (query) return respond(response, 200, await this.#controls[query]());
+      if (query) return send(response, await formatted(query, await this.#controls[query](), queryString));
+      if (action && queryString !== '') return respond(response, 400, failure(`/${name} takes no query string`));
       if (action) await this.#act(action, await readBody(request), request, response);
     } catch (error) {
       if (!response.headersSent) respond(response, query ? 500 : 400, failure((error as Error).message));
@@ -106,6 +107,11 @@ export class ControlServer {
 
 function failure(error: string): Outcome {
   return { ok: false, error };
+}
+
+function send(response: ServerResponse, { status, type, content }: Page): void {
+  response.writeHead(status, { 'content-type': type, connection: 'close' });
+  response.end(content);
 }
 
 function respond(response: ServerResponse, status: number, content: unknown): void {
