@@ -2,7 +2,7 @@
 // requests and writes responses; `Controls` does the work.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Server as NetServer } from 'node:net';
-import type { Page, Pages } from '../admin/pages.js';
+import { type Page, type Pages, splitTarget } from '../admin/pages.js';
 import { formatted } from './formats.js';
 import {
   type Action,
@@ -64,7 +64,7 @@ export class ControlServer {
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const [path = '', queryString = ''] = (request.url ?? '').split('?', 2);
+    const [path, queryString] = splitTarget(request.url);
     const name = path.slice(1);
     const query = queries.find((one) => one === name);
     const action = actions.find((one) => one === name);

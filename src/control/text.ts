@@ -39,7 +39,7 @@ export function statusText(status: Status): string {
         ]
       : []),
   ];
-  return safe(aligned(rows));
+  return table(rows);
 }
 
 /** During a reload more workers may be ready than there are to be. */
@@ -113,7 +113,7 @@ export function workersText(workers: readonly WorkerStatus[]): string {
     columns.map((column) => column.worker(worker)),
     ...threadsOf(worker).map((thread) => columns.map((column) => column.thread?.(thread) ?? '')),
   ]);
-  return safe(aligned([columns.map(({ title }) => title), ...rows]));
+  return table([columns.map(({ title }) => title), ...rows]);
 }
 
 export function quarantineText(suspects: readonly Suspect[]): string {
@@ -125,7 +125,7 @@ export function quarantineText(suspects: readonly Suspect[]): string {
     `${method} ${url}`,
     fingerprint.slice(fingerprint.lastIndexOf(' ') + 1),
   ]);
-  return safe(aligned([['', 'deaths', 'last death', 'request', 'body'], ...rows]));
+  return table([['', 'deaths', 'last death', 'request', 'body'], ...rows]);
 }
 
 function percent(part: number): string {
@@ -155,6 +155,7 @@ export function duration(ms: number): string {
   return shown.map(([count, unit]) => `${count} ${unit}`).join(' ');
 }
 
-function safe(text: string): string {
-  return escapeControls(text, '\n');
+/** Each cell escaped, newlines as well: with one, a message could pass for other rows. */
+function table(rows: readonly (readonly string[])[]): string {
+  return aligned(rows.map((row) => row.map((cell) => escapeControls(cell))));
 }

@@ -72,7 +72,7 @@ const byImportance: readonly Column[] = [
     text: ({ connections }) => count(connections),
   },
   {
-    ...{ title: 'pid/tid', letter: 'i', width: 7, align: 'right', isDescending: false },
+    ...{ title: 'pid', letter: 'i', width: 7, align: 'right', isDescending: false },
     meaning: 'process of the worker; in the row of a thread, its number in the process',
     value: ({ pid, tid = 0 }) => pid * 1e6 + tid,
     text: ({ pid, tid }) => (tid === undefined ? String(pid) : `tid ${tid}`),

@@ -39,7 +39,7 @@ export function headerLines(
   const figures: Line = [
     span(`${count(rate)} req/s`, 'strong'),
     span(` · ${count(connections)} connections · ${count(summary?.inFlight)} in flight · `),
-    span(`${ready} of ${wanted} workers ready`, ready < wanted ? 'warn' : 'plain'),
+    span(`${ready}/${wanted} workers`, ready < wanted ? 'warn' : 'plain'),
     span(` · ${grouped(status.requests)} requests`),
   ];
   const failure: readonly Line[] = lastError

@@ -56,7 +56,7 @@ export function pageOf(seen: Seen, size: Size, view: View): Page {
 
 function problemLines({ current, problem, now }: Seen): readonly Line[] {
   if (problem === undefined) return [];
-  return [[span(` no answer: what is shown is ${duration(now - current.at) || '0 s'} old; ${clean(problem)} `, 'bad')]];
+  return [[span(` no answer: what is shown is ${duration(now - current.at)} old; ${clean(problem)} `, 'bad')]];
 }
 
 interface Body {
@@ -136,8 +136,11 @@ function footerLines(view: View, { columns: width }: Size, place: string): reado
     span(view.isHelp ? '? back  q quit' : 'q quit  ? help  p pause  R reverse  ↑↓ scroll  '),
     ...(view.isHelp ? [] : [span(`by ${title}, ${order}`, 'quiet')]),
   ];
-  const letters = visibleColumns(width).map(({ letter, title: name }) => `${letter} ${name}`);
-  return [keys, view.isHelp ? [] : [span(`sort: ${letters.join('  ')}`, 'quiet')]];
+  const letters = visibleColumns(width).flatMap((column) => [
+    span(` ${column.letter}`, 'strong'),
+    span(` ${column.title}`),
+  ]);
+  return [keys, view.isHelp ? [] : [span('sort:'), ...letters]];
 }
 
 function sortColumn({ sort }: View): Column {
