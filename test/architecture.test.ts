@@ -72,7 +72,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // What is counted, in memory that outlives who counts, and its text for scrapers.
   ['metrics', 'control/protocol', 'memory/parts', 'reports/reports'],
   // The messages between an operator and a server.
-  ['control/text', 'control', 'scoreboard', 'strategies/models', 'log'],
+  ['control/text', 'control', 'scoreboard/loop-view', 'strategies/models', 'log'],
   ['control', 'admin/pages', 'scoreboard', ...leaves],
   // A server in the terminal of an operator, over its control socket.
   ['top', 'control/client', 'control/loop-summary', 'control/protocol', 'control/text', 'scoreboard', 'clock', 'log'],

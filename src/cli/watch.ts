@@ -43,7 +43,7 @@ function printBelow(): (text: string) => void {
 function printInPlace(): (text: string) => void {
   let height = 0;
   return (text) => {
-    const lines = fitting(text.split('\n'), Math.max(2, process.stdout.rows - 1));
+    const lines = fitting(text.split('\n'), Math.max(2, (process.stdout.rows || 24) - 1));
     const back = height > 0 ? `\x1b[${height}A` : '';
     // The terminal cuts lines at its edge meanwhile: a wrapped one would have two lines to go back.
     process.stdout.write(`${back}\r\x1b[J\x1b[?7l${lines.join('\n')}\n\x1b[?7h`);

@@ -37,10 +37,10 @@ export function headerLines(
     span(` · ${clean(model)} · generation ${generation} · up ${duration(uptimeMs)} · pid ${pid}`),
   ];
   const figures: Line = [
-    span(`${count(rate)} req/s`, 'strong'),
-    span(` · ${count(connections)} connections · ${count(summary?.inFlight)} in flight · `),
-    span(`${ready}/${wanted} workers`, ready < wanted ? 'warn' : 'plain'),
-    span(` · ${grouped(status.requests)} requests`),
+    span(`req/s ${count(rate)}`, 'strong'),
+    span(` · connections ${count(connections)} · in flight ${count(summary?.inFlight)} · `),
+    span(`workers ${ready}/${wanted}`, ready < wanted ? 'warn' : 'plain'),
+    span(` · requests ${grouped(status.requests)}`),
   ];
   const failure: readonly Line[] = lastError
     ? [[span('last error', 'bad'), span(` ${clean(`${lastError.at}: ${lastError.message}`)}`)]]

@@ -140,7 +140,7 @@ function footerLines(view: View, { columns: width }: Size, place: string): reado
     span(` ${column.letter}`, 'strong'),
     span(` ${column.title}`),
   ]);
-  return [keys, view.isHelp ? [] : [span('sort:'), ...letters]];
+  return [keys, view.isHelp ? [] : [span('sort'), ...letters]];
 }
 
 function sortColumn({ sort }: View): Column {

@@ -30,7 +30,8 @@ export class Screen {
   }
 
   get size(): Size {
-    return { columns: this.#output.columns, rows: this.#output.rows };
+    // A terminal that does not know its size says 0.
+    return { columns: this.#output.columns || 80, rows: this.#output.rows || 24 };
   }
 
   open(listener: ScreenListener): void {

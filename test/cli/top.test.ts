@@ -1,5 +1,6 @@
 // `mpserve top` in a real terminal: what it shows, its keys, sizes, a server that goes and returns, and how it ends.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -59,7 +60,7 @@ describe.skipIf(!hasTmux)('in a terminal', () => {
     expect(head(lines)).toMatch(/^worker +pid +state +req\/s +util +conns +infl +lag p99 +PSS +CPU$/);
     using wire = await connect(server.url);
     await wire.ask('GET /');
-    await terminal.shows(/ 1 requests$/);
+    await terminal.shows(/ requests 1$/);
     terminal.resize(large.columns, large.rows);
     expect(head(await terminal.shows(/last request/))).toMatch(/ gen stage .* heap .* last request$/);
     terminal.resize(40, 10);
@@ -133,7 +134,28 @@ describe.skipIf(!hasTmux)('in a terminal', () => {
     expect(lines[3]).toBe(`last error now: ${escaped}`);
     expect(lines.filter((line) => line.includes('here'))).toHaveLength(4);
     expect(lines).toHaveLength(60);
-    expect(lines[59]).toMatch(/^sort: w worker/);
+    expect(lines[59]).toMatch(/^sort w worker/);
+  });
+
+  test.concurrent('threads of a running server, and its requests in flight', async () => {
+    const control = newControl();
+    const app = path.join(folder, 'holding.cjs');
+    writeFileSync(app, 'module.exports = () => {};');
+    const server = await startServer({ app, model: 'prethread', args: ['--threads', '2', '--control', control] });
+    const socket = net.connect(Number(new URL(server.url).port), '127.0.0.1');
+    try {
+      using terminal = topOf(control, usual);
+      expect(
+        (await terminal.shows(/^ {2}└ +tid \d+ idle/)).filter((line) => /^ {2}└ +tid \d+/.test(line)),
+      ).toHaveLength(2);
+      socket.write('GET /held/%1b[2J?a=<b> HTTP/1.1\r\nhost: a\r\n\r\n');
+      await terminal.shows(/^ {2}└ +tid \d+ working +\S+ .* 1 +1 /);
+      await terminal.shows(/^ +\S+ m?s +worker 1, tid \d+ +GET \/held\/%1b\[2J\?a=<b> {2}from 127\.0\.0\.1/);
+      await terminal.shows(/^req\/s \S+ · connections 1 · in flight 1 · /);
+    } finally {
+      socket.destroy();
+      await server.kill();
+    }
   });
 
   test.concurrent('says that the server is gone, and goes on when it is back', async () => {
@@ -143,7 +165,7 @@ describe.skipIf(!hasTmux)('in a terminal', () => {
     await terminal.shows(/^serving/);
     await first.kill();
     expect(await terminal.shows(/^ no answer: what is shown is \d+ s old; connect ECONNREFUSED/)).toEqual(
-      expect.arrayContaining([expect.stringMatching(/^serving/), expect.stringMatching(/^2 +\d+ ready/)]),
+      expect.arrayContaining([expect.stringMatching(/^serving/), expect.stringMatching(/^2 +\d+ idle/)]),
     );
     rmSync(control, { force: true });
     await using second = await start(control);

@@ -57,9 +57,9 @@ test('80 × 24', () => {
     "
     serving, reload in progress · hybrid · generation 3 · up 1 h 2 min · pid 4000
     /srv/shop/server.js on http://127.0.0.1:8080
-    500 req/s · 24 connections · 4 in flight · 2 of 2 workers ready · 1,234,567 req…
+    req/s 500 · connections 24 · in flight 4 · workers 2/2 · requests 1,234,567
     last error 2026-01-02T03:04:05.000Z: worker 1 (pid 4001) crashed: TypeError: x …
-    worker pid/tid state        req/s util       conns  infl lag p99    PSS   CPU
+    worker     pid state        req/s util       conns  infl lag p99    PSS   CPU
     1         4001 working        500 ▉     22%     12     2  7.3 ms  71 MB   50%
       └      tid 1 working          7 █▋    42%     12     2  7.3 ms             
       └      tid 2 idle             – ▏      2%      0     0  7.3 ms             
@@ -78,7 +78,7 @@ test('80 × 24', () => {
         12 s  worker 1, tid 1      GET /report?year=2026  from 192.0.2.7
         12 s  worker 2, tid 1      GET /report?year=2026  from 192.0.2.7
     q quit  ? help  p pause  R reverse  ↑↓ scroll  by worker, ascending
-    sort: w worker  i pid/tid  s state  r req/s  u util  c conns  f infl  l lag p99…
+    sort w worker i pid s state r req/s u util c conns f infl l lag p99 m PSS x CPU
     "
   `);
 });
@@ -95,7 +95,7 @@ test('40 × 10 has the state of the server and the most important columns', () =
   expect(`\n${shown(seeing([fullWorker]), small).join('\n')}\n`).toMatchInlineSnapshot(`
     "
     serving, reload in progress · hybrid · …
-    – req/s · 12 connections · 2 in flight …
+    req/s – · connections 12 · in flight 2 …
     worker state        req/s util     
     1      working          – ▉     22%
       └    working          – █▋    42%
@@ -135,7 +135,7 @@ describe('per second', () => {
   test('is the difference of two looks, however long that takes', () => {
     expect(row(earlier(9000, 1990))).toMatch(/ready +10 .* 100%$/);
     expect(row(earlier(6000, 1990))).toMatch(/ready +2\.5 .* 25%$/);
-    expect(shown(seeing([], { previous: earlier(9500, 0) }), usual).join('\n')).toContain('200 req/s');
+    expect(shown(seeing([], { previous: earlier(9500, 0) }), usual).join('\n')).toContain('req/s 200 ');
   });
   test('is not known at the first look, nor of another process, nor when a counter has gone back', () => {
     for (const previous of [undefined, earlier(9000, 1990, 9), earlier(9000, 3000), earlier(10_000, 1990)])
