@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 
 const bin = fileURLToPath(new URL('../bin/mpserve.js', import.meta.url));
 const image = fileURLToPath(new URL('../docs/img/top.svg', import.meta.url));
-const size = { columns: 120, rows: 24 };
+const size = { columns: 160, rows: 24 };
 const clients = 12;
 /** The demo app takes as long as it is told. */
 const paths = ['/', '/?from=picture', '/wait?ms=80', '/cpu?ms=5'];
@@ -41,7 +41,7 @@ try {
     `${process.execPath} ${bin} top --control ${control}`,
   );
   await pause(6000); // so that its figures are of a second under load
-  const screen = tmux('capture-pane', '-e', '-p');
+  const screen = tmux('capture-pane', '-e', '-N', '-p');
   if (!screen.includes('req/s')) throw new Error(`mpserve top has not started:\n${screen}`);
   writeFileSync(image, svg(screen.split('\n').slice(0, size.rows)));
   isOver = true;
@@ -101,7 +101,7 @@ function svg(lines) {
   });
   const width = Math.ceil(size.columns * cell.width + 2 * margin);
   const height = size.rows * cell.height + 2 * margin;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="13" xml:space="preserve">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="13">
 <title>mpserve top</title>
 <rect width="100%" height="100%" rx="6" fill="#0d1117"/>
 ${texts.join('\n')}
@@ -131,5 +131,6 @@ function spans(line) {
 }
 
 function escaped(text) {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+  // SVG would make one of several spaces.
+  return text.replaceAll(' ', '\u00a0').replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }

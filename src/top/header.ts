@@ -5,6 +5,7 @@ import { duration, grouped } from '../control/text.js';
 import { clean } from './cells.js';
 import { count } from './figures.js';
 import { type Line, span, type Tone } from './line.js';
+import { totalRate, type WorkerRows } from './rows.js';
 import type { Snapshot } from './snapshot.js';
 
 const stateTones: Readonly<Record<Status['state'], Tone>> = {
@@ -16,10 +17,11 @@ const stateTones: Readonly<Record<Status['state'], Tone>> = {
   down: 'bad',
 };
 
-/** @param isShort without what does not change */
+/** @param rows of the same snapshots @param isShort without what does not change */
 export function headerLines(
   { status, workers, at }: Snapshot,
   previous: Snapshot | undefined,
+  rows: readonly WorkerRows[],
   isPaused: boolean,
   isShort: boolean,
 ): readonly Line[] {
@@ -28,7 +30,10 @@ export function headerLines(
   const placed = workers.flatMap(({ connections }) => connections ?? []);
   const connections = summary?.connections ?? (placed.length > 0 ? sum(placed) : undefined);
   const answered = previous && status.requests >= previous.status.requests && at > previous.at;
-  const rate = answered ? ((status.requests - previous.status.requests) / (at - previous.at)) * 1000 : undefined;
+  // Where workers come and go, those of now have not answered all requests.
+  const rate =
+    totalRate(rows) ??
+    (answered ? ((status.requests - previous.status.requests) / (at - previous.at)) * 1000 : undefined);
   const { wanted, ready } = status.workers;
   const first: Line = [
     ...(isPaused ? [span(' paused ', 'title'), span(' ')] : []),

@@ -6,7 +6,7 @@ import { time } from './figures.js';
 import { headerLines } from './header.js';
 import { keyHelp, type View } from './keys.js';
 import { cutLine, type Line, span } from './line.js';
-import { type OldRequest, oldestOf, type Row, rowsOf, sorted } from './rows.js';
+import { type OldRequest, oldestOf, type Row, rowsOf, sorted, type WorkerRows } from './rows.js';
 import type { Snapshot } from './snapshot.js';
 
 export interface Size {
@@ -38,8 +38,10 @@ const shortRows = 14;
 
 export function pageOf(seen: Seen, size: Size, view: View): Page {
   const isShort = size.rows < shortRows;
-  const top = [...problemLines(seen), ...headerLines(seen.current, seen.previous, view.isPaused, isShort)];
-  const body = view.isHelp ? helpBody() : tableBody(seen, size, view);
+  const { current, previous } = seen;
+  const rows = rowsOf(current, previous);
+  const top = [...problemLines(seen), ...headerLines(current, previous, rows, view.isPaused, isShort)];
+  const body = view.isHelp ? helpBody() : tableBody(rows, oldestOf(current.workers), size, view);
   const bottom = footerHeight(isShort);
   const space = Math.max(0, size.rows - top.length - body.head.length - bottom);
   const below = requestLines(body.requests, space);
@@ -65,7 +67,12 @@ interface Body {
   readonly requests: readonly OldRequest[];
 }
 
-function tableBody({ current, previous }: Seen, { columns: width }: Size, view: View): Body {
+function tableBody(
+  workers: readonly WorkerRows[],
+  requests: readonly OldRequest[],
+  { columns: width }: Size,
+  view: View,
+): Body {
   const visible = visibleColumns(width);
   const widths = visible.map((column) => column.width + (column.takesRest ? restOf(visible, width) : 0));
   const cells = (cell: (column: Column, width: number) => Line[number]): Line =>
@@ -79,8 +86,8 @@ function tableBody({ current, previous }: Seen, { columns: width }: Size, view: 
     cells((one, cellWidth) => span(padded(clean(one.text(row)), cellWidth, one.align), one.tone?.(row) ?? 'plain'));
   return {
     head: [head.map((one) => (one.text === ' ' ? span(' ', 'title') : one))],
-    rows: sorted(rowsOf(current, previous), order).map(rowLine),
-    requests: oldestOf(current.workers),
+    rows: sorted(workers, order).map(rowLine),
+    requests,
   };
 }
 

@@ -43,10 +43,11 @@ export function rowsOf(current: Snapshot, previous: Snapshot | undefined): reado
     const old = before.get(`${worker.worker} ${worker.pid}`);
     const { pid, generation, stage } = worker;
     const summary = summaryOf(worker.loops);
-    const threads = threadsOf(worker).map((loop): Row => {
-      const oldLoop = old?.loops.find(({ tid }) => tid === loop.tid);
-      const rate = perSecond(loop.requests, oldLoop?.requests);
-      return { ...loop, worker: worker.worker, pid, generation, stage, rate };
+    const rates = worker.loops.map(({ tid, requests }) =>
+      perSecond(requests, old?.loops.find((one) => one.tid === tid)?.requests),
+    );
+    const threads = threadsOf(worker).map((loop, i): Row => {
+      return { ...loop, worker: worker.worker, pid, generation, stage, rate: rates[i] };
     });
     return {
       worker: {
@@ -56,8 +57,9 @@ export function rowsOf(current: Snapshot, previous: Snapshot | undefined): reado
         generation,
         stage,
         state: stage !== 'ready' && stage !== 'draining' ? stage : (summary?.state ?? stage),
-        rate: perSecond(worker.requests, old?.requests),
-        requests: worker.requests,
+        // What a worker reports by itself is up to two seconds old. It has those of threads that have ended, too.
+        rate: sumOf(rates) ?? perSecond(worker.requests, old?.requests),
+        requests: Math.max(worker.requests, sumOf(worker.loops.map(({ requests }) => requests)) ?? 0),
         connections: summary?.connections ?? worker.connections,
         memoryBytes: worker.memoryBytes,
         cpu: perSecond(worker.cpuSeconds, old?.cpuSeconds),
@@ -65,6 +67,17 @@ export function rowsOf(current: Snapshot, previous: Snapshot | undefined): reado
       threads,
     };
   });
+}
+
+/** Of all workers, requests per second; undefined if one of them is not known. */
+export function totalRate(workers: readonly WorkerRows[]): number | undefined {
+  return sumOf(workers.map(({ worker }) => worker.rate));
+}
+
+/** @returns undefined if there is none, or one of them is not known */
+function sumOf(values: readonly (number | undefined)[]): number | undefined {
+  if (values.length === 0) return undefined;
+  return values.reduce((total, one) => (total === undefined || one === undefined ? undefined : total + one), 0);
 }
 
 export interface Sort {

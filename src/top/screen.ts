@@ -49,11 +49,11 @@ export class Screen {
     this.#output.write(enter);
   }
 
-  /** Writes the lines that have changed. */
+  /** Writes the lines that have changed. What was there is erased before: after it, the last column would be as well. */
   draw(lines: readonly Line[]): void {
     if (!this.#isOpen || this.#output.writableNeedDrain) return;
     const texts = lines.map((line) => painted(line, this.#hasColours));
-    const changed = texts.flatMap((text, i) => (text === this.#shown[i] ? [] : `\x1b[${i + 1};1H${text}\x1b[0m\x1b[K`));
+    const changed = texts.flatMap((text, i) => (text === this.#shown[i] ? [] : `\x1b[${i + 1};1H\x1b[K${text}`));
     if (changed.length > 0) this.#output.write(changed.join(''));
     this.#shown = texts;
   }

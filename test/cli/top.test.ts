@@ -80,7 +80,9 @@ describe.skipIf(!hasTmux)('in a terminal', () => {
     const workers = Array.from({ length: 40 }, (_, i) => simpleWorker(i + 1, (i + 1) * 100));
     await using _ = await ToldServer.listen(control, { status: fullStatus, workers });
     using terminal = topOf(control, usual);
-    expect(order(await terminal.shows(/^1 /)).slice(0, 3)).toEqual([1, 2, 3]);
+    const first = await terminal.shows(/^1 /);
+    expect(order(first).slice(0, 3)).toEqual([1, 2, 3]);
+    expect(first[3]).toMatch(/^last error .{68}…$/);
     terminal.press('u');
     expect(order(await terminal.shows(/by util, descending/)).slice(0, 3)).toEqual([40, 39, 38]);
     terminal.press('R');

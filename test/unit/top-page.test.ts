@@ -137,6 +137,26 @@ describe('per second', () => {
     expect(row(earlier(6000, 1990))).toMatch(/ready +2\.5 .* 25%$/);
     expect(shown(seeing([], { previous: earlier(9500, 0) }), usual).join('\n')).toContain('req/s 200 ');
   });
+  test('of event loops is what they have counted themselves, added for their worker and the server', () => {
+    const loops = (...requests: number[]) => requests.map((n, i) => ({ ...fullLoop, tid: i + 1, requests: n }));
+    const snapshot = (at: number, ...workers: WorkerStatus[]) => ({ at, status: fullStatus, workers });
+    const first = { ...fullWorker, requests: 0 };
+    const second = { ...simpleWorker(2, 60), requests: 0 };
+    const previous = snapshot(9000, { ...first, loops: loops(10, 20) }, simpleWorker(2, 53));
+    const current = snapshot(10_000, { ...first, loops: loops(14, 30) }, second);
+    const lines = shown({ ...seeing([]), current, previous }, large);
+    expect(lines.join('\n')).toMatch(/^req\/s 21 /m);
+    expect(lines.find((line) => line.startsWith('1 '))).toMatch(/working +14 +44 /);
+    expect(lines.find((line) => line.includes('tid 2'))).toMatch(/working +10 +30 /);
+    expect(lines.find((line) => line.startsWith('2 '))).toMatch(/keep-alive +7 +60 /);
+    // A worker that has just come does not know, and the server has counted what others have answered.
+    const withNew = {
+      ...current,
+      workers: [...current.workers, simpleWorker(3)],
+      status: { ...fullStatus, requests: 1_234_667 },
+    };
+    expect(shown({ ...seeing([]), current: withNew, previous }, large).join('\n')).toMatch(/^req\/s 100 /m);
+  });
   test('is not known at the first look, nor of another process, nor when a counter has gone back', () => {
     for (const previous of [undefined, earlier(9000, 1990, 9), earlier(9000, 3000), earlier(10_000, 1990)])
       expect(row(previous)).toMatch(/ready +– /);
