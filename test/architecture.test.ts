@@ -53,6 +53,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'prove',
     'pm2',
     'testbed/progress',
+    'top',
     ...leaves,
   ],
   // Starts servers as a user would, and knows nothing of their insides.
@@ -71,7 +72,10 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // What is counted, in memory that outlives who counts, and its text for scrapers.
   ['metrics', 'control/protocol', 'memory/parts', 'reports/reports'],
   // The messages between an operator and a server.
-  ['control', 'admin/pages', ...leaves],
+  ['control/text', 'control', 'scoreboard/loop-view', 'strategies/models', 'log'],
+  ['control', 'admin/pages', 'scoreboard', ...leaves],
+  // A server in the terminal of an operator, over its control socket.
+  ['top', 'control/client', 'control/loop-summary', 'control/protocol', 'control/text', 'scoreboard', 'clock', 'log'],
   // Both classes serve in the supervisor and in a process of threads.
   ['strategies', ...outside, ...leaves],
   // A worker as its host sees it.
@@ -203,6 +207,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
 /** Where each package is used, and the modules of Node that tell processes and threads. */
 const owners: Readonly<Record<string, readonly string[]>> = {
   autocannon: ['bench/closed-loop'],
+  'get-east-asian-width': ['top/cells'],
   koffi: ['os/libc'],
   leven: ['config/nearest'],
   pino: ['log/logger'],
@@ -331,6 +336,16 @@ test('mpserve ctl loads nothing of the server, no package, and no HTTP', () => {
   expect(loaded.filter((file) => server.some((place) => isIn(place, file)))).toEqual([]);
   const packages = loaded.filter((name) => !files.includes(name) && !name.startsWith('node:'));
   expect(packages).toEqual([]);
+  expect(loaded.filter((name) => /^node:(http|child_process|worker_threads|crypto)$/.test(name))).toEqual([]);
+});
+
+test('mpserve top loads nothing of the server, one package, and no HTTP', () => {
+  const loaded = loadedBy('cli/main', 'cli/top');
+  expect(loaded).toEqual(expect.arrayContaining(['control/client', 'top/page', 'top/screen']));
+  const unneeded = ['supervisor', 'strategies/create', 'strategies/pool', 'worker', 'log/logger', 'bench', 'testbed'];
+  expect(loaded.filter((file) => unneeded.some((place) => isIn(place, file)))).toEqual([]);
+  const packages = loaded.filter((name) => !files.includes(name) && !name.startsWith('node:'));
+  expect(packages).toEqual(['get-east-asian-width']);
   expect(loaded.filter((name) => /^node:(http|child_process|worker_threads|crypto)$/.test(name))).toEqual([]);
 });
 

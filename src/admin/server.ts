@@ -1,7 +1,7 @@
 // The admin server: pages to read, over HTTP. It never speaks to the app, and changes nothing.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIP, Server as NetServer } from 'node:net';
-import { type Page, type Pages, textPage } from './pages.js';
+import { type Page, type Pages, splitTarget, textPage } from './pages.js';
 import type { TokenCheck } from './token.js';
 
 /** More scrapers than that wait for others to be done. */
@@ -65,8 +65,8 @@ export class AdminServer {
     request.resume();
   }
 
-  async #page({ method, url = '', headers, socket }: IncomingMessage): Promise<Page> {
-    const [path = ''] = url.split('?', 1);
+  async #page({ method, url, headers, socket }: IncomingMessage): Promise<Page> {
+    const [path, queryString] = splitTarget(url);
     if (method !== 'GET' && method !== 'HEAD') return textPage(405, 'only GET and HEAD');
     if (!probes.includes(path)) {
       if (this.#token) {
@@ -79,7 +79,7 @@ export class AdminServer {
     }
     const page = Object.hasOwn(this.#pages, path) ? this.#pages[path] : undefined;
     if (!page) return textPage(404, `unknown path; the paths are ${Object.keys(this.#pages).join(', ')}`);
-    return page(headers.accept);
+    return page(headers.accept, queryString);
   }
 }
 

@@ -8,12 +8,12 @@ import { ExitCode, StartupError } from '../errors.js';
 import { escapeControls } from '../log/escape.js';
 import { formatDuration } from '../testbed/progress.js';
 import type { Call } from './call.js';
+import { readOptions } from './command-options.js';
 import {
   type App,
   checkWritable,
   interruptible,
   readApp,
-  readOptions,
   readOwnRequests,
   rootRequest,
   targetsFor,

@@ -19,12 +19,12 @@ import type { CommandValues } from '../config/options.js';
 import { configError } from '../errors.js';
 import { escapeControls } from '../log/escape.js';
 import type { Call } from './call.js';
+import { readOptions } from './command-options.js';
 import {
   checkNames,
   checkWritable,
   interruptible,
   readApp,
-  readOptions,
   readOwnRequests,
   rootRequest,
   targetsFor,

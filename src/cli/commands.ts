@@ -5,6 +5,7 @@ import type { CommandFacts } from '../config/help.js';
 import { importTable } from '../config/import-options.js';
 import { oneOf } from '../config/kind.js';
 import { proveTable } from '../config/prove-options.js';
+import { topTable } from '../config/top-options.js';
 import { ctlCommands } from '../control/protocol.js';
 import type { Call } from './call.js';
 
@@ -30,9 +31,18 @@ export const commands: readonly Command[] = [
       { flag: 'json', description: 'Print JSON' },
       { flag: 'now', description: 'With stop: do not wait for requests in flight' },
       { flag: 'check', description: 'With status: exit 1 if no worker can serve' },
+      { flag: 'watch', description: 'With status and workers: print again each second' },
     ],
     options: Object.values(dumpTable),
     run: async (call) => (await import('./ctl.js')).runCtl(call),
+  },
+  {
+    name: 'top',
+    takes: '',
+    most: 0,
+    summary: 'Show a running server in the terminal: its workers, threads and requests in flight, each second',
+    options: Object.values(topTable),
+    run: async (call) => (await import('./top.js')).runTop(call),
   },
   {
     name: 'bench',

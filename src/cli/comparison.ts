@@ -8,22 +8,11 @@ import { readRequests } from '../bench/requests.js';
 import { mpserve, type Target } from '../bench/target.js';
 import type { adviseTable } from '../config/bench-options.js';
 import { oneOf } from '../config/kind.js';
-import { readValue } from '../config/load.js';
 import { didYouMean } from '../config/nearest.js';
-import type { CommandOption, CommandValues } from '../config/options.js';
+import type { CommandValues } from '../config/options.js';
 import { configError, ExitCode, StartupError } from '../errors.js';
 import { ProgressLine } from '../testbed/progress.js';
 import type { Call } from './call.js';
-
-/** The values of the command's own options. @throws StartupError */
-export async function readOptions<R extends Readonly<Record<string, CommandOption>>>({ values }: Call, table: R) {
-  const read: Record<string, unknown> = {};
-  for (const { key, flag, kind, default: fallback } of Object.values(table)) {
-    const raw = values[key];
-    read[key] = raw === undefined ? fallback : await readValue(kind, raw, { kind: 'argv', flag: `--${flag}` });
-  }
-  return read as CommandValues<R>;
-}
 
 /** @param must begins the message. @throws StartupError for a name that is not known */
 export async function checkNames(must: string, names: readonly string[], known: readonly string[]): Promise<void> {

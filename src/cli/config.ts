@@ -4,6 +4,7 @@ import type { Written } from '../config/kind.js';
 import { configOptions, type Option, type OptionTable } from '../config/options.js';
 import { origin } from '../config/source.js';
 import type { Settings } from '../control/protocol.js';
+import { aligned } from '../log/columns.js';
 import type { Call } from './call.js';
 import { printError } from './print-error.js';
 
@@ -27,19 +28,6 @@ export function formatConfig(table: OptionTable, settings: Settings, isJson: boo
     );
   const pairs = entries.map(({ option, value, source }) => [option.key, { value, source }]);
   return JSON.stringify(Object.fromEntries(pairs), null, 2);
-}
-
-/** In columns. */
-export function aligned(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
 }
 
 /** @param value as in a configuration file; null if the option has no value */

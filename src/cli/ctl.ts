@@ -4,7 +4,6 @@
 import { policies } from '../balance/policy.js';
 import { oneOf } from '../config/kind.js';
 import { didYouMean } from '../config/nearest.js';
-import { origin, type Source } from '../config/source.js';
 import { act, ask, Unreachable } from '../control/client.js';
 import {
   type Action,
@@ -13,20 +12,18 @@ import {
   type DumpKind,
   dumps,
   type Outcome,
+  type Query,
   type Settings,
   type Status,
-  type Suspect,
-  type WorkerStacks,
-  type WorkerStatus,
 } from '../control/protocol.js';
-import { configError, ExitCode, StartupError } from '../errors.js';
+import { textOf } from '../control/text.js';
+import { configError } from '../errors.js';
 import { escapeControls } from '../log/escape.js';
 import { waitForExit } from '../os/process-exit.js';
-import { models } from '../strategies/models.js';
 import type { Call } from './call.js';
-import { aligned, formatConfig } from './config.js';
+import { formatConfig } from './config.js';
 import { printError } from './print-error.js';
-import { stacksText } from './stacks.js';
+import { locate, unreachable } from './unreachable.js';
 
 const exitCode = { done: 0, failed: 1 } as const;
 
@@ -36,22 +33,22 @@ const servingStates: readonly Status['state'][] = ['serving', 'degraded'];
 /** Resolves to 0 only if the server has done it. @throws StartupError */
 export async function runCtl(call: Call): Promise<number> {
   const [command, ...args] = await readPositionals(call);
-  const { path: socketPath, source } = await call.locateControl();
-  if (socketPath === undefined) {
-    throw configError(
-      'no control socket configured; start the server with --control PATH, and give mpserve ctl the same --control, MPSERVE_CONTROL or configuration file',
-    );
-  }
+  const [socketPath, source] = await locate(call, 'mpserve ctl');
   try {
     if (command === 'quarantine' && args[0] === 'clear') return await perform(call, socketPath, 'release', []);
     if (isDump(command)) return await (await import('./dump.js')).runDump(call, socketPath, command, args[0]);
     if (isAction(command)) return await perform(call, socketPath, command, args);
-    const result = await ask(socketPath, command);
-    console.log(call.switches.has('json') ? JSON.stringify(result, undefined, 2) : safe(format(call, command, result)));
+    const query = command as Query;
+    if (call.switches.has('watch')) {
+      const { watch } = await import('./watch.js');
+      return await watch(async () => format(call, query, await ask(socketPath, query)));
+    }
+    const result = await ask(socketPath, query);
+    console.log(format(call, query, result));
     const isServing = !call.switches.has('check') || servingStates.includes((result as Status).state);
     return isServing ? exitCode.done : exitCode.failed;
   } catch (error) {
-    throw error instanceof Unreachable ? unreachable(error, socketPath, source) : error;
+    throw error instanceof Unreachable ? unreachable(error, 'mpserve ctl', socketPath, source) : error;
   }
 }
 
@@ -97,6 +94,12 @@ async function readPositionals({
   }
   if (values.output !== undefined && !isDump(command)) {
     throw configError('--output only works with mpserve ctl profile and mpserve ctl heap; remove it');
+  }
+  if (switches.has('watch') && !['status', 'workers'].includes(command)) {
+    throw configError('--watch only works with mpserve ctl status and mpserve ctl workers; remove it');
+  }
+  if (switches.has('watch') && switches.has('check')) {
+    throw configError('--watch and --check exclude each other; remove one');
   }
   return [command, ...positionals.slice(1)];
 }
@@ -166,117 +169,13 @@ function printOutcome(outcome: Outcome, isJson: boolean): void {
 /** After the server has confirmed the stop, it still flushes its logs (milliseconds). */
 const exitTimeoutMs = 5000;
 
-function format({ table }: Call, query: string, result: unknown): string {
-  if (query === 'config') return formatConfig(table, result as Settings, false);
-  if (query === 'status') return statusText(result as Status);
-  if (query === 'stacks') return stacksText(result as readonly WorkerStacks[]);
-  if (query === 'quarantine') return quarantineText(result as readonly Suspect[]);
-  return workersText(result as readonly WorkerStatus[]);
-}
-
-function statusText(status: Status): string {
-  const { state, doing, pid, uptimeMs, app, model, urls, generation, workers, threads } = status;
-  const { balance, sessions, range, scaled, lastError, requests, last } = status;
-  const rows = [
-    ['state', doing ? `${state}, ${doing} in progress` : state],
-    ...(lastError ? [['last error', `${lastError.at}: ${lastError.message}`]] : []),
-    ['app', `${app} on ${urls.join(', ')}`],
-    ['model', `${model}, ${models[model]?.once ? 'a worker for each connection' : size(workers, threads)}`],
-    ...(balance ? [['balance', balance]] : []),
-    ...(sessions ? [['sessions', `${grouped(sessions.placedAgain)} placed again`]] : []),
-    ...(range ? [['auto-scaling', `${limits(range.workers, 'worker')}, ${limits(range.threads, 'thread')}`]] : []),
-    ...(scaled
-      ? [['last scaling', `${scaled.at}: from ${scaled.from} to ${scaled.to} ${scaled.unit}, ${scaled.reason}`]]
-      : []),
-    ['generation', String(generation)],
-    ['requests', grouped(requests)],
-    ['uptime', `${duration(uptimeMs)}, pid ${pid}`],
-    ...(last
-      ? [
-          [
-            `last ${last.action}`,
-            `${last.at}: ${last.outcome.ok ? last.outcome.message : `failed: ${last.outcome.error}`}`,
-          ],
-        ]
-      : []),
-  ];
-  return aligned(rows);
-}
-
-/** During a reload more workers may be ready than there are to be. */
-function size({ wanted, ready }: Status['workers'], threads: number): string {
-  return `${wanted} worker(s), ${ready === wanted ? 'all' : ready} ready, ${threads} thread(s) each`;
-}
-
-function limits([min, max]: readonly [number, number], unit: string): string {
-  return min === max ? `${min} ${unit}(s)` : `${min} to ${max} ${unit}s`;
-}
-
-function workersText(workers: readonly WorkerStatus[]): string {
-  const isPlaced = workers.some(({ placed }) => placed !== undefined);
-  const head = ['worker', 'pid', 'generation', 'stage', 'uptime', 'requests', 'load', 'memory', 'CPU time'];
-  if (isPlaced) head.push('placed', 'open');
-  const rows = workers.map(
-    ({ worker, pid, generation, stage, readyMs, requests, load, memoryBytes, cpuSeconds, placed, connections }) => [
-      String(worker),
-      String(pid),
-      String(generation),
-      stage,
-      readyMs === undefined ? '–' : duration(readyMs),
-      grouped(requests),
-      load === undefined ? '–' : `${Math.round(load * 100)} %`,
-      memoryBytes === undefined ? '–' : `${Math.round(memoryBytes / 1e6)} MB`,
-      cpuSeconds === undefined ? '–' : `${cpuSeconds.toFixed(1)} s`,
-      ...(isPlaced ? [grouped(placed ?? 0), grouped(connections ?? 0)] : []),
-    ],
-  );
-  return aligned([head, ...rows]);
-}
-
-function quarantineText(suspects: readonly Suspect[]): string {
-  if (suspects.length === 0) return 'no request is suspected of killing workers';
-  const rows = suspects.map(({ isRefused, deaths, at, method, url, fingerprint }) => [
-    isRefused ? 'refused' : 'suspect',
-    String(deaths),
-    at,
-    `${method} ${url}`,
-    fingerprint.slice(fingerprint.lastIndexOf(' ') + 1),
-  ]);
-  return aligned([['', 'deaths', 'last death', 'request', 'body'], ...rows]);
-}
-
-/** `1,234,567`. Not `toLocaleString`, which takes 12 ms to load ICU's number data. */
-function grouped(count: number): string {
-  return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
-}
-
-/** `3 d 4 h`, `5 min 2 s`. */
-function duration(ms: number): string {
-  const seconds = Math.floor(ms / 1000);
-  const units = [
-    [Math.floor(seconds / 86_400), 'd'],
-    [Math.floor(seconds / 3600) % 24, 'h'],
-    [Math.floor(seconds / 60) % 60, 'min'],
-    [seconds % 60, 's'],
-  ] as const;
-  const first = units.findIndex(([count]) => count > 0);
-  const shown = units.slice(first, first < 0 ? undefined : first + 2);
-  return shown.map(([count, unit]) => `${count} ${unit}`).join(' ');
+function format({ table, switches }: Call, query: Query, result: unknown): string {
+  if (switches.has('json')) return JSON.stringify(result, undefined, 2);
+  if (query === 'config') return safe(formatConfig(table, result as Settings, false));
+  return textOf(query, result);
 }
 
 /** The server reports text of clients and of the app. */
 function safe(text: string): string {
   return escapeControls(text, '\n');
-}
-
-const reasons: Readonly<Record<string, string>> = {
-  ENOENT: 'no such socket; is the server running, and was it started with this --control?',
-  ECONNREFUSED: 'connection refused; the server has exited without removing its socket',
-  EACCES: 'permission denied; the socket belongs to another user, so run mpserve ctl as that user',
-  ENOTSOCK: 'not a socket',
-};
-
-function unreachable({ code = '', message }: Unreachable, socketPath: string, source: Source): StartupError {
-  const reason = reasons[code] ?? message;
-  return new StartupError(ExitCode.boot, `cannot reach a server at ${socketPath} (${origin(source)}): ${reason}`);
 }

@@ -18,7 +18,7 @@ export const examples: Readonly<Record<string, readonly [Example, Example]>> = {
     ['in a health check: exit 1 if no worker can serve', 'mpserve ctl status --check --control /run/app.ctl'],
   ],
   'ctl workers': [
-    ['each process with its requests, memory and CPU time', 'mpserve ctl workers --control /run/app.ctl'],
+    ['each process with its requests, memory and CPU time', 'mpserve ctl workers --watch --control /run/app.ctl'],
     ['the pids of all workers, for a script', "mpserve ctl workers --json | jq '.[].pid'"],
   ],
   'ctl stacks': [
@@ -84,6 +84,10 @@ export const examples: Readonly<Record<string, readonly [Example, Example]>> = {
   'ctl stop': [
     ['stop, and wait for the requests in flight', 'mpserve ctl stop --control /run/app.ctl'],
     ['stop at once', 'mpserve ctl stop --now --control /run/app.ctl'],
+  ],
+  top: [
+    ['the workers and threads of a server, each second', 'mpserve top --control /run/app.ctl'],
+    ['over a slow line', 'mpserve top --interval 5s --control /run/app.ctl'],
   ],
   bench: [
     [

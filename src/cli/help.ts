@@ -2,10 +2,19 @@
 import { type CommandFacts, type CommandLine, helpText } from '../config/help.js';
 import { examples } from './examples.js';
 
-/** The commands of `mpserve ctl`: their arguments in the usage line, a summary, and the flags that not all take. */
+/** The commands of `mpserve ctl`: their arguments in the usage line, a summary, and the switches that not all of them take. */
 const ctlHelp: Readonly<Record<string, readonly [takes: string, summary: string, ...flags: string[]]>> = {
-  status: ['', 'Print the state of a running server: app, model, workers, generation, requests, last action', 'check'],
-  workers: ['', 'Print each process of a running server: generation, stage, requests, load, memory, CPU time'],
+  status: [
+    '',
+    'Print the state of a running server: app, model, workers, generation, requests, last action',
+    'check',
+    'watch',
+  ],
+  workers: [
+    '',
+    'Print each process and thread of a running server: generation, stage, requests, load, memory, CPU time, event loop',
+    'watch',
+  ],
   stacks: ['', 'Print the JavaScript stack and the requests in flight of each worker and thread, blocked ones too'],
   profile: ['[WORKER[.THREAD]]', 'Write a CPU profile of a worker or thread, for Chrome DevTools', 'seconds', 'output'],
   heap: ['[WORKER[.THREAD]]', 'Write a heap snapshot of a worker or thread, which is blocked meanwhile', 'output'],
@@ -40,8 +49,8 @@ export function commandHelp(line: CommandLine, command: CommandFacts, argument: 
   const options = line.options.filter(
     ({ key, isSwitchable }) => ['control', 'config'].includes(key) || (takesPool && isSwitchable),
   );
-  const own = ctlHelp[argument ?? '']?.slice(2);
-  const isOther = (flag: string) => entries.some(([, [, , ...flags]]) => flags.includes(flag)) && !own?.includes(flag);
+  const [, , ...own] = (argument !== undefined && ctlHelp[argument]) || [];
+  const isOther = (flag: string) => entries.some(([, [, , ...flags]]) => flags.includes(flag)) && !own.includes(flag);
   const isShown = ({ flag }: { readonly flag: string }) => facts === undefined || !isOther(flag);
   const taken = { switches: command.switches?.filter(isShown) ?? [], options: command.options?.filter(isShown) ?? [] };
   const shown = { ...line, options, models: takesPool ? line.models : [], commands: facts ? [] : known };

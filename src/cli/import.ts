@@ -13,7 +13,7 @@ import { escapeControls } from '../log/escape.js';
 import { convert, type Pm2App } from '../pm2/convert.js';
 import { configText, envText } from '../pm2/files.js';
 import type { Call } from './call.js';
-import { readOptions } from './comparison.js';
+import { readOptions } from './command-options.js';
 
 interface Plan {
   readonly name: string;

@@ -60,7 +60,7 @@ async function run(argv: readonly string[]): Promise<number> {
       facts.map(({ name }) => name),
     );
   const isNamed = positionals.length < given.words.length;
-  await checkPositionals(command, positionals, isNamed ? undefined : suggestion, argv.includes('--watch'));
+  await checkPositionals(command, positionals, isNamed ? undefined : suggestion, 'watch' in given.values);
   const input = (operator?: Overrides) => ({
     operator,
     table,
@@ -86,7 +86,7 @@ async function run(argv: readonly string[]): Promise<number> {
 async function parse(argv: readonly string[], options: readonly Flag[]) {
   const defaultCommand = commands.find((command) => command.default) as Command;
   const read = (command: Command) => {
-    checkForeignFlags(command, argv);
+    checkForeignFlags(command, argv, options);
     return readArguments(argv, [...options, ...(command.options ?? [])], [...switches, ...(command.switches ?? [])]);
   };
   const named = commands.find(({ name }) => name === argv.find((word) => commands.some(({ name }) => name === word)));
@@ -99,12 +99,12 @@ async function parse(argv: readonly string[], options: readonly Flag[]) {
 }
 
 /** For a flag of another command the message names that command, instead of "unknown flag". */
-function checkForeignFlags(command: Command, argv: readonly string[]): void {
+function checkForeignFlags(command: Command, argv: readonly string[], options: readonly Flag[]): void {
   const flagsOf = (one: Command): readonly string[] =>
     [...(one.switches ?? []), ...(one.options ?? [])].map(({ flag }) => flag);
   for (const word of argv) {
     const flag = /^--([^=]+)/.exec(word)?.[1];
-    if (flag === undefined || flagsOf(command).includes(flag)) continue;
+    if (flag === undefined || flagsOf(command).includes(flag) || options.some((one) => one.flag === flag)) continue;
     const owners = commands.filter((other) => flagsOf(other).includes(flag)).map(({ name }) => `mpserve ${name}`);
     if (owners.length > 0) {
       throw configError(`--${flag} only works with ${oneOf(owners, 'and')}; remove it`);
@@ -120,11 +120,14 @@ async function checkPositionals(
 ): Promise<void> {
   const { most: maxPositionals = 1 } = command;
   if (positionals.length <= maxPositionals) return;
-  const [last = '', extra] = positionals.slice(maxPositionals - 1);
+  const extra = positionals[maxPositionals];
+  const last = positionals[maxPositionals - 1] ?? command.name;
   // If the user named no command, the first word may be a mistyped one; the name of a file is the app.
   const hint = suggestion && !existsAsApp(last) ? await suggestion(last) : '';
   if (hint) throw configError(`unknown command '${last}'${hint}`);
-  const usage = isWatching ? `to watch it, write --watch=${extra}` : `usage: mpserve ${command.name} ${command.takes}`;
+  const usage = isWatching
+    ? `to watch it, write --watch=${extra}`
+    : `usage: mpserve ${command.name} ${command.takes}`.trimEnd();
   throw configError(`unexpected argument '${extra}' after '${last}'; ${usage}`);
 }
 

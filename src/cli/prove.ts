@@ -10,7 +10,8 @@ import { type ModelSetup, prove } from '../prove/prove.js';
 import { table } from '../prove/table.js';
 import { trials } from '../prove/trials/index.js';
 import type { Call } from './call.js';
-import { checkNames, checkWritable, interruptible, readOptions, writeJson } from './comparison.js';
+import { readOptions } from './command-options.js';
+import { checkNames, checkWritable, interruptible, writeJson } from './comparison.js';
 import { version } from './version.js';
 
 const noSwitch: SwitchableModels = { models: [], notes: [] };

@@ -69,7 +69,10 @@ const precedenceNote = [
 export async function completions(line: CommandLine, words: readonly string[]): Promise<readonly string[]> {
   const ofCommands = line.commands.flatMap(({ switches = [], options = [] }) => [...switches, ...options]);
   // Without aliases, because yargs would complete `-h` as `--h`.
-  const switches = [...line.switches, ...ofCommands].map(({ flag, description }) => ({ flag, description }));
+  const isOption = (flag: string): boolean => line.options.some((option) => option.flag === flag);
+  const switches = [...line.switches, ...ofCommands]
+    .filter(({ flag }) => !isOption(flag))
+    .map(({ flag, description }) => ({ flag, description }));
   const options = line.options.map(({ alias: _, ...option }) => option);
   return describe({ ...line, switches, options }).getCompletion([...words]);
 }

@@ -3,7 +3,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Server as NetServer } from 'node:net';
 import { pipeline } from 'node:stream/promises';
-import type { Pages } from '../admin/pages.js';
+import { type Page, type Pages, splitTarget } from '../admin/pages.js';
+import { formatted } from './formats.js';
 import {
   type Action,
   actions,
@@ -76,16 +77,15 @@ export class ControlServer {
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const name = request.url?.slice(1) ?? '';
+    const [path, queryString] = splitTarget(request.url);
+    const name = path.slice(1);
     const query = queries.find((one) => one === name);
     const action = actions.find((one) => one === name);
     const pages = this.#pages();
-    const page = Object.hasOwn(pages, `/${name}`) ? pages[`/${name}`] : undefined;
+    const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
     const dump = dumps.find((one) => one === name);
     if (!query && !action && !dump && page && request.method === 'GET') {
-      const { status, type, content } = await page(request.headers.accept);
-      response.writeHead(status, { 'content-type': type, connection: 'close' });
-      return void response.end(content);
+      return send(response, await page(request.headers.accept, queryString));
     }
     if (!query && !action && !dump) {
       const known = [...queries, ...dumps, ...actions].map((one) => `/${one}`).join(', ');
@@ -94,7 +94,8 @@ export class ControlServer {
     const method = query ? 'GET' : 'POST';
     if (request.method !== method) return respond(response, 405, failure(`/${name} requires ${method}`));
     try {
-      if (query) return respond(response, 200, await this.#controls[query]());
+      if (query) return send(response, await formatted(query, await this.#controls[query](), queryString));
+      if (queryString !== '') return respond(response, 400, failure(`/${name} takes no query string`));
       if (dump) return await this.#dump(dump, readDumpRequest(await readObject(request)), response);
       if (action) await this.#act(action, readRequest(await readObject(request)), request, response);
     } catch (error) {
@@ -139,6 +140,11 @@ async function sendDump({ content, over }: Dump, response: ServerResponse): Prom
 
 function failure(error: string): Outcome {
   return { ok: false, error };
+}
+
+function send(response: ServerResponse, { status, type, content }: Page): void {
+  response.writeHead(status, { 'content-type': type, connection: 'close' });
+  response.end(content);
 }
 
 function respond(response: ServerResponse, status: number, content: unknown): void {

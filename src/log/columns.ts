@@ -1,4 +1,4 @@
-// Formats a table in aligned columns, for a terminal.
+// Formats a table in aligned columns, for a terminal. Neither escapes what it gets.
 
 /** Aligns the first column to the left and the others to the right. */
 export function columns(lines: readonly (readonly string[])[]): string {
@@ -6,5 +6,18 @@ export function columns(lines: readonly (readonly string[])[]): string {
   return lines
     .map((line) => line.map((text, i) => (i === 0 ? text.padEnd(widths[i] ?? 0) : text.padStart(widths[i] ?? 0))))
     .map((line) => line.join('  ').trimEnd())
+    .join('\n');
+}
+
+/** Aligns all columns to the left. */
+export function aligned(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
     .join('\n');
 }

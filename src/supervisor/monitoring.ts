@@ -1,7 +1,8 @@
 // What operators can see of the server: the pages of the admin server, which the control socket has as well, and the numbers
 // behind them, with which the successor of an upgrade goes on.
 import { readSync, writeSync } from 'node:fs';
-import { jsonPage, type Pages, textPage } from '../admin/pages.js';
+import { type Pages, textPage } from '../admin/pages.js';
+import { formatted } from '../control/formats.js';
 import type { Status, WorkerStatus } from '../control/protocol.js';
 import { rangeOf } from '../memory/parts.js';
 import { type CountersLayout, layout } from '../metrics/layout.js';
@@ -65,8 +66,8 @@ export class Monitoring {
       const { state } = this.#options.status();
       return state === 'serving' || state === 'degraded' ? textPage(200, 'ok') : textPage(503, state);
     },
-    '/status': () => jsonPage(this.#options.status()),
-    '/workers': async () => jsonPage(await this.#options.workers('wholly')),
+    '/status': (_, queryString) => formatted('status', this.#options.status(), queryString),
+    '/workers': async (_, queryString) => formatted('workers', await this.#options.workers('wholly'), queryString),
     '/metrics': async (accept) => {
       const { type, text } = await this.#text.write(accept);
       return { status: 200, type, content: text };

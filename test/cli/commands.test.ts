@@ -98,6 +98,8 @@ test('a switch of one command of ctl is only in the help of this command and of 
   const having = (flag: string) => all.filter(({ help }) => help.includes(`--${flag} `)).map(({ name }) => name);
   expect(having('now')).toEqual(['ctl', 'ctl stop']);
   expect(having('check')).toEqual(['ctl', 'ctl status']);
+  // It is an option of the server as well, with another meaning.
+  expect(having('watch').filter((name) => /^ctl/.test(name))).toEqual(['ctl', 'ctl status', 'ctl workers']);
 });
 
 test('the help after a command of ctl is that of this command', async () => {
@@ -234,7 +236,7 @@ test.each([
     ['--log-format', ''],
     ['json', 'pretty'],
   ],
-  [[''], ['serve', 'ctl', 'bench', 'advise', 'prove', 'config', 'import', 'completion']],
+  [[''], ['serve', 'ctl', 'top', 'bench', 'advise', 'prove', 'config', 'import', 'completion']],
 ])('after %j the shell completes %j', async (typed, offered) => {
   const { stdout } = await mpserve(['--get-yargs-completions', 'mpserve', ...typed], { env: { SHELL: '/bin/bash' } });
   expect(stdout.trim().split('\n').sort()).toEqual([...offered].sort());

@@ -1,7 +1,8 @@
-// The output of `mpserve ctl stacks`: what each event loop is at, with its stack and its requests in flight.
-import type { WorkerStacks } from '../control/protocol.js';
+// The text of `mpserve ctl stacks`: what each event loop is at, with its stack and its requests in flight.
 import type { LoopStack, Unreadable } from '../hang/loop-stack.js';
+import { escapeControls } from '../log/escape.js';
 import type { RequestInFlight } from '../reports/report.js';
+import type { WorkerStacks } from './protocol.js';
 
 const reasons: Readonly<Record<Unreadable, string>> = {
   native: 'blocked in native code, which has no stack to show',
@@ -22,7 +23,7 @@ function loopText({ worker, pid, stage }: WorkerStacks, { tid, stack, inFlight, 
   const requests = oldest.map((request) => `  in flight: ${requestText(request)}`);
   if (inFlight > oldest.length) requests.push(`  in flight: ${inFlight - oldest.length} more`);
   const title = `${name} (pid ${pid}${stage === 'ready' ? '' : `, ${stage}`}): ${state}`;
-  return [title, ...stack.map((frame) => `    at ${frame}`), ...requests].map(oneLine).join('\n');
+  return [title, ...stack.map((frame) => `    at ${frame}`), ...requests].map((line) => escapeControls(line)).join('\n');
 }
 
 function requestText({ method, url, ageMs, reqId }: RequestInFlight): string {
@@ -32,7 +33,3 @@ function requestText({ method, url, ageMs, reqId }: RequestInFlight): string {
 
 const maxTarget = 200;
 
-/** Names of functions and files are text of the app. */
-function oneLine(text: string): string {
-  return text.replaceAll('\n', ' ');
-}
