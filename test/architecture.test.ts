@@ -66,7 +66,16 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // What operators can see of a server, over HTTP.
   ['admin', 'clock'],
   // What is counted, in memory that outlives who counts, and its text for scrapers.
-  ['metrics', 'control/protocol', 'memory/parts', 'reports/reports'],
+  [
+    'metrics',
+    'balance/policy',
+    'config/config',
+    'control/protocol',
+    'memory/parts',
+    'overload/layout',
+    'reports',
+    'scoreboard',
+  ],
   // The messages between an operator and a server.
   ['control', 'admin/pages', ...leaves],
   // Both classes serve in the supervisor and in a process of threads.
@@ -92,8 +101,16 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['worker/thread-runtime', 'worker/service', 'worker/thread-counters', ...outside, ...leaves],
   ['worker/thread-counters'],
   // The inside of a worker.
-  ['worker/thread-host', 'strategies', 'worker/thread-runtime', 'worker/service', ...outside, ...leaves],
-  ['worker/process-main', 'worker', 'app/close-app', ...leaves],
+  [
+    'worker/thread-host',
+    'metrics/host-counters',
+    'strategies',
+    'worker/thread-runtime',
+    'worker/service',
+    ...outside,
+    ...leaves,
+  ],
+  ['worker/process-main', 'worker', 'app/close-app', 'metrics/counters', ...leaves],
   [
     'worker',
     'pipeline/pipeline',
@@ -124,6 +141,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'memory/parts',
     'memory/shared-report',
     'metrics/counters',
+    'metrics/layout',
     'migration',
     'os/descriptor',
     'os/node-socket',

@@ -92,6 +92,7 @@ export class Supervisor implements SignalTarget, Controls {
   /** The environment variables of systemd, which the app does not get. */
   readonly #systemd = takeSystemdEnv(process.env);
   readonly #listeners: Listener[] = [];
+  readonly #memory = new ServerMemory();
   readonly #secondary: SecondaryListeners;
   readonly #stopping = new AbortController();
   /** The files of the Unix sockets are this server's. Those of a successor are the old server's until it has replaced that. */
@@ -209,7 +210,7 @@ export class Supervisor implements SignalTarget, Controls {
       await reloadOnChange(loaded, reload, events, this.#stopping.signal);
     }
     const migrationChannel = inherited?.migrationChannel ?? openChannelOrWarn(config.lifecycle, events);
-    const memory = new ServerMemory();
+    const memory = this.#memory;
     cleanups.push(() => migrationChannel && closeMigrationChannel(migrationChannel));
     cleanups.push(() => memory.close());
     if (config.server.admin !== undefined) await this.#openAdmin(config.server.admin, memory);
@@ -220,6 +221,7 @@ export class Supervisor implements SignalTarget, Controls {
       quarantine: this.#quarantine,
       reports,
       health: this.#health,
+      counters: this.#monitoring?.counters,
       events,
       migrationChannel,
       memory,
@@ -243,6 +245,9 @@ export class Supervisor implements SignalTarget, Controls {
       version,
       status: () => this.status(),
       workers: () => this.workers(),
+      config: () => this.#settings.config,
+      quarantine: () => this.quarantine(),
+      listeners: this.#listeners,
     });
     if (!inherited?.admin) this.#serveAdmin(await this.#adminModule.openAdminSocket(address, loaded));
   }
@@ -258,6 +263,7 @@ export class Supervisor implements SignalTarget, Controls {
     const { stopDelay: ms } = this.#settings.config.lifecycle;
     if (ms === 0 || stop.isQuick || stop.successor || this.#state !== 'serving') return stop;
     this.#state = 'stopping';
+    this.#memory.setStopping();
     this.#options.events.tell({ event: 'stop-delayed', reason: stop.reason, ms });
     const again = deferred<Stop>();
     this.#stopAgain = again;

@@ -12,6 +12,7 @@ import type { WorkerEvent } from '../events.js';
 import type { DenylistEntries } from '../inflight/denylist.js';
 import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
 import type { SystemCallError } from '../os/libc.js';
+import type { EndReason, ExitCause } from '../reports/exit-cause.js';
 import type { WorkerIdentity, WorkerReport } from '../reports/report.js';
 import { ReportedLoad } from '../scaling/reported-load.js';
 import type { SecondaryAddress, SecondaryAnswer, SecondaryRole } from '../secondary/address.js';
@@ -49,6 +50,7 @@ export interface WorkerListener {
   killed(worker: Worker, reason: string): void;
   /** Its connections still migrate, beyond its time to drain. */
   migrating?(): void;
+  ended?(worker: Worker, cause: ExitCause): void;
   /** A secondary server of the app listens in it, which `answerSocket` answers. */
   listen(worker: Worker, id: number, address: SecondaryAddress): void;
   unlisten(worker: Worker, id: number, isClosed: boolean): void;
@@ -133,6 +135,8 @@ export class Worker {
   #killing: NodeJS.Timeout | undefined;
   /** Until when it may drain, on the clock of `clock.ts`. */
   #drainBy = Number.POSITIVE_INFINITY;
+  /** Why it has been told to end. */
+  #endReason: EndReason | undefined;
   /** The time that it has to drain; undefined while its connections do not migrate. */
   #migrationMs: number | undefined;
 
@@ -231,8 +235,9 @@ export class Worker {
       // A process that it has started may have its channel, and what the host has of it is closed.
       if (this.#stage !== 'gone') handlers[message.type](message as never);
     });
-    this.exit = unit.exited.then(({ code, signal, reason, requests }) => {
+    this.exit = unit.exited.then(({ code, signal, reason, cause, requests }) => {
       const isWanted = this.#stage === 'draining';
+      listener.ended?.(this, isWanted ? (this.#endReason ?? 'stop') : this.#causeOf({ code, signal, cause }));
       this.#stage = 'gone';
       clearTimeout(late);
       clearTimeout(this.#killing);
@@ -425,11 +430,13 @@ export class Worker {
 
   /**
    * Ends it gracefully within `ms` milliseconds, then by force.
+   * @param reason for the metrics; the first one counts
    * @param othersServe clients that connect again, and its connections migrate to them; told a second time without, those
    * that are left stay
    */
-  drain(ms: number, othersServe = false): void {
+  drain(ms: number, reason: EndReason, othersServe = false): void {
     if (this.#stage === 'gone') return;
+    this.#endReason ??= reason;
     if (this.#stage === 'draining' && !othersServe) this.setMigration({ send: 'off' });
     this.send({ type: 'drain', ms, othersServe });
     this.#stage = 'draining';
@@ -446,6 +453,14 @@ export class Worker {
 
   send(message: ToWorker): void {
     this.#unit.send(message);
+  }
+
+  /** It has not been told to end. */
+  #causeOf({ code, signal, cause }: Pick<UnitExit, 'code' | 'signal' | 'cause'>): ExitCause {
+    if (cause) return cause;
+    if (this.#readyAt === undefined) return 'boot';
+    if (signal !== null) return 'signal';
+    return code === 0 ? 'exit' : 'crash';
   }
 
   #killAfter(ms: number): void {
