@@ -8,6 +8,7 @@ export class SupervisorCounters extends HostCounters {
   readonly #write: (bytes: Uint8Array, position: number) => void;
   /** Not yet written. */
   readonly #changed = new Set<number>();
+  #hasEnded = false;
 
   /** @param write writes to a place in the part of the counters */
   constructor(write: (bytes: Uint8Array, position: number) => void) {
@@ -19,12 +20,13 @@ export class SupervisorCounters extends HostCounters {
     const at = layout.groups[group].first + index;
     this.#values.set(at, (this.#values.get(at) ?? 0) + more);
     // Of a burst of connections that are placed, one write.
-    if (this.#changed.size === 0) setImmediate(() => this.flush());
+    if (this.#changed.size === 0 && !this.#hasEnded) setImmediate(() => this.flush());
     this.#changed.add(at);
   }
 
   /** Writes what has been counted in this turn of the event loop. */
   flush(): void {
+    if (this.#hasEnded) return;
     for (const at of this.#changed) {
       const value = this.#values.get(at) as number;
       const words = new Uint32Array([value % 2 ** 32, Math.floor(value / 2 ** 32)]);
@@ -32,6 +34,12 @@ export class SupervisorCounters extends HostCounters {
       this.#write(new Uint8Array(words.buffer), position);
     }
     this.#changed.clear();
+  }
+
+  /** Before the memory is closed. */
+  end(): void {
+    this.flush();
+    this.#hasEnded = true;
   }
 
   /** Counts what is reported from now on. */

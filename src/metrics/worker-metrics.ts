@@ -9,6 +9,7 @@ import { exitIndex, units } from './layout.js';
 const maxLabels = 64;
 const rest = 'other';
 const restHelp = `those above ${maxLabels} together are \`${rest}\``;
+const highestHelp = `of those above ${maxLabels}, the highest is \`${rest}\``;
 
 type Combine = (a: number, b: number) => number;
 const sum: Combine = (a, b) => a + b;
@@ -119,21 +120,21 @@ export const workerMetrics: readonly Definition[] = [
   {
     name: 'mpserve_worker_load',
     type: 'gauge',
-    help: `Load of a worker, from 0 to 1, as --scale-on measures it; absent where nothing scales; of ${restHelp}, the highest`,
+    help: `Load of a worker, from 0 to 1, as --scale-on measures it; absent where nothing scales; ${highestHelp}`,
     labels: ['worker'],
     samples: ({ workers }) => byWorker(workers, Math.max, ({ load }) => load),
   },
   {
     name: 'mpserve_event_loop_utilization_ratio',
     type: 'gauge',
-    help: `Part of the time for which an event loop was busy, from 0 to 1; thread 0 is that of the process; of ${restHelp}, the highest`,
+    help: `Part of the time for which an event loop was busy, from 0 to 1; thread 0 is the process itself; ${highestHelp}`,
     labels: ['worker', 'thread'],
     samples: ({ workers }) => byLoop(workers, Math.max, ({ utilization: value }) => [{ value }]),
   },
   {
     name: 'mpserve_event_loop_lag_seconds',
     type: 'gauge',
-    help: `How late the timers of an event loop were: the median and the 99th percentile; of ${restHelp}, the highest`,
+    help: `How late the timers of an event loop were: the median and the 99th percentile; ${highestHelp}`,
     labels: ['worker', 'thread', 'quantile'],
     samples: ({ workers }) =>
       byLoop(workers, Math.max, ({ lagMs }) =>

@@ -214,6 +214,7 @@ export class Supervisor implements SignalTarget, Controls {
     cleanups.push(() => migrationChannel && closeMigrationChannel(migrationChannel));
     cleanups.push(() => memory.close());
     if (config.server.admin !== undefined) await this.#openAdmin(config.server.admin, memory);
+    cleanups.push(() => this.#monitoring?.counters.end());
     return {
       listeners: this.#listeners,
       queues: new Queues(this.#listeners.flatMap(({ queues }) => queues)),
