@@ -12,7 +12,7 @@ export const connectionMetrics: readonly Definition[] = [
   {
     name: 'mpserve_connections_closed_total',
     type: 'counter',
-    help: 'Connections that have ended on an event loop, by who or what has ended them; those of a worker that died are missing',
+    help: 'Connections that have ended on an event loop, by cause; those of a worker that died are missing',
     labels: ['cause'],
     samples: ({ counts }) => byLabel('cause', closeCauses, counts.closedBy),
   },

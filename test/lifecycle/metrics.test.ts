@@ -56,6 +56,7 @@ describe.concurrent.each([
       await scraping;
       expect(fallen).toEqual([]);
       const samples = await scrape(site);
+      expect(samples.get('mpserve_exits_total{unit="process",cause="upgrade"}')).toBeGreaterThan(0);
       const counted = samples.get(okay) as number;
       // A worker that is killed between the count and the write has counted an answer that no client has got.
       expect(counted).toBeGreaterThanOrEqual(answered);
