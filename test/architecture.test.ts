@@ -70,7 +70,16 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // What workers are at.
   ['scoreboard', 'clock', 'reports'],
   // What is counted, in memory that outlives who counts, and its text for scrapers.
-  ['metrics', 'control/protocol', 'memory/parts', 'reports/reports'],
+  [
+    'metrics',
+    'balance/policy',
+    'config/config',
+    'control/protocol',
+    'memory/parts',
+    'overload/layout',
+    'reports',
+    'scoreboard',
+  ],
   // The messages between an operator and a server.
   ['control/text', 'control', 'scoreboard/loop-view', 'strategies/models', 'log'],
   ['control', 'admin/pages', 'scoreboard', ...leaves],
@@ -116,8 +125,16 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['worker/thread-runtime', 'worker/service', 'worker/thread-counters', ...outside, ...leaves],
   ['worker/thread-counters'],
   // The inside of a worker.
-  ['worker/thread-host', 'strategies', 'worker/thread-runtime', 'worker/service', ...outside, ...leaves],
-  ['worker/process-main', 'worker', 'app/close-app', ...leaves],
+  [
+    'worker/thread-host',
+    'metrics/host-counters',
+    'strategies',
+    'worker/thread-runtime',
+    'worker/service',
+    ...outside,
+    ...leaves,
+  ],
+  ['worker/process-main', 'worker', 'app/close-app', 'metrics/counters', ...leaves],
   [
     'worker',
     'pipeline/pipeline',
@@ -148,6 +165,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'memory/parts',
     'memory/shared-report',
     'metrics/counters',
+    'metrics/layout',
     'migration',
     'os/descriptor',
     'os/node-socket',

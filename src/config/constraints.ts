@@ -199,7 +199,7 @@ function isChosen(key: keyof Settings, settings: Settings, from: From, table: Op
   return kind !== 'default' && !(kind === 'file' && settings[key] === table[key].default);
 }
 
-const overloadOptions = ['queueMax', 'queueTimeout', 'shed', 'healthPath', 'priorityPath'] as const;
+const overloadOptions = ['queueMax', 'queueTimeout', 'shed', 'priorityPath'] as const;
 
 /** Without --max-inflight no request waits. */
 export function checkOverload(settings: Settings, from: From, table: OptionTable): void {

@@ -387,7 +387,7 @@ function optionRows(models: readonly ModelFacts[]) {
       { kind: shedGoal, defaultWords: 'off' },
     ),
     healthPath: overload(
-      'With --max-inflight, paths of health checks: GET and HEAD requests for exactly this path never wait and are never refused; several with commas',
+      'Paths of health checks: the server itself answers GET and HEAD requests for exactly this path, with 200, or with 503 when it stops; with --max-inflight it passes them to the app, where they never wait and are never refused; several with commas',
       { kind: paths, default: [], defaultWords: 'none' },
     ),
     priorityPath: overload(

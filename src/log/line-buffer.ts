@@ -22,6 +22,8 @@ export interface LineListener {
   resumed(lost: number): void;
   /** All buffered lines are written. */
   written(): void;
+  /** These are lost: there was no room for them, or the process exits. Called at once. */
+  lost(count: number): void;
 }
 
 export class LineBuffer {
@@ -45,6 +47,7 @@ export class LineBuffer {
     process.once('exit', () => {
       this.#isLast = true;
       this.flush();
+      if (this.#used > 0) this.#listener.lost(this.unwritten - this.#lost);
     });
   }
 
@@ -52,7 +55,11 @@ export class LineBuffer {
   add(line: string): void {
     const text = fitLine(line, this.#bytes.length);
     if (!this.#fits(text) && !this.#failing) this.flush();
-    if (!this.#fits(text)) return void this.#lost++;
+    if (!this.#fits(text)) {
+      this.#lost++;
+      this.#listener.lost(1);
+      return;
+    }
     this.#used += this.#bytes.write(text, this.#used);
     if (this.#used * 2 >= this.#bytes.length && !this.#failing) this.flush();
     if (this.#isFlushScheduled || this.#used === 0) return;

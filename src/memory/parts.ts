@@ -6,14 +6,16 @@
 const partBytes = {
   /** Random bytes that clients do not know: for tables whose keys clients choose. */
   hashKey: 16,
-  /** For --max-inflight: `placesBytes` of `overload/layout`, which would be one more file of each thread. */
+  /** For --max-inflight and --admin: `placesBytes` of `overload/layout`, which would be one more file of each thread. */
   places: 2_097_280,
   /** Refused requests: how many have not been reported, and when some were reported. */
   refusals: 8,
   /** The token buckets of --rate-limit: 262,144, for as many clients. */
   buckets: 2 * 1024 ** 2,
+  /** For --health-path with --stop-delay: a word that is not 0 once the server is about to stop. */
+  state: 4,
   /** For --admin: `countersBytes` of `metrics/layout`, for the same reason as `places`. */
-  counters: 213_824,
+  counters: 345_408,
 } as const satisfies Readonly<Record<string, number>>;
 
 export type PartName = keyof typeof partBytes;

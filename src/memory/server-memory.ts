@@ -14,6 +14,7 @@ const users: readonly ((config: Config) => boolean)[] = [
   ({ overload }) => overload.maxInflight > 0,
   ({ limits }) => limits.rateLimit !== undefined,
   ({ server }) => server.admin !== undefined,
+  ({ overload, lifecycle }) => overload.healthPath.length > 0 && lifecycle.stopDelay > 0,
 ];
 
 export class ServerMemory {
@@ -32,6 +33,11 @@ export class ServerMemory {
   /** Writes zeros to a part. @param start bytes from its start */
   clear(name: PartName, start: number, bytes: number): void {
     if (this.#fd !== undefined) writeSync(this.#fd, Buffer.alloc(bytes), 0, bytes, rangeOf(name).start + start);
+  }
+
+  /** Tells all event loops that the server is about to stop. */
+  setStopping(): void {
+    if (this.#fd !== undefined) writeSync(this.#fd, Uint8Array.of(1), 0, 1, rangeOf('state').start);
   }
 
   close(): void {

@@ -1,5 +1,6 @@
 // The counters of an event loop (`layout`). Others may count in the same row at the same time.
 import type { Part } from '../memory/parts.js';
+import { HostCounters } from './host-counters.js';
 import {
   answeredIndex,
   bucketMs,
@@ -22,18 +23,18 @@ const otherClass = statusClasses.indexOf('other');
 
 export type Histogram = 'duration' | 'firstByte';
 
-export class Counters {
+export class Counters extends HostCounters {
   readonly #words: Int32Array;
 
   /** @param loop a number of the event loop, any integer from 0 */
   constructor({ memory, start }: Part, loop: number) {
+    super();
     const { rowBytes } = layout;
     this.#words = new Int32Array(memory, start + (loop % loopRows) * rowBytes, rowBytes / bytesPerWord);
   }
 
-  /** @param more an integer from 0 */
-  add(group: Group, more = 1): void {
-    this.#add(layout.groups[group].first, more);
+  override add(group: Group, more = 1, index = 0): void {
+    this.#add(layout.groups[group].first + index, more);
   }
 
   answered(method: string, status: number): void {

@@ -1,6 +1,8 @@
 // The layout of the counters that all event loops of a server keep in shared memory, and its supervisor beside them. A counter
 // is never set back, and no row belongs to one worker: what a worker has counted stays when it is killed, and the next one goes
 // on.
+import type { Policy } from '../balance/policy.js';
+import { type ExitCause, exitCauses } from '../reports/exit-cause.js';
 
 /** Of requests; any other one is `other`, as clients choose methods. */
 export const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'other'] as const;
@@ -15,6 +17,59 @@ const histogram = bucketMs.length + 2;
 /** What operators do, by the names of the reports. */
 export const operations = ['reload', 'upgrade', 'scale', 'switch', 'drain'] as const;
 
+/** What starts and ends. */
+export const units = ['process', 'thread'] as const;
+export type UnitKind = (typeof units)[number];
+
+/** Why the server has answered a request in place of the app. The first is 429, the last two are 413 and 504, others 503. */
+export const refusalReasons = [
+  'rate-limit',
+  'queue-full',
+  'queue-timeout',
+  'shed',
+  'draining',
+  'quarantined',
+  'too-large',
+  'deadline',
+] as const;
+export type RefusalReason = (typeof refusalReasons)[number];
+
+/** Why a connection has ended. */
+export const closeCauses = [
+  /** The client has closed or reset it. */
+  'client',
+  /** After a response, as the request or the response says (`Connection: close`, HTTP/1.0). */
+  'response',
+  /** --keep-alive-timeout. */
+  'idle',
+  /** --header-timeout, --request-timeout or --request-deadline. */
+  'timeout',
+  /** What the client sent is no HTTP. */
+  'invalid',
+  /** The server has refused a request whose body was to come. */
+  'refused',
+  /** Others waited at --max-connections. */
+  'shed',
+  /** Its worker or thread ended. */
+  'drain',
+  /** Another worker or server serves it. */
+  'migrated',
+  /** The app, or the system. */
+  'other',
+] as const;
+export type CloseCause = (typeof closeCauses)[number];
+
+/** Of --balance, as in `balance/policy`: another file would be loaded by each worker. */
+export const placingPolicies = [
+  'round-robin',
+  'weighted',
+  'least-connections',
+  'random-two',
+  'ip-hash',
+  'lag',
+  'first-idle',
+] as const satisfies readonly Policy[];
+
 /** Numbers of counters that follow one another. The successor of an upgrade reads them by these names. */
 const lengths = {
   /** Requests that have been answered: `methods` times `statusClasses`. */
@@ -28,13 +83,22 @@ const lengths = {
   /** From a request to the beginning of its response. */
   firstByte: histogram,
   opened: 1,
-  closed: 1,
+  /** By `closeCauses`. */
+  closedBy: closeCauses.length,
+  /** By `refusalReasons`. */
+  refused: refusalReasons.length,
   received: 1,
   sent: 1,
-  /** From here on the supervisor counts. Processes that have become ready. */
-  workerStarts: 1,
-  workerDeaths: 1,
-  threadDeaths: 1,
+  accessLinesLost: 1,
+  /** From here on the hosts count: the supervisor, or a process with threads. By `units`: those that have become ready. */
+  starts: units.length,
+  /** `units` times `exitCauses`. */
+  exits: units.length * exitCauses.length,
+  /** Decisions, by `placingPolicies`. */
+  placed: placingPolicies.length,
+  /** Connections that were closed before a worker had them. */
+  unserved: 1,
+  /** From here on only the supervisor. */
   hangs: 1,
   crashes: 1,
   /** Requests that were in flight when their worker or thread died. */
@@ -43,6 +107,10 @@ const lengths = {
   /** `operations` that were done, and those that failed. */
   done: operations.length,
   failed: operations.length,
+  rolledBack: operations.length,
+  /** Of the supervisor: processor time, and the time in which its event loop was busy (microseconds). */
+  supervisorCpu: 1,
+  supervisorBusy: 1,
 } as const;
 export type Group = keyof typeof lengths;
 
@@ -90,6 +158,11 @@ export const layout: CountersLayout = rest;
 /** Counters in a row. */
 export const rowCounters = count;
 export const countersBytes = layout.rows * layout.rowBytes;
+
+/** Index in `exits`. */
+export function exitIndex(unit: UnitKind, cause: ExitCause): number {
+  return units.indexOf(unit) * exitCauses.length + exitCauses.indexOf(cause);
+}
 
 /** Index in `answered`. */
 export function answeredIndex(method: number, statusClass: number): number {

@@ -1,6 +1,7 @@
 // The text that a scraper gets, by prom-client. Imported only when there is an admin server.
 import { type Metric, Registry } from 'prom-client';
-import { definitions, type Observed } from './definitions.js';
+import type { Observed } from './definition.js';
+import { definitions } from './definitions.js';
 
 export class MetricsText {
   readonly #observe: () => Promise<Observed>;

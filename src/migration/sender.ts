@@ -25,6 +25,7 @@ export interface Migratable {
   readonly mayRest: boolean;
   /** It is at rest, as far as is known without asking the parser. */
   readonly canRest: boolean;
+  close(cause: 'migrated'): void;
 }
 
 export class MigrationSender<C extends Migratable> {
@@ -116,13 +117,14 @@ export class MigrationSender<C extends Migratable> {
   #sendSome(candidates: readonly C[]): void {
     const resting = idleSockets(this.#server);
     const ready = candidates.filter(({ socket }) => socket.bytesRead === 0 || resting.has(socket));
-    for (const { socket, requests, namedClient: client, session } of ready) {
+    for (const one of ready) {
+      const { socket, requests, namedClient: client, session } = one;
       const fd = descriptorOf(socket) as number; // it is open
       const outcome = this.#takeCredit() ? sendConnection(this.#channel, fd, { requests, client, session }) : 'full';
       this.#hasCredit = false;
       if (outcome === 'closed') this.stop();
       if (outcome !== 'sent') break;
-      socket.destroy(); // closes our copy of the descriptor and sends nothing
+      one.close('migrated'); // closes our copy of the descriptor and sends nothing
     }
     if (!this.#keepsCredit) this.#returnCredit();
     if (ready.some(({ socket }) => !socket.destroyed)) this.#tryLater();

@@ -1,5 +1,6 @@
-// The layout of the memory for --max-inflight: a head for all event loops, then a slot for each. An event loop counts its
-// requests in a slot of its own, so that its host can clear what it leaves when it dies.
+// The layout of the memory for --max-inflight, and for what --admin shows of the moment: a head for all event loops, then a
+// slot for each. An event loop counts its requests in a slot of its own, so that its host can clear what it leaves when it
+// dies.
 
 /** Why a request does not reach the app. */
 export const refusals = ['queue-full', 'queue-timeout', 'shed', 'draining'] as const;
@@ -31,6 +32,9 @@ export const word = {
   prioritySince: 3,
   /** By when the event loop looks for a free place again. */
   dueBy: 4,
+  /** For --admin: requests in flight, those that wait included, and open connections. */
+  requests: 5,
+  connections: 6,
 } as const;
 export type Word = keyof typeof word;
 

@@ -2,7 +2,7 @@
 // requests. Exact: never more requests in the app than places, whichever event loops take them at the same time. An event
 // loop adds its request to its own slot first and then sums all slots; if that is too many, it takes the request back. Of
 // those that do so at the same time, the last one sees all others. docs/decisions/0024-places-in-the-app.md
-import { head, maxSlots, type Word } from './layout.js';
+import type { Word } from './layout.js';
 import { type Now, type SlotTable, timeWord } from './slots.js';
 
 /** A request for which a place is wanted. */
@@ -41,9 +41,7 @@ export class Places {
     this.#slot = slot;
     this.#limit = maxInflight;
     this.#queueMax = queueMax;
-    for (let end = this.#end; end <= slot; end = this.#end) {
-      Atomics.compareExchange(table.words, head.end, end, slot + 1);
-    }
+    table.use(slot);
   }
 
   /** @returns whether there was a place that no other event loop's request is to have first */
@@ -83,7 +81,7 @@ export class Places {
   ahead(claim: Claim): number {
     const time = timeWord(this.#now());
     let count = 0;
-    for (let slot = 0, end = this.#end; slot < end; slot++) {
+    for (let slot = 0, end = this.#table.end; slot < end; slot++) {
       if (slot !== this.#slot && this.#isAhead(slot, claim, time)) count++;
     }
     return count;
@@ -111,12 +109,8 @@ export class Places {
 
   #sum(name: Word): number {
     let sum = 0;
-    for (let slot = 0, end = this.#end; slot < end; slot++) sum += this.#get(slot, name);
+    for (let slot = 0, end = this.#table.end; slot < end; slot++) sum += this.#get(slot, name);
     return sum;
-  }
-
-  get #end(): number {
-    return Math.min(maxSlots, Atomics.load(this.#table.words, head.end));
   }
 
   #get(slot: number, name: Word): number {

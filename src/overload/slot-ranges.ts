@@ -22,7 +22,7 @@ export class SlotRanges {
   /** The lowest first. */
   #taken: readonly SlotRange[] = [];
 
-  /** @param clear writes zeros to the memory for --max-inflight; `start` is in bytes from its start */
+  /** @param clear writes zeros to the memory of the slots; `start` is in bytes from its start */
   constructor(clear: (start: number, bytes: number) => void) {
     this.#clear = clear;
   }
@@ -40,7 +40,7 @@ export class SlotRanges {
       first = taken.first + taken.count;
     }
     if (first + count > maxSlots) {
-      const message = `with --max-inflight a server can have at most ${maxSlots} processes and threads, which are in use`;
+      const message = `with --max-inflight or --admin a server can have at most ${maxSlots} processes and threads, which are in use`;
       throw new StartupError(ExitCode.boot, message);
     }
     const range = { first, count };

@@ -1,5 +1,15 @@
-// The memory for --max-inflight (`layout`), as an event loop reads and writes it.
-import { bytesPerWord, numbersStart, placesBytes, shedderNumbers, slotStart, type Word, word } from './layout.js';
+// The memory of the slots (`layout`), as an event loop reads and writes it.
+import {
+  bytesPerWord,
+  head,
+  maxSlots,
+  numbersStart,
+  placesBytes,
+  shedderNumbers,
+  slotStart,
+  type Word,
+  word,
+} from './layout.js';
 
 /** Where it is in the memory that all event loops share. */
 export interface Part {
@@ -16,6 +26,18 @@ export class SlotTable {
   constructor({ memory, start }: Part) {
     this.words = new Int32Array(memory, start, placesBytes / bytesPerWord);
     this.numbers = new Float64Array(memory, start + numbersStart, shedderNumbers);
+  }
+
+  /** Notes that the slot is in use, for those that sum all. */
+  use(slot: number): void {
+    for (let end = this.end; end <= slot; end = this.end) {
+      Atomics.compareExchange(this.words, head.end, end, slot + 1);
+    }
+  }
+
+  /** No slot from this one on has ever been used. */
+  get end(): number {
+    return Math.min(maxSlots, Atomics.load(this.words, head.end));
   }
 
   /** The index of a word of a slot. */

@@ -19,13 +19,17 @@ export class AccessLog {
   readonly #origin: string;
   readonly #tell: (event: WorkerEvent) => void;
 
-  /** @param onWritten called when the buffer is empty */
+  /**
+   * @param onWritten called when the buffer is empty
+   * @param onLost told of lines that are lost for good
+   */
   constructor(
     destination: Destination,
     clients: Config['clients'],
     identity: WorkerIdentity,
     tell: (event: WorkerEvent) => void,
     onWritten: () => void,
+    onLost: ((count: number) => void) | undefined,
   ) {
     this.#nameClient = clientNamer(clients);
     this.#origin = lineOrigin(identity);
@@ -34,6 +38,7 @@ export class AccessLog {
       failed: (reason) => tell({ event: 'access-log-failed', reason }),
       resumed: (lost) => tell({ event: 'access-log-resumed', lost }),
       written: onWritten,
+      lost: (count) => onLost?.(count),
     });
   }
 

@@ -6,6 +6,7 @@ import type { Client } from '../client/proxy-header.js';
 import type { SessionKey } from '../client/session.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { truncateUrl } from '../inflight/fingerprint.js';
+import type { CloseCause } from '../metrics/layout.js';
 import type { RequestInFlight } from '../reports/report.js';
 import { awaitsContinue } from './continue.js';
 // biome-ignore lint/suspicious/noImportCycles: types only; a connection has responses, and a response its connection
@@ -16,6 +17,9 @@ import type { WebSocketConnection } from './web-socket.js';
 const minProgressBytes = 256;
 
 const key = Symbol('mpserve.connection');
+
+/** The client has reset the connection, or cannot be reached any more. */
+const clientErrors = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH']);
 
 type BegunRequest = Pick<PipelineResponse, 'reqId' | 'reqMethod' | 'reqUrl' | 'begunAt'>;
 
@@ -38,6 +42,8 @@ export class Connection {
   webSocket: WebSocketConnection | undefined;
   readonly #incoming: IncomingConnection;
   #client: Peer | undefined;
+  /** Why the server closes it. */
+  #closesFor: CloseCause | undefined;
   #bytesTaken = 0;
   #bytesCounted = { received: 0, sent: 0 };
   #transferred = 0;
@@ -71,6 +77,34 @@ export class Connection {
     const { host: remoteAddress, port: remotePort } = client;
     const seen = { remoteAddress, remotePort, remoteFamily: remoteAddress.includes(':') ? 'IPv6' : 'IPv4' };
     for (const [name, value] of Object.entries(seen)) Object.defineProperty(this.socket, name, { value });
+  }
+
+  /** The server closes it, soon or now. @param cause only the first one counts */
+  closesFor(cause: CloseCause): void {
+    this.#closesFor ??= cause;
+  }
+
+  close(cause: CloseCause): void {
+    this.#closesFor ??= cause;
+    this.socket.destroy();
+  }
+
+  /** As Node's timer does: the http.Server closes it then, unless the app keeps it. */
+  timeOut(): void {
+    const before = this.#closesFor;
+    this.#closesFor ??= 'idle';
+    this.socket.emit('timeout');
+    if (!this.socket.destroyed) this.#closesFor = before;
+  }
+
+  /** Once it has closed. */
+  get closeCause(): CloseCause {
+    const { errored, readableEnded } = this.socket;
+    if (this.#closesFor) return this.#closesFor;
+    const { code = '' } = (errored ?? {}) as NodeJS.ErrnoException;
+    if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'timeout';
+    if (code.startsWith('HPE_')) return 'invalid';
+    return readableEnded || clientErrors.has(code) ? 'client' : 'other';
   }
 
   static of(socket: Socket): Connection | undefined {

@@ -4,10 +4,10 @@ import type { IncomingMessage } from 'node:http';
 import { errorRecord, HttpError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
 import { answerEarly } from './failures.js';
-import type { Stage } from './stage.js';
+import type { OnRefused, Stage } from './stage.js';
 
 /** @param ms milliseconds from the end of the request's head to the end of its response */
-export function limitDuration(ms: number, tell: (event: WorkerEvent) => void): Stage {
+export function limitDuration(ms: number, tell: (event: WorkerEvent) => void, refused?: OnRefused): Stage {
   return (next) => (req, res, reqId) => {
     const abort = addSignal(req);
     let overdue: HttpError | undefined;
@@ -16,6 +16,8 @@ export function limitDuration(ms: number, tell: (event: WorkerEvent) => void): S
       const { reqMethod: method, reqUrl: url } = res;
       overdue = error;
       tell({ event: 'request-overdue', reqId, method, url, err: errorRecord(error) });
+      refused?.('deadline');
+      res.clientConnection?.closesFor('timeout');
       answerEarly(error, req, res, reqId);
       abort(error);
     }, ms);

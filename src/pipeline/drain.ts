@@ -115,7 +115,10 @@ export class Drain {
     const sender = this.#sender;
     if (sender) response.once('close', () => sender.look());
     // Sends "connection: close", if the head has not been sent.
-    else if (!response.headersSent) response.shouldKeepAlive = false;
+    else if (!response.headersSent) {
+      response.shouldKeepAlive = false;
+      response.clientConnection?.closesFor('drain');
+    }
   }
 
   /** From now on it has only this time (milliseconds). */
@@ -201,7 +204,7 @@ export class Drain {
   #cutOne(connection: Connection, time: number): void {
     const request = connection.inFlight(time);
     if (request) this.#options.tell({ event: 'request-cut', ...request });
-    connection.socket.destroy();
+    connection.close('drain');
   }
 
   #closeQuiet(time: number): void {
@@ -211,7 +214,7 @@ export class Drain {
       const lastRead = this.#lastRead.get(connection);
       if (lastRead?.bytes !== bytes) this.#lastRead.set(connection, { bytes, since: time });
       else if (connection.betweenRequests && time - lastRead.since >= (bytes === 0 ? unusedFactor * quiet : quiet)) {
-        connection.socket.destroy();
+        connection.close('drain');
       }
     }
   }

@@ -77,6 +77,7 @@ export function refuse(answer: Answer, req: IncomingMessage, res: PipelineRespon
 export function answerUnserved(answer: Answer, req: IncomingMessage, res: PipelineResponse, reqId: string): void {
   if (res.socket === null && !res.headersSent && !req.socket.destroyed) {
     res.shouldKeepAlive = false;
+    res.clientConnection?.closesFor('refused');
     writeAnswer(answer, res, reqId);
   } else answerEarly(answer, req, res, reqId);
   req.resume();
@@ -118,6 +119,7 @@ export function answerEarly(answer: Answer, req: IncomingMessage, res: PipelineR
   const { socket } = req;
   // If this response has begun, or an earlier one is not finished, the connection can only be cut.
   if (res.headersSent || res.socket !== socket) return void socket.destroy();
+  res.clientConnection?.closesFor('refused');
   res.detachSocket(socket);
   res.isAnsweredEarly = true;
   endWithAnswer(answer, res.reqMethod, socket, reqId);

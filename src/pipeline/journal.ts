@@ -9,17 +9,19 @@ import { RecordedBody } from '../inflight/recorded-body.js';
 import { awaitsContinue } from './continue.js';
 import { answerUnserved, hasBody } from './failures.js';
 import type { OnHead, OnSent, PipelineResponse } from './response.js';
-import type { Handler, OnClose, Stage } from './stage.js';
+import type { Handler, OnClose, OnRefused, Stage } from './stage.js';
 
 /** @param isLogged keeps the entry of an answered request until its access-log line is written (`writer.freeLogged`) */
 export function journalRequests(
   { writer, culprits, denylist }: LoopJournal,
   tell: (event: WorkerEvent) => void,
   isLogged: boolean,
+  refused?: OnRefused,
 ): { readonly stage: Stage; readonly onHead?: OnHead; readonly onSent?: OnSent; readonly onClose: OnClose } {
   const refuse = (req: IncomingMessage, res: PipelineResponse, reqId: string): void => {
     const { method = '', url = '' } = req;
     tell({ event: 'request-refused', reqId, method, url });
+    refused?.('quarantined');
     const error = new HttpError(503, 'the request is quarantined because it killed workers (--quarantine-after)');
     answerUnserved(error, req, res, reqId);
   };

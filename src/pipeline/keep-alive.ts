@@ -54,7 +54,7 @@ export class KeepAlive implements BackgroundTask {
       for (const connection of this.#connections) {
         if (connection.idleUntil > this.#time) continue;
         connection.idleUntil = Number.POSITIVE_INFINITY;
-        connection.socket.emit('timeout'); // as Node's timer does; the http.Server then closes the connection
+        connection.timeOut();
       }
     }, this.#intervalMs);
     this.#timer.unref();

@@ -3,11 +3,14 @@
 import type { IncomingMessage } from 'node:http';
 import { HttpError } from '../errors.js';
 import { answerEarly, answerUnserved } from './failures.js';
-import type { Stage } from './stage.js';
+import type { OnRefused, Stage } from './stage.js';
 
-export function limitBody(maxBytes: number): Stage {
+export function limitBody(maxBytes: number, refused?: OnRefused): Stage {
   return (next) => (req, res, reqId) => {
-    const tooLarge = () => new HttpError(413, `the body is larger than ${maxBytes} bytes`);
+    const tooLarge = () => {
+      refused?.('too-large');
+      return new HttpError(413, `the body is larger than ${maxBytes} bytes`);
+    };
     if (declaresMore(req, maxBytes)) return answerUnserved(tooLarge(), req, res, reqId);
     if (req.headers['transfer-encoding'] !== undefined) {
       countBody(req, maxBytes, () => answerEarly(tooLarge(), req, res, reqId));

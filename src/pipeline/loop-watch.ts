@@ -1,6 +1,6 @@
 // How busy this event loop is, for those who look at it. Its timers are watched from the first look on, for as long as
 // somebody goes on looking.
-import { type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { type EventLoopUtilization, type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 import { now } from '../clock.js';
 import type { LoopView } from '../scoreboard/loop-view.js';
@@ -11,13 +11,14 @@ const resolution = 20;
 const forgottenMs = 120_000;
 
 export class LoopWatch {
-  #used = performance.eventLoopUtilization();
+  /** At the last look; undefined before the first, which tells of all the time since the start. */
+  #used: EventLoopUtilization | undefined;
   #delay: IntervalHistogram | undefined;
   #lookedAt = 0;
 
   look(): Pick<LoopView, 'utilization' | 'lagMs' | 'heapBytes' | 'heapTotalBytes'> {
     const used = performance.eventLoopUtilization();
-    const { utilization } = performance.eventLoopUtilization(used, this.#used);
+    const { utilization } = this.#used ? performance.eventLoopUtilization(used, this.#used) : used;
     this.#used = used;
     const lagMs = this.#lag();
     const { used_heap_size: heapBytes, total_heap_size: heapTotalBytes } = getHeapStatistics();

@@ -14,7 +14,7 @@ import { Waiter } from '../overload/waiting-queue.js';
 import type { RequestFields } from '../reports/report.js';
 import type { Answer, refuse, refuseUpgrade } from './failures.js';
 import type { PipelineResponse } from './response.js';
-import type { OnClose, Stage } from './stage.js';
+import type { OnClose, OnRefused, Stage } from './stage.js';
 
 /** A response whose request waits, or has been in the app since a time of `clock.ts`. */
 type State = Waiter | number;
@@ -36,6 +36,7 @@ export interface OverloadOptions {
     readonly refuseUpgrade: typeof refuseUpgrade;
   };
   readonly tell: (event: WorkerEvent) => void;
+  readonly refused: OnRefused | undefined;
   readonly now: Now;
 }
 
@@ -46,10 +47,11 @@ export class Overload {
   readonly #isPriorityPath: (path: string) => boolean;
   readonly #refusal: Answer;
   readonly #answers: OverloadOptions['answers'];
+  readonly #refused: OnRefused | undefined;
   readonly #now: Now;
   readonly #states = new Map<PipelineResponse, State>();
 
-  constructor({ config, part, slot, answers, tell, now }: OverloadOptions) {
+  constructor({ config, part, slot, answers, tell, refused, now }: OverloadOptions) {
     const { queueTimeout, shed, healthPath, priorityPath } = config;
     const table = new SlotTable(part);
     this.#admission = new Admission({
@@ -67,6 +69,7 @@ export class Overload {
     this.#isPriorityPath = (path) => priorityPath.some((one) => path === one || path.startsWith(asDirectory(one)));
     this.#refusal = { status: 503, headers: { 'retry-after': String(Math.ceil(queueTimeout / 1000)) } };
     this.#answers = answers;
+    this.#refused = refused;
     this.#now = now;
   }
 
@@ -175,6 +178,7 @@ export class Overload {
   }
 
   #report(reason: Refusal, since: number, { method = '', url = '' }: IncomingMessage, reqId: string): void {
+    this.#refused?.(reason);
     this.#reports[reason].add({ reqId, method, url, waitedMs: Math.round(this.#now() - since) });
   }
 }

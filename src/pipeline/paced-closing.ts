@@ -30,7 +30,9 @@ export class PacedClosing {
     for (const connection of this.#connections) {
       const { webSocket, response } = connection;
       const one = webSocket ?? (response && eventStreamOf(response));
-      if (one && time >= this.#dueTime(one, time)) one.close(this.isStop, this.#answerMs);
+      if (!one || time < this.#dueTime(one, time)) continue;
+      connection.closesFor('drain');
+      one.close(this.isStop, this.#answerMs);
     }
   }
 

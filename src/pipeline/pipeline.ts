@@ -32,7 +32,8 @@ import type { Counting } from './counting.js';
 import { limitDuration } from './deadline.js';
 import { closingFraction, Drain, type Migration } from './drain.js';
 import { watchEvents } from './event-stream.js';
-import { answerFailures, refuse, refuseUpgrade } from './failures.js';
+import { answerFailures, hasBody, refuse, refuseUpgrade } from './failures.js';
+import type { HealthChecks } from './health.js';
 import { journalRequests } from './journal.js';
 import { KeepAlive } from './keep-alive.js';
 import type { LastRequest } from './last-request.js';
@@ -100,27 +101,33 @@ interface LoadedStages {
   readonly overload?: Overload | undefined;
   readonly counting?: Counting | undefined;
   readonly lastRequest?: LastRequest | undefined;
+  readonly health?: HealthChecks | undefined;
 }
 
 async function loadStages(options: PipelineOptions): Promise<LoadedStages> {
   const { accessLog, clients, identity, limits, memory, overload, slot, tell } = options;
   const stages: { -readonly [K in keyof LoadedStages]: LoadedStages[K] } = {};
+  if (memory && options.counts) {
+    const { Counting, LastRequest } = await import('./admin-stages.js');
+    stages.counting = new Counting(memory, identity.pid + identity.tid, slot);
+    stages.lastRequest = new LastRequest();
+  }
   if (accessLog || limits.rateLimit) {
     const { AccessLog, ClientLimit } = await import('./client-stages.js');
     const freeLogged = () => options.journal?.writer?.freeLogged();
-    stages.accessLog = accessLog && new AccessLog(accessLog, clients, identity, tell, freeLogged);
+    const lost = stages.counting?.accessLinesLost;
+    stages.accessLog = accessLog && new AccessLog(accessLog, clients, identity, tell, freeLogged, lost);
     stages.clientLimit = limits.rateLimit && memory && new ClientLimit(limits.rateLimit, memory, clients, tell);
   }
-  if (memory && slot !== undefined) {
+  if (memory && slot !== undefined && overload.maxInflight > 0) {
     const { Overload } = await import('./overload.js');
     const answers = { refuse, refuseUpgrade };
     const part = partOf(memory, 'places');
-    stages.overload = new Overload({ config: overload, part, slot, answers, tell, now });
-  }
-  if (memory && options.counts) {
-    const { Counting, LastRequest } = await import('./admin-stages.js');
-    stages.counting = new Counting(partOf(memory, 'counters'), identity.pid + identity.tid);
-    stages.lastRequest = new LastRequest();
+    const refused = stages.counting?.refused;
+    stages.overload = new Overload({ config: overload, part, slot, answers, tell, refused, now });
+  } else if (overload.healthPath.length > 0 && overload.maxInflight === 0) {
+    const { HealthChecks } = await import('./health.js');
+    stages.health = new HealthChecks(overload.healthPath, memory && partOf(memory, 'state'), hasBody);
   }
   return stages;
 }
@@ -136,6 +143,7 @@ export class Pipeline {
   #viewer: LoopViewer | undefined;
   /** Of connections that have closed. */
   readonly #closedBytes = { received: 0, sent: 0 };
+  readonly #health: HealthChecks | undefined;
   /** The first one is the outermost. */
   readonly #stages: readonly Stage[];
   /**
@@ -160,27 +168,31 @@ export class Pipeline {
   #rebalancing: MigrationSender<Connection> | undefined;
   #answered = 0;
 
-  constructor(options: PipelineOptions, { accessLog, clientLimit, overload, counting, lastRequest }: LoadedStages) {
+  constructor(options: PipelineOptions, stages: LoadedStages) {
+    const { accessLog, clientLimit, overload, counting, health, lastRequest } = stages;
     const { app, limitsGiven, maxConnections, sessions, tell } = options;
     const { sticky } = sessions;
     const limits = app.server ? appLimits(options.limits, limitsGiven, app.server) : options.limits;
-    const journal = options.journal && journalRequests(options.journal, tell, accessLog !== undefined);
+    const refused = counting?.refused;
+    const journal = options.journal && journalRequests(options.journal, tell, accessLog !== undefined, refused);
     this.#options = options;
     this.#accessLog = accessLog;
-    this.#rateLimit = clientLimit && new RateLimitStage(clientLimit);
+    this.#rateLimit = clientLimit && new RateLimitStage(clientLimit, refused);
     this.#overload = overload;
     this.#counting = counting;
     this.#lastRequest = lastRequest;
+    this.#health = health;
     this.#onHead = together(journal?.onHead, counting?.onHead);
     this.#onSent = together(journal?.onSent, counting?.onSent);
     this.#stages = [
       ...(accessLog ? [accessLog.stage] : []),
       ...(options.busy ? [options.busy.stage] : []),
       answerFailures(tell),
+      ...(health ? [health.stage] : []),
       ...(this.#rateLimit ? [this.#rateLimit.stage] : []),
-      ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize)] : []),
+      ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize, refused)] : []),
       ...(overload ? [overload.stage] : []),
-      ...(limits.requestDeadline > 0 ? [limitDuration(limits.requestDeadline, tell)] : []),
+      ...(limits.requestDeadline > 0 ? [limitDuration(limits.requestDeadline, tell, refused)] : []),
       ...(journal ? [journal.stage] : []),
       ...(sticky ? watchSessions(sticky, options.onSession) : []),
     ];
@@ -308,6 +320,7 @@ export class Pipeline {
   async drain(ms: number, migration?: Migration): Promise<void> {
     const channel = migration && this.#migrationChannel;
     const { drainQuiet: quiet, wsDrain } = this.#limits;
+    if (!migration && this.#health) this.#health.isStopping = true;
     this.#drain ??= new Drain(this.#connections, {
       quiet,
       wsDrain,
@@ -354,6 +367,7 @@ export class Pipeline {
 
   /** In a drain: no other worker serves any more. */
   serverStops(): void {
+    if (this.#health) this.#health.isStopping = true;
     this.stopMigration();
     this.#drain?.serverStops();
   }
@@ -392,6 +406,7 @@ export class Pipeline {
       res.clientConnection = connection;
       connection?.begin(res);
       this.#lastRequest?.begun(res);
+      this.#counting?.begun(res);
       if (this.#limits.wsDrain > 0) watchEvents(res);
       // Node does not count the requests from before a migration.
       const maxRequests = server.maxRequestsPerSocket ?? 0;
@@ -455,13 +470,18 @@ export class Pipeline {
       const refusal = this.#rateLimit?.refusalOf(req, connection);
       if (refusal) {
         log(refusal.status);
+        connection?.closesFor('refused');
         return refuseUpgrade(refusal, req, socket, reqId);
       }
       const start = () => {
         log(101);
         call(name, req, socket, head).catch(this.#failed(socket, reqId, method, url));
       };
-      if (this.#overload) this.#overload.upgrade(req, socket, reqId, start, () => log(503));
+      if (this.#overload)
+        this.#overload.upgrade(req, socket, reqId, start, () => {
+          log(503);
+          connection?.closesFor('refused');
+        });
       else start();
     };
     const forwards: Readonly<Record<string, (...args: never[]) => void>> = {

@@ -4,13 +4,15 @@ import type { IncomingMessage } from 'node:http';
 import type { Allowance, ClientLimit } from './client-limit.js';
 import type { Connection } from './connection.js';
 import { type Answer, refuse } from './failures.js';
-import type { Stage } from './stage.js';
+import type { OnRefused, Stage } from './stage.js';
 
 export class RateLimitStage {
   readonly #limit: ClientLimit;
+  readonly #refused: OnRefused | undefined;
 
-  constructor(limit: ClientLimit) {
+  constructor(limit: ClientLimit, refused: OnRefused | undefined) {
     this.#limit = limit;
+    this.#refused = refused;
   }
 
   flush(): void {
@@ -37,6 +39,7 @@ export class RateLimitStage {
 
   #refusal({ retryAfter, rateLimit }: Allowance): Answer {
     const { policy } = this.#limit;
+    this.#refused?.('rate-limit');
     return {
       status: 429,
       headers: { 'retry-after': String(retryAfter), ratelimit: rateLimit, 'ratelimit-policy': policy },

@@ -32,7 +32,7 @@ export class Shedding {
   /** Closes the slowest connections. @returns how many; 0 if no client is slow */
   shed(): number {
     const slowest = slowestFirst(this.#measure());
-    for (const { socket } of slowest) socket.destroy();
+    for (const connection of slowest) connection.close('shed');
     return slowest.length;
   }
 

@@ -85,7 +85,8 @@ export type Report =
   | { kind: 'upgraded'; pid: number; version: string; ms: number; reason: string }
   | { kind: 'scaled'; unit: 'workers'; from: number; to: number; reason: string }
   | { kind: 'drained'; reason: string }
-  | { kind: 'operation-failed'; action: string; reason: string }
+  /** `isRolledBack`: new workers, or a new server, had been started, and were ended again. */
+  | { kind: 'operation-failed'; action: string; reason: string; isRolledBack: boolean }
   | { kind: 'stopping'; reason: string; gracefulMs: number };
 
 export type ReportOf<K extends Report['kind']> = Extract<Report, { kind: K }>;

@@ -6,6 +6,7 @@ import type { IncomingConnection } from '../connection/incoming.js';
 import { deferred } from '../deferred.js';
 import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
 import { migrateUnserved } from '../migration/sender.js';
+import type { EndReason } from '../reports/exit-cause.js';
 import type { StartOptions } from '../worker/runtime.js';
 import type { Ending, Given, Worker } from '../worker/worker.js';
 import type { Give, Hosting, StrategySnapshot } from './strategy.js';
@@ -87,7 +88,7 @@ export abstract class BaseStrategy {
     if (this.#given) await within(msUntil(this.#drainBy) / 2, this.#given);
     for (const worker of this.workers) this.drainWorker(worker);
     await within(msUntil(this.#drainBy), Promise.all(this.#untaken));
-    for (const worker of this.workers) if (worker.stage !== 'draining') worker.drain(0); // it started meanwhile
+    for (const worker of this.workers) if (worker.stage !== 'draining') worker.drain(0, this.#endReason); // it started meanwhile
     while (this.workers.size > 0) await Promise.all([...this.workers].map(({ exit }) => exit));
     this.#migrates = false;
     await Promise.all(this.#untaken);
@@ -134,7 +135,14 @@ export abstract class BaseStrategy {
 
   /** Also for a worker that took its connection after the strategy had been told to drain. */
   protected drainWorker(worker: Worker): void {
-    worker.drain(msUntil(this.#drainBy), this.#othersServe);
+    worker.drain(msUntil(this.#drainBy), this.#endReason, this.#othersServe);
+  }
+
+  /** Why its workers end with it. */
+  get #endReason(): EndReason {
+    if (this.hosting.endsWithHost) return 'host';
+    if (this.#successor) return 'switch';
+    return this.#othersServe ? 'upgrade' : 'stop';
   }
 
   /** By their ids. */

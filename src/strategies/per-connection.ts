@@ -6,6 +6,7 @@ import { BackOff } from '../back-off.js';
 import { shedder } from '../balance/shedder.js';
 import { now } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
+import type { EndReason } from '../reports/exit-cause.js';
 import type { SecondaryRole } from '../secondary/address.js';
 import type { Given, Worker } from '../worker/worker.js';
 import { BaseStrategy, refusedRetryMs } from './base.js';
@@ -92,7 +93,7 @@ export class PerConnection extends BaseStrategy implements Strategy {
     }
     this.pause();
     this.closeAcceptor();
-    for (const worker of this.workers) this.#dismiss(worker);
+    for (const worker of this.workers) this.#dismiss(worker, 'drain');
   }
 
   protected get size(): number {
@@ -182,11 +183,11 @@ export class PerConnection extends BaseStrategy implements Strategy {
   /** One that has its connection ends with it anyway. */
   protected replaceClosed(worker: Worker): void {
     if (worker.active === 0) this.hosting.listener.serverClosed(worker, undefined);
-    this.#dismiss(worker);
+    this.#dismiss(worker, 'server-closed');
   }
 
-  #dismiss(worker: Worker): void {
-    worker.drain(this.hosting.drainMs);
+  #dismiss(worker: Worker, reason: EndReason = 'unused'): void {
+    worker.drain(this.hosting.drainMs, reason);
   }
 
   /** @returns undefined when no worker may start any more. @throws StartupError */

@@ -1,5 +1,6 @@
 // A place in a pool: a number of workers that follow one another. It outlives its workers.
 import { BackOff } from '../back-off.js';
+import type { EndReason } from '../reports/exit-cause.js';
 import type { Worker } from '../worker/worker.js';
 
 export interface Place {
@@ -17,6 +18,8 @@ export interface Place {
 
 /** An operation that wants a new worker in a place. */
 export interface Change {
+  /** Why the worker that has the place ends. */
+  readonly reason: EndReason;
   readonly start: () => Worker;
   /** Called when the new worker is ready, before it takes the place. @throws Error when it must not */
   readonly approve: (worker: Worker) => Promise<void>;

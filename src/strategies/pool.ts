@@ -6,6 +6,7 @@ import { createBalancer } from '../balance/index.js';
 import { Sessions } from '../balance/sessions.js';
 import { now, within } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
+import type { EndReason } from '../reports/exit-cause.js';
 import { Recycler } from '../scaling/recycler.js';
 import { Scaler, sampleIntervalMs } from '../scaling/scaler.js';
 import type { StartOptions } from '../worker/runtime.js';
@@ -107,7 +108,7 @@ export class Pool extends BaseStrategy implements Strategy {
   async #placeInTurn(connection: IncomingConnection): Promise<Given> {
     const { session } = connection.facts;
     for (;;) {
-      const choose = () => this.#balance(responsive(this.ready), connection);
+      const choose = () => this.#choose(connection);
       const worker = this.#sessions ? this.#sessions.place(session, this.ready, choose) : choose();
       if (worker) {
         const giving = worker.give(connection);
@@ -120,6 +121,13 @@ export class Pool extends BaseStrategy implements Strategy {
       if (this.ready.length > 0) this.#line.nextSoon();
       await this.#line.rejoin();
     }
+  }
+
+  /** By the policy of --balance. */
+  #choose(connection: IncomingConnection): Worker | undefined {
+    const worker = this.#balance(responsive(this.ready), connection);
+    if (worker) this.hosting.listener.placed?.(this.hosting.placing.balance);
+    return worker;
   }
 
   protected override startWorker(options: StartOptions, hosting?: Hosting): Worker {
@@ -171,7 +179,7 @@ export class Pool extends BaseStrategy implements Strategy {
   async recycle(worker: Worker): Promise<boolean> {
     const place = this.#places.find((one) => one.worker === worker);
     if (!place || place.change || this.isEnding) return false;
-    return this.#change(place, () => this.#startFor(place, true));
+    return this.#change(place, 'recycled', () => this.#startFor(place, true));
   }
 
   setPlacing(hosting: Hosting): void {
@@ -230,7 +238,7 @@ export class Pool extends BaseStrategy implements Strategy {
     this.#places.splice(this.#places.indexOf(place), 1);
     const { worker } = place;
     place.worker = undefined;
-    if (worker) this.#retire(worker);
+    if (worker) this.#retire(worker, this.#wanted === 0 ? 'drain' : 'scale-down');
     this.#cancel(place);
   }
 
@@ -258,7 +266,7 @@ export class Pool extends BaseStrategy implements Strategy {
     } catch (error) {
       if (place.next === next) place.next = undefined;
       place.change = undefined;
-      this.#retire(next);
+      this.#retire(next, 'rollback');
       change?.fail(error as Error);
       return this.#reconcile(); // the worker that has the place may have died meanwhile
     }
@@ -271,7 +279,7 @@ export class Pool extends BaseStrategy implements Strategy {
       place.backOff = new BackOff();
     }
     void next.exit.then((exit) => this.#ended(place, next, exit));
-    if (old) this.#retire(old);
+    if (old) this.#retire(old, change?.reason ?? 'reload');
     this.#wake();
     change?.settle(true);
   }
@@ -314,7 +322,7 @@ export class Pool extends BaseStrategy implements Strategy {
     const place = this.#places.find((one) => one.worker === worker);
     const delay = place?.backOff.died(worker.readyMs ?? 0);
     this.hosting.listener.serverClosed(worker, delay);
-    this.#retire(worker);
+    this.#retire(worker, 'server-closed');
     if (!place || delay === undefined) return; // it is on trial, which fails when it has ended
     place.worker = undefined;
     this.#retryIn(place, delay);
@@ -330,9 +338,9 @@ export class Pool extends BaseStrategy implements Strategy {
   }
 
   /** Its connections go to the others, or are finished. */
-  #retire(worker: Worker): void {
+  #retire(worker: Worker, reason: EndReason): void {
     if (worker.stage === 'gone') return;
-    worker.drain(this.hosting.drainMs, this.#wanted > 0);
+    worker.drain(this.hosting.drainMs, reason, this.#wanted > 0);
     this.tellReceivers();
     void worker.exit.then(() => this.tellReceivers());
   }
@@ -341,17 +349,17 @@ export class Pool extends BaseStrategy implements Strategy {
   #cancel(place: Place): void {
     clearTimeout(place.retry);
     place.retry = undefined;
-    if (place.next) this.#retire(place.next);
+    if (place.next) this.#retire(place.next, 'unused');
     place.next = undefined;
     place.change?.settle(false);
     place.change = undefined;
   }
 
   /** Starts a new worker in the place. @returns false when the place was given up meanwhile. @throws Error */
-  #change(place: Place, start: () => Worker, approve = async (_: Worker) => {}): Promise<boolean> {
+  #change(place: Place, reason: EndReason, start: () => Worker, approve = async (_: Worker) => {}): Promise<boolean> {
     this.#cancel(place); // what starts would be of another generation
     return new Promise((settle, fail) => {
-      place.change = { start, approve, settle, fail };
+      place.change = { reason, start, approve, settle, fail };
       this.#reconcile();
     });
   }
@@ -368,7 +376,7 @@ export class Pool extends BaseStrategy implements Strategy {
           { id: place.id, generation, warmsUp: true, isKnownReady: false, isHeld, secondary: next.secondary },
           next,
         );
-      const replacing = this.#change(place, start, async (worker) => {
+      const replacing = this.#change(place, 'reload', start, async (worker) => {
         if (isHeld) await this.#try(worker, trial);
         this.#adopt(next, generation);
       });
@@ -396,7 +404,7 @@ export class Pool extends BaseStrategy implements Strategy {
     this.#adopt(hosting, generation);
     this.#wanted = wanted;
     const others = this.#places.filter(({ worker }) => worker?.generation !== generation);
-    const changes = others.map((place) => this.#change(place, () => this.#startFor(place, true)));
+    const changes = others.map((place) => this.#change(place, 'rollback', () => this.#startFor(place, true)));
     const outcomes: PromiseSettledResult<unknown>[] = await Promise.allSettled(changes);
     outcomes.push(...(await Promise.allSettled([this.#resize(wanted)])));
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw notRolledBack(reason, outcome.reason);
@@ -419,6 +427,7 @@ export class Pool extends BaseStrategy implements Strategy {
       added.push(
         this.#change(
           place,
+          'reload',
           () => this.#startFor(place, true, trial !== undefined),
           trial && ((worker) => this.#try(worker, trial)),
         ).catch((error) => {

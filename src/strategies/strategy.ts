@@ -1,6 +1,6 @@
 // What a concurrency model is to its host, the supervisor or a process of threads. There are two classes: `Pool` and
 // `PerConnection`. Both keep workers of which they do not know whether they are processes or threads.
-import type { Placing } from '../balance/policy.js';
+import type { Placing, Policy } from '../balance/policy.js';
 import type { Config } from '../config/config.js';
 import type { Acceptor, AcceptorOptions } from '../connection/acceptor.js';
 import type { IncomingConnection } from '../connection/incoming.js';
@@ -137,6 +137,8 @@ export interface HostListener {
   scaled(from: number, to: number, reason: string): void;
   scaleFailed?(reason: string): void;
   connectionLost(reason: string): void;
+  /** For the metrics: the policy has chosen a worker. Absent where nothing counts. */
+  placed?: ((policy: Policy) => void) | undefined;
   /** So many sessions whose workers have gone, or that are not known, have been placed. */
   sessionsPlacedAgain(count: number): void;
   /** A worker is ready, or has ended. */

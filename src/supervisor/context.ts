@@ -12,6 +12,7 @@ import { ExitCode, StartupError } from '../errors.js';
 import type { Events, WorkerEvent } from '../events.js';
 import type { Quarantine } from '../inflight/quarantine.js';
 import type { ServerMemory } from '../memory/server-memory.js';
+import type { HostCounters } from '../metrics/host-counters.js';
 import { duplicateForAcceptor, type MigrationChannel } from '../migration/channel.js';
 import type { SlotRanges } from '../overload/slot-ranges.js';
 import type { Reports } from '../reports/reports.js';
@@ -37,6 +38,8 @@ export interface ServerResources {
   readonly quarantine: Quarantine;
   readonly reports: Reports;
   readonly health: HealthWatch;
+  /** undefined without --admin. */
+  readonly counters: HostCounters | undefined;
   readonly events: Events;
   /** undefined if connections cannot migrate. */
   readonly migrationChannel: MigrationChannel | undefined;
@@ -110,7 +113,7 @@ export function strategyContext(
     keepsRecord: lifecycle.quarantineAfter > 0,
     migrationChannel,
     memory: resources.memory.descriptorFor(config),
-    slots: config.overload.maxInflight > 0 ? resources.slots : undefined,
+    slots: config.overload.maxInflight > 0 || config.server.admin !== undefined ? resources.slots : undefined,
     reports,
     events,
   };
@@ -199,7 +202,7 @@ function appSettings({ config, sources }: Settings, listeners: readonly Listener
 const oncePerRelease = new Set<WorkerEvent['event']>(['several-servers', 'cluster-fork', 'thread-limits']);
 
 function workerListener(
-  { reports, events, secondary }: ServerResources,
+  { reports, events, secondary, counters }: ServerResources,
   owner: ProcessOptions['owner'],
 ): WorkerListener {
   const told = new Set<string>();
@@ -210,14 +213,18 @@ function workerListener(
       told.add(one.event);
       events.tell(one);
     },
-    ready: ({ id: worker, pid, generation }) => reports.publish({ kind: 'worker-started', worker, pid, generation }),
+    ready: ({ id: worker, pid, generation }) => {
+      counters?.started('process');
+      reports.publish({ kind: 'worker-started', worker, pid, generation });
+    },
+    ended: (_, cause) => counters?.ended('process', cause),
     killed: ({ id: worker, pid }, reason) => events.tell({ event: 'worker-killed', worker, pid, reason }),
     listen: (worker, id, address) => secondary.listen(worker, id, address, owner),
     unlisten: (worker, id, isClosed) => secondary.unlisten(worker, id, isClosed),
   };
 }
 
-function hostListener({ reports, events, health }: ServerResources): HostListener {
+function hostListener({ reports, events, health, counters }: ServerResources): HostListener {
   return {
     died: ({ id: worker, pid }, { reason }, replacedInMs) =>
       reports.publish({ kind: 'worker-died', worker, pid, reason, replacedInMs }),
@@ -230,8 +237,12 @@ function hostListener({ reports, events, health }: ServerResources): HostListene
     recycled: ({ id: worker, pid }, reason) => events.tell({ event: 'worker-recycled', worker, pid, reason }),
     recycleFailed: ({ id: worker }, reason) => reports.publish({ kind: 'worker-unfit', worker, reason }),
     scaled: (from, to, reason) => reports.publish({ kind: 'scaled', unit: 'workers', from, to, reason }),
-    scaleFailed: (reason) => reports.publish({ kind: 'operation-failed', action: 'scale', reason }),
-    connectionLost: (reason) => events.tell({ event: 'connection-lost', reason }),
+    scaleFailed: (reason) => reports.publish({ kind: 'operation-failed', action: 'scale', reason, isRolledBack: true }),
+    connectionLost: (reason) => {
+      counters?.unserved();
+      events.tell({ event: 'connection-lost', reason });
+    },
+    placed: counters && ((policy) => counters.placed(policy)),
     sessionsPlacedAgain: (count) => reports.publish({ kind: 'sessions-placed-again', pid: process.pid, count }),
     changed: health.changed,
   };

@@ -2,15 +2,21 @@
 // behind them, with which the successor of an upgrade goes on.
 import { readSync, writeSync } from 'node:fs';
 import { type Pages, textPage } from '../admin/pages.js';
+import type { Config } from '../config/config.js';
 import { formatted } from '../control/formats.js';
 import type { Status, WorkerStatus } from '../control/protocol.js';
+import type { Suspect } from '../inflight/suspect.js';
 import { rangeOf } from '../memory/parts.js';
+import type { Observed } from '../metrics/definition.js';
+import { type GaugeSums, type GaugesLayout, gaugesLayout, sumGauges } from '../metrics/gauges.js';
 import { type CountersLayout, layout } from '../metrics/layout.js';
 import { SupervisorCounters } from '../metrics/supervisor-counters.js';
 import { MetricsText } from '../metrics/text.js';
 import { type CountersFile, type Counts, Totals } from '../metrics/totals.js';
+import { queueOf } from '../os/tcp-info.js';
 import type { Reports } from '../reports/reports.js';
 import type { Look } from '../scoreboard/loop-view.js';
+import type { Listener } from './listener.js';
 
 /** As a successor gets it. Other versions of mpserve read it, so fields keep their names. */
 export interface InheritedCounts {
@@ -20,6 +26,8 @@ export interface InheritedCounts {
   readonly layout: CountersLayout;
   /** What servers before it have counted. */
   readonly before: Counts;
+  /** What its event loops have at the moment, from these bytes of its memory on; absent from a version without them. */
+  readonly gauges?: { readonly start: number; readonly layout: GaugesLayout };
 }
 
 export interface MonitoringOptions {
@@ -31,33 +39,36 @@ export interface MonitoringOptions {
   readonly version: string;
   readonly status: () => Status;
   readonly workers: (how: Look) => Promise<readonly WorkerStatus[]>;
+  readonly config: () => Config;
+  readonly quarantine: () => readonly Suspect[];
+  /** Those that are open. */
+  readonly listeners: readonly Pick<Listener, 'url' | 'queues'>[];
 }
 
 export class Monitoring {
   readonly #options: MonitoringOptions;
   readonly #totals: Totals;
   readonly #own: CountersFile;
-  readonly #predecessor: CountersFile | undefined;
+  #predecessor: CountersFile | undefined;
   readonly #text: MetricsText;
+  readonly counters: SupervisorCounters;
+  #cpu: NodeJS.CpuUsage = { user: 0, system: 0 };
+  #busyMs = 0;
 
   constructor(options: MonitoringOptions) {
     const { reports, memory, inherited } = options;
     this.#options = options;
     this.#totals = new Totals(inherited?.before);
     const { start } = rangeOf('counters');
-    new SupervisorCounters((bytes, position) => {
+    this.counters = new SupervisorCounters((bytes, position) => {
       writeSync(memory, bytes, 0, bytes.length, start + position);
-    }).follow(reports);
+    });
+    this.counters.follow(reports);
     this.#own = counters(memory, start, layout);
     this.#totals.add(this.#own);
     this.#predecessor = inherited && counters(inherited.fd, inherited.start, inherited.layout);
     if (this.#predecessor) this.#totals.add(this.#predecessor);
-    this.#text = new MetricsText(async () => ({
-      status: options.status(),
-      workers: await options.workers('briefly'),
-      counts: this.#totals.read(),
-      version: options.version,
-    }));
+    this.#text = new MetricsText(() => this.#observe());
   }
 
   readonly pages: Pages = {
@@ -74,19 +85,77 @@ export class Monitoring {
     },
   };
 
+  async #observe(): Promise<Observed> {
+    const { status, config, quarantine, listeners, version } = this.#options;
+    // They take the longest. All else is of one moment after that.
+    const workers = await this.#options.workers('briefly');
+    this.#countOwnTime();
+    const suspects = quarantine();
+    const refused = suspects.filter(({ isRefused }) => isRefused).length;
+    return {
+      status: status(),
+      workers,
+      counts: this.#totals.read(),
+      gauges: this.#gauges(),
+      queues: listeners.flatMap(({ url, queues }) => {
+        const all = queues.flatMap((fd) => queueOf(fd) ?? []);
+        const sum = (key: 'waiting' | 'limit') => all.reduce((before, queue) => before + queue[key], 0);
+        return all.length > 0 ? [{ url, waiting: sum('waiting'), limit: sum('limit') }] : [];
+      }),
+      quarantine: { refused, suspected: suspects.length - refused },
+      config: config(),
+      memoryBytes: process.memoryUsage.rss(),
+      version,
+    };
+  }
+
+  /** Since the last time. */
+  #countOwnTime(): void {
+    const { user, system } = process.cpuUsage();
+    this.counters.add('supervisorCpu', user + system - this.#cpu.user - this.#cpu.system);
+    this.#cpu = { user, system };
+    const { active } = performance.eventLoopUtilization();
+    const us = Math.round((active - this.#busyMs) * 1000);
+    this.counters.add('supervisorBusy', Math.max(0, us));
+    this.#busyMs += us / 1000;
+    this.counters.flush();
+  }
+
+  #gauges(): GaugeSums {
+    const { memory, inherited } = this.#options;
+    const own = sumOf(memory, rangeOf('places').start, gaugesLayout);
+    if (!this.#predecessor || !inherited?.gauges) return own;
+    const { start, layout: theirs } = inherited.gauges;
+    const old = sumOf(inherited.fd, start, theirs);
+    return {
+      requests: own.requests + old.requests,
+      connections: own.connections + old.connections,
+      waiting: own.waiting + old.waiting,
+    };
+  }
+
   /** In a successor: the old server and its workers have ended, and its memory may be closed. */
   predecessorEnded(): void {
     if (this.#predecessor) this.#totals.end(this.#predecessor);
+    this.#predecessor = undefined;
   }
 
   get inheritable(): InheritedCounts {
+    this.#countOwnTime();
     return {
       fd: this.#options.memory,
       start: rangeOf('counters').start,
       layout,
       before: this.#totals.without(this.#own),
+      gauges: { start: rangeOf('places').start, layout: gaugesLayout },
     };
   }
+}
+
+function sumOf(fd: number, start: number, theirs: GaugesLayout): GaugeSums {
+  return sumGauges(theirs, (bytes, position) => {
+    readSync(fd, bytes, 0, bytes.length, start + position);
+  });
 }
 
 function counters(fd: number, start: number, theirs: CountersLayout): CountersFile {

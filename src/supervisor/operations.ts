@@ -62,6 +62,8 @@ export class Operations {
   #overrides: Overrides;
   #state: Pick<Status, 'doing' | 'last'> = {};
   #isClosed = false;
+  /** What the action in progress has started was ended again. */
+  #isRolledBack = false;
 
   constructor(options: OperationsOptions) {
     this.#options = options;
@@ -125,7 +127,10 @@ export class Operations {
     return this.#exclusive('upgrade', async () => {
       const began = now();
       onProgress('starting the new server');
-      const successor = await this.#options.startSuccessor(this.#overrides);
+      const successor = await this.#options.startSuccessor(this.#overrides).catch((error) => {
+        this.#isRolledBack = true;
+        throw error;
+      });
       const { pid, version } = successor;
       const ms = Math.round(now() - began);
       this.#reports.publish({ kind: 'upgraded', pid, version, ms, reason });
@@ -309,6 +314,7 @@ export class Operations {
     try {
       return await change(probation);
     } catch (error) {
+      this.#isRolledBack = true;
       resources.quarantine.clear(); // what killed the new workers is not what kills the old ones
       throw withAppSource(error, settings);
     } finally {
@@ -322,6 +328,7 @@ export class Operations {
     const { doing } = this.#state;
     if (doing) throw new Refused(`the action ${doing} is in progress; try again when it is done`);
     this.#state = { ...this.#state, doing: action };
+    this.#isRolledBack = false;
     const finish = (outcome: Outcome): void => {
       this.#state = { last: { action, at: new Date().toISOString(), outcome } };
     };
@@ -332,7 +339,9 @@ export class Operations {
     } catch (error) {
       const { message: reason } = error as Error;
       finish({ ok: false, error: reason });
-      if (!(error instanceof Refused)) this.#reports.publish({ kind: 'operation-failed', action, reason });
+      const isRolledBack = this.#isRolledBack;
+      if (!(error instanceof Refused))
+        this.#reports.publish({ kind: 'operation-failed', action, reason, isRolledBack });
       throw error;
     } finally {
       const { strategy, resources } = this.#options;

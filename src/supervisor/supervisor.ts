@@ -106,6 +106,7 @@ export class Supervisor implements SignalTarget, Controls {
   /** The environment variables of systemd, which the app does not get. */
   readonly #systemd = takeSystemdEnv(process.env);
   readonly #listeners: Listener[] = [];
+  readonly #memory = new ServerMemory();
   readonly #secondary: SecondaryListeners;
   readonly #stopping = new AbortController();
   readonly #scoreboard = new Scoreboard((how) =>
@@ -228,10 +229,11 @@ export class Supervisor implements SignalTarget, Controls {
       await reloadOnChange(loaded, reload, events, this.#stopping.signal);
     }
     const migrationChannel = inherited?.migrationChannel ?? openChannelOrWarn(config.lifecycle, events);
-    const memory = new ServerMemory();
+    const memory = this.#memory;
     cleanups.push(() => migrationChannel && closeMigrationChannel(migrationChannel));
     cleanups.push(() => memory.close());
     if (config.server.admin !== undefined) await this.#openAdmin(config.server.admin, memory);
+    cleanups.push(() => this.#monitoring?.counters.end());
     return {
       listeners: this.#listeners,
       queues: new Queues(this.#listeners.flatMap(({ queues }) => queues)),
@@ -239,6 +241,7 @@ export class Supervisor implements SignalTarget, Controls {
       quarantine: this.#quarantine,
       reports,
       health: this.#health,
+      counters: this.#monitoring?.counters,
       events,
       migrationChannel,
       memory,
@@ -262,6 +265,9 @@ export class Supervisor implements SignalTarget, Controls {
       version,
       status: () => this.status(),
       workers: (how) => this.workers(how),
+      config: () => this.#settings.config,
+      quarantine: () => this.quarantine(),
+      listeners: this.#listeners,
     });
     if (!inherited?.admin) this.#serveAdmin(await this.#adminModule.openAdminSocket(address, loaded));
   }
@@ -277,6 +283,7 @@ export class Supervisor implements SignalTarget, Controls {
     const { stopDelay: ms } = this.#settings.config.lifecycle;
     if (ms === 0 || stop.isQuick || stop.successor || this.#state !== 'serving') return stop;
     this.#state = 'stopping';
+    this.#memory.setStopping();
     this.#options.events.tell({ event: 'stop-delayed', reason: stop.reason, ms });
     const again = deferred<Stop>();
     this.#stopAgain = again;

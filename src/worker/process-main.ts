@@ -6,6 +6,7 @@ import { IncomingConnection } from '../connection/incoming.js';
 import { onBlockedProcess } from '../hang/hang-report.js';
 import { HeartbeatFile } from '../hang/heartbeat.js';
 import { mapJournal, regionAt } from '../inflight/regions.js';
+import { partOf } from '../memory/parts.js';
 import { mapServerMemory } from '../memory/server-memory.js';
 import { openChannel } from '../os/ipc-channel.js';
 import type { SystemCallError } from '../os/libc.js';
@@ -14,6 +15,7 @@ import type { SecondaryAnswer } from '../secondary/address.js';
 import { WorkerMain } from './main.js';
 import type { DumpMessage, FromWorker, Handed, ToWorker } from './messages.js';
 import { channelDescriptor, settingsDescriptor, type WorkerSettings } from './settings.js';
+import type { Shared } from './thread-host.js';
 
 /** By then the workers that have started with this one are ready, too (milliseconds). Until then a record is a write(2). */
 const mapAfterMs = 100;
@@ -40,7 +42,10 @@ const main: WorkerMain = new WorkerMain({
   threads,
   hostThreads:
     threads &&
-    (async () => new (await import('./thread-host.js')).ThreadHost(settings, threads, main.tell, main.sockets)),
+    (async () => {
+      const { ThreadHost } = await import('./thread-host.js');
+      return new ThreadHost(settings, threads, main.tell, main.sockets, await share());
+    }),
   // The threads of a host have their own.
   journal: journal && !threads ? { region: regionAt(journal, 0) } : undefined,
   memory: () => (memory === undefined ? undefined : mapServerMemory(memory)),
@@ -81,6 +86,14 @@ process.on('SIGTERM', ignoreSignal);
 process.on('SIGINT', ignoreSignal);
 // Where threads accept, this process does not.
 main.start(threads && !threads.hostAccepts ? [] : (settings.listen[0] ?? []));
+
+/** For the host of threads. @throws SystemCallError (ENOMEM) if the memory cannot be mapped */
+async function share(): Promise<Shared> {
+  const shared = memory === undefined ? undefined : mapServerMemory(memory);
+  if (!shared || !loop.counts) return { memory: shared, counters: undefined };
+  const { Counters } = await import('../metrics/counters.js');
+  return { memory: shared, counters: new Counters(partOf(shared, 'counters'), process.pid) };
+}
 
 /** @param handle the socket that came beside the answer, if any */
 function withDescriptor(answer: SecondaryAnswer, handle: unknown): SecondaryAnswer {

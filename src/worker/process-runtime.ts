@@ -255,7 +255,9 @@ function unitOf(forked: ReturnType<typeof forkWorker>, options: ProcessOptions, 
     const requests = journal?.take() ?? [];
     journal?.close();
     const reason = signal === null ? `it exited with code ${code}` : `it was ended by ${signal}${causes[signal] ?? ''}`;
-    return { code, signal, reason, requests };
+    const cause: UnitExit['cause'] =
+      stillMs !== undefined ? 'hang' : signal === 'SIGABRT' ? 'out-of-memory' : undefined;
+    return { code, signal, reason, cause, requests };
   });
 
   return {

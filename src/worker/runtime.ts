@@ -11,6 +11,8 @@ export interface UnitExit {
   readonly signal: NodeJS.Signals | null;
   /** In words, such as `it exited with code 1`. */
   readonly reason: string;
+  /** Where more is known than the code and the signal say. */
+  readonly cause?: 'hang' | 'out-of-memory' | undefined;
   /** The requests that were in flight. */
   readonly requests: readonly LostRequest[];
 }

@@ -9,6 +9,7 @@ import { proxyHeaders } from '../connection/proxy-headers.js';
 import { Queues } from '../connection/queues.js';
 import { type LoopStack, maxLoops } from '../hang/loop-stack.js';
 import { type DenylistEntries, emptyDenylist } from '../inflight/denylist.js';
+import type { HostCounters } from '../metrics/host-counters.js';
 import { duplicateForAcceptor } from '../migration/channel.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import { closeDescriptor } from '../os/descriptor.js';
@@ -35,12 +36,21 @@ const maxTids = 32;
 /** A thread for whose sockets there was no descriptor gets them after this time (milliseconds). */
 const acceptAgainMs = 100;
 
+/** What all event loops of the server share. */
+export interface Shared {
+  /** undefined if no option needs it. */
+  readonly memory: SharedArrayBuffer | undefined;
+  /** For --admin. */
+  readonly counters: HostCounters | undefined;
+}
+
 export class ThreadHost implements Service {
   readonly #settings: WorkerSettings;
   #group: ThreadGroup;
   readonly #startThread: ReturnType<typeof threadRuntime>;
   readonly #strategy: Strategy;
   readonly #tell: Tell;
+  readonly #counters: HostCounters | undefined;
   /** Of the app's secondary servers: for its threads. */
   readonly #sockets: SharedSockets;
   #denylist = emptyDenylist;
@@ -53,8 +63,15 @@ export class ThreadHost implements Service {
   #onStuck = (): void => {};
 
   /** @param sockets asks the supervisor for them */
-  constructor(settings: WorkerSettings, group: ThreadGroup, tell: Tell, sockets: SocketRequests) {
+  constructor(
+    settings: WorkerSettings,
+    group: ThreadGroup,
+    tell: Tell,
+    sockets: SocketRequests,
+    { memory, counters }: Shared,
+  ) {
     this.#settings = settings;
+    this.#counters = counters;
     this.#tell = tell;
     this.#sockets = new SharedSockets((address, told) => {
       let fd: number | undefined;
@@ -68,7 +85,7 @@ export class ThreadHost implements Service {
       };
     });
     this.#group = group;
-    this.#startThread = threadRuntime(settings, group, tell);
+    this.#startThread = threadRuntime(settings, group, memory, tell);
     this.#strategy = createStrategy(group, this.#hosting(group), 1);
   }
 
@@ -182,6 +199,7 @@ export class ThreadHost implements Service {
   #hosting(group: ThreadGroup): Hosting {
     const { lifecycle, migrationChannel, maxConnections, loading, sessions, backlog, clients } = this.#settings.loop;
     const tell = this.#tell;
+    const counters = this.#counters;
     const isElastic = group.range.min < group.range.max;
     const sticky = group.hostAccepts ? sessions.sticky : undefined;
     const shares = group.isPerConnection ? [1] : divide(maxConnections, group.range.max);
@@ -232,7 +250,11 @@ export class ThreadHost implements Service {
         recycleFailed: ({ tid }, reason) => tell({ kind: 'thread-unfit', tid, reason, retryInMs: retryMs }),
         // A pool that could not grow tries again, and each thread that cannot start is reported.
         scaled: (from, to, reason) => tell({ kind: 'threads-scaled', from, to, reason }),
-        connectionLost: (reason) => tell({ event: 'connection-lost', reason }),
+        connectionLost: (reason) => {
+          counters?.unserved();
+          tell({ event: 'connection-lost', reason });
+        },
+        placed: counters && ((policy) => counters.placed(policy)),
         sessionsPlacedAgain: (count) => tell({ kind: 'sessions-placed-again', count }),
         changed: () => this.#tellWhetherDown(),
       },
@@ -264,7 +286,9 @@ export class ThreadHost implements Service {
         migrating: () => this.#onMigrating(),
         listen: (thread, id, address) => this.#sockets.listen(thread, id, address),
         unlisten: (thread, id, isClosed) => this.#sockets.unlisten(thread, id, isClosed),
+        ended: (_, cause) => this.#counters?.ended('thread', cause),
         ready: () => {
+          this.#counters?.started('thread');
           if (!hostAccepts) this.#letAccept(worker);
         },
       },

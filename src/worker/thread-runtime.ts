@@ -10,7 +10,6 @@ import { captureStack } from '../hang/stack-capture.js';
 import { threadWatch, type WatchThread } from '../hang/thread-watch.js';
 import { RegionPool } from '../inflight/regions.js';
 import { partOf } from '../memory/parts.js';
-import { mapServerMemory } from '../memory/server-memory.js';
 import { duplicate } from '../os/descriptor.js';
 import { SlotPool } from '../overload/slot-pool.js';
 import type { LostRequest, RequestInFlight } from '../reports/report.js';
@@ -30,12 +29,13 @@ const outOfMemory = 'ERR_WORKER_OUT_OF_MEMORY';
 type StartThread = (data: ThreadData) => NodeThread;
 
 /**
+ * @param memory that all event loops of the server share; undefined if no option needs it
  * @returns a function that starts a thread of the host, and throws when the system refuses another one
- * @throws SystemCallError (ENOMEM) if shared memory cannot be mapped
  */
 export function threadRuntime(
-  { loop, journal, memory: memoryFd, slots: ownSlots }: WorkerSettings,
+  { loop, journal, slots: ownSlots }: WorkerSettings,
   group: ThreadGroup,
+  memory: SharedArrayBuffer | undefined,
   tell: Tell,
 ): (start: StartOptions, maxConnections: number) => Unit {
   const { isPerConnection: once, hostAccepts, range } = group;
@@ -43,7 +43,6 @@ export function threadRuntime(
   const watch = threadWatch(loop.lifecycle.hangTimeout, tell);
   // Mapping would cost more than a thread for one connection.
   const regions = journal && new RegionPool(journal, !once);
-  const memory = memoryFd === undefined ? undefined : mapServerMemory(memoryFd);
   const slots = memory && ownSlots && new SlotPool(partOf(memory, 'places'), ownSlots);
   const accepted = createAccepted();
   return (start, maxConnections) => {
@@ -93,6 +92,7 @@ function unitOf(
   let unwatch = (): void => {};
   let mayBlock = false;
   let reason: string | undefined;
+  let cause: UnitExit['cause'];
   /** It has taken the descriptors of these, or still may. */
   const handedOver = new Map<number, IncomingConnection>();
 
@@ -128,6 +128,7 @@ function unitOf(
   });
   // Before piscina, which hears of both, too.
   thread.prependListener('error', ({ code, message }: NodeJS.ErrnoException) => {
+    if (code === outOfMemory) cause = 'out-of-memory';
     reason = code === outOfMemory ? 'its heap was full (--max-thread-heap)' : message;
   });
   const exited = new Promise<UnitExit>((exited) => {
@@ -136,7 +137,7 @@ function unitOf(
       acceptedByAll.add(accepted, -counter.accepted(counters)); // closed with it
       hearLastMessages();
       reason ??= `it exited with code ${code}`;
-      exited({ code, signal: null, reason, requests: release() });
+      exited({ code, signal: null, reason, cause, requests: release() });
     });
   });
 
@@ -199,7 +200,11 @@ function unitOf(
       mayBlock = may;
     },
     watch() {
-      unwatch = watch(tid, () => (mayBlock ? undefined : counter.dueBy(counters)), kill);
+      const killBlocked = (): void => {
+        cause = 'hang';
+        kill();
+      };
+      unwatch = watch(tid, () => (mayBlock ? undefined : counter.dueBy(counters)), killBlocked);
     },
     kill,
   };

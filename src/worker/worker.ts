@@ -14,6 +14,7 @@ import type { DenylistEntries } from '../inflight/denylist.js';
 import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import type { SystemCallError } from '../os/libc.js';
+import type { EndReason, ExitCause } from '../reports/exit-cause.js';
 import type { WorkerIdentity, WorkerReport } from '../reports/report.js';
 import { ReportedLoad } from '../scaling/reported-load.js';
 import { type Look, type LoopView, maxRequestViews } from '../scoreboard/loop-view.js';
@@ -52,6 +53,7 @@ export interface WorkerListener {
   killed(worker: Worker, reason: string): void;
   /** Its connections still migrate, beyond its time to drain. */
   migrating?(): void;
+  ended?(worker: Worker, cause: ExitCause): void;
   /** A secondary server of the app listens in it, which `answerSocket` answers. */
   listen(worker: Worker, id: number, address: SecondaryAddress): void;
   unlisten(worker: Worker, id: number, isClosed: boolean): void;
@@ -148,6 +150,8 @@ export class Worker {
   #killing: NodeJS.Timeout | undefined;
   /** Until when it may drain, on the clock of `clock.ts`. */
   #drainBy = Number.POSITIVE_INFINITY;
+  /** Why it has been told to end. */
+  #endReason: EndReason | undefined;
   /** The time that it has to drain; undefined while its connections do not migrate. */
   #migrationMs: number | undefined;
 
@@ -246,8 +250,9 @@ export class Worker {
       // A process that it has started may have its channel, and what the host has of it is closed.
       if (this.#stage !== 'gone') handlers[message.type](message as never);
     });
-    this.exit = unit.exited.then(({ code, signal, reason, requests }) => {
+    this.exit = unit.exited.then(({ code, signal, reason, cause, requests }) => {
       const isWanted = this.#stage === 'draining';
+      listener.ended?.(this, isWanted ? (this.#endReason ?? 'stop') : this.#causeOf({ code, signal, cause }));
       this.#stage = 'gone';
       clearTimeout(late);
       clearTimeout(this.#killing);
@@ -512,11 +517,13 @@ export class Worker {
 
   /**
    * Ends it gracefully within `ms` milliseconds, then by force.
+   * @param reason for the metrics; the first one counts
    * @param othersServe clients that connect again, and its connections migrate to them; told a second time without, those
    * that are left stay
    */
-  drain(ms: number, othersServe = false): void {
+  drain(ms: number, reason: EndReason, othersServe = false): void {
     if (this.#stage === 'gone') return;
+    this.#endReason ??= reason;
     if (this.#stage === 'draining' && !othersServe) this.setMigration({ send: 'off' });
     this.send({ type: 'drain', ms, othersServe });
     this.#stage = 'draining';
@@ -533,6 +540,14 @@ export class Worker {
 
   send(message: ToWorker): void {
     this.#unit.send(message);
+  }
+
+  /** It has not been told to end. */
+  #causeOf({ code, signal, cause }: Pick<UnitExit, 'code' | 'signal' | 'cause'>): ExitCause {
+    if (cause) return cause;
+    if (this.#readyAt === undefined) return 'boot';
+    if (signal !== null) return 'signal';
+    return code === 0 ? 'exit' : 'crash';
   }
 
   #killAfter(ms: number): void {

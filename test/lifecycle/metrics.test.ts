@@ -1,22 +1,10 @@
 // The metrics are exact: what clients have been answered is what has been counted, whatever happens to the workers.
 import { describe, expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
-import { read } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { isAlive } from '../helpers/process-tree.ts';
+import { type Samples, scrape } from '../helpers/samples.ts';
 import { Site } from '../helpers/site.ts';
-
-/** By name and labels, as the page has them. */
-type Samples = ReadonlyMap<string, number>;
-
-async function scrape(site: Site): Promise<Samples> {
-  const { status, text } = await read(site.control, '/metrics');
-  expect(status).toBe(200);
-  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-  return new Map(
-    lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ')))]),
-  );
-}
 
 const isCounter = (name: string): boolean => /_(total|count|sum|bucket)(\{|$)/.test(name);
 
@@ -68,6 +56,7 @@ describe.concurrent.each([
       await scraping;
       expect(fallen).toEqual([]);
       const samples = await scrape(site);
+      expect(samples.get('mpserve_exits_total{unit="process",cause="upgrade"}')).toBeGreaterThan(0);
       const counted = samples.get(okay) as number;
       // A worker that is killed between the count and the write has counted an answer that no client has got.
       expect(counted).toBeGreaterThanOrEqual(answered);

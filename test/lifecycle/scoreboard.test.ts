@@ -15,13 +15,13 @@ module.exports = (req, res) => {
   req.resume().on('end', () => res.end('ok'));
 };`;
 
-const models = [
+const models: readonly (readonly [model: string, ...args: string[]])[] = [
   ['ppc'],
   ['prefork', '--workers', '1'],
   ['tpc'],
   ['prethread', '--threads', '1'],
   ['hybrid', '--workers', '1', '--threads', '1'],
-] as const;
+];
 
 const isThreaded = (model: string): boolean => ['tpc', 'prethread', 'hybrid'].includes(model);
 

@@ -195,7 +195,6 @@ describe('defaults', () => {
     [['--queue-timeout', '1s'], /^--queue-timeout needs --max-inflight, as in --max-inflight 100: how many requests/],
     [['--queue-max', '7', '--max-inflight', '0'], /^--queue-max needs --max-inflight/],
     [['--shed', 'p99=500ms'], /^--shed needs --max-inflight/],
-    [['--health-path', '/healthz'], /^--health-path needs --max-inflight/],
     [['--priority-path', '/checkout'], /^--priority-path needs --max-inflight/],
     ...['p99=500', 'p99', '500ms', 'p100=1s', 'p49=1s', 'p99=1ms', 'p99=2h', 'p99=x', 'P99=1s'].map(
       (goal): [string[], RegExp] => [

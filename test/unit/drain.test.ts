@@ -8,7 +8,8 @@ test('a drain that is shortened cuts a request then', async () => {
   const connections = new Set<Connection>();
   const connection = {
     inFlight: () => ({ reqId: '1', method: 'GET', url: '/', ageMs: 5 }),
-    socket: { bytesRead: 0, destroy: () => connections.delete(connection) },
+    socket: { bytesRead: 0 },
+    close: () => connections.delete(connection),
     betweenRequests: false,
   } as unknown as Connection;
   connections.add(connection);

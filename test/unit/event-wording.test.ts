@@ -121,7 +121,7 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
   drained: [{ reason: 'SIGWINCH' }],
   'logs-reopened': [{ files: ['server.log', 'access.log'], reason: 'SIGUSR1' }],
   'operation-refused': [{ action: 'reload', reason: 'the server is still starting', by: 'SIGHUP' }],
-  'operation-failed': [{ action: 'reload', reason: 'cannot load the app' }],
+  'operation-failed': [{ action: 'reload', reason: 'cannot load the app', isRolledBack: true }],
   stopping: [{ reason: 'SIGTERM', gracefulMs: 30_000 }],
   stopped: [{ reason: 'SIGTERM', requests: 1 }],
 };

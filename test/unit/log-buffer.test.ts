@@ -16,11 +16,18 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 const listen = () => {
   const calls: string[] = [];
+  let lost = 0;
   return {
     calls,
     failed: (reason: string) => void calls.push(reason.slice(0, 5)),
     resumed: (lost: number) => void calls.push(`resumed, lost ${lost}`),
     written: () => void calls.push('written'),
+    lost: (count: number) => {
+      lost += count;
+    },
+    get lostLines() {
+      return lost;
+    },
   };
 };
 
@@ -48,6 +55,7 @@ test('while writing fails, reports it once, keeps lines up to the limit and coun
   closeSync(first);
   for (let n = 0; n < 50; n++) buffer.add(`{"n":${n},"text":"${'x'.repeat(80)}"}\n`);
   expect(listener.calls).toEqual(['EPIPE']);
+  const { lostLines } = listener; // told at once
   const second = openSync(fifo, O_RDONLY | O_NONBLOCK);
   buffer.flush();
   const bytes = Buffer.alloc(65_536);
@@ -55,6 +63,7 @@ test('while writing fails, reports it once, keeps lines up to the limit and coun
   expect(kept.map((text) => JSON.parse(text).n)).toEqual(kept.map((_, n) => n));
   expect(kept.length).toBeLessThanOrEqual(10);
   expect(listener.calls).toEqual(['EPIPE', 'written', `resumed, lost ${50 - kept.length}`]);
+  expect(lostLines).toBe(50 - kept.length);
 });
 
 test('a line that was cut is ended once: while another worker ends it, lines wait', () => {

@@ -1,7 +1,12 @@
 // The counters in shared memory, and what the supervisor makes of them.
 import { expect, test } from 'vitest';
+import { policies } from '../../src/balance/policy.ts';
+import type { WorkerStatus } from '../../src/control/protocol.ts';
 import { rangeOf } from '../../src/memory/parts.ts';
 import { Counters } from '../../src/metrics/counters.ts';
+import type { Definition, Observed } from '../../src/metrics/definition.ts';
+import { definitions } from '../../src/metrics/definitions.ts';
+import { gaugesLayout, sumGauges } from '../../src/metrics/gauges.ts';
 import {
   answeredIndex,
   bucketMs,
@@ -9,8 +14,13 @@ import {
   countersBytes,
   layout,
   methods,
+  placingPolicies,
+  refusalReasons,
 } from '../../src/metrics/layout.ts';
 import { type CountersFile, Totals } from '../../src/metrics/totals.ts';
+import { refusals, slotStart } from '../../src/overload/layout.ts';
+import { SlotTable } from '../../src/overload/slots.ts';
+import type { LoopView } from '../../src/scoreboard/loop-view.ts';
 
 const newMemory = () => ({ memory: new SharedArrayBuffer(countersBytes + 64), start: 64, bytes: countersBytes });
 
@@ -89,8 +99,89 @@ test('a total never falls, whatever is in the memory', () => {
   const part = newMemory();
   const totals = new Totals();
   totals.add(fileOf(part));
-  new Counters(part, 0).add('closed', 5);
-  expect(totals.read().closed).toEqual([5]);
+  new Counters(part, 0).add('opened', 5);
+  expect(totals.read().opened).toEqual([5]);
   new Uint8Array(part.memory).fill(0);
-  expect(totals.read().closed).toEqual([5]);
+  expect(totals.read().opened).toEqual([5]);
+});
+
+test('the lists of labels have what the server has', () => {
+  expect(placingPolicies).toEqual(policies);
+  expect(refusalReasons).toEqual(expect.arrayContaining([...refusals]));
+  const names = definitions.map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
+  for (const { name, type } of definitions) expect(name.endsWith('_total')).toBe(type === 'counter');
+});
+
+test('what there is at the moment is the sum of the slots, and goes with a slot that is cleared', () => {
+  const bytes = new Uint8Array(new SharedArrayBuffer(rangeOf('places').bytes));
+  const table = new SlotTable({ memory: bytes.buffer as SharedArrayBuffer, start: 0 });
+  const sums = () =>
+    sumGauges(gaugesLayout, (into, position) => into.set(bytes.subarray(position, position + into.length)));
+  expect(sums()).toEqual({ requests: 0, connections: 0, waiting: 0 });
+  for (const slot of [0, 7]) {
+    table.use(slot);
+    Atomics.add(table.words, table.at(slot, 'requests'), 2);
+    Atomics.add(table.words, table.at(slot, 'connections'), 3);
+  }
+  Atomics.add(table.words, table.at(7, 'waiting'), 1);
+  expect(sums()).toEqual({ requests: 4, connections: 6, waiting: 1 });
+  bytes.fill(0, slotStart(7), slotStart(8));
+  expect(sums()).toEqual({ requests: 2, connections: 3, waiting: 0 });
+  // An app can write anything there.
+  Atomics.store(table.words, table.at(0, 'requests'), -5);
+  Atomics.store(table.words, 0, 2 ** 31 - 1);
+  expect(sums()).toEqual({ requests: 0, connections: 3, waiting: 0 });
+});
+
+const worker = (number: number, more: Partial<WorkerStatus> = {}): WorkerStatus => ({
+  worker: number,
+  pid: 1,
+  generation: 1,
+  stage: 'ready',
+  requests: 0,
+  loops: [],
+  ...more,
+});
+
+function samplesOf(name: string, workers: readonly WorkerStatus[]): Record<string, number> {
+  const definition = definitions.find((one) => one.name === name) as Definition;
+  const samples = definition.samples({ workers } as unknown as Observed);
+  return Object.fromEntries(samples.map(({ labels = {}, value }) => [Object.values(labels).join(' '), value]));
+}
+
+test('workers beyond a number share a label, as do two with the same number', () => {
+  const workers = [1, 1, 64, 65, 9999].map((number) => worker(number, { memoryBytes: 10, load: number / 10_000 }));
+  expect(samplesOf('mpserve_worker_memory_bytes', workers)).toEqual({ 1: 20, 64: 10, other: 20 });
+  expect(samplesOf('mpserve_worker_load', workers)).toMatchObject({ other: 0.9999 });
+  expect(samplesOf('mpserve_worker_cpu_seconds', workers)).toEqual({});
+});
+
+test('event loops are named by their place, and have no samples before they have told anything', () => {
+  const loop = (tid: number, utilization: number, lagMs?: LoopView['lagMs']): LoopView => ({
+    tid,
+    state: 'idle',
+    connections: 0,
+    requests: 0,
+    inFlight: 0,
+    oldest: [],
+    received: 0,
+    sent: 0,
+    utilization,
+    heapBytes: 100,
+    heapTotalBytes: 200,
+    ...(lagMs && { lagMs }),
+  });
+  const lag = { p50: 1, p99: 20 };
+  const workers = [
+    worker(1, { loops: [loop(0, 0.5, lag)] }),
+    worker(2, { loops: [loop(1007, 0.7), loop(12, 0.1)] }),
+    worker(70, { loops: [loop(3, 0.2)] }),
+    worker(71, { loops: [loop(4, 0.3)] }),
+  ];
+  const ratio = 'mpserve_event_loop_utilization_ratio';
+  expect(samplesOf(ratio, workers)).toEqual({ '1 0': 0.5, '2 1': 0.1, '2 2': 0.7, 'other 1': 0.3 });
+  expect(samplesOf('mpserve_event_loop_lag_seconds', workers)).toEqual({ '1 0 0.5': 0.001, '1 0 0.99': 0.02 });
+  expect(samplesOf('mpserve_heap_bytes', workers)).toMatchObject({ '1 0': 100, 'other 1': 200 });
+  expect(samplesOf(ratio, [worker(1)])).toEqual({});
 });

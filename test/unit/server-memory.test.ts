@@ -7,7 +7,7 @@ import { reportWords, SharedReport } from '../../src/memory/shared-report.ts';
 import { duplicate } from '../../src/os/descriptor.ts';
 import { placesBytes } from '../../src/overload/layout.ts';
 
-const names = ['hashKey', 'places', 'refusals', 'buckets', 'counters'] as const;
+const names = ['hashKey', 'places', 'refusals', 'buckets', 'state', 'counters'] as const;
 
 test('the parts lie one after another, each on cache lines of its own', () => {
   let end = 0;
@@ -25,7 +25,12 @@ test('a part has the bytes that its users expect', () => {
 });
 
 const configWith = (rateLimit: Config['limits']['rateLimit']) =>
-  ({ limits: { rateLimit }, overload: { maxInflight: 0 }, server: {} }) as Config;
+  ({
+    limits: { rateLimit },
+    overload: { maxInflight: 0, healthPath: ['/healthz'] as readonly string[] },
+    lifecycle: { stopDelay: 0 },
+    server: {},
+  }) as Config;
 const on = configWith({ count: 1, unit: 's', burst: 1, header: undefined });
 const off = configWith(undefined);
 

@@ -2,6 +2,8 @@
 import { expect, test, vi } from 'vitest';
 import type { IncomingConnection } from '../../src/connection/incoming.ts';
 import { closeDescriptor, socketPair } from '../../src/os/descriptor.ts';
+import type { ExitCause } from '../../src/reports/exit-cause.ts';
+import type { RequestInFlight } from '../../src/reports/report.ts';
 import type { DumpMessage, FromWorker, SocketMessage, ToWorker } from '../../src/worker/messages.ts';
 import type { Unit, UnitExit } from '../../src/worker/runtime.ts';
 import { Worker } from '../../src/worker/worker.ts';
@@ -25,6 +27,10 @@ class PlayedUnit implements Unit {
     this.exit = (how) => exited({ code: 0, signal: null, reason: 'it exited with code 0', requests: [], ...how });
   });
 
+  requests: readonly RequestInFlight[] = [];
+  inFlight(): readonly RequestInFlight[] {
+    return this.requests;
+  }
   listen(listener: (message: FromWorker) => void): void {
     this.say = listener;
   }
@@ -141,7 +147,7 @@ test('when a worker dies, what it had not read from is the caller’s again, unl
     unit.handled = 2;
     for (const id of [1, 2]) unit.say({ type: 'taken', id });
     const [unread, read] = (await Promise.all(all)) as { ended: Promise<string> }[];
-    if (isToldToEnd) worker.drain(60_000);
+    if (isToldToEnd) worker.drain(60_000, 'stop');
     unit.exit({ code: 1 });
     expect(await unread?.ended).toBe(isToldToEnd ? 'over' : 'unread');
     expect(await read?.ended).toBe('over');
@@ -242,8 +248,8 @@ test('a migration policy is sent when it changes, and off stays off', () => {
 
 test('a worker that drains is told when no other worker serves any more', () => {
   const { unit, worker } = started();
-  worker.drain(60_000, true);
-  worker.drain(60_000);
+  worker.drain(60_000, 'reload', true);
+  worker.drain(60_000, 'stop');
   const drains = unit.sent.filter(({ type }) => type === 'drain');
   expect(drains).toEqual([
     { type: 'drain', ms: 60_000, othersServe: true },
@@ -254,7 +260,7 @@ test('a worker that drains is told when no other worker serves any more', () => 
 
 test('a worker that was told to end and one that ends by itself differ', async () => {
   const told = started();
-  told.worker.drain(60_000);
+  told.worker.drain(60_000, 'stop');
   expect(told.unit.sent.at(-1)).toEqual({ type: 'drain', ms: 60_000, othersServe: false });
   told.unit.exit();
   expect((await told.worker.exit).isWanted).toBe(true);
@@ -315,4 +321,54 @@ test('a dump ends with its worker', async () => {
   expect(await dumping).toBe('it has ended');
   expect(unit.sent.filter(({ type }) => type === 'dump')).toEqual([]);
   closeDescriptor(ours);
+});
+
+test.each<[string, ExitCause, (unit: PlayedUnit, worker: Worker) => void]>([
+  ['was told to end', 'recycled', (unit, worker) => worker.drain(60_000, 'recycled') ?? unit.exit()],
+  [
+    'was told twice',
+    'reload',
+    (unit, worker) => {
+      worker.drain(9, 'reload', true);
+      worker.drain(9, 'stop');
+      unit.exit();
+    },
+  ],
+  ['was killed with its strategy', 'stop', (unit, worker) => worker.kill() ?? unit.exit({ signal: 'SIGKILL' })],
+  ['exits with code 0', 'exit', (unit) => unit.exit()],
+  ['exits with another code', 'crash', (unit) => unit.exit({ code: 1 })],
+  ['is ended by a signal', 'signal', (unit) => unit.exit({ code: null, signal: 'SIGSEGV' })],
+  ['is killed as it hangs', 'hang', (unit) => unit.exit({ signal: 'SIGKILL', cause: 'hang' })],
+  ['has no heap left', 'out-of-memory', (unit) => unit.exit({ code: 1, cause: 'out-of-memory' })],
+])('of a worker that %s, the cause is %s', async (_, expected, end) => {
+  const unit = new PlayedUnit();
+  const options = { ...start, bootMs: 60_000, isMeasured: false, accepts: [], maxConnections: 1 };
+  const causes: ExitCause[] = [];
+  const worker = new Worker({ ...options, unit, listener: { ...listener, ended: (_, cause) => causes.push(cause) } });
+  unit.say({ type: 'ready' });
+  end(unit, worker);
+  await worker.exit;
+  expect(causes).toEqual([expected]);
+});
+
+test('of a worker that ends before it is ready, the cause is boot', async () => {
+  const unit = new PlayedUnit();
+  const options = { ...start, bootMs: 60_000, isMeasured: false, accepts: [], maxConnections: 1 };
+  const causes: ExitCause[] = [];
+  const worker = new Worker({ ...options, unit, listener: { ...listener, ended: (_, cause) => causes.push(cause) } });
+  unit.exit({ code: 4 });
+  await worker.exit;
+  expect(causes).toEqual(['boot']);
+});
+
+test('a worker that does not say what it is at is blocked, with its requests in flight', async () => {
+  const { unit, worker } = started();
+  const request = { reqId: 'r', method: 'GET', url: '/', ageMs: 5 };
+  unit.requests = [request];
+  const [view] = await worker.look('briefly', 1);
+  expect(view).toMatchObject({ tid: 0, state: 'blocked', inFlight: 1, oldest: [request] });
+  const looking = worker.look('briefly', 60_000);
+  const { id } = unit.sent.findLast(({ type }) => type === 'look') as { id: number };
+  unit.say({ type: 'answer', id, views: [] });
+  expect(await looking).toEqual([]);
 });

@@ -1,0 +1,88 @@
+// The metrics of requests.
+import { byLabel, type Definition, histogram, one } from './definition.js';
+import { answeredIndex, methods, refusalReasons, statusClasses } from './layout.js';
+
+export const requestMetrics: readonly Definition[] = [
+  {
+    name: 'mpserve_requests_total',
+    type: 'counter',
+    help: 'Requests that have been answered',
+    labels: ['method', 'class'],
+    samples: ({ counts }) =>
+      methods.flatMap((method, m) =>
+        statusClasses.map((statusClass, c) => ({
+          labels: { method, class: statusClass },
+          value: counts.answered[answeredIndex(m, c)] as number,
+        })),
+      ),
+  },
+  {
+    name: 'mpserve_requests_in_flight',
+    type: 'gauge',
+    help: 'Requests that have begun and whose responses have not ended, those that wait for the app included',
+    samples: ({ gauges }) => one(gauges.requests),
+  },
+  {
+    name: 'mpserve_requests_waiting',
+    type: 'gauge',
+    help: 'Requests that wait for a place in the app (--max-inflight)',
+    samples: ({ gauges }) => one(gauges.waiting),
+  },
+  {
+    name: 'mpserve_requests_refused_total',
+    type: 'counter',
+    help:
+      'Requests that the server has answered in place of the app: 429 (rate-limit), 413 (too-large), 504 (deadline), ' +
+      '503 (the others)',
+    labels: ['reason'],
+    samples: ({ counts }) => byLabel('reason', refusalReasons, counts.refused),
+  },
+  {
+    name: 'mpserve_requests_unanswered_total',
+    type: 'counter',
+    help: 'Requests whose clients disconnected before the response',
+    samples: ({ counts }) => one(counts.unanswered[0] as number),
+  },
+  {
+    name: 'mpserve_responses_cut_total',
+    type: 'counter',
+    help: 'Answered requests of which the client did not get the whole response',
+    samples: ({ counts }) => one(counts.cut[0] as number),
+  },
+  {
+    name: 'mpserve_requests_lost_total',
+    type: 'counter',
+    help: 'Requests that were in flight when their worker or thread died',
+    samples: ({ counts }) => one(counts.lost[0] as number),
+  },
+  {
+    name: 'mpserve_request_duration_seconds',
+    type: 'histogram',
+    help: 'Time from a request to the end of its response',
+    labels: ['le'],
+    samples: ({ counts }) => histogram(counts.duration),
+  },
+  {
+    name: 'mpserve_time_to_first_byte_seconds',
+    type: 'histogram',
+    help: 'Time from a request to the beginning of its response',
+    labels: ['le'],
+    samples: ({ counts }) => histogram(counts.firstByte),
+  },
+  {
+    name: 'mpserve_quarantined_requests',
+    type: 'gauge',
+    help: 'Requests that are refused as they have killed workers (--quarantine-after), and those that are suspected',
+    labels: ['state'],
+    samples: ({ quarantine: { refused, suspected } }) => [
+      { labels: { state: 'refused' }, value: refused },
+      { labels: { state: 'suspected' }, value: suspected },
+    ],
+  },
+  {
+    name: 'mpserve_access_lines_lost_total',
+    type: 'counter',
+    help: 'Lines of the access log that workers could not write',
+    samples: ({ counts }) => one(counts.accessLinesLost[0] as number),
+  },
+];
