@@ -45,13 +45,18 @@ export function headerLines(
     span(`req/s ${count(rate)}`, 'strong'),
     span(` · connections ${count(connections)} · in flight ${count(summary?.inFlight)} · `),
     span(`workers ${ready}/${wanted}`, ready < wanted ? 'warn' : 'plain'),
-    span(` · requests ${grouped(status.requests)}`),
+    span(` · requests ${grouped(Math.max(status.requests, answeredBy(rows)))}`),
   ];
   const failure: readonly Line[] = lastError
     ? [[span('last error', 'bad'), span(` ${clean(`${lastError.at}: ${lastError.message}`)}`)]]
     : [];
   if (isShort) return [first, figures];
   return [first, [span(clean(`${app} on ${urls.join(', ')}`), 'quiet')], figures, ...failure];
+}
+
+/** By the workers that are there. What the server knows is up to two seconds old, but has those that have gone as well. */
+function answeredBy(rows: readonly WorkerRows[]): number {
+  return sum(rows.map(({ worker }) => worker.requests));
 }
 
 function sum(numbers: readonly number[]): number {

@@ -163,7 +163,7 @@ describe.concurrent('mpserve ctl', () => {
     const { json } = await site.ask('GET', '/workers');
     expect(json.map(({ placed }: { placed: number }) => placed)).toEqual([2, 2]);
     const { stdout } = await site.ctl('workers');
-    expect(stdout).toMatch(/ placed +open$/m);
+    expect(stdout).toMatch(/ placed +open +state /);
     wire.socket.destroy();
   });
 
