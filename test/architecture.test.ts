@@ -63,8 +63,10 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // Sends them the commands of operators.
   ['prove', 'testbed', 'control', ...leaves],
   ['supervisor', 'strategies', 'worker/process-runtime', 'control', 'admin', 'metrics', ...outside, ...leaves],
-  // What operators can see of a server, over HTTP.
-  ['admin', 'clock'],
+  // In a browser.
+  ['admin/page', 'admin/live', 'control/protocol', 'log/escape', 'scoreboard/loop-view'],
+  // What operators can see of a server, and do, over HTTP.
+  ['admin', 'clock', 'control/perform', 'control/protocol', 'log/escape', 'metrics', 'reports'],
   // What is counted, in memory that outlives who counts, and its text for scrapers.
   ['metrics', 'control/protocol', 'memory/parts', 'reports/reports'],
   // The messages between an operator and a server.
@@ -190,7 +192,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   piscina: ['worker/thread-runtime'],
   send: ['app/directory'],
   srvx: ['app/fetch'],
-  uplot: ['bench/page'],
+  uplot: ['admin/page', 'bench/page'],
   yargs: ['config/help'],
   'node:cluster': ['app/cluster-fork'],
   // A file that did not load is linked once more in a child, to find the line of its error; what node takes, it says.

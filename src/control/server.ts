@@ -1,21 +1,10 @@
 // The server's side of the control socket: HTTP with JSON on a Unix socket that only its owner may use. It parses
-// requests and writes responses; `Controls` does the work.
+// requests and writes responses (actions in `perform`); `Controls` does the work.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Server as NetServer } from 'node:net';
 import type { Pages } from '../admin/pages.js';
-import {
-  type Action,
-  actions,
-  type Outcome,
-  queries,
-  type Request,
-  type Settings,
-  type Status,
-  type Suspect,
-  streamType,
-  type WorkerStatus,
-} from './protocol.js';
-import { Refused } from './refused.js';
+import { type Act, failure, perform, respond } from './perform.js';
+import { actions, queries, type Settings, type Status, type Suspect, type WorkerStatus } from './protocol.js';
 
 /** Each query of the protocol is a method of its name. */
 export interface Controls {
@@ -23,11 +12,9 @@ export interface Controls {
   workers(): readonly WorkerStatus[];
   config(): Settings;
   quarantine(): readonly Suspect[];
-  /** @returns the result as a sentence. @throws Refused if the action was not started, Error if it failed */
-  act(action: Action, request: Request, onProgress: (message: string) => void): Promise<string>;
+  readonly act: Act;
 }
 
-const maxBodyBytes = 4096;
 /** For the head, and for the whole request. */
 const requestTimeoutMs = 5000;
 /** How long `close` waits for open connections (milliseconds). */
@@ -81,69 +68,9 @@ export class ControlServer {
     if (request.method !== method) return respond(response, 405, failure(`/${name} requires ${method}`));
     try {
       if (query) return respond(response, 200, this.#controls[query]());
-      if (action) await this.#act(action, await readBody(request), request, response);
+      if (action) await perform((...all) => this.#controls.act(...all), action, request, response);
     } catch (error) {
-      if (!response.headersSent) respond(response, query ? 500 : 400, failure((error as Error).message));
+      if (!response.headersSent) respond(response, 500, failure((error as Error).message));
     }
   }
-
-  async #act(action: Action, body: Request, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const isStream = request.headers.accept === streamType;
-    if (isStream) response.writeHead(200, { 'content-type': streamType, connection: 'close' });
-    const writeLine = (line: unknown): void => void response.write(`${JSON.stringify(line)}\n`);
-    const outcome = await this.#controls
-      .act(action, body, (progress) => isStream && writeLine({ progress }))
-      .then((message): Outcome => ({ ok: true, message }))
-      .catch(
-        (error: Error): Outcome => ({ ...failure(error.message), ...(error instanceof Refused && { refused: true }) }),
-      );
-    if (isStream) {
-      writeLine(outcome);
-      response.end();
-    } else respond(response, outcome.ok ? 200 : outcome.refused ? 409 : 500, outcome);
-  }
-}
-
-function failure(error: string): Outcome {
-  return { ok: false, error };
-}
-
-function respond(response: ServerResponse, status: number, content: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
-  response.end(`${JSON.stringify(content)}\n`);
-}
-
-/** @throws Error with a one-line reason if the body is invalid */
-async function readBody(request: IncomingMessage): Promise<Request> {
-  let text = '';
-  // Read all of it: to stop early would destroy the connection before the response is sent.
-  for await (const chunk of request.setEncoding('utf8')) if (text.length <= maxBodyBytes) text += chunk;
-  if (text.length > maxBodyBytes) throw new Error(`the body is longer than ${maxBodyBytes} bytes`);
-  if (text.trim() === '') return {};
-  let body: unknown;
-  try {
-    body = JSON.parse(text);
-  } catch (error) {
-    throw new Error(`the body is not valid JSON: ${(error as Error).message}`);
-  }
-  const { workers, now, options } = Object(body) as Record<string, unknown>;
-  if (workers !== undefined && typeof workers !== 'string' && typeof workers !== 'number') {
-    throw new Error('"workers" must be a number, or a string such as "+2"');
-  }
-  const switchOptions = options === undefined ? undefined : readOptions(options);
-  return {
-    ...(workers !== undefined && { workers: String(workers) }),
-    now: now === true,
-    ...(switchOptions && { options: switchOptions }),
-  };
-}
-
-function readOptions(options: unknown): Readonly<Record<string, string>> {
-  const isValue = (value: unknown) => typeof value === 'string' || typeof value === 'number';
-  if (typeof options !== 'object' || options === null || !Object.values(options).every(isValue)) {
-    throw new Error(
-      '"options" must be an object of strings and numbers, such as { "model": "prethread", "threads": 4 }',
-    );
-  }
-  return Object.fromEntries(Object.entries(options).map(([key, value]) => [key, String(value)]));
 }

@@ -1,7 +1,11 @@
-// What operators can see of the server: the pages of the admin server, which the control socket has as well, and the numbers
-// behind them, with which the successor of an upgrade goes on.
+// What operators can see of the server: the pages of the admin server, which the control socket has as well, what the dashboard
+// shows, and the numbers behind them, with which the successor of an upgrade goes on.
 import { readSync, writeSync } from 'node:fs';
+import { History } from '../admin/history.js';
+import { LiveFeed } from '../admin/live-feed.js';
+import { OpenConnections } from '../admin/open-connections.js';
 import { jsonPage, type Pages, textPage } from '../admin/pages.js';
+import { Timeline } from '../admin/timeline.js';
 import type { Status, WorkerStatus } from '../control/protocol.js';
 import { rangeOf } from '../memory/parts.js';
 import { type CountersLayout, layout } from '../metrics/layout.js';
@@ -9,6 +13,10 @@ import { SupervisorCounters } from '../metrics/supervisor-counters.js';
 import { MetricsText } from '../metrics/text.js';
 import { type CountersFile, type Counts, Totals } from '../metrics/totals.js';
 import type { Reports } from '../reports/reports.js';
+import { models } from '../strategies/models.js';
+
+/** Between two points of the curves (milliseconds). */
+const sampleMs = 1000;
 
 /** As a successor gets it. Other versions of mpserve read it, so fields keep their names. */
 export interface InheritedCounts {
@@ -37,6 +45,11 @@ export class Monitoring {
   readonly #own: CountersFile;
   readonly #predecessor: CountersFile | undefined;
   readonly #text: MetricsText;
+  readonly #history = new History();
+  readonly #timeline: Timeline;
+  readonly #connections = new OpenConnections();
+  readonly #timer: NodeJS.Timeout;
+  readonly feed: LiveFeed;
 
   constructor(options: MonitoringOptions) {
     const { reports, memory, inherited } = options;
@@ -56,6 +69,42 @@ export class Monitoring {
       counts: this.#totals.read(),
       version: options.version,
     }));
+    this.#timeline = new Timeline(
+      reports,
+      () => isPool(options.status().model),
+      (event) => this.#history.add(event),
+    );
+    reports.subscribe({ 'thread-lost': ({ connections }) => this.#connections.lose(connections) });
+    this.feed = new LiveFeed({
+      history: this.#history,
+      models: Object.values(models).map(({ name, summary }) => ({ name, summary, scales: isPool(name) })),
+      status: options.status,
+      workers: options.workers,
+    });
+    this.#timer = setInterval(() => this.#tick(), sampleMs).unref();
+    this.#sample();
+  }
+
+  /** @param line of the log, as JSON */
+  logged(line: string): void {
+    this.#history.log.add(line);
+  }
+
+  /** Before the memory is closed. */
+  close(): void {
+    clearInterval(this.#timer);
+    this.feed.close();
+  }
+
+  #tick(): void {
+    this.#timeline.tick();
+    this.#sample();
+    void this.feed.tick((workers) => this.#connections.correct(workers));
+  }
+
+  #sample(): void {
+    const counts = this.#totals.read();
+    this.#history.sample(counts, this.#connections.read(counts));
   }
 
   readonly pages: Pages = {
@@ -85,6 +134,11 @@ export class Monitoring {
       before: this.#totals.without(this.#own),
     };
   }
+}
+
+/** Of worker processes; in other models each connection has one, or there is one for all. */
+function isPool(model: string): boolean {
+  return models[model]?.workers !== undefined;
 }
 
 function counters(fd: number, start: number, theirs: CountersLayout): CountersFile {

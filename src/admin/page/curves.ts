@@ -1,0 +1,260 @@
+// The curves of the last 15 minutes, one above the other on one time axis, with a line at each event of note.
+import uPlot from 'uplot';
+import type { RatePoint, TimelineEvent } from '../live.js';
+import { byId, setText } from './dom.js';
+import { latency, rate, time } from './format.js';
+import { shownMs } from './kept.js';
+
+type Value = number | null;
+
+interface Line {
+  readonly name: string;
+  /** A custom property of dashboard.css. */
+  readonly colour: string;
+  readonly dash?: readonly number[];
+  readonly isFilled?: boolean;
+  readonly of: (point: RatePoint) => Value;
+}
+
+interface Curve {
+  readonly title: string;
+  readonly isLog?: boolean;
+  readonly format: (value: number) => string;
+  readonly lines: readonly Line[];
+}
+
+const inMs = (ms: number): string => latency(ms).join(' ');
+
+/** A logarithmic axis has no place for 0. */
+const atLeast = (ms: Value): Value => (ms === null ? null : Math.max(ms, 0.1));
+
+const curves: readonly Curve[] = [
+  {
+    title: 'requests/s',
+    format: rate,
+    lines: [{ name: 'requests/s', colour: '--accent', isFilled: true, of: ({ requests }) => requests }],
+  },
+  {
+    title: 'latency',
+    isLog: true,
+    format: inMs,
+    lines: [
+      { name: 'p50', colour: '--accent', of: ({ p50 }) => atLeast(p50) },
+      { name: 'p99', colour: '--warm', dash: [5, 3], of: ({ p99 }) => atLeast(p99) },
+    ],
+  },
+  {
+    title: 'errors/s',
+    format: rate,
+    lines: [{ name: 'errors/s', colour: '--bad', isFilled: true, of: ({ errors }) => errors }],
+  },
+  {
+    title: 'connections',
+    format: rate,
+    lines: [{ name: 'connections', colour: '--good', isFilled: true, of: ({ connections }) => connections }],
+  },
+];
+
+const height = 84;
+const lastHeight = height + 22;
+/** Left of the plots, for their labels; `--gutter` in dashboard.css is the same (CSS pixels). */
+const gutter = 64;
+const margin = 12;
+/** Where points are missing for longer, lines end (milliseconds). */
+const maxGapMs = 5000;
+
+export class Curves {
+  readonly #box = byId('curves');
+  readonly #plots: readonly uPlot[];
+  #points: readonly RatePoint[] = [];
+  #marks: readonly TimelineEvent[] = [];
+  #range: [number, number] = [Date.now() / 1000 - shownMs / 1000, Date.now() / 1000];
+
+  /** @param strip goes below them */
+  constructor(strip: HTMLElement, onResize: () => void) {
+    this.#plots = curves.map((curve, i) => {
+      const holder = document.createElement('div');
+      holder.className = 'curve';
+      this.#box.append(holder);
+      return new uPlot(this.#options(curve, i === curves.length - 1), [[], ...curve.lines.map(() => [])], holder);
+    });
+    this.#box.append(strip);
+    this.#box.tabIndex = 0;
+    new ResizeObserver(() => {
+      for (const [i, plot] of this.#plots.entries())
+        plot.setSize({ width: this.#box.clientWidth, height: heightOf(i) });
+      onResize();
+    }).observe(this.#box);
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+      for (const plot of this.#plots) plot.redraw();
+    });
+    this.#box.addEventListener('keydown', (event) => this.#step(event));
+    this.#box.addEventListener('blur', () => this.#setCursor(-10));
+  }
+
+  /** @param marks a vertical line for each */
+  show(points: readonly RatePoint[], marks: readonly TimelineEvent[], at: number): void {
+    this.#points = withGaps(points);
+    this.#marks = marks;
+    this.#range = [(at - shownMs) / 1000, at / 1000];
+    const times = this.#points.map((point) => point.at / 1000);
+    for (const [i, { lines }] of curves.entries())
+      this.#plots[i]?.setData([
+        times,
+        ...lines.map(({ of }) => this.#points.map((point) => (isGap(point) ? null : of(point)))),
+      ]);
+  }
+
+  /** In CSS pixels from the left of the box. */
+  leftOf(at: number): number {
+    const [from, to] = this.#range;
+    const width = this.#box.clientWidth - gutter - margin;
+    return gutter + (width * (at / 1000 - from)) / (to - from);
+  }
+
+  #options(curve: Curve, isLast: boolean): uPlot.Options {
+    const axis = { font: '12px system-ui, sans-serif', stroke: () => colour('--quiet'), ticks: { show: false } };
+    const grid = { stroke: () => colour('--line'), width: 1 };
+    return {
+      width: Math.max(200, this.#box.clientWidth),
+      height: isLast ? lastHeight : height,
+      padding: [8, margin, isLast ? 0 : 6, 0],
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, points: { show: false }, sync: { key: 'curves' } },
+      scales: {
+        x: { range: () => this.#range },
+        y: curve.isLog ? { distr: 3, range: logRange } : { range: (_, __, max) => [0, niceMax(max)] },
+      },
+      axes: [
+        { ...axis, grid, size: isLast ? 22 : 0, values: (_, all) => all.map((value) => (isLast ? minute(value) : '')) },
+        {
+          ...axis,
+          grid,
+          size: gutter,
+          splits: (_, __, min, max) => (curve.isLog ? logSplits(min, max) : [0, max / 2, max]),
+          values: (_, all) => all.map((value) => (value === null ? '' : curve.format(value))),
+          filter: (_, all) => [...all],
+        },
+      ],
+      series: [
+        {},
+        ...curve.lines.map(({ colour: name, dash, isFilled }) => ({
+          stroke: () => colour(name),
+          width: 1.75,
+          dash: dash?.map((length) => length * devicePixelRatio) ?? [],
+          ...(isFilled && { fill: () => colour(`${name}-faint`) }),
+          points: { show: false },
+        })),
+      ],
+      hooks: {
+        drawClear: [(plot) => this.#drawMarks(plot)],
+        draw: [(plot) => drawTitle(plot, curve)],
+        setCursor: [(plot) => isLast && this.#read(plot.cursor.idx ?? undefined)],
+      },
+    };
+  }
+
+  #drawMarks(plot: uPlot): void {
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.strokeStyle = colour('--mark');
+    ctx.lineWidth = devicePixelRatio;
+    ctx.setLineDash([2 * devicePixelRatio, 2 * devicePixelRatio]);
+    const [from, to] = this.#range;
+    for (const { at } of this.#marks) {
+      const left = bbox.left + (bbox.width * (at / 1000 - from)) / (to - from);
+      if (left < bbox.left) continue;
+      ctx.beginPath();
+      ctx.moveTo(left, bbox.top);
+      ctx.lineTo(left, bbox.top + bbox.height);
+      ctx.stroke();
+    }
+    ctx.restore();
+  }
+
+  /** @param index of a point; undefined for none */
+  #read(index: number | undefined): void {
+    const point = index === undefined ? undefined : this.#points[index];
+    const isAt = point && (this.#plots[0]?.cursor.left ?? -1) >= 0;
+    setText(byId('readout'), isAt ? inWords(point) : '');
+  }
+
+  #step(event: KeyboardEvent): void {
+    if (event.key === 'Escape') this.#setCursor(-10);
+    const isLeft = event.key === 'ArrowLeft';
+    if (!isLeft && event.key !== 'ArrowRight') return;
+    event.preventDefault();
+    const [plot] = this.#plots;
+    if (!plot || this.#points.length === 0) return;
+    const { left = -1, idx } = plot.cursor;
+    const last = this.#points.length - 1;
+    const next = left < 0 ? last : Math.min(last, Math.max(0, (idx ?? last) + (isLeft ? -1 : 1)));
+    this.#setCursor(plot.valToPos((this.#points[next]?.at ?? 0) / 1000, 'x'));
+  }
+
+  #setCursor(left: number): void {
+    for (const plot of this.#plots) plot.setCursor({ left, top: left < 0 ? -10 : 0 }, true);
+  }
+}
+
+function inWords({ at, requests, p50, p99, errors, connections }: RatePoint): string {
+  const [half, most] = [latency(p50).join(' '), latency(p99).join(' ')];
+  return `${time(at)}: ${rate(requests)} requests/s, p50 ${half}, p99 ${most}, ${rate(errors)} errors/s, ${rate(connections)} connections`;
+}
+
+function heightOf(index: number): number {
+  return index === curves.length - 1 ? lastHeight : height;
+}
+
+/** The colour in this mode, for a canvas. */
+function colour(property: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(property).trim();
+}
+
+function drawTitle({ ctx, bbox }: uPlot, { title, lines }: Curve): void {
+  ctx.save();
+  ctx.font = `600 ${12 * devicePixelRatio}px system-ui, sans-serif`;
+  ctx.textBaseline = 'top';
+  let left = bbox.left + 6 * devicePixelRatio;
+  for (const { name, colour: property } of lines) {
+    ctx.fillStyle = colour(property);
+    const text = lines.length === 1 ? title : name;
+    ctx.fillText(text, left, bbox.top + 3 * devicePixelRatio);
+    left += ctx.measureText(text).width + 12 * devicePixelRatio;
+  }
+  ctx.restore();
+}
+
+const isGap = ({ requests }: RatePoint): boolean => Number.isNaN(requests);
+
+function withGaps(points: readonly RatePoint[]): readonly RatePoint[] {
+  return points.flatMap((point, i) => {
+    const before = points[i - 1];
+    if (!before || point.at - before.at <= maxGapMs) return [point];
+    return [{ ...before, at: before.at + 1, requests: Number.NaN }, point];
+  });
+}
+
+/** 1, 2 or 5 times a power of ten. */
+function niceMax(max: number | null): number {
+  if (!max || !Number.isFinite(max)) return 1;
+  const power = 10 ** Math.floor(Math.log10(max));
+  return ([1, 2, 5, 10].find((digit) => digit * power >= max) ?? 10) * power;
+}
+
+function logRange(_: uPlot, min: number | null, max: number | null): [number, number] {
+  if (!min || !max) return [1, 100];
+  return [
+    10 ** Math.floor(Math.log10(min)),
+    10 ** Math.max(Math.ceil(Math.log10(max)), Math.floor(Math.log10(min)) + 1),
+  ];
+}
+
+function logSplits(min: number, max: number): number[] {
+  const decades = Math.round(Math.log10(max / min));
+  return Array.from({ length: decades + 1 }, (_, i) => min * 10 ** i);
+}
+
+function minute(seconds: number): string {
+  return time(seconds * 1000).slice(0, 5);
+}
