@@ -96,8 +96,9 @@ async function buildDashboard() {
     transform: { target: 'es2022' },
     output: { file: path.join(to, 'dashboard.js'), format: 'esm', minify: true, postBanner: licence },
   });
-  const styles = [path.join(uplot, 'dist/uPlot.min.css'), path.join(from, 'dashboard.css')];
-  writeFileSync(path.join(to, 'dashboard.css'), licence + styles.map((file) => readFileSync(file, 'utf8')).join('\n'));
+  const styles = ['base', 'state', 'tree', 'curves', 'details', 'narrow'].map((name) => `style/${name}.css`);
+  const files = [path.join(uplot, 'dist/uPlot.min.css'), ...styles.map((name) => path.join(from, name))];
+  writeFileSync(path.join(to, 'dashboard.css'), licence + files.map((file) => readFileSync(file, 'utf8')).join('\n'));
   copyFileSync(path.join(from, 'index.html'), path.join(to, 'index.html'));
 }
 

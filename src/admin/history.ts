@@ -19,7 +19,7 @@ export interface Position {
 export class History {
   readonly log = new LogTail();
   readonly #points = new Ring<RatePoint>(maxPoints);
-  readonly #events = new Ring<TimelineEvent>(maxEvents);
+  readonly #happened = new Ring<TimelineEvent>(maxEvents);
   #last: { readonly counts: Counts; readonly at: number } | undefined;
 
   /** Adds a point: what was counted since the last call. */
@@ -33,17 +33,17 @@ export class History {
   }
 
   add(event: TimelineEvent): void {
-    this.#events.push(event);
+    this.#happened.push(event);
   }
 
   get end(): Position {
-    return { points: this.#points.end, events: this.#events.end, log: this.log.end };
+    return { points: this.#points.end, events: this.#happened.end, log: this.log.end };
   }
 
   slice(from: Position, to: Position): Pick<LiveUpdate, 'points' | 'events' | 'log'> {
     return {
       points: this.#points.slice(from.points, to.points),
-      events: this.#events.slice(from.events, to.events),
+      events: this.#happened.slice(from.events, to.events),
       log: this.log.slice(from.log, to.log),
     };
   }

@@ -51,7 +51,7 @@ export class LiveFeed {
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
     response.flushHeaders();
     const workers = await this.#ask();
-    if (!this.#open.has(response)) return;
+    if (!this.#open.has(response) || this.#isClosed) return;
     if (this.#clients.size === 0) this.#sent = this.#source.history.end;
     this.#clients.add(client);
     send(client, JSON.stringify({ ...this.#update(workers, beginning, this.#sent), models: this.#source.models }));
@@ -60,13 +60,14 @@ export class LiveFeed {
   /** Called once a second. @param onWorkers gets what they have told */
   async tick(onWorkers: (workers: readonly WorkerStatus[]) => void): Promise<void> {
     this.#workers = undefined;
-    if (this.#open.size === 0) return;
+    if (this.#open.size === 0 || this.#isClosed) return;
     if (this.#isAsking) return this.#beat();
     this.#isAsking = true;
     const workers = await this.#ask().finally(() => {
       this.#isAsking = false;
     });
     onWorkers(workers);
+    if (this.#isClosed) return;
     const { end } = this.#source.history;
     const text = JSON.stringify(this.#update(workers, this.#sent, end));
     this.#sent = end;

@@ -80,7 +80,7 @@ export class ActionsView {
   }
 
   #tell(text: string, isOk?: boolean): void {
-    const row = element('li');
+    const row = element('p');
     setText(row, shown(text, 300));
     if (isOk !== undefined) row.dataset.ok = String(isOk);
     this.#progress.append(row);

@@ -10,9 +10,14 @@ export class Banner {
     setInterval(() => this.#showAge(), 1000);
   }
 
-  /** The server has answered. */
-  hide(): void {
+  /** The page shows how it is now. */
+  updated(): void {
     this.#updatedAt = Date.now();
+    this.hide();
+  }
+
+  hide(): void {
+    if (this.#banner.hidden) return;
     this.#banner.hidden = true;
     setText(byId('banner-reason'), '');
   }

@@ -1,65 +1,22 @@
 // The curves of the last 15 minutes, one above the other on one time axis, with a line at each event of note.
 import uPlot from 'uplot';
 import type { RatePoint, TimelineEvent } from '../live.js';
+import { type Curve, curves, logRange, logSplits, niceMax } from './curve.js';
 import { byId, setText } from './dom.js';
 import { latency, rate, time } from './format.js';
 import { shownMs } from './kept.js';
 
-type Value = number | null;
-
-interface Line {
-  readonly name: string;
-  /** A custom property of dashboard.css. */
-  readonly colour: string;
-  readonly dash?: readonly number[];
-  readonly isFilled?: boolean;
-  readonly of: (point: RatePoint) => Value;
-}
-
-interface Curve {
-  readonly title: string;
-  readonly isLog?: boolean;
-  readonly format: (value: number) => string;
-  readonly lines: readonly Line[];
-}
-
-const inMs = (ms: number): string => latency(ms).join(' ');
-
-/** A logarithmic axis has no place for 0. */
-const atLeast = (ms: Value): Value => (ms === null ? null : Math.max(ms, 0.1));
-
-const curves: readonly Curve[] = [
-  {
-    title: 'requests/s',
-    format: rate,
-    lines: [{ name: 'requests/s', colour: '--accent', isFilled: true, of: ({ requests }) => requests }],
-  },
-  {
-    title: 'latency',
-    isLog: true,
-    format: inMs,
-    lines: [
-      { name: 'p50', colour: '--accent', of: ({ p50 }) => atLeast(p50) },
-      { name: 'p99', colour: '--warm', dash: [5, 3], of: ({ p99 }) => atLeast(p99) },
-    ],
-  },
-  {
-    title: 'errors/s',
-    format: rate,
-    lines: [{ name: 'errors/s', colour: '--bad', isFilled: true, of: ({ errors }) => errors }],
-  },
-  {
-    title: 'connections',
-    format: rate,
-    lines: [{ name: 'connections', colour: '--good', isFilled: true, of: ({ connections }) => connections }],
-  },
-];
-
-const height = 84;
+const height = 88;
 const lastHeight = height + 22;
-/** Left of the plots, for their labels; `--gutter` in dashboard.css is the same (CSS pixels). */
+/** Left of the plots, for their labels; `--gutter` in style/base.css is the same (CSS pixels). */
 const gutter = 64;
 const margin = 12;
+/** A young server fills the curves, too. */
+const windows = [
+  { ms: 120_000, name: '2 minutes' },
+  { ms: 300_000, name: '5 minutes' },
+  { ms: shownMs, name: '15 minutes' },
+] as const;
 /** Where points are missing for longer, lines end (milliseconds). */
 const maxGapMs = 5000;
 
@@ -96,7 +53,10 @@ export class Curves {
   show(points: readonly RatePoint[], marks: readonly TimelineEvent[], at: number): void {
     this.#points = withGaps(points);
     this.#marks = marks;
-    this.#range = [(at - shownMs) / 1000, at / 1000];
+    const ageMs = at - (points[0]?.at ?? at);
+    const width = windows.find(({ ms }) => ms >= ageMs) ?? windows[windows.length - 1];
+    this.#range = [(at - (width?.ms ?? shownMs)) / 1000, at / 1000];
+    setText(byId('curves-title'), `Last ${width?.name}`);
     const times = this.#points.map((point) => point.at / 1000);
     for (const [i, { lines }] of curves.entries())
       this.#plots[i]?.setData([
@@ -105,9 +65,10 @@ export class Curves {
       ]);
   }
 
-  /** In CSS pixels from the left of the box. */
-  leftOf(at: number): number {
+  /** In CSS pixels from the left of the box; undefined for what is not shown. */
+  leftOf(at: number): number | undefined {
     const [from, to] = this.#range;
+    if (at / 1000 < from) return undefined;
     const width = this.#box.clientWidth - gutter - margin;
     return gutter + (width * (at / 1000 - from)) / (to - from);
   }
@@ -118,12 +79,14 @@ export class Curves {
     return {
       width: Math.max(200, this.#box.clientWidth),
       height: isLast ? lastHeight : height,
-      padding: [8, margin, isLast ? 0 : 6, 0],
+      padding: [10, margin, isLast ? 0 : 8, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false }, sync: { key: 'curves' } },
       scales: {
         x: { range: () => this.#range },
-        y: curve.isLog ? { distr: 3, range: logRange } : { range: (_, __, max) => [0, niceMax(max)] },
+        y: curve.isLog
+          ? { distr: 3, range: (_, min, max) => logRange(min, max) }
+          : { range: (_, __, max) => [0, niceMax(max)] },
       },
       axes: [
         { ...axis, grid, size: isLast ? 22 : 0, values: (_, all) => all.map((value) => (isLast ? minute(value) : '')) },
@@ -132,7 +95,7 @@ export class Curves {
           grid,
           size: gutter,
           splits: (_, __, min, max) => (curve.isLog ? logSplits(min, max) : [0, max / 2, max]),
-          values: (_, all) => all.map((value) => (value === null ? '' : curve.format(value))),
+          values: (_, all) => all.map((value) => (value === null ? '' : curve.format(value).replace('.0', ''))),
           filter: (_, all) => [...all],
         },
       ],
@@ -199,7 +162,7 @@ export class Curves {
 
 function inWords({ at, requests, p50, p99, errors, connections }: RatePoint): string {
   const [half, most] = [latency(p50).join(' '), latency(p99).join(' ')];
-  return `${time(at)}: ${rate(requests)} requests/s, p50 ${half}, p99 ${most}, ${rate(errors)} errors/s, ${rate(connections)} connections`;
+  return `${time(at)}: ${rate(requests)} requests/s, p50 ${half}, p99 ${most}, ${rate(errors)} errors/s, ${connections} connections`;
 }
 
 function heightOf(index: number): number {
@@ -215,6 +178,7 @@ function drawTitle({ ctx, bbox }: uPlot, { title, lines }: Curve): void {
   ctx.save();
   ctx.font = `600 ${12 * devicePixelRatio}px system-ui, sans-serif`;
   ctx.textBaseline = 'top';
+  ctx.textAlign = 'left';
   let left = bbox.left + 6 * devicePixelRatio;
   for (const { name, colour: property } of lines) {
     ctx.fillStyle = colour(property);
@@ -233,26 +197,6 @@ function withGaps(points: readonly RatePoint[]): readonly RatePoint[] {
     if (!before || point.at - before.at <= maxGapMs) return [point];
     return [{ ...before, at: before.at + 1, requests: Number.NaN }, point];
   });
-}
-
-/** 1, 2 or 5 times a power of ten. */
-function niceMax(max: number | null): number {
-  if (!max || !Number.isFinite(max)) return 1;
-  const power = 10 ** Math.floor(Math.log10(max));
-  return ([1, 2, 5, 10].find((digit) => digit * power >= max) ?? 10) * power;
-}
-
-function logRange(_: uPlot, min: number | null, max: number | null): [number, number] {
-  if (!min || !max) return [1, 100];
-  return [
-    10 ** Math.floor(Math.log10(min)),
-    10 ** Math.max(Math.ceil(Math.log10(max)), Math.floor(Math.log10(min)) + 1),
-  ];
-}
-
-function logSplits(min: number, max: number): number[] {
-  const decades = Math.round(Math.log10(max / min));
-  return Array.from({ length: decades + 1 }, (_, i) => min * 10 ** i);
 }
 
 function minute(seconds: number): string {

@@ -42,8 +42,8 @@ const curves = new Curves(views.events.strip, showStrip);
 
 function update(live: LiveUpdate, isFirst: boolean): void {
   kept.add(live, isFirst);
-  banner.hide();
-  byId('main').hidden = false;
+  banner.updated();
+  byId('content').hidden = false;
   views.state.show(live);
   views.figures.show(kept.points.at(-1));
   views.tree.show(live);
@@ -59,4 +59,11 @@ function update(live: LiveUpdate, isFirst: boolean): void {
   if (isFirst || live.log.length > 0) views.log.show(kept.log);
 }
 
-void follow({ update, lost: (reason) => banner.show(reason), askToken: (problem) => form.ask(problem) });
+void follow({
+  update,
+  lost: (reason) => banner.show(reason),
+  askToken: (problem) => {
+    banner.hide();
+    return form.ask(problem);
+  },
+});

@@ -1,7 +1,7 @@
 // The events of the timeline: a strip on the time axis of the curves, and a list.
 import type { TimelineEvent } from '../live.js';
-import { byId, element } from './dom.js';
-import { time } from './format.js';
+import { byId, element, setText } from './dom.js';
+import { shown, time } from './format.js';
 
 type Kind = TimelineEvent['kind'];
 
@@ -21,6 +21,8 @@ export const kinds: Readonly<Record<Kind, readonly [letter: string, isFault: boo
 };
 
 const maxRows = 50;
+/** CSS pixels. */
+const chipWidth = 20;
 
 export class EventsView {
   readonly #list = byId('events');
@@ -35,18 +37,15 @@ export class EventsView {
     this.#lanes[1].dataset.name = 'faults';
   }
 
-  /** @param events the oldest first @param leftOf where on the axis a moment is, in CSS pixels */
-  showStrip(events: readonly TimelineEvent[], leftOf: (at: number) => number): void {
+  /** @param events the oldest first @param leftOf where on the axis a moment is (CSS pixels); undefined for before it */
+  showStrip(events: readonly TimelineEvent[], leftOf: (at: number) => number | undefined): void {
+    const placed = events.flatMap((event) => {
+      const left = leftOf(event.at);
+      return left === undefined ? [] : [{ event, left }];
+    });
     for (const [i, lane] of this.#lanes.entries()) {
-      const chips = events
-        .filter(({ kind }) => kinds[kind][1] === (i === 1))
-        .map((event) => {
-          const made = chip(event);
-          made.style.left = `${leftOf(event.at)}px`;
-          made.title = `${time(event.at)} ${event.text}`;
-          return made;
-        });
-      lane.replaceChildren(...chips);
+      const ofLane = placed.filter(({ event }) => kinds[event.kind][1] === (i === 1));
+      lane.replaceChildren(...groups(ofLane).map(groupChip));
     }
   }
 
@@ -54,12 +53,43 @@ export class EventsView {
     const rows = events
       .slice(-maxRows)
       .reverse()
-      .map((event) => element('li', '', element('time', '', time(event.at)), ' ', chip(event), ` ${event.text}`));
+      .map((event) =>
+        element('li', '', element('time', '', time(event.at)), ' ', chip(event), ` ${shown(event.text, 400)}`),
+      );
     if (rows.length === 0) rows.push(element('li', 'quiet', 'Nothing has happened in the last 15 minutes.'));
     const { scrollTop } = this.#list;
     this.#list.replaceChildren(...rows);
     this.#list.scrollTop = scrollTop;
   }
+}
+
+interface Placed {
+  readonly event: TimelineEvent;
+  readonly left: number;
+}
+
+type Group = [Placed, ...Placed[]];
+
+/** Those that would lie upon each other. */
+function groups(placed: readonly Placed[]): readonly Group[] {
+  const made: Group[] = [];
+  for (const one of placed) {
+    const last = made.at(-1);
+    if (last && one.left - last[0].left < chipWidth) last.push(one);
+    else made.push([one]);
+  }
+  return made;
+}
+
+/** Has the letter of the kind, or the number of events of several kinds. */
+function groupChip(group: Group): HTMLElement {
+  const [first] = group;
+  const made = chip(first.event);
+  const letter = made.firstElementChild;
+  if (letter && group.some(({ event }) => event.kind !== first.event.kind)) setText(letter, String(group.length));
+  made.style.left = `${first.left}px`;
+  made.title = group.map(({ event }) => `${time(event.at)} ${shown(event.text, 400)}`).join('\n');
+  return made;
 }
 
 function chip({ kind }: TimelineEvent): HTMLElement {

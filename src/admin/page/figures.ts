@@ -15,7 +15,7 @@ const figures: readonly Figure[] = [
   { name: 'p50', of: ({ p50 }) => latency(p50) },
   { name: 'p99', of: ({ p99 }) => latency(p99) },
   { name: 'errors/s (5xx)', of: ({ errors }) => [rate(errors), ''], isBad: ({ errors }) => errors > 0 },
-  { name: 'connections', of: ({ connections }) => [rate(connections), ''] },
+  { name: 'connections', of: ({ connections }) => [String(connections), ''] },
 ];
 
 export class FiguresView {

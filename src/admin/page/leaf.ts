@@ -2,7 +2,7 @@
 import type { WorkerStatus } from '../../control/protocol.js';
 import type { LoopState } from '../../scoreboard/loop-view.js';
 import { element, setData, setText } from './dom.js';
-import { age, percent } from './format.js';
+import { age, percent, rate } from './format.js';
 
 export interface Leaf {
   /** Unique in its worker. */
@@ -25,14 +25,16 @@ export const letters: Readonly<Record<Leaf['state'], string>> = {
   reading: 'R',
   'keep-alive': 'K',
   idle: 'I',
-  unknown: '?',
+  unknown: '?', // it has told nothing yet
 };
 
-export function leavesOf(worker: WorkerStatus): readonly Leaf[] {
+/** @param requestsPerSecond of the worker; undefined if it is not known */
+export function leavesOf(worker: WorkerStatus, requestsPerSecond: number | undefined): readonly Leaf[] {
   const { loops, load, stage } = worker;
   if (loops.length === 0) {
-    const state = stage === 'starting' ? 'starting' : stage === 'draining' ? 'draining' : 'unknown';
-    return [{ id: 'all', state, load, description: 'its event loops have told nothing yet' }];
+    const state = stage === 'starting' || stage === 'draining' ? stage : 'unknown';
+    const figure = requestsPerSecond === undefined ? '–' : `${rate(requestsPerSecond)}/s`;
+    return [{ id: 'all', state, load, figure, description: 'its event loops have told nothing yet' }];
   }
   return loops.map((loop) => {
     const { tid, state, utilization, connections, inFlight, staleMs } = loop;

@@ -1,7 +1,7 @@
 // The last lines of the log. It follows the end, unless the reader has scrolled up.
 import type { LogLine } from '../live.js';
 import { byId, element } from './dom.js';
-import { time } from './format.js';
+import { shown, time } from './format.js';
 
 export class LogView {
   readonly #list = byId('log');
@@ -25,7 +25,7 @@ export class LogView {
 }
 
 function row({ at, level, text }: LogLine): HTMLElement {
-  const made = element('li', '', element('time', '', time(at)), ' ', element('b', '', level), ' ', text);
+  const made = element('li', '', element('time', '', time(at)), ' ', element('b', '', level), ' ', shown(text, 1000));
   made.dataset.level = level;
   return made;
 }

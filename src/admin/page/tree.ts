@@ -3,7 +3,7 @@ import type { WorkerStatus } from '../../control/protocol.js';
 import type { LiveUpdate } from '../live.js';
 import { byId, Children, element, setData, setText } from './dom.js';
 import { megabytes, rate } from './format.js';
-import { type Leaf, leavesOf, makeLeaf, updateLeaf } from './leaf.js';
+import { type Leaf, leavesOf, letters, makeLeaf, updateLeaf } from './leaf.js';
 
 /** A browser does not draw more of them every second without effort. */
 const maxWorkers = 256;
@@ -26,6 +26,7 @@ interface BranchView {
 export class TreeView {
   readonly #supervisor = element('span', 'facts');
   readonly #more = element('p', 'quiet');
+  readonly #legend = element('p', 'quiet');
   readonly #list = element('ol', 'workers');
   readonly #views = new WeakMap<Element, BranchView>();
   readonly #branches = new Children<Branch, HTMLElement>(
@@ -37,7 +38,9 @@ export class TreeView {
 
   constructor() {
     const root = element('p', 'node', element('strong', '', 'supervisor'), ' ', this.#supervisor);
-    byId('tree').append(root, this.#list, this.#more);
+    const words = Object.entries(letters).filter(([state]) => state !== 'unknown');
+    setText(this.#legend, words.map(([state, letter]) => `${letter} ${state}`).join(', '));
+    byId('tree').append(root, this.#list, this.#more, this.#legend);
   }
 
   show({ at, status, workers }: LiveUpdate): void {
@@ -45,12 +48,15 @@ export class TreeView {
     const shown = workers.filter(({ stage }) => stage !== 'gone').slice(0, maxWorkers);
     let free = maxLeaves;
     const branches = shown.map((worker) => {
-      const leaves = leavesOf(worker).slice(0, free);
+      const requestsPerSecond = this.#rate(worker, at);
+      const leaves = leavesOf(worker, requestsPerSecond).slice(0, free);
       free -= leaves.length;
-      return { worker, leaves, requestsPerSecond: this.#rate(worker, at) };
+      return { worker, leaves, requestsPerSecond };
     });
     this.#last = new Map(workers.map(({ pid, requests }) => [pid, { requests, at }]));
-    setData(byId('tree'), 'many', String(maxLeaves - free > manyLeaves));
+    const isMany = maxLeaves - free > manyLeaves;
+    setData(byId('tree'), 'many', String(isMany));
+    this.#legend.hidden = !isMany;
     this.#branches.show(branches, ({ worker }) => `${worker.worker} ${worker.pid}`);
     const hidden = workers.length - shown.length;
     this.#more.hidden = hidden === 0;
