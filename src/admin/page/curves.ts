@@ -3,7 +3,7 @@ import uPlot from 'uplot';
 import type { RatePoint, TimelineEvent } from '../live.js';
 import { type Curve, curves, logRange, logSplits, niceMax } from './curve.js';
 import { byId, setText } from './dom.js';
-import { latency, rate, time } from './format.js';
+import { quantile, rate, time } from './format.js';
 import { shownMs } from './kept.js';
 
 const height = 88;
@@ -89,7 +89,13 @@ export class Curves {
           : { range: (_, __, max) => [0, niceMax(max)] },
       },
       axes: [
-        { ...axis, grid, size: isLast ? 22 : 0, values: (_, all) => all.map((value) => (isLast ? minute(value) : '')) },
+        {
+          ...axis,
+          grid,
+          incrs: [60, 180],
+          size: isLast ? 22 : 0,
+          values: (_, all) => all.map((value) => (isLast ? minute(value) : '')),
+        },
         {
           ...axis,
           grid,
@@ -161,7 +167,7 @@ export class Curves {
 }
 
 function inWords({ at, requests, p50, p99, errors, connections }: RatePoint): string {
-  const [half, most] = [latency(p50).join(' '), latency(p99).join(' ')];
+  const [half, most] = [quantile(p50).join(' '), quantile(p99).join(' ')];
   return `${time(at)}: ${rate(requests)} requests/s, p50 ${half}, p99 ${most}, ${rate(errors)} errors/s, ${connections} connections`;
 }
 

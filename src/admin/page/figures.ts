@@ -1,7 +1,7 @@
 // The big figures.
 import type { RatePoint } from '../live.js';
 import { byId, element, setData, setText } from './dom.js';
-import { latency, rate } from './format.js';
+import { quantile, rate } from './format.js';
 
 interface Figure {
   readonly name: string;
@@ -12,8 +12,8 @@ interface Figure {
 
 const figures: readonly Figure[] = [
   { name: 'requests/s', of: ({ requests }) => [rate(requests), ''] },
-  { name: 'p50', of: ({ p50 }) => latency(p50) },
-  { name: 'p99', of: ({ p99 }) => latency(p99) },
+  { name: 'p50', of: ({ p50 }) => quantile(p50) },
+  { name: 'p99', of: ({ p99 }) => quantile(p99) },
   { name: 'errors/s (5xx)', of: ({ errors }) => [rate(errors), ''], isBad: ({ errors }) => errors > 0 },
   { name: 'connections', of: ({ connections }) => [String(connections), ''] },
 ];

@@ -3,6 +3,7 @@ import { escapeControls } from '../../log/escape.js';
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const oneDigit = new Intl.NumberFormat('en', { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const lastBucketMs = 10_000;
 const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 
 /** `0`, `0.4`, `7.2`, `1,234`. */
@@ -16,6 +17,11 @@ export function latency(ms: number | null | undefined): readonly [value: string,
   if (ms < 1) return [ms.toFixed(2), 'ms'];
   if (ms < 10) return [oneDigit.format(ms), 'ms'];
   return ms < 1000 ? [whole.format(ms), 'ms'] : [oneDigit.format(ms / 1000), 's'];
+}
+
+/** As `latency`. What is longer than the last bucket of the histogram is not known better. */
+export function quantile(ms: number | null): readonly [value: string, unit: string] {
+  return ms !== null && ms >= lastBucketMs ? ['≥ 10', 's'] : latency(ms);
 }
 
 /** `12 s`, `4 min 12 s`, `3 h 4 min`, `2 d 3 h`. */

@@ -8,6 +8,8 @@ export interface Leaf {
   /** Unique in its worker. */
   readonly id: string;
   readonly state: LoopState | 'unknown';
+  /** Default: the state. */
+  readonly word?: string;
   /** From 0 to 1; undefined if it is not known. */
   readonly load: number | undefined;
   /** What the big figure says if not the load. */
@@ -34,7 +36,7 @@ export function leavesOf(worker: WorkerStatus, requestsPerSecond: number | undef
   if (loops.length === 0) {
     const state = stage === 'starting' || stage === 'draining' ? stage : 'unknown';
     const figure = requestsPerSecond === undefined ? '–' : `${rate(requestsPerSecond)}/s`;
-    return [{ id: 'all', state, load, figure, description: 'its event loops have told nothing yet' }];
+    return [{ id: 'all', state, word: stage, load, figure, description: 'its event loops have told nothing yet' }];
   }
   return loops.map((loop) => {
     const { tid, state, utilization, connections, inFlight, staleMs } = loop;
@@ -68,12 +70,15 @@ export function makeLeaf(): HTMLElement {
   );
 }
 
-export function updateLeaf(child: HTMLElement, { state, load, figure, description }: Leaf): void {
+export function updateLeaf(
+  child: HTMLElement,
+  { state, word: stateWord = state, load, figure, description }: Leaf,
+): void {
   const [fill, word, value, text] = child.children as unknown as [HTMLElement, HTMLElement, HTMLElement, HTMLElement];
   setData(child, 'state', state);
   fill.style.height = percent(load ?? 0).replace(' ', '');
   setData(word, 'letter', letters[state]);
-  setText(word, state);
+  setText(word, stateWord);
   setText(value, figure ?? (load === undefined ? '–' : percent(load)));
   setText(text, `, ${description}`);
   if (child.title !== description) child.title = description;
