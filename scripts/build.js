@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import {
   chmodSync,
   copyFileSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -67,6 +68,7 @@ try {
   // What the page of a comparison is made from: not compiled, but shipped.
   for (const file of ['browser.js', 'style.css'])
     copyFileSync(path.join(root, 'src/bench/page', file), path.join(fresh, 'bench/page', file));
+  await buildDashboard();
   chmodSync(fresh, 0o755); // for whoever runs it, not only for who built it
   rmSync(path.join(root, 'dist'), { recursive: true, force: true });
   renameSync(fresh, path.join(root, 'dist'));
@@ -77,6 +79,27 @@ try {
   process.exitCode = 1;
 } finally {
   rmSync(fresh, { recursive: true, force: true });
+}
+
+/** The page of the admin server: one script and one style sheet, with uPlot and its licence in each. */
+async function buildDashboard() {
+  const from = path.join(root, 'src/admin/page');
+  const to = path.join(fresh, 'admin/page');
+  const uplot = path.dirname(require.resolve('uplot/package.json'));
+  const licence = `/*! With uPlot.\n\n${readFileSync(path.join(uplot, 'LICENSE'), 'utf8').trim()}\n*/\n`;
+  mkdirSync(to, { recursive: true });
+  await build({
+    input: path.join(from, 'dashboard.ts'),
+    platform: 'browser',
+    resolve: { extensionAlias: { '.js': ['.ts', '.js'] } },
+    tsconfig: path.join(from, 'tsconfig.json'),
+    transform: { target: 'es2022' },
+    output: { file: path.join(to, 'dashboard.js'), format: 'esm', minify: true, postBanner: licence },
+  });
+  const styles = ['base', 'state', 'tree', 'curves', 'details', 'narrow'].map((name) => `style/${name}.css`);
+  const files = [path.join(uplot, 'dist/uPlot.min.css'), ...styles.map((name) => path.join(from, name))];
+  writeFileSync(path.join(to, 'dashboard.css'), licence + files.map((file) => readFileSync(file, 'utf8')).join('\n'));
+  copyFileSync(path.join(from, 'index.html'), path.join(to, 'index.html'));
 }
 
 /** For the loader. */

@@ -60,7 +60,6 @@ export type ServerEvent =
   /** Invalid messages from a worker since the last such event, and the type of the last one. */
   | { event: 'worker-message-invalid'; worker: number; pid: number; count: number; type: string }
   | { event: 'worker-recycled'; worker: number; pid: number; reason: string }
-  | { event: 'quarantined'; method: string; url: string; fingerprint: string; deaths: number }
   | { event: 'quarantine-cleared'; count: number; reason: string }
   | { event: 'output'; pid: number; stream: 'stdout' | 'stderr'; text: string }
   | { event: 'log-resumed'; lost: number }

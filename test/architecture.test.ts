@@ -65,10 +65,12 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // Sends them the commands of operators.
   ['prove', 'testbed', 'control', ...leaves],
   ['supervisor', 'strategies', 'worker/process-runtime', 'control', 'admin', 'metrics', ...outside, ...leaves],
-  // What operators can see of a server, over HTTP.
-  ['admin', 'clock', 'control/protocol'],
   // What workers are at.
   ['scoreboard', 'clock', 'reports'],
+  // In a browser.
+  ['admin/page', 'admin/live', 'control/protocol', 'log/escape', 'scoreboard/loop-view'],
+  // What operators can see of a server, and do, over HTTP.
+  ['admin', 'clock', 'control/perform', 'control/protocol', 'log/escape', 'metrics', 'reports'],
   // What is counted, in memory that outlives who counts, and its text for scrapers.
   [
     'metrics',
@@ -234,7 +236,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   piscina: ['worker/thread-runtime'],
   send: ['app/directory'],
   srvx: ['app/fetch'],
-  uplot: ['bench/page'],
+  uplot: ['admin/page', 'bench/page'],
   yargs: ['config/help'],
   'node:cluster': ['app/cluster-fork'],
   // A file that did not load is linked once more in a child, to find the line of its error; what node takes, it says.
@@ -411,7 +413,9 @@ test('no code compares with the name of a model, a way to accept or a runtime', 
 
 test('only the log reads events, and only one file passes reports on to it', () => {
   const matching = (sign: RegExp) =>
-    files.filter((file) => sign.test(readFileSync(path.join(src, `${file}.ts`), 'utf8')));
+    files
+      .filter((file) => !isIn('admin/page', file)) // in a browser
+      .filter((file) => sign.test(readFileSync(path.join(src, `${file}.ts`), 'utf8')));
   // Other code can only tell `Events` of an event: it has one reader, which is the log.
   expect(matching(/\bevents\.(?!tell\b|js\b|includes\b)\w/i)).toEqual(['cli/serve']);
   expect(readFileSync(path.join(src, 'cli/serve.ts'), 'utf8')).toContain('events.open(openLog(');

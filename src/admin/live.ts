@@ -36,11 +36,19 @@ export interface TimelineEvent {
   readonly text: string;
 }
 
-/** A line of the log as it was written, at most 1,000 characters. */
+/** A line of the log: its message and its fields, escaped, at most 1,000 characters. */
 export interface LogLine {
   readonly at: number;
   readonly level: 'debug' | 'info' | 'warn' | 'error' | 'fatal';
   readonly text: string;
+}
+
+/** A model to which an operator can switch. */
+export interface ModelChoice {
+  readonly name: string;
+  readonly summary: string;
+  /** Its worker processes can be scaled. */
+  readonly scales: boolean;
 }
 
 export interface LiveUpdate {
@@ -52,4 +60,6 @@ export interface LiveUpdate {
   readonly log: readonly LogLine[];
   /** The client may reload, scale and switch: it is on a Unix socket, or has given the token. */
   readonly mayAct: boolean;
+  /** In the first message. */
+  readonly models?: readonly ModelChoice[];
 }

@@ -1,7 +1,11 @@
-// The admin server: pages to read, over HTTP. It never speaks to the app, and changes nothing.
+// The admin server: pages to read and the dashboard, over HTTP. It never speaks to the app. With a token, or on a Unix socket,
+// a client may also reload, scale and switch.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIP, Server as NetServer } from 'node:net';
+import { type Act, perform } from '../control/perform.js';
+import type { LiveFeed } from './live-feed.js';
 import { type Page, type Pages, splitTarget, textPage } from './pages.js';
+import type { Site } from './site.js';
 import type { TokenCheck } from './token.js';
 
 /** More scrapers than that wait for others to be done. */
@@ -15,24 +19,50 @@ const closeTimeoutMs = 1000;
 /** Orchestrators ask for these, and have no token. They tell nothing but yes or no. */
 const probes: readonly string[] = ['/livez', '/readyz'];
 
+const actions = { '/reload': 'reload', '/scale': 'scale', '/switch': 'switch' } as const;
+const livePath = '/live';
+
+const securityHeaders = {
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+  'content-security-policy': [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "connect-src 'self'",
+    "img-src 'self' data:",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; '),
+} as const;
+
+export interface AdminServerOptions {
+  readonly pages: Pages;
+  readonly site: Site;
+  readonly feed: LiveFeed;
+  readonly act: Act;
+  /** undefined if everyone who can connect may read */
+  readonly token: TokenCheck | undefined;
+  /** It listens on a Unix socket, to which only its owner can connect. */
+  readonly isUnix: boolean;
+}
+
 export class AdminServer {
-  readonly #pages: Pages;
-  readonly #token: TokenCheck | undefined;
+  readonly #options: AdminServerOptions;
   readonly #server: Server;
 
-  /**
-   * Accepts connections on the listening socket `fd`, and takes over its ownership.
-   * @param token undefined if everyone who can connect may read
-   */
-  constructor(fd: number, pages: Pages, token: TokenCheck | undefined) {
-    this.#pages = pages;
-    this.#token = token;
-    const options = {
+  /** Accepts connections on the listening socket `fd`, and takes over its ownership. */
+  constructor(fd: number, options: AdminServerOptions) {
+    this.#options = options;
+    const limits = {
       headersTimeout: requestTimeoutMs,
       requestTimeout: requestTimeoutMs,
       maxHeaderSize: maxHeaderBytes,
     };
-    this.#server = createServer(options, (request, response) => {
+    this.#server = createServer(limits, (request, response) => {
       response.on('error', () => {}); // the client may disconnect before it gets its response
       void this.#answer(request, response);
     });
@@ -41,9 +71,10 @@ export class AdminServer {
     this.#server.listen({ fd });
   }
 
-  /** Stops accepting, and settles when all requests in progress have their responses. */
+  /** Stops accepting, ends the streams, and settles when all requests in progress have their responses. */
   async close(): Promise<void> {
     const closed = new Promise((done) => NetServer.prototype.close.call(this.#server, done));
+    this.#options.feed.close();
     this.#server.closeIdleConnections();
     const timer = setTimeout(() => this.#server.closeAllConnections(), closeTimeoutMs);
     await closed;
@@ -51,36 +82,70 @@ export class AdminServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { status, type, content } = await this.#page(request).catch((error: Error) => textPage(500, error.message));
-    if (response.destroyed) return;
-    response.writeHead(status, {
-      'content-type': type,
-      'content-length': Buffer.byteLength(content),
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
-      ...(status === 401 && { 'www-authenticate': 'Bearer' }),
-      ...(status === 405 && { allow: 'GET, HEAD' }),
-    });
-    response.end(request.method === 'HEAD' ? undefined : content);
-    request.resume();
+    for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value);
+    const { method } = request;
+    const [path, queryString] = splitTarget(request.url);
+    const action = Object.hasOwn(actions, path) ? actions[path as keyof typeof actions] : undefined;
+    const allowed = action ? ['POST'] : path === livePath ? ['GET'] : ['GET', 'HEAD'];
+    if (!allowed.includes(method ?? '')) {
+      response.setHeader('allow', allowed.join(', '));
+      return write(request, response, textPage(405, `only ${allowed.join(' and ')}`));
+    }
+    const { site, feed, act } = this.#options;
+    const file = site.get(path);
+    if (file) return write(request, response, file);
+    const refusal = this.#refusal(request, path) ?? (action && this.#refusalToAct(request));
+    if (refusal) return write(request, response, refusal);
+    if (action) return perform(act, action, request, response, 'dashboard');
+    if (path !== livePath) return write(request, response, await this.#page(path, queryString, request.headers.accept));
+    if (feed.isFull) return write(request, response, textPage(503, 'too many clients; try again'));
+    return feed.join(response, this.#mayAct);
   }
 
-  async #page({ method, url, headers, socket }: IncomingMessage): Promise<Page> {
-    const [path, queryString] = splitTarget(url);
-    if (method !== 'GET' && method !== 'HEAD') return textPage(405, 'only GET and HEAD');
-    if (!probes.includes(path)) {
-      if (this.#token) {
-        const refusal = this.#token.refusal(headers.authorization, socket.remoteAddress ?? '');
-        if (refusal) return refusal;
-      } else if (!isLocalName(headers.host)) {
-        // A page of another site has this browser ask for a name that leads here (DNS rebinding).
-        return textPage(403, 'ask for localhost or for an IP address');
-      }
-    }
-    const page = Object.hasOwn(this.#pages, path) ? this.#pages[path] : undefined;
-    if (!page) return textPage(404, `unknown path; the paths are ${Object.keys(this.#pages).join(', ')}`);
-    return page(headers.accept, queryString);
+  /** Those who may read have given the token, if there is one. */
+  get #mayAct(): boolean {
+    return this.#options.token !== undefined || this.#options.isUnix;
   }
+
+  /** @returns undefined if the client may read that */
+  #refusal({ headers, socket }: IncomingMessage, path: string): Page | undefined {
+    if (probes.includes(path)) return undefined;
+    const { token } = this.#options;
+    if (token) return token.refusal(headers.authorization, socket.remoteAddress ?? '');
+    // A page of another site has this browser ask for a name that leads here (DNS rebinding).
+    if (!isLocalName(headers.host)) return textPage(403, 'ask for localhost or for an IP address');
+    // It could not read the stream, but take the place of others.
+    if (path === livePath && isOfOtherSite(headers['sec-fetch-site'])) return textPage(403, 'not for another site');
+    return undefined;
+  }
+
+  #refusalToAct({ headers }: IncomingMessage): Page | undefined {
+    if (!this.#mayAct) return textPage(403, 'actions need --admin-token-file, or --admin unix:PATH');
+    // A page of another site cannot send this type without asking first, which is not answered.
+    const isJson = /^application\/json\s*(;|$)/i.test(headers['content-type'] ?? '');
+    if (!isJson || isOfOtherSite(headers['sec-fetch-site']))
+      return textPage(403, 'needs Content-Type: application/json');
+    return undefined;
+  }
+
+  async #page(path: string, queryString: string, accept: string | undefined): Promise<Page> {
+    const { pages, site } = this.#options;
+    const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
+    if (page) return Promise.resolve(page(accept, queryString)).catch((error: Error) => textPage(500, error.message));
+    const known = [...site.keys(), livePath, ...Object.keys(pages), ...Object.keys(actions)].join(', ');
+    return textPage(404, `unknown path; the paths are ${known}`);
+  }
+}
+
+function write(request: IncomingMessage, response: ServerResponse, { status, type, content }: Page): void {
+  if (response.destroyed) return;
+  response.writeHead(status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(content),
+    ...(status === 401 && { 'www-authenticate': 'Bearer' }),
+  });
+  response.end(request.method === 'HEAD' ? undefined : content);
+  request.resume();
 }
 
 /** @param host as the header has it; absent in HTTP/1.0 */
@@ -88,4 +153,9 @@ function isLocalName(host: string | undefined): boolean {
   if (host === undefined) return true;
   const name = host.replace(/:\d*$/, '');
   return name === '' || name === 'localhost' || isIP(name.replace(/^\[|\]$/g, '')) !== 0;
+}
+
+/** @param fetchSite the header Sec-Fetch-Site, which only browsers send */
+function isOfOtherSite(fetchSite: string | string[] | undefined): boolean {
+  return fetchSite !== undefined && fetchSite !== 'same-origin' && fetchSite !== 'none';
 }

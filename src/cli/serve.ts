@@ -72,7 +72,12 @@ export async function serve(load: Call['load']): Promise<number> {
   if (access) recoverLines(reports, access, accessLines);
   accessStream = await accessLines;
   const { openLog } = await import('../log/logger.js');
-  events.open(openLog(logLevel, await stream));
+  const lines = await stream;
+  const write = (line: string): void => {
+    lines.write(line);
+    supervisor.logged(line);
+  };
+  events.open(openLog(logLevel, config.server.admin === undefined ? lines : { write }));
   return ended;
 }
 

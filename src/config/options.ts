@@ -493,13 +493,16 @@ function optionRows(models: readonly ModelFacts[]) {
       defaultWords: 'off, or beside --pid-file: app.ctl for app.pid',
     }),
     admin: server(
-      'Show the state of the server, and its metrics, on this address: /status, /workers, /metrics, and for probes /livez and /readyz; as --bind has it',
+      'Show the state of the server on this address: a dashboard at /, and /status, /workers, /metrics, and for probes /livez and /readyz; as --bind has it',
       { kind: address, defaultWords: 'off' },
     ),
-    adminTokenFile: server('Show them only to who has the token in this file: Authorization: Bearer TOKEN', {
-      kind: file,
-      defaultWords: 'none',
-    }),
+    adminTokenFile: server(
+      'Show them only to clients that have the token in this file, and let these reload, scale and switch: Authorization: Bearer TOKEN',
+      {
+        kind: file,
+        defaultWords: 'none',
+      },
+    ),
     bootTimeout: loading('Time for a worker to start and load the app', {
       group: 'Lifecycle',
       kind: duration(1, day),

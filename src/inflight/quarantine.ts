@@ -46,6 +46,7 @@ const maxEntriesPerRoute = 32;
 type QuarantineLimits = Pick<Config['lifecycle'], 'quarantineAfter' | 'hangTimeout'>;
 
 export class Quarantine extends EventEmitter<{ change: [DenylistEntries] }> {
+  readonly #reports: Reports;
   readonly #events: Events;
   /** In the order of their last deaths. */
   readonly #entries = new Map<Fingerprint, Entry>();
@@ -59,6 +60,7 @@ export class Quarantine extends EventEmitter<{ change: [DenylistEntries] }> {
     super();
     this.setMaxListeners(0); // each worker is one
     this.limits = limits;
+    this.#reports = reports;
     this.#events = events;
     reports.subscribe({
       'request-ended': (request) => {
@@ -110,7 +112,8 @@ export class Quarantine extends EventEmitter<{ change: [DenylistEntries] }> {
     const route = `${method} ${url.split('?', 1)[0]}`;
     const entry = { fingerprint, method, url, deaths, at, isRefused, route, weight, countedAt: time };
     this.#entries.set(fingerprint, entry);
-    if (isRefused && !known?.isRefused) this.#events.tell({ event: 'quarantined', method, url, fingerprint, deaths });
+    if (isRefused && !known?.isRefused)
+      this.#reports.publish({ kind: 'quarantined', method, url, fingerprint, deaths });
     this.#drop(route);
   }
 

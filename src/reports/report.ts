@@ -79,6 +79,8 @@ export type Report =
   | { kind: 'up'; ms: number }
   /** The first workers have lived for long enough. */
   | { kind: 'probation-passed'; ms: number }
+  /** A request is refused from now on, because it has killed workers. */
+  | { kind: 'quarantined'; method: string; url: string; fingerprint: string; deaths: number }
   | { kind: 'reloading'; reason: string }
   | { kind: 'reloaded'; generation: number; workers: number; ms: number }
   | { kind: 'switched'; from: string; model: string; workers: number; threads: number; ms: number; reason: string }

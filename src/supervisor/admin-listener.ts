@@ -1,9 +1,11 @@
 // The admin server on the address of --admin, and what it shows.
 import { readFileSync, statSync } from 'node:fs';
 import { AdminServer } from '../admin/server.js';
+import { readSite } from '../admin/site.js';
 import { TokenCheck } from '../admin/token.js';
 import type { Address } from '../config/address.js';
 import { origin } from '../config/source.js';
+import type { Act } from '../control/perform.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import { RareReport } from '../rare-report.js';
@@ -33,6 +35,7 @@ export async function openAdminSocket(address: Address, { sources }: Settings): 
 export function serveAdmin(
   listener: Listener,
   monitoring: Monitoring,
+  act: Act,
   settings: Settings,
   events: Events,
 ): OperatorListener {
@@ -41,7 +44,12 @@ export function serveAdmin(
     events.tell({ event: 'admin-refused', count, address }),
   );
   const check = token === undefined ? undefined : new TokenCheck(token, (address) => wrong.add(address));
-  const served = serveOperators(listener, (fd) => new AdminServer(fd, monitoring.pages, check));
+  const { pages, feed } = monitoring;
+  const isUnix = typeof listener.address === 'string';
+  const served = serveOperators(
+    listener,
+    (fd) => new AdminServer(fd, { pages, site: readSite(), feed, act, token: check, isUnix }),
+  );
   events.tell({ event: 'admin-ready', url: listener.url });
   return served;
 }

@@ -1,7 +1,10 @@
-// What operators can see of the server: the pages of the admin server, which the control socket has as well, and the numbers
-// behind them, with which the successor of an upgrade goes on.
+// What operators can see of the server: the pages of the admin server, which the control socket has as well, what the dashboard
+// shows, and the numbers behind them, with which the successor of an upgrade goes on.
 import { readSync, writeSync } from 'node:fs';
+import { History } from '../admin/history.js';
+import { LiveFeed } from '../admin/live-feed.js';
 import { type Pages, textPage } from '../admin/pages.js';
+import { Timeline } from '../admin/timeline.js';
 import type { Config } from '../config/config.js';
 import { formatted } from '../control/formats.js';
 import type { Status, WorkerStatus } from '../control/protocol.js';
@@ -16,7 +19,11 @@ import { type CountersFile, type Counts, Totals } from '../metrics/totals.js';
 import { queueOf } from '../os/tcp-info.js';
 import type { Reports } from '../reports/reports.js';
 import type { Look } from '../scoreboard/loop-view.js';
+import { models } from '../strategies/models.js';
 import type { Listener } from './listener.js';
+
+/** Between two points of the curves (milliseconds). */
+const sampleMs = 1000;
 
 /** As a successor gets it. Other versions of mpserve read it, so fields keep their names. */
 export interface InheritedCounts {
@@ -54,6 +61,10 @@ export class Monitoring {
   readonly counters: SupervisorCounters;
   #cpu: NodeJS.CpuUsage = { user: 0, system: 0 };
   #busyMs = 0;
+  readonly #history = new History();
+  readonly #timeline: Timeline;
+  readonly #timer: NodeJS.Timeout;
+  readonly feed: LiveFeed;
 
   constructor(options: MonitoringOptions) {
     const { reports, memory, inherited } = options;
@@ -69,6 +80,40 @@ export class Monitoring {
     this.#predecessor = inherited && counters(inherited.fd, inherited.start, inherited.layout);
     if (this.#predecessor) this.#totals.add(this.#predecessor);
     this.#text = new MetricsText(() => this.#observe());
+    this.#timeline = new Timeline(
+      reports,
+      () => isPool(options.status().model),
+      (event) => this.#history.add(event),
+    );
+    this.feed = new LiveFeed({
+      history: this.#history,
+      models: Object.values(models).map(({ name, summary }) => ({ name, summary, scales: isPool(name) })),
+      status: options.status,
+      workers: () => options.workers('wholly'),
+    });
+    this.#timer = setInterval(() => this.#tick(), sampleMs).unref();
+    this.#sample();
+  }
+
+  /** @param line of the log, as JSON */
+  logged(line: string): void {
+    this.#history.log.add(line);
+  }
+
+  /** Before the memory is closed. */
+  close(): void {
+    clearInterval(this.#timer);
+    this.feed.close();
+  }
+
+  #tick(): void {
+    this.#timeline.tick();
+    this.#sample();
+    void this.feed.tick();
+  }
+
+  #sample(): void {
+    this.#history.sample(this.#totals.read(), this.#gauges().connections);
   }
 
   readonly pages: Pages = {
@@ -156,6 +201,11 @@ function sumOf(fd: number, start: number, theirs: GaugesLayout): GaugeSums {
   return sumGauges(theirs, (bytes, position) => {
     readSync(fd, bytes, 0, bytes.length, start + position);
   });
+}
+
+/** Of worker processes; in other models each connection has one, or there is one for all. */
+function isPool(model: string): boolean {
+  return models[model]?.workers !== undefined;
 }
 
 function counters(fd: number, start: number, theirs: CountersLayout): CountersFile {

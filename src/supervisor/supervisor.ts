@@ -8,6 +8,7 @@ import type { Loaded, Overrides } from '../config/load.js';
 import { origin } from '../config/source.js';
 import { Queues } from '../connection/queues.js';
 import { awaitHeads } from '../connection/session-reader.js';
+import type { Act } from '../control/perform.js';
 import type {
   Action,
   Dump,
@@ -232,7 +233,7 @@ export class Supervisor implements SignalTarget, Controls {
     const memory = this.#memory;
     cleanups.push(() => migrationChannel && closeMigrationChannel(migrationChannel));
     cleanups.push(() => memory.close());
-    if (config.server.admin !== undefined) await this.#openAdmin(config.server.admin, memory);
+    if (config.server.admin !== undefined) await this.#openAdmin(config.server.admin, memory, cleanups);
     cleanups.push(() => this.#monitoring?.counters.end());
     return {
       listeners: this.#listeners,
@@ -255,7 +256,7 @@ export class Supervisor implements SignalTarget, Controls {
   readonly #pages = (): Pages => this.#monitoring?.pages ?? {};
 
   /** @throws StartupError */
-  async #openAdmin(address: Address, memory: ServerMemory): Promise<void> {
+  async #openAdmin(address: Address, memory: ServerMemory, cleanups: (() => void)[]): Promise<void> {
     const { loaded, reports, inherited, version } = this.#options;
     this.#adminModule = await import('./admin-listener.js');
     this.#monitoring = new this.#adminModule.Monitoring({
@@ -269,13 +270,15 @@ export class Supervisor implements SignalTarget, Controls {
       quarantine: () => this.quarantine(),
       listeners: this.#listeners,
     });
+    cleanups.push(() => this.#monitoring?.close());
     if (!inherited?.admin) this.#serveAdmin(await this.#adminModule.openAdminSocket(address, loaded));
   }
 
   /** @throws StartupError */
   #serveAdmin(socket: Listener): void {
     const { loaded, events } = this.#options;
-    if (this.#monitoring) this.#admin = this.#adminModule?.serveAdmin(socket, this.#monitoring, loaded, events);
+    if (!this.#monitoring) return;
+    this.#admin = this.#adminModule?.serveAdmin(socket, this.#monitoring, this.act, loaded, events);
   }
 
   /** --stop-delay: serves on until load balancers have noticed that it stops. @returns the last stop that was asked for */
@@ -325,6 +328,11 @@ export class Supervisor implements SignalTarget, Controls {
   #closeListeners(othersServe: boolean): void {
     for (const listener of [...this.#listeners.splice(0), this.#secondary])
       othersServe ? listener.abandon() : listener.close();
+  }
+
+  /** With --admin. @param line of this server's log */
+  logged(line: string): void {
+    this.#monitoring?.logged(line);
   }
 
   stop(reason: string, isQuick: boolean): void {
@@ -392,8 +400,8 @@ export class Supervisor implements SignalTarget, Controls {
     return this.#operations?.settings ?? this.#options.loaded;
   }
 
-  async act(action: Action, request: Request, onProgress: (message: string) => void): Promise<string> {
-    const reason = `mpserve ctl ${action}`;
+  readonly act: Act = async (action, request, onProgress, by = 'mpserve ctl') => {
+    const reason = `${by} ${action}`;
     if (action !== 'stop') return this.#perform(action, request, reason, onProgress);
     const { now = false } = request;
     if (this.#successor) throw new Refused(`process ${this.#successor.pid} has replaced this server; try again`);
@@ -402,7 +410,7 @@ export class Supervisor implements SignalTarget, Controls {
     if (now) this.#strategy?.kill();
     await this.#ended.promise;
     return 'stopped';
-  }
+  };
 
   /** @throws Refused if the action was not started, Error if it failed */
   async #perform(

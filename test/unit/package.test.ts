@@ -14,6 +14,9 @@ const { satisfies } = createRequire(import.meta.url)('semver') as {
 const entries = [
   'bin/mpserve.js',
   'bin/package.json',
+  'dist/admin/page/dashboard.css',
+  'dist/admin/page/dashboard.js',
+  'dist/admin/page/index.html',
   'dist/bench/generator.js',
   'dist/bench/page/browser.js',
   'dist/bench/page/style.css',

@@ -1,0 +1,46 @@
+// Answers the request for a profile or a heap snapshot, on the control socket: it is streamed to the client.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import { failure, readObject, respond } from './answer.js';
+import type { Dump, DumpKind, DumpRequest } from './protocol.js';
+import { Refused } from './refused.js';
+
+/**
+ * Settles when there is something to read. @param signal the client has gone
+ * @throws Refused if it was not begun, Error if it failed
+ */
+export type OpenDump = (kind: DumpKind, request: DumpRequest, signal: AbortSignal) => Promise<Dump>;
+
+export async function takeDump(
+  open: OpenDump,
+  kind: DumpKind,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  let wanted: DumpRequest;
+  try {
+    wanted = readRequest(await readObject(request));
+  } catch (error) {
+    return respond(response, 400, failure((error as Error).message));
+  }
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  try {
+    const { content, over } = await open(kind, wanted, gone.signal);
+    response.writeHead(200, { 'content-type': 'application/json', connection: 'close' });
+    // One that fails when a part of it has been sent is cut.
+    await pipeline(content, response, { signal: over }).catch(() => response.destroy());
+  } catch (error) {
+    const isRefused = error instanceof Refused;
+    const outcome = { ...failure((error as Error).message), ...(isRefused && { refused: true }) };
+    respond(response, isRefused ? 409 : 500, outcome);
+  }
+}
+
+/** @throws Error with a one-line reason */
+function readRequest({ worker, seconds }: Readonly<Record<string, unknown>>): DumpRequest {
+  if (worker !== undefined && typeof worker !== 'string' && typeof worker !== 'number')
+    throw new Error('"worker" must be the number of a worker, or a string such as "2.1" for its thread 1');
+  if (seconds !== undefined && typeof seconds !== 'number') throw new Error('"seconds" must be a number');
+  return { ...(worker !== undefined && { worker: String(worker) }), ...(seconds !== undefined && { seconds }) };
+}

@@ -1,0 +1,257 @@
+// The dashboard in a real browser: of a server, and of data that no server has at will.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Dashboard, loopOf, openDashboard, statusOf, workerOf } from '../helpers/dashboard.ts';
+import { startServer } from '../helpers/server.ts';
+import { connect } from '../helpers/wire.ts';
+import { axeFindings, chromiumPath, launchBrowser, openPage } from './browser.ts';
+
+const token = '0123456789abcdef0123456789abcdef';
+const hostile = '<img src=x onerror=alert(1)>\u202e\u001b[31m</script>';
+
+let browser: Browser;
+let folder: string;
+let tokenFile: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(path.join(tmpdir(), 'mpserve-dashboard-'));
+  tokenFile = path.join(folder, 'token');
+  writeFileSync(tokenFile, token, { mode: 0o600 });
+  if (chromiumPath) browser = await launchBrowser();
+});
+afterAll(async () => {
+  await browser?.close();
+  rmSync(folder, { recursive: true });
+});
+
+async function signIn(page: Page): Promise<void> {
+  await page.fill('#token', token);
+  await page.press('#token', 'Enter');
+  await page.waitForSelector('#content:not([hidden])');
+}
+
+/** Every state of a loop, and texts that a page must not believe. */
+function showAll({ shown, history }: Dashboard): void {
+  const request = { reqId: 'r1', method: 'GET', url: `/a?${hostile}`, ageMs: 61_000, client: '203.0.113.9' };
+  shown.status = statusOf({
+    state: 'degraded',
+    app: hostile,
+    workers: { wanted: 4, ready: 3 },
+    lastError: { at: new Date().toISOString(), message: hostile },
+  });
+  shown.workers = [
+    workerOf(1, [
+      loopOf('blocked', { tid: 1, staleMs: 4200, inFlight: 1, oldest: [request] }),
+      loopOf('working', { tid: 2, utilization: 0.93, inFlight: 2, oldest: [{ ...request, ageMs: 30, url: '/quick' }] }),
+      loopOf('writing', { tid: 3, utilization: 0.5 }),
+      loopOf('reading', { tid: 4, utilization: 0.2 }),
+    ]),
+    workerOf(2, [loopOf('keep-alive', { utilization: 0.05 })], { memoryBytes: 90_000_000 }),
+    workerOf(3, [loopOf('draining', { utilization: 0.3 })], { stage: 'draining' }),
+    workerOf(4, [], { stage: 'starting', requests: 0 }),
+    workerOf(5, [loopOf('idle', { utilization: 0 })]),
+  ];
+  history.add({ at: Date.now() - 60_000, kind: 'reload', text: 'reload begins' });
+  history.add({ at: Date.now() - 30_000, kind: 'crash', text: hostile });
+  history.log.add(JSON.stringify({ level: 50, time: Date.now(), msg: hostile, url: hostile }));
+}
+
+describe.skipIf(!chromiumPath)('the dashboard', () => {
+  test('shows what the server does, as it happens, and asks nothing of other hosts', async () => {
+    await using server = await startServer({
+      args: ['--admin', '0', '--workers', '2', '--control', path.join(folder, 'c')],
+    });
+    const { url } = await server.waitFor('the admin server', ({ event }) => event === 'admin-ready');
+    await using open = await openPage(browser, String(url));
+    const { page, requested } = open;
+    await page.waitForSelector('#top[data-state=serving]');
+    expect(await page.title()).toContain('Serving');
+    await page.waitForFunction(() => document.querySelectorAll('.worker').length === 2);
+    expect(await page.isVisible('#read-only')).toBe(true);
+    expect(await page.isVisible('#controls')).toBe(false);
+    using wire = await connect(server.url);
+    await wire.ask('GET /?one');
+    await page.waitForFunction(() => document.querySelector('#figures dd')?.textContent?.trim() !== '0');
+    await page.waitForFunction(() => document.querySelector('#facts')?.textContent?.includes('Answered1'));
+    process.kill(server.workers()[0] as number, 'SIGKILL');
+    await page.waitForSelector('#events .chip[data-fault=true]');
+    await page.waitForFunction(() => document.querySelector('#log')?.textContent?.includes('died'));
+    expect(requested.filter((one) => !one.startsWith(`${url}/`))).toEqual(
+      ['data:,'].filter((one) => requested.includes(one)),
+    );
+  });
+
+  test('reloads, scales and switches with a token, by keyboard alone', async () => {
+    const args = ['--admin', '0', '--admin-token-file', tokenFile, '--workers', '1', '--probation', '0'];
+    await using server = await startServer({ args });
+    const { url } = await server.waitFor('the admin server', ({ event }) => event === 'admin-ready');
+    await using open = await openPage(browser, String(url));
+    const { page } = open;
+    const press = async (...keys: string[]) => {
+      for (const key of keys) await page.keyboard.press(key);
+    };
+    const tabTo = async (id: string) => {
+      for (let i = 0; i < 40; i++) {
+        if (await page.evaluate((wanted) => document.activeElement?.id === wanted, id)) return;
+        await press('Tab');
+      }
+      throw new Error(`Tab does not reach ${id}`);
+    };
+    const done = (text: string) =>
+      page.waitForFunction((one) => document.querySelector('#progress [data-ok]')?.textContent?.includes(one), text);
+    // The form has the focus.
+    await page.waitForSelector('#token-form:not([hidden])');
+    await page.keyboard.type('wrong-wrong-wrong');
+    await press('Enter');
+    await page.waitForFunction(() => document.querySelector('#token-problem')?.textContent === 'wrong token');
+    await page.keyboard.type(token);
+    await press('Enter');
+    await page.waitForSelector('#controls:not([hidden])');
+
+    await tabTo('reload');
+    expect(await page.evaluate(() => getComputedStyle(document.activeElement as Element).outlineStyle)).toBe('solid');
+    await press('Enter');
+    await done('Done: generation 2 is serving');
+    await page.waitForSelector('#reload[aria-disabled=false]');
+    await page.waitForFunction(() => document.querySelector('#events')?.textContent?.includes('generation 2'));
+
+    await tabTo('more');
+    await press('Enter');
+    await done('Done: changed from 1 to 2 workers');
+    await page.waitForFunction(() => document.querySelectorAll('.worker').length === 2);
+
+    await page.waitForSelector('#switch[aria-disabled=false]');
+    await tabTo('model');
+    await page.keyboard.type('prethread');
+    await tabTo('switch');
+    await press('Enter');
+    await page.waitForSelector('dialog[open]');
+    expect(await page.textContent('dialog')).toMatch(/Now: prefork, 2 of 2 workers ready\. Then: prethread/);
+    await press('Escape');
+    await page.waitForSelector('dialog:not([open])', { state: 'attached' });
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('switch');
+    await press('Enter', 'Tab', 'Enter');
+    await done('Done: prethread is serving');
+    await page.waitForFunction(() => document.querySelector('#facts')?.textContent?.includes('prethread'));
+    expect(server.lines.filter(({ reason }) => String(reason).startsWith('dashboard '))).toHaveLength(3);
+
+    // Tab leads out of everything, and back to the beginning.
+    await page.evaluate(() => (document.activeElement as HTMLElement).blur());
+    const seen = new Set<string>();
+    for (let i = 0; i < 40; i++) {
+      await press('Tab');
+      seen.add(await page.evaluate(() => document.activeElement?.id ?? ''));
+    }
+    expect([...seen]).toEqual(expect.arrayContaining(['reload', 'model', 'switch', 'curves', 'events', 'log']));
+  });
+
+  test('says that it has lost the server, and goes on when that is back', async () => {
+    const first = await openDashboard();
+    await using open = await openPage(browser, first.url);
+    const { page } = open;
+    await page.waitForSelector('#content:not([hidden])');
+    await first.close();
+    await page.waitForSelector('#banner:not([hidden])');
+    await page.waitForFunction(() =>
+      /\d s ago\. Trying again/.test(document.querySelector('#banner')?.textContent ?? ''),
+    );
+    await using second = await openDashboard(undefined, Number(new URL(first.url).port));
+    second.shown.status = statusOf({ pid: 5200, state: 'degraded' });
+    await page.waitForSelector('#banner[hidden]', { state: 'attached' });
+    await page.waitForFunction(() => document.querySelector('#facts')?.textContent?.includes('5200'));
+  });
+
+  test('a server that says nothing is lost as well', async () => {
+    await using dashboard = await openDashboard();
+    await using open = await openPage(browser, dashboard.url);
+    await open.page.waitForSelector('#content:not([hidden])');
+    await open.page.waitForSelector('#banner:not([hidden])'); // it gets no tick
+    expect(await open.page.textContent('#banner')).toContain('the server does not answer');
+  });
+
+  test('follows an upgrade to the successor', async () => {
+    const control = path.join(folder, 'u');
+    const args = ['--admin', '0', '--workers', '1', '--probation', '0', '--control', control];
+    const server = await startServer({ args });
+    let pid = 0;
+    try {
+      const { url } = await server.waitFor('the admin server', ({ event }) => event === 'admin-ready');
+      await using open = await openPage(browser, String(url));
+      await open.page.waitForSelector('#top[data-state=serving]');
+      server.child.kill('SIGUSR2');
+      pid = Number((await server.waitFor('the upgrade', ({ event }) => event === 'upgraded')).pid);
+      await open.page.waitForFunction((one) => document.querySelector('#facts')?.textContent?.includes(`${one}`), pid);
+      await open.page.waitForSelector('#banner[hidden]', { state: 'attached' });
+      process.kill(pid, 'SIGTERM');
+      await server.noneLeft();
+    } finally {
+      await server.kill();
+    }
+  });
+
+  test('shows every state in words, the blocked loop apart, and texts of others as text', async () => {
+    await using dashboard = await openDashboard();
+    showAll(dashboard);
+    await using open = await openPage(browser, dashboard.url);
+    const { page } = open;
+    await page.waitForSelector('#content:not([hidden])');
+    expect(await page.$$eval('.leaf .word', (all) => all.map(({ textContent }) => textContent))).toEqual([
+      'blocked',
+      'working',
+      'writing',
+      'reading',
+      'keep-alive',
+      'draining',
+      'starting',
+      'idle',
+    ]);
+    expect(await page.textContent('.leaf[data-state=blocked] .figure')).toBe('4.2 s');
+    expect(await page.textContent('#state')).toBe('Degraded, 3 of 4 workers ready');
+    expect(await page.$$eval('#flight td.age', (all) => all.map(({ textContent }) => textContent))).toEqual([
+      '1 min 5 s',
+      '30 ms',
+    ]);
+    expect(await page.textContent('#flight td.request')).toContain('<img src=x onerror=alert(1)>\\u202e\\u001b[31m');
+    expect(await page.$$('#content img, #content script')).toEqual([]);
+    const text = (await page.textContent('body')) ?? '';
+    expect(text).not.toMatch(/[^\P{Cc}\n\t]|\p{Bidi_Control}/u);
+    expect(text.split('<img src=x').length - 1).toBeGreaterThanOrEqual(5); // app, error, event, log, request
+  });
+
+  describe.each([
+    ['light', { width: 1440, height: 1000 }],
+    ['dark', { width: 1440, height: 1000 }],
+    ['light', { width: 390, height: 844 }],
+    ['dark', { width: 390, height: 844 }],
+  ] as const)('in %s, %o', (colorScheme, viewport) => {
+    test('axe-core finds nothing, and nothing is wider than the window', async () => {
+      await using dashboard = await openDashboard(token);
+      showAll(dashboard);
+      await using open = await openPage(browser, dashboard.url, { colorScheme, viewport, reducedMotion: 'reduce' });
+      const { page } = open;
+      await page.waitForSelector('#token-form:not([hidden])');
+      expect(await axeFindings(page)).toEqual([]);
+      await signIn(page);
+      expect(await axeFindings(page)).toEqual([]);
+      const widths = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth] as const);
+      expect(widths[0]).toBeLessThanOrEqual(widths[1]);
+      expect(
+        await page.evaluate(
+          () => getComputedStyle(document.querySelector('.leaf .fill') as Element).transitionDuration,
+        ),
+      ).toBe('0s');
+      const back = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+      expect(back).toBe(colorScheme === 'dark' ? 'rgb(13, 17, 22)' : 'rgb(243, 245, 248)');
+      await page.click('#switch');
+      expect(await axeFindings(page)).toEqual([]);
+      await page.keyboard.press('Escape');
+      dashboard.shown.status = statusOf({ state: 'down', workers: { wanted: 2, ready: 0 } });
+      await dashboard.tick();
+      await page.waitForSelector('#top[data-state=down]');
+      expect(await axeFindings(page)).toEqual([]);
+    });
+  });
+});
