@@ -70,7 +70,7 @@ for (const [model, size] of models) {
       );
       expect(blocked).toMatchObject([{ pid, tid }]);
       const [loop] = blocked;
-      expect(loop?.stack.join('\n')).toMatch(/^burnProcessor \(\/.*diagnosed\.cjs:24:\d+\)$/m);
+      expect(loop?.stack.join('\n')).toMatch(/^burnProcessor \(\/.*diagnosed\.cjs:\d+:\d+\)$/m);
       expect(loop?.oldest).toContainEqual(expect.objectContaining({ reqId: 'the-busy', url: '/burn?4000' }));
       const all = found.flatMap((worker) => worker.loops);
       const ids = all.flatMap(({ oldest }) => oldest.map(({ reqId }) => reqId));
@@ -194,7 +194,7 @@ test.concurrent('an operator can still start the inspector of a worker after it'
     for (let turns = 0; turns < 3; turns++) await wire.ask('GET /');
     return listeningPorts(worker).some((port) => port !== served);
   });
-  const next = wire.ask('GET /burn?2000');
+  const next = wire.ask('GET /burn?5000');
   await eventually('the request', () => server.lines.filter(({ seen }) => seen === 'burn').length === 2);
   expect(await loops(control)).toMatchObject([{ unreadable: 'debugged' }]);
   expect((await next).status).toBe(200);
