@@ -1,9 +1,18 @@
-// The TCP ports on which a process listens, from /proc (proc(5)).
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+// The TCP ports on which a process listens, from /proc (proc(5)); none when it has ended.
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 const listening = '0A';
 
 export function listeningPorts(pid: number): number[] {
+  try {
+    return portsOf(pid);
+  } catch (error) {
+    if (existsSync(`/proc/${pid}`)) throw error;
+    return [];
+  }
+}
+
+function portsOf(pid: number): number[] {
   const inodes = new Set<string>();
   for (const fd of readdirSync(`/proc/${pid}/fd`)) {
     try {

@@ -19,7 +19,7 @@ import { Clients } from '../helpers/clients.ts';
 import { ask } from '../helpers/control.ts';
 import { eventually, within } from '../helpers/eventually.ts';
 import { fixture, root, runCli, type Server, type ServerOptions, startServer } from '../helpers/server.ts';
-import { connect } from '../helpers/wire.ts';
+import { connect, type Wire } from '../helpers/wire.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -80,6 +80,12 @@ async function begin(site: Site, ...args: readonly string[]): Promise<Running> {
 
 const ended = ({ exit }: Running): Promise<number | null> => within('the command to end', exit);
 
+/** In some models the worker lives for this connection, which the server closes when it has been idle for some seconds. */
+async function keepOpen(server: Server, wire: Wire): Promise<void> {
+  await wire.request('GET /wait');
+  await server.waitFor('the request that is not answered', ({ seen }) => seen === 'wait');
+}
+
 /** Another one can begin. */
 async function expectFree(site: Site): Promise<void> {
   await eventually('the next profile', async () => {
@@ -105,6 +111,7 @@ for (const [model, size] of models) {
       await using _ = server;
       using wire = await connect(server.url);
       await wire.ask('GET /burn-on');
+      await keepOpen(server, wire);
       const { code, stdout, stderr } = await ctl(site, 'profile', '--seconds', '2');
       expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
       const [file = ''] = readdirSync(cwd);
@@ -124,7 +131,7 @@ for (const [model, size] of models) {
       const site = await start({ model, args: size });
       await using _ = site.server;
       using wire = await connect(site.server.url);
-      await wire.ask('GET /burn?1');
+      await keepOpen(site.server, wire);
       const output = path.join(site.cwd, 'my.heapsnapshot');
       const { code, stderr } = await ctl(site, 'heap', '1', '--output', output);
       expect(code).toBe(0);
@@ -142,7 +149,7 @@ for (const [model, size] of models) {
       const { server, cwd } = site;
       await using _ = server;
       using wire = await connect(server.url);
-      await wire.ask('GET /burn?1');
+      await keepOpen(server, wire);
       const profile = await begin(site, 'profile', '--seconds', '60');
       for (const pid of server.workers()) process.kill(pid, 'SIGKILL');
       expect(await ended(profile)).toBe(1);

@@ -62,7 +62,7 @@ for (const [model, size] of models) {
       await waiting.request('GET /wait', { 'x-request-id': 'the-waiting' });
       await server.waitFor('the waiting request', ({ seen }) => seen === 'wait');
       using busy = await connect(server.url);
-      const answer = busy.ask('GET /burn?4000', { 'x-request-id': 'the-busy' });
+      const answer = busy.ask('GET /burn?6000', { 'x-request-id': 'the-busy' });
       const { pid, tid } = await server.waitFor('the busy request', ({ seen }) => seen === 'burn');
       const found = await stacks(control);
       const blocked = found.flatMap((worker) =>
@@ -71,7 +71,7 @@ for (const [model, size] of models) {
       expect(blocked).toMatchObject([{ pid, tid }]);
       const [loop] = blocked;
       expect(loop?.stack.join('\n')).toMatch(/^burnProcessor \(\/.*diagnosed\.cjs:\d+:\d+\)$/m);
-      expect(loop?.oldest).toContainEqual(expect.objectContaining({ reqId: 'the-busy', url: '/burn?4000' }));
+      expect(loop?.oldest).toContainEqual(expect.objectContaining({ reqId: 'the-busy', url: '/burn?6000' }));
       const all = found.flatMap((worker) => worker.loops);
       const ids = all.flatMap(({ oldest }) => oldest.map(({ reqId }) => reqId));
       expect(ids.sort()).toEqual(['the-busy', 'the-waiting']);
@@ -97,7 +97,7 @@ test.concurrent('as text, without control characters of the app', async () => {
     ),
   );
   using busy = await connect(server.url);
-  const answer = busy.ask('GET /red?3000');
+  const answer = busy.ask('GET /red?6000');
   await server.waitFor('the busy request', ({ seen }) => seen === 'red');
   const { stdout } = await runCli(['ctl', 'stacks', '--control', control]);
   expect(stdout).toMatch(/^ {4}at .*\[31mred .*\(\/.*diagnosed\.cjs:\d+:\d+\)$/m);
@@ -109,7 +109,7 @@ for (const [model, size] of [
   ['prefork', '--workers'],
   ['prethread', '--threads'],
 ] as const) {
-  test.concurrent.each(['/sleep?6000', '/derive?4000000'])(
+  test.concurrent.each(['/sleep?6000', '/derive?8000000'])(
     `${model}: native code (%s) is told after a second, and goes on`,
     async (target) => {
       const [server, control] = await start({ model, args: [size, '2', '--hang-timeout', '0'] });
@@ -136,7 +136,7 @@ test.concurrent('two threads that are blocked at the same time', async () => {
   await using _ = server;
   using one = await connect(server.url);
   using other = await connect(server.url);
-  const answers = [one.ask('GET /burn?5000'), other.ask('GET /burn?5000')];
+  const answers = [one.ask('GET /burn?6000'), other.ask('GET /burn?6000')];
   await eventually('both', () => server.lines.filter(({ seen }) => seen === 'burn').length === 2);
   const blocked = (await loops(control)).filter(({ state }) => state === 'blocked');
   expect(blocked).toHaveLength(2);
@@ -170,11 +170,12 @@ test.concurrent('an app that handles SIGUSR1 itself gets none', async () => {
   const [server, control] = await start({ args: ['--workers', '1'], env: { HANDLE_SIGUSR1: '1' } });
   await using _ = server;
   using wire = await connect(server.url);
-  const answer = wire.ask('GET /burn?3000');
+  const answer = wire.ask('GET /burn?6000');
   await server.waitFor('the request', ({ seen }) => seen === 'burn');
   expect(await loops(control)).toMatchObject([{ unreadable: 'signal', stack: [] }]);
   expect(JSON.parse((await answer).body)).toMatchObject({ signals: 0 });
-  expect(JSON.parse((await wire.ask('GET /')).body)).toMatchObject({ signals: 0 });
+  using next = await connect(server.url);
+  expect(JSON.parse((await next.ask('GET /')).body)).toMatchObject({ signals: 0 });
 });
 
 test.concurrent('an operator can still start the inspector of a worker after it', async () => {
@@ -182,7 +183,7 @@ test.concurrent('an operator can still start the inspector of a worker after it'
   await using _ = server;
   const [worker = 0] = server.workers();
   using wire = await connect(server.url);
-  const answer = wire.ask('GET /burn?2000');
+  const answer = wire.ask('GET /burn?6000');
   await server.waitFor('the request', ({ seen }) => seen === 'burn');
   expect(await loops(control)).toMatchObject([{ state: 'blocked' }]);
   expect((await answer).status).toBe(200);
@@ -191,17 +192,19 @@ test.concurrent('an operator can still start the inspector of a worker after it'
   // For a moment a signal may be taken for the one of the supervisor.
   await eventually('its inspector', async () => {
     process.kill(worker, 'SIGUSR1');
-    for (let turns = 0; turns < 3; turns++) await wire.ask('GET /');
+    using other = await connect(server.url);
+    for (let turns = 0; turns < 3; turns++) await other.ask('GET /');
     return listeningPorts(worker).some((port) => port !== served);
   });
-  const next = wire.ask('GET /burn?5000');
+  using again = await connect(server.url);
+  const next = again.ask('GET /burn?6000');
   await eventually('the request', () => server.lines.filter(({ seen }) => seen === 'burn').length === 2);
   expect(await loops(control)).toMatchObject([{ unreadable: 'debugged' }]);
   expect((await next).status).toBe(200);
 });
 
 test.concurrent('a worker that hangs for too long is still ended', async () => {
-  const [server, control] = await start({ args: ['--workers', '1', '--hang-timeout', '3s'] });
+  const [server, control] = await start({ args: ['--workers', '1', '--hang-timeout', '8s'] });
   await using _ = server;
   using wire = await connect(server.url);
   await wire.request('GET /burn?60000');
