@@ -117,7 +117,13 @@ for (const [model, size] of models) {
       using wire = await connect(server.url);
       await wire.ask('GET /burn-on');
       const worker = await keepOpen(site, wire);
-      const { code, stdout, stderr } = await ctl(site, 'profile', ...(model === 'ppc' ? [worker] : []), '--seconds', '2');
+      const { code, stdout, stderr } = await ctl(
+        site,
+        'profile',
+        ...(model === 'ppc' ? [worker] : []),
+        '--seconds',
+        '2',
+      );
       expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
       const [file = ''] = readdirSync(cwd);
       expect(file).toMatch(new RegExp(`^mpserve-${worker}-\\d{8}T\\d{6}Z\\.cpuprofile$`));
