@@ -17,7 +17,7 @@ export const maxFrames = 12;
 const anonymous = '(anonymous)';
 /** Signals, each of which may arrive between two callbacks, when no code of the app is on the stack. */
 const maxAttempts = 5;
-/** Node handles a signal in up to three places, at the latest this long after the event loop turns again (milliseconds). */
+/** Node handles a signal more than once, at the latest this long after the event loop turns again (milliseconds). */
 const echoMs = 200;
 
 /** Installs the hook of this thread, which `captureStack` calls. */

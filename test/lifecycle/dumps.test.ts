@@ -80,10 +80,15 @@ async function begin(site: Site, ...args: readonly string[]): Promise<Running> {
 
 const ended = ({ exit }: Running): Promise<number | null> => within('the command to end', exit);
 
-/** In some models the worker lives for this connection, which the server closes when it has been idle for some seconds. */
-async function keepOpen(server: Server, wire: Wire): Promise<void> {
+/**
+ * In some models the worker lives for this connection, which the server closes when it has been idle for some seconds.
+ * @returns the number of the worker
+ */
+async function keepOpen({ server, control }: Site, wire: Wire): Promise<string> {
   await wire.request('GET /wait');
-  await server.waitFor('the request that is not answered', ({ seen }) => seen === 'wait');
+  const { pid } = await server.waitFor('the request that is not answered', ({ seen }) => seen === 'wait');
+  const workers: { readonly worker: number; readonly pid: number }[] = (await ask(control, 'GET', '/workers')).json;
+  return String(workers.find((one) => one.pid === pid)?.worker);
 }
 
 /** Another one can begin. */
@@ -111,12 +116,18 @@ for (const [model, size] of models) {
       await using _ = server;
       using wire = await connect(server.url);
       await wire.ask('GET /burn-on');
-      await keepOpen(server, wire);
-      const { code, stdout, stderr } = await ctl(site, 'profile', '--seconds', '2');
+      const worker = await keepOpen(site, wire);
+      const { code, stdout, stderr } = await ctl(
+        site,
+        'profile',
+        ...(model === 'ppc' ? [worker] : []),
+        '--seconds',
+        '2',
+      );
       expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
       const [file = ''] = readdirSync(cwd);
-      expect(file).toMatch(/^mpserve-1-\d{8}T\d{6}Z\.cpuprofile$/);
-      expect(stderr).toBe(`profiling worker 1 for 2 s\nwrote ${file}\n`);
+      expect(file).toMatch(new RegExp(`^mpserve-${worker}-\\d{8}T\\d{6}Z\\.cpuprofile$`));
+      expect(stderr).toBe(`profiling worker ${worker} for 2 s\nwrote ${file}\n`);
       expect(statSync(path.join(cwd, file)).mode & 0o777).toBe(0o600);
       const { nodes, samples, startTime, endTime } = JSON.parse(readFileSync(path.join(cwd, file), 'utf8'));
       expect(endTime - startTime).toBeGreaterThan(1.9e6);
@@ -131,11 +142,11 @@ for (const [model, size] of models) {
       const site = await start({ model, args: size });
       await using _ = site.server;
       using wire = await connect(site.server.url);
-      await keepOpen(site.server, wire);
+      const worker = await keepOpen(site, wire);
       const output = path.join(site.cwd, 'my.heapsnapshot');
-      const { code, stderr } = await ctl(site, 'heap', '1', '--output', output);
+      const { code, stderr } = await ctl(site, 'heap', worker, '--output', output);
       expect(code).toBe(0);
-      expect(stderr).toMatch(/^taking a heap snapshot of worker 1: it answers no request until .*\nwrote .*\n$/);
+      expect(stderr).toMatch(/^taking a heap snapshot of worker \d+: it answers no request until .*\nwrote .*\n$/);
       expect(statSync(output).mode & 0o777).toBe(0o600);
       const { snapshot, nodes, strings } = JSON.parse(readFileSync(output, 'utf8'));
       expect(nodes.length).toBe(snapshot.node_count * snapshot.meta.node_fields.length);
@@ -149,11 +160,11 @@ for (const [model, size] of models) {
       const { server, cwd } = site;
       await using _ = server;
       using wire = await connect(server.url);
-      await keepOpen(server, wire);
-      const profile = await begin(site, 'profile', '--seconds', '60');
+      const worker = await keepOpen(site, wire);
+      const profile = await begin(site, 'profile', worker, '--seconds', '60');
       for (const pid of server.workers()) process.kill(pid, 'SIGKILL');
       expect(await ended(profile)).toBe(1);
-      expect(profile.text()).toMatch(/^mpserve: the profile of worker 1 \(pid \d+\) failed: it has ended$/m);
+      expect(profile.text()).toMatch(/^mpserve: the profile of worker \d+ \(pid \d+\) failed: it has ended$/m);
       expect(readdirSync(cwd)).toEqual([]);
       await expectFree(site);
     });
