@@ -33,8 +33,9 @@ async function bench(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
 /** Scenarios in which not all requests count. */
 const withUncounted = ['mixed', 'crash'];
 const demoScenarios = ['hello', 'cpu', 'wait', 'mixed', 'stream', 'crash', 'short', 'idle'];
-test.concurrent('scenarios with the demo app print a table and write all metrics as JSON', () =>
-  measures(['hello', 'wait', 'idle'], ['--scenarios', 'hello,wait,idle']));
+test.concurrent('scenarios with the demo app print a table and write all metrics as JSON', { tags: 'long' }, () =>
+  measures(['hello', 'wait', 'idle'], ['--scenarios', 'hello,wait,idle']),
+);
 test.concurrent('every scenario with the demo app', { tags: 'long' }, () => measures(demoScenarios, []));
 
 async function measures(names: readonly string[], args: readonly string[]): Promise<void> {
@@ -93,7 +94,9 @@ test.concurrent('an open loop counts only the responses within its duration as r
   expect(cell('prefork', 'own')?.rounds).toMatchObject([{ requests: 4, requestsPerSecond: 0 }]);
 });
 
-test.concurrent('a model under which the app fails to load is reported with its error, and the others are measured', async () => {
+test.concurrent('a model under which the app fails to load is reported with its error, and the others are measured', {
+  tags: 'long',
+}, async () => {
   const args = [app, ...quick, '--models', 'prefork,prethread', '--scenarios', 'own'];
   const { code, stdout, results, cell } = await bench(args, { BENCH_APP: 'no-threads' });
   expect(code).toBe(0);
