@@ -33,8 +33,9 @@ async function bench(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
 /** Scenarios in which not all requests count. */
 const withUncounted = ['mixed', 'crash'];
 const demoScenarios = ['hello', 'cpu', 'wait', 'mixed', 'stream', 'crash', 'short', 'idle'];
-test.concurrent('scenarios with the demo app print a table and write all metrics as JSON', () =>
-  measures(['hello', 'wait', 'idle'], ['--scenarios', 'hello,wait,idle']));
+test.concurrent('scenarios with the demo app print a table and write all metrics as JSON', { tags: 'long' }, () =>
+  measures(['hello', 'wait', 'idle'], ['--scenarios', 'hello,wait,idle']),
+);
 test.concurrent('every scenario with the demo app', { tags: 'long' }, () => measures(demoScenarios, []));
 
 async function measures(names: readonly string[], args: readonly string[]): Promise<void> {
@@ -64,7 +65,9 @@ async function measures(names: readonly string[], args: readonly string[]): Prom
   expect(cell('hybrid', 'idle')?.rounds[0]?.connectionsHeld).toBeGreaterThan(1);
 }
 
-test.concurrent('an open loop shows a stall in the percentiles, and a closed loop warns that it hides stalls', async () => {
+test.concurrent('an open loop shows a stall in the percentiles, and a closed loop warns that it hides stalls', {
+  tags: 'long',
+}, async () => {
   const args = ['--url', '/stall', '--models', 'prefork', '--workers', '1', '--scenarios', 'own'];
   const long = ['--rounds', '1', '--duration', '3s', '--connections', '1'];
   const [open, closed] = await Promise.all([
@@ -82,14 +85,18 @@ test.concurrent('an open loop shows a stall in the percentiles, and a closed loo
   expect(closed.stdout).toContain('a closed loop waits for each response');
 });
 
-test.concurrent('an open loop counts only the responses within its duration as requests/s', async () => {
+test.concurrent('an open loop counts only the responses within its duration as requests/s', {
+  tags: 'long',
+}, async () => {
   const args = [app, ...quick, '--rate', '20', '--url', '/wait500', '--models', 'prefork', '--scenarios', 'own'];
   const { code, cell } = await bench(args);
   expect(code).toBe(0);
   expect(cell('prefork', 'own')?.rounds).toMatchObject([{ requests: 4, requestsPerSecond: 0 }]);
 });
 
-test.concurrent('a model under which the app fails to load is reported with its error, and the others are measured', async () => {
+test.concurrent('a model under which the app fails to load is reported with its error, and the others are measured', {
+  tags: 'long',
+}, async () => {
   const args = [app, ...quick, '--models', 'prefork,prethread', '--scenarios', 'own'];
   const { code, stdout, results, cell } = await bench(args, { BENCH_APP: 'no-threads' });
   expect(code).toBe(0);
@@ -98,7 +105,7 @@ test.concurrent('a model under which the app fails to load is reported with its 
   expect(cell('prefork', 'own')?.rounds[0]?.requests).toBeGreaterThan(0);
 });
 
-test.concurrent('closed connections count as errors', async () => {
+test.concurrent('closed connections count as errors', { tags: 'long' }, async () => {
   const { cell } = await bench([app, ...quick, '--models', 'prefork', '--scenarios', 'own', '--url', '/cut']);
   const [round] = cell('prefork', 'own')?.rounds ?? [];
   expect(round?.errors.connection).toBeGreaterThan((round?.requests ?? 0) / 20);
@@ -114,7 +121,7 @@ test.concurrent('a model that answers nothing in time says so', async () => {
   expect(stdout).not.toMatch(/^errors/m);
 });
 
-test.concurrent('--compare prints ratios, and --fail-if exits 1', async () => {
+test.concurrent('--compare prints ratios, and --fail-if exits 1', { tags: 'long' }, async () => {
   const args = [app, ...quick, '--models', 'prefork', '--scenarios', 'own'];
   const first = await bench(args);
   const scaled = (by: number): string => {
@@ -141,7 +148,9 @@ test.concurrent('a configuration of a daemon is measured in the foreground', asy
   expect(cell('prefork', 'own')?.rounds[0]?.requests).toBeGreaterThan(0);
 });
 
-test.concurrent('models are measured beside each other and the server that has the control socket and the pid file', async () => {
+test.concurrent('models are measured beside each other and the server that has the control socket and the pid file', {
+  tags: 'long',
+}, async () => {
   const config = path.join(folder, 'files.config.json');
   const files = { control: path.join(folder, 'server.ctl'), pidFile: path.join(folder, 'server.pid') };
   writeFileSync(config, JSON.stringify({ app, ...files }));
@@ -160,7 +169,9 @@ test.concurrent('models are measured beside each other and the server that has t
   expect(readFileSync(files.pidFile, 'utf8').trim()).toBe(`${server.pid}`);
 });
 
-test.concurrent('--fail-if exits 1 if a model of the earlier run does not start any more', async () => {
+test.concurrent('--fail-if exits 1 if a model of the earlier run does not start any more', {
+  tags: 'long',
+}, async () => {
   const args = [app, ...quick, '--models', 'prefork,prethread', '--scenarios', 'own'];
   const first = await bench(args);
   const again = [...args, '--compare', first.file, '--fail-if', 'rps<-99%'];

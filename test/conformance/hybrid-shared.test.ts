@@ -5,4 +5,5 @@ conformance({
   start: { model: 'hybrid', accept: 'shared' },
   args: ['--workers', '2', '--threads', '2'],
   pooled: true,
+  tags: ['long'],
 });

@@ -5,4 +5,5 @@ conformance({
   start: { model: 'prefork', accept: 'dispatch' },
   args: ['--workers', '2'],
   pooled: true,
+  tags: ['long'],
 });

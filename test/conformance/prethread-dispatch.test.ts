@@ -5,4 +5,5 @@ conformance({
   start: { model: 'prethread', accept: 'dispatch' },
   args: ['--threads', '2'],
   pooled: true,
+  tags: ['long'],
 });

@@ -31,22 +31,17 @@ export const placements: readonly Placement[] = [
   { name: 'tpc', model: 'tpc', unit: 'thread', processes: 1 },
 ];
 
-/**
- * These repeat what others go through, so `npm test` leaves them out. A connection is given to a process by the
- * supervisor (prefork dispatch), to a thread by its process (hybrid dispatch), or is accepted by what serves it, a
- * thread (prethread shared) or a process (all tests of prefork that name no mode).
- */
-const repeats = ['prefork shared', 'prethread dispatch', 'hybrid shared'];
-
-export const isRepeated = ({ name }: Placement): boolean => repeats.includes(name);
-
 /** The names of the placements with which `npm test` runs a test. With the others the test has the tag `long`. */
 type Names = readonly string[];
 
-const ways: Names = placements.filter((one) => !isRepeated(one)).map(({ name }) => name);
+/**
+ * The others repeat what these go through: a connection is given to a process by the supervisor, or is accepted by the thread
+ * that serves it; the strategy has a worker for each connection, or a pool. tpc has the strategy of ppc and threads, and
+ * hybrid has a pool at two levels.
+ */
+const ways: Names = ['ppc', 'prefork dispatch', 'prethread shared'];
 
-/** The strategies of both hosts, for what does not depend on the way of a connection: hybrid has them at two levels. */
-export const strategies: Names = ['ppc', 'prefork dispatch', 'prethread shared', 'tpc'];
+export const isRepeated = ({ name }: Placement): boolean => !ways.includes(name);
 
 /** A process and a thread, for what happens inside of a worker. */
 export const units: Names = ['prefork dispatch', 'prethread shared'];

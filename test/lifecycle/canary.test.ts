@@ -72,7 +72,7 @@ for (const [model, args] of Object.entries(dispatching)) {
   });
 }
 
-test.concurrent('a generation that crashes is rolled back, and so is a slow one', async () => {
+test.concurrent('a generation that crashes is rolled back, and so is a slow one', { tags: 'long' }, async () => {
   await using site = await Site.start('prefork', ['--workers', '2', '--canary', '50']);
   const clients = new Clients(site.server.url, 4, 'one-each');
   site.write(app('setTimeout(() => { throw new Error("overboard"); }); res.end("x")'));

@@ -2,7 +2,7 @@
 // are accepted there; what serves them next is a new worker.
 import { expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
-import { type Placement, strategies, testPlacements, testSomePlacements, units } from '../helpers/placements.ts';
+import { type Placement, testPlacements, testSomePlacements, units } from '../helpers/placements.ts';
 import { fixture, type Server, startServer } from '../helpers/server.ts';
 import { Site } from '../helpers/site.ts';
 import { connect } from '../helpers/wire.ts';
@@ -93,7 +93,7 @@ async function saidBy(placement: Placement, handler: string) {
   return server.lines.flatMap(({ me, ...said }) => (me === body ? [said] : []));
 }
 
-testSomePlacements(strategies, 'a SIGTERM handler closes the server itself', async (placement) => {
+testPlacements('a SIGTERM handler closes the server itself', async (placement) => {
   const said = await saidBy(
     placement,
     `server.on('close', () => say({ closed: true }));

@@ -81,7 +81,7 @@ test('a stop at once starts no process any more, and reports each client that wa
   for (const wire of wires) wire.close();
 });
 
-test('a reload beside connections at --max-connections lets no further ones in', async () => {
+test('a reload beside connections at --max-connections lets no further ones in', { tags: 'long' }, async () => {
   await using site = await Site.start('ppc', ['--max-connections', '2', '--graceful-timeout', '10m']);
   const { server } = site;
   site.replaceRelease('module.exports = (req, res) => { if (req.url === "/") res.end("first"); };');

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { ask } from '../helpers/control.ts';
 import { eventually, within } from '../helpers/eventually.ts';
 import { HeldRequest } from '../helpers/held.ts';
-import { describePlacements, forPlacements, type Placement, strategies } from '../helpers/placements.ts';
+import { forPlacements, type Placement } from '../helpers/placements.ts';
 import { fixture, launchServer, type Server, startServer } from '../helpers/server.ts';
 import { connect, connectOptions, isRefused, type Response, Wire } from '../helpers/wire.ts';
 
@@ -100,7 +100,7 @@ forPlacements((placement) => {
   });
 });
 
-describePlacements(strategies, (placement) => {
+forPlacements((placement) => {
   test('a worker that hangs is killed after --graceful-timeout', async () => {
     await using server = await start(placement, ['--graceful-timeout', '300ms']);
     using wire = await connect(server.url);

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { mpserve } from '../cli/command.ts';
 import { ask } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { strategies, testSomePlacements } from '../helpers/placements.ts';
+import { testPlacements } from '../helpers/placements.ts';
 import { isAlive } from '../helpers/process-tree.ts';
 import { startServer } from '../helpers/server.ts';
 import { Site } from '../helpers/site.ts';
@@ -33,8 +33,7 @@ async function answerOf(url: string): Promise<Record<string, string>> {
   return JSON.parse((await wire.ask('GET /')).body);
 }
 
-testSomePlacements(
-  strategies,
+testPlacements(
   'the app gets the variables of each --env-file, and a variable of the environment overrides them',
   async (placement) => {
     const cwd = directory({

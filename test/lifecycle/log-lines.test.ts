@@ -43,7 +43,7 @@ function checkRequests(lines: readonly Line[], count: number): number[] {
 }
 
 const counts: readonly (readonly [count: number, tags: string[]])[] = [
-  [40_000, []],
+  [10_000, []],
   [200_000, ['long']],
 ];
 for (const [count, tags] of counts)

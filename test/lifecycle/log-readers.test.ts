@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
+import { repeating } from '../helpers/placements.ts';
 import { fixture, type Line, launchServer, type Server, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -91,36 +92,37 @@ class ReaderProcess {
 
 const named = (server: Server, name: string) => server.lines.filter(({ event }) => event === name);
 
-describe.each(['prefork', 'prethread'])('an access log that cannot be written, in %s,', (model) => {
-  test('is reported once, and is written again when its reader is back', async () => {
-    const fifo = makeFifo(`access-${model}`);
-    const reader = new ReaderProcess(fifo);
-    const args = ['--workers', '1', '--access-log', fifo, ...(model === 'prethread' ? ['--threads', '1'] : [])];
-    await using server = await startServer({ app: fixture('listener.cjs'), model, args });
-    using wire = await connect(server.url);
-    await wire.ask('GET /read');
-    await eventually('the first line', () => reader.text.includes('"url":"/read"'));
-    await reader.end();
+for (const model of ['prefork', 'prethread'])
+  describe(`an access log that cannot be written, in ${model},`, repeating(model, ['prefork', 'prethread']), () => {
+    test('is reported once, and is written again when its reader is back', async () => {
+      const fifo = makeFifo(`access-${model}`);
+      const reader = new ReaderProcess(fifo);
+      const args = ['--workers', '1', '--access-log', fifo, ...(model === 'prethread' ? ['--threads', '1'] : [])];
+      await using server = await startServer({ app: fixture('listener.cjs'), model, args });
+      using wire = await connect(server.url);
+      await wire.ask('GET /read');
+      await eventually('the first line', () => reader.text.includes('"url":"/read"'));
+      await reader.end();
 
-    await wire.ask('GET /unread');
-    const failed = await server.waitFor('the loss', ({ event }) => event === 'access-log-failed');
-    expect(failed).toMatchObject({ level: 50, reason: expect.stringContaining('EPIPE') });
-    const long = 'x'.repeat(4000);
-    for (let n = 0; n < 100; n++) expect((await wire.ask(`GET /${n}?${long}`)).status).toBe(200);
-    expect(named(server, 'access-log-failed')).toHaveLength(1);
+      await wire.ask('GET /unread');
+      const failed = await server.waitFor('the loss', ({ event }) => event === 'access-log-failed');
+      expect(failed).toMatchObject({ level: 50, reason: expect.stringContaining('EPIPE') });
+      const long = 'x'.repeat(4000);
+      for (let n = 0; n < 100; n++) expect((await wire.ask(`GET /${n}?${long}`)).status).toBe(200);
+      expect(named(server, 'access-log-failed')).toHaveLength(1);
 
-    using again = new Reader(fifo);
-    const resumed = await server.waitFor('the end of the loss', ({ event }) => event === 'access-log-resumed');
-    await wire.ask('GET /again');
-    const lines = await eventually('the last line', () => {
-      const lines = again.lines();
-      return lines.some(({ url }) => url === '/again') && lines;
+      using again = new Reader(fifo);
+      const resumed = await server.waitFor('the end of the loss', ({ event }) => event === 'access-log-resumed');
+      await wire.ask('GET /again');
+      const lines = await eventually('the last line', () => {
+        const lines = again.lines();
+        return lines.some(({ url }) => url === '/again') && lines;
+      });
+      expect(resumed.lost).toBeGreaterThan(0);
+      expect(lines.length + Number(resumed.lost)).toBe(102);
+      expect(named(server, 'access-log-failed')).toHaveLength(1);
     });
-    expect(resumed.lost).toBeGreaterThan(0);
-    expect(lines.length + Number(resumed.lost)).toBe(102);
-    expect(named(server, 'access-log-failed')).toHaveLength(1);
   });
-});
 
 test.runIf(process.platform === 'linux')(
   'a full disk under the access log is reported once, and requests are still served',

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
-import { strategies, testSomePlacements } from '../helpers/placements.ts';
+import { testPlacements } from '../helpers/placements.ts';
 import { isAlive } from '../helpers/process-tree.ts';
 import { startServer } from '../helpers/server.ts';
 import { Site } from '../helpers/site.ts';
@@ -25,7 +25,7 @@ async function answerOf(url: string): Promise<string> {
   return (await wire.ask('GET /')).body;
 }
 
-testSomePlacements(strategies, 'the app sees the port that is served as PORT', async ({ model, accept, args }) => {
+testPlacements('the app sees the port that is served as PORT', async ({ model, accept, args }) => {
   const bind = [`unix:${path.join(folder, `${model}-${accept}.sock`)}`, '127.0.0.1:0', '127.0.0.1:0'];
   const env = { PORT: '1' };
   await using server = await startServer({ app, model, ...(accept && { accept }), bind, args: args ?? [], env });

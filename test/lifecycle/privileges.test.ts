@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ask } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { canUseNobody, nobody } from '../helpers/nobody.ts';
-import { strategies, testSomePlacements } from '../helpers/placements.ts';
+import { testPlacements } from '../helpers/placements.ts';
 import { root, runCli, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -25,7 +25,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const bin = path.join(root, 'bin/mpserve.js');
 
 describe.skipIf(!canUseNobody)('as root', () => {
-  testSomePlacements(strategies, '--user, --group and --umask', async (placement) => {
+  testPlacements('--user, --group and --umask', async (placement) => {
     const args = [...(placement.args ?? []), '--user', 'nobody', '--umask', '027'];
     await using server = await startServer({ ...placement, app: path.join(folder, 'who.cjs'), args });
     using wire = await connect(server.url);

@@ -8,7 +8,14 @@ import { Clients } from '../helpers/clients.ts';
 import { ask as askControl, linesOf } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { HeldRequest } from '../helpers/held.ts';
-import { type Placement, placements, repeating, strategies, testSomePlacements, units } from '../helpers/placements.ts';
+import {
+  type Placement,
+  placements,
+  repeating,
+  testPlacements,
+  testSomePlacements,
+  units,
+} from '../helpers/placements.ts';
 import { fixture, launchServer, runCli, startServer } from '../helpers/server.ts';
 import { answering, blockFor, Site } from '../helpers/site.ts';
 import { connect } from '../helpers/wire.ts';
@@ -34,23 +41,19 @@ async function losingNothing(site: Site, during: () => Promise<void>): Promise<v
   }
 }
 
-testSomePlacements(
-  strategies,
-  'a release that dies after it was ready gets no client, and the old one goes on',
-  async (placement) => {
-    await using site = await start(placement);
-    await losingNothing(site, async () => {
-      site.write(dying);
-      const { code, stderr } = await site.ctl('reload');
-      expect({ code, stderr }).toEqual({
-        code: 1,
-        stderr: 'mpserve: the new workers failed and are rolled back: the app crashed: no database\n',
-      });
+testPlacements('a release that dies after it was ready gets no client, and the old one goes on', async (placement) => {
+  await using site = await start(placement);
+  await losingNothing(site, async () => {
+    site.write(dying);
+    const { code, stderr } = await site.ctl('reload');
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: 'mpserve: the new workers failed and are rolled back: the app crashed: no database\n',
     });
-    const { json } = await site.ask('GET', '/status');
-    expect(json).toMatchObject({ state: 'serving', generation: 1, lastError: { message: 'no database' } });
-  },
-);
+  });
+  const { json } = await site.ask('GET', '/status');
+  expect(json).toMatchObject({ state: 'serving', generation: 1, lastError: { message: 'no database' } });
+});
 
 testSomePlacements(units, 'a sound release passes, and the server serves', async (placement) => {
   await using site = await start(placement, { probation: '200ms' });
@@ -244,27 +247,23 @@ test.concurrent('the probation is shown as progress', async () => {
   }
 });
 
-testSomePlacements(
-  strategies,
-  'a server whose first workers die again and again gives up',
-  async ({ model, accept, args = [] }) => {
-    const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-probation-'));
-    const app = path.join(folder, 'app.cjs');
-    writeFileSync(app, dying);
-    try {
-      const server = launchServer({ app, model, ...(accept && { accept }), args });
-      const { code } = await server.exit;
-      expect({ code, stderr: server.stderr }).toEqual({
-        code: 5,
-        stderr: expect.stringMatching(/mpserve: workers died \d+ times, .* \(--probation\) .*: no database/),
-      });
-      await server.noneLeft();
-      expect(server.lines.some(({ event }) => event === 'ready')).toBe(true);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  },
-);
+testPlacements('a server whose first workers die again and again gives up', async ({ model, accept, args = [] }) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-probation-'));
+  const app = path.join(folder, 'app.cjs');
+  writeFileSync(app, dying);
+  try {
+    const server = launchServer({ app, model, ...(accept && { accept }), args });
+    const { code } = await server.exit;
+    expect({ code, stderr: server.stderr }).toEqual({
+      code: 5,
+      stderr: expect.stringMatching(/mpserve: workers died \d+ times, .* \(--probation\) .*: no database/),
+    });
+    await server.noneLeft();
+    expect(server.lines.some(({ event }) => event === 'ready')).toBe(true);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
 
 const single = { prefork: ['--workers', '1'], prethread: ['--threads', '1'], ppc: [] };
 

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { describePlacements, strategies } from '../helpers/placements.ts';
+import { forPlacements } from '../helpers/placements.ts';
 import { type Line, runCli, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -37,7 +37,7 @@ const channelOfProcess = `
   ]);
 `;
 
-describePlacements(strategies, (placement) => {
+forPlacements((placement) => {
   const start = (file: string, args: readonly string[] = [], cwd?: string) =>
     startServer({ ...placement, app: file, args: [...(placement.args ?? []), ...args], ...(cwd && { cwd }) });
   test('the app sees as little of a channel as in a plain process, while it loads and later', async () => {

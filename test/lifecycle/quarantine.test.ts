@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { repeating, strategies, testSomePlacements } from '../helpers/placements.ts';
+import { repeating, testPlacements } from '../helpers/placements.ts';
 import { fixture, runCli, type Server, startServer } from '../helpers/server.ts';
 import { connect, type Wire } from '../helpers/wire.ts';
 
@@ -42,7 +42,7 @@ async function statusOf(server: Server, head: string, headers: Record<string, st
 
 const lost = (server: Server) => server.lines.filter(({ event }) => event === 'request-lost');
 
-testSomePlacements(strategies, 'what has ended two workers is refused', async (placement) => {
+testPlacements('what has ended two workers is refused', async (placement) => {
   await using server = await start(placement);
   expect(await statusOf(server, 'GET /die', { 'x-request-id': 'one' })).toBe('lost');
   await eventually('it to be named', () => lost(server).length > 0);
@@ -116,27 +116,25 @@ async function holdVictims(server: Server): Promise<Disposable> {
 const pooled = ['prefork', 'prethread'] as const;
 
 for (const model of pooled) {
-  test.concurrent(
-    `${model}: a client that crashes workers cannot have the requests of others refused`,
-    repeating(model, pooled),
-    async () => {
-      const held = path.join(folder, `held-${model}`);
-      const args = model === 'prefork' ? ['--workers', '1'] : ['--threads', '1'];
-      await using server = await start({ model, args, env: { HELD_BY: held } });
-      for (let i = 0; i < 5; i++) {
-        writeFileSync(held, '');
-        using _ = await holdVictims(server);
-        expect(await statusOf(server, `GET /throw?${i}`)).toBe('lost');
-        await eventually('a worker', async () => (await statusOf(server, 'GET /')) === 200);
-      }
-      rmSync(held);
-      const { json } = await ask(server.control, 'GET', '/quarantine');
-      expect((json as { url: string }[]).filter(({ url }) => !url.startsWith('/throw'))).toEqual([]);
-      for (const url of ['/page', '/wait']) expect(await statusOf(server, `GET ${url}`)).toBe(200);
-      expect(await statusOf(server, 'POST /form', { 'content-length': '4' }, 'body')).toBe(200);
-      expect(server.lines.filter(({ event }) => event === 'quarantined')).toEqual([]);
-    },
-  );
+  test.concurrent(`${model}: a client that crashes workers cannot have the requests of others refused`, {
+    tags: 'long',
+  }, async () => {
+    const held = path.join(folder, `held-${model}`);
+    const args = model === 'prefork' ? ['--workers', '1'] : ['--threads', '1'];
+    await using server = await start({ model, args, env: { HELD_BY: held } });
+    for (let i = 0; i < 5; i++) {
+      writeFileSync(held, '');
+      using _ = await holdVictims(server);
+      expect(await statusOf(server, `GET /throw?${i}`)).toBe('lost');
+      await eventually('a worker', async () => (await statusOf(server, 'GET /')) === 200);
+    }
+    rmSync(held);
+    const { json } = await ask(server.control, 'GET', '/quarantine');
+    expect((json as { url: string }[]).filter(({ url }) => !url.startsWith('/throw'))).toEqual([]);
+    for (const url of ['/page', '/wait']) expect(await statusOf(server, `GET ${url}`)).toBe(200);
+    expect(await statusOf(server, 'POST /form', { 'content-length': '4' }, 'body')).toBe(200);
+    expect(server.lines.filter(({ event }) => event === 'quarantined')).toEqual([]);
+  });
 }
 
 for (const model of pooled) {

@@ -375,7 +375,8 @@ test.runIf(process.platform === 'linux')(
       return statuses;
     };
     const parts = await Promise.all([0, 10_000, 20_000].map((first) => askAs(first, 10_000)));
-    expect(parts.flat().filter((status) => status !== 200)).toEqual([]);
+    // Clients are told apart by 38 bits of a hash: in 1 of 600 runs two of them share a bucket.
+    expect(parts.flat().filter((status) => status !== 200).length).toBeLessThanOrEqual(1);
     expect(new Set(await askAs(0, 1000))).toEqual(new Set([429]));
     for (const pid of site.server.workers()) {
       expect(tableKilobytes(pid)).toBeGreaterThan(0);

@@ -1,10 +1,10 @@
 // What the app itself has to say: when it is ready, and requests that it takes too long for.
 import { expect, test } from 'vitest';
-import { strategies, testSomePlacements, units } from '../helpers/placements.ts';
+import { testPlacements, testSomePlacements, units } from '../helpers/placements.ts';
 import { fixture, runCli, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
-testSomePlacements(strategies, '--ready-path is asked until the answer is good', async (placement) => {
+testPlacements('--ready-path is asked until the answer is good', async (placement) => {
   const args = [...(placement.args ?? []), '--ready-path', '/healthz'];
   await using server = await startServer({ ...placement, app: fixture('healthy-later.cjs'), args });
   using wire = await connect(server.url);

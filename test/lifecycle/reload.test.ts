@@ -15,6 +15,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
 import { ask } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { repeating } from '../helpers/placements.ts';
 import { runCli, startServer } from '../helpers/server.ts';
 import { answering, blockFor, Site } from '../helpers/site.ts';
 import { connect } from '../helpers/wire.ts';
@@ -123,24 +124,27 @@ test.concurrent('a reload reads the configuration again, and warns about setting
   expect(workers.filter(({ stage }: { stage: string }) => stage === 'ready')).toHaveLength(3);
 });
 
-test.concurrent.each([
-  ['mjs', 'export default'],
-  ['cjs', 'module.exports ='],
-])('a reload reads a configuration module (.%s) again', async (extension, head) => {
-  const own = path.join(folder, String(++count));
-  const [settings, control] = [`${own}.${extension}`, `${own}.ctl`];
-  writeFileSync(settings, `${head} { workers: 1 };`);
-  await using server = await startServer({
-    args: ['--config', settings, '--control', control, '--probation', '100ms'],
-  });
-  for (const workers of [2, 3]) {
-    writeFileSync(settings, `${head} { workers: ${workers} };`);
-    expect((await runCli(['ctl', 'reload', '--control', control])).code).toBe(0);
-    const { stdout } = await runCli(['ctl', 'config', '--control', control, '--json']);
-    expect(JSON.parse(stdout).config.workers).toBe(workers);
-  }
-  expect(server.stderr).toBe('');
-});
+const heads = { mjs: 'export default', cjs: 'module.exports =' };
+for (const [extension, head] of Object.entries(heads))
+  test.concurrent(
+    `a reload reads a configuration module (.${extension}) again`,
+    repeating(extension, Object.keys(heads)),
+    async () => {
+      const own = path.join(folder, String(++count));
+      const [settings, control] = [`${own}.${extension}`, `${own}.ctl`];
+      writeFileSync(settings, `${head} { workers: 1 };`);
+      await using server = await startServer({
+        args: ['--config', settings, '--control', control, '--probation', '100ms'],
+      });
+      for (const workers of [2, 3]) {
+        writeFileSync(settings, `${head} { workers: ${workers} };`);
+        expect((await runCli(['ctl', 'reload', '--control', control])).code).toBe(0);
+        const { stdout } = await runCli(['ctl', 'config', '--control', control, '--json']);
+        expect(JSON.parse(stdout).config.workers).toBe(workers);
+      }
+      expect(server.stderr).toBe('');
+    },
+  );
 
 test.concurrent('ctl reload waits for an app that loads slowly', async () => {
   await using site = await Site.start('prefork', [], { workers: 1 });

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } fr
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
-import { describePlacements, type Placement, strategies } from '../helpers/placements.ts';
+import { forPlacements, type Placement } from '../helpers/placements.ts';
 import { isAlive } from '../helpers/process-tree.ts';
 import { Site } from '../helpers/site.ts';
 import { connect } from '../helpers/wire.ts';
@@ -55,7 +55,7 @@ function isStopped(pid: number): boolean {
 const accessLine = ({ server }: Site, path: string) =>
   server.waitFor('the access line', ({ event, url }) => event === 'request' && url === path);
 
-describePlacements(strategies, (placement) => {
+forPlacements((placement) => {
   test('what such a client says of proxies does not count', async () => {
     await using site = await start(placement);
     await sendAndReset(site, request('/forged', 'x-forwarded-for: 203.0.113.7\r\n'));

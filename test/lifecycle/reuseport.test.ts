@@ -134,6 +134,24 @@ test.concurrent('clients in the queue of a worker that has died are served by an
   );
 });
 
+test.concurrent('clients that wait in the queues of workers when these are killed are served by others', async () => {
+  await using site = await start('prefork', ['--workers', '2']);
+  const { server } = site;
+  await eventually('both queues', () => queuesOf(server) === 2);
+  const victims = server.workers();
+  // They accept nothing more, so each client is in a queue.
+  for (const victim of victims) process.kill(victim, 'SIGSTOP');
+  const waiting = await Promise.all(Array.from({ length: 40 }, () => connect(server.url)));
+  await Promise.all(waiting.map((wire) => wire.request('GET /')));
+  for (const victim of victims) process.kill(victim, 'SIGKILL');
+  for (const wire of waiting) {
+    const { body } = await wire.response();
+    expect(victims.map(String)).not.toContain(body.split(' ')[1]);
+    expect(body).toMatch(/^first/);
+    wire.close();
+  }
+});
+
 test.concurrent('while a worker is missing, no more connections are open than --max-connections', async () => {
   const counting = `
     let open = 0, most = 0;

@@ -25,35 +25,39 @@ const threads = ['--threads', '1', '--min-threads', '1', '--max-threads', '3'];
 const sizesOf = (server: Server) =>
   server.lines.filter(({ event }) => event === 'scaled' || event === 'threads-scaled').map(({ to }) => Number(to));
 
-test.concurrent.each([
+for (const [model, range, measure] of [
   ['prefork', workers, 'busy'],
   ['prefork', workers, 'elu'],
   ['prefork', workers, 'lag'],
   ['prethread', threads, 'busy'],
   ['prethread', [...threads, '--accept', 'shared'], 'elu'],
   ['hybrid', [...workers, '--threads', '1'], 'busy'],
-])('%s %j grows and shrinks with the load, by %s', { timeout: 300_000 }, async (model, range, measure) => {
-  const control = path.join(folder, `${model}-${measure}-${range.length}.ctl`);
-  const args = [...range, ...elastic, '--scale-on', measure, '--control', control];
-  await using server = await startServer({ app: fixture('hanging.cjs'), model, args });
-  const clients = new Clients(server.url, 12, 'one-each', '/work');
-  await eventually('the most', () => sizesOf(server).at(-1) === 3, patience);
-  expect((await clients.stop()).failures).toEqual([]);
-  // On a busy machine an event loop is late without having anything to do.
-  if (measure === 'lag') return;
-  await eventually('the least', () => sizesOf(server).at(-1) === 1, patience);
-  const { json } = await ask(control, 'GET', '/status');
-  const isThreads = model === 'prethread';
-  expect(json).toMatchObject({
-    range: { workers: isThreads ? [1, 1] : [1, 3], threads: isThreads ? [1, 3] : [1, 1] },
-    scaled: { to: 1, reason: expect.stringMatching(/^more idle than --spare-max 1 for 1 s: /) },
+] as const)
+  test.concurrent(`${model} ${range.join(' ')} grows and shrinks with the load, by ${measure}`, {
+    timeout: 300_000,
+    tags: model === 'hybrid' ? ['long'] : [],
+  }, async () => {
+    const control = path.join(folder, `${model}-${measure}-${range.length}.ctl`);
+    const args = [...range, ...elastic, '--scale-on', measure, '--control', control];
+    await using server = await startServer({ app: fixture('hanging.cjs'), model, args });
+    const clients = new Clients(server.url, 12, 'one-each', '/work');
+    await eventually('the most', () => sizesOf(server).at(-1) === 3, patience);
+    expect((await clients.stop()).failures).toEqual([]);
+    // On a busy machine an event loop is late without having anything to do.
+    if (measure === 'lag') return;
+    await eventually('the least', () => sizesOf(server).at(-1) === 1, patience);
+    const { json } = await ask(control, 'GET', '/status');
+    const isThreads = model === 'prethread';
+    expect(json).toMatchObject({
+      range: { workers: isThreads ? [1, 1] : [1, 3], threads: isThreads ? [1, 3] : [1, 1] },
+      scaled: { to: 1, reason: expect.stringMatching(/^more idle than --spare-max 1 for 1 s: /) },
+    });
+    // Up, and then down, and nothing in between.
+    const sizes = sizesOf(server);
+    const top = sizes.indexOf(3);
+    expect(sizes.slice(0, top)).toEqual(sizes.slice(0, top).sort());
+    expect(sizes.slice(top)).toEqual(sizes.slice(top).sort().reverse());
   });
-  // Up, and then down, and nothing in between.
-  const sizes = sizesOf(server);
-  const top = sizes.indexOf(3);
-  expect(sizes.slice(0, top)).toEqual(sizes.slice(0, top).sort());
-  expect(sizes.slice(top)).toEqual(sizes.slice(top).sort().reverse());
-});
 
 test.concurrent('nobody scales beyond what the load may', async () => {
   const control = path.join(folder, 'limits.ctl');

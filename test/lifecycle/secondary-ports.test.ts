@@ -20,7 +20,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { type Placement, strategies, testSomePlacements, units } from '../helpers/placements.ts';
+import { type Placement, testPlacements, testSomePlacements, units } from '../helpers/placements.ts';
 import { isAlive } from '../helpers/process-tree.ts';
 import { type Line, runCli, type Server, startServer } from '../helpers/server.ts';
 import { Site } from '../helpers/site.ts';
@@ -124,8 +124,7 @@ testSomePlacements(
   },
 );
 
-testSomePlacements(
-  strategies,
+testPlacements(
   'with --secondary first-worker one worker accepts, and when it ends another one does',
   async (placement) => {
     await using server = await start(placement, write(twoServers('main')), ['--secondary', 'first-worker']);

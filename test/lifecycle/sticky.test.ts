@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { eventually, within } from '../helpers/eventually.ts';
+import { repeating } from '../helpers/placements.ts';
 import { fixture } from '../helpers/server.ts';
 import { Site } from '../helpers/site.ts';
 import { connect, isRefused, type Response, type Wire } from '../helpers/wire.ts';
@@ -103,90 +104,91 @@ async function keepCarts(model: readonly [string, string], count: number, each: 
   await eventually('every move to be counted', async () => (await placedAgain(site)) >= moves);
 }
 
-describe.each(models)('%s', (...model) => {
-  test.concurrent('carts are kept, but for those of workers that have gone', () => keepCarts(model, 40, 4));
+for (const model of models)
+  describe(model.join(' '), repeating(model, models), () => {
+    test.concurrent('carts are kept, but for those of workers that have gone', () => keepCarts(model, 40, 4));
 
-  test.concurrent('a thousand carts', { tags: 'long' }, () => keepCarts(model, 1000, 20));
+    test.concurrent('a thousand carts', { tags: 'long' }, () => keepCarts(model, 1000, 20));
 
-  test.concurrent('long polling finds its session', async () => {
-    await using site = await start(model, 'query:sid');
-    const poll = async (): Promise<string> => {
-      const { sid, here } = JSON.parse((await askOnce(site.server.url, 'GET /poll', {})).body.slice(1));
-      for (let items = 1; items <= 5; items++) {
-        const { body } = await askOnce(site.server.url, `GET /poll?x=1&sid=${sid}`, {});
-        expect(JSON.parse(body)).toEqual({ items, here });
+    test.concurrent('long polling finds its session', async () => {
+      await using site = await start(model, 'query:sid');
+      const poll = async (): Promise<string> => {
+        const { sid, here } = JSON.parse((await askOnce(site.server.url, 'GET /poll', {})).body.slice(1));
+        for (let items = 1; items <= 5; items++) {
+          const { body } = await askOnce(site.server.url, `GET /poll?x=1&sid=${sid}`, {});
+          expect(JSON.parse(body)).toEqual({ items, here });
+        }
+        return here;
+      };
+      const places = await Promise.all(Array.from({ length: 12 }, poll));
+      expect(new Set(places).size).toBe(4);
+    });
+
+    test.concurrent('an app that puts functions around those of its response keeps them', async () => {
+      await using site = await start(model, 'query:sid');
+      expect((await askOnce(site.server.url, 'GET /capitals', {})).body).toBe('ONE TWO THREE');
+    });
+
+    test.concurrent('one address has one worker', async () => {
+      await using site = await start(model, 'ip');
+      const shoppers = Array.from({ length: 12 }, () => new Shopper(site.server.url));
+      await shop(shoppers, 2, 4);
+      expect(new Set(shoppers.flatMap(({ places }) => places)).size).toBe(1);
+    });
+
+    test.concurrent('a connection that migrates goes to the worker of its session', async () => {
+      await using site = await start(model, 'cookie:sid');
+      using kept = await connect(site.server.url);
+      const cookieOf = ({ headers }: Response) => headers['set-cookie']?.split(';')[0] as string;
+      let last = await kept.ask('GET /');
+      for (let reload = 0; reload < 3; reload++) {
+        const cookie = cookieOf(last);
+        expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
+        // Before the connection has a request: it is placed by what went along with it.
+        const other = JSON.parse((await askOnce(site.server.url, 'GET /', { cookie })).body);
+        last = await kept.ask('GET /', { cookie });
+        expect(JSON.parse(last.body).here).toBe(other.here);
       }
-      return here;
-    };
-    const places = await Promise.all(Array.from({ length: 12 }, poll));
-    expect(new Set(places).size).toBe(4);
-  });
+    });
 
-  test.concurrent('an app that puts functions around those of its response keeps them', async () => {
-    await using site = await start(model, 'query:sid');
-    expect((await askOnce(site.server.url, 'GET /capitals', {})).body).toBe('ONE TWO THREE');
-  });
+    test.concurrent('a head that comes byte by byte, is too long, or is none, is served', async () => {
+      await using site = await start(model, 'cookie:sid', '--max-header-size', '64K');
+      const { headers } = await askOnce(site.server.url, 'GET /', {});
+      const cookie = headers['set-cookie']?.split(';')[0] as string;
+      using slow = await connect(site.server.url);
+      for (const byte of Buffer.from(`GET / HTTP/1.1\r\nhost: a\r\nx: y\r\ncookie: ${cookie}\r\n\r\n`))
+        await slow.write(Buffer.of(byte));
+      expect(JSON.parse((await slow.response()).body).items).toBe(2);
+      const long = await askOnce(site.server.url, 'GET /', { x: 'y'.repeat(20_000), cookie });
+      expect(long.status).toBe(200);
+      using other = await connect(site.server.url);
+      await other.write('\x16\x03\x01 not HTTP\r\n\r\n');
+      expect((await other.response()).status).toBe(400);
+    });
 
-  test.concurrent('one address has one worker', async () => {
-    await using site = await start(model, 'ip');
-    const shoppers = Array.from({ length: 12 }, () => new Shopper(site.server.url));
-    await shop(shoppers, 2, 4);
-    expect(new Set(shoppers.flatMap(({ places }) => places)).size).toBe(1);
-  });
-
-  test.concurrent('a connection that migrates goes to the worker of its session', async () => {
-    await using site = await start(model, 'cookie:sid');
-    using kept = await connect(site.server.url);
-    const cookieOf = ({ headers }: Response) => headers['set-cookie']?.split(';')[0] as string;
-    let last = await kept.ask('GET /');
-    for (let reload = 0; reload < 3; reload++) {
-      const cookie = cookieOf(last);
+    test.concurrent('one with a part of its head is served across a reload and a stop', async () => {
+      await using site = await start(model, 'cookie:sid', '--drain-quiet', '30s');
+      const { server } = site;
+      const beginning = async (): Promise<Wire> => {
+        const wire = await connect(server.url);
+        await wire.write('GET / HTTP/1.1\r\nhost: a\r\n');
+        await askOnce(server.url, 'GET /', {}); // those before it have been accepted
+        return wire;
+      };
+      using reloaded = await beginning();
       expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
-      // Before the connection has a request: it is placed by what went along with it.
-      const other = JSON.parse((await askOnce(site.server.url, 'GET /', { cookie })).body);
-      last = await kept.ask('GET /', { cookie });
-      expect(JSON.parse(last.body).here).toBe(other.here);
-    }
+      await server.waitForMany('the old ones to leave', ({ event }) => event === 'left', 3);
+      await reloaded.write('\r\n');
+      expect((await reloaded.response()).status).toBe(200);
+      reloaded.close();
+      using stopped = await beginning();
+      server.child.kill('SIGTERM');
+      await eventually('no client to be accepted', () => isRefused(server.url));
+      await stopped.write('\r\n');
+      expect((await stopped.response()).status).toBe(200);
+      expect(await within('the end', server.exit)).toMatchObject({ code: 0 });
+    });
   });
-
-  test.concurrent('a head that comes byte by byte, is too long, or is none, is served', async () => {
-    await using site = await start(model, 'cookie:sid', '--max-header-size', '64K');
-    const { headers } = await askOnce(site.server.url, 'GET /', {});
-    const cookie = headers['set-cookie']?.split(';')[0] as string;
-    using slow = await connect(site.server.url);
-    for (const byte of Buffer.from(`GET / HTTP/1.1\r\nhost: a\r\nx: y\r\ncookie: ${cookie}\r\n\r\n`))
-      await slow.write(Buffer.of(byte));
-    expect(JSON.parse((await slow.response()).body).items).toBe(2);
-    const long = await askOnce(site.server.url, 'GET /', { x: 'y'.repeat(20_000), cookie });
-    expect(long.status).toBe(200);
-    using other = await connect(site.server.url);
-    await other.write('\x16\x03\x01 not HTTP\r\n\r\n');
-    expect((await other.response()).status).toBe(400);
-  });
-
-  test.concurrent('one with a part of its head is served across a reload and a stop', async () => {
-    await using site = await start(model, 'cookie:sid', '--drain-quiet', '30s');
-    const { server } = site;
-    const beginning = async (): Promise<Wire> => {
-      const wire = await connect(server.url);
-      await wire.write('GET / HTTP/1.1\r\nhost: a\r\n');
-      await askOnce(server.url, 'GET /', {}); // those before it have been accepted
-      return wire;
-    };
-    using reloaded = await beginning();
-    expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
-    await server.waitForMany('the old ones to leave', ({ event }) => event === 'left', 3);
-    await reloaded.write('\r\n');
-    expect((await reloaded.response()).status).toBe(200);
-    reloaded.close();
-    using stopped = await beginning();
-    server.child.kill('SIGTERM');
-    await eventually('no client to be accepted', () => isRefused(server.url));
-    await stopped.write('\r\n');
-    expect((await stopped.response()).status).toBe(200);
-    expect(await within('the end', server.exit)).toMatchObject({ code: 0 });
-  });
-});
 
 test.concurrent('those on which nothing has come when they migrate find their session', async () => {
   await using site = await start(models[1], 'cookie:sid', '--bind', 'unix:SOCKET');

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { eventually, within } from '../helpers/eventually.ts';
-import { forPlacements, type Placement, placements } from '../helpers/placements.ts';
+import { forPlacements, type Placement, placements, repeating } from '../helpers/placements.ts';
 import { fixture, type Server, startServer } from '../helpers/server.ts';
 import { blockFor, Site } from '../helpers/site.ts';
 import { connect, type Wire } from '../helpers/wire.ts';
@@ -152,20 +152,22 @@ test.concurrent.each([
   for (const [i, delay] of delays.entries()) if (i > 0) expect(delay).toBeGreaterThan(delays[i - 1] ?? 0);
 });
 
-test.concurrent.each(['ppc', 'tpc'])(
-  '%s: a client whose workers block while they load the app is given up, and the server is down',
-  async (model) => {
-    await using site = await Site.start(model, ['--probation', '0', '--boot-timeout', '2s']);
-    site.replaceRelease(blockFor(600_000));
-    using first = await connect(site.server.url); // may be who has tried the app
-    using second = await connect(site.server.url);
-    expect(
-      await site.server.waitFor('a client to be given up', ({ event }) => event === 'connection-lost'),
-    ).toMatchObject({ reason: expect.stringMatching(/--boot-timeout.*blocks the event loop/) });
-    expect((await site.ask('GET', '/status')).json).toMatchObject({ state: 'down' });
-    for (const wire of [first, second]) wire.close();
-  },
-);
+for (const model of ['ppc', 'tpc'])
+  test.concurrent(
+    `${model}: a client whose workers block while they load the app is given up, and the server is down`,
+    repeating(model, ['ppc', 'tpc']),
+    async () => {
+      await using site = await Site.start(model, ['--probation', '0', '--boot-timeout', '2s']);
+      site.replaceRelease(blockFor(600_000));
+      using first = await connect(site.server.url); // may be who has tried the app
+      using second = await connect(site.server.url);
+      expect(
+        await site.server.waitFor('a client to be given up', ({ event }) => event === 'connection-lost'),
+      ).toMatchObject({ reason: expect.stringMatching(/--boot-timeout.*blocks the event loop/) });
+      expect((await site.ask('GET', '/status')).json).toMatchObject({ state: 'down' });
+      for (const wire of [first, second]) wire.close();
+    },
+  );
 
 test.concurrent.each([
   ['prefork', ['--accept', 'dispatch', '--workers', '1']],

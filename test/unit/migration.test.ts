@@ -262,7 +262,7 @@ class Conversation {
 }
 
 const moves: readonly (readonly [wanted: number, tags: string[]])[] = [
-  [2000, []],
+  [500, []],
   [10_000, ['long']],
 ];
 for (const [wanted, tags] of moves)
