@@ -23,7 +23,9 @@ function loopText({ worker, pid, stage }: WorkerStacks, { tid, stack, inFlight, 
   const requests = oldest.map((request) => `  in flight: ${requestText(request)}`);
   if (inFlight > oldest.length) requests.push(`  in flight: ${inFlight - oldest.length} more`);
   const title = `${name} (pid ${pid}${stage === 'ready' ? '' : `, ${stage}`}): ${state}`;
-  return [title, ...stack.map((frame) => `    at ${frame}`), ...requests].map((line) => escapeControls(line)).join('\n');
+  return [title, ...stack.map((frame) => `    at ${frame}`), ...requests]
+    .map((line) => escapeControls(line))
+    .join('\n');
 }
 
 function requestText({ method, url, ageMs, reqId }: RequestInFlight): string {
@@ -32,4 +34,3 @@ function requestText({ method, url, ageMs, reqId }: RequestInFlight): string {
 }
 
 const maxTarget = 200;
-

@@ -1,9 +1,9 @@
 // What `mpserve ctl status` and `mpserve ctl workers` tell of the server.
 import { now } from '../clock.js';
 import { type Config, isElastic } from '../config/config.js';
+import type { Status, WorkerStacks, WorkerStatus } from '../control/protocol.js';
 import { hasProc, ownCpuSeconds, proportionalMemory, residentMemory } from '../os/process-tree.js';
 import type { Look } from '../scoreboard/loop-view.js';
-import type { Status, WorkerStacks, WorkerStatus } from '../control/protocol.js';
 import { models } from '../strategies/models.js';
 import type { StrategySnapshot } from '../strategies/strategy.js';
 import type { Worker } from '../worker/worker.js';

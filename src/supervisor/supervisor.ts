@@ -110,9 +110,7 @@ export class Supervisor implements SignalTarget, Controls {
   readonly #memory = new ServerMemory();
   readonly #secondary: SecondaryListeners;
   readonly #stopping = new AbortController();
-  readonly #scoreboard = new Scoreboard((how) =>
-    Promise.all(this.#workers.map((worker) => workerStatus(worker, how))),
-  );
+  readonly #scoreboard = new Scoreboard((how) => Promise.all(this.#workers.map((worker) => workerStatus(worker, how))));
   /** The files of the Unix sockets are this server's. Those of a successor are the old server's until it has replaced that. */
   #hasTakenOver: boolean;
   /** Defined after an upgrade. */
