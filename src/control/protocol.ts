@@ -134,13 +134,6 @@ export interface DumpRequest {
   readonly seconds?: number;
 }
 
-export interface Dump {
-  /** Throws an Error with a sentence when not all of it has come. */
-  readonly content: AsyncIterable<Buffer>;
-  /** Aborted when it is given up: then nothing more comes. */
-  readonly over: AbortSignal;
-}
-
 /** The result of an action; the last line of a stream. `refused`: the server did not start the action. */
 export type Outcome =
   | { readonly ok: true; readonly message: string }

@@ -2,8 +2,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { failure, readObject, respond } from './answer.js';
-import type { Dump, DumpKind, DumpRequest } from './protocol.js';
+import type { DumpKind, DumpRequest } from './protocol.js';
 import { Refused } from './refused.js';
+
+export interface Dump {
+  /** Throws an Error with a sentence when not all of it has come. */
+  readonly content: AsyncIterable<Buffer>;
+  /** Aborted when it is given up: then nothing more comes. */
+  readonly over: AbortSignal;
+}
 
 /**
  * Settles when there is something to read. @param signal the client has gone

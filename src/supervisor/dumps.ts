@@ -1,8 +1,9 @@
 // CPU profiles and heap snapshots of workers, for `mpserve ctl`: one at a time. A worker writes into one end of a socket
 // pair; what comes out of the other end goes on to the caller as fast as the caller reads, and is kept nowhere.
 import type { Socket } from 'node:net';
-import type { Dump, DumpKind, DumpRequest } from '../control/protocol.js';
+import type { DumpKind, DumpRequest } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
+import type { Dump } from '../control/take-dump.js';
 import type { Events } from '../events.js';
 import { socketPair } from '../os/descriptor.js';
 import { socketFromFd } from '../os/node-socket.js';

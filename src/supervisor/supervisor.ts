@@ -11,7 +11,6 @@ import { awaitHeads } from '../connection/session-reader.js';
 import type { Act } from '../control/perform.js';
 import type {
   Action,
-  Dump,
   DumpKind,
   DumpRequest,
   Settings as FlatSettings,
@@ -22,6 +21,7 @@ import type {
 } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
 import type { Controls } from '../control/server.js';
+import type { Dump } from '../control/take-dump.js';
 import { type Deferred, deferred } from '../deferred.js';
 import type { StartupError } from '../errors.js';
 import type { Events } from '../events.js';

@@ -100,7 +100,7 @@ test.concurrent('as text, without control characters of the app', async () => {
   const answer = busy.ask('GET /red?6000');
   await server.waitFor('the busy request', ({ seen }) => seen === 'red');
   const { stdout } = await runCli(['ctl', 'stacks', '--control', control]);
-  expect(stdout).toMatch(/^ {4}at .*\[31mred .*\(\/.*diagnosed\.cjs:\d+:\d+\)$/m);
+  expect(stdout).toMatch(/^ {4}at .*\\u001b\[31mred\\n \(\/.*diagnosed\.cjs:\d+:\d+\)$/m);
   expect(stdout).not.toContain('\x1b');
   expect((await answer).status).toBe(200);
 });
