@@ -2,6 +2,7 @@
 // is never set back, and no row belongs to one worker: what a worker has counted stays when it is killed, and the next one goes
 // on.
 import type { Policy } from '../balance/policy.js';
+import type { LoopSlot } from '../overload/layout.js';
 import { type ExitCause, exitCauses } from '../reports/exit-cause.js';
 
 /** Of requests; any other one is `other`, as clients choose methods. */
@@ -127,10 +128,23 @@ export interface CountersLayout {
   readonly groups: Readonly<Record<Group, GroupRange>>;
 }
 
-/** Event loops count in a row each, or share one when they are many: it is exact all the same. */
-export const loopRows = 256;
 /** Only the supervisor writes to it. */
-export const supervisorRow = loopRows;
+export const supervisorRow = 0;
+/** In which hosts of threads count, and event loops that have none of their own. */
+export const sharedRow = 1;
+const firstOwnRow = 2;
+/** As many event loops have a row of their own. */
+const ownRows = 255;
+
+/** Of an event loop, which alone writes to it as long as it has the slot; or the shared one. */
+export function rowOf(slot: LoopSlot | undefined): number {
+  return slot && !slot.isShared && slot.index < ownRows ? firstOwnRow + slot.index : sharedRow;
+}
+
+/** How many rows are used, from the first one on. @param slots how many have ever been given out, from the first one on */
+export function usedRows(slots: number): number {
+  return firstOwnRow + Math.min(slots, ownRows);
+}
 
 /** Two words, the lower one first: a counter has 64 bits. */
 export const wordsPerCounter = 2;
@@ -145,7 +159,7 @@ function layOut(): CountersLayout & { readonly rowCounters: number } {
     return [name, range];
   });
   return {
-    rows: loopRows + 1,
+    rows: firstOwnRow + ownRows,
     rowBytes: Math.ceil((first * wordsPerCounter * bytesPerWord) / cacheLine) * cacheLine,
     groups: Object.fromEntries(groups),
     rowCounters: first,

@@ -6,7 +6,7 @@ export const requestMetrics: readonly Definition[] = [
   {
     name: 'mpserve_requests_total',
     type: 'counter',
-    help: 'Requests that have been answered',
+    help: 'Requests whose responses have begun',
     labels: ['method', 'class'],
     samples: ({ counts }) =>
       methods.flatMap((method, m) =>

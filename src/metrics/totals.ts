@@ -14,7 +14,9 @@ import {
 /** Counters of one server. */
 export interface CountersFile {
   readonly layout: CountersLayout;
-  /** Fills the array with the rows. @throws SystemCallError or an error of the file system */
+  /** How many of the rows are used, from the first one on; at most those of the layout. */
+  readonly usedRows: () => number;
+  /** Fills the array with the first rows. @throws SystemCallError or an error of the file system */
   read(bytes: Uint8Array): void;
 }
 
@@ -75,7 +77,8 @@ export class Totals {
   #update(file: CountersFile): void {
     const last = this.#files.get(file);
     if (!last) return;
-    const { rows, rowBytes, groups } = file.layout;
+    const { rowBytes, groups } = file.layout;
+    const rows = file.usedRows();
     const bytes = new Uint8Array(rows * rowBytes);
     file.read(bytes);
     const words = new Uint32Array(bytes.buffer);

@@ -38,6 +38,13 @@ export const word = {
 } as const;
 export type Word = keyof typeof word;
 
+/** The slot of an event loop; plain data. */
+export interface LoopSlot {
+  readonly index: number;
+  /** With other event loops of its process. */
+  readonly isShared: boolean;
+}
+
 export const bytesPerWord = 4;
 /** On the cache line of the processor after that of the words. */
 export const numbersStart = 64;

@@ -1,10 +1,10 @@
 // Gives each thread of a process a slot, and clears it when the thread has ended. Of the process that hosts them.
-import { slotBytes, slotStart } from './layout.js';
+import { type LoopSlot, slotBytes, slotStart } from './layout.js';
 import type { SlotRange } from './slot-ranges.js';
 import type { Part } from './slots.js';
 
 export interface ThreadSlot {
-  readonly slot: number;
+  readonly slot: LoopSlot;
   release(): void;
 }
 
@@ -25,14 +25,14 @@ export class SlotPool {
    * thread leaves there when it dies stays until the process ends.
    */
   lease(): ThreadSlot {
-    const slot = this.#free.pop();
-    if (slot === undefined) return { slot: this.#last, release: () => {} };
+    const index = this.#free.pop();
+    if (index === undefined) return { slot: { index: this.#last, isShared: true }, release: () => {} };
     return {
-      slot,
+      slot: { index, isShared: false },
       release: () => {
         const { memory, start } = this.#part;
-        new Uint8Array(memory, start + slotStart(slot), slotBytes).fill(0);
-        this.#free.push(slot);
+        new Uint8Array(memory, start + slotStart(index), slotBytes).fill(0);
+        this.#free.push(index);
       },
     };
   }

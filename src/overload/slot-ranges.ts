@@ -21,6 +21,12 @@ export class SlotRanges {
   readonly #clear: (start: number, bytes: number) => void;
   /** The lowest first. */
   #taken: readonly SlotRange[] = [];
+  #end = 0;
+
+  /** No slot from this one on has ever been given out. */
+  get end(): number {
+    return this.#end;
+  }
 
   /** @param clear writes zeros to the memory of the slots; `start` is in bytes from its start */
   constructor(clear: (start: number, bytes: number) => void) {
@@ -44,6 +50,7 @@ export class SlotRanges {
       throw new StartupError(ExitCode.boot, message);
     }
     const range = { first, count };
+    this.#end = Math.max(this.#end, first + count);
     this.#taken = [...this.#taken, range].sort((a, b) => a.first - b.first);
     return {
       range,

@@ -44,6 +44,8 @@ export class Connection {
   #client: Peer | undefined;
   /** Why the server closes it. */
   #closesFor: CloseCause | undefined;
+  /** When the metrics are to count its bytes again (`clock.ts`). */
+  bytesDueAt = 0;
   #bytesTaken = 0;
   #bytesCounted = { received: 0, sent: 0 };
   #transferred = 0;

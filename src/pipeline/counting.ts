@@ -4,11 +4,14 @@ import { now } from '../clock.js';
 import { type Part, partOf } from '../memory/parts.js';
 import { Counters } from '../metrics/counters.js';
 import { closeCauses, type RefusalReason, refusalReasons } from '../metrics/layout.js';
-import type { Word } from '../overload/layout.js';
+import type { LoopSlot } from '../overload/layout.js';
 import { SlotTable } from '../overload/slots.js';
 import type { Connection } from './connection.js';
-import type { OnHead, OnSent, PipelineResponse } from './response.js';
+import type { OnHead, PipelineResponse } from './response.js';
 import type { OnClose } from './stage.js';
+
+/** The bytes of a connection that stays open are counted when a response ends, but not more often (milliseconds). */
+const bytesEveryMs = 250;
 
 const refusalIndexes = new Map<RefusalReason, number>(refusalReasons.map((reason, i) => [reason, i]));
 
@@ -17,10 +20,9 @@ export class Counting {
   /** undefined where the event loop has no slot: while it warms up. */
   readonly #slot: Slot | undefined;
 
-  /** @param loop a number of this event loop */
-  constructor(memory: SharedArrayBuffer, loop: number, slot: number | undefined) {
-    this.#counters = new Counters(partOf(memory, 'counters'), loop);
-    this.#slot = slot === undefined ? undefined : new Slot(partOf(memory, 'places'), slot);
+  constructor(memory: SharedArrayBuffer, slot: LoopSlot | undefined) {
+    this.#counters = new Counters(partOf(memory, 'counters'), slot);
+    this.#slot = slot && new Slot(partOf(memory, 'places'), slot);
   }
 
   opened(): void {
@@ -29,7 +31,7 @@ export class Counting {
   }
 
   closed(connection: Connection): void {
-    this.#bytes(connection);
+    this.#bytes(connection, 0);
     this.#counters.add('closedBy', 1, closeCauses.indexOf(connection.closeCause));
     this.#slot?.change('connections', -1);
   }
@@ -46,29 +48,25 @@ export class Counting {
     this.#counters.add('accessLinesLost', count);
   };
 
+  /** Before anything is written: the client of a worker that is killed just after it may have its response. */
   readonly onHead: OnHead = (res) => {
-    if (!isOwn(res)) this.#counters.observe('firstByte', now() - res.begunAt);
-  };
-
-  /** Before the last write: the client of a worker that is killed just after it has its response. */
-  readonly onSent: OnSent = (res, isSent) => {
-    if (!isSent || res.isCounted || isOwn(res)) return;
-    res.isCounted = true;
+    if (isOwn(res)) return;
     this.#counters.answered(res.reqMethod, res.statusCode);
+    this.#counters.observe('firstByte', now() - res.begunAt);
   };
 
   readonly onClose: OnClose = (res) => {
     if (isOwn(res)) return;
-    const { isCounted, isAnsweredEarly, writableFinished, clientConnection, begunAt } = res;
+    const { headersSent, isAnsweredEarly, writableFinished, clientConnection, begunAt } = res;
+    const endedAt = now();
+    res.endedAt = endedAt;
     this.#slot?.change('requests', -1);
-    const isWhole = writableFinished || isAnsweredEarly;
-    if (isCounted || isWhole) {
-      if (!isCounted) this.#counters.answered(res.reqMethod, res.statusCode);
-      if (!isWhole) this.#counters.add('cut');
-      this.#counters.observe('duration', now() - begunAt);
+    if (headersSent) {
+      if (!writableFinished && !isAnsweredEarly) this.#counters.add('cut');
+      this.#counters.observe('duration', endedAt - begunAt);
     } else this.#counters.add('unanswered');
     if (!clientConnection) return;
-    this.#bytes(clientConnection);
+    if (clientConnection.bytesDueAt <= endedAt) this.#bytes(clientConnection, endedAt);
     if (writableFinished && isLast(res)) clientConnection.closesFor('response');
   };
 
@@ -77,7 +75,8 @@ export class Counting {
     this.#counters.answered(method, status);
   }
 
-  #bytes(connection: Connection): void {
+  #bytes(connection: Connection, time: number): void {
+    connection.bytesDueAt = time + bytesEveryMs;
     const { received, sent } = connection.takeBytes();
     this.#counters.add('received', received);
     this.#counters.add('sent', sent);
@@ -85,17 +84,23 @@ export class Counting {
 }
 
 class Slot {
-  readonly #table: SlotTable;
-  readonly #slot: number;
+  readonly #words: Int32Array;
+  readonly #isShared: boolean;
+  /** Indexes of the words that it changes. */
+  readonly #at: Readonly<Record<'requests' | 'connections', number>>;
 
-  constructor(part: Part, slot: number) {
-    this.#table = new SlotTable(part);
-    this.#slot = slot;
-    this.#table.use(slot);
+  constructor(part: Part, { index, isShared }: LoopSlot) {
+    const table = new SlotTable(part);
+    table.use(index);
+    this.#words = table.words;
+    this.#isShared = isShared;
+    this.#at = { requests: table.at(index, 'requests'), connections: table.at(index, 'connections') };
   }
 
-  change(name: Word, by: 1 | -1): void {
-    Atomics.add(this.#table.words, this.#table.at(this.#slot, name), by);
+  change(name: 'requests' | 'connections', by: 1 | -1): void {
+    const at = this.#at[name];
+    if (this.#isShared) Atomics.add(this.#words, at, by);
+    else this.#words[at] = (this.#words[at] as number) + by;
   }
 }
 

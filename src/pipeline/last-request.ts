@@ -5,6 +5,7 @@ import { nameOf } from '../client/peer.js';
 import { now } from '../clock.js';
 import { truncateUrl } from '../inflight/fingerprint.js';
 import type { LastRequest as View } from '../scoreboard/loop-view.js';
+import type { Connection } from './connection.js';
 import type { PipelineResponse } from './response.js';
 import type { OnClose } from './stage.js';
 
@@ -12,7 +13,16 @@ import type { OnClose } from './stage.js';
 const lookingMs = 5000;
 
 export class LastRequest {
-  #last: (Omit<View, 'endedMs'> & { readonly endedAt: number }) | undefined;
+  /** Fields, as an object for each request would take longer. */
+  #reqId = '';
+  #method = '';
+  #url = '';
+  #status = 0;
+  #begunAt = 0;
+  #endedAt = 0;
+  /** -1 where nobody looked. */
+  #busyMs = -1;
+  #connection: Connection | undefined;
   #lookedUntil = 0;
 
   begun(res: PipelineResponse): void {
@@ -21,28 +31,34 @@ export class LastRequest {
     res.busyAtStart = busyMs();
   }
 
+  /** After the metrics have noted when the response was over. */
   readonly onClose: OnClose = (res) => {
-    const { reqId, reqMethod: method, reqUrl: url, begunAt, busyAtStart, clientConnection } = res;
+    const { reqId, reqMethod, reqUrl, begunAt, endedAt, busyAtStart, clientConnection } = res;
     if (clientConnection?.isOwn) return;
-    const endedAt = now();
-    const status = res.headersSent || res.isAnsweredEarly ? res.statusCode : 0;
-    const durationMs = endedAt - begunAt;
-    this.#last =
-      busyAtStart < 0
-        ? { reqId, method, url, status, durationMs, endedAt }
-        : {
-            ...{ reqId, method, url, status, durationMs, endedAt },
-            busyMs: Math.max(0, busyMs() - busyAtStart),
-            ...(clientConnection && { client: nameOf(clientConnection.client) }),
-          };
+    this.#reqId = reqId;
+    this.#method = reqMethod;
+    this.#url = reqUrl;
+    this.#status = res.headersSent || res.isAnsweredEarly ? res.statusCode : 0;
+    this.#begunAt = begunAt;
+    this.#endedAt = endedAt;
+    this.#busyMs = busyAtStart < 0 ? -1 : Math.max(0, busyMs() - busyAtStart);
+    this.#connection = busyAtStart < 0 ? undefined : clientConnection;
   };
 
   look(): View | undefined {
     const time = now();
     this.#lookedUntil = time + lookingMs;
-    if (!this.#last) return undefined;
-    const { endedAt, url, ...last } = this.#last;
-    return { ...last, url: truncateUrl(url), endedMs: time - endedAt };
+    if (this.#endedAt === 0) return undefined;
+    return {
+      reqId: this.#reqId,
+      method: this.#method,
+      url: truncateUrl(this.#url),
+      status: this.#status,
+      durationMs: this.#endedAt - this.#begunAt,
+      ...(this.#busyMs >= 0 && { busyMs: this.#busyMs }),
+      ...(this.#connection && { client: nameOf(this.#connection.client) }),
+      endedMs: time - this.#endedAt,
+    };
   }
 }
 

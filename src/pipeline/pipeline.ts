@@ -18,6 +18,7 @@ import type { MigrationChannel } from '../migration/channel.js';
 import { MigrationSender } from '../migration/sender.js';
 import { socketPair } from '../os/descriptor.js';
 import { socketFromFd } from '../os/node-socket.js';
+import type { LoopSlot } from '../overload/layout.js';
 import type { RequestInFlight, WorkerIdentity, WorkerReport } from '../reports/report.js';
 import type { Look, LoopView } from '../scoreboard/loop-view.js';
 import type { AccessLog } from './access-log.js';
@@ -66,7 +67,7 @@ export interface PipelineOptions {
   /** That all event loops of the server share; undefined if no option needs it. */
   readonly memory: SharedArrayBuffer | undefined;
   /** Of this event loop, in that memory; undefined without --max-inflight. */
-  readonly slot: number | undefined;
+  readonly slot: LoopSlot | undefined;
   readonly overload: Config['overload'];
   /** Counts in the memory, for --admin. */
   readonly counts: boolean;
@@ -109,7 +110,7 @@ async function loadStages(options: PipelineOptions): Promise<LoadedStages> {
   const stages: { -readonly [K in keyof LoadedStages]: LoadedStages[K] } = {};
   if (memory && options.counts) {
     const { Counting, LastRequest } = await import('./admin-stages.js');
-    stages.counting = new Counting(memory, identity.pid + identity.tid, slot);
+    stages.counting = new Counting(memory, slot);
     stages.lastRequest = new LastRequest();
   }
   if (accessLog || limits.rateLimit) {
@@ -124,7 +125,7 @@ async function loadStages(options: PipelineOptions): Promise<LoadedStages> {
     const answers = { refuse, refuseUpgrade };
     const part = partOf(memory, 'places');
     const refused = stages.counting?.refused;
-    stages.overload = new Overload({ config: overload, part, slot, answers, tell, refused, now });
+    stages.overload = new Overload({ config: overload, part, slot: slot.index, answers, tell, refused, now });
   } else if (overload.healthPath.length > 0 && overload.maxInflight === 0) {
     const { HealthChecks } = await import('./health.js');
     stages.health = new HealthChecks(overload.healthPath, memory && partOf(memory, 'state'), hasBody);
@@ -183,7 +184,7 @@ export class Pipeline {
     this.#lastRequest = lastRequest;
     this.#health = health;
     this.#onHead = together(journal?.onHead, counting?.onHead);
-    this.#onSent = together(journal?.onSent, counting?.onSent);
+    this.#onSent = journal?.onSent;
     this.#stages = [
       ...(accessLog ? [accessLog.stage] : []),
       ...(options.busy ? [options.busy.stage] : []),

@@ -27,6 +27,8 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   nextQueued: PipelineResponse | undefined;
   /** When the request began, in milliseconds of `clock.ts`. */
   begunAt: number;
+  /** When it was over, for --admin; 0 before. */
+  endedAt: number;
   /** The request's entry in the in-flight journal. */
   entry: number;
   /** The request's body in the in-flight journal; undefined without a body. */
@@ -47,8 +49,6 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   onSent: OnSent | undefined;
   /** For how long the event loop had been busy when it began (milliseconds); -1 where nobody looks. */
   busyAtStart: number;
-  /** The metrics have counted it as answered. */
-  isCounted: boolean;
   /** Set by `eventStreamOf`; null if it is none. */
   eventStream: EventStream | null | undefined;
   /** The stages have been told that the response is over. */
@@ -67,6 +67,7 @@ export function responseClass(Base: NodeClass): ResponseClass {
     clientConnection = undefined;
     nextQueued = undefined;
     begunAt = 0;
+    endedAt = 0;
     entry = noSlot;
     recordedBody = undefined;
     isQueued = false;
@@ -77,7 +78,6 @@ export function responseClass(Base: NodeClass): ResponseClass {
     rateLimit = undefined;
     onSent = undefined;
     busyAtStart = -1;
-    isCounted = false;
     eventStream = undefined;
     isOver = false;
 

@@ -12,11 +12,12 @@ import type { Suspect } from '../inflight/suspect.js';
 import { rangeOf } from '../memory/parts.js';
 import type { Observed } from '../metrics/definition.js';
 import { type GaugeSums, type GaugesLayout, gaugesLayout, sumGauges } from '../metrics/gauges.js';
-import { type CountersLayout, layout } from '../metrics/layout.js';
+import { type CountersLayout, layout, usedRows } from '../metrics/layout.js';
 import { SupervisorCounters } from '../metrics/supervisor-counters.js';
 import { MetricsText } from '../metrics/text.js';
 import { type CountersFile, type Counts, Totals } from '../metrics/totals.js';
 import { queueOf } from '../os/tcp-info.js';
+import type { SlotRanges } from '../overload/slot-ranges.js';
 import type { Reports } from '../reports/reports.js';
 import type { Look } from '../scoreboard/loop-view.js';
 import { models } from '../strategies/models.js';
@@ -41,6 +42,8 @@ export interface MonitoringOptions {
   readonly reports: Reports;
   /** Of the memory in which this server's workers count. */
   readonly memory: number;
+  /** Of this server's event loops. */
+  readonly slots: Pick<SlotRanges, 'end'>;
   readonly inherited: InheritedCounts | undefined;
   /** Of mpserve. */
   readonly version: string;
@@ -75,9 +78,10 @@ export class Monitoring {
       writeSync(memory, bytes, 0, bytes.length, start + position);
     });
     this.counters.follow(reports);
-    this.#own = counters(memory, start, layout);
+    this.#own = counters(memory, start, layout, () => usedRows(options.slots.end));
     this.#totals.add(this.#own);
-    this.#predecessor = inherited && counters(inherited.fd, inherited.start, inherited.layout);
+    this.#predecessor =
+      inherited && counters(inherited.fd, inherited.start, inherited.layout, () => inherited.layout.rows);
     if (this.#predecessor) this.#totals.add(this.#predecessor);
     this.#text = new MetricsText(() => this.#observe());
     this.#timeline = new Timeline(
@@ -208,9 +212,10 @@ function isPool(model: string): boolean {
   return models[model]?.workers !== undefined;
 }
 
-function counters(fd: number, start: number, theirs: CountersLayout): CountersFile {
+function counters(fd: number, start: number, theirs: CountersLayout, usedRows: () => number): CountersFile {
   return {
     layout: theirs,
+    usedRows,
     read: (bytes) => {
       readSync(fd, bytes, 0, bytes.length, start);
     },

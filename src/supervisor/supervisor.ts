@@ -231,7 +231,8 @@ export class Supervisor implements SignalTarget, Controls {
     const memory = this.#memory;
     cleanups.push(() => migrationChannel && closeMigrationChannel(migrationChannel));
     cleanups.push(() => memory.close());
-    if (config.server.admin !== undefined) await this.#openAdmin(config.server.admin, memory, cleanups);
+    const slots = new SlotRanges((start, bytes) => memory.clear('places', start, bytes));
+    if (config.server.admin !== undefined) await this.#openAdmin(config.server.admin, memory, slots, cleanups);
     cleanups.push(() => this.#monitoring?.counters.end());
     return {
       listeners: this.#listeners,
@@ -244,7 +245,7 @@ export class Supervisor implements SignalTarget, Controls {
       events,
       migrationChannel,
       memory,
-      slots: new SlotRanges((start, bytes) => memory.clear('places', start, bytes)),
+      slots,
       secondary: this.#secondary,
       accepted: { count: 0 },
     };
@@ -254,12 +255,13 @@ export class Supervisor implements SignalTarget, Controls {
   readonly #pages = (): Pages => this.#monitoring?.pages ?? {};
 
   /** @throws StartupError */
-  async #openAdmin(address: Address, memory: ServerMemory, cleanups: (() => void)[]): Promise<void> {
+  async #openAdmin(address: Address, memory: ServerMemory, slots: SlotRanges, cleanups: (() => void)[]): Promise<void> {
     const { loaded, reports, inherited, version } = this.#options;
     this.#adminModule = await import('./admin-listener.js');
     this.#monitoring = new this.#adminModule.Monitoring({
       reports,
       memory: memory.descriptorFor(loaded.config) as number,
+      slots,
       inherited: inherited?.counts,
       version,
       status: () => this.status(),

@@ -49,7 +49,7 @@ const main: WorkerMain = new WorkerMain({
   // The threads of a host have their own.
   journal: journal && !threads ? { region: regionAt(journal, 0) } : undefined,
   memory: () => (memory === undefined ? undefined : mapServerMemory(memory)),
-  slot: slots?.first,
+  slot: slots && { index: slots.first, isShared: false },
   say,
   onReady: (writer) => {
     // A worker for one connection does not live long enough for it.
@@ -92,7 +92,7 @@ async function share(): Promise<Shared> {
   const shared = memory === undefined ? undefined : mapServerMemory(memory);
   if (!shared || !loop.counts) return { memory: shared, counters: undefined };
   const { Counters } = await import('../metrics/counters.js');
-  return { memory: shared, counters: new Counters(partOf(shared, 'counters'), process.pid) };
+  return { memory: shared, counters: new Counters(partOf(shared, 'counters'), undefined) };
 }
 
 /** @param handle the socket that came beside the answer, if any */

@@ -8,6 +8,7 @@ import type { JournalFile } from '../inflight/journal.js';
 import type { Region } from '../inflight/regions.js';
 import type { Destination } from '../log/destination.js';
 import type { MigrationChannel } from '../migration/channel.js';
+import type { LoopSlot } from '../overload/layout.js';
 import type { SlotRange } from '../overload/slot-ranges.js';
 import type { RecycleLimits } from '../scaling/recycler.js';
 import type { Measure, Range } from '../scaling/scaler.js';
@@ -105,7 +106,7 @@ export interface ThreadData {
   /** The memory that all event loops of the server share; undefined if no option needs it. */
   readonly memory: SharedArrayBuffer | undefined;
   /** The one in which it counts its requests; undefined without --max-inflight. */
-  readonly slot: number | undefined;
+  readonly slot: LoopSlot | undefined;
 }
 
 /** The descriptor of the channel between a worker process and the supervisor. */

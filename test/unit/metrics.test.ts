@@ -16,16 +16,24 @@ import {
   methods,
   placingPolicies,
   refusalReasons,
+  rowOf,
+  usedRows,
 } from '../../src/metrics/layout.ts';
 import { type CountersFile, Totals } from '../../src/metrics/totals.ts';
-import { refusals, slotStart } from '../../src/overload/layout.ts';
+import { type LoopSlot, refusals, slotStart } from '../../src/overload/layout.ts';
 import { SlotTable } from '../../src/overload/slots.ts';
 import type { LoopView } from '../../src/scoreboard/loop-view.ts';
 
 const newMemory = () => ({ memory: new SharedArrayBuffer(countersBytes + 64), start: 64, bytes: countersBytes });
 
+const slotOf = (index: number): LoopSlot => ({ index, isShared: false });
+
 function fileOf({ memory, start }: ReturnType<typeof newMemory>, theirs: CountersLayout = layout): CountersFile {
-  return { layout: theirs, read: (bytes) => bytes.set(new Uint8Array(memory, start, bytes.length)) };
+  return {
+    layout: theirs,
+    usedRows: () => theirs.rows,
+    read: (bytes) => bytes.set(new Uint8Array(memory, start, bytes.length)),
+  };
 }
 
 test('the part of the memory has the bytes of the counters', () => {
@@ -36,21 +44,31 @@ test('all rows are added up, beyond 32 bits as well', () => {
   const part = newMemory();
   const totals = new Totals();
   totals.add(fileOf(part));
-  for (const loop of [1, 2, 1 + layout.rows]) {
-    const counters = new Counters(part, loop);
+  for (const slot of [slotOf(0), slotOf(254), slotOf(255), slotOf(256), { index: 1, isShared: true }, undefined]) {
+    const counters = new Counters(part, slot);
     for (let i = 0; i < 3; i++) counters.add('sent', 2 ** 32 - 1);
     counters.add('sent', 0);
     counters.add('opened');
   }
   const { sent, opened } = totals.read();
-  expect({ sent, opened }).toEqual({ sent: [9 * (2 ** 32 - 1)], opened: [3] });
+  expect({ sent, opened }).toEqual({ sent: [18 * (2 ** 32 - 1)], opened: [6] });
+});
+
+test('the rows that are used are those of the slots that have been given out', () => {
+  expect(usedRows(0)).toBeGreaterThan(rowOf(undefined));
+  for (const slots of [1, 3, 255]) {
+    expect(usedRows(slots)).toBe(rowOf(slotOf(slots - 1)) + 1);
+    expect(new Set(Array.from({ length: slots }, (_, i) => rowOf(slotOf(i)))).size).toBe(slots);
+  }
+  expect([usedRows(256), usedRows(65_536)]).toEqual([layout.rows, layout.rows]);
+  expect(rowOf(slotOf(255))).toBe(rowOf(undefined));
 });
 
 test('requests are counted by method and class, and any other one as other', () => {
   const part = newMemory();
   const totals = new Totals();
   totals.add(fileOf(part));
-  const counters = new Counters(part, 0);
+  const counters = new Counters(part, slotOf(0));
   for (const [method, status] of [
     ['GET', 200],
     ['GET', 299],
@@ -68,7 +86,7 @@ test('a time is in the first bucket that holds it', () => {
   const part = newMemory();
   const totals = new Totals();
   totals.add(fileOf(part));
-  const counters = new Counters(part, 0);
+  const counters = new Counters(part, slotOf(0));
   for (const ms of [0, 1, 1.001, 10_000, 10_001]) counters.observe('duration', ms);
   const { duration } = totals.read();
   expect([duration[0], duration[1], duration[bucketMs.length - 1], duration[bucketMs.length]]).toEqual([2, 1, 1, 1]);
@@ -80,14 +98,14 @@ test('what servers before this one have counted stays, of other versions as well
   const theirs = fileOf(old, { ...layout, groups: { ...layout.groups, cut: undefined as never } });
   const before = new Totals();
   before.add(theirs);
-  const inOld = new Counters(old, 5);
+  const inOld = new Counters(old, slotOf(5));
   inOld.add('opened', 7);
   inOld.add('cut', 7);
 
   const totals = new Totals({ ...before.without(theirs), opened: [100], unheard: [1] } as never);
   totals.add(theirs);
   totals.add(fileOf(own));
-  new Counters(own, 0).add('opened', 1);
+  new Counters(own, slotOf(0)).add('opened', 1);
   expect(totals.read().opened).toEqual([108]);
   inOld.add('opened', 2);
   totals.end(theirs);
@@ -99,7 +117,7 @@ test('a total never falls, whatever is in the memory', () => {
   const part = newMemory();
   const totals = new Totals();
   totals.add(fileOf(part));
-  new Counters(part, 0).add('opened', 5);
+  new Counters(part, slotOf(0)).add('opened', 5);
   expect(totals.read().opened).toEqual([5]);
   new Uint8Array(part.memory).fill(0);
   expect(totals.read().opened).toEqual([5]);

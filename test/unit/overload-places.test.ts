@@ -120,8 +120,8 @@ test('what a dead thread has left is cleared by its host', () => {
   const server = new Server();
   const pool = new SlotPool(server.part, { first: 7, count: 3 });
   const [one, two] = [pool.lease(), pool.lease()];
-  expect([one.slot, two.slot]).toEqual([7, 8]);
-  const [dead, alive] = [server.loop(one.slot), server.loop(two.slot)];
+  expect([one.slot.index, two.slot.index]).toEqual([7, 8]);
+  const [dead, alive] = [server.loop(one.slot.index), server.loop(two.slot.index)];
   expect([dead.take(server.claim()), alive.take(server.claim()), alive.take(server.claim())]).toEqual([
     true,
     true,
@@ -129,15 +129,19 @@ test('what a dead thread has left is cleared by its host', () => {
   ]);
   one.release();
   expect(alive.take(server.claim())).toBe(true);
-  expect(pool.lease().slot).toBe(7);
+  expect(pool.lease().slot).toEqual({ index: 7, isShared: false });
 });
 
 test('threads for which no slot is free share the last one, and keep to the limit', () => {
   const server = new Server();
   const pool = new SlotPool(server.part, { first: 3, count: 2 });
   const slots = [pool.lease(), pool.lease(), pool.lease()].map(({ slot }) => slot);
-  expect(slots).toEqual([3, 4, 4]);
-  const [a, b, c] = slots.map((slot) => server.loop(slot));
+  expect(slots).toEqual([
+    { index: 3, isShared: false },
+    { index: 4, isShared: true },
+    { index: 4, isShared: true },
+  ]);
+  const [a, b, c] = slots.map(({ index }) => server.loop(index));
   expect([a, b, c].map((loop) => loop?.take(server.claim()))).toEqual([true, true, false]);
   b?.free();
   expect([c, a].map((loop) => loop?.take(server.claim()))).toEqual([true, false]);
