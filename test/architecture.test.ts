@@ -34,7 +34,18 @@ const leaves = [
 ];
 
 /** A worker as its host sees it. */
-const outside = ['worker/checked-messages', 'worker/messages', 'worker/runtime', 'worker/settings', 'worker/worker'];
+const outside = [
+  'worker/checked-messages',
+  'worker/diagnostics',
+  'worker/exit-deadline',
+  'worker/hand-over',
+  'worker/messages',
+  'worker/questions',
+  'worker/runtime',
+  'worker/settings',
+  'worker/start-up',
+  'worker/worker',
+];
 
 /** A place (a file without `.ts`, or a folder), and what it may import besides itself. The first row that fits. */
 const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
@@ -123,6 +134,20 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ],
   ['worker/settings', 'worker/runtime', ...leaves],
   ['worker/worker', 'client/session', ...outside, ...leaves],
+  ['worker/hand-over', 'worker/runtime', 'balance/loop-samples', 'clock', 'connection', 'deferred'],
+  ['worker/questions', 'worker/messages', 'worker/runtime', 'clock', 'deferred'],
+  ['worker/start-up', 'clock', 'deferred', 'errors'],
+  ['worker/exit-deadline', 'worker/runtime', 'clock'],
+  [
+    'worker/diagnostics',
+    'worker/messages',
+    'worker/questions',
+    'worker/runtime',
+    'clock',
+    'hang/loop-stack',
+    'os',
+    'scoreboard/loop-view',
+  ],
   ['worker/process-runtime', ...outside, ...leaves],
   ['worker/thread-runtime', 'worker/service', 'worker/thread-counters', ...outside, ...leaves],
   ['worker/thread-counters'],
