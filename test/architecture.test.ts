@@ -99,7 +99,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // A server in the terminal of an operator, over its control socket.
   ['top', 'control/client', 'control/loop-summary', 'control/protocol', 'control/text', 'scoreboard', 'clock', 'log'],
   // Both classes serve in the supervisor and in a process of threads.
-  ['strategies', ...outside, ...leaves],
+  ['strategies', 'client/session', ...outside, ...leaves],
   // A worker as its host sees it.
   [
     'worker/messages',
