@@ -58,7 +58,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'supervisor/successor',
     'supervisor/supervisor',
     'strategies/models',
-    'worker/process-runtime',
+    'worker/fork',
     'control',
     'bench',
     'prove',
@@ -75,7 +75,17 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['pm2', 'config'],
   // Sends them the commands of operators.
   ['prove', 'testbed', 'control', ...leaves],
-  ['supervisor', 'strategies', 'worker/process-runtime', 'control', 'admin', 'metrics', ...outside, ...leaves],
+  [
+    'supervisor',
+    'strategies',
+    'worker/fork',
+    'worker/process-runtime',
+    'control',
+    'admin',
+    'metrics',
+    ...outside,
+    ...leaves,
+  ],
   // What workers are at.
   ['scoreboard', 'clock', 'reports'],
   // In a browser.
@@ -148,7 +158,8 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'os',
     'scoreboard/loop-view',
   ],
-  ['worker/process-runtime', ...outside, ...leaves],
+  ['worker/fork', ...outside, ...leaves],
+  ['worker/process-runtime', 'worker/fork', ...outside, ...leaves],
   ['worker/thread-runtime', 'worker/service', 'worker/thread-counters', ...outside, ...leaves],
   ['worker/thread-counters'],
   // The inside of a worker.
@@ -266,6 +277,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   'node:cluster': ['app/cluster-fork'],
   // A file that did not load is linked once more in a child, to find the line of its error; what node takes, it says.
   'node:child_process': [
+    'worker/fork',
     'worker/process-runtime',
     'os/ipc-channel',
     'supervisor/successor',

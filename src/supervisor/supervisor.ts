@@ -19,7 +19,7 @@ import { SlotRanges } from '../overload/slot-ranges.js';
 import type { Reports } from '../reports/reports.js';
 import { ModelSwitch } from '../strategies/model-switch.js';
 import type { Strategy } from '../strategies/strategy.js';
-import type { ProcessOptions } from '../worker/process-runtime.js';
+import type { ProcessOptions } from '../worker/fork.js';
 import type { Settings } from './changes.js';
 import { type ServerResources, type StrategyContext, strategyContext } from './context.js';
 import { HealthWatch } from './health.js';
