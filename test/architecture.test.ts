@@ -413,7 +413,8 @@ test.each(['worker/process-main', 'worker/thread-main'])('%s loads nothing of th
 
 test('a worker that hosts no threads loads no strategy', () => {
   const loaded = loadedBy('worker/process-main', 'worker/thread-main');
-  expect(loaded.filter((file) => ['strategies', 'worker/worker'].some((place) => isIn(place, file)))).toEqual([]);
+  const ofAHost = ['strategies', 'worker/worker', 'worker/diagnostics', 'worker/hand-over', 'worker/questions'];
+  expect(loaded.filter((file) => ofAHost.some((place) => isIn(place, file)))).toEqual([]);
 });
 
 test('a worker without --rate-limit loads nothing that counts requests', () => {
