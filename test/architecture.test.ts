@@ -34,7 +34,18 @@ const leaves = [
 ];
 
 /** A worker as its host sees it. */
-const outside = ['worker/checked-messages', 'worker/messages', 'worker/runtime', 'worker/settings', 'worker/worker'];
+const outside = [
+  'worker/checked-messages',
+  'worker/diagnostics',
+  'worker/exit-deadline',
+  'worker/hand-over',
+  'worker/messages',
+  'worker/questions',
+  'worker/runtime',
+  'worker/settings',
+  'worker/start-up',
+  'worker/worker',
+];
 
 /** A place (a file without `.ts`, or a folder), and what it may import besides itself. The first row that fits. */
 const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
@@ -47,7 +58,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'supervisor/successor',
     'supervisor/supervisor',
     'strategies/models',
-    'worker/process-runtime',
+    'worker/fork',
     'control',
     'bench',
     'prove',
@@ -64,7 +75,17 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['pm2', 'config'],
   // Sends them the commands of operators.
   ['prove', 'testbed', 'control', ...leaves],
-  ['supervisor', 'strategies', 'worker/process-runtime', 'control', 'admin', 'metrics', ...outside, ...leaves],
+  [
+    'supervisor',
+    'strategies',
+    'worker/fork',
+    'worker/process-runtime',
+    'control',
+    'admin',
+    'metrics',
+    ...outside,
+    ...leaves,
+  ],
   // What workers are at.
   ['scoreboard', 'clock', 'reports'],
   // In a browser.
@@ -88,7 +109,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // A server in the terminal of an operator, over its control socket.
   ['top', 'control/client', 'control/loop-summary', 'control/protocol', 'control/text', 'scoreboard', 'clock', 'log'],
   // Both classes serve in the supervisor and in a process of threads.
-  ['strategies', ...outside, ...leaves],
+  ['strategies', 'client/session', ...outside, ...leaves],
   // A worker as its host sees it.
   [
     'worker/messages',
@@ -123,7 +144,22 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ],
   ['worker/settings', 'worker/runtime', ...leaves],
   ['worker/worker', 'client/session', ...outside, ...leaves],
-  ['worker/process-runtime', ...outside, ...leaves],
+  ['worker/hand-over', 'worker/runtime', 'balance/loop-samples', 'clock', 'connection', 'deferred'],
+  ['worker/questions', 'worker/messages', 'worker/runtime', 'clock', 'deferred'],
+  ['worker/start-up', 'clock', 'deferred', 'errors'],
+  ['worker/exit-deadline', 'worker/runtime', 'clock'],
+  [
+    'worker/diagnostics',
+    'worker/messages',
+    'worker/questions',
+    'worker/runtime',
+    'clock',
+    'hang/loop-stack',
+    'os',
+    'scoreboard/loop-view',
+  ],
+  ['worker/fork', ...outside, ...leaves],
+  ['worker/process-runtime', 'worker/fork', ...outside, ...leaves],
   ['worker/thread-runtime', 'worker/service', 'worker/thread-counters', ...outside, ...leaves],
   ['worker/thread-counters'],
   // The inside of a worker.
@@ -241,6 +277,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   'node:cluster': ['app/cluster-fork'],
   // A file that did not load is linked once more in a child, to find the line of its error; what node takes, it says.
   'node:child_process': [
+    'worker/fork',
     'worker/process-runtime',
     'os/ipc-channel',
     'supervisor/successor',
@@ -376,7 +413,8 @@ test.each(['worker/process-main', 'worker/thread-main'])('%s loads nothing of th
 
 test('a worker that hosts no threads loads no strategy', () => {
   const loaded = loadedBy('worker/process-main', 'worker/thread-main');
-  expect(loaded.filter((file) => ['strategies', 'worker/worker'].some((place) => isIn(place, file)))).toEqual([]);
+  const ofAHost = ['strategies', 'worker/worker', 'worker/diagnostics', 'worker/hand-over', 'worker/questions'];
+  expect(loaded.filter((file) => ofAHost.some((place) => isIn(place, file)))).toEqual([]);
 });
 
 test('a worker without --rate-limit loads nothing that counts requests', () => {

@@ -10,7 +10,7 @@ import { LineQueue } from '../log/line-queue.js';
 import { Reports } from '../reports/reports.js';
 import { inheritState } from '../supervisor/successor.js';
 import { Supervisor } from '../supervisor/supervisor.js';
-import type { ProcessOptions } from '../worker/process-runtime.js';
+import type { ProcessOptions } from '../worker/fork.js';
 import type { Call } from './call.js';
 import { announce, followProgram, startDaemon, starter } from './starter.js';
 import { version } from './version.js';

@@ -47,6 +47,8 @@ export interface DrainOptions {
   /** undefined: connections do not migrate. */
   readonly sender: MigrationSender<Connection> | undefined;
   readonly migration: Migration | undefined;
+  /** Refuses the requests that wait for the app; undefined without --max-inflight. */
+  readonly refuseWaiting: (() => void) | undefined;
   readonly tell: (event: WorkerEvent) => void;
 }
 
@@ -68,6 +70,8 @@ export class Drain {
   #reportAt: number;
   /** When the remaining connections are cut. */
   #cutAt: number;
+  /** Until requests that wait for the app are refused. */
+  #refusing: NodeJS.Timeout | undefined;
   /** The bytes read on each connection at the last check, and since when that number has not changed. */
   readonly #lastRead = new WeakMap<Connection, { bytes: number; since: number }>();
 
@@ -85,6 +89,7 @@ export class Drain {
     this.#reportAt = startedAt + migrationMs;
     this.#keepCreditFrom = startedAt + ms * keepCreditFraction;
     this.#cutAt = startedAt + ms;
+    this.#refuseWaitingAfter(migrationMs);
     this.#paceClosing(isStop);
     this.#sender?.holdFor(migrationDelayMs);
     this.#watchResponses();
@@ -108,6 +113,7 @@ export class Drain {
     });
     this.#sender?.stop();
     await this.#cutAll(now());
+    clearTimeout(this.#refusing);
   }
 
   /** Call for each request: after its response the connection migrates or closes. */
@@ -127,6 +133,13 @@ export class Drain {
     this.#cutAt = now() + ms;
     this.#paceClosing(this.#pacedClosing?.isStop ?? false);
     setTimeout(() => this.stopMigration(), ms * (1 - closingFraction));
+    this.#refuseWaitingAfter(ms * (1 - closingFraction));
+  }
+
+  #refuseWaitingAfter(ms: number): void {
+    const { refuseWaiting } = this.#options;
+    clearTimeout(this.#refusing);
+    this.#refusing = refuseWaiting && setTimeout(refuseWaiting, ms);
   }
 
   #paceClosing(isStop: boolean): void {

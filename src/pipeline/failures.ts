@@ -135,6 +135,14 @@ export function refuseUpgrade(answer: Answer, req: IncomingMessage, socket: Dupl
   socket.resume();
 }
 
+/** @returns a function that reports an error which no response can report, and closes the connection */
+export function cutFailed(tell: (event: WorkerEvent) => void, socket: Duplex, reqId = '', method = '', url = '') {
+  return (error: unknown): void => {
+    tell({ event: 'request-failed', reqId, method, url, err: errorRecord(error) });
+    socket.destroy();
+  };
+}
+
 /** Writes what Node would write for `writeAnswer`. Something must read what the client still sends. */
 function endWithAnswer({ status, headers }: Answer, method: string | undefined, socket: Duplex, reqId: string): void {
   const body = bodyOf(status, reqId);

@@ -7,8 +7,9 @@ import { deferred } from '../deferred.js';
 import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
 import { migrateUnserved } from '../migration/sender.js';
 import type { EndReason } from '../reports/exit-cause.js';
+import type { Ending, Given } from '../worker/hand-over.js';
 import type { StartOptions } from '../worker/runtime.js';
-import type { Ending, Given, Worker } from '../worker/worker.js';
+import type { Worker } from '../worker/worker.js';
 import type { Give, Hosting, StrategySnapshot } from './strategy.js';
 
 /** After the system refused a worker, another one is started after this time at the earliest (milliseconds). */

@@ -1,6 +1,7 @@
 // Starts a worker and waits until it can serve, or it is known why it cannot.
 import { ExitCode, StartupError } from '../errors.js';
-import { DiedYoung, type Worker } from '../worker/worker.js';
+import { DiedYoung } from '../worker/start-up.js';
+import type { Worker } from '../worker/worker.js';
 
 /** A worker that the system ends with a signal is started again, up to so many times in all. */
 const maxTries = 3;

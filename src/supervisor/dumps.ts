@@ -7,8 +7,9 @@ import type { Dump } from '../control/take-dump.js';
 import type { Events } from '../events.js';
 import { socketPair } from '../os/descriptor.js';
 import { socketFromFd } from '../os/node-socket.js';
+import { dumpTimeoutMs } from '../worker/diagnostics.js';
 import type { DumpOrder } from '../worker/messages.js';
-import { dumpTimeoutMs, type Worker } from '../worker/worker.js';
+import type { Worker } from '../worker/worker.js';
 
 const maxBytes = 2 * 1024 ** 3;
 const defaultSeconds = 5;

@@ -8,7 +8,7 @@ import { maxUnixPath, openListeningSocket, portOf } from '../os/listening-socket
 import { keepSecondName, removeSecondName } from '../os/socket-file.js';
 import type { SecondaryAddress, SecondaryAnswer } from '../secondary/address.js';
 import { SharedSockets, type SocketUser } from '../secondary/shared-sockets.js';
-import type { ProcessOptions } from '../worker/process-runtime.js';
+import type { ProcessOptions } from '../worker/fork.js';
 import { formatUrl, type Listener, listener } from './listener.js';
 
 /** As a successor gets it. Other versions of mpserve read it, so fields keep their names. */

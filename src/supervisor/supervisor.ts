@@ -1,64 +1,42 @@
 // The supervisor is the parent process: it opens the sockets, starts the strategy, performs the actions of operators,
 // and shuts down. It loads no user code and speaks HTTP only on the control and admin sockets, so no app or client can break it.
-import type { Pages } from '../admin/pages.js';
-import { now } from '../clock.js';
-import type { Address } from '../config/address.js';
-import { type Config, flatten, readyTimeout } from '../config/config.js';
+import type { Config } from '../config/config.js';
 import type { Loaded, Overrides } from '../config/load.js';
 import { origin } from '../config/source.js';
 import { Queues } from '../connection/queues.js';
 import { awaitHeads } from '../connection/session-reader.js';
-import type { Act } from '../control/perform.js';
-import type {
-  Action,
-  DumpKind,
-  DumpRequest,
-  Settings as FlatSettings,
-  Request,
-  Status,
-  WorkerStacks,
-  WorkerStatus,
-} from '../control/protocol.js';
+import type { Action, Request, Status } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
-import type { Controls } from '../control/server.js';
-import type { Dump } from '../control/take-dump.js';
 import { type Deferred, deferred } from '../deferred.js';
 import type { StartupError } from '../errors.js';
 import type { Events } from '../events.js';
 import { Quarantine } from '../inflight/quarantine.js';
-import type { Suspect } from '../inflight/suspect.js';
 import type { Destination } from '../log/destination.js';
 import { ServerMemory } from '../memory/server-memory.js';
 import { closeMigrationChannel } from '../migration/channel.js';
-import { closeDescriptor } from '../os/descriptor.js';
 import { takeSystemdEnv } from '../os/systemd.js';
 import { SlotRanges } from '../overload/slot-ranges.js';
-import type { ReportOf } from '../reports/report.js';
 import type { Reports } from '../reports/reports.js';
-import type { Look } from '../scoreboard/loop-view.js';
-import { Scoreboard } from '../scoreboard/scoreboard.js';
 import { ModelSwitch } from '../strategies/model-switch.js';
 import type { Strategy } from '../strategies/strategy.js';
-import type { ProcessOptions } from '../worker/process-runtime.js';
-import type { Worker } from '../worker/worker.js';
+import type { ProcessOptions } from '../worker/fork.js';
 import type { Settings } from './changes.js';
 import { type ServerResources, type StrategyContext, strategyContext } from './context.js';
-import { Dumps } from './dumps.js';
 import { HealthWatch } from './health.js';
 import { type Listener, listener, listenersFor } from './listener.js';
 import { checkMigrationSupport, openChannelOrWarn } from './migration.js';
-import type { Monitoring } from './monitoring.js';
 import { Operations, withAppSource } from './operations.js';
-import type { OperatorListener } from './operator-listener.js';
+import { OperatorServers } from './operator-servers.js';
 import { PidFile } from './pid-file.js';
 import { keptSize } from './pool-size.js';
 import { startOnProbation } from './probation.js';
 import { reloadOnChange } from './reload-on-change.js';
 import { SecondaryListeners } from './secondary-listeners.js';
+import { ServerControls } from './server-controls.js';
 import { reportToSystemd } from './service.js';
 import { handleSignals, type SignalTarget } from './signals.js';
-import { statusOf, workerStacks, workerStatus } from './status.js';
-import { type InheritedState, reportReady, type Successor, startSuccessor } from './successor.js';
+import { type InheritedState, reportReady, type Successor } from './successor.js';
+import { upgrade } from './upgrade.js';
 
 export interface SupervisorOptions {
   readonly loaded: Loaded;
@@ -79,8 +57,6 @@ export interface SupervisorOptions {
 
 /** The exit code after a second Ctrl-C: 128 + SIGINT, as shells report it. */
 const killedExitCode = 130;
-/** The time that a successor has to start, in addition to the time for its workers. */
-const successorBootMs = 10_000;
 /** The time for requests in flight in a quick stop. */
 const quickStopMs = 1000;
 
@@ -93,11 +69,10 @@ interface Stop {
   readonly error?: StartupError;
 }
 
-export class Supervisor implements SignalTarget, Controls {
+export class Supervisor implements SignalTarget {
   readonly #options: SupervisorOptions;
   readonly #quarantine: Quarantine;
   readonly #health: HealthWatch;
-  readonly #startedAt = now();
   readonly #stop = deferred<Stop>();
   /** When all workers have exited. */
   readonly #ended = deferred<void>();
@@ -110,26 +85,17 @@ export class Supervisor implements SignalTarget, Controls {
   readonly #memory = new ServerMemory();
   readonly #secondary: SecondaryListeners;
   readonly #stopping = new AbortController();
-  readonly #scoreboard = new Scoreboard((how) => Promise.all(this.#workers.map((worker) => workerStatus(worker, how))));
+  readonly #controls: ServerControls;
+  readonly #operators: OperatorServers;
   /** The files of the Unix sockets are this server's. Those of a successor are the old server's until it has replaced that. */
   #hasTakenOver: boolean;
   /** Defined after an upgrade. */
   #successor: Successor | undefined;
   #pidFile: PidFile | undefined;
-  #control: OperatorListener | undefined;
-  #admin: OperatorListener | undefined;
-  /** Imported only for --admin. */
-  #adminModule: typeof import('./admin-listener.js') | undefined;
-  #monitoring: Monitoring | undefined;
-  /** Imported only for a control socket, because importing an HTTP server takes 2 ms. */
-  #controlModule: typeof import('./control-listener.js') | undefined;
   #state: 'starting' | 'serving' | 'stopping' = 'starting';
   #urls: readonly string[] = [];
   #strategy: ModelSwitch | undefined;
-  readonly #dumps: Dumps;
   #operations: Operations | undefined;
-  #scaled: Status['scaled'];
-  #placedAgain = 0;
   #killed = false;
   /** While a stop is delayed: another one ends the delay. */
   #stopAgain: Deferred<Stop> | undefined;
@@ -145,17 +111,23 @@ export class Supervisor implements SignalTarget, Controls {
     );
     this.#quarantine = new Quarantine(options.loaded.config.lifecycle, reports, events);
     this.#health = new HealthWatch(reports);
-    this.#dumps = new Dumps({ workers: () => this.#workers, events });
-    const scaled = ({ kind, from, to, reason }: ReportOf<'scaled' | 'threads-scaled'>): void => {
-      const unit = kind === 'scaled' ? 'workers' : 'threads';
-      this.#scaled = { at: new Date().toISOString(), from, to, unit, reason };
-    };
-    reports.subscribe({
-      scaled,
-      'threads-scaled': scaled,
-      'sessions-placed-again': ({ count }) => {
-        this.#placedAgain += count;
-      },
+    this.#controls = new ServerControls({
+      reports,
+      events,
+      quarantine: this.#quarantine,
+      health: this.#health,
+      state: () => this.#state,
+      urls: () => this.#urls,
+      settings: () => this.#settings,
+      snapshot: () => this.#strategy?.snapshot(),
+      operations: () => this.#operations,
+      stop: (reason, isNow, onProgress) => this.#stopAsTold(reason, isNow, onProgress),
+    });
+    this.#operators = new OperatorServers({
+      ...options,
+      controls: this.#controls,
+      config: () => this.#settings.config,
+      listeners: this.#listeners,
     });
   }
 
@@ -193,7 +165,7 @@ export class Supervisor implements SignalTarget, Controls {
     } finally {
       this.#closeListeners(!this.#hasTakenOver);
       this.#ended.resolve();
-      for (const one of [this.#control, this.#admin]) await (this.#hasTakenOver ? one?.close() : one?.abandon());
+      await (this.#hasTakenOver ? this.#operators.close() : this.#operators.abandon());
       this.#pidFile?.remove();
       for (const cleanup of cleanups.reverse()) cleanup();
     }
@@ -203,37 +175,29 @@ export class Supervisor implements SignalTarget, Controls {
   async #open(cleanups: (() => void)[]): Promise<ServerResources> {
     const { loaded, reports, events, accessLog, inherited } = this.#options;
     const { config, sources } = loaded;
-    const { control, pidFile } = config.server;
-    if (control !== undefined || inherited?.control) this.#controlModule = await import('./control-listener.js');
+    const { admin, pidFile, watch } = config.server;
     if (inherited) this.#listeners.push(...inherited.listeners.map(listener));
     else {
       if (pidFile !== undefined) this.#pidFile = PidFile.write(pidFile, origin(sources.pidFile));
       this.#listeners.push(...(await listenersFor(loaded, this.#systemd)));
-      if (control !== undefined) {
-        this.#control = await this.#controlModule?.openControlListener(
-          control,
-          origin(sources.control),
-          this,
-          this.#pages,
-        );
-      }
     }
+    await this.#operators.openControl();
     this.#urls = this.#listeners.map(({ url }) => url);
     awaitHeads(
       config.sessions.sticky,
       this.#listeners.map(({ fd }) => fd),
     );
-    if (config.server.watch.length > 0) {
-      const reload = (reason: string) => this.#perform('reload', {}, reason, () => {});
+    if (watch.length > 0) {
+      const reload = (reason: string) => this.#controls.perform('reload', {}, reason);
       await reloadOnChange(loaded, reload, events, this.#stopping.signal);
     }
     const migrationChannel = inherited?.migrationChannel ?? openChannelOrWarn(config.lifecycle, events);
     const memory = this.#memory;
     cleanups.push(() => migrationChannel && closeMigrationChannel(migrationChannel));
     cleanups.push(() => memory.close());
+    cleanups.push(() => this.#operators.endMonitoring());
     const slots = new SlotRanges((start, bytes) => memory.clear('places', start, bytes));
-    if (config.server.admin !== undefined) await this.#openAdmin(config.server.admin, memory, slots, cleanups);
-    cleanups.push(() => this.#monitoring?.counters.end());
+    if (admin !== undefined) await this.#operators.openAdmin(admin, memory, slots);
     return {
       listeners: this.#listeners,
       queues: new Queues(this.#listeners.flatMap(({ queues }) => queues)),
@@ -241,7 +205,7 @@ export class Supervisor implements SignalTarget, Controls {
       quarantine: this.#quarantine,
       reports,
       health: this.#health,
-      counters: this.#monitoring?.counters,
+      counters: this.#operators.counters,
       events,
       migrationChannel,
       memory,
@@ -249,36 +213,6 @@ export class Supervisor implements SignalTarget, Controls {
       secondary: this.#secondary,
       accepted: { count: 0 },
     };
-  }
-
-  /** Of the admin server, on the control socket; none without --admin. */
-  readonly #pages = (): Pages => this.#monitoring?.pages ?? {};
-
-  /** @throws StartupError */
-  async #openAdmin(address: Address, memory: ServerMemory, slots: SlotRanges, cleanups: (() => void)[]): Promise<void> {
-    const { loaded, reports, inherited, version } = this.#options;
-    this.#adminModule = await import('./admin-listener.js');
-    this.#monitoring = new this.#adminModule.Monitoring({
-      reports,
-      memory: memory.descriptorFor(loaded.config) as number,
-      slots,
-      inherited: inherited?.counts,
-      version,
-      status: () => this.status(),
-      workers: (how) => this.workers(how),
-      config: () => this.#settings.config,
-      quarantine: () => this.quarantine(),
-      listeners: this.#listeners,
-    });
-    cleanups.push(() => this.#monitoring?.close());
-    if (!inherited?.admin) this.#serveAdmin(await this.#adminModule.openAdminSocket(address, loaded));
-  }
-
-  /** @throws StartupError */
-  #serveAdmin(socket: Listener): void {
-    const { loaded, events } = this.#options;
-    if (!this.#monitoring) return;
-    this.#admin = this.#adminModule?.serveAdmin(socket, this.#monitoring, this.act, loaded, events);
   }
 
   /** --stop-delay: serves on until load balancers have noticed that it stops. @returns the last stop that was asked for */
@@ -302,13 +236,13 @@ export class Supervisor implements SignalTarget, Controls {
     const { reason, successor } = stop;
     this.#state = 'stopping';
     this.#operations?.close();
-    this.#dumps.close();
+    this.#controls.close();
     this.#health.watch(undefined);
     this.#stopping.abort();
     const drained = this.#drain(strategy, stop);
     // Closed before the drain ends: new clients are refused instead of queued, and another server can use the port.
     this.#closeListeners(successor !== undefined || !this.#hasTakenOver);
-    const abandoned = successor && Promise.all([this.#control?.abandon(), this.#admin?.abandon()]);
+    const abandoned = successor && this.#operators.abandon();
     await drained;
     await abandoned;
     const fullReason = this.#killed ? `${reason}, then killed` : reason;
@@ -332,7 +266,7 @@ export class Supervisor implements SignalTarget, Controls {
 
   /** With --admin. @param line of this server's log */
   logged(line: string): void {
-    this.#monitoring?.logged(line);
+    this.#operators.logged(line);
   }
 
   stop(reason: string, isQuick: boolean): void {
@@ -348,90 +282,25 @@ export class Supervisor implements SignalTarget, Controls {
     this.#strategy.kill();
   }
 
-  attempt(action: Exclude<Action, 'stop'>, signal: string, request: Request = {}): void {
-    this.#perform(action, request, signal, () => {}).catch((error: Error) => {
-      if (!(error instanceof Refused)) return; // `Operations` reports it
-      this.#options.events.tell({ event: 'operation-refused', action, by: signal, reason: error.message });
-    });
+  attempt(action: Exclude<Action, 'stop'>, signal: string, request?: Request): void {
+    this.#controls.attempt(action, signal, request);
   }
 
   status(): Status {
-    return statusOf({
-      state: this.#state,
-      startedAt: this.#startedAt,
-      urls: this.#urls,
-      config: this.#settings.config,
-      snapshot: this.#strategy?.snapshot(),
-      health: this.#health,
-      scaled: this.#scaled,
-      placedAgain: this.#placedAgain,
-      operation: this.#operations?.state ?? {},
-    });
-  }
-
-  workers(how: Look = 'wholly'): Promise<readonly WorkerStatus[]> {
-    return this.#scoreboard.rows(how);
-  }
-
-  stacks(): Promise<readonly WorkerStacks[]> {
-    return Promise.all(this.#workers.map(workerStacks));
-  }
-
-  dump(kind: DumpKind, request: DumpRequest, signal: AbortSignal): Promise<Dump> {
-    return this.#dumps.open(kind, request, signal);
-  }
-
-  /** Those that serve first. */
-  get #workers(): readonly Worker[] {
-    return this.#strategy?.snapshot().workers ?? [];
-  }
-
-  quarantine(): readonly Suspect[] {
-    return this.#quarantine.list();
-  }
-
-  /** The current configuration; reloads and switches change it. */
-  config(): FlatSettings {
-    const { config, sources } = this.#settings;
-    return { config: flatten(config), sources };
+    return this.#controls.status();
   }
 
   get #settings(): Settings {
     return this.#operations?.settings ?? this.#options.loaded;
   }
 
-  readonly act: Act = async (action, request, onProgress, by = 'mpserve ctl') => {
-    const reason = `${by} ${action}`;
-    if (action !== 'stop') return this.#perform(action, request, reason, onProgress);
-    const { now = false } = request;
+  /** By an operator, who waits for the end. @throws Refused */
+  async #stopAsTold(reason: string, isNow: boolean, onProgress: (message: string) => void): Promise<void> {
     if (this.#successor) throw new Refused(`process ${this.#successor.pid} has replaced this server; try again`);
-    this.stop(now ? `${reason} --now` : reason, now);
-    onProgress(now ? 'stopping' : 'stopping: waiting for requests in flight');
-    if (now) this.#strategy?.kill();
+    this.stop(reason, isNow);
+    onProgress(isNow ? 'stopping' : 'stopping: waiting for requests in flight');
+    if (isNow) this.#strategy?.kill();
     await this.#ended.promise;
-    return 'stopped';
-  };
-
-  /** @throws Refused if the action was not started, Error if it failed */
-  async #perform(
-    action: Exclude<Action, 'stop'>,
-    { workers = '', options = {} }: Request,
-    reason: string,
-    onProgress: (message: string) => void,
-  ): Promise<string> {
-    const operations = this.#operations;
-    if (!operations) throw new Refused('the server is still starting');
-    const actions: { readonly [A in typeof action]: () => Promise<string> } = {
-      reload: () => operations.reload(reason, onProgress),
-      upgrade: () => operations.upgrade(reason, onProgress),
-      scale: () => operations.scale(workers, reason, onProgress),
-      switch: () => operations.switch(options, reason, onProgress),
-      balance: () => operations.balance(options, reason),
-      drain: () => operations.drain(reason),
-      reopen: () => operations.reopen(reason),
-      release: () => operations.clearQuarantine(reason),
-    };
-    return actions[action]();
   }
 
   /** The first workers are ready: announces the server, and accepts actions. */
@@ -448,14 +317,14 @@ export class Supervisor implements SignalTarget, Controls {
       context,
       logs,
       overrides: inherited?.operator ?? {},
-      startSuccessor: (overrides) => this.#startSuccessor(resources, overrides),
+      startSuccessor: (overrides) => this.#upgrade(resources, overrides),
       handOff: (successor) => {
         this.#successor = successor;
         this.#stop.resolve({ reason: `upgraded to process ${successor.pid}`, isQuick: false, successor });
       },
     });
     this.#health.watch(strategy);
-    if (inherited) this.#replacePredecessor(inherited, strategy);
+    if (inherited) this.#replacePredecessor(strategy);
     this.#secondary.keepOnly(strategy.snapshot().generation);
     const [url = ''] = this.#urls;
     const bootMs = Math.round(process.uptime() * 1000); // since the process started
@@ -483,61 +352,35 @@ export class Supervisor implements SignalTarget, Controls {
    * In a successor: takes over the pid file and the control socket, serves clients, and reports that it is ready.
    * @throws StartupError, SystemCallError; the old server keeps serving then
    */
-  #replacePredecessor({ control, admin, counts }: InheritedState, strategy: Strategy): void {
+  #replacePredecessor(strategy: Strategy): void {
     const { config, sources } = this.#options.loaded;
     const { pidFile } = config.server;
     if (pidFile !== undefined) this.#pidFile = PidFile.takeOver(pidFile, origin(sources.pidFile));
-    if (control) this.#control = this.#controlModule?.serveControl(listener(control), this, this.#pages);
-    if (admin && this.#monitoring) this.#serveAdmin(listener(admin));
-    else if (admin) listener(admin).close(); // no longer configured
+    this.#operators.takeOver();
     strategy.open(); // when nothing else can fail: the old server cannot have a connection back
     this.#hasTakenOver = true;
     reportReady(() => {
       strategy.setMigration({ receives: false });
-      this.#monitoring?.predecessorEnded();
-      if (counts) closeDescriptor(counts.fd);
+      this.#operators.predecessorEnded();
     });
   }
 
   /** @throws StartupError, Refused */
-  async #startSuccessor({ listeners, migrationChannel }: ServerResources, operator: Overrides): Promise<Successor> {
-    if (process.pid === 1) {
-      throw new Refused(
-        'cannot upgrade the first process of a container, because the container ends with it; replace the container',
-      );
-    }
-    if (this.#options.endsWithProgram) {
-      throw new Refused(
-        'cannot upgrade a server that a program has started, because the new one would not stop with it; restart the program',
-      );
-    }
-    const {
-      loading,
-      lifecycle,
-      pool: { model, workers },
-    } = this.#settings.config;
-    const timeoutMs = readyTimeout(loading) + loading.bootTimeout + lifecycle.probation + successorBootMs;
+  async #upgrade({ listeners, migrationChannel }: ServerResources, operator: Overrides): Promise<Successor> {
+    const { config } = this.#settings;
+    const { model, workers } = config.pool;
     const { generation, size } = this.#strategy?.snapshot() ?? { generation: 0, size: 0 };
-    const pool = { model, workers, size };
-    const control = this.#control?.listener;
-    const secondary = this.#secondary.inheritable;
-    const admin = this.#admin?.listener;
-    const counts = this.#monitoring?.inheritable;
     const state: InheritedState = {
+      ...this.#operators.inheritable,
       listeners,
       migrationChannel,
-      control,
-      secondary,
+      secondary: this.#secondary.inheritable,
       operator,
-      pool,
+      pool: { model, workers, size },
       generation,
-      admin,
-      counts,
     };
-    // systemd's watchdog waits for the main process, which the successor becomes.
-    const { WATCHDOG_PID: _, ...systemd } = this.#systemd;
-    const env = { ...process.env, ...systemd };
-    return startSuccessor(state, env, timeoutMs, this.#stopping.signal);
+    const { endsWithProgram } = this.#options;
+    return upgrade({ state, config, systemd: this.#systemd, endsWithProgram, signal: this.#stopping.signal });
   }
 }
 

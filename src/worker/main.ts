@@ -21,14 +21,13 @@ import { closeDescriptor, reopen } from '../os/descriptor.js';
 import { sampleIntervalMs } from '../scaling/scaler.js';
 import type { SecondaryAnswer } from '../secondary/address.js';
 import { SocketRequests } from '../secondary/requests.js';
+import { AnswerReports } from './answer-reports.js';
 import { AppRunner } from './app-runner.js';
 import { Crashes } from './crashes.js';
 import type { DumpOrder, FromWorker, ToWorker } from './messages.js';
 import type { Service, Tell } from './service.js';
 import type { ThreadData, ThreadGroup, ThreadSettings } from './settings.js';
 
-/** Answered requests are reported this often while there are any (milliseconds). */
-const reportEveryMs = 1000;
 /** The time that the app has to close in a worker that has served its one connection (milliseconds). */
 const closeAppMs = 5000;
 
@@ -68,6 +67,7 @@ export class WorkerMain implements BlockedLoop {
   /** The same, before it can serve. */
   #starting: Service | undefined;
   readonly #activity = new Activity();
+  readonly #answers: AnswerReports;
   readonly #crashes = new Crashes((err) => this.tell({ kind: 'app-crashed', err }));
   #denylist = emptyDenylist;
   #policy = defaultPolicy;
@@ -87,13 +87,13 @@ export class WorkerMain implements BlockedLoop {
   #othersServe = true;
   /** The app has closed its server. */
   #isClosed = false;
-  #reported = 0;
 
   constructor(options: MainOptions) {
     const { tid, say, settings } = options;
     this.#options = options;
     this.#isHeld = settings.isHeld;
     this.sockets = new SocketRequests(say);
+    this.#answers = new AnswerReports(() => this.#service?.answered ?? 0, say);
     this.tell = (told) => {
       const message = { pid: process.pid, tid, ...told };
       say('kind' in message ? { type: 'report', report: message } : { type: 'event', event: message });
@@ -108,8 +108,11 @@ export class WorkerMain implements BlockedLoop {
   /** @param listen descriptors of sockets on which this worker accepts; none where connections are handed to it */
   start(listen: readonly number[]): void {
     this.#crashes.watch();
-    this.#reportAnswered();
-    if (this.#options.settings.measure) setInterval(() => this.#reportLoad(), sampleIntervalMs).unref();
+    const { settings, threads } = this.#options;
+    // The connections of threads do not count as activity of this event loop.
+    if (threads) this.#answers.start();
+    else this.#activity.add(this.#answers);
+    if (settings.measure) setInterval(() => this.#reportLoad(), sampleIntervalMs).unref();
     this.#started = this.#load(listen);
   }
 
@@ -312,7 +315,7 @@ export class WorkerMain implements BlockedLoop {
     await service?.acceptNoMore?.();
     say({ type: 'draining' });
     await drained;
-    say({ type: 'answered', count: this.#unreported() }, () => process.exit(0));
+    this.#answers.finish(() => process.exit(0));
   }
 
   /** From now on the host sees whether this event loop is blocked, and is told in what. */
@@ -344,29 +347,5 @@ export class WorkerMain implements BlockedLoop {
   #reportLoad(): void {
     const load = this.#service?.load();
     if (load !== undefined) this.#options.say({ type: 'load', load: this.#acceptor?.isFull ? 1 : load });
-  }
-
-  #reportAnswered(): void {
-    const { threads, say } = this.#options;
-    const report = (): void => {
-      const count = this.#unreported();
-      if (count > 0) say({ type: 'answered', count });
-    };
-    let timer: NodeJS.Timeout | undefined;
-    const start = (): void => {
-      timer = setInterval(report, reportEveryMs).unref();
-    };
-    const stop = (): void => {
-      clearInterval(timer);
-      report();
-    };
-    if (threads) start();
-    else this.#activity.add({ start, stop });
-  }
-
-  #unreported(): number {
-    const before = this.#reported;
-    this.#reported = this.#service?.answered ?? 0;
-    return this.#reported - before;
   }
 }

@@ -21,6 +21,7 @@ test('a drain that is shortened cuts a request then', async () => {
     isStop: true,
     sender: undefined,
     migration: undefined,
+    refuseWaiting: undefined,
     tell: (event) => told.push(event),
   });
   const finished = drain.finish();

@@ -1,0 +1,198 @@
+// The stages that a request passes before the app, in their order, and what is told when its response begins and ends.
+// Those that the configuration does not need are left out, and those that few servers use are loaded only for them.
+import type { Activity } from '../activity.js';
+import type { SessionKey } from '../client/session.js';
+import { now } from '../clock.js';
+import type { Config, Limits } from '../config/config.js';
+import type { WorkerEvent } from '../events.js';
+import type { LoopJournal } from '../inflight/loop-journal.js';
+import type { Destination } from '../log/destination.js';
+import { partOf } from '../memory/parts.js';
+import type { LoopSlot } from '../overload/layout.js';
+import type { WorkerIdentity, WorkerReport } from '../reports/report.js';
+import type { AccessLog } from './access-log.js';
+import { countAnswers } from './answer-count.js';
+import type { BusyClock } from './busy.js';
+import type { ClientLimit } from './client-limit.js';
+import type { Counting } from './counting.js';
+import { limitDuration } from './deadline.js';
+import { answerFailures, hasBody, refuse, refuseUpgrade } from './failures.js';
+import type { HealthChecks } from './health.js';
+import { journalRequests } from './journal.js';
+import type { LastRequest } from './last-request.js';
+import { limitBody } from './limits.js';
+import type { Overload } from './overload.js';
+import { RateLimitStage } from './rate-limit.js';
+import { type OnHead, type OnSent, type PipelineResponse, reportSent } from './response.js';
+import { watchSessions } from './sessions.js';
+import type { Handler, OnClose, Stage } from './stage.js';
+
+export interface StageOptions {
+  readonly limits: Limits;
+  readonly clients: Config['clients'];
+  readonly accessLog: Destination | undefined;
+  /** undefined unless --scale-on=busy measures the load. */
+  readonly busy: BusyClock | undefined;
+  /** The in-flight journal; undefined if it is off. */
+  readonly journal: LoopJournal | undefined;
+  /** That all event loops of the server share; undefined if no option needs it. */
+  readonly memory: SharedArrayBuffer | undefined;
+  /** Of this event loop, in that memory; undefined without --max-inflight. */
+  readonly slot: LoopSlot | undefined;
+  readonly overload: Config['overload'];
+  /** Counts in the memory, for --admin. */
+  readonly counts: boolean;
+  /** For --canary. */
+  readonly countsAnswers: boolean;
+  readonly sessions: Config['sessions'];
+  /** Told of each session that a response begins. */
+  readonly onSession: (session: SessionKey) => void;
+  /** For the access log. */
+  readonly identity: WorkerIdentity;
+  readonly tell: (told: WorkerReport | WorkerEvent) => void;
+  /** The timers of this event loop. */
+  readonly activity: Activity;
+}
+
+/** Those that few servers use. */
+interface LoadedStages {
+  readonly accessLog?: AccessLog | undefined;
+  readonly clientLimit?: ClientLimit | undefined;
+  readonly overload?: Overload | undefined;
+  readonly counting?: Counting | undefined;
+  readonly lastRequest?: LastRequest | undefined;
+  readonly health?: HealthChecks | undefined;
+}
+
+export async function createStages(options: StageOptions): Promise<Stages> {
+  return new Stages(options, await loadStages(options));
+}
+
+async function loadStages(options: StageOptions): Promise<LoadedStages> {
+  const { accessLog, clients, identity, limits, memory, overload, slot, tell } = options;
+  const stages: { -readonly [K in keyof LoadedStages]: LoadedStages[K] } = {};
+  if (memory && options.counts) {
+    const { Counting, LastRequest } = await import('./admin-stages.js');
+    stages.counting = new Counting(memory, slot);
+    stages.lastRequest = new LastRequest();
+  }
+  if (accessLog || limits.rateLimit) {
+    const { AccessLog, ClientLimit } = await import('./client-stages.js');
+    const freeLogged = () => options.journal?.writer?.freeLogged();
+    const lost = stages.counting?.accessLinesLost;
+    stages.accessLog = accessLog && new AccessLog(accessLog, clients, identity, tell, freeLogged, lost);
+    stages.clientLimit = limits.rateLimit && memory && new ClientLimit(limits.rateLimit, memory, clients, tell);
+  }
+  if (memory && slot !== undefined && overload.maxInflight > 0) {
+    const { Overload } = await import('./overload.js');
+    const answers = { refuse, refuseUpgrade };
+    const part = partOf(memory, 'places');
+    const refused = stages.counting?.refused;
+    stages.overload = new Overload({ config: overload, part, slot: slot.index, answers, tell, refused, now });
+  } else if (overload.healthPath.length > 0 && overload.maxInflight === 0) {
+    const { HealthChecks } = await import('./health.js');
+    stages.health = new HealthChecks(overload.healthPath, memory && partOf(memory, 'state'), hasBody);
+  }
+  return stages;
+}
+
+export class Stages {
+  readonly accessLog: AccessLog | undefined;
+  readonly rateLimit: RateLimitStage | undefined;
+  readonly overload: Overload | undefined;
+  readonly counting: Counting | undefined;
+  readonly lastRequest: LastRequest | undefined;
+  readonly health: HealthChecks | undefined;
+  /** Requests answered so far, those included that have switched to another protocol. */
+  answered = 0;
+  /** The first one is the outermost. */
+  readonly #inOrder: readonly Stage[];
+  /**
+   * The 'close' listener of each response. It calls the journal first, because the access log may write its line at
+   * once.
+   */
+  readonly #onClose: (this: PipelineResponse) => void;
+  readonly #onHead: OnHead | undefined;
+  readonly #onSent: OnSent | undefined;
+
+  constructor(options: StageOptions, loaded: LoadedStages) {
+    const { accessLog, clientLimit, overload, counting, health, lastRequest } = loaded;
+    const { limits, sessions, tell } = options;
+    const { sticky } = sessions;
+    const refused = counting?.refused;
+    const journal = options.journal && journalRequests(options.journal, tell, accessLog !== undefined, refused);
+    this.accessLog = accessLog;
+    this.rateLimit = clientLimit && new RateLimitStage(clientLimit, refused);
+    this.overload = overload;
+    this.counting = counting;
+    this.lastRequest = lastRequest;
+    this.health = health;
+    this.#onHead = together(journal?.onHead, counting?.onHead);
+    this.#onSent = journal?.onSent;
+    this.#inOrder = [
+      ...(accessLog ? [accessLog.stage] : []),
+      ...(options.busy ? [options.busy.stage] : []),
+      answerFailures(tell),
+      ...(health ? [health.stage] : []),
+      ...(this.rateLimit ? [this.rateLimit.stage] : []),
+      ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize, refused)] : []),
+      ...(overload ? [overload.stage] : []),
+      ...(limits.requestDeadline > 0 ? [limitDuration(limits.requestDeadline, tell, refused)] : []),
+      ...(journal ? [journal.stage] : []),
+      ...(sticky ? watchSessions(sticky, options.onSession) : []),
+    ];
+    this.#onClose = closeListener([
+      () => this.answered++,
+      ...(counting ? [counting.onClose] : []),
+      ...(lastRequest ? [lastRequest.onClose] : []),
+      ...(journal ? [journal.onClose] : []),
+      ...(accessLog ? [accessLog.onClose] : []),
+      ...(options.countsAnswers ? [countAnswers(tell, options.activity)] : []),
+      ...(options.busy ? [options.busy.onClose] : []),
+      // The last one, as the next request may start at once.
+      ...(overload ? [overload.onClose] : []),
+    ]);
+  }
+
+  /** @returns a handler that passes requests through the stages to `app` */
+  before(app: Handler): Handler {
+    return this.#inOrder.reduceRight((next, stage) => stage(next), app);
+  }
+
+  /** Call for each response, when its connection is known and before its request passes the stages. */
+  begin(res: PipelineResponse): void {
+    res.on('close', this.#onClose);
+    res.onHead = this.#onHead;
+    if (this.#onSent) reportSent(res, this.#onSent);
+    this.lastRequest?.begun(res);
+    this.counting?.begun(res);
+  }
+
+  /** No request comes any more. */
+  end(): void {
+    this.accessLog?.end();
+    this.overload?.flush();
+    this.rateLimit?.flush();
+  }
+}
+
+/** One function that calls both, in this order. */
+function together<Args extends unknown[]>(
+  first: ((...args: Args) => void) | undefined,
+  second: ((...args: Args) => void) | undefined,
+): ((...args: Args) => void) | undefined {
+  if (!first || !second) return first ?? second;
+  return (...args) => {
+    first(...args);
+    second(...args);
+  };
+}
+
+function closeListener(listeners: readonly OnClose[]): (this: PipelineResponse) => void {
+  return function () {
+    if (this.isOver) return;
+    this.isOver = true;
+    for (const onClose of listeners) onClose(this);
+    this.clientConnection?.finish();
+  };
+}

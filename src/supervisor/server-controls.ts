@@ -1,0 +1,158 @@
+// What operators can ask of the server, and have it do, over its control socket, its admin server and by signals.
+import { now } from '../clock.js';
+import { flatten } from '../config/config.js';
+import type { Act } from '../control/perform.js';
+import type {
+  Action,
+  DumpKind,
+  DumpRequest,
+  Settings as FlatSettings,
+  Request,
+  Status,
+  WorkerStacks,
+  WorkerStatus,
+} from '../control/protocol.js';
+import { Refused } from '../control/refused.js';
+import type { Controls } from '../control/server.js';
+import type { Dump } from '../control/take-dump.js';
+import type { Events } from '../events.js';
+import type { Quarantine } from '../inflight/quarantine.js';
+import type { Suspect } from '../inflight/suspect.js';
+import type { ReportOf } from '../reports/report.js';
+import type { Reports } from '../reports/reports.js';
+import type { Look } from '../scoreboard/loop-view.js';
+import { Scoreboard } from '../scoreboard/scoreboard.js';
+import type { StrategySnapshot } from '../strategies/strategy.js';
+import type { Worker } from '../worker/worker.js';
+import type { Settings } from './changes.js';
+import { Dumps } from './dumps.js';
+import type { HealthWatch } from './health.js';
+import type { Operations } from './operations.js';
+import { statusOf, workerStacks, workerStatus } from './status.js';
+
+export interface ServerControlsOptions {
+  readonly reports: Reports;
+  readonly events: Events;
+  readonly quarantine: Quarantine;
+  readonly health: HealthWatch;
+  readonly state: () => 'starting' | 'serving' | 'stopping';
+  readonly urls: () => readonly string[];
+  /** The current ones; reloads and switches change them. */
+  readonly settings: () => Settings;
+  /** undefined before there is a strategy. */
+  readonly snapshot: () => StrategySnapshot | undefined;
+  /** undefined until the first workers are ready. */
+  readonly operations: () => Operations | undefined;
+  /** Settles when the server has stopped. @param isNow kills the workers. @throws Refused */
+  readonly stop: (reason: string, isNow: boolean, onProgress: (message: string) => void) => Promise<void>;
+}
+
+export class ServerControls implements Controls {
+  readonly #options: ServerControlsOptions;
+  readonly #startedAt = now();
+  readonly #scoreboard = new Scoreboard((how) => Promise.all(this.#workers.map((worker) => workerStatus(worker, how))));
+  readonly #dumps: Dumps;
+  #scaled: Status['scaled'];
+  #placedAgain = 0;
+
+  constructor(options: ServerControlsOptions) {
+    const { reports, events } = options;
+    this.#options = options;
+    this.#dumps = new Dumps({ workers: () => this.#workers, events });
+    const scaled = ({ kind, from, to, reason }: ReportOf<'scaled' | 'threads-scaled'>): void => {
+      const unit = kind === 'scaled' ? 'workers' : 'threads';
+      this.#scaled = { at: new Date().toISOString(), from, to, unit, reason };
+    };
+    reports.subscribe({
+      scaled,
+      'threads-scaled': scaled,
+      'sessions-placed-again': ({ count }) => {
+        this.#placedAgain += count;
+      },
+    });
+  }
+
+  status(): Status {
+    const { state, urls, settings, snapshot, health, operations } = this.#options;
+    return statusOf({
+      state: state(),
+      startedAt: this.#startedAt,
+      urls: urls(),
+      config: settings().config,
+      snapshot: snapshot(),
+      health,
+      scaled: this.#scaled,
+      placedAgain: this.#placedAgain,
+      operation: operations()?.state ?? {},
+    });
+  }
+
+  workers(how: Look = 'wholly'): Promise<readonly WorkerStatus[]> {
+    return this.#scoreboard.rows(how);
+  }
+
+  stacks(): Promise<readonly WorkerStacks[]> {
+    return Promise.all(this.#workers.map(workerStacks));
+  }
+
+  dump(kind: DumpKind, request: DumpRequest, signal: AbortSignal): Promise<Dump> {
+    return this.#dumps.open(kind, request, signal);
+  }
+
+  quarantine(): readonly Suspect[] {
+    return this.#options.quarantine.list();
+  }
+
+  config(): FlatSettings {
+    const { config, sources } = this.#options.settings();
+    return { config: flatten(config), sources };
+  }
+
+  readonly act: Act = async (action, request, onProgress, by = 'mpserve ctl') => {
+    const reason = `${by} ${action}`;
+    if (action !== 'stop') return this.perform(action, request, reason, onProgress);
+    const { now: isNow = false } = request;
+    await this.#options.stop(isNow ? `${reason} --now` : reason, isNow, onProgress);
+    return 'stopped';
+  };
+
+  /** @throws Refused if the action was not started, Error if it failed */
+  async perform(
+    action: Exclude<Action, 'stop'>,
+    { workers = '', options = {} }: Request,
+    reason: string,
+    onProgress: (message: string) => void = () => {},
+  ): Promise<string> {
+    const operations = this.#options.operations();
+    if (!operations) throw new Refused('the server is still starting');
+    const actions: { readonly [A in typeof action]: () => Promise<string> } = {
+      reload: () => operations.reload(reason, onProgress),
+      upgrade: () => operations.upgrade(reason, onProgress),
+      scale: () => operations.scale(workers, reason, onProgress),
+      switch: () => operations.switch(options, reason, onProgress),
+      balance: () => operations.balance(options, reason),
+      drain: () => operations.drain(reason),
+      reopen: () => operations.reopen(reason),
+      release: () => operations.clearQuarantine(reason),
+    };
+    return actions[action]();
+  }
+
+  /** As `perform`, for a signal: nothing waits for the outcome, which goes to the log. */
+  attempt(action: Exclude<Action, 'stop'>, signal: string, request: Request = {}): void {
+    this.perform(action, request, signal).catch((error: Error) => {
+      if (!(error instanceof Refused)) return; // `Operations` reports it
+      this.#options.events.tell({ event: 'operation-refused', action, by: signal, reason: error.message });
+    });
+  }
+
+  /** Ends the dumps: the server is stopping. */
+  close(): void {
+    this.#dumps.close();
+  }
+
+  /** Those that serve first. */
+  get #workers(): readonly Worker[] {
+    return this.#options.snapshot()?.workers ?? [];
+  }
+}
