@@ -403,7 +403,7 @@ export class Worker {
   }
 
   /**
-   * What its event loops are at. One that does not answer within `deadlineMs` is `blocked`, with what it has told last.
+   * What its event loops are doing. One that does not answer within `deadlineMs` is `blocked`, with what it has told last.
    */
   async look(how: Look, deadlineMs: number): Promise<readonly LoopView[]> {
     if (this.#stage === 'starting' || this.#stage === 'gone') return [];
@@ -585,7 +585,7 @@ export class Worker {
   }
 
   #unreadable(reason: Unreadable): readonly LoopStack[] {
-    return this.#stage === 'gone' ? [] : [unreadable(this.tid, reason)];
+    return this.#stage === 'gone' ? [] : [unreadable(this.tid, reason, this.#unit.inFlight())];
   }
 
   #taken(id: number): void {
