@@ -3,10 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { isAlive } from '../helpers/process-tree.ts';
-import { type Samples, scrape } from '../helpers/samples.ts';
+import { fallenCounters, type Samples, scrape } from '../helpers/samples.ts';
 import { Site } from '../helpers/site.ts';
-
-const isCounter = (name: string): boolean => /_(total|count|sum|bucket)(\{|$)/.test(name);
 
 const okay = 'mpserve_requests_total{method="GET",class="2xx"}';
 
@@ -27,9 +25,7 @@ describe.concurrent.each([
         let last: Samples = new Map();
         while (!isOver) {
           const samples = await scrape(site);
-          for (const [name, value] of last)
-            if (isCounter(name) && (samples.get(name) ?? 0) < value)
-              fallen.push(`${name} ${value} ${samples.get(name)}`);
+          fallen.push(...fallenCounters(last, samples));
           last = samples;
         }
       })();
