@@ -300,7 +300,7 @@ export class Supervisor implements SignalTarget, Controls {
     const { reason, successor } = stop;
     this.#state = 'stopping';
     this.#operations?.close();
-    this.#dumps.close();
+    this.#dumps.close(successor ? 'an upgrade replaces the server' : 'the server is stopping');
     this.#health.watch(undefined);
     this.#stopping.abort();
     const drained = this.#drain(strategy, stop);
@@ -364,6 +364,7 @@ export class Supervisor implements SignalTarget, Controls {
       scaled: this.#scaled,
       placedAgain: this.#placedAgain,
       operation: this.#operations?.state ?? {},
+      restarts: this.#monitoring?.restarts,
     });
   }
 
