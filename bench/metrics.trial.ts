@@ -5,8 +5,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
 import { Clients } from '../test/helpers/clients.ts';
 import { eventually } from '../test/helpers/eventually.ts';
-import { fallenCounters, isCounter, type Samples, scrape } from '../test/helpers/metrics.ts';
 import { isAlive } from '../test/helpers/process-tree.ts';
+import { fallenCounters, isCounter, type Samples, scrape } from '../test/helpers/samples.ts';
 import { Site } from '../test/helpers/site.ts';
 
 const total = 100_000;

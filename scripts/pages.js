@@ -77,7 +77,9 @@ killed, and no counter goes back at a reload, a switch of the model or an upgrad
 bytes of its response are written: if its worker is killed between the two, it is counted, and its client has no response;
 \`request-lost\` in the log names it. Requests that mpserve sends to the app itself (\`--ready-path\`) are not counted, nor is
 what Node answers to bytes that are no HTTP request. A request that switches to another protocol (WebSocket) is counted as
-\`1xx\`, and has no duration. Health checks that mpserve answers (\`--health-path\`) are counted as all others. No label has a value that a client can choose: another method than these is \`other\`.
+\`1xx\`, and has no duration. Health checks that mpserve answers (\`--health-path\`) are counted as all others. No label has a value
+that a client can choose: another method than these is \`other\`. The causes of \`mpserve_exits_total\` are in
+[control.md](control.md#causes-of-exits).
 
 ${tableOf(['Name', 'Type', 'Labels', 'Meaning'], rows)}`;
 }

@@ -8,7 +8,7 @@ import { type Page, type Pages, splitTarget, textPage } from './pages.js';
 import type { Site } from './site.js';
 import type { TokenCheck } from './token.js';
 
-/** More scrapers than that wait for others to be done. */
+/** Further clients are disconnected. */
 const maxConnections = 2000;
 /** For the head, and for the whole request (milliseconds). */
 const requestTimeoutMs = 5000;

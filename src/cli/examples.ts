@@ -22,7 +22,7 @@ export const examples: Readonly<Record<string, readonly [Example, Example]>> = {
     ['the pids of all workers, for a script', "mpserve ctl workers --json | jq '.[].pid'"],
   ],
   'ctl stacks': [
-    ['what each worker and thread is at, also one in an endless loop', 'mpserve ctl stacks --control /run/app.ctl'],
+    ['where each worker and thread is, also one in an endless loop', 'mpserve ctl stacks --control /run/app.ctl'],
     ['the function in which each of them is, for a script', "mpserve ctl stacks --json | jq '.[].loops[].stack[0]'"],
   ],
   'ctl profile': [

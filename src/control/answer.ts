@@ -1,11 +1,31 @@
 // What requests for actions and for dumps have in common: a body of JSON, and a response of JSON.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Outcome } from './protocol.js';
+import { Refused } from './refused.js';
 
 const maxBodyBytes = 4096;
 
-/** The body, an empty one as `{}`. @throws Error with a one-line reason if it is invalid */
-export async function readObject(request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
+type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * Reads the body; an empty one is `{}`.
+ * @param read makes the value of it. @throws Error with a one-line reason
+ * @returns undefined if the body is invalid, which has been answered
+ */
+export async function readBody<T>(
+  request: IncomingMessage,
+  response: ServerResponse,
+  read: (fields: Fields) => T,
+): Promise<T | undefined> {
+  try {
+    return read(await readObject(request));
+  } catch (error) {
+    respond(response, 400, failure((error as Error).message));
+    return undefined;
+  }
+}
+
+async function readObject(request: IncomingMessage): Promise<Fields> {
   let text = '';
   // Read all of it: to stop early would destroy the connection before the response is sent.
   for await (const chunk of request.setEncoding('utf8')) if (text.length <= maxBodyBytes) text += chunk;
@@ -20,6 +40,17 @@ export async function readObject(request: IncomingMessage): Promise<Readonly<Rec
 
 export function failure(error: string): Outcome {
   return { ok: false, error };
+}
+
+/** The outcome of what has thrown this. */
+export function failureOf(error: Error): Outcome {
+  return { ...failure(error.message), ...(error instanceof Refused && { refused: true }) };
+}
+
+/** @returns the status of HTTP */
+export function statusOf(outcome: Outcome): number {
+  if (outcome.ok) return 200;
+  return outcome.refused ? 409 : 500;
 }
 
 export function respond(response: ServerResponse, status: number, content: unknown): void {

@@ -1,4 +1,4 @@
-// What the event loops of a worker are at together: one line for all its threads.
+// What the event loops of a worker are doing together: one line for all its threads.
 import { type LoopView, loopStates } from '../scoreboard/loop-view.js';
 import type { WorkerStatus } from './protocol.js';
 

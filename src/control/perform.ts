@@ -1,9 +1,8 @@
 // Answers the request for an action, on the control socket and on the admin server: reads its body, and writes its outcome,
 // after its progress if the client accepts a stream.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { failure, readObject, respond } from './answer.js';
+import { failureOf, readBody, respond, statusOf } from './answer.js';
 import { type Action, type Outcome, type Request, streamType } from './protocol.js';
-import { Refused } from './refused.js';
 
 /**
  * @returns the result as a sentence
@@ -24,24 +23,18 @@ export async function perform(
   response: ServerResponse,
   by?: string,
 ): Promise<void> {
-  let body: Request;
-  try {
-    body = readRequest(await readObject(request));
-  } catch (error) {
-    return respond(response, 400, failure((error as Error).message));
-  }
+  const body = await readBody(request, response, readRequest);
+  if (!body) return;
   const isStream = request.headers.accept === streamType;
   if (isStream) response.writeHead(200, { 'content-type': streamType, connection: 'close' });
   const writeLine = (line: unknown): void => void response.write(`${JSON.stringify(line)}\n`);
   const outcome = await act(action, body, (progress) => isStream && writeLine({ progress }), by)
     .then((message): Outcome => ({ ok: true, message }))
-    .catch(
-      (error: Error): Outcome => ({ ...failure(error.message), ...(error instanceof Refused && { refused: true }) }),
-    );
+    .catch(failureOf);
   if (isStream) {
     writeLine(outcome);
     response.end();
-  } else respond(response, outcome.ok ? 200 : outcome.refused ? 409 : 500, outcome);
+  } else respond(response, statusOf(outcome), outcome);
 }
 
 /** @throws Error with a one-line reason if the body is invalid */

@@ -3,6 +3,7 @@
 import type { Values } from '../config/config.js';
 import type { Sources } from '../config/load.js';
 import type { LoopStack } from '../hang/loop-stack.js';
+import type { ExitCause } from '../reports/exit-cause.js';
 import type { LoopView } from '../scoreboard/loop-view.js';
 
 /** `GET /config`: the current configuration, and the source of each value. */
@@ -11,10 +12,24 @@ export interface Settings {
   readonly sources: Sources;
 }
 
-/** `GET /status`. */
-export interface Status {
-  /** `degraded`: fewer workers than wanted can serve. `down`: none can. */
-  readonly state: 'starting' | 'serving' | 'degraded' | 'down' | 'drained' | 'stopping';
+/** `degraded`: fewer workers than wanted can serve. `down`: none can. */
+export const serverStates = ['starting', 'serving', 'degraded', 'down', 'drained', 'stopping'] as const;
+
+/** Worker processes and threads that have started and ended, those of the servers before an upgrade included. */
+export interface Restarts {
+  /** Those that have become ready. */
+  readonly starts: { readonly processes: number; readonly threads: number };
+  /** Without the causes that have not occurred. */
+  readonly exits: readonly {
+    readonly unit: 'process' | 'thread';
+    readonly cause: ExitCause;
+    readonly count: number;
+  }[];
+}
+
+/** `GET /status`; restarts are counted only with --admin. */
+export interface Status extends Partial<Restarts> {
+  readonly state: (typeof serverStates)[number];
   /** The action in progress: `reload`, `scale`, …; absent if there is none. */
   readonly doing?: string;
   /** Of the supervisor. */

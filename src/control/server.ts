@@ -65,30 +65,33 @@ export class ControlServer {
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const [path, queryString] = splitTarget(request.url);
-    const name = path.slice(1);
-    const query = queries.find((one) => one === name);
-    const action = actions.find((one) => one === name);
-    const pages = this.#pages();
-    const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
-    const dump = dumps.find((one) => one === name);
-    if (!query && !action && !dump && page && request.method === 'GET') {
-      return send(response, await page(request.headers.accept, queryString));
-    }
-    if (!query && !action && !dump) {
-      const known = [...queries, ...dumps, ...actions].map((one) => `/${one}`).join(', ');
-      return respond(response, 404, failure(`unknown path; the paths are ${known}`));
-    }
-    const method = query ? 'GET' : 'POST';
-    if (request.method !== method) return respond(response, 405, failure(`/${name} requires ${method}`));
     try {
-      if (query) return send(response, await formatted(query, await this.#controls[query](), queryString));
-      if (queryString !== '') return respond(response, 400, failure(`/${name} takes no query string`));
-      if (dump) return await takeDump((...all) => this.#controls.dump(...all), dump, request, response);
-      if (action) await perform((...all) => this.#controls.act(...all), action, request, response);
+      await this.#answer(request, response);
     } catch (error) {
       if (!response.headersSent) respond(response, 500, failure((error as Error).message));
     }
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const [path, queryString] = splitTarget(request.url);
+    const name = path.slice(1);
+    const query = queries.find((one) => one === name);
+    const dump = dumps.find((one) => one === name);
+    const action = actions.find((one) => one === name);
+    const pages = this.#pages();
+    const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
+    if (!query && !dump && !action && !page) {
+      const names = [...queries, ...dumps, ...actions].map((one) => `/${one}`);
+      const known = [...new Set([...names, ...Object.keys(pages)])].join(', ');
+      return respond(response, 404, failure(`unknown path; the paths are ${known}`));
+    }
+    const method = dump || action ? 'POST' : 'GET';
+    if (request.method !== method) return respond(response, 405, failure(`/${name} requires ${method}`));
+    if (query) return send(response, await formatted(query, await this.#controls[query](), queryString));
+    if (page) return send(response, await page(request.headers.accept, queryString));
+    if (queryString !== '') return respond(response, 400, failure(`/${name} takes no query string`));
+    if (dump) await takeDump((...all) => this.#controls.dump(...all), dump, request, response);
+    if (action) await perform((...all) => this.#controls.act(...all), action, request, response);
   }
 }
 

@@ -1,4 +1,4 @@
-// The text of `mpserve ctl stacks`: what each event loop is at, with its stack and its requests in flight.
+// The text of `mpserve ctl stacks`: each event loop with its stack and its requests in flight.
 import type { LoopStack, Unreadable } from '../hang/loop-stack.js';
 import { escapeControls } from '../log/escape.js';
 import type { RequestInFlight } from '../reports/report.js';

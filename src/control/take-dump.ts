@@ -1,9 +1,8 @@
 // Answers the request for a profile or a heap snapshot, on the control socket: it is streamed to the client.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { failure, readObject, respond } from './answer.js';
+import { failureOf, readBody, respond, statusOf } from './answer.js';
 import type { DumpKind, DumpRequest } from './protocol.js';
-import { Refused } from './refused.js';
 
 export interface Dump {
   /** Throws an Error with a sentence when not all of it has come. */
@@ -24,23 +23,18 @@ export async function takeDump(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  let wanted: DumpRequest;
-  try {
-    wanted = readRequest(await readObject(request));
-  } catch (error) {
-    return respond(response, 400, failure((error as Error).message));
-  }
   const gone = new AbortController();
   response.once('close', () => gone.abort());
+  const wanted = await readBody(request, response, readRequest);
+  if (!wanted) return;
   try {
     const { content, over } = await open(kind, wanted, gone.signal);
     response.writeHead(200, { 'content-type': 'application/json', connection: 'close' });
     // One that fails when a part of it has been sent is cut.
     await pipeline(content, response, { signal: over }).catch(() => response.destroy());
   } catch (error) {
-    const isRefused = error instanceof Refused;
-    const outcome = { ...failure((error as Error).message), ...(isRefused && { refused: true }) };
-    respond(response, isRefused ? 409 : 500, outcome);
+    const outcome = failureOf(error as Error);
+    respond(response, statusOf(outcome), outcome);
   }
 }
 

@@ -4,7 +4,7 @@ import { aligned } from '../log/columns.js';
 import { escapeControls } from '../log/escape.js';
 import { models } from '../strategies/models.js';
 import { summaryOf, threadsOf } from './loop-summary.js';
-import type { Query, Status, Suspect, WorkerStacks, WorkerStatus } from './protocol.js';
+import type { Query, Restarts, Status, Suspect, WorkerStacks, WorkerStatus } from './protocol.js';
 import { stacksText } from './stacks-text.js';
 
 /** @param result of the query; `config` has no text here */
@@ -17,7 +17,7 @@ export function textOf(query: Query, result: unknown): string {
 
 export function statusText(status: Status): string {
   const { state, doing, pid, uptimeMs, app, model, urls, generation, workers, threads } = status;
-  const { balance, sessions, range, scaled, lastError, requests, last } = status;
+  const { balance, sessions, range, scaled, lastError, requests, starts, exits, last } = status;
   const rows = [
     ['state', doing ? `${state}, ${doing} in progress` : state],
     ...(lastError ? [['last error', `${lastError.at}: ${lastError.message}`]] : []),
@@ -31,6 +31,8 @@ export function statusText(status: Status): string {
       : []),
     ['generation', String(generation)],
     ['requests', grouped(requests)],
+    ...(starts ? [['starts', `${grouped(starts.processes)} process(es), ${grouped(starts.threads)} thread(s)`]] : []),
+    ...(exits && exits.length > 0 ? [['exits', exitsText(exits)]] : []),
     ['uptime', `${duration(uptimeMs)}, pid ${pid}`],
     ...(last
       ? [
@@ -47,6 +49,19 @@ export function statusText(status: Status): string {
 /** During a reload more workers may be ready than there are to be. */
 function size({ wanted, ready }: Status['workers'], threads: number): string {
   return `${wanted} worker(s), ${ready === wanted ? 'all' : ready} ready, ${threads} thread(s) each`;
+}
+
+/** `process: 12 reload, 1 crash; thread: 24 host`. */
+function exitsText(exits: Restarts['exits']): string {
+  const ofUnit = (unit: 'process' | 'thread'): string =>
+    exits
+      .filter((one) => one.unit === unit)
+      .sort((a, b) => b.count - a.count)
+      .map(({ cause, count }) => `${grouped(count)} ${cause}`)
+      .join(', ');
+  return (['process', 'thread'] as const)
+    .flatMap((unit) => (exits.some((one) => one.unit === unit) ? [`${unit}: ${ofUnit(unit)}`] : []))
+    .join('; ');
 }
 
 function limits([min, max]: readonly [number, number], unit: string): string {

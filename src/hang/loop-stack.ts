@@ -1,4 +1,4 @@
-// What an event loop is at, as `mpserve ctl stacks` prints it. Plain data.
+// In which code an event loop is, as `mpserve ctl stacks` prints it. Plain data.
 import type { RequestInFlight } from '../reports/report.js';
 
 /**
@@ -17,7 +17,7 @@ export interface LoopStack {
   /** The innermost frame first; none if it is idle, or unreadable. */
   readonly stack: readonly string[];
   readonly unreadable?: Unreadable;
-  /** Requests in flight, of which `oldest` has some; 0 where they are not known. */
+  /** Requests in flight, of which `oldest` has some. If it is unreadable, those of its journal; 0 without one. */
   readonly inFlight: number;
   readonly oldest: readonly RequestInFlight[];
 }
@@ -27,6 +27,7 @@ export const patienceMs = 100;
 /** Code that has not been interrupted by then is native (milliseconds). */
 export const interruptMs = 1000;
 
+/** At most this many requests in flight are told of each event loop, the oldest first. */
 const maxRequests = 8;
 /** At most this many event loops of a process are told of, the blocked ones first. */
 export const maxLoops = 256;
@@ -36,6 +37,7 @@ export function loopStack(tid: number, stack: readonly string[], requests: reado
   return { tid, state: stack.length > 0 ? 'blocked' : 'idle', stack, inFlight: requests.length, oldest };
 }
 
-export function unreadable(tid: number, reason: Unreadable): LoopStack {
-  return { tid, state: 'blocked', stack: [], unreadable: reason, inFlight: 0, oldest: [] };
+/** @param requests as its journal has them */
+export function unreadable(tid: number, reason: Unreadable, requests: readonly RequestInFlight[]): LoopStack {
+  return { ...loopStack(tid, [], requests), state: 'blocked', unreadable: reason };
 }

@@ -3,11 +3,8 @@
 import { bytesPerWord, head, maxSlots, slotBytes, slotStart, type Word, word } from '../overload/layout.js';
 
 /** By these names the successor of an upgrade finds them. */
-const gauges = { requests: 'requests', connections: 'connections', waiting: 'waiting' } as const satisfies Record<
-  string,
-  Word
->;
-export type Gauge = keyof typeof gauges;
+const gauges = ['requests', 'connections', 'waiting'] as const satisfies readonly Word[];
+export type Gauge = (typeof gauges)[number];
 export type GaugeSums = Readonly<Record<Gauge, number>>;
 
 /** Bytes, from the start of the part; plain data. */
@@ -26,11 +23,7 @@ export const gaugesLayout: GaugesLayout = {
   maxSlots,
   firstSlot: slotStart(0),
   slotBytes,
-  gauges: {
-    requests: word[gauges.requests] * bytesPerWord,
-    connections: word[gauges.connections] * bytesPerWord,
-    waiting: word[gauges.waiting] * bytesPerWord,
-  },
+  gauges: forEachGauge((gauge) => word[gauge] * bytesPerWord),
 };
 
 /** @param read fills the array with what is at a position in the part of the slots */
@@ -46,6 +39,13 @@ export function sumGauges(layout: GaugesLayout, read: (bytes: Uint8Array, positi
     for (let slot = 0; slot < end; slot++) all += Math.max(0, slots.getInt32(slot * layout.slotBytes + at, true));
     return all;
   };
-  const { requests, connections, waiting } = layout.gauges;
-  return { requests: sum(requests), connections: sum(connections), waiting: sum(waiting) };
+  return forEachGauge((gauge) => sum(layout.gauges[gauge]));
+}
+
+export function addGauges(a: GaugeSums, b: GaugeSums): GaugeSums {
+  return forEachGauge((gauge) => a[gauge] + b[gauge]);
+}
+
+function forEachGauge(value: (gauge: Gauge) => number): Readonly<Record<Gauge, number>> {
+  return Object.fromEntries(gauges.map((gauge) => [gauge, value(gauge)])) as Record<Gauge, number>;
 }

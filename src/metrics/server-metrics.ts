@@ -1,9 +1,7 @@
 // The metrics of the server as a whole, and of its supervisor.
-import type { Status } from '../control/protocol.js';
+import { serverStates } from '../control/protocol.js';
 import { byLabel, type Definition, one, seconds } from './definition.js';
 import { operations } from './layout.js';
-
-const states: readonly Status['state'][] = ['starting', 'serving', 'degraded', 'down', 'drained', 'stopping'];
 
 const microseconds = (counter: number | undefined) => one((counter as number) / 1e6);
 const onOff = (isOn: boolean): string => (isOn ? 'on' : 'off');
@@ -15,7 +13,8 @@ export const serverMetrics: readonly Definition[] = [
     type: 'gauge',
     help: '1 for the state of the server, 0 for the others',
     labels: ['state'],
-    samples: ({ status }) => states.map((state) => ({ labels: { state }, value: Number(state === status.state) })),
+    samples: ({ status }) =>
+      serverStates.map((state) => ({ labels: { state }, value: Number(state === status.state) })),
   },
   {
     name: 'mpserve_generation',

@@ -1,14 +1,12 @@
 // The text that a scraper gets, by prom-client. Imported only when there is an admin server.
 import { type Metric, Registry } from 'prom-client';
-import type { Observed } from './definition.js';
+import type { Definition, Observed } from './definition.js';
 import { definitions } from './definitions.js';
 
 export class MetricsText {
   readonly #observe: () => Promise<Observed>;
-  readonly #registries = new Map<string, Registry>();
-  /** While it is being written: those who ask meanwhile get the same. */
-  readonly #writing = new Map<string, Promise<string>>();
-  #observed: Observed | undefined;
+  /** Texts that are being written, by their types: scrapers that ask meanwhile get the same. */
+  readonly #writing = new Map<ContentType, Promise<string>>();
 
   constructor(observe: () => Promise<Observed>) {
     this.#observe = observe;
@@ -16,45 +14,44 @@ export class MetricsText {
 
   /** @param accept the request's header. @returns the content, and its type */
   async write(accept = ''): Promise<{ readonly type: string; readonly text: string }> {
-    const wanted = accept.includes('application/openmetrics-text')
+    const type = accept.includes('application/openmetrics-text')
       ? Registry.OPENMETRICS_CONTENT_TYPE
       : Registry.PROMETHEUS_CONTENT_TYPE;
-    const registry = this.#registries.get(wanted) ?? this.#register(wanted);
-    let text = this.#writing.get(wanted);
+    let text = this.#writing.get(type);
     if (!text) {
-      text = this.#write(registry).finally(() => this.#writing.delete(wanted));
-      this.#writing.set(wanted, text);
+      text = this.#write(type).finally(() => this.#writing.delete(type));
+      this.#writing.set(type, text);
     }
-    return { type: registry.contentType, text: await text };
+    return { type, text: await text };
   }
 
-  async #write(registry: Registry): Promise<string> {
-    this.#observed = await this.#observe();
+  async #write(type: ContentType): Promise<string> {
+    const observed = await this.#observe();
+    const registry = new Registry();
+    registry.setContentType(type as never); // the types of prom-client know only one of the two
+    for (const definition of definitions) registry.registerMetric(metricOf(definition, observed));
     return registry.metrics();
   }
+}
 
-  #register(contentType: typeof Registry.OPENMETRICS_CONTENT_TYPE | typeof Registry.PROMETHEUS_CONTENT_TYPE): Registry {
-    const registry = new Registry();
-    registry.setContentType(contentType as never);
-    for (const { name, help, type, samples } of definitions) {
-      const metric = {
-        name,
-        help,
-        type,
-        get: async () => ({
-          name: metric.name, // for OpenMetrics it is written without `_total`
-          help,
-          type,
-          values: samples(this.#observed as Observed).map(({ labels = {}, value, suffix }) => ({
-            labels,
-            value,
-            ...(suffix && { metricName: `${name}${suffix}` }),
-          })),
-        }),
-      };
-      registry.registerMetric(metric as unknown as Metric);
-    }
-    this.#registries.set(contentType, registry);
-    return registry;
-  }
+type ContentType = typeof Registry.OPENMETRICS_CONTENT_TYPE | typeof Registry.PROMETHEUS_CONTENT_TYPE;
+
+/** What prom-client asks a metric of its own for. */
+function metricOf({ name, help, type, samples }: Definition, observed: Observed): Metric {
+  const metric = {
+    name, // prom-client changes it for OpenMetrics
+    help,
+    type,
+    get: async () => ({
+      name: metric.name,
+      help,
+      type,
+      values: samples(observed).map(({ labels = {}, value, suffix }) => ({
+        labels,
+        value,
+        ...(suffix && { metricName: `${name}${suffix}` }),
+      })),
+    }),
+  };
+  return metric as unknown as Metric;
 }

@@ -147,6 +147,13 @@ export const workerMetrics: readonly Definition[] = [
       ),
   },
   {
+    name: 'mpserve_event_loop_stale_seconds',
+    type: 'gauge',
+    help: `How old what is known of an event loop is: 0 if it has answered this scrape, else it is blocked; ${highestHelp}`,
+    labels: ['worker', 'thread'],
+    samples: ({ workers }) => byLoop(workers, Math.max, ({ staleMs = 0 }) => [{ value: seconds(staleMs) }]),
+  },
+  {
     name: 'mpserve_heap_bytes',
     type: 'gauge',
     help: `JavaScript heap in use by an event loop; ${restHelp}`,

@@ -1,5 +1,5 @@
-// The last request of this event loop, for those who look at it. While somebody looks, it is also measured how busy the event
-// loop was meanwhile, and the client is remembered.
+// The last request of this event loop. For a while after a look, it is also measured how busy the event loop was meanwhile,
+// and the client is remembered.
 import { performance } from 'node:perf_hooks';
 import { nameOf } from '../client/peer.js';
 import { now } from '../clock.js';
@@ -9,7 +9,7 @@ import type { Connection } from './connection.js';
 import type { PipelineResponse } from './response.js';
 import type { OnClose } from './stage.js';
 
-/** Somebody who looks does so at least this often (milliseconds). */
+/** An observer such as the dashboard looks at least this often (milliseconds). */
 const lookingMs = 5000;
 
 export class LastRequest {

@@ -1,4 +1,4 @@
-// What this event loop tells those who look at it (`scoreboard/loop-view`). Loaded at the first look.
+// Answers what this event loop is doing (`scoreboard/loop-view`). Loaded at the first look.
 import { nameOf } from '../client/peer.js';
 import { now } from '../clock.js';
 import { type LoopState, type LoopView, maxRequestViews, type RequestView } from '../scoreboard/loop-view.js';

@@ -1,5 +1,4 @@
-// How busy this event loop is, for those who look at it. Its timers are watched from the first look on, for as long as
-// somebody goes on looking.
+// How busy this event loop is. Its timers are watched from the first look on, until there has been no look for a while.
 import { type EventLoopUtilization, type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 import { now } from '../clock.js';
@@ -7,7 +6,7 @@ import type { LoopView } from '../scoreboard/loop-view.js';
 
 /** Between two timers that are watched (milliseconds). */
 const resolution = 20;
-/** Without another look for this long nobody looks any more (milliseconds). */
+/** Without a look for this long its timers are watched no longer (milliseconds). */
 const forgottenMs = 120_000;
 
 export class LoopWatch {

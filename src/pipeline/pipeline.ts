@@ -159,7 +159,7 @@ export class Pipeline {
     return all.sort((a, b) => b.ageMs - a.ageMs).slice(0, maxReported);
   }
 
-  /** What this event loop is at, for those who look at it. */
+  /** What this event loop is doing. */
   async look(how: Look): Promise<Omit<LoopView, 'tid'>> {
     const { LoopViewer } = await import('./loop-viewer.js');
     this.#viewer ??= new LoopViewer();

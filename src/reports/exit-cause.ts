@@ -6,7 +6,7 @@ export const endReasons = [
   'recycled',
   /** Replaced by one of the next generation. */
   'reload',
-  /** Of a new generation that has failed, or of the old one that was started again. */
+  /** Of a new generation, or another model, that has failed. */
   'rollback',
   /** `mpserve ctl scale`, or auto-scaling. */
   'scale-down',

@@ -1,8 +1,7 @@
-// What an event loop tells of itself when somebody looks at the scoreboard. It is asked, so that one at which nobody looks
-// has nothing to do for it. Plain data.
+// What an event loop tells of itself when it is asked, for the scoreboard. It does nothing for that until then. Plain data.
 
 /**
- * What an event loop is at, the first that is true: `blocked`, it has not answered; `starting`; `draining`; `working`, the
+ * What an event loop is doing, the first that is true: `blocked`, it has not answered; `starting`; `draining`; `working`, the
  * app has a request whose response has not begun; `writing`, a response is on its way; `reading`, a request is arriving;
  * `keep-alive`, its connections wait for their next requests; `idle`, it has no connection.
  */
@@ -37,8 +36,8 @@ export interface LastRequest extends NamedRequest {
   /** 0 if its client had gone before the response. */
   readonly status: number;
   readonly durationMs: number;
-  /** For how long the event loop was busy between its beginning and its end, with it or with others; absent unless somebody
-   * was looking when it began (milliseconds). */
+  /** For how long the event loop was busy between its beginning and its end, with it or with others (milliseconds). Absent
+   * unless the event loop was being looked at `wholly` when the request began. */
   readonly busyMs?: number;
   readonly client?: string;
   /** Milliseconds since it has ended. */
@@ -48,7 +47,7 @@ export interface LastRequest extends NamedRequest {
 /** At most this many requests in flight are told of each event loop, the oldest first. */
 export const maxRequestViews = 8;
 
-/** How closely somebody looks: `wholly` at the last requests, too, which costs each request a little for a while. */
+/** What a look is for: `wholly` for the last requests as well, which costs each request a little for a while. */
 export type Look = 'briefly' | 'wholly';
 
 export interface LoopView {

@@ -1,10 +1,10 @@
-// What all workers of a server are at, as the supervisor knows it. Those who look at the same time share one look, so that
-// many of them cost no more than one.
+// What all workers of a server are doing, as the supervisor knows it. Clients that ask at the same time share one look, so
+// that many of them cost no more than one.
 import { now } from '../clock.js';
 import type { Look } from './loop-view.js';
 
-/** Who looks again within this time sees the same (milliseconds). */
-const sameMs = 200;
+/** A client that asks within this time after a look gets the same rows (milliseconds). */
+const sharedMs = 200;
 
 export class Scoreboard<Row> {
   readonly #look: (how: Look) => Promise<readonly Row[]>;
@@ -17,7 +17,7 @@ export class Scoreboard<Row> {
 
   rows(how: Look): Promise<readonly Row[]> {
     const shared = this.#shared.get(how);
-    if (shared && now() - shared.at < sameMs) return shared.rows;
+    if (shared && now() - shared.at < sharedMs) return shared.rows;
     const rows = this.#look(how);
     // The time counts from the answer on: while one look is under way, there is no other.
     const current = { rows, at: Number.POSITIVE_INFINITY };

@@ -10,7 +10,7 @@ import type { EndReason } from '../reports/exit-cause.js';
 import type { Ending, Given } from '../worker/hand-over.js';
 import type { StartOptions } from '../worker/runtime.js';
 import type { Worker } from '../worker/worker.js';
-import type { Give, Hosting, StrategySnapshot } from './strategy.js';
+import type { Hosting, StrategySnapshot, Successor } from './strategy.js';
 
 /** After the system refused a worker, another one is started after this time at the earliest (milliseconds). */
 export const refusedRetryMs = 500;
@@ -32,7 +32,7 @@ export abstract class BaseStrategy {
   /** It drains, and connections that no worker has taken migrate. */
   #migrates = false;
   /** Has another strategy serve the connections that no worker has taken. */
-  #successor: Give | undefined;
+  #successor: Successor | undefined;
   /** Until when it may drain. */
   #drainBy = Number.POSITIVE_INFINITY;
   readonly #untaken = new Set<Promise<unknown>>();
@@ -73,7 +73,7 @@ export abstract class BaseStrategy {
     }
   }
 
-  async drain(ms: number, othersServe = false, successor?: Give): Promise<void> {
+  async drain(ms: number, othersServe = false, successor?: Successor): Promise<void> {
     this.isEnding = true;
     this.#drainBy = Math.min(this.#drainBy, now() + ms);
     this.#successor ??= successor;
@@ -142,7 +142,7 @@ export abstract class BaseStrategy {
   /** Why its workers end with it. */
   get #endReason(): EndReason {
     if (this.hosting.endsWithHost) return 'host';
-    if (this.#successor) return 'switch';
+    if (this.#successor) return this.#successor.reason;
     return this.#othersServe ? 'upgrade' : 'stop';
   }
 
@@ -228,7 +228,7 @@ export abstract class BaseStrategy {
       const given = await this.place(connection);
       if (given === 'gone') connection.close();
       else if (given !== 'refused') return given;
-      else if (this.#successor) return { ended: this.#successor(connection).then(() => 'over') };
+      else if (this.#successor) return { ended: this.#successor.give(connection).then(() => 'over') };
       else if (!(await migrateUnserved(connection, migrationChannel, () => this.#migrates)))
         listener.connectionLost('the server is stopping');
       return given;

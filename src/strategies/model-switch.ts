@@ -12,6 +12,7 @@ import {
   type OnProgress,
   type Strategy,
   type StrategySnapshot,
+  type Successor,
   settleMs,
 } from './strategy.js';
 import { notRolledBack, type Trial, tryBeside } from './trial.js';
@@ -69,13 +70,13 @@ export class ModelSwitch implements Strategy {
   async replace(group: Group, hosting: Hosting, ms: number, trial?: Trial): Promise<Replacement> {
     const old = this.#serving;
     const { size } = this.#current.snapshot();
-    const replacement = await this.#change({ group, hosting, generation: old.generation + 1 }, ms, trial);
+    const replacement = await this.#change({ group, hosting, generation: old.generation + 1 }, ms, 'switch', trial);
     try {
       if (!this.#isEnding) await trial?.after();
     } catch (error) {
       if (this.#isEnding) throw error;
       try {
-        await this.#change(old, ms);
+        await this.#change(old, ms, 'rollback');
         // An operator may have scaled or drained it.
         if (this.#current.snapshot().size !== size) await this.#current.resize(size);
       } catch (failure) {
@@ -101,7 +102,12 @@ export class ModelSwitch implements Strategy {
   }
 
   /** @param ms that the strategy before has for connections that cannot migrate */
-  async #change({ group, hosting, generation }: Serving, ms: number, trial?: Trial): Promise<Replacement> {
+  async #change(
+    { group, hosting, generation }: Serving,
+    ms: number,
+    reason: Successor['reason'],
+    trial?: Trial,
+  ): Promise<Replacement> {
     if (this.#isEnding) throw new Error('the server is stopping'); // nothing would end another one
     const old = this.#current;
     const next = createStrategy(group, hosting, generation);
@@ -111,7 +117,7 @@ export class ModelSwitch implements Strategy {
       await next.start(trial !== undefined);
       if (trial) await this.#try(next, trial);
     } catch (error) {
-      void this.#retire(next, ms);
+      void this.#retire(next, ms, 'rollback');
       throw error;
     } finally {
       this.#next = undefined;
@@ -120,7 +126,7 @@ export class ModelSwitch implements Strategy {
     this.#serving = { group, hosting, generation };
     this.#current = next;
     next.setMigration({ send: this.#policy.send });
-    return { settled: within(settleMs, this.#retire(old, ms)) };
+    return { settled: within(settleMs, this.#retire(old, ms, reason)) };
   }
 
   /** @throws what the trial throws */
@@ -185,10 +191,10 @@ export class ModelSwitch implements Strategy {
   }
 
   /** Its connections go to the strategy that serves. Settles when it has ended. */
-  async #retire(strategy: Strategy, ms: number): Promise<void> {
+  async #retire(strategy: Strategy, ms: number, reason: Successor['reason']): Promise<void> {
     this.#replaced.add(strategy);
     this.#tellCurrent();
-    await strategy.drain(ms, true, (connection) => this.#current.give(connection));
+    await strategy.drain(ms, true, { give: (connection) => this.#current.give(connection), reason });
     this.#replaced.delete(strategy);
     this.#answeredByTheReplaced += strategy.snapshot().answered;
     this.#tellCurrent();

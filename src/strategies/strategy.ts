@@ -7,6 +7,7 @@ import type { IncomingConnection } from '../connection/incoming.js';
 import type { Queues } from '../connection/queues.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import type { MigrationPolicy } from '../migration/policy.js';
+import type { EndReason } from '../reports/exit-cause.js';
 import type { RecycleLimits } from '../scaling/recycler.js';
 import type { Range } from '../scaling/scaler.js';
 import type { SecondaryRole } from '../secondary/address.js';
@@ -43,7 +44,7 @@ export interface Strategy {
    * second time without, those that are left stay
    * @param successor serves the connections that no worker has taken
    */
-  drain(ms: number, othersServe?: boolean, successor?: Give): Promise<void>;
+  drain(ms: number, othersServe?: boolean, successor?: Successor): Promise<void>;
   /** Places connections in this way from now on, with the same workers. Absent where each connection has its own. */
   setPlacing?(hosting: Hosting): void;
   /** Calls `told` with the number of migrated connections that could be served at once. Absent where any number could. */
@@ -59,8 +60,12 @@ export interface Strategy {
   snapshot(): StrategySnapshot;
 }
 
-/** As `Strategy.give`. */
-export type Give = (connection: IncomingConnection) => Promise<void>;
+/** The strategy that serves instead of one that drains. */
+export interface Successor {
+  readonly give: (connection: IncomingConnection) => Promise<void>;
+  /** `rollback`: it has been there before, and the one that drains has failed. */
+  readonly reason: Extract<EndReason, 'switch' | 'rollback'>;
+}
 
 /** Called with how many of how many workers have been replaced. */
 export type OnProgress = (done: number, all: number) => void;

@@ -11,20 +11,28 @@ import { dumpTimeoutMs } from '../worker/diagnostics.js';
 import type { DumpOrder } from '../worker/messages.js';
 import type { Worker } from '../worker/worker.js';
 
-const maxBytes = 2 * 1024 ** 3;
+const limits: DumpLimits = { bytes: 2 * 1024 ** 3, ms: 2 * dumpTimeoutMs };
 const defaultSeconds = 5;
 const maxSeconds = 60;
-/** So many workers are named when an unknown one is asked for. */
+/** At most this many workers are named when an unknown one is asked for. */
 const maxNamed = 32;
+
+export interface DumpLimits {
+  readonly bytes: number;
+  /** From its beginning until all of it has been read, besides the time of a profile (milliseconds). */
+  readonly ms: number;
+}
 
 export interface DumpsOptions {
   /** Those that serve first. */
-  readonly workers: () => readonly Worker[];
-  readonly events: Events;
+  readonly workers: () => readonly Pick<Worker, 'id' | 'pid' | 'dump'>[];
+  readonly events: Pick<Events, 'tell'>;
 }
 
+type Source = ReturnType<DumpsOptions['workers']>[number];
+
 interface Current {
-  /** With the worker, for those who have to wait. */
+  /** With the worker, for callers that are refused meanwhile. */
   readonly words: string;
   /** Aborted when it is given up, with the reason as a clause. */
   readonly over: AbortController;
@@ -32,11 +40,14 @@ interface Current {
 
 export class Dumps {
   readonly #options: DumpsOptions;
+  readonly #limits: DumpLimits;
   #current: Current | undefined;
-  #isClosed = false;
+  /** Why none is begun any more, as a clause. */
+  #closedFor: string | undefined;
 
-  constructor(options: DumpsOptions) {
+  constructor(options: DumpsOptions, { bytes, ms }: DumpLimits = limits) {
     this.#options = options;
+    this.#limits = { bytes, ms };
   }
 
   /**
@@ -47,7 +58,8 @@ export class Dumps {
     const { seconds = defaultSeconds } = request;
     if (kind === 'profile' && !(seconds >= 1 && seconds <= maxSeconds))
       throw new Refused(`"seconds" must be a number from 1 to ${maxSeconds}`);
-    if (this.#isClosed) throw new Refused('the server is stopping');
+    if (gone.aborted) throw new Error('its caller has gone');
+    if (this.#closedFor !== undefined) throw new Refused(this.#closedFor);
     if (this.#current) throw new Refused(`${this.#current.words} is in progress; try again when it has ended`);
     const { worker, tid } = this.#find(request.worker);
     const { id, pid } = worker;
@@ -60,7 +72,6 @@ export class Dumps {
     // What waits for its reader ends, too.
     over.signal.addEventListener('abort', () => void content.return().catch(() => {}));
     gone.addEventListener('abort', onGone);
-    if (gone.aborted) onGone();
     try {
       const first = await content.next();
       return { content: continued(first, content, over.signal), over: over.signal };
@@ -69,15 +80,16 @@ export class Dumps {
     }
   }
 
-  /** The server stops: gives up what is in progress. */
-  close(): void {
-    this.#isClosed = true;
-    this.#current?.over.abort('the server is stopping');
+  /** Gives up what is in progress, and begins no other. @param reason a clause */
+  close(reason: string): void {
+    this.#closedFor = reason;
+    this.#current?.over.abort(reason);
   }
 
   /** @throws Error with a clause when not all of it has come */
-  async *#read(worker: Worker, order: DumpOrder, over: AbortController): AsyncGenerator<Buffer, void> {
-    const timer = setTimeout(() => over.abort('it took too long'), order.ms + 2 * dumpTimeoutMs);
+  async *#read(worker: Source, order: DumpOrder, over: AbortController): AsyncGenerator<Buffer, void> {
+    const { bytes: maxBytes, ms } = this.#limits;
+    const timer = setTimeout(() => over.abort('it took too long'), order.ms + ms);
     let socket: Socket | undefined;
     let failure: string | undefined = 'its caller has gone';
     try {
@@ -112,7 +124,7 @@ export class Dumps {
   }
 
   /** @param name `2`, or `2.1` for a thread; the first worker by default. @throws Refused */
-  #find(name: string | undefined): { readonly worker: Worker; readonly tid: number | undefined } {
+  #find(name: string | undefined): { readonly worker: Source; readonly tid: number | undefined } {
     const workers = this.#options.workers();
     const [, id, tid] = /^(\d{1,9})(?:\.(\d{1,9}))?$/.exec(name ?? '') ?? [];
     const worker = name === undefined ? workers[0] : workers.find((one) => one.id === Number(id));

@@ -7,12 +7,13 @@ import { type Pages, textPage } from '../admin/pages.js';
 import { Timeline } from '../admin/timeline.js';
 import type { Config } from '../config/config.js';
 import { formatted } from '../control/formats.js';
-import type { Status, WorkerStatus } from '../control/protocol.js';
+import type { Restarts, Status, WorkerStatus } from '../control/protocol.js';
 import type { Suspect } from '../inflight/suspect.js';
 import { rangeOf } from '../memory/parts.js';
 import type { Observed } from '../metrics/definition.js';
-import { type GaugeSums, type GaugesLayout, gaugesLayout, sumGauges } from '../metrics/gauges.js';
+import { addGauges, type GaugeSums, type GaugesLayout, gaugesLayout, sumGauges } from '../metrics/gauges.js';
 import { type CountersLayout, layout, usedRows } from '../metrics/layout.js';
+import { restartsOf } from '../metrics/restarts.js';
 import { SupervisorCounters } from '../metrics/supervisor-counters.js';
 import { MetricsText } from '../metrics/text.js';
 import { type CountersFile, type Counts, Totals } from '../metrics/totals.js';
@@ -86,7 +87,7 @@ export class Monitoring {
     this.#text = new MetricsText(() => this.#observe());
     this.#timeline = new Timeline(
       reports,
-      () => isPool(options.status().model),
+      () => isPool(options.config().pool.model),
       (event) => this.#history.add(event),
     );
     this.feed = new LiveFeed({
@@ -102,6 +103,11 @@ export class Monitoring {
   /** @param line of the log, as JSON */
   logged(line: string): void {
     this.#history.log.add(line);
+  }
+
+  get restarts(): Restarts {
+    this.counters.flush();
+    return restartsOf(this.#totals.read());
   }
 
   /** Before the memory is closed. */
@@ -175,12 +181,7 @@ export class Monitoring {
     const own = sumOf(memory, rangeOf('places').start, gaugesLayout);
     if (!this.#predecessor || !inherited?.gauges) return own;
     const { start, layout: theirs } = inherited.gauges;
-    const old = sumOf(inherited.fd, start, theirs);
-    return {
-      requests: own.requests + old.requests,
-      connections: own.connections + old.connections,
-      waiting: own.waiting + old.waiting,
-    };
+    return addGauges(own, sumOf(inherited.fd, start, theirs));
   }
 
   /** In a successor: the old server and its workers have ended, and its memory may be closed. */

@@ -5,6 +5,7 @@ import type { Address } from '../config/address.js';
 import type { Config } from '../config/config.js';
 import type { Loaded } from '../config/load.js';
 import { origin } from '../config/source.js';
+import type { Restarts } from '../control/protocol.js';
 import type { Events } from '../events.js';
 import type { ServerMemory } from '../memory/server-memory.js';
 import type { HostCounters } from '../metrics/host-counters.js';
@@ -102,6 +103,11 @@ export class OperatorServers {
       admin: this.#admin?.listener,
       counts: this.#monitoring?.inheritable,
     };
+  }
+
+  /** undefined without --admin. */
+  get restarts(): Restarts | undefined {
+    return this.#monitoring?.restarts;
   }
 
   /** undefined without --admin. */

@@ -8,6 +8,7 @@ import type {
   DumpRequest,
   Settings as FlatSettings,
   Request,
+  Restarts,
   Status,
   WorkerStacks,
   WorkerStatus,
@@ -43,6 +44,8 @@ export interface ServerControlsOptions {
   readonly snapshot: () => StrategySnapshot | undefined;
   /** undefined until the first workers are ready. */
   readonly operations: () => Operations | undefined;
+  /** undefined without --admin. */
+  readonly restarts: () => Restarts | undefined;
   /** Settles when the server has stopped. @param isNow kills the workers. @throws Refused */
   readonly stop: (reason: string, isNow: boolean, onProgress: (message: string) => void) => Promise<void>;
 }
@@ -84,6 +87,7 @@ export class ServerControls implements Controls {
       scaled: this.#scaled,
       placedAgain: this.#placedAgain,
       operation: operations()?.state ?? {},
+      restarts: this.#options.restarts(),
     });
   }
 
@@ -146,9 +150,9 @@ export class ServerControls implements Controls {
     });
   }
 
-  /** Ends the dumps: the server is stopping. */
-  close(): void {
-    this.#dumps.close();
+  /** Ends the dumps. @param reason for who waits for them */
+  close(reason: string): void {
+    this.#dumps.close(reason);
   }
 
   /** Those that serve first. */

@@ -1,7 +1,7 @@
 // What `mpserve ctl status` and `mpserve ctl workers` tell of the server.
 import { now } from '../clock.js';
 import { type Config, isElastic } from '../config/config.js';
-import type { Status, WorkerStacks, WorkerStatus } from '../control/protocol.js';
+import type { Restarts, Status, WorkerStacks, WorkerStatus } from '../control/protocol.js';
 import { hasProc, ownCpuSeconds, proportionalMemory, residentMemory } from '../os/process-tree.js';
 import type { Look } from '../scoreboard/loop-view.js';
 import { models } from '../strategies/models.js';
@@ -22,6 +22,8 @@ export interface StatusParts {
   /** Sessions that have been placed because their workers had gone, or they were not known. */
   readonly placedAgain: number;
   readonly operation: Pick<Status, 'doing' | 'last'>;
+  /** undefined without --admin. */
+  readonly restarts: Restarts | undefined;
 }
 
 export function statusOf(parts: StatusParts): Status {
@@ -48,6 +50,7 @@ export function statusOf(parts: StatusParts): Status {
     ...(scaled && { scaled }),
     ...(lastError && { lastError }),
     requests,
+    ...parts.restarts,
     ...(last && { last }),
   };
 }
@@ -57,7 +60,7 @@ export async function workerStacks(worker: Worker): Promise<WorkerStacks> {
   return { worker: id, pid, generation, stage, loops: await worker.stacks() };
 }
 
-/** A worker that does not tell what it is at by then is blocked (milliseconds). */
+/** A worker that does not tell what it is doing by then is blocked (milliseconds). */
 const lookMs = 800;
 
 /** Never rejects, and settles soon. */

@@ -121,6 +121,7 @@ export class Supervisor implements SignalTarget {
       settings: () => this.#settings,
       snapshot: () => this.#strategy?.snapshot(),
       operations: () => this.#operations,
+      restarts: () => this.#operators.restarts,
       stop: (reason, isNow, onProgress) => this.#stopAsTold(reason, isNow, onProgress),
     });
     this.#operators = new OperatorServers({
@@ -236,7 +237,7 @@ export class Supervisor implements SignalTarget {
     const { reason, successor } = stop;
     this.#state = 'stopping';
     this.#operations?.close();
-    this.#controls.close();
+    this.#controls.close(successor ? 'an upgrade replaces the server' : 'the server is stopping');
     this.#health.watch(undefined);
     this.#stopping.abort();
     const drained = this.#drain(strategy, stop);

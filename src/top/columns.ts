@@ -40,7 +40,7 @@ const byImportance: readonly Column[] = [
   },
   {
     ...{ title: 'state', letter: 's', width: 10, align: 'left', isDescending: false },
-    meaning: 'what its event loop is at; of several, the first of: blocked, starting, draining, working, …',
+    meaning: 'what its event loop is doing; of several, the first of: blocked, starting, draining, working, …',
     value: ({ state }) => state,
     text: ({ state }) => state,
     tone: ({ state }) => stateTones[state] ?? 'quiet',

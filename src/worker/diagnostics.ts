@@ -1,4 +1,4 @@
-// What an operator asks a worker for: what its event loops are at, their stacks, a profile or a heap snapshot. A blocked
+// What an operator asks a worker for: what its event loops are doing, their stacks, a profile or a heap snapshot. A blocked
 // event loop does not answer: it is shown with what is known of it, or interrupted.
 import { now } from '../clock.js';
 import { interruptMs, type LoopStack, patienceMs, type Unreadable, unreadable } from '../hang/loop-stack.js';
@@ -103,7 +103,7 @@ export class Diagnostics {
   }
 
   #unreadable(reason: Unreadable): readonly LoopStack[] {
-    return this.#questions.hasEnded ? [] : [unreadable(this.#unit.tid, reason)];
+    return this.#questions.hasEnded ? [] : [unreadable(this.#unit.tid, reason, this.#unit.inFlight())];
   }
 }
 

@@ -58,9 +58,9 @@ export interface Service {
   idleFor(): number;
   /** The requests that are being served on this event loop. */
   inFlight(): readonly RequestInFlight[];
-  /** What its event loops are at. Settles soon, also where one of several threads is blocked. */
+  /** What its event loops are doing. Settles soon, also where one of several threads is blocked. */
   look(how: Look): Promise<readonly LoopView[]>;
-  /** What its threads are at. Absent where it has none. */
+  /** In which code its threads are. Absent where it has none. */
   stacks?(): Promise<readonly LoopStack[]>;
   /** Has a thread write a dump to `fd`, which is closed. @returns why it could not. Absent where it has none */
   dump?(order: DumpOrder, fd: number): Promise<string | undefined>;

@@ -29,7 +29,7 @@ import { Worker } from './worker.js';
 
 /** A thread that was to be ended and is not by then is blocked in native code: it ends with its process (milliseconds). */
 const nativeMs = 500;
-/** A thread that does not tell what it is at by then is blocked; less than the time that the supervisor waits (milliseconds). */
+/** A thread that does not tell what it is doing by then is blocked; less than the time that the supervisor waits (milliseconds). */
 const lookMs = 500;
 /** As many threads are named when an unknown one is asked for. */
 const maxTids = 32;

@@ -295,7 +295,7 @@ export class Worker {
   }
 
   /**
-   * What its event loops are at. One that does not answer within `deadlineMs` is `blocked`, with what it has told last.
+   * What its event loops are doing. One that does not answer within `deadlineMs` is `blocked`, with what it has told last.
    */
   async look(how: Look, deadlineMs: number): Promise<readonly LoopView[]> {
     if (this.#stage === 'starting' || this.#stage === 'gone') return [];

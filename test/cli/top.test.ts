@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fullLoop, fullStatus, fullWorker, simpleWorker } from '../fixtures/server-status.ts';
+import { repeating } from '../helpers/placements.ts';
 import { fixture, type Server, startServer } from '../helpers/server.ts';
 import { hasTmux, Terminal, type TerminalOptions } from '../helpers/terminal.ts';
 import { ToldServer } from '../helpers/told-server.ts';
@@ -182,19 +183,22 @@ describe.skipIf(!hasTmux)('in a terminal', () => {
     expect(terminal.isRestored).toBe(true);
   });
 
-  test.concurrent.each([
+  const signals = [
     ['SIGTERM', 143],
     ['SIGINT', 130],
     ['SIGHUP', 129],
-  ] as const)('gives the terminal back at %s', async (signal, code) => {
-    const control = newControl();
-    await using _ = await ToldServer.listen(control, { status: fullStatus, workers: [] });
-    using terminal = topOf(control, usual);
-    await terminal.shows(/^serving/);
-    process.kill(terminal.pid, signal);
-    await terminal.shows(new RegExp(`^ended with ${code}$`));
-    expect(terminal.isRestored).toBe(true);
-  });
+  ] as const;
+  for (const one of signals)
+    test.concurrent(`gives the terminal back at ${one[0]}`, repeating(one, signals), async () => {
+      const [signal, code] = one;
+      const control = newControl();
+      await using _ = await ToldServer.listen(control, { status: fullStatus, workers: [] });
+      using terminal = topOf(control, usual);
+      await terminal.shows(/^serving/);
+      process.kill(terminal.pid, signal);
+      await terminal.shows(new RegExp(`^ended with ${code}$`));
+      expect(terminal.isRestored).toBe(true);
+    });
 
   test.concurrent('gives the terminal back at an exception, and shows it', async () => {
     const control = newControl();

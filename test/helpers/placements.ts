@@ -31,6 +31,24 @@ export const placements: readonly Placement[] = [
   { name: 'tpc', model: 'tpc', unit: 'thread', processes: 1 },
 ];
 
+interface SizedModel {
+  readonly model: string;
+  readonly args: readonly string[];
+  readonly tags: string[];
+}
+
+/**
+ * Each model with two of whatever it has several of. `npm test` runs a pool of processes and one of threads: for what is
+ * made by each event loop and by its host, the others have no other path.
+ */
+export const sizedModels: readonly SizedModel[] = [
+  { model: 'ppc', args: [], tags: ['long'] },
+  { model: 'prefork', args: two.workers, tags: [] },
+  { model: 'tpc', args: [], tags: ['long'] },
+  { model: 'prethread', args: two.threads, tags: [] },
+  { model: 'hybrid', args: [...two.workers, ...two.threads], tags: ['long'] },
+];
+
 /** The names of the placements with which `npm test` runs a test. With the others the test has the tag `long`. */
 type Names = readonly string[];
 

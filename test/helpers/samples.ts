@@ -1,4 +1,4 @@
-// The samples of /metrics, over the control socket.
+// The samples of /metrics, as a scraper sees them over the control socket.
 import { expect } from 'vitest';
 import { read } from './control.ts';
 import { eventually } from './eventually.ts';
@@ -17,6 +17,16 @@ export async function scrape({ control }: { readonly control: string }): Promise
   const { status, text } = await read(control, '/metrics');
   expect(status).toBe(200);
   return parseSamples(text);
+}
+
+export const isCounter = (name: string): boolean => /_(total|count|sum|bucket)(\{|$)/.test(name);
+
+/** Counters that are lower than they were, or gone. */
+export function fallenCounters(before: Samples, after: Samples): readonly string[] {
+  return [...before].flatMap(([name, value]) => {
+    const now = after.get(name) ?? 0;
+    return isCounter(name) && now < value ? [`${name} ${value} ${now}`] : [];
+  });
 }
 
 /** Waits until the sample has this value, and no other than that or a lower one before. */

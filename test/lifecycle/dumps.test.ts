@@ -96,7 +96,7 @@ async function expectFree(site: Site): Promise<void> {
   await eventually('the next profile', async () => {
     using wire = await connect(site.server.url);
     const isServed = await wire.ask('GET /').catch(() => undefined); // in some models the worker is for this connection
-    return isServed && (await ctl(site, 'profile', '--seconds', '1')).code === 0;
+    return isServed && (await ask(site.control, 'POST', '/profile', '{"seconds": 1}')).status === 200;
   });
 }
 
@@ -109,7 +109,7 @@ const models = [
 ] as const;
 
 for (const [model, size] of models) {
-  describe.concurrent(model, { tags: ['ppc', 'hybrid'].includes(model) ? ['long'] : [] }, () => {
+  describe.concurrent(model, { tags: ['prefork', 'prethread'].includes(model) ? [] : ['long'] }, () => {
     test('a profile names the function that uses the processor', async () => {
       const site = await start({ model, args: size });
       const { server, cwd } = site;
@@ -189,7 +189,7 @@ test.concurrent('a thread that dies in the middle', async () => {
   await expectFree(site);
 });
 
-test.concurrent('the thread that is named, and no other one', async () => {
+test.concurrent('the thread that is named, and no other one', { tags: 'long' }, async () => {
   const site = await start({ model: 'prethread', args: ['--threads', '2'] });
   const { server, cwd } = site;
   await using _ = server;
@@ -267,10 +267,24 @@ test.concurrent('a stop of the server', async () => {
   expect(readdirSync(site.cwd)).toEqual([]);
 });
 
+test.concurrent('an upgrade of the server', async () => {
+  const site = await start({ args: ['--workers', '1', '--probation', '0'] });
+  const { server, control, cwd } = site;
+  const profile = await begin(site, 'profile', '--seconds', '60');
+  expect(await ask(control, 'POST', '/upgrade')).toMatchObject({ status: 200 });
+  expect(await ended(profile)).toBe(1);
+  expect(profile.text()).toMatch(/failed: an upgrade replaces the server$/m);
+  expect(readdirSync(cwd)).toEqual([]);
+  // The successor has nothing of it, and takes the next one.
+  await expectFree(site);
+  expect(await ask(control, 'POST', '/stop')).toMatchObject({ status: 200 });
+  await server.noneLeft();
+});
+
 test.concurrent.each([
   ['prefork', '--workers'],
   ['prethread', '--threads'],
-])('%s: a heap snapshot that takes longer than --hang-timeout', async (model, size) => {
+])('%s: a heap snapshot that takes longer than --hang-timeout', { tags: 'long' }, async (model, size) => {
   const hangMs = 500;
   const args = [size, '1', '--hang-timeout', `${hangMs}ms`];
   const site = await start({ model, args, env: { THINGS: '300000' } });
@@ -319,7 +333,7 @@ test.concurrent('only over the control socket', async () => {
   }
 });
 
-test.concurrent('requests are served while a worker is profiled', async () => {
+test.concurrent('requests are served while a worker is profiled', { tags: 'long' }, async () => {
   const site = await start({ args: ['--workers', '1'] });
   await using _ = site.server;
   const clients = new Clients(site.server.url, 2, 'kept-alive');
@@ -362,12 +376,13 @@ test.concurrent('what cannot be done says what to do', async () => {
     ],
     [['heap', '--output', '.'], 2, /^\. exists already; /],
   ];
-  for (const [args, code, message] of cases) {
+  const outcomes = cases.map(async ([args, code, message]) => {
     const outcome = await ctl(site, ...args);
     const last = outcome.stderr.trim().split('\n').pop() ?? '';
     expect({ args, code: outcome.code, stdout: outcome.stdout }).toEqual({ args, code, stdout: '' });
     expect(last.replace('mpserve: ', '')).toMatch(message);
-  }
+  });
+  await Promise.all(outcomes);
   expect(readFileSync(existing, 'utf8')).toBe('mine');
   expect(readdirSync(site.cwd)).toEqual(['existing']);
   const gone = await runCli(['ctl', 'profile', '--control', `${site.control}.gone`], { cwd: site.cwd });

@@ -1,7 +1,7 @@
 // --health-path without --max-inflight: the server answers health checks itself, whatever the app does.
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
-import { placements, testPlacements } from '../helpers/placements.ts';
+import { forPlacements, testPlacements } from '../helpers/placements.ts';
 import { fixture, type ServerOptions, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -89,23 +89,20 @@ describe.concurrent('a health check', () => {
   });
 });
 
-describe.concurrent.each(placements.filter(({ name }) => !/shared/.test(name) || name === 'hybrid shared'))(
-  '$name',
-  ({ name: _, processes: __, unit: ___, ...options }) => {
-    test('a health check gets 503 during --stop-delay, while requests are served', async () => {
-      const args = [...(options.args ?? []), '--stop-delay', '10m'];
-      await using server = await start({ ...options, args });
-      using kept = await connect(server.url);
-      expect(await kept.ask('GET /healthz')).toMatchObject({ status: 200 });
-      server.child.kill('SIGTERM');
-      await server.waitFor('the delay', ({ event }) => event === 'stop-delayed');
-      expect(await kept.ask('GET /healthz')).toMatchObject({ status: 503, body: 'stopping\n' });
-      using wire = await connect(server.url);
-      expect(await wire.ask('GET /healthz')).toMatchObject({ status: 503 });
-      expect(await wire.ask('GET /')).toMatchObject({ status: 200 });
-    });
-  },
-);
+forPlacements(({ name: _, processes: __, unit: ___, ...options }) => {
+  test('a health check gets 503 during --stop-delay, while requests are served', async () => {
+    const args = [...(options.args ?? []), '--stop-delay', '10m'];
+    await using server = await start({ ...options, args });
+    using kept = await connect(server.url);
+    expect(await kept.ask('GET /healthz')).toMatchObject({ status: 200 });
+    server.child.kill('SIGTERM');
+    await server.waitFor('the delay', ({ event }) => event === 'stop-delayed');
+    expect(await kept.ask('GET /healthz')).toMatchObject({ status: 503, body: 'stopping\n' });
+    using wire = await connect(server.url);
+    expect(await wire.ask('GET /healthz')).toMatchObject({ status: 503 });
+    expect(await wire.ask('GET /')).toMatchObject({ status: 200 });
+  });
+});
 
 test('a health check on a connection that was open gets 503 while the server drains, and 200 during a reload', async () => {
   const server = await start({ model: 'prefork', args: ['--workers', '1', '--drain-quiet', '1m'] });

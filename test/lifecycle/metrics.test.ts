@@ -1,23 +1,17 @@
 // The metrics are exact: what clients have been answered is what has been counted, whatever happens to the workers.
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { sizedModels } from '../helpers/placements.ts';
 import { isAlive } from '../helpers/process-tree.ts';
-import { type Samples, scrape } from '../helpers/samples.ts';
+import { fallenCounters, type Samples, scrape } from '../helpers/samples.ts';
 import { Site } from '../helpers/site.ts';
-
-const isCounter = (name: string): boolean => /_(total|count|sum|bucket)(\{|$)/.test(name);
 
 const okay = 'mpserve_requests_total{method="GET",class="2xx"}';
 
-describe.concurrent.each([
-  ['ppc'],
-  ['prefork', '--workers', '2'],
-  ['tpc'],
-  ['prethread', '--threads', '2'],
-  ['hybrid', '--workers', '2', '--threads', '2'],
-])('%s', (model, ...args) => {
-  test('counts each answer through reloads, deaths, a switch and an upgrade, and no counter falls', async () => {
+const title = 'counts each answer through reloads, deaths, a switch and an upgrade, and no counter falls';
+for (const { model, args, tags } of sizedModels) {
+  test.concurrent(`${model} ${title}`, { tags }, async () => {
     const site = await Site.start(model, [...args, '--admin', 'unix:SOCKET']);
     try {
       const clients = [new Clients(site.server.url, 2, 'one-each'), new Clients(site.server.url, 2, 'kept-alive')];
@@ -27,9 +21,7 @@ describe.concurrent.each([
         let last: Samples = new Map();
         while (!isOver) {
           const samples = await scrape(site);
-          for (const [name, value] of last)
-            if (isCounter(name) && (samples.get(name) ?? 0) < value)
-              fallen.push(`${name} ${value} ${samples.get(name)}`);
+          fallen.push(...fallenCounters(last, samples));
           last = samples;
         }
       })();
@@ -57,6 +49,17 @@ describe.concurrent.each([
       expect(fallen).toEqual([]);
       const samples = await scrape(site);
       expect(samples.get('mpserve_exits_total{unit="process",cause="upgrade"}')).toBeGreaterThan(0);
+      // The status tells the same.
+      const { starts, exits } = (await site.ask('GET', '/status')).json;
+      for (const [unit, count] of [
+        ['process', starts.processes],
+        ['thread', starts.threads],
+      ])
+        expect(samples.get(`mpserve_starts_total{unit="${unit}"}`)).toBe(count);
+      for (const { unit, cause, count } of exits)
+        expect(samples.get(`mpserve_exits_total{unit="${unit}",cause="${cause}"}`)).toBe(count);
+      const causes = exits.map(({ cause }: { cause: string }) => cause);
+      expect(causes).toEqual(expect.arrayContaining(['signal', 'upgrade']));
       const counted = samples.get(okay) as number;
       // A worker that is killed between the count and the write has counted an answer that no client has got.
       expect(counted).toBeGreaterThanOrEqual(answered);
@@ -68,4 +71,4 @@ describe.concurrent.each([
       await site.remove();
     }
   });
-});
+}

@@ -1,8 +1,9 @@
-// What `GET /workers` tells of each event loop: what it is at, its requests in flight and its last one, also while it is blocked.
+// What `GET /workers` tells of each event loop: what it is doing, its requests in flight and its last one, also while it is blocked.
 import { expect, test } from 'vitest';
 import type { WorkerStatus } from '../../src/control/protocol.ts';
 import type { LoopView } from '../../src/scoreboard/loop-view.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { sizedModels } from '../helpers/placements.ts';
 import { Site } from '../helpers/site.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -14,14 +15,6 @@ module.exports = (req, res) => {
   if (req.url === '/busy') for (const end = Date.now() + 60; Date.now() < end;);
   req.resume().on('end', () => res.end('ok'));
 };`;
-
-const models: readonly (readonly [model: string, ...args: string[]])[] = [
-  ['ppc'],
-  ['prefork', '--workers', '1'],
-  ['tpc'],
-  ['prethread', '--threads', '1'],
-  ['hybrid', '--workers', '1', '--threads', '1'],
-];
 
 const isThreaded = (model: string): boolean => ['tpc', 'prethread', 'hybrid'].includes(model);
 
@@ -46,53 +39,55 @@ async function seen(site: Site, what: string, isIt: (view: LoopView) => boolean)
 const start = (model: string, args: readonly string[], config: object = {}): Promise<Site> =>
   Site.start(model, args, config, {}, undefined, app);
 
-test.concurrent.each(models)('%s: an event loop says what it is at', async (model, ...args) => {
-  await using site = await start(model, [...args, '--admin', 'unix:SOCKET']);
-  const { url } = site.server;
+for (const { model, args, tags } of sizedModels) {
+  test.concurrent(`${model}: an event loop says what it is doing`, { tags }, async () => {
+    await using site = await start(model, [...args, '--admin', 'unix:SOCKET']);
+    const { url } = site.server;
 
-  using wire = await connect(url);
-  expect((await wire.ask('GET /first?a=1')).body).toBe('ok');
-  const resting = await seen(site, 'a connection at rest', ({ state }) => state === 'keep-alive');
-  expect(resting).toMatchObject({ connections: 1, requests: 1, inFlight: 0, oldest: [] });
-  expect(resting.tid > 0).toBe(isThreaded(model));
-  expect(resting.last).toMatchObject({ method: 'GET', url: '/first?a=1', status: 200 });
-  expect(resting.received).toBeGreaterThan(20);
-  expect(resting.sent).toBeGreaterThan(20);
-  expect(resting.heapBytes).toBeGreaterThan(1e6);
+    using wire = await connect(url);
+    expect((await wire.ask('GET /first?a=1')).body).toBe('ok');
+    const resting = await seen(site, 'a connection at rest', ({ state }) => state === 'keep-alive');
+    expect(resting).toMatchObject({ connections: 1, requests: 1, inFlight: 0, oldest: [] });
+    expect(resting.tid > 0).toBe(isThreaded(model));
+    expect(resting.last).toMatchObject({ method: 'GET', url: '/first?a=1', status: 200 });
+    expect(resting.received).toBeGreaterThan(20);
+    expect(resting.sent).toBeGreaterThan(20);
+    expect(resting.heapBytes).toBeGreaterThan(1e6);
 
-  await wire.request('GET /hold');
-  const working = await seen(site, 'a request in the app', ({ state }) => state === 'working');
-  expect(working).toMatchObject({ connections: 1, inFlight: 1 });
-  expect(working.oldest[0]).toMatchObject({ method: 'GET', url: '/hold', client: '127.0.0.1' });
-  expect(working.lagMs?.p99).toBeGreaterThanOrEqual(0);
-  wire.close();
+    await wire.request('GET /hold');
+    const working = await seen(site, 'a request in the app', ({ state }) => state === 'working');
+    expect(working).toMatchObject({ connections: 1, inFlight: 1 });
+    expect(working.oldest[0]).toMatchObject({ method: 'GET', url: '/hold', client: '127.0.0.1' });
+    expect(working.lagMs?.p99).toBeGreaterThanOrEqual(0);
+    wire.close();
 
-  using writer = await connect(url);
-  await writer.request('GET /begin');
-  expect(await seen(site, 'a response', ({ state }) => state === 'writing')).toMatchObject({ inFlight: 1 });
-  writer.close();
+    using writer = await connect(url);
+    await writer.request('GET /begin');
+    expect(await seen(site, 'a response', ({ state }) => state === 'writing')).toMatchObject({ inFlight: 1 });
+    writer.close();
 
-  using reader = await connect(url);
-  await reader.write('POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nabc');
-  expect(await seen(site, 'a request', ({ state }) => state === 'reading')).toMatchObject({ inFlight: 1 });
-  await reader.write('4567890');
-  expect((await reader.response()).body).toBe('ok');
-});
+    using reader = await connect(url);
+    await reader.write('POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nabc');
+    expect(await seen(site, 'a request', ({ state }) => state === 'reading')).toMatchObject({ inFlight: 1 });
+    await reader.write('4567890');
+    expect((await reader.response()).body).toBe('ok');
+  });
 
-test.concurrent.each(models)('%s: one that is blocked is told of by its host', async (model, ...args) => {
-  await using site = await start(model, args);
-  using wire = await connect(site.server.url);
-  expect((await wire.ask('GET /')).body).toBe('ok');
-  await seen(site, 'its event loop', ({ connections }) => connections === 1);
-  await wire.request('GET /block');
-  const blocked = await seen(site, 'the blocked one', ({ state, inFlight }) => state === 'blocked' && inFlight > 0);
-  expect(blocked).toMatchObject({ connections: 1, requests: 1, inFlight: 1 });
-  expect(blocked.oldest[0]).toMatchObject({ method: 'GET', url: '/block' });
-  expect(blocked.staleMs).toBeGreaterThan(0);
-  for (const { pid } of await workers(site)) process.kill(pid, 'SIGKILL');
-});
+  test.concurrent(`${model}: one that is blocked is told of by its host`, { tags }, async () => {
+    await using site = await start(model, args);
+    using wire = await connect(site.server.url);
+    expect((await wire.ask('GET /')).body).toBe('ok');
+    await seen(site, 'its event loop', ({ connections }) => connections === 1);
+    await wire.request('GET /block');
+    const blocked = await seen(site, 'the blocked one', ({ state, inFlight }) => state === 'blocked' && inFlight > 0);
+    expect(blocked).toMatchObject({ connections: 1, requests: 1, inFlight: 1 });
+    expect(blocked.oldest[0]).toMatchObject({ method: 'GET', url: '/block' });
+    expect(blocked.staleMs).toBeGreaterThan(0);
+    for (const { pid } of await workers(site)) process.kill(pid, 'SIGKILL');
+  });
+}
 
-test('while somebody looks, a last request has its client and for how long it kept the event loop busy', async () => {
+test('for a while after a look, a last request has its client and for how long it kept the event loop busy', async () => {
   await using site = await start('prefork', ['--workers', '1', '--admin', 'unix:SOCKET']);
   using wire = await connect(site.server.url);
   await wire.ask('GET /');
@@ -104,7 +99,7 @@ test('while somebody looks, a last request has its client and for how long it ke
   expect(last?.busyMs).toBeGreaterThan(50);
 });
 
-test('many who look at once share a look', async () => {
+test('clients that ask at once share a look', async () => {
   await using site = await start('prefork', ['--workers', '2']);
   const answers = await Promise.all(Array.from({ length: 50 }, () => site.ask('GET', '/workers')));
   expect(new Set(answers.map(({ json }) => JSON.stringify(json))).size).toBeLessThan(10);

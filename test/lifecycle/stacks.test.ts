@@ -1,5 +1,5 @@
-// `mpserve ctl stacks`: what each event loop is at, without harm to any.
-import { mkdtempSync, rmSync } from 'node:fs';
+// `mpserve ctl stacks`: where each event loop is, without harm to any.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -26,6 +26,21 @@ async function start({ args = [], ...options }: ServerOptions): Promise<readonly
   return [server, control];
 }
 
+/** What a request of the app waits for: it goes on when the file is released. */
+class Held implements Disposable {
+  static #count = 0;
+  readonly file = path.join(folder, `held-${++Held.#count}`);
+  constructor() {
+    writeFileSync(this.file, '');
+  }
+  release(): void {
+    rmSync(this.file, { force: true });
+  }
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
+
 async function stacks(control: string): Promise<readonly WorkerStacks[]> {
   const { code, stdout, stderr } = await runCli(['ctl', 'stacks', '--json', '--control', control]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -34,12 +49,14 @@ async function stacks(control: string): Promise<readonly WorkerStacks[]> {
 
 const loops = async (control: string) => (await stacks(control)).flatMap((worker) => worker.loops);
 
-/** No worker has been harmed, and none listens anywhere besides its server. */
-function expectUnharmed(server: Server): void {
+/** No worker has been harmed, and none goes on listening anywhere besides its server. */
+async function expectUnharmed(server: Server): Promise<void> {
   const events = ['hung', 'worker-died', 'thread-lost', 'worker-killed', 'worker-message-invalid'];
   expect(server.lines.filter(({ event }) => events.includes(String(event)))).toEqual([]);
   const served = Number(new URL(server.url).port);
-  for (const pid of server.tree()) expect(listeningPorts(pid).filter((port) => port !== served)).toEqual([]);
+  await eventually('no inspector', () =>
+    server.tree().every((pid) => listeningPorts(pid).every((one) => one === served)),
+  );
 }
 
 const models = [
@@ -51,18 +68,18 @@ const models = [
 ] as const;
 
 for (const [model, size] of models) {
-  const tags = ['ppc', 'hybrid'].includes(model) ? ['long'] : [];
-  test.concurrent.each(['20s', '0'])(
-    `${model}: a blocked event loop with its stack and request, and the others, with --hang-timeout %s`,
-    { tags },
-    async (hangTimeout) => {
+  for (const hangTimeout of ['20s', '0']) {
+    const isShort = (model === 'prefork' && hangTimeout === '20s') || (model === 'prethread' && hangTimeout === '0');
+    const title = `${model}: a blocked event loop with its stack and request, and the others, with --hang-timeout`;
+    test.concurrent(`${title} ${hangTimeout}`, { tags: isShort ? [] : ['long'] }, async () => {
       const [server, control] = await start({ model, args: [...size, '--hang-timeout', hangTimeout] });
       await using _ = server;
       using waiting = await connect(server.url);
       await waiting.request('GET /wait', { 'x-request-id': 'the-waiting' });
       await server.waitFor('the waiting request', ({ seen }) => seen === 'wait');
       using busy = await connect(server.url);
-      const answer = busy.ask('GET /burn?6000', { 'x-request-id': 'the-busy' });
+      using held = new Held();
+      const answer = busy.ask(`GET /burn?${held.file}`, { 'x-request-id': 'the-busy' });
       const { pid, tid } = await server.waitFor('the busy request', ({ seen }) => seen === 'burn');
       const found = await stacks(control);
       const blocked = found.flatMap((worker) =>
@@ -71,16 +88,17 @@ for (const [model, size] of models) {
       expect(blocked).toMatchObject([{ pid, tid }]);
       const [loop] = blocked;
       expect(loop?.stack.join('\n')).toMatch(/^burnProcessor \(\/.*diagnosed\.cjs:\d+:\d+\)$/m);
-      expect(loop?.oldest).toContainEqual(expect.objectContaining({ reqId: 'the-busy', url: '/burn?6000' }));
+      expect(loop?.oldest).toContainEqual(expect.objectContaining({ reqId: 'the-busy', url: `/burn?${held.file}` }));
       const all = found.flatMap((worker) => worker.loops);
       const ids = all.flatMap(({ oldest }) => oldest.map(({ reqId }) => reqId));
       expect(ids.sort()).toEqual(['the-busy', 'the-waiting']);
       for (const { state, stack } of all) if (state === 'idle') expect(stack).toEqual([]);
       // The code goes on.
+      held.release();
       expect((await answer).status).toBe(200);
-      expectUnharmed(server);
-    },
-  );
+      await expectUnharmed(server);
+    });
+  }
 }
 
 test.concurrent('as text, without control characters of the app', async () => {
@@ -97,11 +115,13 @@ test.concurrent('as text, without control characters of the app', async () => {
     ),
   );
   using busy = await connect(server.url);
-  const answer = busy.ask('GET /red?6000');
+  using held = new Held();
+  const answer = busy.ask(`GET /red?${held.file}`);
   await server.waitFor('the busy request', ({ seen }) => seen === 'red');
   const { stdout } = await runCli(['ctl', 'stacks', '--control', control]);
   expect(stdout).toMatch(/^ {4}at .*\\u001b\[31mred\\n \(\/.*diagnosed\.cjs:\d+:\d+\)$/m);
   expect(stdout).not.toContain('\x1b');
+  held.release();
   expect((await answer).status).toBe(200);
 });
 
@@ -109,49 +129,63 @@ for (const [model, size] of [
   ['prefork', '--workers'],
   ['prethread', '--threads'],
 ] as const) {
-  test.concurrent.each(['/sleep?6000', '/derive?8000000'])(
-    `${model}: native code (%s) is told after a second, and goes on`,
-    async (target) => {
+  for (const code of ['sleep', 'derive'] as const) {
+    const title = `${model}: native code (${code}) is told after a second with its request, and goes on`;
+    test.concurrent(title, { tags: code === 'derive' ? ['long'] : [] }, async () => {
       const [server, control] = await start({ model, args: [size, '2', '--hang-timeout', '0'] });
       await using _ = server;
       using wire = await connect(server.url);
-      const answer = wire.ask(`GET ${target}`);
+      using held = new Held();
+      const target = { sleep: `/sleep?${held.file}`, derive: '/derive?8000000' }[code];
+      const answer = wire.ask(`GET ${target}`, { 'x-request-id': 'the-native' });
       await server.waitFor('the request', ({ seen }) => seen !== undefined);
       const found = await loops(control);
       expect(found.map(({ state, unreadable }) => unreadable ?? state).sort()).toEqual(['idle', 'native']);
+      expect(found.find(({ unreadable }) => unreadable)).toMatchObject({
+        inFlight: 1,
+        oldest: [{ reqId: 'the-native', method: 'GET', url: target }],
+      });
+      held.release();
       expect((await answer).status).toBe(200);
       // Over another connection: Node closes one whose request has blocked the event loop for longer than it is kept alive.
       using next = await connect(server.url);
       for (let more = 0; more < 5; more++) expect((await next.ask('GET /')).status).toBe(200);
       // What has come too late has no effect any more.
-      await eventually('no inspector', () => server.tree().every((pid) => listeningPorts(pid).length <= 1));
       expect((await loops(control)).map(({ state }) => state)).toEqual(['idle', 'idle']);
-      expectUnharmed(server);
-    },
-  );
+      await expectUnharmed(server);
+    });
+  }
 }
 
-test.concurrent('two threads that are blocked at the same time', async () => {
+test.concurrent('two threads that are blocked at the same time', { tags: 'long' }, async () => {
   const [server, control] = await start({ model: 'tpc' });
   await using _ = server;
   using one = await connect(server.url);
   using other = await connect(server.url);
-  const answers = [one.ask('GET /burn?6000'), other.ask('GET /burn?6000')];
+  using held = new Held();
+  const answers = [one, other].map((wire) => wire.ask(`GET /burn?${held.file}`));
   await eventually('both', () => server.lines.filter(({ seen }) => seen === 'burn').length === 2);
   const blocked = (await loops(control)).filter(({ state }) => state === 'blocked');
   expect(blocked).toHaveLength(2);
   for (const { stack } of blocked) expect(stack.join('\n')).toMatch(/^burnProcessor /m);
+  held.release();
   for (const answer of answers) expect((await answer).status).toBe(200);
-  expectUnharmed(server);
+  await expectUnharmed(server);
 });
 
 test.concurrent('a worker that SIGSTOP has stopped', async () => {
   const [server, control] = await start({ args: ['--workers', '2'] });
   await using _ = server;
-  const [stopped = 0] = server.workers();
+  using wire = await connect(server.url);
+  await wire.request('GET /wait', { 'x-request-id': 'the-waiting' });
+  const { pid } = await server.waitFor('the request', ({ seen }) => seen === 'wait');
+  const stopped = Number(pid);
   process.kill(stopped, 'SIGSTOP');
   try {
     const found = await stacks(control);
+    expect(found.find((worker) => worker.pid === stopped)?.loops).toMatchObject([
+      { oldest: [{ reqId: 'the-waiting' }] },
+    ]);
     const states = found.map(({ pid, loops: [loop] }) => [pid === stopped, loop?.unreadable ?? loop?.state]);
     expect(new Map(states as [boolean, string][])).toEqual(
       new Map([
@@ -163,16 +197,18 @@ test.concurrent('a worker that SIGSTOP has stopped', async () => {
     process.kill(stopped, 'SIGCONT');
   }
   expect((await loops(control)).map(({ state }) => state)).toEqual(['idle', 'idle']);
-  expectUnharmed(server);
+  await expectUnharmed(server);
 });
 
 test.concurrent('an app that handles SIGUSR1 itself gets none', async () => {
   const [server, control] = await start({ args: ['--workers', '1'], env: { HANDLE_SIGUSR1: '1' } });
   await using _ = server;
   using wire = await connect(server.url);
-  const answer = wire.ask('GET /burn?6000');
+  using held = new Held();
+  const answer = wire.ask(`GET /burn?${held.file}`);
   await server.waitFor('the request', ({ seen }) => seen === 'burn');
-  expect(await loops(control)).toMatchObject([{ unreadable: 'signal', stack: [] }]);
+  expect(await loops(control)).toMatchObject([{ unreadable: 'signal', stack: [], inFlight: 1 }]);
+  held.release();
   expect(JSON.parse((await answer).body)).toMatchObject({ signals: 0 });
   using next = await connect(server.url);
   expect(JSON.parse((await next.ask('GET /')).body)).toMatchObject({ signals: 0 });
@@ -183,11 +219,13 @@ test.concurrent('an operator can still start the inspector of a worker after it'
   await using _ = server;
   const [worker = 0] = server.workers();
   using wire = await connect(server.url);
-  const answer = wire.ask('GET /burn?6000');
+  using held = new Held();
+  const answer = wire.ask(`GET /burn?${held.file}`);
   await server.waitFor('the request', ({ seen }) => seen === 'burn');
   expect(await loops(control)).toMatchObject([{ state: 'blocked' }]);
+  held.release();
   expect((await answer).status).toBe(200);
-  expectUnharmed(server);
+  await expectUnharmed(server);
   const served = Number(new URL(server.url).port);
   // For a moment a signal may be taken for the one of the supervisor.
   await eventually('its inspector', async () => {
@@ -197,13 +235,15 @@ test.concurrent('an operator can still start the inspector of a worker after it'
     return listeningPorts(worker).some((port) => port !== served);
   });
   using again = await connect(server.url);
-  const next = again.ask('GET /burn?6000');
+  using heldAgain = new Held();
+  const next = again.ask(`GET /burn?${heldAgain.file}`);
   await eventually('the request', () => server.lines.filter(({ seen }) => seen === 'burn').length === 2);
-  expect(await loops(control)).toMatchObject([{ unreadable: 'debugged' }]);
+  expect(await loops(control)).toMatchObject([{ unreadable: 'debugged', inFlight: 1 }]);
+  heldAgain.release();
   expect((await next).status).toBe(200);
 });
 
-test.concurrent('a worker that hangs for too long is still ended', async () => {
+test.concurrent('a worker that hangs for too long is still ended', { tags: 'long' }, async () => {
   const [server, control] = await start({ args: ['--workers', '1', '--hang-timeout', '8s'] });
   await using _ = server;
   using wire = await connect(server.url);

@@ -16,6 +16,8 @@ test('the state of the server', () => {
     last scaling  2026-01-02T03:04:05.000Z: from 1 to 2 workers, load 0.91
     generation    3
     requests      1,234,567
+    starts        6 process(es), 12 thread(s)
+    exits         process: 3 reload, 1 signal; thread: 8 host
     uptime        1 h 2 min, pid 4000
     last reload   2026-01-02T03:04:05.000Z: reloaded to generation 3
     "

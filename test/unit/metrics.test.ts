@@ -6,7 +6,7 @@ import { rangeOf } from '../../src/memory/parts.ts';
 import { Counters } from '../../src/metrics/counters.ts';
 import type { Definition, Observed } from '../../src/metrics/definition.ts';
 import { definitions } from '../../src/metrics/definitions.ts';
-import { gaugesLayout, sumGauges } from '../../src/metrics/gauges.ts';
+import { addGauges, gaugesLayout, sumGauges } from '../../src/metrics/gauges.ts';
 import {
   answeredIndex,
   bucketMs,
@@ -19,10 +19,12 @@ import {
   rowOf,
   usedRows,
 } from '../../src/metrics/layout.ts';
+import { restartsOf } from '../../src/metrics/restarts.ts';
 import { type CountersFile, Totals } from '../../src/metrics/totals.ts';
 import { type LoopSlot, refusals, slotStart } from '../../src/overload/layout.ts';
 import { SlotTable } from '../../src/overload/slots.ts';
 import type { LoopView } from '../../src/scoreboard/loop-view.ts';
+import { loopOf } from '../helpers/dashboard.ts';
 
 const newMemory = () => ({ memory: new SharedArrayBuffer(countersBytes + 64), start: 64, bytes: countersBytes });
 
@@ -144,6 +146,7 @@ test('what there is at the moment is the sum of the slots, and goes with a slot 
   }
   Atomics.add(table.words, table.at(7, 'waiting'), 1);
   expect(sums()).toEqual({ requests: 4, connections: 6, waiting: 1 });
+  expect(addGauges(sums(), sums())).toEqual({ requests: 8, connections: 12, waiting: 2 });
   bytes.fill(0, slotStart(7), slotStart(8));
   expect(sums()).toEqual({ requests: 2, connections: 3, waiting: 0 });
   // An app can write anything there.
@@ -175,21 +178,42 @@ test('workers beyond a number share a label, as do two with the same number', ()
   expect(samplesOf('mpserve_worker_cpu_seconds', workers)).toEqual({});
 });
 
-test('event loops are named by their place, and have no samples before they have told anything', () => {
-  const loop = (tid: number, utilization: number, lagMs?: LoopView['lagMs']): LoopView => ({
-    tid,
-    state: 'idle',
-    connections: 0,
-    requests: 0,
-    inFlight: 0,
-    oldest: [],
-    received: 0,
-    sent: 0,
-    utilization,
-    heapBytes: 100,
-    heapTotalBytes: 200,
-    ...(lagMs && { lagMs }),
+test('how old what is known of an event loop is', () => {
+  const workers = [
+    worker(1, { loops: [loopOf('idle')] }),
+    worker(2, { loops: [loopOf('blocked', { staleMs: 4200 })] }),
+    worker(70, { loops: [loopOf('blocked', { staleMs: 100 })] }),
+    worker(71, { loops: [loopOf('blocked', { staleMs: 300 })] }),
+  ];
+  const stale = samplesOf('mpserve_event_loop_stale_seconds', workers);
+  expect(stale).toEqual({ '1 0': 0, '2 0': 4.2, 'other 0': 0.3 });
+});
+
+test('starts and exits are those of the totals, without the causes that have not occurred', () => {
+  const part = newMemory();
+  const totals = new Totals();
+  totals.add(fileOf(part));
+  expect(restartsOf(totals.read())).toEqual({ starts: { processes: 0, threads: 0 }, exits: [] });
+  const counters = new Counters(part, slotOf(3));
+  for (let i = 0; i < 3; i++) counters.started('thread');
+  counters.started('process');
+  counters.ended('process', 'recycled');
+  counters.ended('process', 'boot');
+  counters.ended('thread', 'boot');
+  counters.ended('thread', 'boot');
+  expect(restartsOf(totals.read())).toEqual({
+    starts: { processes: 1, threads: 3 },
+    exits: [
+      { unit: 'process', cause: 'recycled', count: 1 },
+      { unit: 'process', cause: 'boot', count: 1 },
+      { unit: 'thread', cause: 'boot', count: 2 },
+    ],
   });
+});
+
+test('event loops are named by their place, and have no samples before they have told anything', () => {
+  const loop = (tid: number, utilization: number, lagMs?: LoopView['lagMs']): LoopView =>
+    loopOf('idle', { tid, utilization, heapBytes: 100, ...(lagMs && { lagMs }) });
   const lag = { p50: 1, p99: 20 };
   const workers = [
     worker(1, { loops: [loop(0, 0.5, lag)] }),

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { exitCauses } from '../../src/reports/exit-cause.ts';
 import { failedStatus, fullStatus, fullWorker } from '../fixtures/server-status.ts';
 import { ask } from '../helpers/control.ts';
 import { root, startServer } from '../helpers/server.ts';
@@ -15,7 +16,8 @@ function fieldsOf(value: unknown, name = ''): string[] {
   return Object.entries(value).flatMap(([key, one]) => fieldsOf(one, name === '' ? key : `${name}.${key}`));
 }
 
-const [, ...tables] = readFileSync(path.join(root, 'docs/control.md'), 'utf8').split('| field | unit | meaning |');
+const page = readFileSync(path.join(root, 'docs/control.md'), 'utf8');
+const [, ...tables] = page.split('| field | unit | meaning |');
 const [ofStatus = [], ofWorkers = []] = tables.map((table) =>
   [...(table.split('\n\n')[0] ?? '').matchAll(/^\| `([^`]+)` \|/gm)].map(([, field = '']) => field),
 );
@@ -33,11 +35,17 @@ test('have each field of the types, once', () => {
   expect([...ofWorkers].sort()).toEqual([...new Set(ofWorker(fullWorker))]);
 });
 
+test('the table of causes has each cause of an exit, once', () => {
+  const [, rest = ''] = page.split('| cause | why');
+  const rows = [...(rest.split('\n\n')[0] ?? '').matchAll(/^\| `([^`]+)` \|/gm)].map(([, cause]) => cause);
+  expect(rows).toEqual([...exitCauses]);
+});
+
 test.concurrent.each([
   [
     'prefork',
     ['--accept', 'dispatch', '--workers', '2', '--admin', '0', '--sticky', 'ip'],
-    ['sessions.placedAgain', 'balance'],
+    ['sessions.placedAgain', 'balance', 'starts.processes', 'exits[].cause'],
   ],
   ['hybrid', ['--workers', '1', '--max-workers', '2', '--threads', '2'], ['range.workers[]', 'last.outcome.message']],
   ['ppc', [], ['workers.wanted']],

@@ -361,7 +361,7 @@ test('of a worker that ends before it is ready, the cause is boot', async () => 
   expect(causes).toEqual(['boot']);
 });
 
-test('a worker that does not say what it is at is blocked, with its requests in flight', async () => {
+test('a worker that does not say what it is doing is blocked, with its requests in flight', async () => {
   const { unit, worker } = started();
   const request = { reqId: 'r', method: 'GET', url: '/', ageMs: 5 };
   unit.requests = [request];
@@ -371,4 +371,14 @@ test('a worker that does not say what it is at is blocked, with its requests in 
   const { id } = unit.sent.findLast(({ type }) => type === 'look') as { id: number };
   unit.say({ type: 'answer', id, views: [] });
   expect(await looking).toEqual([]);
+});
+
+test('a worker whose code cannot be interrupted has no stack, but its requests in flight', async () => {
+  const { unit, worker } = started();
+  const requests = Array.from({ length: 10 }, (_, i) => ({ reqId: `r${i}`, method: 'GET', url: '/', ageMs: i }));
+  unit.requests = requests;
+  Object.assign(unit, { interrupt: () => 'stopped' });
+  const [loop] = await worker.stacks();
+  expect(loop).toMatchObject({ tid: 0, state: 'blocked', unreadable: 'stopped', stack: [], inFlight: 10 });
+  expect(loop?.oldest.map(({ reqId }) => reqId)).toEqual(['r9', 'r8', 'r7', 'r6', 'r5', 'r4', 'r3', 'r2']);
 });
