@@ -110,10 +110,12 @@ describe.skipIf(!hasTmux)('in a terminal', () => {
     await terminal.shows(/^ {2}└ +tid 1 working/);
     terminal.press('p');
     await terminal.shows(/^ paused /);
-    let looks = 0;
     server.told.status = { ...fullStatus, state: 'degraded' };
+    terminal.press('u'); // it is drawn again, and what was on its way has come
+    await terminal.shows(/by util/);
+    let looks = 0;
     server.onLook = () => looks++;
-    terminal.press('r'); // it is drawn again
+    terminal.press('r');
     await terminal.shows(/by req\/s/);
     expect(terminal.lines()[0]).toMatch(/^ paused {2}serving/);
     expect(looks).toBe(0);

@@ -1,8 +1,9 @@
 // A command in a real terminal, which is one of tmux: what is on its screen, keys, and its size.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { eventually } from './eventually.ts';
 import { childrenOf } from './process-tree.ts';
 import { root } from './server.ts';
@@ -33,17 +34,17 @@ export class Terminal implements Disposable {
 
   /** The lines on the screen. @param styled with their colours, as SGR sequences */
   lines(styled = false): readonly string[] {
-    return this.#tmux('capture-pane', '-p', ...(styled ? ['-e'] : []))
-      .split('\n')
-      .slice(0, -1);
+    return linesOf(this.#tmux('capture-pane', '-p', ...(styled ? ['-e'] : [])));
   }
 
   /** Waits until the screen has what matches, in one of its lines. @returns the lines */
   async shows(pattern: RegExp): Promise<readonly string[]> {
     let lines: readonly string[] = [];
     try {
-      return await eventually(`the terminal to show ${pattern}`, () => {
-        lines = this.lines();
+      return await eventually(`the terminal to show ${pattern}`, async () => {
+        // The test may be the server that the command asks.
+        const { stdout } = await promisify(execFile)('tmux', this.#words('capture-pane', '-p'), { env: this.#env });
+        lines = linesOf(stdout);
         return lines.some((line) => pattern.test(line)) && lines;
       });
     } catch (error) {
@@ -78,16 +79,25 @@ export class Terminal implements Disposable {
   }
 
   #tmux(...args: readonly string[]): string {
-    const env = {
+    return execFileSync('tmux', this.#words(...args), { encoding: 'utf8', env: this.#env });
+  }
+
+  #words(...args: readonly string[]): string[] {
+    return ['-S', path.join(this.#folder, 'tmux'), ...args];
+  }
+
+  get #env(): NodeJS.ProcessEnv {
+    return {
       PATH: process.env.PATH,
       HOME: this.#folder,
       LANG: 'C.UTF-8',
       LC_ALL: 'C.UTF-8',
       TERM: 'xterm-256color',
     };
-    return execFileSync('tmux', ['-S', path.join(this.#folder, 'tmux'), ...args], { encoding: 'utf8', env });
   }
 }
+
+const linesOf = (screen: string): string[] => screen.split('\n').slice(0, -1);
 
 function quoted(word: string): string {
   return `'${word.replaceAll("'", "'\\''")}'`;
