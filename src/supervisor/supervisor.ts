@@ -261,6 +261,7 @@ export class Supervisor implements SignalTarget, Controls {
       reports,
       memory: memory.descriptorFor(loaded.config) as number,
       inherited: inherited?.counts,
+      inheritedHistory: inherited?.history,
       version,
       status: () => this.status(),
       workers: (how) => this.workers(how),
@@ -521,6 +522,7 @@ export class Supervisor implements SignalTarget, Controls {
     const secondary = this.#secondary.inheritable;
     const admin = this.#admin?.listener;
     const counts = this.#monitoring?.inheritable;
+    const history = this.#monitoring?.history;
     const state: InheritedState = {
       listeners,
       migrationChannel,
@@ -531,6 +533,7 @@ export class Supervisor implements SignalTarget, Controls {
       generation,
       admin,
       counts,
+      history,
     };
     // systemd's watchdog waits for the main process, which the successor becomes.
     const { WATCHDOG_PID: _, ...systemd } = this.#systemd;
