@@ -95,7 +95,12 @@ export class Monitoring {
     }
     this.feed = new LiveFeed({
       history: this.#history,
-      models: Object.values(models).map(({ name, summary }) => ({ name, summary, scales: isPool(name) })),
+      models: Object.values(models).map(({ name, summary, workers, threads }) => ({
+        name,
+        summary,
+        hasWorkers: workers !== undefined,
+        hasThreads: threads !== undefined,
+      })),
       status: options.status,
       workers: () => options.workers('wholly'),
     });

@@ -11,7 +11,6 @@ const maxLines = 8;
 export class ActionsView {
   readonly #progress = byId('progress');
   readonly #count = byId<HTMLInputElement>('count');
-  readonly #model = byId<HTMLSelectElement>('model');
   readonly #dialog = new SwitchDialog();
   #models: readonly ModelChoice[] = [];
   #last: LiveUpdate | undefined;
@@ -25,37 +24,25 @@ export class ActionsView {
     this.#count.addEventListener('keydown', ({ key }) => {
       if (key === 'Enter') this.#act('scale', { workers: this.#count.value });
     });
-    byId('switch').addEventListener('click', () => this.#askToSwitch());
+    byId('switch').addEventListener('click', () => void this.#askToSwitch());
   }
 
   show(update: LiveUpdate): void {
     const { status, mayAct, models } = update;
     this.#last = update;
-    if (models) this.#showModels(models, status.model);
+    if (models) this.#models = models;
     byId('read-only').hidden = mayAct;
     byId('controls').hidden = !mayAct;
-    byId('scaling').hidden = !this.#models.find(({ name }) => name === status.model)?.scales;
+    byId('scaling').hidden = !this.#models.find(({ name }) => name === status.model)?.hasWorkers;
     const isEdited = document.activeElement === this.#count || document.activeElement === byId('set-count');
     if (!isEdited) this.#count.value = String(status.workers.wanted);
     this.#setBusy(status.doing !== undefined || this.#isBusy);
   }
 
-  #showModels(models: readonly ModelChoice[], current: string): void {
-    this.#models = models;
-    this.#model.replaceChildren(
-      ...models.map(({ name }) => {
-        const option = element('option', '', name);
-        option.value = name;
-        return option;
-      }),
-    );
-    this.#model.value = current;
-  }
-
   async #askToSwitch(): Promise<void> {
-    const to = this.#models.find(({ name }) => name === this.#model.value);
-    if (!to || !this.#last) return;
-    if (await this.#dialog.ask(this.#last.status, to)) this.#act('switch', { options: { model: to.name } });
+    if (this.#isBusy || !this.#last) return;
+    const options = await this.#dialog.ask(this.#last.status, this.#models);
+    if (options) this.#act('switch', { options });
   }
 
   /** Not `disabled`, which would take the focus away. */

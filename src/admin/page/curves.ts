@@ -11,12 +11,10 @@ const lastHeight = height + 22;
 /** Left of the plots, for their labels; `--gutter` in style/base.css is the same (CSS pixels). */
 const gutter = 64;
 const margin = 12;
-/** A young server fills the curves, too. */
-const windows = [
-  { ms: 120_000, name: '2 minutes' },
-  { ms: 300_000, name: '5 minutes' },
-  { ms: shownMs, name: '15 minutes' },
-] as const;
+/** The axis of a young server grows with its age, from this on (milliseconds). */
+const minShownMs = 120_000;
+/** From this age on it does not: points come once a second, so that none is as old as the axis is long (milliseconds). */
+const fullMs = shownMs - 3000;
 /** Where points are missing for longer, lines end (milliseconds). */
 const maxGapMs = 5000;
 
@@ -49,14 +47,14 @@ export class Curves {
     this.#box.addEventListener('blur', () => this.#setCursor(-10));
   }
 
-  /** @param marks a vertical line for each */
-  show(points: readonly RatePoint[], marks: readonly TimelineEvent[], at: number): void {
+  /** @param marks a vertical line for each @param since the first that is known */
+  show(points: readonly RatePoint[], marks: readonly TimelineEvent[], since: number, at: number): void {
     this.#points = withGaps(points);
     this.#marks = marks;
-    const ageMs = at - (points[0]?.at ?? at);
-    const width = windows.find(({ ms }) => ms >= ageMs) ?? windows[windows.length - 1];
-    this.#range = [(at - (width?.ms ?? shownMs)) / 1000, at / 1000];
-    setText(byId('curves-title'), `Last ${width?.name}`);
+    const isFull = at - since > fullMs;
+    const from = isFull ? at - shownMs : Math.min(since, at - minShownMs);
+    this.#range = [from / 1000, at / 1000];
+    setText(byId('curves-title'), isFull ? 'Last 15 minutes' : `Since ${time(since)}`);
     const times = this.#points.map((point) => point.at / 1000);
     for (const [i, { lines }] of curves.entries())
       this.#plots[i]?.setData([
@@ -92,7 +90,7 @@ export class Curves {
         {
           ...axis,
           grid,
-          incrs: [60, 180],
+          incrs: [60, 120, 180],
           size: isLast ? 22 : 0,
           values: (_, all) => all.map((value) => (isLast ? minute(value) : '')),
         },
@@ -186,10 +184,16 @@ function drawTitle({ ctx, bbox }: uPlot, { title, lines }: Curve): void {
   ctx.textBaseline = 'top';
   ctx.textAlign = 'left';
   let left = bbox.left + 6 * devicePixelRatio;
+  const top = bbox.top + 3 * devicePixelRatio;
+  // A rim, so that a curve behind a word does not cross it out.
+  ctx.strokeStyle = colour('--card');
+  ctx.lineWidth = 4 * devicePixelRatio;
+  ctx.lineJoin = 'round';
   for (const { name, colour: property } of lines) {
     ctx.fillStyle = colour(property);
     const text = lines.length === 1 ? title : name;
-    ctx.fillText(text, left, bbox.top + 3 * devicePixelRatio);
+    ctx.strokeText(text, left, top);
+    ctx.fillText(text, left, top);
     left += ctx.measureText(text).width + 12 * devicePixelRatio;
   }
   ctx.restore();
