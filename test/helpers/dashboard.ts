@@ -35,8 +35,18 @@ export interface Dashboard extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** @param port default: a free one @param token undefined if everyone may read @param before in its history */
-export async function openDashboard(token?: string, port = 0, before?: Partial<HistoryItems>): Promise<Dashboard> {
+export interface DashboardOptions {
+  /** Default: everyone may read. */
+  readonly token?: string;
+  /** Default: a free one. */
+  readonly port?: number;
+  /** In its history. */
+  readonly before?: Partial<HistoryItems>;
+  /** It sends nothing by itself. */
+  readonly isSilent?: boolean;
+}
+
+export async function openDashboard({ token, port = 0, before, isSilent = false }: DashboardOptions = {}): Promise<Dashboard> {
   const [listener] = await openListeners([{ kind: 'tcp', host: '127.0.0.1', port }], 16, 'test');
   if (!listener) throw new Error('not opened');
   const history = new History(before);
@@ -56,10 +66,13 @@ export async function openDashboard(token?: string, port = 0, before?: Partial<H
     token: token === undefined ? undefined : new TokenCheck(token, () => {}),
     isUnix: false,
   });
+  // As a server does, or the page has lost it after five seconds.
+  const timer = isSilent ? undefined : setInterval(() => void feed.tick(), 1000);
   let isClosed = false;
   const close = async (): Promise<void> => {
     if (isClosed) return;
     isClosed = true;
+    clearInterval(timer);
     listener.close();
     await server.close();
   };

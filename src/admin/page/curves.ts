@@ -6,7 +6,7 @@ import { byId, setText } from './dom.js';
 import { quantile, rate, time } from './format.js';
 import { shownMs } from './kept.js';
 
-const height = 88;
+const height = 78;
 const lastHeight = height + 22;
 /** Left of the plots, for their labels; `--gutter` in style/base.css is the same (CSS pixels). */
 const gutter = 64;

@@ -69,6 +69,7 @@ void follow({
   },
   askToken: (problem) => {
     banner.hide();
+    views.state.locked();
     return form.ask(problem);
   },
 });

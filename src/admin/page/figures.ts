@@ -11,11 +11,12 @@ interface Figure {
   readonly of: (point: RatePoint) => readonly [value: string, unit: string];
   /** @param points at least one */
   readonly note: (points: Points, at: number) => string;
-  readonly isBad?: (points: Points, at: number) => boolean;
+  /** Of when it was bad last; undefined if it was not. */
+  readonly badAt?: (points: Points) => number | undefined;
 }
 
-/** Errors are shown as such for so long: one a minute would be a flash that nobody sees (milliseconds). */
-const badMs = 60_000;
+/** A figure that was bad is marked for so long: nobody would see a flash (milliseconds). */
+const markedMs = 60_000;
 
 const figures: readonly Figure[] = [
   {
@@ -37,12 +38,11 @@ const figures: readonly Figure[] = [
     name: 'errors/s (5xx)',
     of: ({ errors }) => [rate(errors), ''],
     note: (points, at) => {
-      const last = lastError(points);
-      return last
-        ? `peak ${rate(highest(points, ({ errors }) => errors))}, last ${duration(at - last.at)} ago`
-        : 'none';
+      const last = lastErrorAt(points);
+      if (last === undefined) return 'none';
+      return `peak ${rate(highest(points, ({ errors }) => errors))}, last ${duration(at - last)} ago`;
     },
-    isBad: (points, at) => at - (lastError(points)?.at ?? 0) < badMs,
+    badAt: lastErrorAt,
   },
   {
     name: 'connections',
@@ -67,7 +67,9 @@ export class FiguresView {
       setText(value, valueText);
       setText(unit, unitText);
       setText(note, last ? figure.note(points, at) : '–');
-      setData(box, 'bad', String(figure.isBad?.(points, at) ?? false));
+      const badAt = figure.badAt?.(points);
+      const isMarked = badAt !== undefined && at - badAt < markedMs;
+      setData(box, 'bad', !isMarked ? 'no' : badAt === last?.at ? 'now' : 'lately');
     }
   }
 }
@@ -76,6 +78,6 @@ function highest(points: Points, of: (point: RatePoint) => number | null): numbe
   return points.reduce((most, point) => Math.max(most, of(point) ?? 0), 0);
 }
 
-function lastError(points: Points): RatePoint | undefined {
-  return points.findLast(({ errors }) => errors > 0);
+function lastErrorAt(points: Points): number | undefined {
+  return points.findLast(({ errors }) => errors > 0)?.at;
 }

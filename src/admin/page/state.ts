@@ -49,8 +49,14 @@ export class StateView {
     document.title = `? No connection${this.#last ? ` – ${shown(this.#last.status.app, 60)}` : ''}`;
   }
 
+  /** Without the token nothing is known. */
+  locked(): void {
+    this.#say('locked', '◌', 'Locked');
+    document.title = '◌ Locked – mpserve';
+  }
+
   /** @param state for the colours of the page */
-  #say(state: Status['state'] | 'lost', mark: string, text: string): void {
+  #say(state: Status['state'] | 'lost' | 'locked', mark: string, text: string): void {
     setData(byId('top'), 'state', state);
     setText(byId('state-mark'), mark);
     setText(byId('state'), text);
