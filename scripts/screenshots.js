@@ -86,9 +86,9 @@ const clients = [
 
 /** Each has its page from the start, as the curves of the last minutes are the server's anyway. */
 const shots = [
-  { name: 'light', width: 1440, height: 1000, colorScheme: 'light', isBlocked: true },
-  { name: 'dark', width: 1280, height: 900, colorScheme: 'dark' },
-  { name: 'phone', width: 390, height: 1500, colorScheme: 'light' },
+  { name: 'light', width: 1280, height: 940, colorScheme: 'light', isBlocked: true },
+  { name: 'dark', width: 1280, height: 860, colorScheme: 'dark' },
+  { name: 'phone', width: 390, height: 1200, colorScheme: 'light' },
 ];
 
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });

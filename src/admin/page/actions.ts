@@ -3,8 +3,9 @@ import { type Outcome, type Progress, type Request, streamType } from '../../con
 import type { LiveUpdate, ModelChoice } from '../live.js';
 import { byId, element, setText } from './dom.js';
 import { shown } from './format.js';
+import { pieces } from './pieces.js';
 import { SwitchDialog } from './switch-dialog.js';
-import { token } from './token.js';
+import { authorization } from './token.js';
 
 const maxLines = 8;
 
@@ -77,34 +78,16 @@ export class ActionsView {
 
 /** @throws Error if the server does not answer with an outcome */
 async function perform(action: string, request: Request, onProgress: (text: string) => void): Promise<Outcome> {
-  const given = token();
   const response = await fetch(action, {
     method: 'POST',
-    headers: {
-      accept: streamType,
-      'content-type': 'application/json',
-      ...(given !== undefined && { authorization: `Bearer ${given}` }),
-    },
+    headers: { accept: streamType, 'content-type': 'application/json', ...authorization() },
     body: JSON.stringify(request),
   });
   if (!response.ok || !response.body) throw new Error((await response.text()).trim() || `status ${response.status}`);
-  let rest = '';
-  let last: Outcome | undefined;
-  const take = (line: string): void => {
+  for await (const line of pieces(response.body, '\n')) {
     const value: Progress | Outcome = JSON.parse(line);
-    if ('progress' in value) onProgress(value.progress);
-    else last = value;
-  };
-  const reader = response.body
-    .pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>)
-    .getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    const lines = (rest + value).split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) if (line !== '') take(line);
+    if ('ok' in value) return value;
+    onProgress(value.progress);
   }
-  if (!last) throw new Error('the server has ended the connection before it was done');
-  return last;
+  throw new Error('the server has ended the connection before it was done');
 }

@@ -53,9 +53,10 @@ export class EventsView {
     const rows = events
       .slice(-maxRows)
       .reverse()
-      .map((event) =>
-        element('li', '', element('time', '', time(event.at)), ' ', chip(event), ` ${shown(event.text, 400)}`),
-      );
+      .map((event) => {
+        const text = element('span', 'text', shown(event.text, 400));
+        return element('li', '', element('time', '', time(event.at)), ' ', chip(event), ' ', text);
+      });
     if (rows.length === 0) rows.push(element('li', 'quiet', 'Nothing has happened in the last 15 minutes.'));
     const { scrollTop } = this.#list;
     this.#list.replaceChildren(...rows);
