@@ -233,6 +233,9 @@ describe.skipIf(!chromiumPath).concurrent('the dashboard', () => {
     expect(await page.getAttribute('#figures > :nth-child(4)', 'data-bad')).toBe('no'); // long ago
     await page.focus('#curves');
     for (const key of ['ArrowLeft', 'ArrowLeft']) await page.keyboard.press(key);
+    old.shown.status = statusOf({ pid: 5300 });
+    await old.tick(); // the axis moves, and what is read stays
+    await page.waitForFunction(() => document.querySelector('#facts')?.textContent?.includes('5300'));
     expect(await page.textContent('#readout')).toMatch(
       /^\d\d:\d\d:\d\d: 898 requests\/s, p50 2.0 ms, p99 30 ms, 0 errors\/s, 3 connections$/,
     );

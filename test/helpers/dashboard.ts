@@ -46,7 +46,12 @@ export interface DashboardOptions {
   readonly isSilent?: boolean;
 }
 
-export async function openDashboard({ token, port = 0, before, isSilent = false }: DashboardOptions = {}): Promise<Dashboard> {
+export async function openDashboard({
+  token,
+  port = 0,
+  before,
+  isSilent = false,
+}: DashboardOptions = {}): Promise<Dashboard> {
   const [listener] = await openListeners([{ kind: 'tcp', host: '127.0.0.1', port }], 16, 'test');
   if (!listener) throw new Error('not opened');
   const history = new History(before);

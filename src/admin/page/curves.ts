@@ -23,6 +23,8 @@ export class Curves {
   readonly #plots: readonly uPlot[];
   #points: readonly RatePoint[] = [];
   #marks: readonly TimelineEvent[] = [];
+  /** The point that the keyboard reads. It stays the same while the axis moves. */
+  #readAt: number | undefined;
   #range: [number, number] = [Date.now() / 1000 - shownMs / 1000, Date.now() / 1000];
 
   /** @param strip goes below them */
@@ -44,7 +46,7 @@ export class Curves {
       for (const plot of this.#plots) plot.redraw();
     });
     this.#box.addEventListener('keydown', (event) => this.#step(event));
-    this.#box.addEventListener('blur', () => this.#setCursor(-10));
+    this.#box.addEventListener('blur', () => this.#endReading());
   }
 
   /** @param marks a vertical line for each @param since the first that is known */
@@ -61,6 +63,7 @@ export class Curves {
         times,
         ...lines.map(({ of }) => this.#points.map((point) => (isGap(point) ? null : of(point)))),
       ]);
+    queueMicrotask(() => this.#moveCursor()); // uPlot has its new axis by then
   }
 
   /** In CSS pixels from the left of the box; undefined for what is not shown. */
@@ -142,21 +145,31 @@ export class Curves {
   /** @param index of a point; undefined for none */
   #read(index: number | undefined): void {
     const point = index === undefined ? undefined : this.#points[index];
-    const isAt = point && (this.#plots[0]?.cursor.left ?? -1) >= 0;
+    const isAt = point && !isGap(point) && (this.#plots[0]?.cursor.left ?? -1) >= 0;
     setText(byId('readout'), isAt ? inWords(point) : '');
   }
 
   #step(event: KeyboardEvent): void {
-    if (event.key === 'Escape') this.#setCursor(-10);
+    if (event.key === 'Escape') this.#endReading();
     const isLeft = event.key === 'ArrowLeft';
     if (!isLeft && event.key !== 'ArrowRight') return;
     event.preventDefault();
-    const [plot] = this.#plots;
-    if (!plot || this.#points.length === 0) return;
-    const { left = -1, idx } = plot.cursor;
-    const last = this.#points.length - 1;
-    const next = left < 0 ? last : Math.min(last, Math.max(0, (idx ?? last) + (isLeft ? -1 : 1)));
-    this.#setCursor(plot.valToPos((this.#points[next]?.at ?? 0) / 1000, 'x'));
+    const all = this.#points.filter((point) => !isGap(point));
+    const now = all.findIndex(({ at }) => at === this.#readAt);
+    const next = now < 0 ? all.length - 1 : now + (isLeft ? -1 : 1);
+    this.#readAt = all[next]?.at ?? this.#readAt;
+    this.#moveCursor();
+  }
+
+  #moveCursor(): void {
+    const left = this.#readAt === undefined ? undefined : this.leftOf(this.#readAt);
+    if (left !== undefined) this.#setCursor(left - gutter);
+    else if (this.#readAt !== undefined) this.#endReading(); // the axis has left it behind
+  }
+
+  #endReading(): void {
+    this.#readAt = undefined;
+    this.#setCursor(-10);
   }
 
   #setCursor(left: number): void {
