@@ -10,10 +10,10 @@ const routes = {
   '/': () => pause(2 + 10 * Math.random()),
   '/search': async () => {
     await pause(20 + 60 * Math.random());
-    work(4);
+    work(8);
   },
   '/report': () => pause(4000 + 20_000 * Math.random()),
-  '/block': () => work(1500),
+  '/block': () => work(4000),
   '/crash': () => setImmediate(() => Promise.reject(new Error('lost the connection to the database'))) && pause(60_000),
 };
 

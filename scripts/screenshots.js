@@ -55,7 +55,7 @@ function ask(url, options = {}, body = '') {
 /** One client after the other; the load goes up and down. */
 async function client(route, meanMs) {
   while (!load.signal.aborted) {
-    const wave = 1 + 0.6 * Math.sin(Date.now() / 70_000);
+    const wave = 1 + 0.7 * Math.sin(Date.now() / 70_000);
     await pause((meanMs * 2 * Math.random()) / wave);
     await ask(`${urls.app}${route}`);
   }
@@ -80,28 +80,32 @@ for (const [part, happen] of happenings) setTimeout(happen, part * minutes * 60_
 
 const clients = [
   ...Array.from({ length: 24 }, () => client('/', 250)),
-  ...Array.from({ length: 10 }, () => client('/search?q=shoes', 400)),
+  ...Array.from({ length: 10 }, () => client('/search?q=shoes', 160)),
   ...Array.from({ length: 3 }, (_, i) => client(`/report?year=${2023 + i}`, 4000)),
 ];
 
 /** Each has its page from the start, as the curves of the last minutes are the server's anyway. */
 const shots = [
-  { name: 'light', width: 1440, height: 1000, colorScheme: 'light' },
-  { name: 'dark', width: 1440, height: 1000, colorScheme: 'dark' },
-  { name: 'phone', width: 390, height: 1000, colorScheme: 'light' },
+  { name: 'light', width: 1280, height: 940, colorScheme: 'light', isBlocked: true },
+  { name: 'dark', width: 1280, height: 860, colorScheme: 'dark' },
+  { name: 'phone', width: 390, height: 1200, colorScheme: 'light' },
 ];
 
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
 try {
   await pause(Math.max(0, minutes * 60_000 - 5000));
-  for (const { name, width, height, colorScheme } of shots) {
+  for (const { name, width, height, colorScheme, isBlocked } of shots) {
     const page = await browser.newPage({ viewport: { width, height }, colorScheme });
     await page.goto(urls.admin);
     await page.fill('#token', token);
     await page.press('#token', 'Enter');
     await page.waitForSelector('#content:not([hidden])');
     await pause(2500); // for the rates between two looks
-    await page.screenshot({ path: path.join(root, `docs/img/dashboard-${name}.png`), fullPage: name === 'phone' });
+    if (isBlocked) {
+      void ask(`${urls.app}/block?export=all`);
+      await page.waitForSelector('.leaf[data-state=blocked]');
+    }
+    await page.screenshot({ path: path.join(root, `docs/img/dashboard-${name}.png`) });
     await page.close();
   }
 } finally {

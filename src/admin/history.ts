@@ -9,6 +9,14 @@ import { Ring } from './ring.js';
 export const maxPoints = 900;
 export const maxEvents = 200;
 
+/** All that a history has, as the successor of an upgrade gets it. Other versions of mpserve read it, so fields keep their names. */
+export interface HistoryItems {
+  readonly points: readonly RatePoint[];
+  readonly events: readonly TimelineEvent[];
+  /** As they were written. */
+  readonly log: readonly string[];
+}
+
 /** Numbers of the next items of each kind. */
 export interface Position {
   readonly points: number;
@@ -21,6 +29,13 @@ export class History {
   readonly #points = new Ring<RatePoint>(maxPoints);
   readonly #happened = new Ring<TimelineEvent>(maxEvents);
   #last: { readonly counts: Counts; readonly at: number } | undefined;
+
+  /** @param before of the server before this one */
+  constructor({ points = [], events = [], log = [] }: Partial<HistoryItems> = {}) {
+    for (const point of points) this.#points.push(point);
+    for (const event of events) this.#happened.push(event);
+    for (const line of log) this.log.add(line);
+  }
 
   /** Adds a point: what was counted since the last call. */
   sample(counts: Counts, connections: number): void {
@@ -38,6 +53,11 @@ export class History {
 
   get end(): Position {
     return { points: this.#points.end, events: this.#happened.end, log: this.log.end };
+  }
+
+  get items(): HistoryItems {
+    const { points, events } = this.slice(beginning, this.end);
+    return { points, events, log: this.log.written };
   }
 
   slice(from: Position, to: Position): Pick<LiveUpdate, 'points' | 'events' | 'log'> {

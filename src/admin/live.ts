@@ -47,8 +47,9 @@ export interface LogLine {
 export interface ModelChoice {
   readonly name: string;
   readonly summary: string;
-  /** Its worker processes can be scaled. */
-  readonly scales: boolean;
+  /** The number of its worker processes can be chosen, and that of the threads in each. */
+  readonly hasWorkers: boolean;
+  readonly hasThreads: boolean;
 }
 
 export interface LiveUpdate {

@@ -42,6 +42,11 @@ export class LogTail {
     return this.#lines.end;
   }
 
+  /** All of them, as they were written. */
+  get written(): readonly string[] {
+    return this.#lines.slice(0, this.end);
+  }
+
   slice(from: number, to: number): readonly LogLine[] {
     return this.#lines.slice(from, to).map(inWords);
   }

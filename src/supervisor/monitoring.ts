@@ -1,7 +1,7 @@
 // What operators can see of the server: the pages of the admin server, which the control socket has as well, what the dashboard
 // shows, and the numbers behind them, with which the successor of an upgrade goes on.
 import { readSync, writeSync } from 'node:fs';
-import { History } from '../admin/history.js';
+import { History, type HistoryItems } from '../admin/history.js';
 import { LiveFeed } from '../admin/live-feed.js';
 import { type Pages, textPage } from '../admin/pages.js';
 import { Timeline } from '../admin/timeline.js';
@@ -46,6 +46,8 @@ export interface MonitoringOptions {
   /** Of this server's event loops. */
   readonly slots: Pick<SlotRanges, 'end'>;
   readonly inherited: InheritedCounts | undefined;
+  /** What the dashboard of the old server showed. */
+  readonly inheritedHistory: Partial<HistoryItems> | undefined;
   /** Of mpserve. */
   readonly version: string;
   readonly status: () => Status;
@@ -65,14 +67,15 @@ export class Monitoring {
   readonly counters: SupervisorCounters;
   #cpu: NodeJS.CpuUsage = { user: 0, system: 0 };
   #busyMs = 0;
-  readonly #history = new History();
+  readonly #history: History;
   readonly #timeline: Timeline;
   readonly #timer: NodeJS.Timeout;
   readonly feed: LiveFeed;
 
   constructor(options: MonitoringOptions) {
-    const { reports, memory, inherited } = options;
+    const { reports, memory, inherited, version } = options;
     this.#options = options;
+    this.#history = new History(options.inheritedHistory);
     this.#totals = new Totals(inherited?.before);
     const { start } = rangeOf('counters');
     this.counters = new SupervisorCounters((bytes, position) => {
@@ -90,9 +93,19 @@ export class Monitoring {
       () => isPool(options.config().pool.model),
       (event) => this.#history.add(event),
     );
+    // The old server's history ends before it could tell.
+    if (inherited) {
+      const text = `process ${process.pid} has taken over (mpserve ${version}, Node ${process.version})`;
+      reports.subscribe({ ready: () => this.#history.add({ at: Date.now(), kind: 'upgrade', text }) });
+    }
     this.feed = new LiveFeed({
       history: this.#history,
-      models: Object.values(models).map(({ name, summary }) => ({ name, summary, scales: isPool(name) })),
+      models: Object.values(models).map(({ name, summary, workers, threads }) => ({
+        name,
+        summary,
+        hasWorkers: workers !== undefined,
+        hasThreads: threads !== undefined,
+      })),
       status: options.status,
       workers: () => options.workers('wholly'),
     });
@@ -188,6 +201,12 @@ export class Monitoring {
   predecessorEnded(): void {
     if (this.#predecessor) this.#totals.end(this.#predecessor);
     this.#predecessor = undefined;
+  }
+
+  /** For the successor, with what has happened up to now. */
+  get history(): HistoryItems {
+    this.#timeline.tick();
+    return this.#history.items;
   }
 
   get inheritable(): InheritedCounts {

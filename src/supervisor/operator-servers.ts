@@ -70,6 +70,7 @@ export class OperatorServers {
       slots,
       memory: memory.descriptorFor(loaded.config) as number,
       inherited: inherited?.counts,
+      inheritedHistory: inherited?.history,
       version,
       status: () => controls.status(),
       workers: (how) => controls.workers(how),
@@ -97,11 +98,12 @@ export class OperatorServers {
   }
 
   /** What a successor takes over. */
-  get inheritable(): Pick<InheritedState, 'control' | 'admin' | 'counts'> {
+  get inheritable(): Pick<InheritedState, 'control' | 'admin' | 'counts' | 'history'> {
     return {
       control: this.#control?.listener,
       admin: this.#admin?.listener,
       counts: this.#monitoring?.inheritable,
+      history: this.#monitoring?.history,
     };
   }
 

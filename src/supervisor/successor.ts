@@ -1,16 +1,19 @@
 // An upgrade: the old server starts its successor, which inherits the sockets and the settings that operators have
 // changed. The old server keeps serving until the successor reports that it is ready.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { fstatSync, readSync, writeFileSync } from 'node:fs';
+import type { HistoryItems } from '../admin/history.js';
 import type { Overrides } from '../config/load.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { closeDescriptor, closeOnExec } from '../os/descriptor.js';
+import { createSharedMemory } from '../os/shared-memory.js';
 import type { InheritedListener } from './listener.js';
 import type { InheritedCounts } from './monitoring.js';
 import type { PoolSize } from './pool-size.js';
 import type { InheritedSecondary } from './secondary-listeners.js';
 
-/** Passed to the successor as JSON. Other versions of mpserve read it, so fields keep their names. */
+/** What a successor goes on with. Other versions of mpserve read it, so fields keep their names. */
 export interface InheritedState {
   readonly listeners: readonly InheritedListener[];
   readonly migrationChannel: MigrationChannel | undefined;
@@ -26,7 +29,11 @@ export interface InheritedState {
   /** With --admin; versions from before it send neither. */
   readonly admin?: InheritedListener | undefined;
   readonly counts?: InheritedCounts | undefined;
+  readonly history?: Partial<HistoryItems> | undefined;
 }
+
+/** The JSON in the environment: the history is in memory with this descriptor, as a variable may have 128 KiB only. */
+type Passed = Omit<InheritedState, 'history'> & { readonly historyFd?: number | undefined };
 
 /** The one message of the successor: it is ready, or it cannot start. Other versions of mpserve read it. */
 type StartResult = Successor | { readonly reason: string };
@@ -52,10 +59,10 @@ export function inheritState(): InheritedState | undefined {
   if (!isSuccessor) return undefined;
   // A version from before the migration channel sends `relay` and uses another protocol: its connections do not
   // migrate.
-  const { relay, ...state }: InheritedState & { relay?: Record<string, number> } = JSON.parse(inheritedJson);
+  const { relay, historyFd, ...state }: Passed & { relay?: Record<string, number> } = JSON.parse(inheritedJson);
   for (const fd of Object.values(relay ?? {})) closeDescriptor(fd);
   for (const fd of descriptorsOf(state)) closeOnExec(fd); // workers get the descriptors that they need by name
-  return state;
+  return historyFd === undefined ? state : { ...state, history: takeFromMemory(historyFd) as Partial<HistoryItems> };
 }
 
 /** In the successor: reports that it is ready. @param onExit called when the old server has exited */
@@ -88,16 +95,19 @@ export async function startSuccessor(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<Successor> {
-  const fds = descriptorsOf(state);
+  const { history, ...others } = state;
+  const historyFd = history && inMemory(history);
+  const fds = [...descriptorsOf(others), ...(historyFd === undefined ? [] : [historyFd])];
   const inheritedFd = (fd: number): number => firstInheritedFd + fds.indexOf(fd);
   const inherit = (listener: InheritedListener): InheritedListener => ({
     ...listener,
     fd: inheritedFd(listener.fd),
     queues: queuesOf(listener).map(inheritedFd),
   });
-  const { listeners, control, migrationChannel, secondary = [], admin, counts } = state;
-  const inherited: InheritedState = {
-    ...state,
+  const { listeners, control, migrationChannel, secondary = [], admin, counts } = others;
+  const passed: Passed = {
+    ...others,
+    historyFd: historyFd && inheritedFd(historyFd),
     listeners: listeners.map(inherit),
     control: control && inherit(control),
     admin: admin && inherit(admin),
@@ -112,9 +122,10 @@ export async function startSuccessor(
   // argv0 and the script's path, not what they resolved to: they name the versions that are installed now.
   const child = spawn(process.argv0, [...process.execArgv, ...process.argv.slice(1)], {
     detached: true,
-    env: { ...env, [variable]: JSON.stringify(inherited) },
+    env: { ...env, [variable]: JSON.stringify(passed) },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...fds],
   });
+  if (historyFd !== undefined) closeDescriptor(historyFd); // the successor has its own
   const result = await firstReport(child, timeoutMs, signal);
   if ('pid' in result) {
     child.unref();
@@ -147,7 +158,7 @@ function firstReport(child: ChildProcess, timeoutMs: number, signal: AbortSignal
   });
 }
 
-function descriptorsOf(state: InheritedState): number[] {
+function descriptorsOf(state: Omit<InheritedState, 'history'>): number[] {
   const { listeners, migrationChannel, control, admin, counts, secondary = [] } = state;
   const others = [control, admin, counts, ...secondary].flatMap((one) => (one ? [one.fd] : []));
   return [...listeners.flatMap(queuesOf), ...others, ...Object.values<number>({ ...migrationChannel })];
@@ -156,4 +167,20 @@ function descriptorsOf(state: InheritedState): number[] {
 /** The first is its `fd`. */
 function queuesOf({ fd, queues = [fd] }: InheritedListener): readonly number[] {
   return queues;
+}
+
+/** @returns a descriptor of the value as JSON, which the caller owns. @throws SystemCallError (EMFILE) */
+function inMemory(value: unknown): number {
+  const json = Buffer.from(JSON.stringify(value));
+  const fd = createSharedMemory(json.length);
+  writeFileSync(fd, json);
+  return fd;
+}
+
+/** What `inMemory` has written; closes `fd`, whose position is at its end. */
+function takeFromMemory(fd: number): unknown {
+  const json = Buffer.alloc(fstatSync(fd).size);
+  readSync(fd, json, 0, json.length, 0);
+  closeDescriptor(fd);
+  return JSON.parse(json.toString());
 }

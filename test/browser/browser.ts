@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { expect } from 'vitest';
+import { patience } from '../helpers/eventually.ts';
 
 const places = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 /** undefined where there is none: CHROMIUM can name it. */
@@ -12,7 +13,11 @@ if (!chromiumPath)
   console.warn('skipped the tests of the dashboard in a browser: found no Chromium; set CHROMIUM to its path');
 
 export function launchBrowser(): Promise<Browser> {
-  return chromium.launch({ ...(chromiumPath && { executablePath: chromiumPath }), args: ['--no-sandbox'] });
+  return chromium.launch({
+    timeout: patience,
+    ...(chromiumPath && { executablePath: chromiumPath }),
+    args: ['--no-sandbox'],
+  });
 }
 
 export interface OpenPage extends AsyncDisposable {
@@ -23,6 +28,7 @@ export interface OpenPage extends AsyncDisposable {
 
 export async function openPage(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<OpenPage> {
   const context = await browser.newContext(options);
+  context.setDefaultTimeout(patience);
   const page = await context.newPage();
   const problems: string[] = [];
   const requested: string[] = [];

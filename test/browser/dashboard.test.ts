@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { TimelineEvent } from '../../src/admin/live.ts';
 import { type Dashboard, loopOf, openDashboard, statusOf, workerOf } from '../helpers/dashboard.ts';
+import { eventually } from '../helpers/eventually.ts';
 import { startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 import { axeFindings, chromiumPath, launchBrowser, openPage } from './browser.ts';
@@ -33,6 +35,9 @@ async function signIn(page: Page): Promise<void> {
   await page.waitForSelector('#content:not([hidden])');
 }
 
+const stateOf = (page: Page, text: string) =>
+  page.waitForFunction((one) => document.querySelector('#state')?.textContent === one, text);
+
 /** Every state of a loop, and texts that a page must not believe. */
 function showAll({ shown, history }: Dashboard): void {
   const request = { reqId: 'r1', method: 'GET', url: `/a?${hostile}`, ageMs: 61_000, client: '203.0.113.9' };
@@ -59,7 +64,7 @@ function showAll({ shown, history }: Dashboard): void {
   history.log.add(JSON.stringify({ level: 50, time: Date.now(), msg: hostile, url: hostile }));
 }
 
-describe.skipIf(!chromiumPath)('the dashboard', () => {
+describe.skipIf(!chromiumPath).concurrent('the dashboard', () => {
   test('shows what the server does, as it happens, and asks nothing of other hosts', async () => {
     await using server = await startServer({
       args: ['--admin', '0', '--workers', '2', '--control', path.join(folder, 'c')],
@@ -104,6 +109,7 @@ describe.skipIf(!chromiumPath)('the dashboard', () => {
       page.waitForFunction((one) => document.querySelector('#progress [data-ok]')?.textContent?.includes(one), text);
     // The form has the focus.
     await page.waitForSelector('#token-form:not([hidden])');
+    expect(await page.textContent('#state')).toBe('Locked');
     await page.keyboard.type('wrong-wrong-wrong');
     await press('Enter');
     await page.waitForFunction(() => document.querySelector('#token-problem')?.textContent === 'wrong token');
@@ -124,18 +130,22 @@ describe.skipIf(!chromiumPath)('the dashboard', () => {
     await page.waitForFunction(() => document.querySelectorAll('.worker').length === 2);
 
     await page.waitForSelector('#switch[aria-disabled=false]');
-    await tabTo('model');
-    await page.keyboard.type('prethread');
     await tabTo('switch');
     await press('Enter');
     await page.waitForSelector('dialog[open]');
-    expect(await page.textContent('dialog')).toMatch(/Now: prefork, 2 of 2 workers ready\. Then: prethread/);
+    expect(await page.textContent('#switch-now')).toBe('Now: prefork, 2 of 2 workers ready.');
     await press('Escape');
     await page.waitForSelector('dialog:not([open])', { state: 'attached' });
     expect(await page.evaluate(() => document.activeElement?.id)).toBe('switch');
-    await press('Enter', 'Tab', 'Enter');
-    await done('Done: prethread is serving');
+    await press('Enter');
+    await tabTo('switch-model');
+    await page.keyboard.type('prethread');
+    await tabTo('switch-threads');
+    await page.keyboard.type('3');
+    await press('Enter');
+    await done('Done: prethread is serving with 1 worker(s) and 3 thread(s)');
     await page.waitForFunction(() => document.querySelector('#facts')?.textContent?.includes('prethread'));
+    await page.waitForFunction(() => document.querySelectorAll('.leaf').length === 3);
     expect(server.lines.filter(({ reason }) => String(reason).startsWith('dashboard '))).toHaveLength(3);
 
     // Tab leads out of everything, and back to the beginning.
@@ -145,7 +155,98 @@ describe.skipIf(!chromiumPath)('the dashboard', () => {
       await press('Tab');
       seen.add(await page.evaluate(() => document.activeElement?.id ?? ''));
     }
-    expect([...seen]).toEqual(expect.arrayContaining(['reload', 'model', 'switch', 'curves', 'events', 'log']));
+    expect([...seen]).toEqual(expect.arrayContaining(['curves', 'events', 'reload', 'switch', 'log']));
+  });
+
+  test('the dialog of a switch has the numbers of now, and asks for what has been filled in', async () => {
+    await using dashboard = await openDashboard({ token });
+    dashboard.shown.status = statusOf({ model: 'hybrid', workers: { wanted: 3, ready: 2 }, threads: 4 });
+    await using open = await openPage(browser, dashboard.url);
+    const { page } = open;
+    await signIn(page);
+    const number = (name: string) => page.inputValue(`#switch-${name}`);
+    const confirm = async () => {
+      const before = dashboard.asked.length;
+      await page.click('#switch-confirm');
+      await eventually('the request', () => dashboard.asked.length > before);
+      await page.waitForSelector('#switch[aria-disabled=false]');
+      return dashboard.asked.at(-1)?.request;
+    };
+    await page.click('#switch');
+    expect(await page.textContent('#switch-now')).toBe('Now: hybrid, 2 of 3 workers ready, 4 threads each.');
+    expect([await number('workers'), await number('threads')]).toEqual(['3', '4']);
+    // A number may not be left out: which one would be meant?
+    await page.fill('#switch-threads', '');
+    await page.click('#switch-confirm');
+    expect(await page.isVisible('dialog')).toBe(true);
+    await page.fill('#switch-threads', '8');
+    expect(await confirm()).toMatchObject({ options: { workers: '3', threads: '8' } });
+
+    await page.click('#switch');
+    await page.selectOption('#switch-model', 'prefork');
+    expect(await page.isVisible('#switch-threads')).toBe(false);
+    expect(await number('workers')).toBe(''); // those of hybrid mean nothing there
+    expect(await page.textContent('#switch-summary')).toBe('prefork: a pool of processes');
+    expect(await confirm()).toMatchObject({ options: { model: 'prefork' } });
+    expect(await page.textContent('#switch-confirm')).toBe('Switch to prefork');
+
+    await page.click('#switch');
+    await page.selectOption('#switch-model', 'ppc');
+    expect(await page.isVisible('#switch-workers')).toBe(false);
+    await page.click('#switch-cancel');
+    expect(dashboard.asked).toHaveLength(2);
+  });
+
+  test('the axis grows with the age of the server, to 15 minutes and not beyond; arrow keys read it', async () => {
+    const now = Date.now();
+    const event = (seconds: number, kind: TimelineEvent['kind']) => ({ at: now - seconds * 1000, kind, text: kind });
+    const points = Array.from({ length: 900 }, (_, i) => {
+      return { at: now - 1000 * (899 - i), requests: i, errors: i === 200 ? 1 : 0, p50: 2, p99: 30, connections: 3 };
+    });
+    const events = [event(1200, 'crash'), event(800, 'exit'), event(450, 'start')];
+    await using young = await openDashboard({ before: { points: points.slice(-440), events: events.slice(-1) } });
+    await using old = await openDashboard({ before: { points, events } });
+    const open = async ({ url }: Dashboard) => {
+      const opened = await openPage(browser, url);
+      await opened.page.waitForSelector('#content:not([hidden])');
+      return opened;
+    };
+    /** From 0 to 1. */
+    const placeOf = (page: Page, letter: string) =>
+      page.evaluate((one) => {
+        const chips = [...document.querySelectorAll('.lane .chip')];
+        const chip = chips.find(({ textContent }) => textContent?.startsWith(one));
+        const lane = chip?.parentElement?.getBoundingClientRect();
+        const box = chip?.getBoundingClientRect();
+        return box && lane && (box.left + box.width / 2 - lane.left - 64) / (lane.width - 64 - 12);
+      }, letter);
+
+    await using ofYoung = await open(young);
+    expect(await ofYoung.page.textContent('#curves-title')).toMatch(/^Since \d\d:\d\d:\d\d$/);
+    expect(await placeOf(ofYoung.page, 'S')).toBeLessThan(0.03);
+    expect(await ofYoung.page.textContent('#figures')).toContain('none'); // errors
+
+    await using ofOld = await open(old);
+    const { page } = ofOld;
+    expect(await page.textContent('#curves-title')).toBe('Last 15 minutes');
+    // On a slow machine, time has passed since `now`.
+    const placeOfStart = (await placeOf(page, 'S')) ?? 0;
+    expect(placeOfStart).toBeGreaterThan(0.3);
+    expect(placeOfStart).toBeLessThan(0.55);
+    expect(await placeOf(page, 'E')).toBeLessThan(0.15);
+    expect(await placeOf(page, 'C')).toBe(undefined);
+    expect(await page.textContent('#figures')).toMatch(/requests\/s899 peak 899.*peak 1\.0, last 1\d min \d+ s ago/);
+    expect(await page.getAttribute('#figures > :nth-child(4)', 'data-bad')).toBe('no'); // long ago
+    await page.focus('#curves');
+    for (const key of ['ArrowLeft', 'ArrowLeft']) await page.keyboard.press(key);
+    old.shown.status = statusOf({ pid: 5300 });
+    await old.tick(); // the axis moves, and what is read stays
+    await page.waitForFunction(() => document.querySelector('#facts')?.textContent?.includes('5300'));
+    expect(await page.textContent('#readout')).toMatch(
+      /^\d\d:\d\d:\d\d: 898 requests\/s, p50 2.0 ms, p99 30 ms, 0 errors\/s, 3 connections$/,
+    );
+    await page.keyboard.press('Escape');
+    expect(await page.textContent('#readout')).toBe('');
   });
 
   test('says that it has lost the server, and goes on when that is back', async () => {
@@ -155,24 +256,31 @@ describe.skipIf(!chromiumPath)('the dashboard', () => {
     await page.waitForSelector('#content:not([hidden])');
     await first.close();
     await page.waitForSelector('#banner:not([hidden])');
+    expect(await page.textContent('#state')).toMatch(/^No connection, was serving at \d\d:/);
+    expect(await page.title()).toBe('? No connection – server.js');
+    expect(await axeFindings(page)).toEqual([]);
     await page.waitForFunction(() =>
       /\d s ago\. Trying again/.test(document.querySelector('#banner')?.textContent ?? ''),
     );
-    await using second = await openDashboard(undefined, Number(new URL(first.url).port));
-    second.shown.status = statusOf({ pid: 5200, state: 'degraded' });
+    await using second = await openDashboard({ port: Number(new URL(first.url).port) });
+    second.shown.status = statusOf({ pid: 5200, state: 'degraded', workers: { wanted: 4, ready: 3 } });
     await page.waitForSelector('#banner[hidden]', { state: 'attached' });
     await page.waitForFunction(() => document.querySelector('#facts')?.textContent?.includes('5200'));
+    await stateOf(page, 'Degraded, 3 of 4 workers ready');
+    expect(await page.title()).toContain('Degraded');
   });
 
-  test('a server that says nothing is lost as well', async () => {
-    await using dashboard = await openDashboard();
+  test('a server that says nothing is lost as well', { tags: 'long' }, async () => {
+    await using dashboard = await openDashboard({ isSilent: true });
     await using open = await openPage(browser, dashboard.url);
     await open.page.waitForSelector('#content:not([hidden])');
-    await open.page.waitForSelector('#banner:not([hidden])'); // it gets no tick
-    expect(await open.page.textContent('#banner')).toContain('the server does not answer');
+    // It is back for a moment at each attempt.
+    await open.page.waitForFunction(() =>
+      document.querySelector('#banner:not([hidden])')?.textContent?.includes('the server does not answer'),
+    );
   });
 
-  test('follows an upgrade to the successor', async () => {
+  test('follows an upgrade to the successor', { tags: 'long' }, async () => {
     const control = path.join(folder, 'u');
     const args = ['--admin', '0', '--workers', '1', '--probation', '0', '--control', control];
     const server = await startServer({ args });
@@ -209,7 +317,7 @@ describe.skipIf(!chromiumPath)('the dashboard', () => {
       'idle',
     ]);
     expect(await page.textContent('.leaf[data-state=blocked] .figure')).toBe('4.2 s');
-    expect(await page.textContent('#state')).toBe('Degraded, 3 of 4 workers ready');
+    await stateOf(page, 'Degraded, 3 of 4 workers ready');
     expect(await page.$$eval('#flight td.age', (all) => all.map(({ textContent }) => textContent))).toEqual([
       '1 min 5 s',
       '30 ms',
@@ -222,17 +330,18 @@ describe.skipIf(!chromiumPath)('the dashboard', () => {
   });
 
   describe.each([
-    ['light', { width: 1440, height: 1000 }],
-    ['dark', { width: 1440, height: 1000 }],
-    ['light', { width: 390, height: 844 }],
-    ['dark', { width: 390, height: 844 }],
-  ] as const)('in %s, %o', (colorScheme, viewport) => {
-    test('axe-core finds nothing, and nothing is wider than the window', async () => {
-      await using dashboard = await openDashboard(token);
+    ['light', { width: 1440, height: 1000 }, []],
+    ['dark', { width: 1440, height: 1000 }, ['long']],
+    ['light', { width: 390, height: 844 }, ['long']],
+    ['dark', { width: 390, height: 844 }, []],
+  ] as const)('in %s, %o', (colorScheme, viewport, tags) => {
+    test('axe-core finds nothing, and nothing is wider than the window', { tags: [...tags] }, async () => {
+      await using dashboard = await openDashboard({ token });
       showAll(dashboard);
       await using open = await openPage(browser, dashboard.url, { colorScheme, viewport, reducedMotion: 'reduce' });
       const { page } = open;
       await page.waitForSelector('#token-form:not([hidden])');
+      expect(await page.isVisible('#content')).toBe(false);
       expect(await axeFindings(page)).toEqual([]);
       await signIn(page);
       expect(await axeFindings(page)).toEqual([]);

@@ -1,7 +1,7 @@
 // The dashboard with what a test wants it to show: the admin server, with a history and workers that the test makes.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { History } from '../../src/admin/history.ts';
+import { History, type HistoryItems } from '../../src/admin/history.ts';
 import { LiveFeed } from '../../src/admin/live-feed.ts';
 import { AdminServer } from '../../src/admin/server.ts';
 import { TokenCheck } from '../../src/admin/token.ts';
@@ -15,8 +15,9 @@ import { openListeners } from '../../src/supervisor/listener.ts';
 import { root } from './server.ts';
 
 export const models = [
-  { name: 'prefork', summary: 'a pool of processes', scales: true },
-  { name: 'ppc', summary: 'a process per connection', scales: false },
+  { name: 'prefork', summary: 'a pool of processes', hasWorkers: true, hasThreads: false },
+  { name: 'hybrid', summary: 'processes times threads', hasWorkers: true, hasThreads: true },
+  { name: 'ppc', summary: 'a process per connection', hasWorkers: false, hasThreads: false },
 ];
 
 export interface Shown {
@@ -34,11 +35,26 @@ export interface Dashboard extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** @param port default: a free one @param token undefined if everyone may read */
-export async function openDashboard(token?: string, port = 0): Promise<Dashboard> {
+export interface DashboardOptions {
+  /** Default: everyone may read. */
+  readonly token?: string;
+  /** Default: a free one. */
+  readonly port?: number;
+  /** In its history. */
+  readonly before?: Partial<HistoryItems>;
+  /** It sends nothing by itself. */
+  readonly isSilent?: boolean;
+}
+
+export async function openDashboard({
+  token,
+  port = 0,
+  before,
+  isSilent = false,
+}: DashboardOptions = {}): Promise<Dashboard> {
   const [listener] = await openListeners([{ kind: 'tcp', host: '127.0.0.1', port }], 16, 'test');
   if (!listener) throw new Error('not opened');
-  const history = new History();
+  const history = new History(before);
   const shown: Shown = { status: statusOf({}), workers: [] };
   const feed = new LiveFeed({ history, models, status: () => shown.status, workers: () => shown.workers });
   const asked: { action: string; request: unknown }[] = [];
@@ -55,10 +71,13 @@ export async function openDashboard(token?: string, port = 0): Promise<Dashboard
     token: token === undefined ? undefined : new TokenCheck(token, () => {}),
     isUnix: false,
   });
+  // As a server does, or the page has lost it after five seconds.
+  const timer = isSilent ? undefined : setInterval(() => void feed.tick(), 1000);
   let isClosed = false;
   const close = async (): Promise<void> => {
     if (isClosed) return;
     isClosed = true;
+    clearInterval(timer);
     listener.close();
     await server.close();
   };

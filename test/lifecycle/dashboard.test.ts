@@ -90,7 +90,9 @@ test('the stream tells what there is, then what is new', async () => {
   await using _ = server;
   const { updates } = await follow(`${url}/live`);
   expect(updates[0]).toMatchObject({ mayAct: false, status: { state: 'serving' }, workers: [{ stage: 'ready' }] });
-  expect(updates[0]?.models).toContainEqual(expect.objectContaining({ name: 'prethread', scales: false }));
+  expect(updates[0]?.models).toContainEqual(
+    expect.objectContaining({ name: 'prethread', hasWorkers: false, hasThreads: true }),
+  );
   using wire = await connect(server.url);
   for (let i = 0; i < 20; i++) await wire.ask(`GET /${i}`);
   const sum = () => updates.flatMap(({ points }) => points).reduce((all, { requests }) => all + requests, 0);
@@ -148,6 +150,46 @@ test('a stop ends the streams', async () => {
   const { response } = await follow(`${url}/live`);
   await server.stop();
   await eventually('its end', () => response.complete);
+});
+
+test('the history goes on in the successor of an upgrade', async () => {
+  const [server, url] = await start(['--probation', '0', '--control', path.join(folder, 'h')]);
+  await using _ = server;
+  const before = await follow(`${url}/live`);
+  using wire = await connect(server.url);
+  for (let i = 0; i < 50; i++) await wire.ask(`GET /${i}`);
+  process.kill(server.workers()[0] as number, 'SIGKILL');
+  const all = (updates: readonly LiveUpdate[]) => ({
+    points: updates.flatMap(({ points }) => points),
+    events: updates.flatMap(({ events }) => events),
+    log: updates.flatMap(({ log }) => log),
+  });
+  await eventually('all of it', () => {
+    const { points, events, log } = all(before.updates);
+    const isCounted = points.some(({ requests }) => requests > 0);
+    return isCounted && events.some(({ kind }) => kind === 'exit') && log.some(({ text }) => text.includes('SIGKILL'));
+  });
+  const known = all(before.updates);
+  server.child.kill('SIGUSR2');
+  const { pid } = await server.waitFor('the upgrade', ({ event }) => event === 'upgraded');
+  try {
+    await eventually('the old server to end its streams', () => before.response.complete);
+    const after = await follow(`${url}/live`);
+    const [first] = after.updates;
+    expect(first?.status.pid).toBe(pid);
+    for (const key of ['points', 'events', 'log'] as const)
+      expect(first?.[key].slice(0, known[key].length)).toEqual(known[key]);
+    expect(first?.events).toContainEqual(
+      expect.objectContaining({ kind: 'upgrade', text: expect.stringMatching(`^process ${pid} has taken over`) }),
+    );
+    // No point counts once more what the old server has counted before; each is of about a second.
+    const sum = first?.points.reduce((all, { requests }) => all + requests, 0);
+    expect(sum).toBeGreaterThan(40);
+    expect(sum).toBeLessThan(75);
+  } finally {
+    process.kill(Number(pid), 'SIGTERM');
+    await server.noneLeft();
+  }
 });
 
 test('without a token a client may only read', async () => {

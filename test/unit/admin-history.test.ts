@@ -41,6 +41,13 @@ test('the history is bounded, whatever happens', () => {
   expect(events.at(-1)?.text).toBe('1999');
   expect(log.length).toBe(maxLogLines);
   expect(log.at(-1)?.text).toBe('1999');
+  const successor = new History(JSON.parse(JSON.stringify(history.items)));
+  expect(successor.slice(beginning, successor.end)).toEqual({ points, events, log });
+  // The limits of another version may be higher.
+  const { items } = new History({ events: Array.from({ length: 500 }, (_, at) => ({ at, kind: 'other', text: '' })) });
+  expect(items.events.length).toBe(maxEvents);
+  expect(items.events[0]?.at).toBe(300);
+  expect([items.points, items.log]).toEqual([[], []]);
 });
 
 test('rates are the difference of two readings', () => {

@@ -3,15 +3,15 @@ import { type Outcome, type Progress, type Request, streamType } from '../../con
 import type { LiveUpdate, ModelChoice } from '../live.js';
 import { byId, element, setText } from './dom.js';
 import { shown } from './format.js';
+import { pieces } from './pieces.js';
 import { SwitchDialog } from './switch-dialog.js';
-import { token } from './token.js';
+import { authorization } from './token.js';
 
 const maxLines = 8;
 
 export class ActionsView {
   readonly #progress = byId('progress');
   readonly #count = byId<HTMLInputElement>('count');
-  readonly #model = byId<HTMLSelectElement>('model');
   readonly #dialog = new SwitchDialog();
   #models: readonly ModelChoice[] = [];
   #last: LiveUpdate | undefined;
@@ -25,37 +25,25 @@ export class ActionsView {
     this.#count.addEventListener('keydown', ({ key }) => {
       if (key === 'Enter') this.#act('scale', { workers: this.#count.value });
     });
-    byId('switch').addEventListener('click', () => this.#askToSwitch());
+    byId('switch').addEventListener('click', () => void this.#askToSwitch());
   }
 
   show(update: LiveUpdate): void {
     const { status, mayAct, models } = update;
     this.#last = update;
-    if (models) this.#showModels(models, status.model);
+    if (models) this.#models = models;
     byId('read-only').hidden = mayAct;
     byId('controls').hidden = !mayAct;
-    byId('scaling').hidden = !this.#models.find(({ name }) => name === status.model)?.scales;
+    byId('scaling').hidden = !this.#models.find(({ name }) => name === status.model)?.hasWorkers;
     const isEdited = document.activeElement === this.#count || document.activeElement === byId('set-count');
     if (!isEdited) this.#count.value = String(status.workers.wanted);
     this.#setBusy(status.doing !== undefined || this.#isBusy);
   }
 
-  #showModels(models: readonly ModelChoice[], current: string): void {
-    this.#models = models;
-    this.#model.replaceChildren(
-      ...models.map(({ name }) => {
-        const option = element('option', '', name);
-        option.value = name;
-        return option;
-      }),
-    );
-    this.#model.value = current;
-  }
-
   async #askToSwitch(): Promise<void> {
-    const to = this.#models.find(({ name }) => name === this.#model.value);
-    if (!to || !this.#last) return;
-    if (await this.#dialog.ask(this.#last.status, to)) this.#act('switch', { options: { model: to.name } });
+    if (this.#isBusy || !this.#last) return;
+    const options = await this.#dialog.ask(this.#last.status, this.#models);
+    if (options) this.#act('switch', { options });
   }
 
   /** Not `disabled`, which would take the focus away. */
@@ -90,34 +78,16 @@ export class ActionsView {
 
 /** @throws Error if the server does not answer with an outcome */
 async function perform(action: string, request: Request, onProgress: (text: string) => void): Promise<Outcome> {
-  const given = token();
   const response = await fetch(action, {
     method: 'POST',
-    headers: {
-      accept: streamType,
-      'content-type': 'application/json',
-      ...(given !== undefined && { authorization: `Bearer ${given}` }),
-    },
+    headers: { accept: streamType, 'content-type': 'application/json', ...authorization() },
     body: JSON.stringify(request),
   });
   if (!response.ok || !response.body) throw new Error((await response.text()).trim() || `status ${response.status}`);
-  let rest = '';
-  let last: Outcome | undefined;
-  const take = (line: string): void => {
+  for await (const line of pieces(response.body, '\n')) {
     const value: Progress | Outcome = JSON.parse(line);
-    if ('progress' in value) onProgress(value.progress);
-    else last = value;
-  };
-  const reader = response.body
-    .pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>)
-    .getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    const lines = (rest + value).split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) if (line !== '') take(line);
+    if ('ok' in value) return value;
+    onProgress(value.progress);
   }
-  if (!last) throw new Error('the server has ended the connection before it was done');
-  return last;
+  throw new Error('the server has ended the connection before it was done');
 }

@@ -52,11 +52,11 @@ export const curves: readonly Curve[] = [
   },
 ];
 
-/** 1, 2 or 5 times a power of ten. */
+/** One of few digits times a power of ten. */
 export function niceMax(max: number | null): number {
   if (!max || !Number.isFinite(max)) return 1;
   const power = 10 ** Math.floor(Math.log10(max));
-  return ([1, 2, 5, 10].find((digit) => digit * power >= max) ?? 10) * power;
+  return ([1, 2, 3, 4, 6, 8, 10].find((digit) => digit * power >= max) ?? 10) * power;
 }
 
 export function logRange(min: number | null, max: number | null): [number, number] {

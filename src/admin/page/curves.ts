@@ -6,17 +6,15 @@ import { byId, setText } from './dom.js';
 import { quantile, rate, time } from './format.js';
 import { shownMs } from './kept.js';
 
-const height = 88;
+const height = 78;
 const lastHeight = height + 22;
 /** Left of the plots, for their labels; `--gutter` in style/base.css is the same (CSS pixels). */
 const gutter = 64;
 const margin = 12;
-/** A young server fills the curves, too. */
-const windows = [
-  { ms: 120_000, name: '2 minutes' },
-  { ms: 300_000, name: '5 minutes' },
-  { ms: shownMs, name: '15 minutes' },
-] as const;
+/** The axis of a young server grows with its age, from this on (milliseconds). */
+const minShownMs = 120_000;
+/** From this age on it does not: points come once a second, so that none is as old as the axis is long (milliseconds). */
+const fullMs = shownMs - 3000;
 /** Where points are missing for longer, lines end (milliseconds). */
 const maxGapMs = 5000;
 
@@ -25,6 +23,8 @@ export class Curves {
   readonly #plots: readonly uPlot[];
   #points: readonly RatePoint[] = [];
   #marks: readonly TimelineEvent[] = [];
+  /** The point that the keyboard reads. It stays the same while the axis moves. */
+  #readAt: number | undefined;
   #range: [number, number] = [Date.now() / 1000 - shownMs / 1000, Date.now() / 1000];
 
   /** @param strip goes below them */
@@ -46,23 +46,24 @@ export class Curves {
       for (const plot of this.#plots) plot.redraw();
     });
     this.#box.addEventListener('keydown', (event) => this.#step(event));
-    this.#box.addEventListener('blur', () => this.#setCursor(-10));
+    this.#box.addEventListener('blur', () => this.#endReading());
   }
 
-  /** @param marks a vertical line for each */
-  show(points: readonly RatePoint[], marks: readonly TimelineEvent[], at: number): void {
+  /** @param marks a vertical line for each @param since the first that is known */
+  show(points: readonly RatePoint[], marks: readonly TimelineEvent[], since: number, at: number): void {
     this.#points = withGaps(points);
     this.#marks = marks;
-    const ageMs = at - (points[0]?.at ?? at);
-    const width = windows.find(({ ms }) => ms >= ageMs) ?? windows[windows.length - 1];
-    this.#range = [(at - (width?.ms ?? shownMs)) / 1000, at / 1000];
-    setText(byId('curves-title'), `Last ${width?.name}`);
+    const isFull = at - since > fullMs;
+    const from = isFull ? at - shownMs : Math.min(since, at - minShownMs);
+    this.#range = [from / 1000, at / 1000];
+    setText(byId('curves-title'), isFull ? 'Last 15 minutes' : `Since ${time(since)}`);
     const times = this.#points.map((point) => point.at / 1000);
     for (const [i, { lines }] of curves.entries())
       this.#plots[i]?.setData([
         times,
         ...lines.map(({ of }) => this.#points.map((point) => (isGap(point) ? null : of(point)))),
       ]);
+    queueMicrotask(() => this.#moveCursor()); // uPlot has its new axis by then
   }
 
   /** In CSS pixels from the left of the box; undefined for what is not shown. */
@@ -92,7 +93,7 @@ export class Curves {
         {
           ...axis,
           grid,
-          incrs: [60, 180],
+          incrs: [60, 120, 180],
           size: isLast ? 22 : 0,
           values: (_, all) => all.map((value) => (isLast ? minute(value) : '')),
         },
@@ -144,21 +145,31 @@ export class Curves {
   /** @param index of a point; undefined for none */
   #read(index: number | undefined): void {
     const point = index === undefined ? undefined : this.#points[index];
-    const isAt = point && (this.#plots[0]?.cursor.left ?? -1) >= 0;
+    const isAt = point && !isGap(point) && (this.#plots[0]?.cursor.left ?? -1) >= 0;
     setText(byId('readout'), isAt ? inWords(point) : '');
   }
 
   #step(event: KeyboardEvent): void {
-    if (event.key === 'Escape') this.#setCursor(-10);
+    if (event.key === 'Escape') this.#endReading();
     const isLeft = event.key === 'ArrowLeft';
     if (!isLeft && event.key !== 'ArrowRight') return;
     event.preventDefault();
-    const [plot] = this.#plots;
-    if (!plot || this.#points.length === 0) return;
-    const { left = -1, idx } = plot.cursor;
-    const last = this.#points.length - 1;
-    const next = left < 0 ? last : Math.min(last, Math.max(0, (idx ?? last) + (isLeft ? -1 : 1)));
-    this.#setCursor(plot.valToPos((this.#points[next]?.at ?? 0) / 1000, 'x'));
+    const all = this.#points.filter((point) => !isGap(point));
+    const now = all.findIndex(({ at }) => at === this.#readAt);
+    const next = now < 0 ? all.length - 1 : now + (isLeft ? -1 : 1);
+    this.#readAt = all[next]?.at ?? this.#readAt;
+    this.#moveCursor();
+  }
+
+  #moveCursor(): void {
+    const left = this.#readAt === undefined ? undefined : this.leftOf(this.#readAt);
+    if (left !== undefined) this.#setCursor(left - gutter);
+    else if (this.#readAt !== undefined) this.#endReading(); // the axis has left it behind
+  }
+
+  #endReading(): void {
+    this.#readAt = undefined;
+    this.#setCursor(-10);
   }
 
   #setCursor(left: number): void {
@@ -186,10 +197,16 @@ function drawTitle({ ctx, bbox }: uPlot, { title, lines }: Curve): void {
   ctx.textBaseline = 'top';
   ctx.textAlign = 'left';
   let left = bbox.left + 6 * devicePixelRatio;
+  const top = bbox.top + 3 * devicePixelRatio;
+  // A rim, so that a curve behind a word does not cross it out.
+  ctx.strokeStyle = colour('--card');
+  ctx.lineWidth = 4 * devicePixelRatio;
+  ctx.lineJoin = 'round';
   for (const { name, colour: property } of lines) {
     ctx.fillStyle = colour(property);
     const text = lines.length === 1 ? title : name;
-    ctx.fillText(text, left, bbox.top + 3 * devicePixelRatio);
+    ctx.strokeText(text, left, top);
+    ctx.fillText(text, left, top);
     left += ctx.measureText(text).width + 12 * devicePixelRatio;
   }
   ctx.restore();

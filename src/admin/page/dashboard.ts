@@ -23,6 +23,7 @@ const marked: readonly TimelineEvent['kind'][] = [
   'scale',
   'upgrade',
   'quarantine',
+  'failure',
 ];
 
 const kept = new Kept();
@@ -45,13 +46,14 @@ function update(live: LiveUpdate, isFirst: boolean): void {
   banner.updated();
   byId('content').hidden = false;
   views.state.show(live);
-  views.figures.show(kept.points.at(-1));
+  views.figures.show(kept.points, live.at);
   views.tree.show(live);
   views.flight.show(live.workers);
   views.actions.show(live);
   curves.show(
     kept.points,
     kept.events.filter(({ kind }) => marked.includes(kind)),
+    kept.since ?? live.at,
     live.at,
   );
   showStrip();
@@ -61,9 +63,13 @@ function update(live: LiveUpdate, isFirst: boolean): void {
 
 void follow({
   update,
-  lost: (reason) => banner.show(reason),
+  lost: (reason) => {
+    banner.show(reason);
+    views.state.lost();
+  },
   askToken: (problem) => {
     banner.hide();
+    views.state.locked();
     return form.ask(problem);
   },
 });

@@ -6,7 +6,7 @@ import { shown, time } from './format.js';
 type Kind = TimelineEvent['kind'];
 
 /** A letter and a lane for each kind: what operators do, and what goes wrong. */
-export const kinds: Readonly<Record<Kind, readonly [letter: string, isFault: boolean]>> = {
+const kinds: Readonly<Record<Kind, readonly [letter: string, isFault: boolean]>> = {
   start: ['S', false],
   reload: ['R', false],
   switch: ['M', false],
@@ -53,9 +53,10 @@ export class EventsView {
     const rows = events
       .slice(-maxRows)
       .reverse()
-      .map((event) =>
-        element('li', '', element('time', '', time(event.at)), ' ', chip(event), ` ${shown(event.text, 400)}`),
-      );
+      .map((event) => {
+        const text = element('span', 'text', shown(event.text, 400));
+        return element('li', '', element('time', '', time(event.at)), ' ', chip(event), ' ', text);
+      });
     if (rows.length === 0) rows.push(element('li', 'quiet', 'Nothing has happened in the last 15 minutes.'));
     const { scrollTop } = this.#list;
     this.#list.replaceChildren(...rows);
@@ -87,7 +88,7 @@ function groupChip(group: Group): HTMLElement {
   const made = chip(first.event);
   const letter = made.firstElementChild;
   if (letter && group.some(({ event }) => event.kind !== first.event.kind)) setText(letter, String(group.length));
-  made.style.left = `${first.left}px`;
+  made.style.setProperty('--at', `${first.left}px`);
   made.title = group.map(({ event }) => `${time(event.at)} ${shown(event.text, 400)}`).join('\n');
   return made;
 }

@@ -10,6 +10,12 @@ export class Kept {
   events: readonly TimelineEvent[] = [];
   log: readonly LogLine[] = [];
 
+  /** Of the first of them; undefined if there is none. */
+  get since(): number | undefined {
+    const first = [this.points[0], this.events[0]].flatMap((one) => one?.at ?? []);
+    return first.length > 0 ? Math.min(...first) : undefined;
+  }
+
   /** @param isFirst it has all that the server has, and not only what is new */
   add({ at, points, events, log }: LiveUpdate, isFirst: boolean): void {
     const isShown = (one: { readonly at: number }) => one.at >= at - shownMs;

@@ -66,7 +66,7 @@ export function makeLeaf(): HTMLElement {
     element('span', 'fill'),
     element('span', 'word'),
     element('b', 'figure'),
-    element('span', 'hidden'),
+    element('span', 'visually-hidden'),
   );
 }
 
@@ -76,7 +76,7 @@ export function updateLeaf(
 ): void {
   const [fill, word, value, text] = child.children as unknown as [HTMLElement, HTMLElement, HTMLElement, HTMLElement];
   setData(child, 'state', state);
-  fill.style.height = percent(load ?? 0).replace(' ', '');
+  fill.style.height = `${(load ?? 0) * 100}%`;
   setData(word, 'letter', letters[state]);
   setText(word, stateWord);
   setText(value, figure ?? (load === undefined ? '–' : percent(load)));

@@ -2,7 +2,8 @@
 import type { Status } from '../../control/protocol.js';
 import type { LiveUpdate } from '../live.js';
 import { byId, element, setData, setText } from './dom.js';
-import { duration, rate, shown } from './format.js';
+import { duration, rate, shown, time } from './format.js';
+import { shownMs } from './kept.js';
 
 /** A shape for each state: colour alone does not tell it. */
 const words: Readonly<Record<Status['state'], readonly [mark: string, word: string]>> = {
@@ -17,15 +18,16 @@ const words: Readonly<Record<Status['state'], readonly [mark: string, word: stri
 export class StateView {
   readonly #facts = byId('facts');
   readonly #values = new Map<string, HTMLElement>();
+  #last: LiveUpdate | undefined;
 
-  show({ status }: LiveUpdate): void {
-    const { state, workers, doing, app, lastError } = status;
+  show(update: LiveUpdate): void {
+    this.#last = update;
+    const { status, at } = update;
+    const { state, workers, doing, app } = status;
     const [mark, word] = words[state];
     const isShort = state === 'degraded' || state === 'down' || state === 'starting';
     const detail = isShort ? `, ${workers.ready} of ${workers.wanted} workers ready` : '';
-    setData(byId('top'), 'state', state);
-    setText(byId('state-mark'), mark);
-    setText(byId('state'), `${word}${detail}${doing ? `, ${doing} in progress` : ''}`);
+    this.#say(state, mark, `${word}${detail}${doing ? `, ${doing} in progress` : ''}`);
     document.title = `${mark} ${word} – ${shown(app, 60)}`;
     this.#fact('App', shown(app, 80));
     this.#fact('Model', status.model);
@@ -37,12 +39,27 @@ export class StateView {
     this.#fact('Up', duration(status.uptimeMs));
     this.#fact('Answered', rate(status.requests));
     this.#fact('Pid', String(status.pid));
-    const error = byId('last-error');
-    error.hidden = lastError === undefined;
-    if (lastError) {
-      const at = new Date(lastError.at);
-      setText(error, `Last error, ${at.toLocaleString('en-GB')}: ${shown(lastError.message, 300)}`);
-    }
+    showLastError(status.lastError, at);
+  }
+
+  /** The server does not answer: what it was last is not what it is. */
+  lost(): void {
+    const was = this.#last && `, was ${words[this.#last.status.state][1].toLowerCase()} at ${time(this.#last.at)}`;
+    this.#say('lost', '?', `No connection${was ?? ''}`);
+    document.title = `? No connection${this.#last ? ` – ${shown(this.#last.status.app, 60)}` : ''}`;
+  }
+
+  /** Without the token nothing is known. */
+  locked(): void {
+    this.#say('locked', '◌', 'Locked');
+    document.title = '◌ Locked – mpserve';
+  }
+
+  /** @param state for the colours of the page */
+  #say(state: Status['state'] | 'lost' | 'locked', mark: string, text: string): void {
+    setData(byId('top'), 'state', state);
+    setText(byId('state-mark'), mark);
+    setText(byId('state'), text);
   }
 
   #fact(name: string, text: string): void {
@@ -54,4 +71,15 @@ export class StateView {
     }
     setText(value, text);
   }
+}
+
+/** One that is older than the curves is history. */
+function showLastError(last: Status['lastError'], at: number): void {
+  const target = byId('last-error');
+  target.hidden = last === undefined;
+  if (!last) return;
+  const ageMs = Math.max(0, at - Date.parse(last.at));
+  setData(target, 'old', String(ageMs > shownMs));
+  setText(target, `Last error, ${duration(ageMs)} ago: ${shown(last.message, 300)}`);
+  target.title = new Date(last.at).toLocaleString();
 }

@@ -1,12 +1,15 @@
 // Reads `/live`, and connects again for as long as the page is open. Not an EventSource, which cannot send a token.
 import type { LiveUpdate } from '../live.js';
-import { forgetToken, token } from './token.js';
+import { pieces } from './pieces.js';
+import { authorization, forgetToken, token } from './token.js';
 
 /** The server sends something every second (milliseconds). */
 const maxSilenceMs = 5000;
 const retryMs = 1000;
 /** So that many pages do not come back at the same time. */
 const retryJitterMs = 1000;
+/** mpserve writes each event as one line. */
+const dataField = 'data: ';
 
 export interface StreamListener {
   /** @param isFirst it has all that the server has, not only what is new */
@@ -38,14 +41,13 @@ async function readOnce(listener: StreamListener): Promise<void> {
   };
   alive();
   try {
-    const given = token();
     const response = await fetch('live', {
-      headers: given === undefined ? {} : { authorization: `Bearer ${given}` },
+      headers: authorization(),
       cache: 'no-store',
       signal: controller.signal,
     });
     if (response.status === 401 || response.status === 429) {
-      const problem = given === undefined ? '' : (await response.text()).trim();
+      const problem = token() === undefined ? '' : (await response.text()).trim();
       clearTimeout(timer);
       if (response.status === 401) forgetToken();
       await listener.askToken(problem);
@@ -53,25 +55,12 @@ async function readOnce(listener: StreamListener): Promise<void> {
     }
     if (!response.ok || !response.body) throw new Error((await response.text()).trim().slice(0, 200));
     let isFirst = true;
-    for await (const data of events(response.body, alive)) {
-      listener.update(JSON.parse(data), isFirst);
+    for await (const event of pieces(response.body, '\n\n', alive)) {
+      if (!event.startsWith(dataField)) continue; // a comment: the server lives
+      listener.update(JSON.parse(event.slice(dataField.length)), isFirst);
       isFirst = false;
     }
   } finally {
     clearTimeout(timer);
-  }
-}
-
-/** The data of server-sent events of one line each, as mpserve writes them. */
-async function* events(body: ReadableStream<Uint8Array>, onBytes: () => void): AsyncGenerator<string> {
-  const reader = body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader();
-  let rest = '';
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    onBytes();
-    const parts = (rest + value).split('\n\n');
-    rest = parts.pop() ?? '';
-    for (const part of parts) if (part.startsWith('data: ')) yield part.slice('data: '.length);
   }
 }

@@ -45,22 +45,22 @@ export class TreeView {
 
   show({ at, status, workers }: LiveUpdate): void {
     setText(this.#supervisor, `pid ${status.pid}, ${status.model}`);
-    const shown = workers.filter(({ stage }) => stage !== 'gone').slice(0, maxWorkers);
-    let free = maxLeaves;
-    const branches = shown.map((worker) => {
+    const alive = workers.filter(({ stage }) => stage !== 'gone');
+    let leafCount = 0;
+    const branches = alive.slice(0, maxWorkers).map((worker) => {
       const requestsPerSecond = this.#rate(worker, at);
-      const leaves = leavesOf(worker, requestsPerSecond).slice(0, free);
-      free -= leaves.length;
+      const leaves = leavesOf(worker, requestsPerSecond).slice(0, maxLeaves - leafCount);
+      leafCount += leaves.length;
       return { worker, leaves, requestsPerSecond };
     });
     this.#last = new Map(workers.map(({ pid, requests }) => [pid, { requests, at }]));
-    const isMany = maxLeaves - free > manyLeaves;
+    const isMany = leafCount > manyLeaves;
     setData(byId('tree'), 'many', String(isMany));
     this.#legend.hidden = !isMany;
     this.#branches.show(branches, ({ worker }) => `${worker.worker} ${worker.pid}`);
-    const hidden = workers.length - shown.length;
-    this.#more.hidden = hidden === 0;
-    setText(this.#more, `and ${hidden} more workers`);
+    const hidden = alive.length - branches.length;
+    this.#more.hidden = hidden === 0 && leafCount < maxLeaves;
+    setText(this.#more, hidden > 0 ? `and ${hidden} more workers` : `only ${maxLeaves} threads are shown`);
   }
 
   #rate({ pid, requests }: WorkerStatus, at: number): number | undefined {
