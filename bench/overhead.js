@@ -3,7 +3,7 @@
 // result is the median of the ratios of the rounds. Exits 1 if a row exceeds its bound. Rows whose sides cannot run at the
 // same time have a `measure` of their own, which returns the values of each side in each round.
 import { mkdtempSync, rmSync } from 'node:fs';
-import { get } from 'node:http';
+import { Agent, get } from 'node:http';
 import { cpus, tmpdir } from 'node:os';
 import path from 'node:path';
 import { median } from '../dist/bench/summary.js';
@@ -32,6 +32,7 @@ const queued = mpserve('--model', 'prefork', '--workers', '2', '--accept', 'reus
 const sticky = [...dispatch, '--sticky', 'cookie:sid'];
 const limiting = [...single, '--rate-limit', '1000000/s'];
 const adminSocket = path.join(scratch, 'admin');
+const scraper = new Agent({ keepAlive: true });
 const watched = [...single, '--admin', `unix:${adminSocket}`];
 const prethread = mpserve('--model', 'prethread', '--threads', '2');
 const hybrid = mpserve('--model', 'hybrid', '--workers', '2', '--threads', '2');
@@ -199,12 +200,12 @@ async function compare(ours, theirs, metric) {
   }
 }
 
+/** Over a connection that is kept, as Prometheus does. */
 function scrape() {
   return new Promise((done, failed) => {
-    get({ socketPath: adminSocket, path: '/metrics' }, (response) => response.resume().on('end', done)).on(
-      'error',
-      failed,
-    );
+    get({ agent: scraper, socketPath: adminSocket, path: '/metrics' }, (response) =>
+      response.resume().on('end', done),
+    ).on('error', failed);
   });
 }
 

@@ -13,6 +13,9 @@ import type { OnClose } from './stage.js';
 /** The bytes of a connection that stays open are counted when a response ends, but not more often (milliseconds). */
 const bytesEveryMs = 250;
 
+/** A kernel takes as many bytes of a response at once. */
+const smallBytes = 16_384;
+
 const refusalIndexes = new Map<RefusalReason, number>(refusalReasons.map((reason, i) => [reason, i]));
 
 export class Counting {
@@ -52,13 +55,16 @@ export class Counting {
   readonly onHead: OnHead = (res) => {
     if (isOwn(res)) return;
     this.#counters.answered(res.reqMethod, res.statusCode);
-    this.#counters.observe('firstByte', now() - res.begunAt);
+    const headAt = now();
+    this.#counters.observe('firstByte', headAt - res.begunAt);
+    if (isSmall(res)) res.endedAt = headAt;
   };
 
   readonly onClose: OnClose = (res) => {
     if (isOwn(res)) return;
     const { headersSent, isAnsweredEarly, writableFinished, clientConnection, begunAt } = res;
-    const endedAt = now();
+    // A small response is over as soon as it begins. To read the clock once more takes as long as all else here.
+    const endedAt = res.endedAt || now();
     res.endedAt = endedAt;
     this.#slot?.change('requests', -1);
     if (headersSent) {
@@ -107,6 +113,12 @@ class Slot {
 /** The server itself has asked whether the app is ready, or warms up. */
 function isOwn({ clientConnection }: PipelineResponse): boolean {
   return clientConnection?.isOwn === true;
+}
+
+/** All of it is written together with its head. Node has set `_contentLength` when the head is made by `end()`. */
+function isSmall(res: PipelineResponse): boolean {
+  const length = (res as { readonly _contentLength?: number | null })._contentLength;
+  return typeof length === 'number' && length <= smallBytes;
 }
 
 /** Node closes the connection after the response. `_last`: the app has set the header `Connection: close`. */

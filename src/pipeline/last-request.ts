@@ -5,7 +5,6 @@ import { nameOf } from '../client/peer.js';
 import { now } from '../clock.js';
 import { truncateUrl } from '../inflight/fingerprint.js';
 import type { LastRequest as View } from '../scoreboard/loop-view.js';
-import type { Connection } from './connection.js';
 import type { PipelineResponse } from './response.js';
 import type { OnClose } from './stage.js';
 
@@ -13,16 +12,9 @@ import type { OnClose } from './stage.js';
 const lookingMs = 5000;
 
 export class LastRequest {
-  /** Fields, as an object for each request would take longer. */
-  #reqId = '';
-  #method = '';
-  #url = '';
-  #status = 0;
-  #begunAt = 0;
-  #endedAt = 0;
+  #response: PipelineResponse | undefined;
   /** -1 where nobody looked. */
   #busyMs = -1;
-  #connection: Connection | undefined;
   #lookedUntil = 0;
 
   begun(res: PipelineResponse): void {
@@ -33,31 +25,28 @@ export class LastRequest {
 
   /** After the metrics have noted when the response was over. */
   readonly onClose: OnClose = (res) => {
-    const { reqId, reqMethod, reqUrl, begunAt, endedAt, busyAtStart, clientConnection } = res;
-    if (clientConnection?.isOwn) return;
-    this.#reqId = reqId;
-    this.#method = reqMethod;
-    this.#url = reqUrl;
-    this.#status = res.headersSent || res.isAnsweredEarly ? res.statusCode : 0;
-    this.#begunAt = begunAt;
-    this.#endedAt = endedAt;
-    this.#busyMs = busyAtStart < 0 ? -1 : Math.max(0, busyMs() - busyAtStart);
-    this.#connection = busyAtStart < 0 ? undefined : clientConnection;
+    if (res.clientConnection?.isOwn) return;
+    this.#response = res;
+    this.#busyMs = res.busyAtStart < 0 ? -1 : Math.max(0, busyMs() - res.busyAtStart);
   };
 
   look(): View | undefined {
     const time = now();
     this.#lookedUntil = time + lookingMs;
-    if (this.#endedAt === 0) return undefined;
+    if (!this.#response) return undefined;
+    const { reqId, reqMethod: method, reqUrl, begunAt, endedAt, clientConnection } = this.#response;
+    const hasStatus = this.#response.headersSent || this.#response.isAnsweredEarly;
     return {
-      reqId: this.#reqId,
-      method: this.#method,
-      url: truncateUrl(this.#url),
-      status: this.#status,
-      durationMs: this.#endedAt - this.#begunAt,
-      ...(this.#busyMs >= 0 && { busyMs: this.#busyMs }),
-      ...(this.#connection && { client: nameOf(this.#connection.client) }),
-      endedMs: time - this.#endedAt,
+      reqId,
+      method,
+      url: truncateUrl(reqUrl),
+      status: hasStatus ? this.#response.statusCode : 0,
+      durationMs: endedAt - begunAt,
+      ...(this.#busyMs >= 0 && {
+        busyMs: this.#busyMs,
+        ...(clientConnection && { client: nameOf(clientConnection.client) }),
+      }),
+      endedMs: time - endedAt,
     };
   }
 }

@@ -27,7 +27,7 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   nextQueued: PipelineResponse | undefined;
   /** When the request began, in milliseconds of `clock.ts`. */
   begunAt: number;
-  /** When it was over, for --admin; 0 before. */
+  /** When it was over, or will be at once, for --admin; 0 before. */
   endedAt: number;
   /** The request's entry in the in-flight journal. */
   entry: number;

@@ -37,15 +37,15 @@ export class Terminal implements Disposable {
     return linesOf(this.#tmux('capture-pane', '-p', ...(styled ? ['-e'] : [])));
   }
 
-  /** Waits until the screen has what matches, in one of its lines. @returns the lines */
-  async shows(pattern: RegExp): Promise<readonly string[]> {
+  /** Waits until a line of the screen matches the pattern, and none matches the other one. @returns the lines */
+  async shows(pattern: RegExp, without?: RegExp): Promise<readonly string[]> {
     let lines: readonly string[] = [];
     try {
       return await eventually(`the terminal to show ${pattern}`, async () => {
         // The test may be the server that the command asks.
         const { stdout } = await promisify(execFile)('tmux', this.#words('capture-pane', '-p'), { env: this.#env });
         lines = linesOf(stdout);
-        return lines.some((line) => pattern.test(line)) && lines;
+        return lines.some((line) => pattern.test(line)) && !lines.some((line) => without?.test(line)) && lines;
       });
     } catch (error) {
       throw new Error(`${(error as Error).message}; it shows\n${lines.join('\n')}`);
