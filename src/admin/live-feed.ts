@@ -1,5 +1,5 @@
 // `/live`: sends what is new to all who have the dashboard open, once a second, as server-sent events. Nothing is asked of the
-// workers while nobody has.
+// workers while no page is open.
 import type { ServerResponse } from 'node:http';
 import type { Status, WorkerStatus } from '../control/protocol.js';
 import { beginning, type History, type Position } from './history.js';

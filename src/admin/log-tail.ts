@@ -1,4 +1,4 @@
-// The last lines of the log, in words. They are kept as they were written, and read only when somebody looks.
+// The last lines of the log, in words. They are kept as they were written, and parsed only for a page that asks.
 import { escapeControls } from '../log/escape.js';
 import type { LogLine } from './live.js';
 import { Ring } from './ring.js';

@@ -1,4 +1,4 @@
-// What the admin server and the control socket show to those who only read. Plain data.
+// What the admin server and the control socket show to readers. Plain data.
 
 export interface Page {
   /** Of HTTP. */

@@ -44,7 +44,7 @@ export interface AdminServerOptions {
   readonly site: Site;
   readonly feed: LiveFeed;
   readonly act: Act;
-  /** undefined if everyone who can connect may read */
+  /** undefined if every client may read */
   readonly token: TokenCheck | undefined;
   /** It listens on a Unix socket, to which only its owner can connect. */
   readonly isUnix: boolean;
@@ -102,7 +102,7 @@ export class AdminServer {
     return feed.join(response, this.#mayAct);
   }
 
-  /** Those who may read have given the token, if there is one. */
+  /** Readers have given the token, if there is one. */
   get #mayAct(): boolean {
     return this.#options.token !== undefined || this.#options.isUnix;
   }

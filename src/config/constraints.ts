@@ -179,7 +179,7 @@ export function checkProxyProtocol(settings: Settings, from: From, table: Option
     throw configError(`${setting(from.proxyToApp)} needs --proxy-protocol: it shows the client of that to the app`);
 }
 
-/** Everyone who can connect could read it otherwise. */
+/** Otherwise every client could read it. */
 export function checkAdmin({ admin, adminTokenFile }: Settings, from: From): void {
   if (admin === undefined && adminTokenFile !== undefined)
     throw configError(`${setting(from.adminTokenFile)} needs --admin, as in --admin 9090`);

@@ -13,7 +13,7 @@ const lookingMs = 5000;
 
 export class LastRequest {
   #response: PipelineResponse | undefined;
-  /** -1 where nobody looked. */
+  /** -1 without an observer. */
   #busyMs = -1;
   #lookedUntil = 0;
 

@@ -47,7 +47,7 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   rateLimit: string | undefined;
   /** Set by `reportSent`. */
   onSent: OnSent | undefined;
-  /** For how long the event loop had been busy when it began (milliseconds); -1 where nobody looks. */
+  /** For how long the event loop had been busy when it began (milliseconds); -1 without an observer. */
   busyAtStart: number;
   /** Set by `eventStreamOf`; null if it is none. */
   eventStream: EventStream | null | undefined;

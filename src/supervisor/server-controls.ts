@@ -150,7 +150,7 @@ export class ServerControls implements Controls {
     });
   }
 
-  /** Ends the dumps. @param reason for who waits for them */
+  /** Ends the dumps. @param reason for those that wait for them */
   close(reason: string): void {
     this.#dumps.close(reason);
   }

@@ -3,7 +3,7 @@ import { columns } from './columns.js';
 
 /** What the user has chosen to see. */
 export interface View {
-  /** The letter of a column. */
+  /** The key of a column. */
   readonly sort: string;
   /** Against the usual direction of that column. */
   readonly isReversed: boolean;
@@ -45,11 +45,11 @@ export function keysIn(input: string): readonly string[] {
 
 const ctrlC = '\x03';
 
-/** The keys besides the letters of columns, for the help. */
+/** The keys besides those of columns, for the help. */
 export const keyHelp: readonly (readonly [key: string, effect: string])[] = [
   ['q, Ctrl-C', 'quit'],
   ['p', 'pause: keep what is shown; again, go on'],
-  ['R', 'reverse the order; so does the letter of the sorted column'],
+  ['R', 'reverse the order; so does the key of the sorted column'],
   ['↑ ↓ PgUp PgDn', 'scroll; Home and End go to the first and the last row'],
   ['?', 'this help; again, back'],
 ];
@@ -85,5 +85,5 @@ export function press(view: View, key: string, pageRows: number, maxOffset: numb
     case view.sort:
       return { ...view, isReversed: !view.isReversed };
   }
-  return columns.some(({ letter }) => letter === key) ? { ...view, sort: key, isReversed: false } : view;
+  return columns.some((column) => column.key === key) ? { ...view, sort: key, isReversed: false } : view;
 }

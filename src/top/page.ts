@@ -78,7 +78,7 @@ function tableBody(
   const cells = (cell: (column: Column, width: number) => Line[number]): Line =>
     visible.flatMap((column, i) => [...(i > 0 ? [span(' ')] : []), cell(column, widths[i] as number)]);
   const head = cells((column, cellWidth) =>
-    span(padded(column.title, cellWidth, column.align), column.letter === view.sort ? 'chosen' : 'title'),
+    span(padded(column.title, cellWidth, column.align), column.key === view.sort ? 'chosen' : 'title'),
   );
   const column = sortColumn(view);
   const order = { value: column.value, isDescending: column.isDescending !== view.isReversed };
@@ -102,7 +102,7 @@ function helpBody(): Body {
     rows: [
       ...keyHelp.map(([key, effect]) => row(key, effect)),
       [],
-      ...columns.map(({ letter, title, meaning }) => row(letter, `sort by ${title}: ${meaning}`)),
+      ...columns.map(({ key, title, meaning }) => row(key, `sort by ${title}: ${meaning}`)),
       [],
       [
         span(
@@ -143,13 +143,13 @@ function footerLines(view: View, { columns: width }: Size, place: string): reado
     span(view.isHelp ? '? back  q quit' : 'q quit  ? help  p pause  R reverse  ↑↓ scroll  '),
     ...(view.isHelp ? [] : [span(`by ${title}, ${order}`, 'quiet')]),
   ];
-  const letters = visibleColumns(width).flatMap((column) => [
-    span(` ${column.letter}`, 'strong'),
+  const sortKeys = visibleColumns(width).flatMap((column) => [
+    span(` ${column.key}`, 'strong'),
     span(` ${column.title}`),
   ]);
-  return [keys, view.isHelp ? [] : [span('sort'), ...letters]];
+  return [keys, view.isHelp ? [] : [span('sort'), ...sortKeys]];
 }
 
 function sortColumn({ sort }: View): Column {
-  return columns.find(({ letter }) => letter === sort) as Column;
+  return columns.find(({ key }) => key === sort) as Column;
 }

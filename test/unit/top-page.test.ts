@@ -116,12 +116,12 @@ test('a narrower terminal has fewer columns, and always the same most important 
   expect(visibleColumns(1).map(({ title }) => title)).toEqual(['worker']);
 });
 
-test('each column has a letter of its own, which no other key has', () => {
-  const letters = columns.map(({ letter }) => letter);
-  expect(new Set(letters).size).toBe(columns.length);
-  expect(letters.filter((letter) => ['q', 'p', 'R', '?'].includes(letter))).toEqual([]);
+test('each column has a key of its own, which no other key has', () => {
+  const sortKeys = columns.map(({ key }) => key);
+  expect(new Set(sortKeys).size).toBe(columns.length);
+  expect(sortKeys.filter((key) => ['q', 'p', 'R', '?'].includes(key))).toEqual([]);
   const lines = shown(seeing([]), { columns: 200, rows: 60 }, { isHelp: true });
-  for (const key of [...letters, ...keyHelp.map(([name]) => name)])
+  for (const key of [...sortKeys, ...keyHelp.map(([name]) => name)])
     expect(lines.some((line) => line.startsWith(`${key} `))).toBe(true);
 });
 

@@ -5,8 +5,8 @@ import { shown, time } from './format.js';
 
 type Kind = TimelineEvent['kind'];
 
-/** A letter and a lane for each kind: what operators do, and what goes wrong. */
-const kinds: Readonly<Record<Kind, readonly [letter: string, isFault: boolean]>> = {
+/** An initial and a lane for each kind: what operators do, and what goes wrong. */
+const kinds: Readonly<Record<Kind, readonly [initial: string, isFault: boolean]>> = {
   start: ['S', false],
   reload: ['R', false],
   switch: ['M', false],
@@ -82,20 +82,20 @@ function groups(placed: readonly Placed[]): readonly Group[] {
   return made;
 }
 
-/** Has the letter of the kind, or the number of events of several kinds. */
+/** Has the initial of the kind, or the number of events of several kinds. */
 function groupChip(group: Group): HTMLElement {
   const [first] = group;
   const made = chip(first.event);
-  const letter = made.firstElementChild;
-  if (letter && group.some(({ event }) => event.kind !== first.event.kind)) setText(letter, String(group.length));
+  const initial = made.firstElementChild;
+  if (initial && group.some(({ event }) => event.kind !== first.event.kind)) setText(initial, String(group.length));
   made.style.setProperty('--at', `${first.left}px`);
   made.title = group.map(({ event }) => `${time(event.at)} ${shown(event.text, 400)}`).join('\n');
   return made;
 }
 
 function chip({ kind }: TimelineEvent): HTMLElement {
-  const [letter, isFault] = kinds[kind];
-  const made = element('span', 'chip', element('b', '', letter), element('span', 'word', kind));
+  const [initial, isFault] = kinds[kind];
+  const made = element('span', 'chip', element('b', '', initial), element('span', 'word', kind));
   made.dataset.fault = String(isFault);
   return made;
 }

@@ -15,7 +15,7 @@ interface Figure {
   readonly badAt?: (points: Points) => number | undefined;
 }
 
-/** A figure that was bad is marked for so long: nobody would see a flash (milliseconds). */
+/** A figure that was bad is marked for this time: a flash would not be seen (milliseconds). */
 const markedMs = 60_000;
 
 const figures: readonly Figure[] = [

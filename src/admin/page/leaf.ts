@@ -1,4 +1,4 @@
-// A leaf of the tree: an event loop, lit by its load. A word or a letter says what it does.
+// A leaf of the tree: an event loop, lit by its load. A word or an initial says what it does.
 import type { WorkerStatus } from '../../control/protocol.js';
 import type { LoopState } from '../../scoreboard/loop-view.js';
 import { element, setData, setText } from './dom.js';
@@ -18,7 +18,7 @@ export interface Leaf {
 }
 
 /** Upper case, each its own. */
-export const letters: Readonly<Record<Leaf['state'], string>> = {
+export const initials: Readonly<Record<Leaf['state'], string>> = {
   blocked: 'B',
   starting: 'S',
   draining: 'D',
@@ -77,7 +77,7 @@ export function updateLeaf(
   const [fill, word, value, text] = child.children as unknown as [HTMLElement, HTMLElement, HTMLElement, HTMLElement];
   setData(child, 'state', state);
   fill.style.height = `${(load ?? 0) * 100}%`;
-  setData(word, 'letter', letters[state]);
+  setData(word, 'initial', initials[state]);
   setText(word, stateWord);
   setText(value, figure ?? (load === undefined ? '–' : percent(load)));
   setText(text, `, ${description}`);

@@ -3,12 +3,12 @@ import type { WorkerStatus } from '../../control/protocol.js';
 import type { LiveUpdate } from '../live.js';
 import { byId, Children, element, setData, setText } from './dom.js';
 import { megabytes, rate } from './format.js';
-import { type Leaf, leavesOf, letters, makeLeaf, updateLeaf } from './leaf.js';
+import { initials, type Leaf, leavesOf, makeLeaf, updateLeaf } from './leaf.js';
 
 /** A browser does not draw more of them every second without effort. */
 const maxWorkers = 256;
 const maxLeaves = 1024;
-/** From this number on leaves are small, with a letter for their state. */
+/** From this number on leaves are small, with an initial for their state. */
 const manyLeaves = 48;
 
 interface Branch {
@@ -38,8 +38,8 @@ export class TreeView {
 
   constructor() {
     const root = element('p', 'node', element('strong', '', 'supervisor'), ' ', this.#supervisor);
-    const words = Object.entries(letters).filter(([state]) => state !== 'unknown');
-    setText(this.#legend, words.map(([state, letter]) => `${letter} ${state}`).join(', '));
+    const words = Object.entries(initials).filter(([state]) => state !== 'unknown');
+    setText(this.#legend, words.map(([state, initial]) => `${initial} ${state}`).join(', '));
     byId('tree').append(root, this.#list, this.#more, this.#legend);
   }
 
