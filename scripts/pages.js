@@ -73,12 +73,12 @@ scraper accepts it; \`mpserve ctl\` is not needed. With \`--control\`, the contr
 [deploy/prometheus.md](deploy/prometheus.md) has the configuration of Prometheus, alerting rules, and a dashboard for Grafana.
 
 The counters are in memory that all workers and threads share with the supervisor. What a worker has counted stays when it is
-killed, and no counter goes back at a reload, a switch of the model or an upgrade. A request is counted just before the last
-bytes of its response are written: if its worker is killed between the two, it is counted, and its client has no response;
-\`request-lost\` in the log names it. Requests that mpserve sends to the app itself (\`--ready-path\`) are not counted, nor is
-what Node answers to bytes that are no HTTP request. A request that switches to another protocol (WebSocket) is counted as
-\`1xx\`, and has no duration. Health checks that mpserve answers (\`--health-path\`) are counted as all others. No label has a value
-that a client can choose: another method than these is \`other\`. The causes of \`mpserve_exits_total\` are in
+killed, and no counter goes back at a reload, a switch of the model or an upgrade. A request is counted when its response
+begins, before anything is written: if its worker is killed before all is written, it is counted, and its client has no whole
+response; \`request-lost\` in the log names it. Requests that mpserve sends to the app itself (\`--ready-path\`) are not counted,
+nor is what Node answers to bytes that are no HTTP request. A request that switches to another protocol (WebSocket) is
+counted as \`1xx\`, and has no duration. Health checks that mpserve answers (\`--health-path\`) are counted as all others. No
+label has a value that a client can choose: another method than these is \`other\`. The causes of \`mpserve_exits_total\` are in
 [control.md](control.md#causes-of-exits).
 
 ${tableOf(['Name', 'Type', 'Labels', 'Meaning'], rows)}`;
