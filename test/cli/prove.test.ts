@@ -71,8 +71,8 @@ describe.concurrent('mpserve prove', () => {
   });
 
   // `npm run bench:prove` asks all models.
-  test('finds no avoidable losses of prefork in any of these trials', { tags: 'long' }, async () => {
-    const trials = ['reload', 'broken', 'scale', 'recycle', 'kill', 'hang'];
+  test('finds no avoidable losses of prefork in the other trials', { tags: 'long' }, async () => {
+    const trials = ['reload', 'broken', 'scale', 'recycle', 'hang'];
     const { result } = await expectNoLosses('prefork', trials, { ms: 20 * 60_000 });
     expect(result('recycle')?.times).toBeGreaterThan(1);
     expect(result('scale')).toMatchObject({ times: 2, lost: 0, reconnects: 0 });
