@@ -29,7 +29,7 @@ const models: Record<string, { crowds: readonly Crowd[]; alone: readonly string[
   tpc: {
     crowds: [
       { size: 40, args: ['--max-connections=25'] },
-      { size: 400, args: [], tags: ['long'] },
+      { size: 200, args: [], tags: ['long'] },
     ],
     alone: [],
   },

@@ -108,7 +108,8 @@ for (const model of models)
   describe(model.join(' '), repeating(model, models), () => {
     test.concurrent('carts are kept, but for those of workers that have gone', () => keepCarts(model, 40, 4));
 
-    test.concurrent('a thousand carts', { tags: 'long' }, () => keepCarts(model, 1000, 20));
+    // The sessions are the same part of the house, whatever the workers are.
+    if (model === models[0]) test.concurrent('a thousand carts', { tags: 'long' }, () => keepCarts(model, 1000, 20));
 
     test.concurrent('long polling finds its session', async () => {
       await using site = await start(model, 'query:sid');
