@@ -59,6 +59,7 @@ export class Top {
     this.#isLooking = true;
     try {
       const found = await takeSnapshot(this.#options.socketPath, now);
+      if (this.#view.isPaused) return;
       // Another server, as after a restart, counts from 0.
       this.#previous = found.status.pid === this.#current.status.pid ? this.#current : undefined;
       this.#current = found;
