@@ -41,6 +41,8 @@ export type WorkerEvent =
   /** The server of the app that mpserve serves, in words, and where its others listen. */
   | { event: 'several-servers'; served: string; others: readonly string[] }
   | { event: 'cluster-fork' }
+  /** The app has listeners for upgrades, and its threads take requests. */
+  | { event: 'upgrades-refused' }
   /** What the app asks of a thread that only a process has. */
   | { event: 'thread-limits'; uses: readonly string[] }
   | { event: 'access-log-failed'; reason: string }
@@ -163,6 +165,12 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
     (e) =>
       `the app has ${e.others.length + 1} servers: serving the one ${e.served}; it also listens on ${e.others.join(', ')}; ` +
       'to serve another one, use --serve first, last or its port',
+  ],
+  'upgrades-refused': [
+    'warn',
+    () =>
+      'the app has listeners for upgrades (WebSocket, CONNECT), and clients get 501: with --unit request the connections ' +
+      'are not in the threads that run the app; use --unit connection',
   ],
   'cluster-fork': [
     'warn',

@@ -35,6 +35,7 @@ const leaves = [
 
 /** A worker as its host sees it. */
 const outside = [
+  'tasks/wire',
   'worker/checked-messages',
   'worker/diagnostics',
   'worker/exit-deadline',
@@ -141,6 +142,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'hang/loop-stack',
     'reports/report',
     'secondary/address',
+    'tasks/wire',
   ],
   ['worker/settings', 'worker/runtime', ...leaves],
   ['worker/worker', 'client/session', ...outside, ...leaves],
@@ -161,7 +163,10 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['worker/fork', ...outside, ...leaves],
   ['worker/process-runtime', 'worker/fork', ...outside, ...leaves],
   ['worker/thread-runtime', 'worker/service', 'worker/thread-counters', ...outside, ...leaves],
-  ['worker/thread-counters'],
+  ['worker/thread-counters', 'tasks/wire'],
+  // Requests that a process hands to its threads: both ends, and what goes between them.
+  ['tasks/wire', 'pipeline/app-server'],
+  ['tasks', 'app/app', 'pipeline', ...leaves],
   // The inside of a worker.
   [
     'worker/thread-host',
@@ -169,6 +174,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'strategies',
     'worker/thread-runtime',
     'worker/service',
+    'tasks/task-thread',
     ...outside,
     ...leaves,
   ],
@@ -179,6 +185,9 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'pipeline/busy',
     'pipeline/readiness',
     'pipeline/warm-up',
+    'pipeline/journal',
+    'pipeline/loop-watch',
+    'tasks',
     'app/load',
     'app/load-limits',
     'app/app',

@@ -151,6 +151,43 @@ export function checkBalance(
   return [];
 }
 
+/**
+ * With --unit request the process of the threads has the connections, and a queue of its own for requests.
+ * @param accept resolved
+ */
+export function resolveUnit(
+  settings: Settings,
+  from: From,
+  facts: ModelFacts,
+  { accept }: Pick<Values, 'accept'>,
+  table: OptionTable,
+): Settings['unit'] {
+  const { unit, maxInflight } = settings;
+  // An operator who switches to another model and back leaves it as it is.
+  const isOfOther = !facts.units && from.model.kind === 'operator' && from.unit.kind !== 'operator';
+  if (unit === 'connection' || isOfOther) {
+    for (const key of ['tasksPerThread', 'retrySafe'] as const) {
+      // An operator who switches to this unit leaves what is for the other one.
+      if (facts.units && from.unit.kind !== 'operator' && isChosen(key, settings, from, table))
+        throw configError(`${setting(from[key])} needs --unit request: otherwise a thread serves whole connections`);
+    }
+    return 'connection';
+  }
+  if (!facts.units)
+    throw configError(
+      `${setting(from.unit)} request needs --model prethread or hybrid: the model ${facts.name} has no pool of threads`,
+    );
+  if (accept !== facts.accept[0])
+    throw configError(
+      `${setting(from.accept)} ${accept} needs --unit connection: with --unit request the process of the threads accepts`,
+    );
+  if (maxInflight > 0)
+    throw configError(
+      `${setting(from.maxInflight)} needs --unit connection: with --unit request as many requests are in the app as --threads times --tasks-per-thread`,
+    );
+  return unit;
+}
+
 /** One host has to place all connections. @param accept resolved */
 export function checkSticky(
   { sticky }: Settings,
@@ -201,13 +238,13 @@ function isChosen(key: keyof Settings, settings: Settings, from: From, table: Op
 
 const overloadOptions = ['queueMax', 'queueTimeout', 'shed', 'priorityPath'] as const;
 
-/** Without --max-inflight no request waits. */
+/** Without --max-inflight, and with a thread for each connection, no request waits. */
 export function checkOverload(settings: Settings, from: From, table: OptionTable): void {
-  if (settings.maxInflight > 0) return;
+  if (settings.maxInflight > 0 || settings.unit === 'request' || from.unit.kind === 'operator') return;
   for (const key of overloadOptions) {
     if (!isChosen(key, settings, from, table)) continue;
     throw configError(
-      `${setting(from[key])} needs --max-inflight, as in --max-inflight 100: how many requests the app handles at the same time`,
+      `${setting(from[key])} needs --max-inflight, as in --max-inflight 100: how many requests the app handles at the same time (or --unit request)`,
     );
   }
 }

@@ -20,6 +20,7 @@ import {
   resolveControl,
   resolveHeaderTimeout,
   resolvePoolSize,
+  resolveUnit,
   resolveWsDrain,
 } from './constraints.js';
 import type { FileVariable } from './env-file.js';
@@ -116,12 +117,14 @@ export async function loadConfig(input: Input): Promise<Loaded> {
   checkDaemonOutput(settings, from);
   const { bind, source: bindSource } = resolveAddresses(settings, from);
   const { control, source: controlSource } = resolveControl(settings, from);
+  const accept = resolveAccept(settings, from, facts);
   const resolved: Values = {
     ...settings,
     bind,
     app: await resolveApp(settings.app, from.app, input),
     ...resolvePoolSize(settings, from, facts, input.machine),
-    accept: resolveAccept(settings, from, facts),
+    accept,
+    unit: resolveUnit(settings, from, facts, { accept }, table),
     control,
     logFile: settings.logFile ?? defaultLogFile(settings, base === cwd ? '' : base),
     headerTimeout: resolveHeaderTimeout(settings, from),

@@ -3,6 +3,9 @@
 
 export type Accept = 'shared' | 'dispatch' | 'reuseport';
 
+/** What a worker serves. */
+export type UnitOfWork = 'connection' | 'request';
+
 export interface ModelFacts {
   readonly name: string;
   /** One line, for `--help`. */
@@ -19,6 +22,8 @@ export interface ModelFacts {
   readonly threads?: (cores: number) => number;
   /** Threads serve the connections. */
   readonly threaded?: true;
+  /** `--unit` chooses what a thread serves. */
+  readonly units?: true;
   /** A worker serves one connection and then exits. */
   readonly once?: true;
   /** Workers or threads can be started before a connection needs them. */

@@ -193,6 +193,10 @@ function optionRows(models: readonly ModelFacts[]) {
         hasEffect: (facts) => facts.accept.length > 0,
       },
     ),
+    unit: pool(
+      'What a thread of prethread and hybrid serves: connection (whole connections, of which it does all that HTTP takes), or request (the process has the connections and the HTTP, and gives each request to the thread that has been free for longest)',
+      { group: 'App and model', kind: choice(['connection', 'request'], 'UNIT'), default: 'connection' },
+    ),
     balance: placing(
       'With --accept dispatch, which worker or thread gets a connection: each in turn (round-robin), in turn by --weights (weighted), the one with the fewest connections, of several each in turn (least-connections), the one with fewer connections of two random ones (random-two), the same one for each connection of an IP address (ip-hash), the least busy of those whose event loops are not blocked (lag), or the first one that waits for work, until which a connection waits (first-idle)',
       { kind: choice(policies, 'POLICY'), default: 'least-connections' },
@@ -249,6 +253,11 @@ function optionRows(models: readonly ModelFacts[]) {
       `Number of threads in each worker process, at most ${maxUnits} in all workers together; auto derives it from the number of processors`,
       { kind: countOrAuto(1, maxUnits), default: 'auto', hasEffect: (facts) => facts.threads },
     ),
+    tasksPerThread: pool('With --unit request, maximum number of requests that a thread handles at the same time', {
+      kind: count(1, 1000),
+      default: 1,
+      hasEffect: (facts) => facts.units,
+    }),
     minThreads: pool(
       'Minimum number of threads in each worker; if --max-threads is higher, the number scales with the load',
       { kind: count(1, maxUnits), defaultWords: 'same as --threads', hasEffect: (facts) => facts.threads },
@@ -445,6 +454,10 @@ function optionRows(models: readonly ModelFacts[]) {
     canary: lifecycle(
       'On a reload, compare this many first requests of the new generation with those of the old one, and roll back if they fail more often, crash or take longer; 0 turns this off',
       { kind: count(0, 1_000_000), default: 0 },
+    ),
+    retrySafe: pool(
+      'With --unit request, when a thread dies with a GET or HEAD request of which nothing has been sent, run the request once more, in another thread',
+      { group: 'Lifecycle', kind: boolean, default: false, hasEffect: (facts) => facts.units },
     ),
     quarantineAfter: lifecycle(
       'Refuse a request with 503 if it (same method, target and body) was running, or alone in flight, at this many deaths or hangs of workers; 0 turns this off',

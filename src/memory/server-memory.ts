@@ -11,7 +11,7 @@ import { memoryBytes, type PartName, rangeOf } from './parts.js';
 
 /** For each option that uses a part: whether it is on. */
 const users: readonly ((config: Config) => boolean)[] = [
-  ({ overload }) => overload.maxInflight > 0,
+  ({ overload, pool }) => overload.maxInflight > 0 || pool.unit === 'request',
   ({ limits }) => limits.rateLimit !== undefined,
   ({ server }) => server.admin !== undefined,
   ({ overload, lifecycle }) => overload.healthPath.length > 0 && lifecycle.stopDelay > 0,

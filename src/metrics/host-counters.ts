@@ -21,6 +21,11 @@ export abstract class HostCounters {
     this.add('placed', 1, placingPolicies.indexOf(policy));
   }
 
+  /** A request runs once more, as its thread has died. */
+  retried(): void {
+    this.add('retried');
+  }
+
   /** A connection was closed before a worker had it. */
   unserved(): void {
     this.add('unserved');

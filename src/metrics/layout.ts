@@ -99,6 +99,8 @@ const lengths = {
   placed: placingPolicies.length,
   /** Connections that were closed before a worker had them. */
   unserved: 1,
+  /** Requests that have run once more, as their threads had died (--retry-safe). */
+  retried: 1,
   /** From here on only the supervisor. */
   hangs: 1,
   crashes: 1,

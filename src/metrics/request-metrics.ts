@@ -56,6 +56,12 @@ export const requestMetrics: readonly Definition[] = [
     samples: ({ counts }) => one(counts.lost[0] as number),
   },
   {
+    name: 'mpserve_requests_retried_total',
+    type: 'counter',
+    help: 'Requests that ran once more, as their threads had died (--retry-safe)',
+    samples: ({ counts }) => one(counts.retried[0] as number),
+  },
+  {
     name: 'mpserve_request_duration_seconds',
     type: 'histogram',
     help: 'Time from a request to the end of its response',

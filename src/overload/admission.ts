@@ -68,6 +68,11 @@ export class Admission {
   end(serviceMs: number | undefined): void {
     if (serviceMs !== undefined) this.#shedder?.served(serviceMs);
     this.#places.free();
+    this.lookSoon();
+  }
+
+  /** There may be a place for a request that waits. */
+  lookSoon(): void {
     if (this.#queue.size > 0 && !this.#nextTurn && !this.#isLooking) this.#planLook(true);
   }
 
@@ -92,15 +97,18 @@ export class Admission {
   }
 
   /**
-   * Starts one request if there is a place, and the next one in the next turn of the event loop. With an app that computes,
-   * further requests, and health checks, would otherwise not be read before all of them.
+   * Starts one request if there is a place, and the next one in the next turn of the event loop. With an app that computes
+   * here, further requests, and health checks, would otherwise not be read before all of them.
    */
   #look(): void {
     this.#isLooking = true;
     this.#refuseOverdue();
-    const { first } = this.#queue;
-    const isUsed = first !== undefined && this.#places.take(first);
-    if (isUsed) this.#useFor(first);
+    let isUsed = false;
+    for (let { first } = this.#queue; first && this.#places.take(first); first = this.#queue.first) {
+      this.#useFor(first);
+      isUsed = !this.#places.areElsewhere;
+      if (isUsed) break;
+    }
     this.#isLooking = false;
     this.#planLook(isUsed);
   }

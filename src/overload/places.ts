@@ -44,13 +44,16 @@ export class Places {
     table.use(slot);
   }
 
+  /** The app is not on this event loop. */
+  readonly areElsewhere: boolean = false;
+
   /** @returns whether there was a place that no other event loop's request is to have first */
   take(claim: Claim): boolean {
     return this.#add('inFlight', () => this.#sum('inFlight') + this.ahead(claim) - this.#limit);
   }
 
   free(): void {
-    this.#change('inFlight', -1);
+    this.change('inFlight', -1);
   }
 
   /** @returns whether one more request may wait */
@@ -59,7 +62,7 @@ export class Places {
   }
 
   leave(): void {
-    this.#change('waiting', -1);
+    this.change('waiting', -1);
   }
 
   /** Whether any request waits, in any event loop. */
@@ -100,9 +103,9 @@ export class Places {
   #add(name: Word, excess: () => number): boolean {
     for (let tries = 0; tries < maxTries; tries++) {
       if (excess() >= 0) return false; // without a write, which would slow the others down
-      this.#change(name, 1);
+      this.change(name, 1);
       if (excess() <= 0) return true;
-      this.#change(name, -1);
+      this.change(name, -1);
     }
     return false;
   }
@@ -121,7 +124,7 @@ export class Places {
     Atomics.store(this.#table.words, this.#table.at(this.#slot, name), value);
   }
 
-  #change(name: Word, by: 1 | -1): void {
+  protected change(name: Word, by: 1 | -1): void {
     Atomics.add(this.#table.words, this.#table.at(this.#slot, name), by);
   }
 }

@@ -13,10 +13,15 @@ import type { WorkerIdentity } from '../reports/report.js';
 import { type ClientNamer, clientNamer } from './client-namer.js';
 import type { OnClose, Stage } from './stage.js';
 
+const maxOrigins = 2048;
+
 export class AccessLog {
   readonly #lines: LineBuffer;
   readonly #nameClient: ClientNamer;
   readonly #origin: string;
+  readonly #identity: WorkerIdentity;
+  /** Of the threads that have requests of this event loop. */
+  readonly #origins = new Map<number, string>();
   readonly #tell: (event: WorkerEvent) => void;
 
   /**
@@ -33,6 +38,7 @@ export class AccessLog {
   ) {
     this.#nameClient = clientNamer(clients);
     this.#origin = lineOrigin(identity);
+    this.#identity = identity;
     this.#tell = tell;
     this.#lines = new LineBuffer(destination, {
       failed: (reason) => tell({ event: 'access-log-failed', reason }),
@@ -51,7 +57,7 @@ export class AccessLog {
     const { req, reqId, reqMethod, reqUrl, clientConnection, begunAt } = res;
     const status = res.headersSent || res.isAnsweredEarly ? res.statusCode : null; // null: the client has gone before
     const bytes = clientConnection?.takeBytesWritten() ?? 0;
-    this.#add(req, reqId, reqMethod, reqUrl, status, bytes, begunAt, clientConnection?.client);
+    this.#add(req, reqId, reqMethod, reqUrl, status, bytes, begunAt, clientConnection?.client, this.#originOf(res.tid));
   };
 
   /** Writes the line of an upgraded request (a WebSocket), or of one that was refused, when its socket closes. */
@@ -71,6 +77,17 @@ export class AccessLog {
     if (count > 0) this.#tell({ event: 'access-lines-unwritten', count });
   }
 
+  #originOf(tid: number | undefined): string {
+    if (tid === undefined) return this.#origin;
+    let origin = this.#origins.get(tid);
+    if (origin === undefined) {
+      if (this.#origins.size >= maxOrigins) this.#origins.clear(); // most are of threads that have ended
+      origin = lineOrigin({ ...this.#identity, tid });
+      this.#origins.set(tid, origin);
+    }
+    return origin;
+  }
+
   #add(
     req: IncomingMessage,
     reqId: string,
@@ -80,9 +97,10 @@ export class AccessLog {
     bytes: number,
     begunAt: number,
     peer: Peer = 'unknown',
+    origin = this.#origin,
   ): void {
     const durationMs = now() - begunAt;
     const remote = this.#nameClient(req, peer);
-    this.#lines.add(accessLine(this.#origin, reqId, method, url, status, bytes, durationMs, remote));
+    this.#lines.add(accessLine(origin, reqId, method, url, status, bytes, durationMs, remote));
   }
 }

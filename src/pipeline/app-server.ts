@@ -7,8 +7,15 @@ import type { Limits } from '../config/config.js';
 import type { AdoptingServer } from './adopting-server.js';
 import { responseClass } from './response.js';
 
+type ServerLimit =
+  | 'headerTimeout'
+  | 'requestTimeout'
+  | 'keepAliveTimeout'
+  | 'maxHeaderSize'
+  | 'maxRequestsPerConnection';
+
 /** The limits that are also properties of an http.Server. */
-const limitProperties: readonly (readonly [keyof Limits, string])[] = [
+const limitProperties: readonly (readonly [ServerLimit, string])[] = [
   ['headerTimeout', 'headersTimeout'],
   ['requestTimeout', 'requestTimeout'],
   ['keepAliveTimeout', 'keepAliveTimeout'],
@@ -38,8 +45,30 @@ type Properties = Record<string | symbol, unknown>;
 /** How a net.Server counts its connections; it emits 'close' when it is closed and none is left. */
 type Counting = { _connections: number; _emitCloseIfDrained(): void };
 
+/** What an app has set on its own server, as plain data. */
+export interface ServerSettings {
+  /** By the names of `Limits`. */
+  readonly limits: Readonly<Partial<Pick<Limits, ServerLimit>>>;
+  /** By the names of properties of an http.Server. */
+  readonly properties: Readonly<Record<string, number | boolean>>;
+}
+
+export function serverSettings(server: Server): ServerSettings {
+  const app = server as unknown as Properties;
+  const properties = otherProperties.flatMap((name) => {
+    const value = app[name];
+    return typeof value === 'number' || typeof value === 'boolean' ? [[name, value] as const] : [];
+  });
+  return { limits: changedLimits([], server), properties: Object.fromEntries(properties) };
+}
+
 /** @returns `limits`, with those that the app has changed on `server` and that are not `given` by the user */
 export function appLimits(limits: Limits, given: readonly (keyof Limits)[], server: Server): Limits {
+  return { ...limits, ...changedLimits(given, server) };
+}
+
+/** Those that the app has changed on `server`, and that are not `given` by the user. */
+function changedLimits(given: readonly (keyof Limits)[], server: Server): ServerSettings['limits'] {
   const [properties, defaults] = [server, createServer()] as unknown as Properties[];
   const changed = limitProperties.flatMap(([key, name]) => {
     const value = properties?.[name];
@@ -47,7 +76,7 @@ export function appLimits(limits: Limits, given: readonly (keyof Limits)[], serv
     // Node accepts any value in the property of a server, and throws for the same in its options.
     return [[key, Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER)] as const];
   });
-  return { ...limits, ...Object.fromEntries(changed) };
+  return Object.fromEntries(changed);
 }
 
 /** Lets `server` read its settings from the app's server, whenever Node needs them. */

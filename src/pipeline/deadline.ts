@@ -15,6 +15,7 @@ export function limitDuration(ms: number, tell: (event: WorkerEvent) => void, re
       const error = new HttpError(504, `the response was not complete after ${ms} ms (--request-deadline)`);
       const { reqMethod: method, reqUrl: url } = res;
       overdue = error;
+      res.isOverdue = true;
       tell({ event: 'request-overdue', reqId, method, url, err: errorRecord(error) });
       refused?.('deadline');
       res.clientConnection?.closesFor('timeout');

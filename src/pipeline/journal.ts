@@ -46,6 +46,8 @@ export function journalRequests(
       }
       res.entry = writer?.begin(reqId, method, url, hasRequestBody, res.begunAt) ?? noSlot;
       if (!hasRequestBody) return serve(req, res, reqId);
+      // Where another event loop records the body, only a search for it needs it here.
+      if (!writer && !denylist.refusesAny && !denylist.hasSuspects) return serve(req, res, reqId);
 
       const body = new RecordedBody(writer, res.entry);
       res.recordedBody = body;
@@ -69,10 +71,13 @@ export function journalRequests(
   };
 
   const onClose: OnClose = (res) => {
-    const { reqMethod, reqUrl, entry, recordedBody } = res;
+    const { req, reqMethod, reqUrl, entry, recordedBody } = res;
     // A response of the app that has begun clears a suspect: an event stream ends only when its client disconnects.
     if (denylist.hasSuspects && res.isInApp && res.headersSent) {
-      denylist.answered(requestLine(reqMethod, targetOf(reqUrl)), recordedBody?.digest() ?? 'none');
+      denylist.answered(
+        requestLine(reqMethod, targetOf(reqUrl)),
+        recordedBody?.digest() ?? (writer || !hasBody(req) ? 'none' : 'unknown'),
+      );
     }
     res.entry = noSlot; // another request may reuse the entry
     recordedBody?.detach();

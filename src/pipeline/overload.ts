@@ -7,6 +7,7 @@ import type { WorkerEvent } from '../events.js';
 import { reportWords, SharedReport } from '../memory/shared-report.js';
 import { Admission } from '../overload/admission.js';
 import { head, type Refusal, refusals } from '../overload/layout.js';
+import { LocalPlaces, type Room } from '../overload/local-places.js';
 import { Places } from '../overload/places.js';
 import { Shedder } from '../overload/shedder.js';
 import { type Now, type Part, SlotTable } from '../overload/slots.js';
@@ -31,6 +32,8 @@ export interface OverloadOptions {
   readonly part: Part;
   /** Of this event loop. */
   readonly slot: number;
+  /** Where the requests go; undefined where the app is on this event loop, and `maxInflight` limits them. */
+  readonly room: Room | undefined;
   readonly answers: {
     readonly refuse: typeof refuse;
     readonly refuseUpgrade: typeof refuseUpgrade;
@@ -51,15 +54,16 @@ export class Overload {
   readonly #now: Now;
   readonly #states = new Map<PipelineResponse, State>();
 
-  constructor({ config, part, slot, answers, tell, refused, now }: OverloadOptions) {
-    const { queueTimeout, shed, healthPath, priorityPath } = config;
+  constructor({ config, part, slot, room, answers, tell, refused, now }: OverloadOptions) {
+    const { queueMax, queueTimeout, shed, healthPath, priorityPath } = config;
     const table = new SlotTable(part);
     this.#admission = new Admission({
-      places: new Places(table, slot, config, now),
+      places: room ? new LocalPlaces(table, slot, queueMax, now, room) : new Places(table, slot, config, now),
       queueTimeout,
       shedder: shed && new Shedder(table.numbers, shed),
       now,
     });
+    if (room) room.onRoom = () => this.#admission.lookSoon();
     const reports = refusals.map((reason, index) => {
       const report = (count: number, last: Refused) => tell({ event: 'overloaded', reason, count, ...last });
       return [reason, new SharedReport(table.words, head.reports + index * reportWords, reportEveryMs, now, report)];

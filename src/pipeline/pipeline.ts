@@ -14,12 +14,13 @@ import type { RequestInFlight } from '../reports/report.js';
 import type { Look, LoopView } from '../scoreboard/loop-view.js';
 import { type AdoptingServer, adopt, adoptIdle, createAdoptingServer, timeoutChecks } from './adopting-server.js';
 import { forwardEvents } from './app-events.js';
-import { appLimits, countConnections, followSettings, lendMethods } from './app-server.js';
+import { appLimits, countConnections, followSettings, lendMethods, type ServerSettings } from './app-server.js';
 import { Connection } from './connection.js';
 import { awaitsContinue } from './continue.js';
 import { Drain, type Migration } from './drain.js';
 import { watchEvents } from './event-stream.js';
 import { KeepAlive } from './keep-alive.js';
+import { LateAnswers } from './late-answers.js';
 import { declaresMore } from './limits.js';
 import type { LoopViewer } from './loop-viewer.js';
 import { createRequestIds } from './request-id.js';
@@ -60,6 +61,8 @@ export class Pipeline {
   readonly #closedBytes = { received: 0, sent: 0 };
   readonly #server: AdoptingServer;
   readonly #connections = new Set<Connection>();
+  readonly #lateAnswers: LateAnswers | undefined;
+  readonly #upgrades: Upgrades;
   readonly #keepAlive: KeepAlive;
   readonly #shedding: Shedding;
   readonly #requestId = createRequestIds();
@@ -87,6 +90,8 @@ export class Pipeline {
     };
     this.#server.on('request', this.#requestListener(handle));
     if (limits.maxBodySize > 0 || stages.rateLimit || stages.overload) this.#continueLater(limits.maxBodySize);
+    this.#lateAnswers = options.room && new LateAnswers(this.#server);
+    this.#upgrades = new Upgrades(stages, this.#requestId, limits.wsDrain > 0, tell);
     if (!app.server) return;
     followSettings(this.#server, limitsGiven, app.server);
     lendMethods(this.#server, app.server);
@@ -95,7 +100,7 @@ export class Pipeline {
       server: this.#server,
       appServer: app.server,
       listenerFor: (handler) => this.#requestListener(handler),
-      upgrades: new Upgrades(stages, this.#requestId, limits.wsDrain > 0, tell),
+      upgrades: this.#upgrades,
       tell,
     });
   }
@@ -229,6 +234,21 @@ export class Pipeline {
     sender.look();
   }
 
+  /** Sets properties of the server, as an app has set them on its own elsewhere. */
+  configure(properties: ServerSettings['properties']): void {
+    const { httpAllowHalfOpen, ...others } = properties;
+    Object.assign(this.#server, others);
+    if (httpAllowHalfOpen && this.#lateAnswers) this.#lateAnswers.isPatient = true;
+  }
+
+  /** From now on a request to switch to another protocol gets 501: the app could serve it, but not where it runs. */
+  refuseUpgrades(): void {
+    for (const name of ['upgrade', 'connect'] as const) {
+      if (this.#server.listenerCount(name) > 0) continue;
+      this.#server.on(name, (req, socket) => this.#upgrades.refuse(req, socket));
+    }
+  }
+
   /** In a drain: no other worker serves any more. */
   serverStops(): void {
     const { health } = this.#stages;
@@ -286,7 +306,7 @@ export class Pipeline {
   #continueLater(maxBytes: number): void {
     const handle = this.#requestListener((req, res) => {
       res.isInApp = true;
-      if (awaitsContinue(res)) res.writeContinue();
+      if (awaitsContinue(res) && !this.#options.app.continues) res.writeContinue();
       return this.#options.app.handle(req, res);
     });
     const refuse = this.#requestListener(() => undefined); // the limit stage answers

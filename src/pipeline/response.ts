@@ -39,6 +39,10 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   isInApp: boolean;
   /** The server has answered in place of the app, which may still work on the request. */
   isAnsweredEarly: boolean;
+  /** It was not complete by --request-deadline. */
+  isOverdue: boolean;
+  /** The thread that has the request; undefined where the app runs on this event loop. */
+  tid: number | undefined;
   /** Called when the response begins. */
   onHead: OnHead | undefined;
   /** Called when the response begins, before `onHead`. */
@@ -73,6 +77,8 @@ export function responseClass(Base: NodeClass): ResponseClass {
     isQueued = false;
     isInApp = false;
     isAnsweredEarly = false;
+    isOverdue = false;
+    tid = undefined;
     onHead = undefined;
     onHeaders = undefined;
     rateLimit = undefined;

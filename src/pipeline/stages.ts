@@ -9,6 +9,7 @@ import type { LoopJournal } from '../inflight/loop-journal.js';
 import type { Destination } from '../log/destination.js';
 import { partOf } from '../memory/parts.js';
 import type { LoopSlot } from '../overload/layout.js';
+import type { Room } from '../overload/local-places.js';
 import type { WorkerIdentity, WorkerReport } from '../reports/report.js';
 import type { AccessLog } from './access-log.js';
 import { countAnswers } from './answer-count.js';
@@ -37,8 +38,10 @@ export interface StageOptions {
   readonly journal: LoopJournal | undefined;
   /** That all event loops of the server share; undefined if no option needs it. */
   readonly memory: SharedArrayBuffer | undefined;
-  /** Of this event loop, in that memory; undefined without --max-inflight. */
+  /** Of this event loop, in that memory; undefined if nothing is counted there. */
   readonly slot: LoopSlot | undefined;
+  /** Where the app hands its requests to, which wait for that; undefined where it handles them itself. */
+  readonly room?: Room | undefined;
   readonly overload: Config['overload'];
   /** Counts in the memory, for --admin. */
   readonly counts: boolean;
@@ -69,7 +72,7 @@ export async function createStages(options: StageOptions): Promise<Stages> {
 }
 
 async function loadStages(options: StageOptions): Promise<LoadedStages> {
-  const { accessLog, clients, identity, limits, memory, overload, slot, tell } = options;
+  const { accessLog, clients, identity, limits, memory, overload, room, slot, tell } = options;
   const stages: { -readonly [K in keyof LoadedStages]: LoadedStages[K] } = {};
   if (memory && options.counts) {
     const { Counting, LastRequest } = await import('./admin-stages.js');
@@ -83,13 +86,14 @@ async function loadStages(options: StageOptions): Promise<LoadedStages> {
     stages.accessLog = accessLog && new AccessLog(accessLog, clients, identity, tell, freeLogged, lost);
     stages.clientLimit = limits.rateLimit && memory && new ClientLimit(limits.rateLimit, memory, clients, tell);
   }
-  if (memory && slot !== undefined && overload.maxInflight > 0) {
+  if (memory && slot !== undefined && (overload.maxInflight > 0 || room)) {
     const { Overload } = await import('./overload.js');
     const answers = { refuse, refuseUpgrade };
     const part = partOf(memory, 'places');
     const refused = stages.counting?.refused;
-    stages.overload = new Overload({ config: overload, part, slot: slot.index, answers, tell, refused, now });
-  } else if (overload.healthPath.length > 0 && overload.maxInflight === 0) {
+    stages.overload = new Overload({ config: overload, part, slot: slot.index, room, answers, tell, refused, now });
+  }
+  if (overload.healthPath.length > 0 && overload.maxInflight === 0) {
     const { HealthChecks } = await import('./health.js');
     stages.health = new HealthChecks(overload.healthPath, memory && partOf(memory, 'state'), hasBody);
   }

@@ -9,6 +9,8 @@ import { cutFailed, refuseUpgrade } from './failures.js';
 import type { Stages } from './stages.js';
 import { asksForWebSocket, WebSocketConnection } from './web-socket.js';
 
+export type UpgradeEvent = 'upgrade' | 'connect';
+
 export class Upgrades {
   readonly #stages: Stages;
   readonly #requestId: (req: IncomingMessage) => string;
@@ -29,8 +31,8 @@ export class Upgrades {
   }
 
   /** Refuses the request, or has `start` pass it to the app. */
-  begin(name: 'upgrade' | 'connect', req: IncomingMessage, socket: Duplex, start: () => Promise<void>): void {
-    const { accessLog, counting, overload, rateLimit } = this.#stages;
+  begin(name: UpgradeEvent, req: IncomingMessage, socket: Duplex, start: () => Promise<void>): void {
+    const { overload, rateLimit } = this.#stages;
     this.#stages.answered++; // the app continues in another protocol
     const reqId = this.#requestId(req);
     const { method = '', url = '' } = req;
@@ -40,10 +42,7 @@ export class Upgrades {
       { reqId, reqMethod: method, reqUrl: url, begunAt: now() },
       isWatched ? new WebSocketConnection(req.socket) : undefined,
     );
-    const log = (status: number): void => {
-      accessLog?.upgraded(req, socket, reqId, connection?.client, status);
-      counting?.upgraded(method, status);
-    };
+    const log = (status: number): void => this.#log(req, socket, reqId, connection, status);
     const refusal = rateLimit?.refusalOf(req, connection);
     if (refusal) {
       log(refusal.status);
@@ -61,5 +60,21 @@ export class Upgrades {
     };
     if (overload) overload.upgrade(req, socket, reqId, pass, refused);
     else pass();
+  }
+
+  /** Answers the request with 501: the app could serve it, but not where it runs. */
+  refuse(req: IncomingMessage, socket: Duplex): void {
+    this.#stages.answered++;
+    const reqId = this.#requestId(req);
+    const connection = Connection.of(req.socket);
+    this.#log(req, socket, reqId, connection, 501);
+    connection?.closesFor('refused');
+    refuseUpgrade({ status: 501 }, req, socket, reqId);
+  }
+
+  #log(req: IncomingMessage, socket: Duplex, reqId: string, connection: Connection | undefined, status: number): void {
+    const { accessLog, counting } = this.#stages;
+    accessLog?.upgraded(req, socket, reqId, connection?.client, status);
+    counting?.upgraded(req.method ?? '', status);
   }
 }

@@ -87,6 +87,7 @@ const events: { readonly [N in EventName]: FieldsOf<Extract<WorkerEvent, { event
   'migration-refused': { count, senderPid: systemId, senderUid: systemId },
   'several-servers': { served: short, others: list(100, short) },
   'cluster-fork': {},
+  'upgrades-refused': {},
   'thread-limits': { uses: list(32, short) },
   'access-log-failed': { reason },
   'access-log-resumed': { lost: count },

@@ -19,6 +19,8 @@ export const endReasons = [
   'stop',
   /** The process that hosts the thread ends. */
   'host',
+  /** A thread that had a request for longer than --request-deadline (--unit request). */
+  'overdue',
   /** The app has closed its server. */
   'server-closed',
   /** It has had no connection, and none was to come. */

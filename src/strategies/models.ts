@@ -1,5 +1,5 @@
 // The concurrency models: the only list of them. No other code asks which model it runs; it asks a row of this table.
-import type { Accept, ModelFacts } from '../config/model.js';
+import type { Accept, ModelFacts, UnitOfWork } from '../config/model.js';
 import type { Group } from '../worker/settings.js';
 
 /** How a model places connections: on worker processes, and within each on threads or on its own event loop. */
@@ -10,13 +10,15 @@ export interface Placement {
 
 export interface Model extends ModelFacts {
   /** @param accept what the user has chosen; undefined for the model's default */
-  placement(accept: Accept | undefined): Placement;
+  placement(accept: Accept | undefined, unit: UnitOfWork): Placement;
 }
 
-const pool: Group = { isPerConnection: false, hostAccepts: false, hasQueues: false };
-const queued: Group = { isPerConnection: false, hostAccepts: false, hasQueues: true };
-const dispatched: Group = { isPerConnection: false, hostAccepts: true, hasQueues: false };
-const perConnection: Group = { isPerConnection: true, hostAccepts: true, hasQueues: false };
+const pool: Group = { isPerConnection: false, hostAccepts: false, hasQueues: false, takesRequests: false };
+const queued: Group = { isPerConnection: false, hostAccepts: false, hasQueues: true, takesRequests: false };
+const dispatched: Group = { isPerConnection: false, hostAccepts: true, hasQueues: false, takesRequests: false };
+const perConnection: Group = { isPerConnection: true, hostAccepts: true, hasQueues: false, takesRequests: false };
+/** Its host has the connections. */
+const requests: Group = { isPerConnection: false, hostAccepts: true, hasQueues: false, takesRequests: true };
 
 /** A pool of which each worker serves by itself what it accepts, or the host accepts for all. */
 const groups: Readonly<Record<Accept, Group>> = { shared: pool, dispatch: dispatched, reuseport: queued };
@@ -57,6 +59,11 @@ const tpc: Model = {
   placement: () => ({ processes: pool, threads: perConnection }),
 };
 
+const placements: Readonly<Record<UnitOfWork, (accept: Accept) => Placement>> = {
+  connection: (accept) => ({ processes: groups[accept].hasQueues ? queued : pool, threads: groups[accept] }),
+  request: () => ({ processes: pool, threads: requests }),
+};
+
 /** A pool of threads in one process, the pre-threaded server. */
 const prethread: Model = {
   name: 'prethread',
@@ -66,8 +73,9 @@ const prethread: Model = {
   keepsSessions: isDispatch,
   threads: (cores) => cores,
   threaded: true,
+  units: true,
   maxConnections: 10_000,
-  placement: (accept = 'shared') => ({ processes: groups[accept].hasQueues ? queued : pool, threads: groups[accept] }),
+  placement: (accept = 'shared', unit) => placements[unit](accept),
 };
 
 /** Processes times threads, as in Apache worker: prethread with more processes. */

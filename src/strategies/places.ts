@@ -206,6 +206,7 @@ export class Places {
   #ended(place: Place, worker: Worker, exit: Exit): void {
     if (place.worker !== worker) return; // it has been replaced
     place.worker = undefined;
+    if (exit.isWanted && place.change) return; // another one starts
     if (this.#owner.isEnding()) {
       if (!exit.isWanted) this.#owner.listener().died(worker, exit, undefined);
       return;

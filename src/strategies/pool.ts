@@ -112,6 +112,14 @@ export class Pool extends BaseStrategy implements Strategy, KeptPool {
     });
   }
 
+  async replaceOne(worker: Worker, reason: EndReason, killMs?: number): Promise<boolean> {
+    const place = this.#places.of(worker);
+    const mayChange = place && !place.change && !this.isEnding;
+    const replaced = mayChange ? this.#places.change(place, reason, () => this.#startFor(place, true)) : false;
+    if (killMs !== undefined) setTimeout(() => worker.kill(reason), killMs);
+    return replaced;
+  }
+
   setPlacing(hosting: Hosting): void {
     this.hosting = hosting;
     this.#dispatcher.use(hosting);
@@ -145,10 +153,8 @@ export class Pool extends BaseStrategy implements Strategy, KeptPool {
     return this.#places.wanted;
   }
 
-  async recycle(worker: Worker): Promise<boolean> {
-    const place = this.#places.of(worker);
-    if (!place || place.change || this.isEnding) return false;
-    return this.#places.change(place, 'recycled', () => this.#startFor(place, true));
+  recycle(worker: Worker): Promise<boolean> {
+    return this.replaceOne(worker, 'recycled');
   }
 
   scale(workers: number): Promise<void> {

@@ -45,6 +45,12 @@ export interface Strategy {
    * @param successor serves the connections that no worker has taken
    */
   drain(ms: number, othersServe?: boolean, successor?: Successor): Promise<void>;
+  /**
+   * Replaces a worker by another one of the same generation.
+   * @param killMs it is killed after so many milliseconds; otherwise it drains when the other one is ready
+   * @returns false when its place has been given up. @throws StartupError. Absent where workers have no places
+   */
+  replaceOne?(worker: Worker, reason: EndReason, killMs?: number): Promise<boolean>;
   /** Places connections in this way from now on, with the same workers. Absent where each connection has its own. */
   setPlacing?(hosting: Hosting): void;
   /** Calls `told` with the number of migrated connections that could be served at once. Absent where any number could. */

@@ -80,7 +80,7 @@ export function strategyContext(
   const { sticky } = config.sessions;
   const model = models[pool.model];
   if (!model) throw new StartupError(ExitCode.config, `unknown model '${pool.model}'`);
-  const { processes: group, threads } = model.placement(pool.accept);
+  const { processes: group, threads } = model.placement(pool.accept, pool.unit);
   const migrationChannel = lifecycle.migrate ? resources.migrationChannel : undefined;
   /** With queues, those of its event loops; otherwise each has them all, with those that are left from another mode. */
   const listenOf = (id: number): readonly ListeningSockets[] => {
@@ -104,6 +104,8 @@ export function strategyContext(
       recycle: { ...recycle, maxMemory: 0 }, // threads share the memory of their process
       placing,
       spares: pool.spares,
+      tasksPerThread: pool.tasksPerThread,
+      retriesSafe: pool.retrySafe,
     },
     captureOutput: config.logging.captureOutput,
     isDaemon: config.server.daemon,
@@ -115,7 +117,10 @@ export function strategyContext(
     keepsRecord: lifecycle.quarantineAfter > 0,
     migrationChannel,
     memory: resources.memory.descriptorFor(config),
-    slots: config.overload.maxInflight > 0 || config.server.admin !== undefined ? resources.slots : undefined,
+    slots:
+      config.overload.maxInflight > 0 || config.server.admin !== undefined || threads?.takesRequests
+        ? resources.slots
+        : undefined,
     reports,
     events,
   };
@@ -201,7 +206,12 @@ function appSettings({ config, sources }: Settings, listeners: readonly Listener
 }
 
 /** What every worker finds of the app, and one line says. */
-const oncePerRelease = new Set<WorkerEvent['event']>(['several-servers', 'cluster-fork', 'thread-limits']);
+const oncePerRelease = new Set<WorkerEvent['event']>([
+  'several-servers',
+  'cluster-fork',
+  'thread-limits',
+  'upgrades-refused',
+]);
 
 function workerListener(
   { reports, events, secondary, counters }: ServerResources,

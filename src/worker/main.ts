@@ -22,7 +22,7 @@ import { sampleIntervalMs } from '../scaling/scaler.js';
 import type { SecondaryAnswer } from '../secondary/address.js';
 import { SocketRequests } from '../secondary/requests.js';
 import { AnswerReports } from './answer-reports.js';
-import { AppRunner } from './app-runner.js';
+import { AppRunner, type RunnerOptions } from './app-runner.js';
 import { Crashes } from './crashes.js';
 import type { DumpOrder, FromWorker, ToWorker } from './messages.js';
 import type { Service, Tell } from './service.js';
@@ -43,8 +43,8 @@ export interface MainOptions {
   readonly tid: number;
   /** The threads that the worker hosts: they have their connections without this event loop. */
   readonly threads?: ThreadGroup | undefined;
-  /** Makes the service that hosts them. */
-  readonly hostThreads?: (() => Promise<Service>) | undefined;
+  /** Makes the service; undefined where it loads the app, and serves connections with it. */
+  readonly makeService?: ((options: RunnerOptions) => Promise<Service>) | undefined;
   readonly journal: ThreadData['journal'];
   /** Maps the memory that all event loops of the server share, if an option needs it. @throws SystemCallError (ENOMEM) */
   readonly memory: () => ThreadData['memory'];
@@ -181,29 +181,28 @@ export class WorkerMain implements BlockedLoop {
   }
 
   async #load(listen: readonly number[]): Promise<void> {
-    const { settings, tid, journal, memory, slot, hostThreads, say, onReady } = this.#options;
+    const { settings, tid, journal, memory, slot, makeService, say, onReady } = this.#options;
     const { tell } = this;
     const loopJournal =
       journal && openLoopJournal(journal.region, (fingerprint) => tell({ kind: 'suspect-cleared', fingerprint }));
     try {
       const identity = { pid: process.pid, tid };
-      const service: Service =
-        (await hostThreads?.()) ??
-        new AppRunner({
-          ...settings,
-          identity,
-          tell,
-          journal: loopJournal,
-          memory: memory(),
-          slot,
-          activity: this.#activity,
-          onSession: (session) => say({ type: 'session', session }),
-          sockets: this.sockets,
-          onClosed: () => {
-            if (this.#service) this.#leave();
-            else void this.#started.then(() => this.#leave());
-          },
-        });
+      const options: RunnerOptions = {
+        ...settings,
+        identity,
+        tell,
+        journal: loopJournal,
+        memory: memory(),
+        slot,
+        activity: this.#activity,
+        onSession: (session) => say({ type: 'session', session }),
+        sockets: this.sockets,
+        onClosed: () => {
+          if (this.#service) this.#leave();
+          else void this.#started.then(() => this.#leave());
+        },
+      };
+      const service: Service = (await makeService?.(options)) ?? new AppRunner(options);
       this.#starting = service;
       service.setDenylist(this.#denylist);
       service.setMigration(this.#policy);
@@ -250,6 +249,7 @@ export class WorkerMain implements BlockedLoop {
     const { backlog, maxConnections: limit } = settings;
     // Each connection has a thread that starts for it: migrated ones come when a thread is ready.
     const usesCredits = threads?.isPerConnection ?? false;
+    const handsOver = threads !== undefined && !threads.takesRequests;
     const service = this.#service;
     if (!service) return;
     const acceptor = new Acceptor({
@@ -260,8 +260,8 @@ export class WorkerMain implements BlockedLoop {
       ...(accepted && { inProcess: accepted }),
       onDescriptorsUsedUp: (use) => this.tell({ event: 'descriptors-used-up', ...use }),
       isShared: settings.sharesSockets,
-      takesAll: settings.overload.maxInflight > 0 && !threads,
-      handsOver: threads !== undefined,
+      takesAll: threads ? !handsOver : settings.overload.maxInflight > 0,
+      handsOver,
       serve: (connection) => service.serve(connection),
       proxyHeaders: proxyHeaders(settings.clients, (count, refused) =>
         this.tell({ event: 'proxy-refused', count, ...refused }),

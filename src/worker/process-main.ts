@@ -40,11 +40,16 @@ const main: WorkerMain = new WorkerMain({
   settings: loop,
   tid: 0,
   threads,
-  hostThreads:
+  makeService:
     threads &&
-    (async () => {
+    (async (options) => {
+      const shared = await share(options.memory);
+      if (threads.takesRequests) {
+        const { RequestHost } = await import('./request-host.js');
+        return new RequestHost(options, settings, threads, shared);
+      }
       const { ThreadHost } = await import('./thread-host.js');
-      return new ThreadHost(settings, threads, main.tell, main.sockets, await share());
+      return new ThreadHost(settings, threads, main.tell, main.sockets, shared);
     }),
   // The threads of a host have their own.
   journal: journal && !threads ? { region: regionAt(journal, 0) } : undefined,
@@ -87,12 +92,11 @@ process.on('SIGINT', ignoreSignal);
 // Where threads accept, this process does not.
 main.start(threads && !threads.hostAccepts ? [] : (settings.listen[0] ?? []));
 
-/** For the host of threads. @throws SystemCallError (ENOMEM) if the memory cannot be mapped */
-async function share(): Promise<Shared> {
-  const shared = memory === undefined ? undefined : mapServerMemory(memory);
-  if (!shared || !loop.counts) return { memory: shared, counters: undefined };
+/** For the host of threads. @param memory that all event loops of the server share */
+async function share(memory: SharedArrayBuffer | undefined): Promise<Shared> {
+  if (!memory || !loop.counts) return { memory, counters: undefined };
   const { Counters } = await import('../metrics/counters.js');
-  return { memory: shared, counters: new Counters(partOf(shared, 'counters'), undefined) };
+  return { memory, counters: new Counters(partOf(memory, 'counters'), undefined) };
 }
 
 /** @param handle the socket that came beside the answer, if any */

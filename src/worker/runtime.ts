@@ -3,6 +3,7 @@ import type { IncomingConnection } from '../connection/incoming.js';
 import type { Unreadable } from '../hang/loop-stack.js';
 import type { LostRequest, RequestInFlight } from '../reports/report.js';
 import type { SecondaryRole } from '../secondary/address.js';
+import type { ThreadPort } from '../tasks/wire.js';
 import type { DumpMessage, FromWorker, SocketMessage, ToWorker } from './messages.js';
 
 /** How a process or thread has ended. */
@@ -36,6 +37,8 @@ export interface Unit {
   readonly waitsForEvents: boolean | undefined;
   /** Open connections that it has accepted itself, where that is known. */
   readonly accepted: number;
+  /** Where it takes requests from, once it is ready; undefined where it serves connections. */
+  readonly tasks?: ThreadPort | undefined;
 
   /** The requests in flight as its journal has them, the oldest first: also of one that is blocked. None without a journal. */
   inFlight(): readonly RequestInFlight[];

@@ -22,6 +22,8 @@ export interface Group {
   readonly hostAccepts: boolean;
   /** Each event loop that accepts has a queue of the kernel of its own; otherwise all have the same. */
   readonly hasQueues: boolean;
+  /** The host has the connections, and gives them single requests; otherwise they serve connections. */
+  readonly takesRequests: boolean;
 }
 
 /** The threads that a process hosts. */
@@ -33,6 +35,10 @@ export interface ThreadGroup extends Group {
   readonly placing: Placing;
   /** Threads that each wait for a connection. */
   readonly spares: number;
+  /** Requests that each handles at the same time, where they take requests. */
+  readonly tasksPerThread: number;
+  /** A request that changes nothing runs once more when its thread has died (--retry-safe). */
+  readonly retriesSafe: boolean;
 }
 
 /** What the app and the pipeline need, in a process as in a thread. */
@@ -93,6 +99,8 @@ export interface WorkerSettings {
 
 export interface ThreadData {
   readonly settings: ThreadSettings;
+  /** It takes as many requests at a time from its process, and serves no connections; 0 if it serves connections. */
+  readonly tasksAtOnce: number;
   /** Marks its first message. All but the settings is deleted before the app loads, which has this object as well. */
   readonly helloKey: string;
   /** Memory that it shares with its host (`worker/thread-counters`). */

@@ -1,6 +1,7 @@
 // Memory that a thread shares with its host: how many connections it has taken of those handed over, its heartbeat, and
 // how many open connections it has accepted itself, and how often its host has moved to another directory for it. Readable
 // whatever the thread is at, and after it has died.
+import type { Claims } from '../tasks/wire.js';
 
 const slots = { taken: 0, dueBy: 1, accepted: 2, moves: 3 } as const;
 
@@ -14,6 +15,16 @@ export function createCounters(): Int32Array {
 /** How many open connections all threads of a process have accepted. */
 export function createAccepted(): Int32Array {
   return new Int32Array(new SharedArrayBuffer(4));
+}
+
+/** For a thread that takes requests instead of connections, the same word counts these. */
+export function claimsOn(counters: Int32Array): Claims {
+  return {
+    get taken() {
+      return counter.taken(counters);
+    },
+    take: (from, to) => counter.take(counters, from, to),
+  };
 }
 
 export const acceptedByAll = {

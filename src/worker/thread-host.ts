@@ -13,6 +13,7 @@ import type { HostCounters } from '../metrics/host-counters.js';
 import { duplicateForAcceptor } from '../migration/channel.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import { closeDescriptor } from '../os/descriptor.js';
+import type { ExitCause } from '../reports/exit-cause.js';
 import type { RequestInFlight } from '../reports/report.js';
 import { retryMs } from '../scaling/recycler.js';
 import type { Look, LoopView } from '../scoreboard/loop-view.js';
@@ -20,6 +21,7 @@ import type { SocketRequests } from '../secondary/requests.js';
 import { SharedSockets } from '../secondary/shared-sockets.js';
 import { createStrategy } from '../strategies/create.js';
 import type { Hosting, Strategy } from '../strategies/strategy.js';
+import type { ThreadEnd } from '../tasks/task-thread.js';
 import type { DumpOrder } from './messages.js';
 import type { StartOptions } from './runtime.js';
 import type { DrainOrder, Service, Tell } from './service.js';
@@ -31,6 +33,8 @@ import { Worker } from './worker.js';
 const nativeMs = 500;
 /** A thread that does not tell what it is doing by then is blocked; less than the time that the supervisor waits (milliseconds). */
 const lookMs = 500;
+/** The app of a thread is told that its request is overdue, and has this long until the thread ends (milliseconds). */
+const overdueMs = 100;
 /** As many threads are named when an unknown one is asked for. */
 const maxTids = 32;
 /** A thread for whose sockets there was no descriptor gets them after this time (milliseconds). */
@@ -44,6 +48,12 @@ export interface Shared {
   readonly counters: HostCounters | undefined;
 }
 
+/** Told of threads, where something else than the strategy gives them their work. */
+export interface ThreadListener {
+  /** @returns told when it has ended, and all that it had sent has arrived */
+  ready(thread: Worker): ((end: ThreadEnd) => void) | undefined;
+}
+
 export class ThreadHost implements Service {
   readonly #settings: WorkerSettings;
   #group: ThreadGroup;
@@ -51,6 +61,7 @@ export class ThreadHost implements Service {
   readonly #strategy: Strategy;
   readonly #tell: Tell;
   readonly #counters: HostCounters | undefined;
+  readonly #listener: ThreadListener | undefined;
   /** Of the app's secondary servers: for its threads. */
   readonly #sockets: SharedSockets;
   #denylist = emptyDenylist;
@@ -69,9 +80,11 @@ export class ThreadHost implements Service {
     tell: Tell,
     sockets: SocketRequests,
     { memory, counters }: Shared,
+    listener?: ThreadListener,
   ) {
     this.#settings = settings;
     this.#counters = counters;
+    this.#listener = listener;
     this.#tell = tell;
     this.#sockets = new SharedSockets((address, told) => {
       let fd: number | undefined;
@@ -192,6 +205,21 @@ export class ThreadHost implements Service {
     return tid === undefined ? 'it has no thread' : `it has no thread ${tid}; its threads are ${tids.join(', ')}`;
   }
 
+  /**
+   * Replaces a thread that has a request for too long.
+   * @param isAlone it is ended, as it has no other request; otherwise the others are finished
+   */
+  async replaceOverdue(tid: number, isAlone: boolean): Promise<void> {
+    const thread = this.#threads.find((one) => one.tid === tid && one.stage === 'ready');
+    if (!thread) return;
+    try {
+      if (!(await this.#strategy.replaceOne?.(thread, 'overdue', isAlone ? overdueMs : undefined))) return;
+      this.#tell({ event: 'thread-recycled', tid, reason: 'it had a request for longer than --request-deadline' });
+    } catch (error) {
+      this.#tell({ kind: 'thread-unfit', tid, reason: (error as Error).message, retryInMs: retryMs });
+    }
+  }
+
   get #threads(): readonly Worker[] {
     return this.#strategy.snapshot().workers;
   }
@@ -273,6 +301,8 @@ export class ThreadHost implements Service {
     const { listen, loop } = this.#settings;
     const accepts = hostAccepts ? [] : (listen[(options.id - 1) % listen.length] ?? []);
     const { loading, measure } = loop;
+    let onEnd: ReturnType<ThreadListener['ready']>;
+    let endCause: ExitCause = 'exit';
     const worker = new Worker({
       ...options,
       unit: this.#startThread(options, maxConnections),
@@ -286,13 +316,18 @@ export class ThreadHost implements Service {
         migrating: () => this.#onMigrating(),
         listen: (thread, id, address) => this.#sockets.listen(thread, id, address),
         unlisten: (thread, id, isClosed) => this.#sockets.unlisten(thread, id, isClosed),
-        ended: (_, cause) => this.#counters?.ended('thread', cause),
+        ended: (_, cause) => {
+          endCause = cause;
+          this.#counters?.ended('thread', cause);
+        },
         ready: () => {
           this.#counters?.started('thread');
+          onEnd = this.#listener?.ready(worker);
           if (!hostAccepts) this.#letAccept(worker);
         },
       },
     });
+    void worker.exit.then(({ reason }) => onEnd?.({ reason, cause: endCause }));
     worker.setDenylist(this.#denylist);
     return worker;
   }

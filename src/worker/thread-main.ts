@@ -6,15 +6,17 @@ import { onBlockedThread } from '../hang/hang-report.js';
 import { WorkerMain } from './main.js';
 import { type FromWorker, type Handed, keyed, type ToWorker } from './messages.js';
 import type { ThreadData } from './settings.js';
-import { acceptedByAll, counter } from './thread-counters.js';
+import { acceptedByAll, claimsOn, counter } from './thread-counters.js';
 import { allowChdir } from './thread-directory.js';
 import { watchThreadLimits } from './thread-limits.js';
 
-const { settings, counters, acceptors, accepted, journal, memory, slot, helloKey }: ThreadData = workerData;
+const { settings, tasksAtOnce, counters, acceptors, accepted, journal, memory, slot, helloKey }: ThreadData =
+  workerData;
 // Not for the app.
-for (const name of ['counters', 'acceptors', 'accepted', 'journal', 'memory', 'slot', 'helloKey'])
+for (const name of ['tasksAtOnce', 'counters', 'acceptors', 'accepted', 'journal', 'memory', 'slot', 'helloKey'])
   delete workerData[name];
 const { port1: port, port2 } = new MessageChannel();
+const { port1: tasks, port2: tasksOfHost } = tasksAtOnce > 0 ? new MessageChannel() : {};
 /** Connections that have been handed to this thread so far. */
 let handed = 0;
 
@@ -22,6 +24,19 @@ const main = new WorkerMain({
   settings,
   tid: threadId,
   journal,
+  makeService:
+    tasks &&
+    (async (options) => {
+      const { TaskRunner } = await import('./task-runner.js');
+      return new TaskRunner(options, {
+        port: {
+          postMessage: (value, transfer) => tasks.postMessage(value, transfer),
+          onMessage: (listener) => void tasks.on('message', listener),
+        },
+        claims: claimsOn(counters),
+        limit: tasksAtOnce,
+      });
+    }),
   memory: () => memory,
   slot,
   say: (message: FromWorker, sent) => {
@@ -49,7 +64,8 @@ port.on('message', (message: ToWorker) => {
   if (message.type === 'connection') void serve(message);
   else main.handle(message);
 });
-parentPort?.postMessage(keyed(helloKey, port2), [port2]);
+const hello = { port: port2, tasks: tasksOfHost };
+parentPort?.postMessage(keyed(helloKey, hello), tasksOfHost ? [port2, tasksOfHost] : [port2]);
 allowChdir(settings.loading.app, (directory) =>
   counter.awaitMove(counters, () => port.postMessage({ type: 'chdir', directory } satisfies FromWorker)),
 );

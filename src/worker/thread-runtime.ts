@@ -13,11 +13,12 @@ import { partOf } from '../memory/parts.js';
 import { duplicate } from '../os/descriptor.js';
 import { SlotPool } from '../overload/slot-pool.js';
 import type { LostRequest, RequestInFlight } from '../reports/report.js';
+import type { Entries } from '../tasks/wire.js';
 import { type FromWorker, newKey, type ToWorker, unkeyed } from './messages.js';
 import type { StartOptions, Unit, UnitExit } from './runtime.js';
 import type { Tell } from './service.js';
 import type { ThreadData, ThreadGroup, WorkerSettings } from './settings.js';
-import { acceptedByAll, counter, createAccepted, createCounters } from './thread-counters.js';
+import { acceptedByAll, claimsOn, counter, createAccepted, createCounters } from './thread-counters.js';
 
 const threadFile = fileURLToPath(new URL('../worker/thread-main.cjs', import.meta.url));
 
@@ -38,15 +39,16 @@ export function threadRuntime(
   memory: SharedArrayBuffer | undefined,
   tell: Tell,
 ): (start: StartOptions, maxConnections: number) => Unit {
-  const { isPerConnection: once, hostAccepts, range } = group;
+  const { isPerConnection: once, hostAccepts, range, takesRequests } = group;
   const startThread = once ? dedicatedThreads(group) : piscinaThreads(group);
   const watch = threadWatch(loop.lifecycle.hangTimeout, tell);
   // Mapping would cost more than a thread for one connection.
   const regions = journal && new RegionPool(journal, !once);
-  const slots = memory && ownSlots && new SlotPool(partOf(memory, 'places'), ownSlots);
+  // Where they take requests, their process counts these.
+  const slots = memory && ownSlots && !takesRequests && new SlotPool(partOf(memory, 'places'), ownSlots);
   const accepted = createAccepted();
   return (start, maxConnections) => {
-    const place = slots?.lease();
+    const place = slots ? slots.lease() : undefined;
     const region = regions?.lease();
     const release = (): readonly LostRequest[] => {
       place?.release();
@@ -54,6 +56,7 @@ export function threadRuntime(
     };
     const data: ThreadData = {
       settings: { ...loop, ...start, once, maxConnections },
+      tasksAtOnce: takesRequests ? group.tasksPerThread : 0,
       helloKey: newKey(),
       counters: createCounters(),
       acceptors: hostAccepts ? 1 : range.max,
@@ -71,6 +74,13 @@ export function threadRuntime(
   };
 }
 
+/** The first message of a thread. */
+export interface Hello {
+  readonly port: MessagePort;
+  /** Where it takes requests from. */
+  readonly tasks: MessagePort | undefined;
+}
+
 /** What a thread has of shared memory. */
 interface Lease {
   inFlight(): readonly RequestInFlight[];
@@ -86,6 +96,8 @@ function unitOf(
 ): Unit {
   const tid = thread.threadId; // Node forgets it when the thread has ended
   let port: MessagePort | undefined;
+  let tasks: MessagePort | undefined;
+  let hearTasks = (_: Entries): void => {};
   /** Messages until there is a port. */
   const unsent: ToWorker[] = [];
   let hear = (_: FromWorker): void => {};
@@ -118,12 +130,16 @@ function unitOf(
     for (let last = receiveMessageOnPort(port); last; last = receiveMessageOnPort(port)) hear(last.message);
     port.close();
     for (const id of [...handedOver.keys()]) forget(id);
+    if (!tasks) return;
+    for (let last = receiveMessageOnPort(tasks); last; last = receiveMessageOnPort(tasks)) hearTasks(last.message);
+    tasks.close();
   };
 
   thread.on('message', (message: unknown) => {
-    const received = unkeyed(helloKey, message);
-    if (port || !(received instanceof MessagePort)) return; // a message of the app
-    port = received.on('message', (message: FromWorker) => hear(message));
+    const received = unkeyed(helloKey, message) as Hello | undefined;
+    if (port || !(received?.port instanceof MessagePort)) return; // a message of the app
+    tasks = received.tasks;
+    port = received.port.on('message', (message: FromWorker) => hear(message));
     for (const message of unsent.splice(0)) send(message);
   });
   // Before piscina, which hears of both, too.
@@ -159,6 +175,18 @@ function unitOf(
     },
     get accepted() {
       return counter.accepted(counters);
+    },
+    get tasks() {
+      const port = tasks;
+      if (!port) return undefined;
+      return {
+        postMessage: (value: unknown, transfer: ArrayBuffer[] | undefined) => port.postMessage(value, transfer),
+        claims: claimsOn(counters),
+        onMessage(listener: (entries: Entries) => void) {
+          hearTasks = listener;
+          port.on('message', listener);
+        },
+      };
     },
     inFlight,
     listen(listener) {

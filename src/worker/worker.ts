@@ -15,6 +15,7 @@ import type { WorkerIdentity, WorkerReport } from '../reports/report.js';
 import { ReportedLoad } from '../scaling/reported-load.js';
 import type { Look, LoopView } from '../scoreboard/loop-view.js';
 import type { SecondaryAddress, SecondaryAnswer, SecondaryRole } from '../secondary/address.js';
+import type { ThreadPort } from '../tasks/wire.js';
 import { Diagnostics } from './diagnostics.js';
 import { ExitDeadline } from './exit-deadline.js';
 import { type Given, HandOver } from './hand-over.js';
@@ -239,6 +240,11 @@ export class Worker {
     return this.#load.value;
   }
 
+  /** Where it takes requests from, once it is ready; undefined where it serves connections. */
+  get tasks(): ThreadPort | undefined {
+    return this.#unit.tasks;
+  }
+
   get memory(): number {
     return this.#unit.memory;
   }
@@ -371,8 +377,10 @@ export class Worker {
     this.#deadline.drainWithin(ms, othersServe && this.#policy.send !== 'off');
   }
 
-  kill(): void {
+  /** @param reason for the metrics; the first one counts */
+  kill(reason?: EndReason): void {
     if (this.#stage === 'gone') return;
+    this.#endReason ??= reason;
     this.#stage = 'draining';
     this.#unit.kill();
   }

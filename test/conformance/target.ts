@@ -8,7 +8,15 @@ import { fixture, type Server, type ServerOptions, startServer } from '../helper
 import { connect, type Response, type Wire } from '../helpers/wire.js';
 
 /** What plain Node does not have; a target that lacks it says why. */
-export type Feature = 'request ids' | 'access log' | 'body limit' | 'failures answered' | 'apps that exit';
+export type Feature =
+  | 'request ids'
+  | 'access log'
+  | 'body limit'
+  | 'failures answered'
+  | 'apps that exit'
+  | 'upgrades'
+  | 'workers keep connections'
+  | 'cut failures';
 
 export interface Target {
   readonly start: Pick<ServerOptions, 'model' | 'accept' | 'script'>;

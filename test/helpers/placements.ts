@@ -10,6 +10,8 @@ export interface Placement extends Pick<ServerOptions, 'model' | 'accept' | 'arg
   readonly unit: 'process' | 'thread';
   /** Worker processes that are there without a connection. */
   readonly processes: number;
+  /** Requests are given to threads, so that no thread has a connection, and the process answers for one that has died. */
+  readonly givesRequests?: true;
 }
 
 const two = { workers: ['--workers', '2'], threads: ['--threads', '2'] };
@@ -29,6 +31,14 @@ export const placements: readonly Placement[] = [
     },
   ]),
   { name: 'tpc', model: 'tpc', unit: 'thread', processes: 1 },
+  {
+    name: 'prethread request',
+    model: 'prethread',
+    args: [...two.threads, '--unit', 'request'],
+    unit: 'thread',
+    processes: 1,
+    givesRequests: true,
+  },
 ];
 
 interface SizedModel {
@@ -48,6 +58,9 @@ export const sizedModels: readonly SizedModel[] = [
   { model: 'prethread', args: two.threads, tags: [] },
   { model: 'hybrid', args: [...two.workers, ...two.threads], tags: ['long'] },
 ];
+
+/** Those whose workers have the connections: for what an app does with its connection, or a death costs all of it. */
+export const ofConnections = placements.filter(({ givesRequests }) => !givesRequests);
 
 /** The names of the placements with which `npm test` runs a test. With the others the test has the tag `long`. */
 type Names = readonly string[];
@@ -75,13 +88,22 @@ export function describePlacements(names: Names, body: (placement: Placement) =>
 }
 
 /** A test for each placement, at the same time. */
-export function testPlacements(title: string, body: (placement: Placement) => Promise<void>): void {
-  testSomePlacements(ways, title, body);
+export function testPlacements(
+  title: string,
+  body: (placement: Placement) => Promise<void>,
+  all: readonly Placement[] = placements,
+): void {
+  testSomePlacements(ways, title, body, all);
 }
 
 /** As `testPlacements`, with `names` for `npm test`. */
-export function testSomePlacements(names: Names, title: string, body: (placement: Placement) => Promise<void>): void {
-  for (const one of placements) test.concurrent(`${one.name}: ${title}`, { tags: tagsOf(one, names) }, () => body(one));
+export function testSomePlacements(
+  names: Names,
+  title: string,
+  body: (placement: Placement) => Promise<void>,
+  all: readonly Placement[] = placements,
+): void {
+  for (const one of all) test.concurrent(`${one.name}: ${title}`, { tags: tagsOf(one, names) }, () => body(one));
 }
 
 /** Options of a test of `one`: `npm test` runs it for the first of `all`, the others repeat it. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
-import { testPlacements } from '../helpers/placements.ts';
+import { ofConnections, testPlacements } from '../helpers/placements.ts';
 import { fixture, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -31,6 +31,7 @@ testPlacements(
     ]);
     expect(server.lines.filter(({ event }) => event === 'request-lost')).toEqual([]);
   },
+  ofConnections,
 );
 
 const unanswered = [

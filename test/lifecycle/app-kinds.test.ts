@@ -6,7 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { within } from '../helpers/eventually.ts';
-import { testPlacements } from '../helpers/placements.ts';
+import { ofConnections, testPlacements } from '../helpers/placements.ts';
 import { fixture, runCli, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -89,17 +89,21 @@ test('TypeScript runs if Node strips types; otherwise an error names the require
   expect(stderr).toContain('Node 22.18 and newer run TypeScript');
 });
 
-testPlacements('a WebSocket echoes messages', async ({ model, accept, args = [] }) => {
-  const app = fixture('ws.cjs');
-  await using server = await startServer({ app, model, ...(accept && { accept }), args });
-  const client = new WebSocket(server.url.replace('http', 'ws'));
-  const echoed = new Promise<string>((resolve, reject) => {
-    client.once('open', () => client.send('hello')).once('error', reject);
-    client.once('message', (data) => resolve(String(data)));
-  });
-  expect(await within('the echo', echoed)).toBe('hello');
-  client.close();
-});
+testPlacements(
+  'a WebSocket echoes messages',
+  async ({ model, accept, args = [] }) => {
+    const app = fixture('ws.cjs');
+    await using server = await startServer({ app, model, ...(accept && { accept }), args });
+    const client = new WebSocket(server.url.replace('http', 'ws'));
+    const echoed = new Promise<string>((resolve, reject) => {
+      client.once('open', () => client.send('hello')).once('error', reject);
+      client.once('message', (data) => resolve(String(data)));
+    });
+    expect(await within('the echo', echoed)).toBe('hello');
+    client.close();
+  },
+  ofConnections,
+);
 
 describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
   const app = fixture('prints.cjs');

@@ -1,7 +1,7 @@
 // More clients than may be served at the same time, and as many as may: all of them are served in the end.
 import { expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
-import { forPlacements } from '../helpers/placements.ts';
+import { forPlacements, ofConnections } from '../helpers/placements.ts';
 import { fixture, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -34,7 +34,7 @@ forPlacements(({ model, accept, args = [] }) => {
     expect(order[0]).toBe('busy');
     expect(order.indexOf('late')).toBeLessThan(order.lastIndexOf('busy'));
   });
-});
+}, ofConnections);
 
 const sizes: readonly (readonly [count: number, tags: string[]])[] = [
   [32, []],

@@ -5,35 +5,40 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
 import { eventually, within } from '../helpers/eventually.ts';
-import { testSomePlacements, units } from '../helpers/placements.ts';
+import { ofConnections, testSomePlacements, units } from '../helpers/placements.ts';
 import { fixture, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
 const hangMs = 700;
 const args = ['--hang-timeout', `${hangMs}ms`];
 
-testSomePlacements(units, 'what hangs is named by function, file, line and request', async (placement) => {
-  await using server = await startServer({
-    ...placement,
-    app: fixture('hanging.cjs'),
-    args: [...(placement.args ?? []), ...args],
-  });
-  using wire = await connect(server.url);
-  await wire.request('GET /spin?n=1', { 'x-request-id': 'the-one' });
-  const hung = await server.waitFor('the hang to be found', ({ event }) => event === 'hung');
-  expect(hung).toMatchObject({
-    stillMs: expect.any(Number),
-    requests: [{ reqId: 'the-one', method: 'GET', url: '/spin?n=1', ageMs: expect.any(Number) }],
-  });
-  expect((hung.stack as string[])[0]).toMatch(/^spinForEver \(\/.*hanging\.cjs:5:\d+\)$/);
-  expect(hung.stillMs).toBeGreaterThanOrEqual(hangMs);
-  expect(await within('the connection to be cut', wire.rest())).toHaveLength(0);
-  // And another takes its place.
-  await eventually('an answer', async () => {
-    using other = await connect(server.url);
-    return (await other.ask('GET /').catch(() => undefined))?.status === 200;
-  });
-});
+testSomePlacements(
+  units,
+  'what hangs is named by function, file, line and request',
+  async (placement) => {
+    await using server = await startServer({
+      ...placement,
+      app: fixture('hanging.cjs'),
+      args: [...(placement.args ?? []), ...args],
+    });
+    using wire = await connect(server.url);
+    await wire.request('GET /spin?n=1', { 'x-request-id': 'the-one' });
+    const hung = await server.waitFor('the hang to be found', ({ event }) => event === 'hung');
+    expect(hung).toMatchObject({
+      stillMs: expect.any(Number),
+      requests: [{ reqId: 'the-one', method: 'GET', url: '/spin?n=1', ageMs: expect.any(Number) }],
+    });
+    expect((hung.stack as string[])[0]).toMatch(/^spinForEver \(\/.*hanging\.cjs:5:\d+\)$/);
+    expect(hung.stillMs).toBeGreaterThanOrEqual(hangMs);
+    expect(await within('the connection to be cut', wire.rest())).toHaveLength(0);
+    // And another takes its place.
+    await eventually('an answer', async () => {
+      using other = await connect(server.url);
+      return (await other.ask('GET /').catch(() => undefined))?.status === 200;
+    });
+  },
+  ofConnections,
+);
 
 for (const model of ['prefork', 'ppc', 'tpc', 'prethread', 'hybrid']) {
   // ppc and hybrid find it as prefork and prethread do.

@@ -1,7 +1,7 @@
 // --health-path without --max-inflight: the server answers health checks itself, whatever the app does.
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
-import { forPlacements, testPlacements } from '../helpers/placements.ts';
+import { forPlacements, ofConnections, testPlacements } from '../helpers/placements.ts';
 import { fixture, type ServerOptions, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -27,6 +27,7 @@ testPlacements(
       '/seen',
     ]);
   },
+  ofConnections,
 );
 
 testPlacements('health checks are answered while a request blocks the app', async (placement) => {

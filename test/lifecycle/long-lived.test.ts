@@ -5,7 +5,14 @@ import { expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { eventually, within } from '../helpers/eventually.ts';
 import { closeCode, frame, masked } from '../helpers/frames.ts';
-import { describePlacements, type Placement, placements, testSomePlacements, units } from '../helpers/placements.ts';
+import {
+  describePlacements,
+  ofConnections,
+  type Placement,
+  placements,
+  testSomePlacements,
+  units,
+} from '../helpers/placements.ts';
 import { fixture, type Server, startServer } from '../helpers/server.ts';
 import { connect, type Wire } from '../helpers/wire.ts';
 
@@ -94,59 +101,71 @@ async function reloadOf(server: Server): Promise<void> {
   expect(await closeOf(last)).toBe(1012);
 }
 
-describePlacements(units, (placement) => {
-  test('a reload closes WebSockets with 1012 and a stop with 1001, and both end event streams', async () => {
-    await using server = await start(placement, soon);
-    const closed = (what: string) => server.lines.filter((line) => line.closed === what);
-    for (const [signal, code] of [
-      ['SIGHUP', 1012],
-      ['SIGTERM', 1001],
-    ] as const) {
-      const [ofWs, ofEvents] = [closed('ws').length, closed('events').length];
-      const socket = await openWebSocket(server);
-      await echo(socket);
-      using events = await openEvents(server);
-      await sendEvent(events, 'data: 1\n\n');
-      server.child.kill(signal);
-      expect(await closeOf(socket)).toBe(code);
-      expect(await within('the end of the events', events.chunk())).toHaveLength(0);
-      // The app has seen the client's Close frame, and that its response is complete.
-      await server.waitFor('the app to see it', () => closed('ws').length > ofWs && closed('events').length > ofEvents);
-      expect(closed('ws').at(-1)).toMatchObject({ code });
-      expect(closed('events').at(-1)).toMatchObject({ isComplete: true });
-      events.close();
-    }
-    expect((await within('the server to exit', server.exit)).code).toBe(0);
-    expect(server.lines.filter(({ event }) => event === 'request-cut')).toEqual([]);
-  });
-});
+describePlacements(
+  units,
+  (placement) => {
+    test('a reload closes WebSockets with 1012 and a stop with 1001, and both end event streams', async () => {
+      await using server = await start(placement, soon);
+      const closed = (what: string) => server.lines.filter((line) => line.closed === what);
+      for (const [signal, code] of [
+        ['SIGHUP', 1012],
+        ['SIGTERM', 1001],
+      ] as const) {
+        const [ofWs, ofEvents] = [closed('ws').length, closed('events').length];
+        const socket = await openWebSocket(server);
+        await echo(socket);
+        using events = await openEvents(server);
+        await sendEvent(events, 'data: 1\n\n');
+        server.child.kill(signal);
+        expect(await closeOf(socket)).toBe(code);
+        expect(await within('the end of the events', events.chunk())).toHaveLength(0);
+        // The app has seen the client's Close frame, and that its response is complete.
+        await server.waitFor(
+          'the app to see it',
+          () => closed('ws').length > ofWs && closed('events').length > ofEvents,
+        );
+        expect(closed('ws').at(-1)).toMatchObject({ code });
+        expect(closed('events').at(-1)).toMatchObject({ isComplete: true });
+        events.close();
+      }
+      expect((await within('the server to exit', server.exit)).code).toBe(0);
+      expect(server.lines.filter(({ event }) => event === 'request-cut')).toEqual([]);
+    });
+  },
+  ofConnections,
+);
 
-testSomePlacements(units, 'clients come back one after another', async (placement) => {
-  const isPool = placement.model !== 'ppc' && placement.model !== 'tpc';
-  const wsDrain = isPool ? '5m' : '2m'; // longer than the test pauses on a slow machine
-  await using server = await start(placement, ['--graceful-timeout', '20m', '--ws-drain', wsDrain]);
-  const open = new Set(await Promise.all(Array.from({ length: isPool ? 100 : 8 }, () => openWebSocket(server))));
-  const codes: number[] = [];
-  for (const socket of open) {
-    socket.on('close', (code) => {
-      codes.push(code);
-      open.delete(socket);
-    });
-  }
-  server.child.kill('SIGHUP');
-  for (let round = 1; round <= 2; round++) {
-    const before = codes.length;
-    await eventually('a WebSocket to close', () => codes.length > before);
-    const echoes = [...open].map((socket) => {
-      const answered = once(socket, 'message');
-      socket.send('hello');
-      return answered;
-    });
-    await within('others to answer', Promise.any(echoes));
-  }
-  expect(codes).toEqual(codes.map(() => 1012));
-  for (const socket of open) socket.terminate();
-});
+testSomePlacements(
+  units,
+  'clients come back one after another',
+  async (placement) => {
+    const isPool = placement.model !== 'ppc' && placement.model !== 'tpc';
+    const wsDrain = isPool ? '5m' : '2m'; // longer than the test pauses on a slow machine
+    await using server = await start(placement, ['--graceful-timeout', '20m', '--ws-drain', wsDrain]);
+    const open = new Set(await Promise.all(Array.from({ length: isPool ? 100 : 8 }, () => openWebSocket(server))));
+    const codes: number[] = [];
+    for (const socket of open) {
+      socket.on('close', (code) => {
+        codes.push(code);
+        open.delete(socket);
+      });
+    }
+    server.child.kill('SIGHUP');
+    for (let round = 1; round <= 2; round++) {
+      const before = codes.length;
+      await eventually('a WebSocket to close', () => codes.length > before);
+      const echoes = [...open].map((socket) => {
+        const answered = once(socket, 'message');
+        socket.send('hello');
+        return answered;
+      });
+      await within('others to answer', Promise.any(echoes));
+    }
+    expect(codes).toEqual(codes.map(() => 1012));
+    for (const socket of open) socket.terminate();
+  },
+  ofConnections,
+);
 
 test.concurrent.each(single)('$name: a WebSocket is told so too where requests may have to wait', async (placement) => {
   await using server = await start(placement, [...soon, '--max-inflight', '10', '--rate-limit', '1000/s']);

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
 import { HeldRequest } from '../helpers/held.ts';
-import { describePlacements, type Placement, testSomePlacements, units } from '../helpers/placements.ts';
+import { describePlacements, ofConnections, type Placement, testSomePlacements, units } from '../helpers/placements.ts';
 import { fixture, type Line, type Server, startServer } from '../helpers/server.ts';
 import { Site } from '../helpers/site.ts';
 import { connect, type Wire } from '../helpers/wire.ts';
@@ -69,92 +69,106 @@ async function statusOf(server: Server, target: string): Promise<number> {
 const overloaded = (server: Server, reason: string) =>
   server.waitFor(`a line for ${reason}`, (line) => line.event === 'overloaded' && line.reason === reason);
 
-testSomePlacements(units, 'all workers together have as many requests in the app as the limit', async (placement) => {
-  await using server = await start(placement, [...long, '--max-inflight', `${limit}`, '--queue-max', '8']);
-  const held = await hold(server);
-  // Eight of them wait when the ninth is refused.
-  const wires = await Promise.all(Array.from({ length: 9 }, () => connect(server.url)));
-  const answers = wires.map(async (wire, i) => {
-    const answer = await wire.ask(`GET /wait?ms=20&n=${i}`);
-    if (answer.status === 503) refused.push(answer.headers);
-    return answer.status;
-  });
-  const refused: Readonly<Record<string, string>>[] = [];
-  await eventually('one to be refused', () => refused.length > 0);
-  expect(refused).toMatchObject([{ 'retry-after': '600', 'x-request-id': expect.any(String) }]);
-  expect(await overloaded(server, 'queue-full')).toMatchObject({ level: 40, count: 1, waitedMs: expect.any(Number) });
-  expect(await statusOf(server, '/health')).toBe(200);
-  expect(arrivals(server)).toHaveLength(limit);
-
-  for (const one of held) one.release();
-  expect((await Promise.all(answers)).sort()).toEqual([...Array(8).fill(200), 503]);
-  for (const one of held) expect((await one.wire.response()).status).toBe(200);
-  await allArrivals(server, limit + 8);
-  expect(mostInApp(server)).toBe(limit);
-  // No place is lost.
-  const again = await hold(server);
-  for (const one of [...again, ...held]) one[Symbol.dispose]();
-  for (const wire of wires) wire.close();
-});
-
-testSomePlacements(units, 'a request that finds no place within --queue-timeout gets 503', async (placement) => {
-  await using server = await start(placement, ['--max-inflight', '1', '--queue-timeout', '200ms']);
-  using held = await HeldRequest.begin(server);
-  using wire = await connect(server.url);
-  const { status, headers } = await wire.ask('GET /wait?ms=1');
-  expect([status, headers['retry-after']]).toEqual([503, '1']);
-  const line = await overloaded(server, 'queue-timeout');
-  expect(line).toMatchObject({ method: 'GET', url: '/wait?ms=1', count: 1 });
-  expect(Number(line.waitedMs)).toBeGreaterThanOrEqual(200);
-  expect(arrivals(server)).toHaveLength(1);
-  held.release();
-  expect((await held.wire.response()).status).toBe(200);
-  // The connection of the refused request is still good.
-  expect((await wire.ask('GET /wait?ms=1')).status).toBe(200);
-});
-
-describePlacements(units, (placement) => {
-  test('the places of a killed process come back', async () => {
-    await using server = await start(placement, [...long, '--max-inflight', `${limit}`, '--queue-max', '1']);
+testSomePlacements(
+  units,
+  'all workers together have as many requests in the app as the limit',
+  async (placement) => {
+    await using server = await start(placement, [...long, '--max-inflight', `${limit}`, '--queue-max', '8']);
     const held = await hold(server);
-    const pid = Number(held[0]?.worker.split(':')[0]);
-    const lost = held.filter(({ worker }) => worker.startsWith(`${pid}:`));
-    process.kill(pid, 'SIGKILL');
-    const again: HeldRequest[] = [];
-    for (const one of lost) {
-      one[Symbol.dispose]();
-      again.push(await HeldRequest.begin(server));
-    }
-    // All places are taken again: of two more requests one waits, and one is refused.
-    const statuses: number[] = [];
-    const more = [1, 2].map(async () => statuses.push(await statusOf(server, '/wait?ms=1')));
-    await eventually('one to be refused', () => statuses.length > 0);
-    expect(statuses).toEqual([503]);
-    for (const one of [...again, ...held]) one[Symbol.dispose]();
-    await Promise.all(more);
-    expect(statuses).toEqual([503, 200]);
-  });
+    // Eight of them wait when the ninth is refused.
+    const wires = await Promise.all(Array.from({ length: 9 }, () => connect(server.url)));
+    const answers = wires.map(async (wire, i) => {
+      const answer = await wire.ask(`GET /wait?ms=20&n=${i}`);
+      if (answer.status === 503) refused.push(answer.headers);
+      return answer.status;
+    });
+    const refused: Readonly<Record<string, string>>[] = [];
+    await eventually('one to be refused', () => refused.length > 0);
+    expect(refused).toMatchObject([{ 'retry-after': '600', 'x-request-id': expect.any(String) }]);
+    expect(await overloaded(server, 'queue-full')).toMatchObject({ level: 40, count: 1, waitedMs: expect.any(Number) });
+    expect(await statusOf(server, '/health')).toBe(200);
+    expect(arrivals(server)).toHaveLength(limit);
 
-  test('a reload keeps the count: old and new workers share the places', async () => {
-    await using server = await start(placement, [
-      ...long,
-      ...['--max-inflight', `${limit}`, '--queue-max', '1', '--probation', '50ms', '--ready-path', '/'],
-    ]);
-    const held = await hold(server);
-    server.child.kill('SIGHUP');
-    await server.waitFor('the reload', ({ event }) => event === 'reloaded');
-    const statuses: number[] = [];
-    const more = [1, 2].map(async () => statuses.push(await statusOf(server, '/wait?ms=1')));
-    await eventually('one to be refused', () => statuses.length > 0);
-    expect(statuses).toEqual([503]);
-    held[0]?.release();
-    await Promise.all(more);
-    expect(statuses).toEqual([503, 200]);
-    await allArrivals(server, limit + 1);
+    for (const one of held) one.release();
+    expect((await Promise.all(answers)).sort()).toEqual([...Array(8).fill(200), 503]);
+    for (const one of held) expect((await one.wire.response()).status).toBe(200);
+    await allArrivals(server, limit + 8);
     expect(mostInApp(server)).toBe(limit);
-    for (const one of held) one[Symbol.dispose]();
-  });
-});
+    // No place is lost.
+    const again = await hold(server);
+    for (const one of [...again, ...held]) one[Symbol.dispose]();
+    for (const wire of wires) wire.close();
+  },
+  ofConnections,
+);
+
+testSomePlacements(
+  units,
+  'a request that finds no place within --queue-timeout gets 503',
+  async (placement) => {
+    await using server = await start(placement, ['--max-inflight', '1', '--queue-timeout', '200ms']);
+    using held = await HeldRequest.begin(server);
+    using wire = await connect(server.url);
+    const { status, headers } = await wire.ask('GET /wait?ms=1');
+    expect([status, headers['retry-after']]).toEqual([503, '1']);
+    const line = await overloaded(server, 'queue-timeout');
+    expect(line).toMatchObject({ method: 'GET', url: '/wait?ms=1', count: 1 });
+    expect(Number(line.waitedMs)).toBeGreaterThanOrEqual(200);
+    expect(arrivals(server)).toHaveLength(1);
+    held.release();
+    expect((await held.wire.response()).status).toBe(200);
+    // The connection of the refused request is still good.
+    expect((await wire.ask('GET /wait?ms=1')).status).toBe(200);
+  },
+  ofConnections,
+);
+
+describePlacements(
+  units,
+  (placement) => {
+    test('the places of a killed process come back', async () => {
+      await using server = await start(placement, [...long, '--max-inflight', `${limit}`, '--queue-max', '1']);
+      const held = await hold(server);
+      const pid = Number(held[0]?.worker.split(':')[0]);
+      const lost = held.filter(({ worker }) => worker.startsWith(`${pid}:`));
+      process.kill(pid, 'SIGKILL');
+      const again: HeldRequest[] = [];
+      for (const one of lost) {
+        one[Symbol.dispose]();
+        again.push(await HeldRequest.begin(server));
+      }
+      // All places are taken again: of two more requests one waits, and one is refused.
+      const statuses: number[] = [];
+      const more = [1, 2].map(async () => statuses.push(await statusOf(server, '/wait?ms=1')));
+      await eventually('one to be refused', () => statuses.length > 0);
+      expect(statuses).toEqual([503]);
+      for (const one of [...again, ...held]) one[Symbol.dispose]();
+      await Promise.all(more);
+      expect(statuses).toEqual([503, 200]);
+    });
+
+    test('a reload keeps the count: old and new workers share the places', async () => {
+      await using server = await start(placement, [
+        ...long,
+        ...['--max-inflight', `${limit}`, '--queue-max', '1', '--probation', '50ms', '--ready-path', '/'],
+      ]);
+      const held = await hold(server);
+      server.child.kill('SIGHUP');
+      await server.waitFor('the reload', ({ event }) => event === 'reloaded');
+      const statuses: number[] = [];
+      const more = [1, 2].map(async () => statuses.push(await statusOf(server, '/wait?ms=1')));
+      await eventually('one to be refused', () => statuses.length > 0);
+      expect(statuses).toEqual([503]);
+      held[0]?.release();
+      await Promise.all(more);
+      expect(statuses).toEqual([503, 200]);
+      await allArrivals(server, limit + 1);
+      expect(mostInApp(server)).toBe(limit);
+      for (const one of held) one[Symbol.dispose]();
+    });
+  },
+  ofConnections,
+);
 
 test.concurrent.each(['prethread', 'hybrid', 'tpc'])('%s: the places of a dead thread come back', async (model) => {
   await using server = await start({ model }, [...long, '--max-inflight', '2', '--quarantine-after', '0']);

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask } from '../helpers/control.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { repeating, testPlacements } from '../helpers/placements.ts';
+import { ofConnections, repeating, testPlacements } from '../helpers/placements.ts';
 import { fixture, runCli, type Server, startServer } from '../helpers/server.ts';
 import { connect, type Wire } from '../helpers/wire.ts';
 
@@ -42,21 +42,25 @@ async function statusOf(server: Server, head: string, headers: Record<string, st
 
 const lost = (server: Server) => server.lines.filter(({ event }) => event === 'request-lost');
 
-testPlacements('what has ended two workers is refused', async (placement) => {
-  await using server = await start(placement);
-  expect(await statusOf(server, 'GET /die', { 'x-request-id': 'one' })).toBe('lost');
-  await eventually('it to be named', () => lost(server).length > 0);
-  expect(lost(server)).toMatchObject([{ reqId: 'one', method: 'GET', url: '/die', ageMs: expect.any(Number) }]);
-  await eventually('it to be refused', async () => (await statusOf(server, 'GET /die')) === 503);
-  expect(await server.waitFor('the quarantine', ({ event }) => event === 'quarantined')).toMatchObject({
-    method: 'GET',
-    url: '/die',
-    deaths: 2,
-  });
-  expect(await server.waitFor('a line', ({ event }) => event === 'request-refused')).toMatchObject({ url: '/die' });
-  expect(await statusOf(server, 'GET /')).toBe(200);
-  expect(server.lines.filter(({ event }) => event === 'quarantined')).toHaveLength(1);
-});
+testPlacements(
+  'what has ended two workers is refused',
+  async (placement) => {
+    await using server = await start(placement);
+    expect(await statusOf(server, 'GET /die', { 'x-request-id': 'one' })).toBe('lost');
+    await eventually('it to be named', () => lost(server).length > 0);
+    expect(lost(server)).toMatchObject([{ reqId: 'one', method: 'GET', url: '/die', ageMs: expect.any(Number) }]);
+    await eventually('it to be refused', async () => (await statusOf(server, 'GET /die')) === 503);
+    expect(await server.waitFor('the quarantine', ({ event }) => event === 'quarantined')).toMatchObject({
+      method: 'GET',
+      url: '/die',
+      deaths: 2,
+    });
+    expect(await server.waitFor('a line', ({ event }) => event === 'request-refused')).toMatchObject({ url: '/die' });
+    expect(await statusOf(server, 'GET /')).toBe(200);
+    expect(server.lines.filter(({ event }) => event === 'quarantined')).toHaveLength(1);
+  },
+  ofConnections,
+);
 
 test.concurrent.each(['prefork', 'prethread', 'ppc'])(
   '%s: requests of the same target are told apart by their bodies',

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { eventually, within } from '../helpers/eventually.ts';
-import { forPlacements, type Placement, placements, repeating } from '../helpers/placements.ts';
+import { forPlacements, ofConnections, type Placement, repeating } from '../helpers/placements.ts';
 import { fixture, type Server, startServer } from '../helpers/server.ts';
 import { blockFor, Site } from '../helpers/site.ts';
 import { connect, type Wire } from '../helpers/wire.ts';
@@ -134,7 +134,7 @@ forPlacements(
       expect(server.lines.filter(({ event }) => event === 'worker-died')).toEqual([]);
     });
   },
-  placements.filter(({ unit }) => unit === 'thread'),
+  ofConnections.filter(({ unit }) => unit === 'thread'),
 );
 
 test.concurrent.each([

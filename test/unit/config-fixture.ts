@@ -27,6 +27,7 @@ export const models: readonly ModelFacts[] = [
     balances,
     keepsSessions,
     threads: (n) => n * 2,
+    units: true,
     maxConnections: 10_000,
   },
   {
@@ -36,6 +37,7 @@ export const models: readonly ModelFacts[] = [
     balances,
     workers: (n) => n,
     threads: (n) => n * 4,
+    units: true,
     maxConnections: 10_000,
   },
 ];

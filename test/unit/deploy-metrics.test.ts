@@ -51,7 +51,12 @@ test.each([
 test('each metric is on the dashboard', () => {
   const shown = uses(dashboard).map(({ name }) => name.replace(/_bucket$/, ''));
   // What others show better: a state, or the reason of a worker's end.
-  const others = ['mpserve_generation', 'mpserve_connections_unserved_total', 'mpserve_sessions_placed_again_total'];
+  const others = [
+    'mpserve_generation',
+    'mpserve_connections_unserved_total',
+    'mpserve_sessions_placed_again_total',
+    'mpserve_requests_retried_total',
+  ];
   expect(definitions.map(({ name }) => name).filter((name) => !shown.includes(name))).toEqual(
     expect.arrayContaining(others),
   );

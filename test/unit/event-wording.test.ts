@@ -87,6 +87,7 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
   'access-log-failed': [{ ...thread, reason: 'EPIPE' }],
   'several-servers': [{ ...thread, served: 'on port 3000', others: ['port 9464', 'unix:/run/admin.sock'] }],
   'cluster-fork': [thread],
+  'upgrades-refused': [{ pid: 42, tid: 0 }],
   'thread-limits': [{ ...thread, uses: ['process.setuid()', 'SIGHUP'] }],
   'access-lines-unwritten': [{ ...thread, count: 3 }],
   'access-log-resumed': [{ ...thread, lost: 3 }],
@@ -179,6 +180,7 @@ test('each event has this level and message', () => {
     access-log-failed error: cannot write the access log, so access lines may be lost: EPIPE
     several-servers info: the app has 3 servers: serving the one on port 3000; it also listens on port 9464, unix:/run/admin.sock; to serve another one, use --serve first, last or its port
     cluster-fork warn: the app calls cluster.fork(), but mpserve itself starts and replaces the worker processes: connections of forked workers do not pass through mpserve; give mpserve the file that they run, or turn the clustering of the app off, and use --workers
+    upgrades-refused warn: the app has listeners for upgrades (WebSocket, CONNECT), and clients get 501: with --unit request the connections are not in the threads that run the app; use --unit connection
     thread-limits warn: the app uses what a thread does not have: process.setuid(), SIGHUP; if it depends on that, use a model whose workers are processes, such as --model prefork
     access-lines-unwritten error: a worker ends and cannot write the access log; 3 access lines of it may be lost
     access-log-resumed warn: writing the access log again; 3 access lines lost

@@ -35,6 +35,7 @@ test.each([
   const suspects = { ...emptyDenylist, suspects: ['GET /crash none'] };
   const denylist = new Denylist(suspects, (fingerprint) => cleared.push(fingerprint));
   const { onClose } = journalRequests({ writer: undefined, culprits: undefined, denylist }, () => {}, false);
-  onClose({ reqMethod: 'GET', reqUrl: '/crash', headersSent: true, isInApp } as PipelineResponse);
+  const req = { rawHeaders: [] as string[] };
+  onClose({ req, reqMethod: 'GET', reqUrl: '/crash', headersSent: true, isInApp } as unknown as PipelineResponse);
   expect(cleared).toEqual(isInApp ? ['GET /crash none'] : []);
 });

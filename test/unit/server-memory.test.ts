@@ -30,6 +30,7 @@ const configWith = (rateLimit: Config['limits']['rateLimit']) =>
     overload: { maxInflight: 0, healthPath: ['/healthz'] as readonly string[] },
     lifecycle: { stopDelay: 0 },
     server: {},
+    pool: { unit: 'connection' },
   }) as Config;
 const on = configWith({ count: 1, unit: 's', burst: 1, header: undefined });
 const off = configWith(undefined);

@@ -13,7 +13,7 @@ test('the policy that a host of threads gets while it starts is that of its serv
   const main = new WorkerMain({
     settings: { isHeld: false, lifecycle: { hangTimeout: 0 } },
     tid: 0,
-    hostThreads: () => made.promise,
+    makeService: () => made.promise,
     memory: () => undefined,
     say: (message: FromWorker) => void (message.type === 'ready' && ready.resolve()),
   } as unknown as MainOptions);
@@ -39,7 +39,7 @@ test('a worker that drains has its service end sooner when it is told so', async
   const main = new WorkerMain({
     settings: { isHeld: false, lifecycle: { hangTimeout: 0 } },
     tid: 0,
-    hostThreads: async () =>
+    makeService: async () =>
       ({
         answered: 0,
         start: async () => {},

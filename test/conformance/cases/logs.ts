@@ -50,18 +50,18 @@ export function logs({ connect, has, server, url }: Place): void {
     using wire = await connect();
     const marks = [token(), token(), token()];
     const lines = () => server().lines.filter((line) => line.event === 'request');
-    let worker: string | undefined;
+    const workers: (string | undefined)[] = [];
     for (const mark of marks) {
-      worker = (await wire.ask(`POST /echo?${mark}`, { 'x-request-id': mark }, 'body')).headers['x-worker'];
+      workers.push((await wire.ask(`POST /echo?${mark}`, { 'x-request-id': mark }, 'body')).headers['x-worker']);
     }
     await wire.ask('GET /nowhere', { 'x-request-id': `${marks[0]}-404` });
     const lost = await server().waitFor('the access line', (line) => line.reqId === `${marks[0]}-404`);
     expect(lost).toMatchObject({ event: 'request', method: 'GET', url: '/nowhere', status: 404 });
-    for (const mark of marks) {
+    for (const [i, mark] of marks.entries()) {
       const [line = {}, ...more] = lines().filter(({ reqId }) => reqId === mark);
       expect(more).toHaveLength(0);
       expect(line).toMatchObject({ method: 'POST', url: `/echo?${mark}`, status: 200 });
-      expect(`${line.pid}:${line.tid}`).toBe(worker);
+      expect(`${line.pid}:${line.tid}`).toBe(workers[i]);
       expect(line.bytes).toBeGreaterThan(50);
       expect(line.durationMs).toBeGreaterThanOrEqual(0);
       expect(line.time).toBeDefined();

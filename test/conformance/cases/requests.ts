@@ -8,7 +8,7 @@ const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND',
   METHODS.includes(name),
 );
 
-export function requests({ connect }: Place): void {
+export function requests({ connect, has }: Place): void {
   test(`${methods.join(', ')} reach the app, on one connection`, async () => {
     using wire = await connect();
     for (const method of methods) {
@@ -48,7 +48,7 @@ export function requests({ connect }: Place): void {
     expect(echoed(await wire.response()).body).toBe('abc');
   });
 
-  test('one connection stays with one worker', async () => {
+  test.runIf(has('workers keep connections'))('one connection stays with one worker', async () => {
     using wire = await connect();
     const workers = new Set<string | undefined>();
     for (let i = 0; i < 20; i++) workers.add((await wire.ask('GET /')).headers['x-worker']);

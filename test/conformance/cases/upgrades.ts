@@ -9,7 +9,16 @@ import type { Place } from '../target.js';
 
 const rawUpgrade = 'GET /raw HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: raw\r\n\r\n';
 
-export function upgrades({ connect, url }: Place): void {
+export function upgrades({ connect, has, url }: Place): void {
+  if (!has('upgrades')) {
+    test('an upgrade is refused with 501', async () => {
+      using wire = await connect();
+      await wire.write(rawUpgrade);
+      expect((await wire.head()).status).toBe(501);
+    });
+    return;
+  }
+
   test('a WebSocket echoes texts, binaries, large messages and the closing', async () => {
     const socket = new WebSocket('ws://test/ws', { createConnection: () => net.connect(connectOptions(url())) });
     try {

@@ -1,0 +1,54 @@
+// The head of a request as a text: its parts, none of which has a line break. One text takes less time to send than a list.
+
+/** The two ends of a connection; an address is '' where there is none, as on a Unix socket. */
+export interface Ends {
+  readonly remoteAddress: string;
+  readonly remotePort: string;
+  readonly remoteFamily: string;
+  readonly localAddress: string;
+  readonly localPort: string;
+}
+
+export interface RequestHead {
+  readonly reqId: string;
+  readonly method: string;
+  readonly url: string;
+  readonly httpVersionMinor: number;
+  readonly ends: Ends;
+  readonly rawHeaders: string[];
+}
+
+/** Of the text, before the headers. */
+const fields = 9;
+
+/** @param ends of `endsText` */
+export function requestHeadText(
+  reqId: string,
+  method: string,
+  url: string,
+  httpVersionMinor: number,
+  ends: string,
+  rawHeaders: readonly string[],
+): string {
+  const line = `${reqId}\n${method}\n${url}\n${httpVersionMinor}\n${ends}`;
+  return rawHeaders.length === 0 ? line : `${line}\n${rawHeaders.join('\n')}`;
+}
+
+/** The same for all requests of a connection. */
+export function endsText({ remoteAddress, remotePort, remoteFamily, localAddress, localPort }: Ends): string {
+  return `${remoteAddress}\n${remotePort}\n${remoteFamily}\n${localAddress}\n${localPort}`;
+}
+
+export function readRequestHead(text: string): RequestHead {
+  const parts = text.split('\n');
+  const [reqId = '', method = '', url = '', minor, remoteAddress = '', remotePort = ''] = parts;
+  const [remoteFamily = '', localAddress = '', localPort = ''] = parts.slice(6, fields);
+  return {
+    reqId,
+    method,
+    url,
+    httpVersionMinor: Number(minor),
+    ends: { remoteAddress, remotePort, remoteFamily, localAddress, localPort },
+    rawHeaders: parts.splice(fields),
+  };
+}
