@@ -58,10 +58,10 @@ export type ServerEvent =
   | Reported<Exclude<Report, { kind: 'request-ended' }>>
   | ({ event: 'request-lost' } & Partial<WorkerIdentity> & Omit<LostRequest, 'answered'>)
   | { event: 'warning'; warning: string }
-  | { event: 'worker-killed'; worker: number; pid: number; reason: string }
+  | { event: 'worker-killed'; worker: number; pid: number; reason: string; route?: string }
   /** Invalid messages from a worker since the last such event, and the type of the last one. */
   | { event: 'worker-message-invalid'; worker: number; pid: number; count: number; type: string }
-  | { event: 'worker-recycled'; worker: number; pid: number; reason: string }
+  | { event: 'worker-recycled'; worker: number; pid: number; reason: string; route?: string }
   | { event: 'quarantine-cleared'; count: number; reason: string }
   | { event: 'output'; pid: number; stream: 'stdout' | 'stderr'; text: string }
   | { event: 'log-resumed'; lost: number }

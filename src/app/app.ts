@@ -1,7 +1,7 @@
 // The interface of the user's app: every kind of app is adapted to it. Knows nothing of models, processes or threads.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 
-export type AppKind = 'server' | 'listener' | 'fastify' | 'fetch' | 'directory' | 'demo';
+export type AppKind = 'server' | 'listener' | 'fastify' | 'fetch' | 'directory' | 'demo' | 'routes';
 
 export interface App {
   readonly kind: AppKind;

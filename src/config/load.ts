@@ -44,10 +44,17 @@ export interface Loaded {
   readonly sources: Sources;
   /** The variables of --env-file. They may be secret, so no command shows them. */
   readonly env: Readonly<Record<string, string>>;
+  /** In the order of `routes`; none where all requests have the same workers. */
+  readonly routes: readonly LoadedRoute[];
   /** One line each: settings that do nothing with this model or app, environment variables that look mistyped. */
   readonly warnings: readonly string[];
 }
 export type Sources = Readonly<Record<ConfigKey, Source>>;
+
+/** The settings of the workers of a route. */
+export interface LoadedRoute extends Pick<Loaded, 'config' | 'sources'> {
+  readonly match: string;
+}
 
 /** Where the control socket of a running server is, if a setting says so. */
 export interface ControlLocation {
@@ -82,10 +89,27 @@ interface Given {
 
 /** Throws a `StartupError` for any wrong setting, or if the app does not exist. */
 export async function loadConfig(input: Input): Promise<Loaded> {
-  const { table, models, cwd } = input;
+  const { table } = input;
   const { given, base, file, variables } = await collectGiven(input);
   if (file) await checkKeys(table, file);
   for (const key of overriddenAddresses(given)) given.delete(key);
+  const env = Object.fromEntries([...variables].map(([name, { value }]) => [name, value]));
+  const { config, sources, warnings } = await resolve(given, base, input);
+  const routes = await resolveRoutes(config, sources.routes, given, base, input);
+  const mistyped = await mistypedVariables(table, { ...env, ...input.env });
+  return {
+    config,
+    sources,
+    env,
+    routes: routes.map(({ warnings, ...route }) => route),
+    warnings: [...warnings, ...mistyped, ...routes.flatMap((route) => route.warnings)],
+  };
+}
+
+type Resolved = Pick<Loaded, 'config' | 'sources' | 'warnings'>;
+
+async function resolve(given: ReadonlyMap<Key, Given>, base: string, input: Input): Promise<Resolved> {
+  const { table, models, cwd } = input;
   const name = await read(table.model, given.get('model'), base, cwd);
   const facts = models.find((facts) => facts.name === (name ?? table.model.default));
   if (!facts) throw new Error(`the default model ${name} is not among the models`);
@@ -108,8 +132,6 @@ export async function loadConfig(input: Input): Promise<Loaded> {
     if (isFixed) warnings.push(`${setting(own.source)} does nothing with the model ${facts.name}`);
     else if (isForDemo && given.has('app')) warnings.push(`${setting(own.source)} does nothing when an app is given`);
   }
-  const env = Object.fromEntries([...variables].map(([name, { value }]) => [name, value]));
-  warnings.push(...(await mistypedVariables(table, { ...env, ...input.env })));
   const settings = values as Settings;
   const from = sources as Record<Key, Source>;
 
@@ -139,7 +161,35 @@ export async function loadConfig(input: Input): Promise<Loaded> {
   if (settings.logFile === undefined && settings.daemon) from.logFile = from.daemon;
   from.bind = bindSource;
   const { config: _, ...shown } = from;
-  return { config: inSections(table, resolved), sources: shown, env, warnings };
+  return { config: inSections(table, resolved), sources: shown, warnings };
+}
+
+/** The settings of each route: its own, and those that are the same for all. @throws StartupError */
+async function resolveRoutes(
+  { server: { routes }, pool }: Config,
+  of: Source,
+  given: ReadonlyMap<Key, Given>,
+  base: string,
+  input: Input,
+): Promise<readonly (LoadedRoute & Resolved)[]> {
+  if (routes.length === 0) return [];
+  const { table } = input;
+  const { checkRoutes, isOfRoutes } = await import('./routes.js');
+  await checkRoutes(routes, of, table);
+  const model = given.get('model');
+  if (model && pool.model !== table.model.default) {
+    const advice = `give a model to each route instead, as in { match: '*', model: '${pool.model}' }`;
+    throw configError(`${setting(model.source)} does not go with routes, whose connections ${table.model.default} has; ${advice}`);
+  }
+  const common = [...given].filter(([key]) => key !== 'routes' && !isOfRoutes(table[key]));
+  const resolved: (LoadedRoute & Resolved)[] = [];
+  for (const { match, ...own } of routes) {
+    const ownGiven = Object.entries(own).map(([key, raw]) => {
+      return [key as Key, { raw, source: { kind: 'route', match, key, of } }] as const;
+    });
+    resolved.push({ match, ...(await resolve(new Map<Key, Given>([...common, ...ownGiven]), base, input)) });
+  }
+  return resolved;
 }
 
 /**

@@ -32,6 +32,7 @@ import {
 import type { ModelFacts } from './model.js';
 import { duration, size } from './quantity.js';
 import { rateLimit } from './rate-limit.js';
+import { routeList } from './route-list.js';
 import { shedGoal } from './shed-goal.js';
 
 /** An option that only one command takes. It exists on the command line only. */
@@ -196,6 +197,10 @@ function optionRows(models: readonly ModelFacts[]) {
     unit: pool(
       'What a thread of prethread and hybrid serves: connection (whole connections, of which it does all that HTTP takes), or request (the process has the connections and the HTTP, and gives each request to the thread that has been free for longest)',
       { group: 'App and model', kind: choice(['connection', 'request'], 'UNIT'), default: 'connection' },
+    ),
+    routes: server(
+      'Requests that have workers of their own, by their paths, as JSON: a list of routes, each with match (/pdf/*, /users/:id, or * for all others, the last one) and settings such as model, threads or maxMemory; the first one that matches has the request. The processes of --workers have the connections then, and the app runs in the workers of the routes',
+      { group: 'App and model', kind: routeList, default: [] },
     ),
     balance: placing(
       'With --accept dispatch, which worker or thread gets a connection: each in turn (round-robin), in turn by --weights (weighted), the one with the fewest connections, of several each in turn (least-connections), the one with fewer connections of two random ones (random-two), the same one for each connection of an IP address (ip-hash), the least busy of those whose event loops are not blocked (lag), or the first one that waits for work, until which a connection waits (first-idle)',

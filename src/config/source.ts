@@ -7,6 +7,8 @@ export type Source =
   /** Set in the running server by a command of `mpserve ctl`. */
   | { readonly kind: 'operator'; readonly command: 'switch' | 'balance'; readonly flag: string }
   | { readonly kind: 'file'; readonly path: string; readonly key: string }
+  /** Of one of `routes`, which are from `of`. */
+  | { readonly kind: 'route'; readonly match: string; readonly key: string; readonly of: Source }
   /** The default of the model, or a value that the model fixes. */
   | { readonly kind: 'model'; readonly model: string }
   | { readonly kind: 'default' };
@@ -18,6 +20,7 @@ const origins: Wording = {
   env: ({ name }) => `from ${name}`,
   operator: ({ command, flag }) => `from mpserve ctl ${command}${command === 'switch' ? ` ${flag}` : ''}`,
   file: ({ path }) => `in ${path}`,
+  route: ({ of }) => origin(of),
   model: ({ model }) => `by the model ${model}`,
   default: () => 'by default',
 };
@@ -27,6 +30,7 @@ const settings: Wording = {
   env: ({ name }) => name,
   operator: ({ command, flag }) => (command === 'switch' ? `${flag} of mpserve ctl switch` : `mpserve ctl ${command}`),
   file: ({ path, key }) => `${key} in ${path}`,
+  route: ({ match, key, of }) => `${key} of the route ${match} of ${setting(of)}`,
   model: origins.model,
   default: origins.default,
 };

@@ -64,11 +64,19 @@ function leave(connection: IncomingConnection): false {
   return false;
 }
 
+/** Whose headers name the client. */
+interface Proxies {
+  readonly clients: Config['clients'];
+  /** All connections are from workers of this server, over a Unix socket. */
+  readonly isForwarded: boolean;
+}
+
 /** @returns undefined where connections come without a header */
 export function proxyHeaders(
-  { proxyProtocol, trustProxy }: Config['clients'],
+  { clients: { proxyProtocol, trustProxy }, isForwarded }: Proxies,
   onRefused: (count: number, last: RefusedProxy) => void,
 ): ProxyHeaders | undefined {
+  if (isForwarded) return new ProxyHeaders(new Networks(['loopback']), onRefused);
   return proxyProtocol ? new ProxyHeaders(new Networks(trustProxy), onRefused) : undefined;
 }
 

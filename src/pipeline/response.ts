@@ -43,6 +43,8 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   isOverdue: boolean;
   /** The thread that has the request; undefined where the app runs on this event loop. */
   tid: number | undefined;
+  /** What the route matches that has the request; undefined without routes. */
+  route: string | undefined;
   /** Called when the response begins. */
   onHead: OnHead | undefined;
   /** Called when the response begins, before `onHead`. */
@@ -79,6 +81,7 @@ export function responseClass(Base: NodeClass): ResponseClass {
     isAnsweredEarly = false;
     isOverdue = false;
     tid = undefined;
+    route = undefined;
     onHead = undefined;
     onHeaders = undefined;
     rateLimit = undefined;

@@ -71,9 +71,9 @@ export type Report =
       threads: number;
       bootMs: number;
     }
-  | { kind: 'worker-started'; worker: number; pid: number; generation: number }
-  | { kind: 'worker-died'; worker: number; pid: number; reason: string; replacedInMs: number | undefined }
-  | { kind: 'worker-unfit'; worker: number; reason: string }
+  | { kind: 'worker-started'; worker: number; pid: number; generation: number; route?: string }
+  | { kind: 'worker-died'; worker: number; pid: number; reason: string; replacedInMs: number | undefined; route?: string }
+  | { kind: 'worker-unfit'; worker: number; reason: string; route?: string }
   /** No worker can serve; one can again, `ms` milliseconds later. */
   | { kind: 'down' }
   | { kind: 'up'; ms: number }
@@ -85,7 +85,7 @@ export type Report =
   | { kind: 'reloaded'; generation: number; workers: number; ms: number }
   | { kind: 'switched'; from: string; model: string; workers: number; threads: number; ms: number; reason: string }
   | { kind: 'upgraded'; pid: number; version: string; ms: number; reason: string }
-  | { kind: 'scaled'; unit: 'workers'; from: number; to: number; reason: string }
+  | { kind: 'scaled'; unit: 'workers'; from: number; to: number; reason: string; route?: string }
   | { kind: 'drained'; reason: string }
   /** `isRolledBack`: new workers, or a new server, had been started, and were ended again. */
   | { kind: 'operation-failed'; action: string; reason: string; isRolledBack: boolean }

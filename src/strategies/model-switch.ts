@@ -6,6 +6,7 @@ import type { IncomingConnection } from '../connection/incoming.js';
 import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
 import type { Group } from '../worker/settings.js';
 import { createStrategy } from './create.js';
+import type { ServerParts, ServerStrategy } from './routed.js';
 import {
   type Health,
   type Hosting,
@@ -32,7 +33,7 @@ export interface Replacement {
   readonly settled: Promise<void>;
 }
 
-export class ModelSwitch implements Strategy {
+export class ModelSwitch implements ServerStrategy {
   /** What the current strategy was made from, or has been reloaded with. */
   #serving: Serving;
   #current: Strategy;
@@ -85,6 +86,10 @@ export class ModelSwitch implements Strategy {
       throw error;
     }
     return replacement;
+  }
+
+  replaceParts({ hosting }: ServerParts, onProgress: OnProgress, trial?: Trial): Promise<void> {
+    return this.replaceAll(hosting, onProgress, trial);
   }
 
   async replaceAll(next: Hosting, onProgress: OnProgress, trial?: Trial): Promise<void> {

@@ -84,6 +84,13 @@ export interface StrategySnapshot {
   readonly size: number;
   /** All that live, those that serve first. */
   readonly workers: readonly Worker[];
+  /** In the order of the configuration; absent where there are none. Their workers are among those above. */
+  readonly routes?: readonly RouteSnapshot[];
+}
+
+export interface RouteSnapshot extends Omit<StrategySnapshot, 'routes'> {
+  readonly match: string;
+  readonly health: Health;
 }
 
 /** `degraded`: fewer workers than wanted can serve. `down`: none can. Where each connection has its own, the last could not. */

@@ -1,4 +1,5 @@
 // Decides which settings a reload or a model switch changes, by the facts of each row of the option table.
+import { isDeepStrictEqual } from 'node:util';
 import { flatten, type Values } from '../config/config.js';
 import { inSections, type Loaded } from '../config/load.js';
 import { type ConfigKey, configOptions, type Option, optionTable } from '../config/options.js';
@@ -6,7 +7,7 @@ import { models } from '../strategies/models.js';
 
 const table = optionTable(Object.values(models));
 
-export type Settings = Pick<Loaded, 'config' | 'sources' | 'env'>;
+export type Settings = Pick<Loaded, 'config' | 'sources' | 'env' | 'routes'>;
 
 /** Settings that `mpserve ctl balance` can change. */
 export const placingSettings: readonly string[] = keysOf(({ section }) => section === 'placing');
@@ -25,7 +26,17 @@ export function applyReload(current: Settings, next: Settings): Settings & { rea
   const ignored = keysOf(({ needsRestart }) => needsRestart).filter(
     (key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]),
   );
-  return { ...merge(next, current, kept), ignored };
+  return { ...merge(next, current, kept), routes: reloadedRoutes(current, next), ignored };
+}
+
+/** Those of `current`, which a reload cannot change, with the settings of `next` that are the same for all routes. */
+function reloadedRoutes(current: Settings, next: Settings): Settings['routes'] {
+  if (!isDeepStrictEqual(current.config.server.routes, next.config.server.routes)) return current.routes;
+  return current.routes.map((route, i) => {
+    const { config, sources } = next.routes[i] ?? route;
+    const { env } = next;
+    return { ...route, ...applyReload({ ...route, env, routes: [] }, { config, sources, env, routes: [] }) };
+  });
 }
 
 /** @returns `current`, with the switch settings of `next` */
@@ -53,6 +64,7 @@ function merge(to: Settings, from: Settings, keys: readonly ConfigKey[]): Settin
     config: inSections(table, { ...flatten(to.config), ...pick(flatten(from.config)) } as Values),
     sources: { ...to.sources, ...pick(from.sources) },
     env: to.env,
+    routes: to.routes,
   };
 }
 

@@ -17,15 +17,17 @@ import { duplicateForAcceptor, type MigrationChannel } from '../migration/channe
 import type { SlotRanges } from '../overload/slot-ranges.js';
 import type { Reports } from '../reports/reports.js';
 import { models } from '../strategies/models.js';
+import type { ServerParts } from '../strategies/routed.js';
 import type { Hosting, HostListener } from '../strategies/strategy.js';
 import type { ProcessOptions } from '../worker/fork.js';
 import { startProcess } from '../worker/process-runtime.js';
-import type { Group, ListeningSockets } from '../worker/settings.js';
+import type { ForwardedRoute, ListeningSockets } from '../worker/settings.js';
 import { DiedYoung } from '../worker/start-up.js';
 import { Worker, type WorkerListener } from '../worker/worker.js';
 import type { Settings } from './changes.js';
 import type { HealthWatch } from './health.js';
 import type { Listener } from './listener.js';
+import type { RouteResources } from './route-resources.js';
 import type { SecondaryListeners } from './secondary-listeners.js';
 
 /** Those of its leash, channel, journal and connection; while it starts, more for a moment. */
@@ -34,6 +36,8 @@ const descriptorsOfProcess = 5;
 /** Resources that the server has from start to exit; all its strategies use the same. */
 export interface ServerResources {
   readonly listeners: readonly Listener[];
+  /** That the app is told. */
+  readonly addresses: ProcessOptions['app']['addresses'];
   /** All of them, those of which the descriptor comes first. */
   readonly queues: Queues;
   readonly accessLog: ProcessOptions['accessLog'];
@@ -52,14 +56,21 @@ export interface ServerResources {
   readonly secondary: SecondaryListeners;
   /** Open connections that the supervisor has accepted. */
   readonly accepted: { count: number };
+  /** Those of each route, by what it matches. */
+  readonly routes: RouteResources;
 }
 
-export interface StrategyContext {
-  readonly group: Group;
-  readonly hosting: Hosting;
+export interface StrategyContext extends ServerParts {
   readonly owner: ProcessOptions['owner'];
   readonly release: Release;
 }
+
+/** What some workers have to do, where not all do the same. */
+type Role =
+  /** They have the connections, and give each request to the workers of its route. */
+  | { readonly forwards: readonly ForwardedRoute[] }
+  /** They have the requests of this route. */
+  | { readonly route: string };
 
 /** Paths with symbolic links resolved, so that a worker that is replaced later loads the same. */
 interface Release {
@@ -74,7 +85,25 @@ export function strategyContext(
   resources: ServerResources,
   release = resolveRelease(settings.config),
 ): StrategyContext {
-  const { config, sources } = settings;
+  const owner = findOwner(settings.config.processes, settings.sources);
+  const routes = settings.routes.map(({ match, ...ofRoute }) => {
+    const own = { ...settings, ...ofRoute };
+    return { match, ...partOf(own, resources.routes.get(match), release, owner, { route: match }) };
+  });
+  const forwards = settings.routes.map(({ match }) => ({ match, path: resources.routes.get(match).path }));
+  const role = forwards.length > 0 ? { forwards } : undefined;
+  return { ...partOf(settings, resources, release, owner, role), routes, owner, release };
+}
+
+/** @param role undefined where all workers do the same */
+function partOf(
+  settings: Settings,
+  resources: Omit<ServerResources, 'routes'>,
+  release: Release,
+  owner: ProcessOptions['owner'],
+  role: Role | undefined,
+): Pick<StrategyContext, 'group' | 'hosting'> {
+  const { config } = settings;
   const { loading, pool, placing, scaling, recycle, listening, lifecycle, processes } = config;
   const { listeners, reports, events } = resources;
   const { sticky } = config.sessions;
@@ -90,9 +119,9 @@ export function strategyContext(
     return Array.from({ length: each }, (_, i) => listeners.map((one) => one.queue((id - 1) * each + i)));
   };
   const accepts = group.hostAccepts ? listeners.flatMap(({ queues }) => queues) : [];
-  const owner = findOwner(processes, sources);
+  const route = role && 'route' in role ? role.route : undefined;
   const options: ProcessOptions = {
-    app: appSettings(settings, listeners, release),
+    app: appSettings(settings, resources.addresses, release, role),
     processes,
     cwd: release.cwd,
     env: settings.env,
@@ -127,18 +156,19 @@ export function strategyContext(
   const isThreadPool = threads && !threads.isPerConnection;
   // Workers beyond the configured number, added by an operator, get the limit of the last one.
   const connectionLimits = group.isPerConnection ? [1] : divide(listening.maxConnections, pool.maxWorkers);
-  const listener = workerListener(resources, owner);
+  const listener = workerListener(resources, owner, route);
   const hosting: Hosting = {
     startWorker: (start) => {
       const maxConnections = connectionLimits[Math.min(start.id, connectionLimits.length) - 1] ?? 1;
       return new Worker({
         ...start,
         unit: startProcess(options, start, maxConnections),
-        bootMs: readyTimeout(loading),
+        bootMs: readyTimeout(options.app.loading),
         isMeasured: options.app.measure !== undefined,
         accepts: listenOf(start.id).flat(),
         maxConnections,
         listener,
+        route,
       });
     },
     workers: pool.workers,
@@ -172,7 +202,7 @@ export function strategyContext(
         isShared: false,
         handsOver: true,
         migrationChannel: channel,
-        proxyHeaders: proxyHeaders(config.clients, (count, refused) =>
+        proxyHeaders: proxyHeaders(options.app, (count, refused) =>
           events.tell({ event: 'proxy-refused', count, ...refused }),
         ),
         sessions: sticky && new SessionReader(sticky),
@@ -181,17 +211,23 @@ export function strategyContext(
       });
     },
     migrationChannel,
-    listener: hostListener(resources),
+    listener: hostListener(resources, route),
   };
-  return { group, hosting, owner, release };
+  return { group, hosting };
 }
 
-function appSettings({ config, sources }: Settings, listeners: readonly Listener[], release: Release) {
+function appSettings(
+  { config, sources }: Settings,
+  addresses: ServerResources['addresses'],
+  release: Release,
+  role: Role | undefined,
+): ProcessOptions['app'] {
   const { loading, lifecycle, limits, clients, sessions, overload, listening, pool, scaling, server } = config;
   const keys = Object.keys(limits) as (keyof Limits)[];
-  return {
+  const limitsGiven = keys.filter((key) => sources[key].kind !== 'default');
+  const own = {
     loading: { ...loading, app: release.app },
-    addresses: listeners.map(({ address }) => address),
+    addresses,
     lifecycle,
     backlog: listening.backlog,
     counts: server.admin !== undefined,
@@ -201,7 +237,21 @@ function appSettings({ config, sources }: Settings, listeners: readonly Listener
     clients,
     sessions,
     overload,
-    limitsGiven: keys.filter((key) => sources[key].kind !== 'default'),
+    limitsGiven,
+    forwards: undefined,
+    isForwarded: false,
+  };
+  if (!role) return own;
+  if ('forwards' in role)
+    return { ...own, ...role, loading: { ...loading, app: undefined, readyPath: undefined, waitReady: false } };
+  return {
+    ...own,
+    // The processes with the connections end those of this kind, and have limited what comes through them.
+    limits: { ...limits, rateLimit: undefined, keepAliveTimeout: 0, maxRequestsPerConnection: 0 },
+    limitsGiven: [...new Set([...limitsGiven, 'keepAliveTimeout', 'maxRequestsPerConnection'] as const)],
+    countsAnswers: false,
+    clients: { ...clients, proxyToApp: true },
+    isForwarded: true,
   };
 }
 
@@ -214,10 +264,12 @@ const oncePerRelease = new Set<WorkerEvent['event']>([
 ]);
 
 function workerListener(
-  { reports, events, secondary, counters }: ServerResources,
+  { reports, events, secondary, counters }: Omit<ServerResources, 'routes'>,
   owner: ProcessOptions['owner'],
+  route: string | undefined,
 ): WorkerListener {
   const told = new Set<string>();
+  const where = inRoute(route);
   return {
     tell: (one) => {
       if ('kind' in one) return reports.publish(one);
@@ -227,28 +279,37 @@ function workerListener(
     },
     ready: ({ id: worker, pid, generation }) => {
       counters?.started('process');
-      reports.publish({ kind: 'worker-started', worker, pid, generation });
+      reports.publish({ kind: 'worker-started', worker, pid, generation, ...where });
     },
     ended: (_, cause) => counters?.ended('process', cause),
-    killed: ({ id: worker, pid }, reason) => events.tell({ event: 'worker-killed', worker, pid, reason }),
+    killed: ({ id: worker, pid }, reason) => events.tell({ event: 'worker-killed', worker, pid, reason, ...where }),
     listen: (worker, id, address) => secondary.listen(worker, id, address, owner),
     unlisten: (worker, id, isClosed) => secondary.unlisten(worker, id, isClosed),
   };
 }
 
-function hostListener({ reports, events, health, counters }: ServerResources): HostListener {
+/** What a report of a route's worker has besides. */
+function inRoute(route: string | undefined): { readonly route?: string } {
+  return route === undefined ? {} : { route };
+}
+
+function hostListener(
+  { reports, events, health, counters }: Omit<ServerResources, 'routes'>,
+  route: string | undefined,
+): HostListener {
+  const where = inRoute(route);
   return {
     died: ({ id: worker, pid }, { reason }, replacedInMs) =>
-      reports.publish({ kind: 'worker-died', worker, pid, reason, replacedInMs }),
+      reports.publish({ kind: 'worker-died', worker, pid, reason, replacedInMs, ...where }),
     serverClosed: ({ pid }, replacedInMs) => reports.publish({ kind: 'server-closed', pid, tid: 0, replacedInMs }),
     unfit: (id, worker, error, replacedInMs) => {
       if (worker && error instanceof DiedYoung)
-        reports.publish({ kind: 'worker-died', worker: id, pid: worker.pid, reason: error.reason, replacedInMs });
-      else reports.publish({ kind: 'worker-unfit', worker: id, reason: error.message });
+        reports.publish({ kind: 'worker-died', worker: id, pid: worker.pid, reason: error.reason, replacedInMs, ...where });
+      else reports.publish({ kind: 'worker-unfit', worker: id, reason: error.message, ...where });
     },
-    recycled: ({ id: worker, pid }, reason) => events.tell({ event: 'worker-recycled', worker, pid, reason }),
-    recycleFailed: ({ id: worker }, reason) => reports.publish({ kind: 'worker-unfit', worker, reason }),
-    scaled: (from, to, reason) => reports.publish({ kind: 'scaled', unit: 'workers', from, to, reason }),
+    recycled: ({ id: worker, pid }, reason) => events.tell({ event: 'worker-recycled', worker, pid, reason, ...where }),
+    recycleFailed: ({ id: worker }, reason) => reports.publish({ kind: 'worker-unfit', worker, reason, ...where }),
+    scaled: (from, to, reason) => reports.publish({ kind: 'scaled', unit: 'workers', from, to, reason, ...where }),
     scaleFailed: (reason) => reports.publish({ kind: 'operation-failed', action: 'scale', reason, isRolledBack: true }),
     connectionLost: (reason) => {
       counters?.unserved();

@@ -12,8 +12,8 @@ import { ExitCode, StartupError } from '../errors.js';
 import type { CanaryFigures, Events } from '../events.js';
 import { type Destination, reopenLog } from '../log/destination.js';
 import type { Reports } from '../reports/reports.js';
-import type { ModelSwitch } from '../strategies/model-switch.js';
 import { models } from '../strategies/models.js';
+import type { ServerStrategy } from '../strategies/routed.js';
 import type { Trial } from '../strategies/trial.js';
 import { applyBalance, applyReload, applySwitch, placingSettings, type Settings, switchSettings } from './changes.js';
 import { type ServerResources, type StrategyContext, strategyContext } from './context.js';
@@ -22,7 +22,7 @@ import { Probation } from './probation.js';
 import type { Successor } from './successor.js';
 
 export interface OperationsOptions {
-  readonly strategy: ModelSwitch;
+  readonly strategy: ServerStrategy;
   readonly loaded: Settings;
   readonly resources: ServerResources;
   /** Of the workers with these settings. */
@@ -108,7 +108,7 @@ export class Operations {
       // The workers of the old generation count their responses only if --canary was on before.
       const compares = lifecycle.canary > 0 && this.#settings.config.lifecycle.canary > 0;
       await this.#tried({ settings: next, compares, onProgress }, (trial) =>
-        strategy.replaceAll(context.hosting, replaced, trial),
+        strategy.replaceParts(context, replaced, trial),
       );
       if (this.#isClosed) throw new Refused('the server is stopping');
       this.#settings = next;
@@ -150,6 +150,8 @@ export class Operations {
       const keys = Object.keys(options);
       const unknown = keys.find((key) => !switchSettings.includes(key));
       if (unknown !== undefined) throw new Refused(`cannot switch '${unknown}'; use ${oneOf(switchSettings, 'and')}`);
+      if (this.#settings.routes.length > 0)
+        throw new Refused('each route has settings of its own; change them in the configuration, and use mpserve ctl upgrade');
       if (keys.length === 0) throw new Refused('no settings to switch; use for example --model prethread');
       const began = now();
       // Settings for the old model do not apply to another one.
@@ -227,7 +229,7 @@ export class Operations {
       if (!models[pool.model]?.balances?.(pool.accept))
         throw new Refused('the server runs without --accept dispatch, so each worker accepts by itself');
       const context = strategyContext(next, resources, this.#context.release);
-      strategy.setPlacing(context.hosting);
+      strategy.setPlacing?.(context.hosting);
       this.#overrides = overrides;
       this.#settings = next;
       this.#context = context;

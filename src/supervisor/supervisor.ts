@@ -18,6 +18,7 @@ import { takeSystemdEnv } from '../os/systemd.js';
 import { SlotRanges } from '../overload/slot-ranges.js';
 import type { Reports } from '../reports/reports.js';
 import { ModelSwitch } from '../strategies/model-switch.js';
+import { Routed, type ServerStrategy } from '../strategies/routed.js';
 import type { Strategy } from '../strategies/strategy.js';
 import type { ProcessOptions } from '../worker/fork.js';
 import type { Settings } from './changes.js';
@@ -33,6 +34,7 @@ import { startOnProbation } from './probation.js';
 import { reloadOnChange } from './reload-on-change.js';
 import { SecondaryListeners } from './secondary-listeners.js';
 import { ServerControls } from './server-controls.js';
+import { openRoutes } from './route-resources.js';
 import { reportToSystemd } from './service.js';
 import { handleSignals, type SignalTarget } from './signals.js';
 import { type InheritedState, reportReady, type Successor } from './successor.js';
@@ -94,7 +96,7 @@ export class Supervisor implements SignalTarget {
   #pidFile: PidFile | undefined;
   #state: 'starting' | 'serving' | 'stopping' = 'starting';
   #urls: readonly string[] = [];
-  #strategy: ModelSwitch | undefined;
+  #strategy: ServerStrategy | undefined;
   #operations: Operations | undefined;
   #killed = false;
   /** While a stop is delayed: another one ends the delay. */
@@ -145,7 +147,11 @@ export class Supervisor implements SignalTarget {
       const { generation } = inherited ?? { generation: 0 };
       const context = strategyContext(loaded, resources);
       const size = inherited?.pool && keptSize(inherited.pool, config.pool);
-      const strategy = new ModelSwitch(context.group, { ...context.hosting, size }, generation + 1);
+      const parts = { ...context, hosting: { ...context.hosting, size } };
+      const strategy =
+        context.routes.length > 0
+          ? new Routed(parts, generation + 1)
+          : new ModelSwitch(parts.group, parts.hosting, generation + 1);
       this.#strategy = strategy;
       if (inherited) strategy.setMigration({ receives: true });
       const starting = inherited
@@ -199,8 +205,9 @@ export class Supervisor implements SignalTarget {
     cleanups.push(() => this.#operators.endMonitoring());
     const slots = new SlotRanges((start, bytes) => memory.clear('places', start, bytes));
     if (admin !== undefined) await this.#operators.openAdmin(admin, memory, slots);
-    return {
+    const common = {
       listeners: this.#listeners,
+      addresses: this.#listeners.map(({ address }) => address),
       queues: new Queues(this.#listeners.flatMap(({ queues }) => queues)),
       accessLog,
       quarantine: this.#quarantine,
@@ -214,6 +221,9 @@ export class Supervisor implements SignalTarget {
       secondary: this.#secondary,
       accepted: { count: 0 },
     };
+    const routes = await openRoutes(loaded, common);
+    cleanups.push(() => routes.close());
+    return { ...common, routes };
   }
 
   /** --stop-delay: serves on until load balancers have noticed that it stops. @returns the last stop that was asked for */
@@ -305,7 +315,7 @@ export class Supervisor implements SignalTarget {
   }
 
   /** The first workers are ready: announces the server, and accepts actions. */
-  #serve(strategy: ModelSwitch, resources: ServerResources, context: StrategyContext): void {
+  #serve(strategy: ServerStrategy, resources: ServerResources, context: StrategyContext): void {
     if (this.#state === 'stopping') return; // a stop was requested meanwhile
     const { loaded, load, logs, reports, events, inherited } = this.#options;
     const { model, workers, threads } = loaded.config.pool;

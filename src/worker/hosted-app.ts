@@ -14,7 +14,7 @@ import type { DrainOrder, Tell } from './service.js';
 import type { ThreadSettings } from './settings.js';
 
 export interface HostedAppOptions
-  extends Pick<ThreadSettings, 'loading' | 'addresses' | 'lifecycle' | 'limits' | 'isKnownReady'> {
+  extends Pick<ThreadSettings, 'loading' | 'addresses' | 'forwards' | 'lifecycle' | 'limits' | 'isKnownReady'> {
   readonly tell: Tell;
   /** Asks for the sockets of the app's secondary servers. */
   readonly sockets: SocketRequests;
@@ -40,12 +40,14 @@ export class HostedApp {
 
   /** @throws StartupError */
   async load(): Promise<App> {
-    const { loading, addresses, onClosed, tell } = this.#options;
+    const { loading, addresses, forwards, onClosed, tell } = this.#options;
     const { app: target, demoFaults, bootTimeout: timeout, serve } = loading;
     this.#before = process.getActiveResourcesInfo();
     const saidReady = loading.waitReady ? untilSaidReady() : undefined;
     const secondary = this.#secondary;
-    const app = await loadApp({ target, addresses, demoFaults, timeout, serve, secondary, tell, onClosed });
+    const app = forwards
+      ? (await import('../routes/forwarder.js')).forwarder(forwards)
+      : await loadApp({ target, addresses, demoFaults, timeout, serve, secondary, tell, onClosed });
     this.#app = app;
     if (saidReady && !(await within(timeout, saidReady))) {
       const message = `the app has not called process.send('ready') (--wait-ready), ${timeout} ms after it had loaded`;

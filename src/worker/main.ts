@@ -263,7 +263,7 @@ export class WorkerMain implements BlockedLoop {
       takesAll: threads ? !handsOver : settings.overload.maxInflight > 0,
       handsOver,
       serve: (connection) => service.serve(connection),
-      proxyHeaders: proxyHeaders(settings.clients, (count, refused) =>
+      proxyHeaders: proxyHeaders(settings, (count, refused) =>
         this.tell({ event: 'proxy-refused', count, ...refused }),
       ),
       sessions: settings.sessions.sticky && new SessionReader(settings.sessions.sticky),

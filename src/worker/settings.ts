@@ -60,6 +60,16 @@ export interface AppSettings {
   readonly overload: Config['overload'];
   /** Those that the user chose; the app may change the others on its own server. */
   readonly limitsGiven: readonly (keyof Limits)[];
+  /** It gives each request to the workers of the first route that matches; undefined where it has the app. */
+  readonly forwards: readonly ForwardedRoute[] | undefined;
+  /** Its connections are from workers that forward requests: each begins with a PROXY header. */
+  readonly isForwarded: boolean;
+}
+
+/** A route, and the Unix socket of its workers. */
+export interface ForwardedRoute {
+  readonly match: string;
+  readonly path: string;
 }
 
 /** What a worker is told besides. */

@@ -225,7 +225,7 @@ export class ThreadHost implements Service {
   }
 
   #hosting(group: ThreadGroup): Hosting {
-    const { lifecycle, migrationChannel, maxConnections, loading, sessions, backlog, clients } = this.#settings.loop;
+    const { lifecycle, migrationChannel, maxConnections, loading, sessions, backlog } = this.#settings.loop;
     const tell = this.#tell;
     const counters = this.#counters;
     const isElastic = group.range.min < group.range.max;
@@ -260,7 +260,7 @@ export class ThreadHost implements Service {
               limit: maxConnections,
               isShared: false,
               handsOver: true,
-              proxyHeaders: proxyHeaders(clients, (count, refused) =>
+              proxyHeaders: proxyHeaders(this.#settings.loop, (count, refused) =>
                 tell({ event: 'proxy-refused', count, ...refused }),
               ),
             })

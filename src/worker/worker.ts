@@ -63,6 +63,8 @@ export interface WorkerOptions extends StartOptions {
   readonly accepts: ListeningSockets;
   /** Its part of `--max-connections`. */
   readonly maxConnections: number;
+  /** What the route matches whose requests it has; undefined where there are none, or it has the connections. */
+  readonly route?: string | undefined;
 }
 
 /** A worker that has not reopened its access log by then is busy (milliseconds). */
@@ -87,6 +89,7 @@ export class Worker {
   readonly accepts: ListeningSockets;
   /** Those that it accepts itself, at a time. */
   readonly maxConnections: number;
+  readonly route: string | undefined;
   /** Called with each session that it begins (--sticky). */
   onSession: (session: SessionKey) => void = () => {};
   readonly #unit: Unit;
@@ -115,6 +118,7 @@ export class Worker {
     listener,
     bootMs,
     isMeasured,
+    route,
   }: WorkerOptions) {
     this.id = id;
     this.generation = generation;
@@ -122,6 +126,7 @@ export class Worker {
     this.secondary = secondary;
     this.accepts = accepts;
     this.maxConnections = maxConnections;
+    this.route = route;
     this.#bootMs = bootMs;
     this.pid = unit.pid;
     this.tid = unit.tid;

@@ -1,0 +1,69 @@
+// Forwards a request to switch to another protocol (Upgrade, CONNECT), and then what both ends send.
+import { type IncomingMessage, request, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { deferred } from '../deferred.js';
+import { HttpError } from '../errors.js';
+import type { UpgradeEvent } from '../pipeline/upgrades.js';
+import { endToEnd } from './fields.js';
+import { headText, type Target } from './forwarder.js';
+import { connectionFor } from './upstream.js';
+
+/** Settles when it has been answered. @throws HttpError where the worker cannot answer */
+export function forwardUpgrade(
+  target: Target,
+  event: UpgradeEvent,
+  req: IncomingMessage,
+  client: Duplex,
+  head: Buffer,
+): Promise<void> {
+  const outcome = deferred<void>();
+  const { method = '', url = '', rawHeaders } = req;
+  const out = request({
+    createConnection: () => connectionFor(req.socket, target.path),
+    method,
+    path: url,
+    headers: rawHeaders, // with those that ask for the other protocol
+    setHost: false,
+  });
+  const gone = (): void => void out.destroy();
+  client.once('close', gone);
+  client.on('error', gone);
+  out.on(event, (answer, upstream: Socket, first) => {
+    client.off('close', gone);
+    const { httpVersion, statusCode, statusMessage } = answer;
+    client.write(headText(`HTTP/${httpVersion} ${statusCode} ${statusMessage}`, answer.rawHeaders), 'latin1');
+    join(client, upstream, head, first);
+    outcome.resolve();
+  });
+  // The app does not switch.
+  out.on('response', (answer) => {
+    const res = new ServerResponse(req);
+    res.assignSocket(req.socket);
+    res.shouldKeepAlive = false; // what the client has sent besides is in neither protocol
+    res.sendDate = false;
+    res.writeHead(answer.statusCode ?? 502, answer.statusMessage, endToEnd(answer.rawHeaders));
+    answer.pipe(res);
+    res.once('finish', () => {
+      client.end();
+      outcome.resolve();
+    });
+    answer.on('error', () => client.destroy());
+  });
+  out.on('error', (error) => {
+    outcome.reject(new HttpError(502, `a worker of the route ${target.match} has not answered: ${error.message}`));
+  });
+  out.end();
+  return outcome.promise;
+}
+
+function join(client: Duplex, upstream: Socket, head: Buffer, first: Buffer): void {
+  if (head.length > 0) upstream.write(head);
+  if (first.length > 0) client.write(first);
+  client.pipe(upstream).pipe(client);
+  const cut = (): void => {
+    client.destroy();
+    upstream.destroy();
+  };
+  for (const end of [client, upstream]) end.on('error', cut).once('close', cut);
+}

@@ -1,0 +1,69 @@
+// The connections of one client to the workers of routes: each begins with a header that names the client
+// (https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt, section 2.1).
+import { Agent } from 'node:http';
+import { connect, isIPv4, isIPv6, type Socket } from 'node:net';
+
+const key = Symbol('mpserve.agents');
+type Keyed = Socket & { [key]?: Map<string, UpstreamAgent> };
+
+/** Keeps one connection, as the requests of a client follow one another. */
+class UpstreamAgent extends Agent {
+  readonly #path: string;
+  readonly #header: string;
+
+  constructor(path: string, header: string) {
+    super({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 });
+    this.#path = path;
+    this.#header = header;
+  }
+
+  override createConnection(): Socket {
+    return open(this.#path, this.#header);
+  }
+}
+
+function open(path: string, header: string): Socket {
+  const socket = connect(path);
+  socket.write(header, 'latin1');
+  return socket;
+}
+
+/** @param client its connection. @param path of the socket of a route's workers */
+export function agentOf(client: Socket, path: string): Agent {
+  const keyed = client as Keyed;
+  let agents = keyed[key];
+  if (!agents) {
+    const all = new Map<string, UpstreamAgent>();
+    keyed[key] = all;
+    agents = all;
+    client.once('close', () => {
+      for (const agent of all.values()) agent.destroy();
+    });
+  }
+  let agent = agents.get(path);
+  if (!agent) {
+    agent = new UpstreamAgent(path, proxyLine(client));
+    agents.set(path, agent);
+  }
+  return agent;
+}
+
+/** For a client that goes on in another protocol. */
+export function connectionFor(client: Socket, path: string): Socket {
+  return open(path, proxyLine(client));
+}
+
+/** The client as an app sees it, which may be the one that a proxy has named. */
+function proxyLine({ remoteAddress = '', remotePort, localAddress = '', localPort }: Socket): string {
+  const [from, to] = [remoteAddress, localAddress].map((address) => address.replace(/%.*$/, ''));
+  for (const [family, isAddress] of [
+    ['TCP4', isIPv4],
+    ['TCP6', isIPv6],
+  ] as const) {
+    if (!isAddress(from as string)) continue;
+    // A proxy may have named a client of the other family.
+    const here = isAddress(to as string) ? to : family === 'TCP4' ? '0.0.0.0' : '::';
+    return `PROXY ${family} ${from} ${here} ${remotePort ?? 0} ${localPort ?? 0}\r\n`;
+  }
+  return 'PROXY UNKNOWN\r\n';
+}
