@@ -13,6 +13,8 @@ export interface App {
    * applies the limits that the app has set on it while loading.
    */
   readonly server?: Server;
+  /** It answers each request in a later turn of the event loop, as it gives them to others. */
+  readonly isElsewhere?: boolean;
   /** It tells clients itself to send a body that they hold back ("Expect: 100-continue"), without `server`. */
   readonly continues?: boolean;
   /** Closes the resources of the app, such as Fastify's `close()`, after its last connection has ended. */

@@ -179,7 +179,9 @@ async function resolveRoutes(
   const model = given.get('model');
   if (model && pool.model !== table.model.default) {
     const advice = `give a model to each route instead, as in { match: '*', model: '${pool.model}' }`;
-    throw configError(`${setting(model.source)} does not go with routes, whose connections ${table.model.default} has; ${advice}`);
+    throw configError(
+      `${setting(model.source)} does not go with routes, whose connections ${table.model.default} has; ${advice}`,
+    );
   }
   const common = [...given].filter(([key]) => key !== 'routes' && !isOfRoutes(table[key]));
   const resolved: (LoadedRoute & Resolved)[] = [];

@@ -23,7 +23,9 @@ export async function checkRoutes(routes: readonly WrittenRoute[], from: Source,
     const earlier = routes.slice(0, i).find((one) => hasAll(one.match, match));
     if (earlier) {
       const advice = earlier.match === match ? 'give each pattern once' : 'put the more specific one first';
-      throw configError(`the route ${match} of ${where} never matches: ${earlier.match} before it has all its paths; ${advice}`);
+      throw configError(
+        `the route ${match} of ${where} never matches: ${earlier.match} before it has all its paths; ${advice}`,
+      );
     }
     for (const key of Object.keys(own)) await checkKey(key, match, where, table);
   }
@@ -35,7 +37,8 @@ function checkPattern(match: string, where: string): void {
   if (match === '*') return;
   const refused = (reason: string) => configError(`the route '${match}' of ${where} ${reason}`);
   if (!match.startsWith('/')) throw refused(`must start with /, as in /pdf/*, or be *`);
-  if (/[()?#\s]|::/.test(match)) throw refused('may have :name for a part of the path and * at its end, and nothing else');
+  if (/[()?#\s]|::/.test(match))
+    throw refused('may have :name for a part of the path and * at its end, and nothing else');
   try {
     matcher(match);
   } catch (error) {
@@ -56,9 +59,11 @@ async function checkKey(key: string, match: string, where: string, table: Option
   const option = options.find((one) => one.key === key);
   const words = `${key} of the route ${match} of ${where}`;
   if (!option) {
-    const hint = await didYouMean(key, options.filter(isOfRoutes).map((one) => one.key));
+    const hint = await didYouMean(
+      key,
+      options.filter(isOfRoutes).map((one) => one.key),
+    );
     throw configError(`${words} is no option${hint}`);
   }
-  if (!isOfRoutes(option))
-    throw configError(`${words} is the same for all routes: give it beside routes, not in one`);
+  if (!isOfRoutes(option)) throw configError(`${words} is the same for all routes: give it beside routes, not in one`);
 }

@@ -4,9 +4,18 @@ import type { ReportOf } from '../reports/report.js';
 
 const infoLevel = 30; // as in pino
 
-/** The fields that are the same in all access lines of one process or thread. */
-export function lineOrigin({ pid, tid = 0 }: { readonly pid: number; readonly tid?: number | undefined }): string {
-  return `"pid":${pid},"tid":${tid},"event":"request"`;
+/** Where a request is served. */
+export interface LineOrigin {
+  readonly pid: number;
+  readonly tid?: number | undefined;
+  /** What its route matches. */
+  readonly route?: string | undefined;
+}
+
+/** The fields that are the same in all access lines of one process or thread, and route. */
+export function lineOrigin({ pid, tid = 0, route }: LineOrigin): string {
+  const where = route === undefined ? '' : `,"route":${JSON.stringify(route)}`;
+  return `"pid":${pid},"tid":${tid},"event":"request"${where}`;
 }
 
 /**

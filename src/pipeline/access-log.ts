@@ -11,6 +11,7 @@ import type { Destination } from '../log/destination.js';
 import { LineBuffer } from '../log/line-buffer.js';
 import type { WorkerIdentity } from '../reports/report.js';
 import { type ClientNamer, clientNamer } from './client-namer.js';
+import type { PipelineResponse } from './response.js';
 import type { OnClose, Stage } from './stage.js';
 
 const maxOrigins = 2048;
@@ -20,8 +21,8 @@ export class AccessLog {
   readonly #nameClient: ClientNamer;
   readonly #origin: string;
   readonly #identity: WorkerIdentity;
-  /** Of the threads that have requests of this event loop. */
-  readonly #origins = new Map<number, string>();
+  /** Of others that have requests of this event loop, by their ids. */
+  readonly #origins = new Map<string, string>();
   readonly #tell: (event: WorkerEvent) => void;
 
   /**
@@ -57,7 +58,7 @@ export class AccessLog {
     const { req, reqId, reqMethod, reqUrl, clientConnection, begunAt } = res;
     const status = res.headersSent || res.isAnsweredEarly ? res.statusCode : null; // null: the client has gone before
     const bytes = clientConnection?.takeBytesWritten() ?? 0;
-    this.#add(req, reqId, reqMethod, reqUrl, status, bytes, begunAt, clientConnection?.client, this.#originOf(res.tid));
+    this.#add(req, reqId, reqMethod, reqUrl, status, bytes, begunAt, clientConnection?.client, this.#originOf(res));
   };
 
   /** Writes the line of an upgraded request (a WebSocket), or of one that was refused, when its socket closes. */
@@ -77,13 +78,15 @@ export class AccessLog {
     if (count > 0) this.#tell({ event: 'access-lines-unwritten', count });
   }
 
-  #originOf(tid: number | undefined): string {
-    if (tid === undefined) return this.#origin;
-    let origin = this.#origins.get(tid);
+  #originOf({ pid, tid, route }: PipelineResponse): string {
+    if (tid === undefined && route === undefined) return this.#origin;
+    const key = `${pid}.${tid} ${route}`;
+    let origin = this.#origins.get(key);
     if (origin === undefined) {
-      if (this.#origins.size >= maxOrigins) this.#origins.clear(); // most are of threads that have ended
-      origin = lineOrigin({ ...this.#identity, tid });
-      this.#origins.set(tid, origin);
+      if (this.#origins.size >= maxOrigins) this.#origins.clear(); // most are of workers that have ended
+      const { pid: ownPid, tid: ownTid } = this.#identity;
+      origin = lineOrigin({ pid: pid ?? ownPid, tid: tid ?? ownTid, route });
+      this.#origins.set(key, origin);
     }
     return origin;
   }

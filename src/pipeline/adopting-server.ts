@@ -11,13 +11,14 @@ import { type ResponseClass, responseClass } from './response.js';
 const maxCheckIntervalMs = 1000;
 const minCheckIntervalMs = 50;
 
-export function createAdoptingServer(limits: Limits): AdoptingServer {
+export function createAdoptingServer(limits: Limits, requireHostHeader: boolean): AdoptingServer {
   const { headerTimeout, requestTimeout } = limits;
   const timeouts = [headerTimeout, requestTimeout].filter((timeout) => timeout > 0);
   const checkIntervalMs = Math.min(maxCheckIntervalMs, ...timeouts.map((timeout) => timeout / 4));
   const server = createServer({
     ServerResponse: responseClass(ServerResponse),
     maxHeaderSize: limits.maxHeaderSize,
+    requireHostHeader,
     requestTimeout,
     // Node throws if headersTimeout is longer than requestTimeout.
     headersTimeout: requestTimeout > 0 && headerTimeout > 0 ? Math.min(headerTimeout, requestTimeout) : headerTimeout,

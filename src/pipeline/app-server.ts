@@ -79,11 +79,16 @@ function changedLimits(given: readonly (keyof Limits)[], server: Server): Server
   return Object.fromEntries(changed);
 }
 
-/** Lets `server` read its settings from the app's server, whenever Node needs them. */
-export function followSettings(server: AdoptingServer, given: readonly (keyof Limits)[], appServer: Server): void {
+/** Lets `server` read its settings from the app's server, whenever Node needs them. @param own those that it keeps */
+export function followSettings(
+  server: AdoptingServer,
+  given: readonly (keyof Limits)[],
+  appServer: Server,
+  own: readonly string[],
+): void {
   const app = appServer as unknown as Properties;
   const follow = (name: string | symbol, get: () => unknown) => Object.defineProperty(server, name, { get });
-  for (const name of otherProperties) if (name in app) follow(name, () => app[name]);
+  for (const name of otherProperties) if (name in app && !own.includes(name)) follow(name, () => app[name]);
   for (const symbol of Object.getOwnPropertySymbols(app)) {
     const { description = '' } = symbol;
     if (symbolNames.includes(description)) follow(symbol, () => app[symbol]);

@@ -19,6 +19,7 @@ import { Connection } from './connection.js';
 import { awaitsContinue } from './continue.js';
 import { Drain, type Migration } from './drain.js';
 import { watchEvents } from './event-stream.js';
+import { unseal } from './forwarding.js';
 import { KeepAlive } from './keep-alive.js';
 import { LateAnswers } from './late-answers.js';
 import { declaresMore } from './limits.js';
@@ -36,6 +37,8 @@ export interface PipelineOptions extends StageOptions {
   readonly app: App;
   /** Limits that the user has set, so that the app's own server cannot change them. */
   readonly limitsGiven: readonly (keyof Limits)[];
+  /** Another worker has the clients, and forwards their requests. */
+  readonly isForwarded: boolean;
   /** The acceptor's limit; at least 1. */
   readonly maxConnections: number;
   /** undefined if connections cannot migrate. */
@@ -65,7 +68,7 @@ export class Pipeline {
   readonly #upgrades: Upgrades;
   readonly #keepAlive: KeepAlive;
   readonly #shedding: Shedding;
-  readonly #requestId = createRequestIds();
+  readonly #requestId: (req: IncomingMessage) => string;
   readonly #limits: Limits;
   /** For the app's own server. */
   readonly #count: ((socket: Socket) => void) | undefined;
@@ -74,15 +77,17 @@ export class Pipeline {
   #rebalancing: MigrationSender<Connection> | undefined;
 
   constructor(options: PipelineOptions, stages: Stages) {
-    const { activity, app, limitsGiven, maxConnections, tell } = options;
+    const { activity, app, limitsGiven, maxConnections, isForwarded, tell } = options;
     const limits = app.server ? appLimits(options.limits, limitsGiven, app.server) : options.limits;
     this.#options = options;
     this.#stages = stages;
+    const ids = createRequestIds();
+    this.#requestId = isForwarded ? (req) => unseal(req) || ids(req) : ids;
     this.#keepAlive = new KeepAlive(this.#connections, limits.keepAliveTimeout);
     this.#shedding = new Shedding(this.#connections, maxConnections);
     this.#limits = limits;
     this.#migrationChannel = options.migrationChannel;
-    this.#server = createAdoptingServer(limits);
+    this.#server = createAdoptingServer(limits, !isForwarded);
     for (const task of [timeoutChecks(this.#server), this.#keepAlive]) activity.add(task);
     const handle: Handler = (req, res) => {
       res.isInApp = true;
@@ -90,10 +95,12 @@ export class Pipeline {
     };
     this.#server.on('request', this.#requestListener(handle));
     if (limits.maxBodySize > 0 || stages.rateLimit || stages.overload) this.#continueLater(limits.maxBodySize);
-    this.#lateAnswers = options.room && new LateAnswers(this.#server);
+    this.#lateAnswers = app.isElsewhere ? new LateAnswers(this.#server) : undefined;
     this.#upgrades = new Upgrades(stages, this.#requestId, limits.wsDrain > 0, tell);
     if (!app.server) return;
-    followSettings(this.#server, limitsGiven, app.server);
+    // What the client has sent was refused there, if need be.
+    const ownSettings = isForwarded ? ['requireHostHeader'] : [];
+    followSettings(this.#server, limitsGiven, app.server, ownSettings);
     lendMethods(this.#server, app.server);
     this.#count = countConnections(app.server);
     forwardEvents({
@@ -278,6 +285,7 @@ export class Pipeline {
     const handle = this.#stages.before(app);
     const stages = this.#stages;
     const server = this.#server;
+    const { isForwarded, identity } = this.#options;
     return (req, res) => {
       const reqId = this.#requestId(req);
       const { method = '', url = '' } = req;
@@ -285,6 +293,7 @@ export class Pipeline {
       res.reqMethod = method;
       res.reqUrl = url;
       res.begunAt = now();
+      if (isForwarded) res.identity = identity;
       const connection = Connection.of(req.socket);
       res.clientConnection = connection;
       connection?.begin(res);

@@ -4,10 +4,13 @@
 import { type IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { noSlot } from '../inflight/journal-writer.js';
 import type { RecordedBody } from '../inflight/recorded-body.js';
+import type { WorkerIdentity } from '../reports/report.js';
 // biome-ignore lint/suspicious/noImportCycles: types only; a connection has responses, and a response its connection
 import type { Connection } from './connection.js';
 // biome-ignore lint/suspicious/noImportCycles: types only; a response may be an event stream, which has its response
 import type { EventStream } from './event-stream.js';
+import { workerLine } from './forwarding.js';
+import { isHeader } from './header-name.js';
 
 export const idHeader = 'x-request-id';
 
@@ -43,8 +46,12 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   isOverdue: boolean;
   /** The thread that has the request; undefined where the app runs on this event loop. */
   tid: number | undefined;
+  /** The process that has the request; undefined where this one has it. */
+  pid: number | undefined;
   /** What the route matches that has the request; undefined without routes. */
   route: string | undefined;
+  /** Told to the worker that has forwarded the request; undefined where the client has sent it here. */
+  identity: WorkerIdentity | undefined;
   /** Called when the response begins. */
   onHead: OnHead | undefined;
   /** Called when the response begins, before `onHead`. */
@@ -81,7 +88,9 @@ export function responseClass(Base: NodeClass): ResponseClass {
     isAnsweredEarly = false;
     isOverdue = false;
     tid = undefined;
+    pid = undefined;
     route = undefined;
+    identity = undefined;
     onHead = undefined;
     onHeaders = undefined;
     rateLimit = undefined;
@@ -108,9 +117,10 @@ const nodeStoreHeader = (ServerResponse.prototype as unknown as { _storeHeader: 
 function storeHeader(this: PipelineResponse, firstLine: string, headers: Headers | null | undefined): void {
   this.onHeaders?.(headers);
   this.onHead?.(this);
-  const { reqId, rateLimit } = this;
+  const { reqId, rateLimit, identity } = this;
   let head = firstLine;
-  if (reqId !== '' && !(headers && has(headers, idHeader))) head += `${idHeader}: ${reqId}\r\n`;
+  if (identity) head += workerLine(identity.pid, this.tid ?? identity.tid);
+  else if (reqId !== '' && !(headers && has(headers, idHeader))) head += `${idHeader}: ${reqId}\r\n`;
   if (rateLimit !== undefined && !(headers && has(headers, 'ratelimit'))) head += `ratelimit: ${rateLimit}\r\n`;
   nodeStoreHeader.call(this, head, headers);
 }
@@ -127,11 +137,6 @@ function has(headers: Headers, wanted: string): boolean {
   if (Array.isArray(headers[0])) return headers.some(([name]) => isHeader(String(name), wanted));
   for (let i = 0; i < headers.length; i += 2) if (isHeader(String(headers[i]), wanted)) return true;
   return false;
-}
-
-/** Compares the length first, because this runs for each header of each request and response. @param wanted in lower case */
-export function isHeader(name: string, wanted: string): boolean {
-  return name.length === wanted.length && name.toLowerCase() === wanted;
 }
 
 export type OnHead = (res: PipelineResponse) => void;

@@ -2,7 +2,8 @@
 // set, or by a member of the JSON in the first piece of a body.
 import { grantedCookie, grantedMember, hasParameter, type SessionKey } from '../client/session.js';
 import type { SessionRule } from '../client/session-rule.js';
-import { type Headers, isHeader, type PipelineResponse } from './response.js';
+import { isHeader } from './header-name.js';
+import type { Headers, PipelineResponse } from './response.js';
 import type { Stage } from './stage.js';
 
 /** A body names its session within so many bytes, or not at all. */

@@ -72,7 +72,14 @@ export type Report =
       bootMs: number;
     }
   | { kind: 'worker-started'; worker: number; pid: number; generation: number; route?: string }
-  | { kind: 'worker-died'; worker: number; pid: number; reason: string; replacedInMs: number | undefined; route?: string }
+  | {
+      kind: 'worker-died';
+      worker: number;
+      pid: number;
+      reason: string;
+      replacedInMs: number | undefined;
+      route?: string;
+    }
   | { kind: 'worker-unfit'; worker: number; reason: string; route?: string }
   /** No worker can serve; one can again, `ms` milliseconds later. */
   | { kind: 'down' }

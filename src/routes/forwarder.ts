@@ -1,25 +1,21 @@
 // The app of the processes that have the connections of a server with routes: it forwards each request, over HTTP, to the
 // workers of the first route that matches. Each client has a connection of its own to those of a route, and its place in
 // it, so that what an app does with one client's connection it does with no other's.
-import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { type ClientRequest, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { App } from '../app/app.js';
 import { serverApp } from '../app/server-app.js';
 import { deferred } from '../deferred.js';
 import { HttpError } from '../errors.js';
 import { awaitsContinue } from '../pipeline/continue.js';
 import { hasBody } from '../pipeline/failures.js';
-import { idHeader, isHeader, type PipelineResponse } from '../pipeline/response.js';
+import { sealed, takeWorker } from '../pipeline/forwarding.js';
+import type { PipelineResponse } from '../pipeline/response.js';
 import type { ForwardedRoute } from '../worker/settings.js';
-import { endToEnd } from './fields.js';
+import { endToEnd, headText, pairs } from './fields.js';
 import { matcher } from './matcher.js';
+import type { Target } from './target.js';
 import { forwardUpgrade } from './upgrade.js';
 import { agentOf } from './upstream.js';
-
-export interface Target {
-  readonly match: string;
-  readonly path: string;
-  readonly has: (path: string) => boolean;
-}
 
 /** @param routes of which the last one matches every path */
 export function forwarder(routes: readonly ForwardedRoute[]): App {
@@ -34,7 +30,7 @@ export function forwarder(routes: readonly ForwardedRoute[]): App {
   server.on('checkContinue', forward);
   for (const event of ['upgrade', 'connect'] as const)
     server.on(event, (req, socket, head) => forwardUpgrade(targetOf(req), event, req, socket, head));
-  return serverApp(server, 'routes');
+  return { ...serverApp(server, 'routes'), isElsewhere: true };
 }
 
 /** Settles when the response is over. @throws HttpError where the worker cannot answer */
@@ -46,7 +42,7 @@ function forwardRequest(target: Target, req: IncomingMessage, res: PipelineRespo
     agent: agentOf(req.socket, target.path),
     method,
     path: url,
-    headers: requestFields(req, res.reqId),
+    headers: sealed(req, res.reqId),
     setHost: false,
   });
   out.on('continue', () => awaitsContinue(res) && res.writeContinue());
@@ -71,16 +67,33 @@ function forwardRequest(target: Target, req: IncomingMessage, res: PipelineRespo
     if (!res.writableFinished) out.destroy(); // the client has gone
     outcome.resolve();
   });
-  if (hasBody(req)) req.pipe(out);
+  if (hasBody(req)) send(req, out);
   else out.end();
   return outcome.promise;
+}
+
+function send(req: IncomingMessage, out: ClientRequest): void {
+  req.pipe(out, { end: false });
+  req.once('end', () => {
+    const { rawTrailers } = req;
+    if (rawTrailers.length > 0) out.addTrailers(pairs(rawTrailers));
+    out.end();
+  });
+  // Its client may wait for the beginning of the response.
+  setImmediate(() => {
+    if (!out.writableEnded && !out.destroyed) out.flushHeaders();
+  });
 }
 
 function respond(answer: IncomingMessage, res: PipelineResponse): void {
   if (res.destroyed) return;
   const { statusCode = 502, statusMessage } = answer;
+  const fields = endToEnd(answer.rawHeaders);
+  const worker = takeWorker(fields);
+  res.pid = worker?.pid;
+  res.tid = worker?.tid;
   res.sendDate = false; // the worker has sent one, unless its app does not want it
-  res.writeHead(statusCode, statusMessage, endToEnd(answer.rawHeaders));
+  res.writeHead(statusCode, statusMessage, fields);
   answer.pipe(res, { end: false });
   answer.once('end', () => {
     const { rawTrailers } = answer;
@@ -93,29 +106,7 @@ function respond(answer: IncomingMessage, res: PipelineResponse): void {
   });
 }
 
-/** As the client has sent them, but for those of its connection; with the id that log lines of the request have. */
-function requestFields(req: IncomingMessage, reqId: string): string[] {
-  const fields = endToEnd(req.rawHeaders, true);
-  for (let i = fields.length - 2; i >= 0; i -= 2) if (isHeader(fields[i] as string, idHeader)) fields.splice(i, 2);
-  fields.push(idHeader, reqId);
-  // Node would send an empty body in chunks.
-  if (!hasBody(req) && !['GET', 'HEAD'].includes(req.method ?? '') && !has(fields, 'content-length'))
-    fields.push('content-length', '0');
-  return fields;
-}
-
-const has = (fields: readonly string[], name: string): boolean =>
-  fields.some((field, i) => i % 2 === 0 && isHeader(field, name));
-
-function pairs(raw: readonly string[]): [string, string][] {
-  return Array.from({ length: raw.length / 2 }, (_, i) => [raw[2 * i] as string, raw[2 * i + 1] as string]);
-}
-
-export function headText(firstLine: string, raw: readonly string[]): string {
-  return `${firstLine}\r\n${pairs(raw).map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`;
-}
-
 /** As Node writes an informational response, also before the responses to earlier requests. */
-export function writeRaw(res: ServerResponse, text: string): void {
+function writeRaw(res: ServerResponse, text: string): void {
   (res as unknown as { _writeRaw(text: string, encoding: string): void })._writeRaw(text, 'latin1');
 }

@@ -4,9 +4,10 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { deferred } from '../deferred.js';
 import { HttpError } from '../errors.js';
+import { sealed, takeWorker } from '../pipeline/forwarding.js';
 import type { UpgradeEvent } from '../pipeline/upgrades.js';
-import { endToEnd } from './fields.js';
-import { headText, type Target } from './forwarder.js';
+import { endToEnd, headText } from './fields.js';
+import type { Target } from './target.js';
 import { connectionFor } from './upstream.js';
 
 /** Settles when it has been answered. @throws HttpError where the worker cannot answer */
@@ -18,12 +19,12 @@ export function forwardUpgrade(
   head: Buffer,
 ): Promise<void> {
   const outcome = deferred<void>();
-  const { method = '', url = '', rawHeaders } = req;
+  const { method = '', url = '' } = req;
   const out = request({
     createConnection: () => connectionFor(req.socket, target.path),
     method,
     path: url,
-    headers: rawHeaders, // with those that ask for the other protocol
+    headers: sealed(req, ''),
     setHost: false,
   });
   const gone = (): void => void out.destroy();
@@ -31,8 +32,9 @@ export function forwardUpgrade(
   client.on('error', gone);
   out.on(event, (answer, upstream: Socket, first) => {
     client.off('close', gone);
-    const { httpVersion, statusCode, statusMessage } = answer;
-    client.write(headText(`HTTP/${httpVersion} ${statusCode} ${statusMessage}`, answer.rawHeaders), 'latin1');
+    const { httpVersion, statusCode, statusMessage, rawHeaders } = answer;
+    takeWorker(rawHeaders);
+    client.write(headText(`HTTP/${httpVersion} ${statusCode} ${statusMessage}`, rawHeaders), 'latin1');
     join(client, upstream, head, first);
     outcome.resolve();
   });
@@ -42,7 +44,9 @@ export function forwardUpgrade(
     res.assignSocket(req.socket);
     res.shouldKeepAlive = false; // what the client has sent besides is in neither protocol
     res.sendDate = false;
-    res.writeHead(answer.statusCode ?? 502, answer.statusMessage, endToEnd(answer.rawHeaders));
+    const fields = endToEnd(answer.rawHeaders);
+    takeWorker(fields);
+    res.writeHead(answer.statusCode ?? 502, answer.statusMessage, fields);
     answer.pipe(res);
     res.once('finish', () => {
       client.end();

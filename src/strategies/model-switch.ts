@@ -6,7 +6,7 @@ import type { IncomingConnection } from '../connection/incoming.js';
 import { defaultPolicy, type MigrationPolicy } from '../migration/policy.js';
 import type { Group } from '../worker/settings.js';
 import { createStrategy } from './create.js';
-import type { ServerParts, ServerStrategy } from './routed.js';
+import type { Replacement, ServerParts, ServerStrategy } from './server-strategy.js';
 import {
   type Health,
   type Hosting,
@@ -26,11 +26,6 @@ interface Serving {
   readonly group: Group;
   readonly hosting: Hosting;
   readonly generation: number;
-}
-
-export interface Replacement {
-  /** Settles when the strategy before has ended, or after some seconds. */
-  readonly settled: Promise<void>;
 }
 
 export class ModelSwitch implements ServerStrategy {

@@ -4,27 +4,10 @@ import { msUntil, now } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import type { Group } from '../worker/settings.js';
-import { ModelSwitch, type Replacement } from './model-switch.js';
-import type { Health, Hosting, OnProgress, RouteSnapshot, Strategy, StrategySnapshot } from './strategy.js';
+import { ModelSwitch } from './model-switch.js';
+import type { Replacement, ServerParts, ServerStrategy } from './server-strategy.js';
+import type { Health, Hosting, OnProgress, RouteSnapshot, StrategySnapshot } from './strategy.js';
 import { notRolledBack, type Trial } from './trial.js';
-
-/** What the strategy of some of the workers is made from. */
-export interface Part {
-  readonly group: Group;
-  readonly hosting: Hosting;
-}
-
-export interface ServerParts extends Part {
-  /** Each with the workers of its requests, in the order of the configuration. */
-  readonly routes: readonly (Part & { readonly match: string })[];
-}
-
-/** That of a server as a whole, whose model can be switched. */
-export interface ServerStrategy extends Strategy {
-  /** As `Strategy` has it. @param next of the same routes */
-  replaceParts(next: ServerParts, onProgress: OnProgress, trial?: Trial): Promise<void>;
-  replace(group: Group, hosting: Hosting, ms: number, trial?: Trial): Promise<Replacement>;
-}
 
 /** Workers of routes get no request any more, and have at least so long to close the app (milliseconds). */
 const closeMs = 1000;

@@ -6,18 +6,13 @@ import { type Config, isElastic, type Limits, readyTimeout } from '../config/con
 import { findOwner } from '../config/user.js';
 import { Acceptor } from '../connection/acceptor.js';
 import { proxyHeaders } from '../connection/proxy-headers.js';
-import type { Queues } from '../connection/queues.js';
 import { SessionReader } from '../connection/session-reader.js';
 import { ExitCode, StartupError } from '../errors.js';
-import type { Events, WorkerEvent } from '../events.js';
-import type { Quarantine } from '../inflight/quarantine.js';
-import type { ServerMemory } from '../memory/server-memory.js';
-import type { HostCounters } from '../metrics/host-counters.js';
-import { duplicateForAcceptor, type MigrationChannel } from '../migration/channel.js';
-import type { SlotRanges } from '../overload/slot-ranges.js';
-import type { Reports } from '../reports/reports.js';
+import type { WorkerEvent } from '../events.js';
+import { duplicateForAcceptor } from '../migration/channel.js';
+import { forwardingBytes } from '../pipeline/forwarding.js';
 import { models } from '../strategies/models.js';
-import type { ServerParts } from '../strategies/routed.js';
+import type { ServerParts } from '../strategies/server-strategy.js';
 import type { Hosting, HostListener } from '../strategies/strategy.js';
 import type { ProcessOptions } from '../worker/fork.js';
 import { startProcess } from '../worker/process-runtime.js';
@@ -25,40 +20,10 @@ import type { ForwardedRoute, ListeningSockets } from '../worker/settings.js';
 import { DiedYoung } from '../worker/start-up.js';
 import { Worker, type WorkerListener } from '../worker/worker.js';
 import type { Settings } from './changes.js';
-import type { HealthWatch } from './health.js';
-import type { Listener } from './listener.js';
-import type { RouteResources } from './route-resources.js';
-import type { SecondaryListeners } from './secondary-listeners.js';
+import type { ServerResources } from './resources.js';
 
 /** Those of its leash, channel, journal and connection; while it starts, more for a moment. */
 const descriptorsOfProcess = 5;
-
-/** Resources that the server has from start to exit; all its strategies use the same. */
-export interface ServerResources {
-  readonly listeners: readonly Listener[];
-  /** That the app is told. */
-  readonly addresses: ProcessOptions['app']['addresses'];
-  /** All of them, those of which the descriptor comes first. */
-  readonly queues: Queues;
-  readonly accessLog: ProcessOptions['accessLog'];
-  readonly quarantine: Quarantine;
-  readonly reports: Reports;
-  readonly health: HealthWatch;
-  /** undefined without --admin. */
-  readonly counters: HostCounters | undefined;
-  readonly events: Events;
-  /** undefined if connections cannot migrate. */
-  readonly migrationChannel: MigrationChannel | undefined;
-  readonly memory: ServerMemory;
-  /** Those in the memory that count requests. */
-  readonly slots: SlotRanges;
-  /** For the app's secondary servers. */
-  readonly secondary: SecondaryListeners;
-  /** Open connections that the supervisor has accepted. */
-  readonly accepted: { count: number };
-  /** Those of each route, by what it matches. */
-  readonly routes: RouteResources;
-}
 
 export interface StrategyContext extends ServerParts {
   readonly owner: ProcessOptions['owner'];
@@ -247,8 +212,16 @@ function appSettings(
   return {
     ...own,
     // The processes with the connections end those of this kind, and have limited what comes through them.
-    limits: { ...limits, rateLimit: undefined, keepAliveTimeout: 0, maxRequestsPerConnection: 0 },
-    limitsGiven: [...new Set([...limitsGiven, 'keepAliveTimeout', 'maxRequestsPerConnection'] as const)],
+    limits: {
+      ...limits,
+      rateLimit: undefined,
+      keepAliveTimeout: 0,
+      maxRequestsPerConnection: 0,
+      maxHeaderSize: limits.maxHeaderSize + forwardingBytes,
+    },
+    limitsGiven: [
+      ...new Set([...limitsGiven, 'keepAliveTimeout', 'maxRequestsPerConnection', 'maxHeaderSize'] as const),
+    ],
     countsAnswers: false,
     clients: { ...clients, proxyToApp: true },
     isForwarded: true,
@@ -304,7 +277,14 @@ function hostListener(
     serverClosed: ({ pid }, replacedInMs) => reports.publish({ kind: 'server-closed', pid, tid: 0, replacedInMs }),
     unfit: (id, worker, error, replacedInMs) => {
       if (worker && error instanceof DiedYoung)
-        reports.publish({ kind: 'worker-died', worker: id, pid: worker.pid, reason: error.reason, replacedInMs, ...where });
+        reports.publish({
+          kind: 'worker-died',
+          worker: id,
+          pid: worker.pid,
+          reason: error.reason,
+          replacedInMs,
+          ...where,
+        });
       else reports.publish({ kind: 'worker-unfit', worker: id, reason: error.message, ...where });
     },
     recycled: ({ id: worker, pid }, reason) => events.tell({ event: 'worker-recycled', worker, pid, reason, ...where }),

@@ -13,12 +13,13 @@ import type { CanaryFigures, Events } from '../events.js';
 import { type Destination, reopenLog } from '../log/destination.js';
 import type { Reports } from '../reports/reports.js';
 import { models } from '../strategies/models.js';
-import type { ServerStrategy } from '../strategies/routed.js';
+import type { ServerStrategy } from '../strategies/server-strategy.js';
 import type { Trial } from '../strategies/trial.js';
 import { applyBalance, applyReload, applySwitch, placingSettings, type Settings, switchSettings } from './changes.js';
-import { type ServerResources, type StrategyContext, strategyContext } from './context.js';
+import { type StrategyContext, strategyContext } from './context.js';
 import { keptSize } from './pool-size.js';
 import { Probation } from './probation.js';
+import type { ServerResources } from './resources.js';
 import type { Successor } from './successor.js';
 
 export interface OperationsOptions {
@@ -151,7 +152,9 @@ export class Operations {
       const unknown = keys.find((key) => !switchSettings.includes(key));
       if (unknown !== undefined) throw new Refused(`cannot switch '${unknown}'; use ${oneOf(switchSettings, 'and')}`);
       if (this.#settings.routes.length > 0)
-        throw new Refused('each route has settings of its own; change them in the configuration, and use mpserve ctl upgrade');
+        throw new Refused(
+          'each route has settings of its own; change them in the configuration, and use mpserve ctl upgrade',
+        );
       if (keys.length === 0) throw new Refused('no settings to switch; use for example --model prethread');
       const began = now();
       // Settings for the old model do not apply to another one.

@@ -9,21 +9,9 @@ import { ServerMemory } from '../memory/server-memory.js';
 import { closeMigrationChannel } from '../migration/channel.js';
 import { SlotRanges } from '../overload/slot-ranges.js';
 import type { Settings } from './changes.js';
-import type { ServerResources } from './context.js';
 import { openListeners } from './listener.js';
 import { openChannelOrWarn } from './migration.js';
-
-/** Of one route. */
-export interface ResourcesOfRoute extends Omit<ServerResources, 'routes'> {
-  /** Of the file of its socket, in a directory that only the workers' user may enter. */
-  readonly path: string;
-}
-
-export interface RouteResources {
-  /** @param match of the route */
-  get(match: string): ResourcesOfRoute;
-  close(): void;
-}
+import type { ResourcesOfRoute, RouteResources, ServerResources } from './resources.js';
 
 /** @param common what all workers of the server have. @throws StartupError */
 export async function openRoutes(

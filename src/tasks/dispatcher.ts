@@ -29,6 +29,7 @@ const watchEveryMs = 50;
 
 export class Dispatcher implements App, Room, TaskThreadListener {
   readonly kind = 'listener';
+  readonly isElsewhere = true;
   onRoom = (): void => {};
   readonly #options: DispatcherOptions;
   readonly #threads = new Map<number, TaskThread>();
