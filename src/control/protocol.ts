@@ -50,6 +50,8 @@ export interface Status extends Partial<Restarts> {
   };
   /** In each worker; with auto-scaling, the number at the start. */
   readonly threads: number;
+  /** Those that have workers of their own, in the order in which they are tried; absent where there are none. */
+  readonly routes?: readonly RouteStatus[];
   /** The limits of auto-scaling, minimum and maximum; absent if it is off. */
   readonly range?: { readonly workers: readonly [number, number]; readonly threads: readonly [number, number] };
   /** The last change of the number of workers, or of threads in a worker. */
@@ -68,9 +70,18 @@ export interface Status extends Partial<Restarts> {
   readonly last?: { readonly action: Action; readonly at: string; readonly outcome: Outcome };
 }
 
+/** The workers of a route. */
+export interface RouteStatus extends Pick<Status, 'model' | 'workers' | 'threads' | 'requests' | 'generation'> {
+  readonly match: string;
+  readonly unit: 'connection' | 'request';
+  readonly state: 'serving' | 'degraded' | 'down';
+}
+
 /** An entry of `GET /workers`. */
 export interface WorkerStatus {
   readonly worker: number;
+  /** What the route matches whose requests it has; the workers of each route have numbers of their own. */
+  readonly route?: string;
   readonly pid: number;
   readonly generation: number;
   readonly stage: 'starting' | 'ready' | 'draining' | 'gone';

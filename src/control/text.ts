@@ -4,7 +4,7 @@ import { aligned } from '../log/columns.js';
 import { escapeControls } from '../log/escape.js';
 import { models } from '../strategies/models.js';
 import { summaryOf, threadsOf } from './loop-summary.js';
-import type { Query, Restarts, Status, Suspect, WorkerStacks, WorkerStatus } from './protocol.js';
+import type { Query, Restarts, RouteStatus, Status, Suspect, WorkerStacks, WorkerStatus } from './protocol.js';
 import { stacksText } from './stacks-text.js';
 
 /** @param result of the query; `config` has no text here */
@@ -16,13 +16,14 @@ export function textOf(query: Query, result: unknown): string {
 }
 
 export function statusText(status: Status): string {
-  const { state, doing, pid, uptimeMs, app, model, urls, generation, workers, threads } = status;
+  const { state, doing, pid, uptimeMs, app, model, urls, generation, workers, threads, routes = [] } = status;
   const { balance, sessions, range, scaled, lastError, requests, starts, exits, last } = status;
   const rows = [
     ['state', doing ? `${state}, ${doing} in progress` : state],
     ...(lastError ? [['last error', `${lastError.at}: ${lastError.message}`]] : []),
     ['app', `${app} on ${urls.join(', ')}`],
     ['model', `${model}, ${models[model]?.once ? 'a worker for each connection' : size(workers, threads)}`],
+    ...routes.map((route) => [`route ${route.match}`, routeText(route)]),
     ...(balance ? [['balance', balance]] : []),
     ...(sessions ? [['sessions', `${grouped(sessions.placedAgain)} placed again`]] : []),
     ...(range ? [['auto-scaling', `${limits(range.workers, 'worker')}, ${limits(range.threads, 'thread')}`]] : []),
@@ -44,6 +45,12 @@ export function statusText(status: Status): string {
       : []),
   ];
   return table(rows);
+}
+
+function routeText({ model, unit, state, workers, threads, requests }: RouteStatus): string {
+  const pool = models[model]?.once ? 'a worker for each connection' : size(workers, threads);
+  const words = [state, unit === 'request' ? `${model}, requests on threads` : model, pool];
+  return `${words.join(', ')}, ${grouped(requests)} requests`;
 }
 
 /** During a reload more workers may be ready than there are to be. */
@@ -93,6 +100,8 @@ const workerColumns: readonly Column[] = [
   { title: 'CPU time', worker: ({ cpuSeconds }) => (cpuSeconds === undefined ? none : `${cpuSeconds.toFixed(1)} s`) },
 ];
 
+const routeColumn: Column = { title: 'route', worker: ({ route }) => route ?? none };
+
 const placedColumns: readonly Column[] = [
   { title: 'placed', worker: ({ placed }) => grouped(placed ?? 0) },
   { title: 'open', worker: ({ connections }) => grouped(connections ?? 0) },
@@ -121,8 +130,11 @@ const loopColumns = (
 
 /** A line for each worker and, under it, for each of its threads. */
 export function workersText(workers: readonly WorkerStatus[]): string {
+  const [number, ...others] = workerColumns;
   const columns = [
-    ...workerColumns,
+    ...(number ? [number] : []),
+    ...(workers.some(({ route }) => route !== undefined) ? [routeColumn] : []),
+    ...others,
     ...(workers.some(({ placed }) => placed !== undefined) ? placedColumns : []),
     ...(workers.some(({ loops }) => loops.length > 0) ? loopColumns : []),
   ];

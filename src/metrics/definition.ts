@@ -19,6 +19,8 @@ export interface Observed {
   readonly workers: readonly WorkerStatus[];
   readonly counts: Counts;
   readonly gauges: GaugeSums;
+  /** In the order of the configuration. */
+  readonly routes: readonly ObservedRoute[];
   /** Of TCP, on Linux. */
   readonly queues: readonly ListenerQueue[];
   /** Of the quarantine. */
@@ -27,6 +29,10 @@ export interface Observed {
   /** Resident, of the supervisor. */
   readonly memoryBytes: number;
   readonly version: string;
+}
+
+export interface ObservedRoute extends Pick<Observed, 'counts' | 'gauges'> {
+  readonly match: string;
 }
 
 export interface Sample {

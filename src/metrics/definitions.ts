@@ -3,6 +3,7 @@
 import { connectionMetrics } from './connection-metrics.js';
 import type { Definition } from './definition.js';
 import { requestMetrics } from './request-metrics.js';
+import { routeMetrics } from './route-metrics.js';
 import { serverMetrics } from './server-metrics.js';
 import { workerMetrics } from './worker-metrics.js';
 
@@ -10,5 +11,6 @@ export const definitions: readonly Definition[] = [
   ...requestMetrics,
   ...connectionMetrics,
   ...workerMetrics,
+  ...routeMetrics,
   ...serverMetrics,
 ];

@@ -16,6 +16,9 @@ const sum: Combine = (a, b) => a + b;
 
 const labelOf = (number: number): string => (number <= maxLabels ? String(number) : rest);
 
+/** The workers of each route have numbers of their own. */
+const routeOf = ({ route }: WorkerStatus): { readonly route?: string } => (route === undefined ? {} : { route });
+
 /** One sample for each set of labels: two workers have the same number while one replaces the other. */
 function combined(samples: readonly Required<Omit<Sample, 'suffix'>>[], combine: Combine): readonly Sample[] {
   const all = new Map<string, Required<Omit<Sample, 'suffix'>>>();
@@ -34,7 +37,7 @@ function byWorker(
 ): readonly Sample[] {
   const samples = workers.flatMap((one) => {
     const number = value(one);
-    return number === undefined ? [] : [{ labels: { worker: labelOf(one.worker) }, value: number }];
+    return number === undefined ? [] : [{ labels: { worker: labelOf(one.worker), ...routeOf(one) }, value: number }];
   });
   return combined(samples, combine);
 }
@@ -45,12 +48,17 @@ function byLoop(
   combine: Combine,
   values: (loop: LoopView) => readonly { readonly labels?: Sample['labels']; readonly value: number }[],
 ): readonly Sample[] {
-  const samples = workers.flatMap(({ worker, loops }) =>
-    [...loops]
+  const samples = workers.flatMap((one) =>
+    [...one.loops]
       .sort((a, b) => a.tid - b.tid)
       .flatMap((loop, i) =>
         values(loop).map(({ labels, value }) => ({
-          labels: { worker: labelOf(worker), thread: loop.tid === 0 ? '0' : labelOf(i + 1), ...labels },
+          labels: {
+            worker: labelOf(one.worker),
+            ...routeOf(one),
+            thread: loop.tid === 0 ? '0' : labelOf(i + 1),
+            ...labels,
+          },
           value,
         })),
       ),

@@ -23,6 +23,8 @@ export function forwarder(routes: readonly ForwardedRoute[]): App {
   const targetOf = ({ url = '' }: IncomingMessage): Target =>
     targets.find(({ has }) => has(url)) ?? (targets.at(-1) as Target);
   const server = createServer();
+  // Not among Node's types.
+  Object.assign(server, { httpAllowHalfOpen: true }); // answers come late, and the pipeline sees to it that they do not come for ever
   const forward = (req: IncomingMessage, res: ServerResponse) =>
     forwardRequest(targetOf(req), req, res as PipelineResponse); // of the pipeline, which calls it
   server.on('request', forward);
@@ -52,6 +54,7 @@ function forwardRequest(target: Target, req: IncomingMessage, res: PipelineRespo
   });
   out.on('response', (answer) => {
     respond(answer, res);
+    answer.once('end', () => goOn(out));
     answer.on('error', () => res.destroy()); // the worker has gone in the middle of it
   });
   out.on('error', (error) => {
@@ -83,6 +86,16 @@ function send(req: IncomingMessage, out: ClientRequest): void {
   setImmediate(() => {
     if (!out.writableEnded && !out.destroyed) out.flushHeaders();
   });
+}
+
+/** Goes on with the body of a request that has been answered: Node no longer tells when there is room for more of it. */
+function goOn(out: ClientRequest): void {
+  const { socket } = out;
+  if (out.writableFinished || !socket) return;
+  const drained = (): void => void out.emit('drain');
+  socket.on('drain', drained);
+  out.once('close', () => socket.off('drain', drained));
+  if (socket.writableLength === 0) drained();
 }
 
 function respond(answer: IncomingMessage, res: PipelineResponse): void {

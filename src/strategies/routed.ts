@@ -49,32 +49,36 @@ export class Routed implements ServerStrategy {
     return this.#front.give(connection);
   }
 
-  /** One route after the other, and at last the workers that have the connections. */
+  /** All at the same time. If one fails, the others go back to what they were before. */
   async replaceParts(next: ServerParts, onProgress: OnProgress, trial?: Trial): Promise<void> {
     const before = this.#parts;
-    const all = this.snapshot().workers.length;
-    let done = 0;
-    const replace = async (strategy: ModelSwitch, hosting: Hosting, tried = trial): Promise<void> => {
-      const { length } = strategy.snapshot().workers;
-      await strategy.replaceAll(hosting, (some) => onProgress(Math.min(all, done + some), all), tried);
-      done += length;
-    };
-    const replaced: (() => Promise<void>)[] = [];
-    try {
-      for (const [i, { strategy }] of this.#routes.entries()) {
+    const changes = [
+      { strategy: this.#front, old: before.hosting, hosting: next.hosting, tried: trial },
+      ...this.#routes.map(({ strategy }, i) => {
         const [old, fresh] = [before.routes[i], next.routes[i]];
         if (!old || !fresh) throw new Error('the routes of a server do not change');
-        await replace(strategy, fresh.hosting);
-        replaced.push(() => strategy.replaceAll(old.hosting, () => {}));
-      }
-      await replace(this.#front, next.hosting);
-    } catch (error) {
-      // Also when the server ends meanwhile: then they refuse.
-      const outcomes = await Promise.allSettled(replaced.map((back) => back()));
-      const failed = outcomes.find((one) => one.status === 'rejected');
-      throw failed && !this.#drained ? notRolledBack(error, failed.reason) : error;
+        return { strategy, old: old.hosting, hosting: fresh.hosting, tried: trial && ofRoute(trial) };
+      }),
+    ];
+    const done = changes.map(({ strategy }) => ({ done: 0, all: strategy.snapshot().workers.length }));
+    const outcomes = await Promise.allSettled(
+      changes.map(({ strategy, hosting, tried }, i) => {
+        const progress: OnProgress = (some, all) => {
+          done[i] = { done: some, all };
+          onProgress(sumOf(done, 'done'), sumOf(done, 'all'));
+        };
+        return strategy.replaceAll(hosting, progress, tried);
+      }),
+    );
+    const failed = outcomes.find((one) => one.status === 'rejected');
+    if (!failed) {
+      this.#parts = next;
+      return;
     }
-    this.#parts = next;
+    const replaced = changes.filter((_, i) => outcomes[i]?.status === 'fulfilled');
+    const back = await Promise.allSettled(replaced.map(({ strategy, old }) => strategy.replaceAll(old, () => {})));
+    const notBack = back.find((one) => one.status === 'rejected');
+    throw notBack && !this.#drained ? notRolledBack(failed.reason, notBack.reason) : failed.reason;
   }
 
   replace(group: Group, hosting: Hosting, ms: number, trial?: Trial): Promise<Replacement> {
@@ -142,4 +146,13 @@ export class Routed implements ServerStrategy {
   get #all(): readonly ModelSwitch[] {
     return [this.#front, ...this.#routes.map(({ strategy }) => strategy)];
   }
+}
+
+/** Only the workers that have the connections are compared with those before them: they have all responses. */
+function ofRoute(trial: Trial): Trial {
+  return { before: () => trial.before(), after: () => trial.after(), failed: trial.failed };
+}
+
+function sumOf<K extends string>(all: readonly Readonly<Record<K, number>>[], key: K): number {
+  return all.reduce((sum, one) => sum + one[key], 0);
 }

@@ -14,6 +14,7 @@ import { type Listener, openListeners } from './listener.js';
 import type { Monitoring } from './monitoring.js';
 import { type OperatorListener, serveOperators } from './operator-listener.js';
 
+export { CountedMemory } from './counted-memory.js';
 export { Monitoring } from './monitoring.js';
 
 /** Scrapers that the kernel queues. */

@@ -1,6 +1,5 @@
 // What operators can see of the server: the pages of the admin server, which the control socket has as well, what the dashboard
 // shows, and the numbers behind them, with which the successor of an upgrade goes on.
-import { readSync, writeSync } from 'node:fs';
 import { History, type HistoryItems } from '../admin/history.js';
 import { LiveFeed } from '../admin/live-feed.js';
 import { type Pages, textPage } from '../admin/pages.js';
@@ -9,43 +8,31 @@ import type { Config } from '../config/config.js';
 import { formatted } from '../control/formats.js';
 import type { Restarts, Status, WorkerStatus } from '../control/protocol.js';
 import type { Suspect } from '../inflight/suspect.js';
-import { rangeOf } from '../memory/parts.js';
 import type { Observed } from '../metrics/definition.js';
-import { addGauges, type GaugeSums, type GaugesLayout, gaugesLayout, sumGauges } from '../metrics/gauges.js';
-import { type CountersLayout, layout, usedRows } from '../metrics/layout.js';
 import { restartsOf } from '../metrics/restarts.js';
 import { SupervisorCounters } from '../metrics/supervisor-counters.js';
 import { MetricsText } from '../metrics/text.js';
-import { type CountersFile, type Counts, Totals } from '../metrics/totals.js';
 import { queueOf } from '../os/tcp-info.js';
-import type { SlotRanges } from '../overload/slot-ranges.js';
 import type { Reports } from '../reports/reports.js';
 import type { Look } from '../scoreboard/loop-view.js';
 import { models } from '../strategies/models.js';
+import type { CountedMemory, InheritedCounts } from './counted-memory.js';
 import type { Listener } from './listener.js';
 
 /** Between two points of the curves (milliseconds). */
 const sampleMs = 1000;
 
-/** As a successor gets it. Other versions of mpserve read it, so fields keep their names. */
-export interface InheritedCounts {
-  /** The memory of the old server, in which its workers count until they end, and where the counters are in it. */
-  readonly fd: number;
-  readonly start: number;
-  readonly layout: CountersLayout;
-  /** What servers before it have counted. */
-  readonly before: Counts;
-  /** What its event loops have at the moment, from these bytes of its memory on; absent from a version without them. */
-  readonly gauges?: { readonly start: number; readonly layout: GaugesLayout };
+/** The counts of a route, as a successor gets them. */
+export interface InheritedRoute extends InheritedCounts {
+  readonly match: string;
 }
 
 export interface MonitoringOptions {
   readonly reports: Reports;
-  /** Of the memory in which this server's workers count. */
-  readonly memory: number;
-  /** Of this server's event loops. */
-  readonly slots: Pick<SlotRanges, 'end'>;
-  readonly inherited: InheritedCounts | undefined;
+  /** In which this server's workers count. */
+  readonly memory: CountedMemory;
+  /** It is a successor. */
+  readonly isSuccessor: boolean;
   /** What the dashboard of the old server showed. */
   readonly inheritedHistory: Partial<HistoryItems> | undefined;
   /** Of mpserve. */
@@ -60,9 +47,8 @@ export interface MonitoringOptions {
 
 export class Monitoring {
   readonly #options: MonitoringOptions;
-  readonly #totals: Totals;
-  readonly #own: CountersFile;
-  #predecessor: CountersFile | undefined;
+  /** Of routes, by what they match. */
+  readonly #routes = new Map<string, CountedMemory>();
   readonly #text: MetricsText;
   readonly counters: SupervisorCounters;
   #cpu: NodeJS.CpuUsage = { user: 0, system: 0 };
@@ -73,20 +59,11 @@ export class Monitoring {
   readonly feed: LiveFeed;
 
   constructor(options: MonitoringOptions) {
-    const { reports, memory, inherited, version } = options;
+    const { reports, memory, isSuccessor, version } = options;
     this.#options = options;
     this.#history = new History(options.inheritedHistory);
-    this.#totals = new Totals(inherited?.before);
-    const { start } = rangeOf('counters');
-    this.counters = new SupervisorCounters((bytes, position) => {
-      writeSync(memory, bytes, 0, bytes.length, start + position);
-    });
+    this.counters = new SupervisorCounters((bytes, position) => memory.write(bytes, position));
     this.counters.follow(reports);
-    this.#own = counters(memory, start, layout, () => usedRows(options.slots.end));
-    this.#totals.add(this.#own);
-    this.#predecessor =
-      inherited && counters(inherited.fd, inherited.start, inherited.layout, () => inherited.layout.rows);
-    if (this.#predecessor) this.#totals.add(this.#predecessor);
     this.#text = new MetricsText(() => this.#observe());
     this.#timeline = new Timeline(
       reports,
@@ -94,7 +71,7 @@ export class Monitoring {
       (event) => this.#history.add(event),
     );
     // The old server's history ends before it could tell.
-    if (inherited) {
+    if (isSuccessor) {
       const text = `process ${process.pid} has taken over (mpserve ${version}, Node ${process.version})`;
       reports.subscribe({ ready: () => this.#history.add({ at: Date.now(), kind: 'upgrade', text }) });
     }
@@ -120,7 +97,7 @@ export class Monitoring {
 
   get restarts(): Restarts {
     this.counters.flush();
-    return restartsOf(this.#totals.read());
+    return restartsOf(this.#options.memory.counts);
   }
 
   /** Before the memory is closed. */
@@ -136,7 +113,8 @@ export class Monitoring {
   }
 
   #sample(): void {
-    this.#history.sample(this.#totals.read(), this.#gauges().connections);
+    const { counts, gauges } = this.#options.memory;
+    this.#history.sample(counts, gauges.connections);
   }
 
   readonly pages: Pages = {
@@ -154,7 +132,7 @@ export class Monitoring {
   };
 
   async #observe(): Promise<Observed> {
-    const { status, config, quarantine, listeners, version } = this.#options;
+    const { status, memory, config, quarantine, listeners, version } = this.#options;
     // They take the longest. All else is of one moment after that.
     const workers = await this.#options.workers('briefly');
     this.#countOwnTime();
@@ -163,8 +141,9 @@ export class Monitoring {
     return {
       status: status(),
       workers,
-      counts: this.#totals.read(),
-      gauges: this.#gauges(),
+      counts: memory.counts,
+      gauges: memory.gauges,
+      routes: [...this.#routes].map(([match, { counts, gauges }]) => ({ match, counts, gauges })),
       queues: listeners.flatMap(({ url, queues }) => {
         const all = queues.flatMap((fd) => queueOf(fd) ?? []);
         const sum = (key: 'waiting' | 'limit') => all.reduce((before, queue) => before + queue[key], 0);
@@ -189,18 +168,14 @@ export class Monitoring {
     this.counters.flush();
   }
 
-  #gauges(): GaugeSums {
-    const { memory, inherited } = this.#options;
-    const own = sumOf(memory, rangeOf('places').start, gaugesLayout);
-    if (!this.#predecessor || !inherited?.gauges) return own;
-    const { start, layout: theirs } = inherited.gauges;
-    return addGauges(own, sumOf(inherited.fd, start, theirs));
+  /** In which the workers of a route count. */
+  addRoute(match: string, memory: CountedMemory): void {
+    this.#routes.set(match, memory);
   }
 
   /** In a successor: the old server and its workers have ended, and its memory may be closed. */
   predecessorEnded(): void {
-    if (this.#predecessor) this.#totals.end(this.#predecessor);
-    this.#predecessor = undefined;
+    for (const memory of [this.#options.memory, ...this.#routes.values()]) memory.predecessorEnded();
   }
 
   /** For the successor, with what has happened up to now. */
@@ -211,33 +186,16 @@ export class Monitoring {
 
   get inheritable(): InheritedCounts {
     this.#countOwnTime();
-    return {
-      fd: this.#options.memory,
-      start: rangeOf('counters').start,
-      layout,
-      before: this.#totals.without(this.#own),
-      gauges: { start: rangeOf('places').start, layout: gaugesLayout },
-    };
+    return this.#options.memory.inheritable;
   }
-}
 
-function sumOf(fd: number, start: number, theirs: GaugesLayout): GaugeSums {
-  return sumGauges(theirs, (bytes, position) => {
-    readSync(fd, bytes, 0, bytes.length, start + position);
-  });
+  /** By what they match. */
+  get inheritableRoutes(): readonly InheritedRoute[] {
+    return [...this.#routes].map(([match, memory]) => ({ match, ...memory.inheritable }));
+  }
 }
 
 /** Of worker processes; in other models each connection has one, or there is one for all. */
 function isPool(model: string): boolean {
   return models[model]?.workers !== undefined;
-}
-
-function counters(fd: number, start: number, theirs: CountersLayout, usedRows: () => number): CountersFile {
-  return {
-    layout: theirs,
-    usedRows,
-    read: (bytes) => {
-      readSync(fd, bytes, 0, bytes.length, start);
-    },
-  };
 }

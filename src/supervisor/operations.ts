@@ -18,7 +18,7 @@ import type { Trial } from '../strategies/trial.js';
 import { applyBalance, applyReload, applySwitch, placingSettings, type Settings, switchSettings } from './changes.js';
 import { type StrategyContext, strategyContext } from './context.js';
 import { keptSize } from './pool-size.js';
-import { Probation } from './probation.js';
+import { Probation, type StartedWorker } from './probation.js';
 import type { ServerResources } from './resources.js';
 import type { Successor } from './successor.js';
 
@@ -308,13 +308,17 @@ export class Operations {
     const { strategy, resources } = this.#options;
     const { config } = settings;
     const { reports, events } = resources;
-    const generation = strategy.snapshot().generation + (isSameGeneration ? 0 : 1);
+    const before = strategy.snapshot();
+    const isTried = ({ generation, route }: StartedWorker): boolean => {
+      const part = route === undefined ? before : before.routes?.find(({ match }) => match === route);
+      return generation === (part?.generation ?? 0) + (isSameGeneration ? 0 : 1);
+    };
     const onCompared = compares
       ? (figures: CanaryFigures) => events.tell({ event: 'canary-passed', ...figures })
       : undefined;
     const probation =
       config.lifecycle.probation > 0 || compares
-        ? new Probation({ reports, config, generation, strategy, onProgress, onCompared })
+        ? new Probation({ reports, config, isTried, strategy, onProgress, onCompared })
         : undefined;
     try {
       return await change(probation);

@@ -15,6 +15,7 @@ import type { Reports } from '../reports/reports.js';
 import { type Listener, listener } from './listener.js';
 import type { Monitoring } from './monitoring.js';
 import type { OperatorListener } from './operator-listener.js';
+import type { ResourcesOfRoute } from './resources.js';
 import type { ServerControls } from './server-controls.js';
 import type { InheritedState } from './successor.js';
 
@@ -65,11 +66,11 @@ export class OperatorServers {
   async openAdmin(address: Address, memory: ServerMemory, slots: SlotRanges): Promise<void> {
     const { loaded, reports, inherited, version, controls, config, listeners } = this.#options;
     this.#adminModule = await import('./admin-listener.js');
+    const { CountedMemory } = this.#adminModule;
     this.#monitoring = new this.#adminModule.Monitoring({
       reports,
-      slots,
-      memory: memory.descriptorFor(loaded.config) as number,
-      inherited: inherited?.counts,
+      memory: new CountedMemory(memory.descriptorFor(loaded.config) as number, slots, inherited?.counts),
+      isSuccessor: inherited !== undefined,
       inheritedHistory: inherited?.history,
       version,
       status: () => controls.status(),
@@ -79,6 +80,15 @@ export class OperatorServers {
       listeners,
     });
     if (!inherited?.admin) this.#serveAdmin(await this.#adminModule.openAdminSocket(address, loaded));
+  }
+
+  /** With --admin: what the workers of a route count, as those of the server do. @throws StartupError */
+  monitorRoute(match: string, { memory, slots }: Pick<ResourcesOfRoute, 'memory' | 'slots'>): void {
+    const { loaded, inherited } = this.#options;
+    if (!this.#adminModule || !this.#monitoring) return;
+    const fd = memory.descriptorFor(loaded.config) as number;
+    const before = inherited?.routes?.find((one) => one.match === match);
+    this.#monitoring.addRoute(match, new this.#adminModule.CountedMemory(fd, slots, before));
   }
 
   /** In a successor: serves on the sockets of the old server. @throws StartupError */
@@ -94,15 +104,17 @@ export class OperatorServers {
   predecessorEnded(): void {
     this.#monitoring?.predecessorEnded();
     const { inherited } = this.#options;
-    if (inherited?.counts) closeDescriptor(inherited.counts.fd);
+    const { counts, routes = [] } = inherited ?? {};
+    for (const one of [counts, ...routes]) if (one) closeDescriptor(one.fd);
   }
 
   /** What a successor takes over. */
-  get inheritable(): Pick<InheritedState, 'control' | 'admin' | 'counts' | 'history'> {
+  get inheritable(): Pick<InheritedState, 'control' | 'admin' | 'counts' | 'routes' | 'history'> {
     return {
       control: this.#control?.listener,
       admin: this.#admin?.listener,
       counts: this.#monitoring?.inheritable,
+      routes: this.#monitoring?.inheritableRoutes,
       history: this.#monitoring?.history,
     };
   }

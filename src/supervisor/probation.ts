@@ -5,6 +5,7 @@ import { now } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { CanaryFigures } from '../events.js';
+import type { ReportOf } from '../reports/report.js';
 import type { Reports } from '../reports/reports.js';
 import type { Strategy } from '../strategies/strategy.js';
 import { FailedTrial, type Trial } from '../strategies/trial.js';
@@ -13,12 +14,15 @@ import { Canary } from './canary.js';
 /** Between two looks at the workers (milliseconds). */
 const lookEveryMs = 100;
 
+/** As a report has it. */
+export type StartedWorker = Pick<ReportOf<'worker-started'>, 'generation' | 'route'>;
+
 export interface ProbationOptions {
   readonly reports: Reports;
   /** Of the new workers. */
   readonly config: Config;
-  /** Of the new workers. Others of it that have started before do not count. */
-  readonly generation: number;
+  /** Whether a worker is of their generation. Others of it that have started before do not count. */
+  readonly isTried: (worker: StartedWorker) => boolean;
   readonly strategy: Pick<Strategy, 'snapshot'>;
   readonly onProgress: (message: string) => void;
   /** Told what --canary has compared. Absent where it compares nothing. */
@@ -39,7 +43,7 @@ export class Probation implements Trial {
 
   /** Watches from now on. */
   constructor(options: ProbationOptions) {
-    const { reports, config, generation, onProgress, onCompared } = options;
+    const { reports, config, isTried, onProgress, onCompared } = options;
     this.#options = options;
     this.failed.catch(() => {}); // also when nothing waits for it
     /** What has failed in processes that were not ready yet: one of several threads, for example. */
@@ -50,7 +54,7 @@ export class Probation implements Trial {
     };
     this.#unsubscribe = reports.subscribe({
       'worker-started': (worker) => {
-        if (worker.generation !== generation) return;
+        if (!isTried(worker)) return;
         this.#pids.add(worker.pid);
         const reason = early.get(worker.pid);
         if (reason !== undefined) failed(worker.pid, reason);
@@ -119,7 +123,8 @@ export async function startOnProbation(
   stopping: AbortSignal,
 ): Promise<void> {
   const { generation } = strategy.snapshot();
-  const probation = new Probation({ reports, config, generation, strategy, onProgress: () => {} });
+  const isTried = (worker: StartedWorker): boolean => worker.generation === generation;
+  const probation = new Probation({ reports, config, isTried, strategy, onProgress: () => {} });
   stopping.addEventListener('abort', () => probation.stop());
   try {
     await strategy.start(true);

@@ -82,6 +82,7 @@ export class ServerControls implements Controls {
       startedAt: this.#startedAt,
       urls: urls(),
       config: settings().config,
+      routes: settings().routes,
       snapshot: snapshot(),
       health,
       scaled: this.#scaled,

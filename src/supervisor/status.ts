@@ -1,12 +1,13 @@
 // What `mpserve ctl status` and `mpserve ctl workers` tell of the server.
 import { now } from '../clock.js';
 import { type Config, isElastic } from '../config/config.js';
-import type { Restarts, Status, WorkerStacks, WorkerStatus } from '../control/protocol.js';
+import type { Restarts, RouteStatus, Status, WorkerStacks, WorkerStatus } from '../control/protocol.js';
 import { hasProc, ownCpuSeconds, proportionalMemory, residentMemory } from '../os/process-tree.js';
 import type { Look } from '../scoreboard/loop-view.js';
 import { models } from '../strategies/models.js';
 import type { StrategySnapshot } from '../strategies/strategy.js';
 import type { Worker } from '../worker/worker.js';
+import type { Settings } from './changes.js';
 import type { HealthWatch } from './health.js';
 
 export interface StatusParts {
@@ -15,6 +16,7 @@ export interface StatusParts {
   readonly startedAt: number;
   readonly urls: readonly string[];
   readonly config: Config;
+  readonly routes: Settings['routes'];
   /** undefined before there is a strategy. */
   readonly snapshot: StrategySnapshot | undefined;
   readonly health: HealthWatch;
@@ -44,8 +46,9 @@ export function statusOf(parts: StatusParts): Status {
     ...(config.sessions.sticky && { sessions: { placedAgain } }),
     urls: parts.urls,
     generation,
-    workers: { wanted, ready: workers.filter(({ stage }) => stage === 'ready').length },
+    workers: { wanted, ready: readyOf(workers.filter(({ route }) => route === undefined)) },
     threads,
+    ...(parts.routes.length > 0 && { routes: routesOf(parts) }),
     ...(isElastic(pool) && { range: { workers: [minWorkers, maxWorkers], threads: [minThreads, maxThreads] } }),
     ...(scaled && { scaled }),
     ...(lastError && { lastError }),
@@ -53,6 +56,23 @@ export function statusOf(parts: StatusParts): Status {
     ...parts.restarts,
     ...(last && { last }),
   };
+}
+
+const readyOf = (workers: readonly Worker[]): number => workers.filter(({ stage }) => stage === 'ready').length;
+
+function routesOf({ routes, snapshot }: StatusParts): readonly RouteStatus[] {
+  return routes.map(({ match, config: { pool } }) => {
+    const found = snapshot?.routes?.find((one) => one.match === match);
+    const {
+      size: wanted = 0,
+      workers = [],
+      answered: requests = 0,
+      generation = 1,
+      health: state = 'down',
+    } = found ?? {};
+    const { model, unit, threads } = pool;
+    return { match, model, unit, state, workers: { wanted, ready: readyOf(workers) }, threads, requests, generation };
+  });
 }
 
 export async function workerStacks(worker: Worker): Promise<WorkerStacks> {
@@ -69,6 +89,7 @@ export async function workerStatus(worker: Worker, how: Look): Promise<WorkerSta
   const { id, pid, generation, stage, answered, placed, active, readyMs, load } = worker;
   return {
     worker: id,
+    ...(worker.route !== undefined && { route: worker.route }),
     pid,
     generation,
     stage,

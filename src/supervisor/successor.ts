@@ -8,8 +8,9 @@ import { ExitCode, StartupError } from '../errors.js';
 import type { MigrationChannel } from '../migration/channel.js';
 import { closeDescriptor, closeOnExec } from '../os/descriptor.js';
 import { createSharedMemory } from '../os/shared-memory.js';
+import type { InheritedCounts } from './counted-memory.js';
 import type { InheritedListener } from './listener.js';
-import type { InheritedCounts } from './monitoring.js';
+import type { InheritedRoute } from './monitoring.js';
 import type { PoolSize } from './pool-size.js';
 import type { InheritedSecondary } from './secondary-listeners.js';
 
@@ -29,6 +30,7 @@ export interface InheritedState {
   /** With --admin; versions from before it send neither. */
   readonly admin?: InheritedListener | undefined;
   readonly counts?: InheritedCounts | undefined;
+  readonly routes?: readonly InheritedRoute[] | undefined;
   readonly history?: Partial<HistoryItems> | undefined;
 }
 
@@ -104,7 +106,7 @@ export async function startSuccessor(
     fd: inheritedFd(listener.fd),
     queues: queuesOf(listener).map(inheritedFd),
   });
-  const { listeners, control, migrationChannel, secondary = [], admin, counts } = others;
+  const { listeners, control, migrationChannel, secondary = [], admin, counts, routes = [] } = others;
   const passed: Passed = {
     ...others,
     historyFd: historyFd && inheritedFd(historyFd),
@@ -112,6 +114,7 @@ export async function startSuccessor(
     control: control && inherit(control),
     admin: admin && inherit(admin),
     counts: counts && { ...counts, fd: inheritedFd(counts.fd) },
+    routes: routes.map((route) => ({ ...route, fd: inheritedFd(route.fd) })),
     secondary: secondary.map((socket) => ({ ...socket, fd: inheritedFd(socket.fd) })),
     migrationChannel:
       migrationChannel &&
@@ -159,8 +162,8 @@ function firstReport(child: ChildProcess, timeoutMs: number, signal: AbortSignal
 }
 
 function descriptorsOf(state: Omit<InheritedState, 'history'>): number[] {
-  const { listeners, migrationChannel, control, admin, counts, secondary = [] } = state;
-  const others = [control, admin, counts, ...secondary].flatMap((one) => (one ? [one.fd] : []));
+  const { listeners, migrationChannel, control, admin, counts, routes = [], secondary = [] } = state;
+  const others = [control, admin, counts, ...routes, ...secondary].flatMap((one) => (one ? [one.fd] : []));
   return [...listeners.flatMap(queuesOf), ...others, ...Object.values<number>({ ...migrationChannel })];
 }
 

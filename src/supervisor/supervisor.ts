@@ -225,6 +225,7 @@ export class Supervisor implements SignalTarget {
     };
     const routes = await openRoutes(loaded, common);
     cleanups.push(() => routes.close());
+    for (const { match } of loaded.routes) this.#operators.monitorRoute(match, routes.get(match));
     return { ...common, routes };
   }
 

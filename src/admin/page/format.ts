@@ -1,10 +1,16 @@
 // Numbers and times for people.
+import type { WorkerStatus } from '../../control/protocol.js';
 import { escapeControls } from '../../log/escape.js';
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const oneDigit = new Intl.NumberFormat('en', { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const lastBucketMs = 10_000;
 const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+
+/** `worker 2`, `worker 2 of /pdf/*`. */
+export function nameOf({ worker, route }: Pick<WorkerStatus, 'worker' | 'route'>): string {
+  return `worker ${worker}${route === undefined ? '' : ` of ${route}`}`;
+}
 
 /** `0`, `0.4`, `7.2`, `1,234`. */
 export function rate(value: number): string {

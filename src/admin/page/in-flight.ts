@@ -1,7 +1,7 @@
 // The requests that have been in flight for the longest time.
 import type { WorkerStatus } from '../../control/protocol.js';
 import { byId, element, setText } from './dom.js';
-import { age, shown } from './format.js';
+import { age, nameOf, shown } from './format.js';
 
 const maxRows = 10;
 
@@ -27,12 +27,12 @@ export class InFlightView {
   }
 
   show(workers: readonly WorkerStatus[]): void {
-    const loops = workers.flatMap(({ worker, loops }) => loops.map((loop) => ({ worker, loop })));
+    const loops = workers.flatMap((worker) => worker.loops.map((loop) => ({ worker: nameOf(worker), loop })));
     const requests = loops.flatMap(({ worker, loop }) =>
       loop.oldest.map((request) => ({
         request,
         ageMs: request.ageMs + (loop.staleMs ?? 0),
-        where: `worker ${worker}${loop.tid === 0 ? '' : `, thread ${loop.tid}`}`,
+        where: `${worker}${loop.tid === 0 ? '' : `, thread ${loop.tid}`}`,
       })),
     );
     const all = loops.reduce((sum, { loop }) => sum + loop.inFlight, 0);

@@ -2,7 +2,7 @@
 import type { WorkerStatus } from '../../control/protocol.js';
 import type { LiveUpdate } from '../live.js';
 import { byId, Children, element, setData, setText } from './dom.js';
-import { megabytes, rate } from './format.js';
+import { megabytes, nameOf, rate } from './format.js';
 import { initials, type Leaf, leavesOf, makeLeaf, updateLeaf } from './leaf.js';
 
 /** A browser does not draw more of them every second without effort. */
@@ -73,7 +73,7 @@ export class TreeView {
     const facts = element('span', 'facts');
     const list = element('ol', 'leaves');
     const child = element('li', 'worker');
-    child.append(element('p', 'node', element('strong', '', `worker ${worker.worker}`), ' ', facts), list);
+    child.append(element('p', 'node', element('strong', '', nameOf(worker)), ' ', facts), list);
     this.#views.set(child, { facts, leaves: new Children<Leaf, HTMLElement>(list, makeLeaf, updateLeaf) });
     return child;
   }
