@@ -174,7 +174,7 @@ async function resolveRoutes(
 ): Promise<readonly (LoadedRoute & Resolved)[]> {
   if (routes.length === 0) return [];
   const { table } = input;
-  const { checkRoutes, isOfRoutes } = await import('./routes.js');
+  const { checkRoutes, isOfWorkers } = await import('./routes.js');
   await checkRoutes(routes, of, table);
   const model = given.get('model');
   if (model && pool.model !== table.model.default) {
@@ -183,7 +183,7 @@ async function resolveRoutes(
       `${setting(model.source)} does not go with routes, whose connections ${table.model.default} has; ${advice}`,
     );
   }
-  const common = [...given].filter(([key]) => key !== 'routes' && !isOfRoutes(table[key]));
+  const common = [...given].filter(([key]) => key !== 'routes' && !isOfWorkers(table[key]));
   const resolved: (LoadedRoute & Resolved)[] = [];
   for (const { match, ...own } of routes) {
     const ownGiven = Object.entries(own).map(([key, raw]) => {

@@ -11,8 +11,13 @@ const sections = ['pool', 'placing', 'scaling', 'recycle', 'overload', 'sessions
 /** Of other sections. Limits on connections are those of the processes that have them. */
 const keys: readonly ConfigKey[] = ['requestDeadline', 'hangTimeout', 'gracefulTimeout', 'nodeArg'];
 
-export function isOfRoutes({ key, section }: Option): boolean {
-  return sections.includes(section) || keys.includes(key as ConfigKey);
+/** Beside the routes it is a setting of the processes that have the connections alone. */
+export function isOfWorkers({ section }: Option): boolean {
+  return sections.includes(section);
+}
+
+function isOfRoutes(option: Option): boolean {
+  return isOfWorkers(option) || keys.includes(option.key as ConfigKey);
 }
 
 /** @throws StartupError for a route that is no pattern, that never matches, or has settings that are none of a route */

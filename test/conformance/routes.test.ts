@@ -5,5 +5,7 @@ conformance({
   start: { model: 'prefork' },
   args: ['--workers', '1', '--routes', JSON.stringify([{ match: '/none/*' }, { match: '*', workers: 2 }])],
   pooled: true,
-  gaps: { 'cut failures': 'the process with the connection answers 502 where a worker has cut its answer before it began' },
+  gaps: {
+    'cut failures': 'the process with the connection answers 502 where a worker has cut its answer before it began',
+  },
 });

@@ -94,6 +94,7 @@ class House {
       app,
       limits,
       limitsGiven: [],
+      isForwarded: false,
       clients: { trustProxy: [], proxyProtocol: false, proxyToApp: false },
       maxConnections: 1000,
       accessLog: undefined,

@@ -21,6 +21,7 @@ const complete: Required<UserConfig> = {
   serve: 'auto',
   workers: 'auto',
   unit: 'request',
+  routes: [{ match: '/pdf/*', model: 'prethread', threads: 2 }, { match: '*' }],
   tasksPerThread: 2,
   retrySafe: true,
   minWorkers: 1,
