@@ -3,6 +3,7 @@
 import type { LogLevel } from './config/config.js';
 import type { ErrorRecord } from './errors.js';
 import type { Refusal } from './overload/layout.js';
+import { inRoute } from './reports/in-route.js';
 import type { LostRequest, Report, RequestFields, RequestInFlight, WorkerIdentity } from './reports/report.js';
 
 /** The first responses of a new generation, compared with those of the old one; times in milliseconds. */
@@ -85,20 +86,19 @@ type Of<N extends Name> = Extract<ServerEvent, { event: N }>;
 export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silent'>, (e: Of<N>) => string] } = {
   ready: ['info', (e) => `serving on ${e.urls.join(', ')}`],
   warning: ['warn', (e) => e.warning],
-  'worker-started': ['debug', (e) => `worker ${e.worker} (pid ${e.pid}) is ready`],
+  'worker-started': ['debug', (e) => `${workerOf(e)} is ready`],
   'worker-died': [
     'error',
-    (e) =>
-      `worker ${e.worker} (pid ${e.pid}) died: ${e.reason}; its connections are lost${replacement(e.replacedInMs)}`,
+    (e) => `${workerOf(e)} died: ${e.reason}; its connections are lost${replacement(e.replacedInMs)}`,
   ],
-  'worker-unfit': ['error', (e) => `a new worker ${e.worker} could not start: ${e.reason}; retrying`],
-  'worker-killed': ['warn', (e) => `killed worker ${e.worker} (pid ${e.pid}): ${e.reason}`],
+  'worker-unfit': ['error', (e) => `a new worker ${e.worker}${inRoute(e)} could not start: ${e.reason}; retrying`],
+  'worker-killed': ['warn', (e) => `killed ${workerOf(e)}: ${e.reason}`],
   'worker-message-invalid': [
     'warn',
     (e) =>
       `ignored ${counted(e.count, 'invalid message')} from worker ${e.worker} (pid ${e.pid}); does the app write to mpserve's IPC channel?`,
   ],
-  'worker-recycled': ['info', (e) => `replaced worker ${e.worker} (pid ${e.pid}): ${e.reason}`],
+  'worker-recycled': ['info', (e) => `replaced ${workerOf(e)}: ${e.reason}`],
   'thread-lost': [
     'error',
     (e) =>
@@ -281,6 +281,15 @@ function hangMessage({ pid, tid, stillMs, stack: [top], requests }: Of<'hung'>):
 }
 
 /** @param ms until the replacement is started; undefined without one */
+/** Of a report or an event about a worker. */
+interface OfWorker {
+  readonly worker: number;
+  readonly pid: number;
+  readonly route?: string;
+}
+
+const workerOf = (e: OfWorker): string => `worker ${e.worker}${inRoute(e)} (pid ${e.pid})`;
+
 function replacement(ms: number | undefined): string {
   if (ms === undefined) return '';
   return ms > 0 ? `; replacing it in ${ms} ms` : '; replacing it now';

@@ -89,6 +89,8 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ],
   // What workers are at.
   ['scoreboard', 'clock', 'reports'],
+  // The app of the processes that have the connections, where other workers have the app.
+  ['routes', 'app/app', 'app/server-app', 'pipeline', 'worker/settings', ...leaves],
   // In a browser.
   ['admin/page', 'admin/live', 'control/protocol', 'log/escape', 'scoreboard/loop-view'],
   // What operators can see of a server, and do, over HTTP.
@@ -181,6 +183,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['worker/process-main', 'worker', 'app/close-app', 'metrics/counters', ...leaves],
   [
     'worker',
+    'routes/forwarder',
     'pipeline/pipeline',
     'pipeline/busy',
     'pipeline/readiness',
@@ -272,6 +275,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
 /** Where each package is used, and the modules of Node that tell processes and threads. */
 const owners: Readonly<Record<string, readonly string[]>> = {
   autocannon: ['bench/closed-loop'],
+  'find-my-way': ['config/route-pattern'],
   'get-east-asian-width': ['top/cells'],
   koffi: ['os/libc'],
   leven: ['config/nearest'],

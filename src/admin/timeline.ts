@@ -1,6 +1,7 @@
 // The timeline of the dashboard: what is reported, in sentences for people. Many reports of one kind within a second, as of
 // the workers that a reload starts, are one event.
 import { escapeControls } from '../log/escape.js';
+import { inRoute } from '../reports/in-route.js';
 import type { Report, ReportOf } from '../reports/report.js';
 import type { Reports } from '../reports/reports.js';
 import type { TimelineEvent } from './live.js';
@@ -18,10 +19,10 @@ const entries: { readonly [K in Report['kind']]?: Entry<K> } = {
   ready: ['start', ({ urls }) => `serving on ${urls.join(', ')}`],
   'worker-started': [
     'start',
-    (r) => `worker ${r.worker} (pid ${r.pid}) is ready, generation ${r.generation}`,
+    (r) => `worker ${r.worker}${inRoute(r)} (pid ${r.pid}) is ready, generation ${r.generation}`,
     'workers are ready',
   ],
-  'worker-died': ['exit', (r) => `worker ${r.worker} (pid ${r.pid}) died: ${r.reason}`, 'workers died'],
+  'worker-died': ['exit', (r) => `worker ${r.worker}${inRoute(r)} (pid ${r.pid}) died: ${r.reason}`, 'workers died'],
   'thread-lost': ['exit', (r) => `${where(r)} died: ${r.reason}`, 'threads died'],
   'server-closed': ['exit', (r) => `the app closed its server in ${where(r)}`, 'times the app closed its server'],
   'app-crashed': ['crash', (r) => `uncaught exception in ${where(r)}: ${r.err.message}`, 'uncaught exceptions'],
@@ -31,7 +32,11 @@ const entries: { readonly [K in Report['kind']]?: Entry<K> } = {
     'event loops were blocked',
   ],
   quarantined: ['quarantine', (r) => `refusing ${r.method} ${r.url} after ${r.deaths} deaths`, 'requests are refused'],
-  'worker-unfit': ['failure', (r) => `worker ${r.worker} could not start: ${r.reason}`, 'workers could not start'],
+  'worker-unfit': [
+    'failure',
+    (r) => `worker ${r.worker}${inRoute(r)} could not start: ${r.reason}`,
+    'workers could not start',
+  ],
   'thread-unfit': [
     'failure',
     (r) => `a thread of worker pid ${r.pid} could not start: ${r.reason}`,

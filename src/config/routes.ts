@@ -1,9 +1,9 @@
 // Checks the routes of a configuration. Loaded only where there are any.
 import { configError } from '../errors.js';
-import { matcher } from '../routes/matcher.js';
 import { didYouMean } from './nearest.js';
 import type { ConfigKey, Option, OptionTable } from './options.js';
 import type { WrittenRoute } from './route-list.js';
+import { matcher } from './route-pattern.js';
 import { type Source, setting } from './source.js';
 
 /** Sections of which a route has settings of its own: those of its workers and of its queue. */

@@ -5,20 +5,22 @@ import { createServer, type IncomingMessage, type Server, ServerResponse } from 
 import type { Socket } from 'node:net';
 import type { BackgroundTask } from '../activity.js';
 import type { Limits } from '../config/config.js';
+import { forwardingBytes } from './forwarding.js';
 import { type ResponseClass, responseClass } from './response.js';
 
 /** Timeouts are checked four times within the shortest of them, but within these limits. */
 const maxCheckIntervalMs = 1000;
 const minCheckIntervalMs = 50;
 
-export function createAdoptingServer(limits: Limits, requireHostHeader: boolean): AdoptingServer {
+/** @param isForwarded its requests are from workers that have checked them, and have added to them */
+export function createAdoptingServer(limits: Limits, isForwarded: boolean): AdoptingServer {
   const { headerTimeout, requestTimeout } = limits;
   const timeouts = [headerTimeout, requestTimeout].filter((timeout) => timeout > 0);
   const checkIntervalMs = Math.min(maxCheckIntervalMs, ...timeouts.map((timeout) => timeout / 4));
   const server = createServer({
     ServerResponse: responseClass(ServerResponse),
-    maxHeaderSize: limits.maxHeaderSize,
-    requireHostHeader,
+    maxHeaderSize: limits.maxHeaderSize + (isForwarded ? forwardingBytes : 0),
+    requireHostHeader: !isForwarded,
     requestTimeout,
     // Node throws if headersTimeout is longer than requestTimeout.
     headersTimeout: requestTimeout > 0 && headerTimeout > 0 ? Math.min(headerTimeout, requestTimeout) : headerTimeout,

@@ -87,7 +87,7 @@ export class Pipeline {
     this.#shedding = new Shedding(this.#connections, maxConnections);
     this.#limits = limits;
     this.#migrationChannel = options.migrationChannel;
-    this.#server = createAdoptingServer(limits, !isForwarded);
+    this.#server = createAdoptingServer(limits, isForwarded);
     for (const task of [timeoutChecks(this.#server), this.#keepAlive]) activity.add(task);
     const handle: Handler = (req, res) => {
       res.isInApp = true;

@@ -4,6 +4,7 @@
 import { type ClientRequest, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { App } from '../app/app.js';
 import { serverApp } from '../app/server-app.js';
+import { matcher } from '../config/route-pattern.js';
 import { deferred } from '../deferred.js';
 import { HttpError } from '../errors.js';
 import { awaitsContinue } from '../pipeline/continue.js';
@@ -12,7 +13,6 @@ import { sealed, takeWorker } from '../pipeline/forwarding.js';
 import type { PipelineResponse } from '../pipeline/response.js';
 import type { ForwardedRoute } from '../worker/settings.js';
 import { endToEnd, headText, pairs } from './fields.js';
-import { matcher } from './matcher.js';
 import type { Target } from './target.js';
 import { forwardUpgrade } from './upgrade.js';
 import { agentOf } from './upstream.js';

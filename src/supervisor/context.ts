@@ -10,7 +10,6 @@ import { SessionReader } from '../connection/session-reader.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
 import { duplicateForAcceptor } from '../migration/channel.js';
-import { forwardingBytes } from '../pipeline/forwarding.js';
 import { models } from '../strategies/models.js';
 import type { ServerParts } from '../strategies/server-strategy.js';
 import type { Hosting, HostListener } from '../strategies/strategy.js';
@@ -128,7 +127,7 @@ function partOf(
       return new Worker({
         ...start,
         unit: startProcess(options, start, maxConnections),
-        bootMs: readyTimeout(options.app.loading),
+        bootMs: readyTimeout(loading),
         isMeasured: options.app.measure !== undefined,
         accepts: listenOf(start.id).flat(),
         maxConnections,
@@ -207,8 +206,7 @@ function appSettings(
     isForwarded: false,
   };
   if (!role) return own;
-  if ('forwards' in role)
-    return { ...own, ...role, loading: { ...loading, app: undefined, readyPath: undefined, waitReady: false } };
+  if ('forwards' in role) return { ...own, ...role };
   return {
     ...own,
     // The processes with the connections end those of this kind, and have limited what comes through them.
@@ -217,7 +215,6 @@ function appSettings(
       rateLimit: undefined,
       keepAliveTimeout: 0,
       maxRequestsPerConnection: 0,
-      maxHeaderSize: limits.maxHeaderSize + forwardingBytes,
     },
     limitsGiven: [
       ...new Set([...limitsGiven, 'keepAliveTimeout', 'maxRequestsPerConnection', 'maxHeaderSize'] as const),

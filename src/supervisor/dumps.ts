@@ -25,7 +25,7 @@ export interface DumpLimits {
 
 export interface DumpsOptions {
   /** Those that serve first. */
-  readonly workers: () => readonly Pick<Worker, 'id' | 'pid' | 'dump'>[];
+  readonly workers: () => readonly Pick<Worker, 'id' | 'pid' | 'route' | 'dump'>[];
   readonly events: Pick<Events, 'tell'>;
 }
 
@@ -123,11 +123,16 @@ export class Dumps {
     }
   }
 
-  /** @param name `2`, or `2.1` for a thread; the first worker by default. @throws Refused */
+  /** @param name `2` or a pid, or `2.1` for a thread; the first worker by default. @throws Refused */
   #find(name: string | undefined): { readonly worker: Source; readonly tid: number | undefined } {
     const workers = this.#options.workers();
     const [, id, tid] = /^(\d{1,9})(?:\.(\d{1,9}))?$/.exec(name ?? '') ?? [];
-    const worker = name === undefined ? workers[0] : workers.find((one) => one.id === Number(id));
+    const named = workers.filter((one) => one.id === Number(id) || one.pid === Number(id));
+    const [worker] = name === undefined ? workers : named;
+    if (named.some(({ route }) => route !== worker?.route)) {
+      const pids = named.map(({ pid, route = 'the connections' }) => `${pid} (${route})`).join(', ');
+      throw new Refused(`several routes have a worker ${id}; name it by its pid: ${pids}`);
+    }
     if (worker) return { worker, tid: tid === undefined ? undefined : Number(tid) };
     const ids = [...new Set(workers.map((one) => one.id))];
     const more = ids.length > maxNamed ? `, and ${ids.length - maxNamed} more` : '';

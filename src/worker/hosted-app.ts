@@ -43,7 +43,7 @@ export class HostedApp {
     const { loading, addresses, forwards, onClosed, tell } = this.#options;
     const { app: target, demoFaults, bootTimeout: timeout, serve } = loading;
     this.#before = process.getActiveResourcesInfo();
-    const saidReady = loading.waitReady ? untilSaidReady() : undefined;
+    const saidReady = loading.waitReady && !forwards ? untilSaidReady() : undefined;
     const secondary = this.#secondary;
     const app = forwards
       ? (await import('../routes/forwarder.js')).forwarder(forwards)
@@ -58,16 +58,24 @@ export class HostedApp {
 
   /** Settles when the app says that it is ready, if it is asked. @param pipeline makes one of the app. @throws StartupError */
   async untilReady(pipeline: () => Promise<Pipeline>): Promise<void> {
-    const { readyPath, bootTimeout } = this.#options.loading;
+    const { bootTimeout } = this.#options.loading;
+    const readyPath = this.#readyPath;
     if (readyPath !== undefined && !this.#options.isKnownReady)
       await untilReady(await pipeline(), readyPath, bootTimeout);
   }
 
   /** @returns why the app says that it is not ready any more, if it is asked */
   async check(pipeline: () => Promise<Pipeline | undefined>): Promise<string | undefined> {
-    const { readyPath, bootTimeout } = this.#options.loading;
+    const { bootTimeout } = this.#options.loading;
+    const readyPath = this.#readyPath;
     const asked = readyPath === undefined ? undefined : await pipeline();
     return asked && readyPath !== undefined ? whyNotReady(asked, readyPath, bootTimeout) : undefined;
+  }
+
+  /** undefined where the app is not asked, or where it is elsewhere, and asked there. */
+  get #readyPath(): string | undefined {
+    const { loading, forwards } = this.#options;
+    return forwards ? undefined : loading.readyPath;
   }
 
   /** @param finish finishes what is in flight, within the time of the order */

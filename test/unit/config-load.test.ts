@@ -29,6 +29,7 @@ describe('defaults', () => {
       unit: 'connection',
       tasksPerThread: 1,
       retrySafe: false,
+      routes: [],
       threads: 1,
       minThreads: 1,
       maxThreads: 1,

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { matcher } from '../../src/routes/matcher.ts';
+import { matcher } from '../../src/config/route-pattern.ts';
 import { configure, refusal } from './config-fixture.ts';
 
 let cwd: string;

@@ -10,6 +10,7 @@ test('the state of the server', () => {
     last error    2026-01-02T03:04:05.000Z: worker 1 (pid 4001) crashed: TypeError: x is undefined
     app           /srv/shop/server.js on http://127.0.0.1:8080
     model         hybrid, 2 worker(s), all ready, 2 thread(s) each
+    route /pdf/*  serving, prethread, requests on threads, 1 worker(s), all ready, 2 thread(s) each, 7 requests
     balance       least-connections
     sessions      12 placed again
     auto-scaling  1 to 4 workers, 2 to 8 threads
@@ -29,11 +30,11 @@ test('workers, and under each its threads', () => {
   const text = workersText([fullWorker, { ...fullWorker, worker: 2, pid: 4002, loops: [] }]);
   expect(`\n${text}\n`).toMatchInlineSnapshot(`
     "
-    worker  pid    generation  stage  uptime     requests  load  memory  CPU time  placed  open  state    connections  in flight  utilization  lag p50/p99  heap
-    1       4001   3           ready  1 min 1 s  2,000     41 %  71 MB   12.5 s    40      24    working  12           2          22 %         0.4/7.3 ms   62 MB
-    └       tid 1                                1,000                                           working  12           2          42 %         0.4/7.3 ms   31 MB
-    └       tid 2                                1,000                                           idle     0            0          2 %          0.4/7.3 ms   31 MB
-    2       4002   3           ready  1 min 1 s  2,000     41 %  71 MB   12.5 s    40      24    –        –            –          –            –            –
+    worker  route   pid    generation  stage  uptime     requests  load  memory  CPU time  placed  open  state    connections  in flight  utilization  lag p50/p99  heap
+    1       /pdf/*  4001   3           ready  1 min 1 s  2,000     41 %  71 MB   12.5 s    40      24    working  12           2          22 %         0.4/7.3 ms   62 MB
+    └               tid 1                                1,000                                           working  12           2          42 %         0.4/7.3 ms   31 MB
+    └               tid 2                                1,000                                           idle     0            0          2 %          0.4/7.3 ms   31 MB
+    2       /pdf/*  4002   3           ready  1 min 1 s  2,000     41 %  71 MB   12.5 s    40      24    –        –            –          –            –            –
     "
   `);
 });

@@ -17,7 +17,12 @@ const never = new AbortController().signal;
 /** @param dumpings what the worker does with the descriptor, one after another; each closes it */
 function dumpsOf(limits: DumpLimits, ...dumpings: Write[]) {
   const events: ServerEvent[] = [];
-  const worker = { id: 1, pid: 4001, dump: (_: unknown, fd: number) => (dumpings.shift() as Write)(fd) };
+  const worker = {
+    id: 1,
+    route: undefined,
+    pid: 4001,
+    dump: (_: unknown, fd: number) => (dumpings.shift() as Write)(fd),
+  };
   const dumps = new Dumps({ workers: () => [worker], events: { tell: (event) => void events.push(event) } }, limits);
   return { dumps, reasons: () => events.flatMap((event) => (event.event === 'dump-failed' ? [event.reason] : [])) };
 }
