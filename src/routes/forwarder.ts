@@ -13,13 +13,16 @@ import { sealed, takeWorker } from '../pipeline/forwarding.js';
 import type { PipelineResponse } from '../pipeline/response.js';
 import type { ForwardedRoute } from '../worker/settings.js';
 import { endToEnd, headText, pairs } from './fields.js';
-import type { Target } from './target.js';
+import { maxResponseHead, type Target } from './target.js';
 import { forwardUpgrade } from './upgrade.js';
 import { agentOf } from './upstream.js';
 
-/** @param routes of which the last one matches every path */
-export function forwarder(routes: readonly ForwardedRoute[]): App {
-  const targets: readonly Target[] = routes.map((route) => ({ ...route, has: matcher(route.match) }));
+/**
+ * @param routes of which the last one matches every path
+ * @param idleMs after which a connection to workers is closed on which a client asks for nothing; 0 is never
+ */
+export function forwarder(routes: readonly ForwardedRoute[], idleMs: number): App {
+  const targets: readonly Target[] = routes.map((route) => ({ ...route, idleMs, has: matcher(route.match) }));
   const targetOf = ({ url = '' }: IncomingMessage): Target =>
     targets.find(({ has }) => has(url)) ?? (targets.at(-1) as Target);
   const server = createServer();
@@ -41,31 +44,40 @@ function forwardRequest(target: Target, req: IncomingMessage, res: PipelineRespo
   const { method = '', url = '' } = req;
   res.route = target.match;
   const out = request({
-    agent: agentOf(req.socket, target.path),
+    agent: agentOf(req.socket, target),
     method,
     path: url,
     headers: sealed(req, res.reqId),
     setHost: false,
+    maxHeaderSize: maxResponseHead,
   });
-  out.on('continue', () => awaitsContinue(res) && res.writeContinue());
-  out.on('information', ({ httpVersion, statusCode, statusMessage, rawHeaders }) => {
-    if (statusCode !== 100 && !res.headersSent && !res.destroyed)
-      writeRaw(res, headText(`HTTP/${httpVersion} ${statusCode} ${statusMessage}`, rawHeaders));
-  });
-  out.on('response', (answer) => {
-    respond(answer, res);
-    answer.once('end', () => goOn(out));
-    answer.on('error', () => res.destroy()); // the worker has gone in the middle of it
-  });
-  out.on('error', (error) => {
+  out.maxHeadersCount = 0;
+  const failed = (error: Error): void => {
     req.unpipe(out);
+    out.destroy();
     if (res.destroyed || res.headersSent) {
       res.destroy();
       return;
     }
     const reason = `a worker of the route ${target.match} has not answered: ${error.message}`;
     outcome.reject(new HttpError(502, reason));
+  };
+  out.on('continue', () => awaitsContinue(res) && res.writeContinue());
+  out.on('information', ({ httpVersion, statusCode, statusMessage, rawHeaders }) => {
+    if (statusCode !== 100 && !res.headersSent && !res.destroyed)
+      writeRaw(res, headText(`HTTP/${httpVersion} ${statusCode} ${statusMessage}`, rawHeaders));
   });
+  out.on('response', (answer) => {
+    answer.once('end', () => goOn(out));
+    answer.on('error', () => res.destroy()); // the worker has gone in the middle of it
+    try {
+      respond(answer, res);
+    } catch (error) {
+      res.statusMessage = '';
+      failed(error as Error); // an app that writes to its socket can send what Node would not
+    }
+  });
+  out.on('error', failed);
   res.once('close', () => {
     if (!res.writableFinished) out.destroy(); // the client has gone
     outcome.resolve();

@@ -7,7 +7,7 @@ import { HttpError } from '../errors.js';
 import { sealed, takeWorker } from '../pipeline/forwarding.js';
 import type { UpgradeEvent } from '../pipeline/upgrades.js';
 import { endToEnd, headText } from './fields.js';
-import type { Target } from './target.js';
+import { maxResponseHead, type Target } from './target.js';
 import { connectionFor } from './upstream.js';
 
 /** Settles when it has been answered. @throws HttpError where the worker cannot answer */
@@ -26,6 +26,7 @@ export function forwardUpgrade(
     path: url,
     headers: sealed(req, ''),
     setHost: false,
+    maxHeaderSize: maxResponseHead,
   });
   const gone = (): void => void out.destroy();
   client.once('close', gone);
@@ -38,6 +39,9 @@ export function forwardUpgrade(
     join(client, upstream, head, first);
     outcome.resolve();
   });
+  const failed = (error: Error): void => {
+    outcome.reject(new HttpError(502, `a worker of the route ${target.match} has not answered: ${error.message}`));
+  };
   // The app does not switch.
   out.on('response', (answer) => {
     const res = new ServerResponse(req);
@@ -46,7 +50,12 @@ export function forwardUpgrade(
     res.sendDate = false;
     const fields = endToEnd(answer.rawHeaders);
     takeWorker(fields);
-    res.writeHead(answer.statusCode ?? 502, answer.statusMessage, fields);
+    try {
+      res.writeHead(answer.statusCode ?? 502, answer.statusMessage, fields);
+    } catch (error) {
+      failed(error as Error);
+      return;
+    }
     answer.pipe(res);
     res.once('finish', () => {
       client.end();
@@ -54,9 +63,7 @@ export function forwardUpgrade(
     });
     answer.on('error', () => client.destroy());
   });
-  out.on('error', (error) => {
-    outcome.reject(new HttpError(502, `a worker of the route ${target.match} has not answered: ${error.message}`));
-  });
+  out.on('error', failed);
   out.end();
   return outcome.promise;
 }
@@ -65,9 +72,12 @@ function join(client: Duplex, upstream: Socket, head: Buffer, first: Buffer): vo
   if (head.length > 0) upstream.write(head);
   if (first.length > 0) client.write(first);
   client.pipe(upstream).pipe(client);
-  const cut = (): void => {
-    client.destroy();
-    upstream.destroy();
-  };
-  for (const end of [client, upstream]) end.on('error', cut).once('close', cut);
+  for (const [end, other] of [
+    [client, upstream],
+    [upstream, client],
+  ] as const) {
+    end.on('error', () => other.destroy());
+    // One that has ended has ended the other, too, when that has all its bytes.
+    end.once('close', () => end.readableEnded || other.destroy());
+  }
 }

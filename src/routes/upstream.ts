@@ -2,6 +2,10 @@
 // (https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt, section 2.1).
 import { Agent } from 'node:http';
 import { connect, isIPv4, isIPv6, type Socket } from 'node:net';
+import type { Target } from './target.js';
+
+/** The workers of a route. */
+type Upstream = Pick<Target, 'path' | 'idleMs'>;
 
 const key = Symbol('mpserve.agents');
 type Keyed = Socket & { [key]?: Map<string, UpstreamAgent> };
@@ -11,8 +15,8 @@ class UpstreamAgent extends Agent {
   readonly #path: string;
   readonly #header: string;
 
-  constructor(path: string, header: string) {
-    super({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 });
+  constructor({ path, idleMs }: Upstream, header: string) {
+    super({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1, timeout: idleMs });
     this.#path = path;
     this.#header = header;
   }
@@ -22,14 +26,15 @@ class UpstreamAgent extends Agent {
   }
 }
 
-function open(path: string, header: string): Socket {
-  const socket = connect(path);
+function open(path: string, header: string, allowHalfOpen = false): Socket {
+  const socket = connect({ path, allowHalfOpen });
   socket.write(header, 'latin1');
   return socket;
 }
 
-/** @param client its connection. @param path of the socket of a route's workers */
-export function agentOf(client: Socket, path: string): Agent {
+/** @param client its connection */
+export function agentOf(client: Socket, upstream: Upstream): Agent {
+  const { path } = upstream;
   const keyed = client as Keyed;
   let agents = keyed[key];
   if (!agents) {
@@ -42,7 +47,7 @@ export function agentOf(client: Socket, path: string): Agent {
   }
   let agent = agents.get(path);
   if (!agent) {
-    agent = new UpstreamAgent(path, proxyLine(client));
+    agent = new UpstreamAgent(upstream, proxyLine(client));
     agents.set(path, agent);
   }
   return agent;
@@ -50,7 +55,7 @@ export function agentOf(client: Socket, path: string): Agent {
 
 /** For a client that goes on in another protocol. */
 export function connectionFor(client: Socket, path: string): Socket {
-  return open(path, proxyLine(client));
+  return open(path, proxyLine(client), true);
 }
 
 /** The client as an app sees it, which may be the one that a proxy has named. */

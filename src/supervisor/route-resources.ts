@@ -1,6 +1,6 @@
 // What the workers of each route have for themselves: the socket on which requests reach them, the channel over which their
 // connections migrate, and the memory that they share. It lasts as long as the server.
-import { chownSync, mkdtempSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { findOwner } from '../config/user.js';
@@ -27,7 +27,7 @@ export async function openRoutes(
   if (routes.length === 0) return { get, close };
   const owner = findOwner(config.processes, sources);
   const { uid = -1, gid = -1 } = owner;
-  const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-')); // mode 0700
+  const folder = privateFolder();
   closing.push(() => rmSync(folder, { recursive: true, force: true }));
   try {
     if (uid !== -1 || gid !== -1) chownSync(folder, uid, gid);
@@ -59,4 +59,10 @@ export async function openRoutes(
     throw error;
   }
   return { get, close };
+}
+
+/** @returns one with mode 0700, where the workers' user can get to, and on a read-only file system, too */
+function privateFolder(): string {
+  const [parent = tmpdir()] = ['/dev/shm'].filter((one) => existsSync(one));
+  return mkdtempSync(path.join(parent, 'mpserve-'));
 }

@@ -40,13 +40,13 @@ export class HostedApp {
 
   /** @throws StartupError */
   async load(): Promise<App> {
-    const { loading, addresses, forwards, onClosed, tell } = this.#options;
+    const { loading, addresses, forwards, limits, onClosed, tell } = this.#options;
     const { app: target, demoFaults, bootTimeout: timeout, serve } = loading;
     this.#before = process.getActiveResourcesInfo();
     const saidReady = loading.waitReady && !forwards ? untilSaidReady() : undefined;
     const secondary = this.#secondary;
     const app = forwards
-      ? (await import('../routes/forwarder.js')).forwarder(forwards)
+      ? (await import('../routes/forwarder.js')).forwarder(forwards, limits.keepAliveTimeout)
       : await loadApp({ target, addresses, demoFaults, timeout, serve, secondary, tell, onClosed });
     this.#app = app;
     if (saidReady && !(await within(timeout, saidReady))) {

@@ -256,7 +256,7 @@ export class WorkerMain implements BlockedLoop {
       fds,
       backlog,
       limit,
-      descriptorsEach: usesCredits ? descriptorsOfThread : 1,
+      descriptorsEach: usesCredits ? descriptorsOfThread : 1 + (settings.forwards?.length ?? 0),
       ...(accepted && { inProcess: accepted }),
       onDescriptorsUsedUp: (use) => this.tell({ event: 'descriptors-used-up', ...use }),
       isShared: settings.sharesSockets,

@@ -1,7 +1,5 @@
 // Routes: requests that have workers of their own.
-import { existsSync, readdirSync, statSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
@@ -32,6 +30,24 @@ const start = (routes: readonly Route[], ...args: readonly string[]): Promise<Se
 
 const workerOf = ({ headers }: Response): string => headers['x-worker'] ?? '';
 const pidOf = (response: Response): number => Number.parseInt(workerOf(response), 10);
+
+/** Those of Unix sockets that this process listens on. */
+function socketFiles(pid: number): string[] {
+  const links = readdirSync(`/proc/${pid}/fd`).map((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`);
+    } catch {
+      return ''; // it has been closed meanwhile
+    }
+  });
+  const lines = readFileSync('/proc/net/unix', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ').filter((word) => word !== ''));
+  return lines.flatMap((words) => {
+    const file = words[7] ?? '';
+    return links.includes(`socket:[${words[6]}]`) && file.includes('/mpserve-') && existsSync(file) ? [file] : [];
+  });
+}
 
 describe.concurrent('a server with routes', () => {
   test('gives requests of one connection to the workers of their routes, and logs which', async () => {
@@ -164,22 +180,35 @@ describe.concurrent('a server with routes', () => {
   });
 
   test('lets only its workers reach those of a route, and leaves no file', async () => {
-    const folder = await mkdtemp(path.join(tmpdir(), 'mpserve-test-'));
-    try {
-      await using server = await startServer({
-        app: fixture('routes.cjs'),
-        args: withRoutes(three),
-        env: { TMPDIR: folder },
-      });
-      const [own = ''] = readdirSync(folder);
-      const sockets = path.join(folder, own);
-      expect(statSync(sockets).mode & 0o777).toBe(0o700);
-      for (const name of ['0', '1', '2']) expect(statSync(path.join(sockets, name)).mode & 0o777).toBe(0o600);
-      await server.stop();
-      expect(existsSync(sockets)).toBe(false);
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
+    await using server = await start(three);
+    const files = socketFiles(server.pid);
+    expect(files).toHaveLength(3);
+    const folder = path.dirname(files[0] as string);
+    expect(statSync(folder).mode & 0o777).toBe(0o700);
+    for (const file of files) expect(statSync(file).mode & 0o777).toBe(0o600);
+    await server.stop();
+    expect(existsSync(folder)).toBe(false);
+  });
+
+  test('passes on what an app sends, however large its head, and answers in place of what is no HTTP', async () => {
+    await using server = await start([{ match: '*' }]);
+    using wire = await connect(server.url);
+    const large = await wire.ask('GET /large-head');
+    expect(large.headers['x-large']).toHaveLength(40_000);
+    expect((await wire.ask('GET /garbage')).status).toBe(502);
+    expect((await wire.ask('GET /bad-reason')).status).toBe(502);
+    expect((await wire.ask('GET /')).status).toBe(200);
+  });
+
+  test('closes a connection to workers on which its client asks for nothing', async () => {
+    await using server = await start(three, '--keep-alive-timeout', '1s');
+    using wire = await connect(server.url);
+    const { headers } = await wire.ask('GET /upload/a');
+    const pid = Number.parseInt(headers['x-worker'] ?? '', 10);
+    await eventually('the process of the client to exit', async () => {
+      expect((await wire.ask('GET /')).status).toBe(200);
+      return !isAlive(pid);
+    });
   });
 
   test('shows its routes to operators', async () => {
