@@ -33,6 +33,7 @@ export function formatConfig(table: OptionTable, settings: Settings, isJson: boo
 /** @param value as in a configuration file; null if the option has no value */
 function formatValue(option: Option, value: Written | null): string {
   if (value === null) return `(${option.defaultWords ?? 'none'})`;
-  if (typeof value === 'object') return value.length > 0 ? value.join(' ') : '(none)';
-  return String(value);
+  if (typeof value !== 'object') return String(value);
+  const words = value.map((one) => (typeof one === 'object' ? JSON.stringify(one) : String(one)));
+  return words.length > 0 ? words.join(' ') : '(none)';
 }

@@ -237,6 +237,9 @@ describe.concurrent('a server with routes', () => {
         ['2', '*'],
       ]),
     );
+    expect((await site.ctl('config')).stdout).toMatch(
+      /^routes +\{"match":"\/pdf\/\*","model":"prethread","threads":2\} \{/m,
+    );
     const refused = await site.ask('POST', '/switch', JSON.stringify({ options: { workers: '2' } }));
     expect(refused.json).toMatchObject({ ok: false, error: expect.stringContaining('mpserve ctl upgrade') });
   });
