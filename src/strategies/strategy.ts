@@ -47,7 +47,7 @@ export interface Strategy {
   drain(ms: number, othersServe?: boolean, successor?: Successor): Promise<void>;
   /**
    * Replaces a worker by another one of the same generation.
-   * @param killMs it is killed after so many milliseconds; otherwise it drains when the other one is ready
+   * @param killMs it is killed after this time (milliseconds); otherwise it drains when the other one is ready
    * @returns false when its place has been given up. @throws StartupError. Absent where workers have no places
    */
   replaceOne?(worker: Worker, reason: EndReason, killMs?: number): Promise<boolean>;

@@ -1,7 +1,7 @@
 // --unit request: reloads, switches between units, upgrades and stops under load lose no request.
 import { describe, expect, test } from 'vitest';
-import { Clients } from '../helpers/clients.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { losesNone } from '../helpers/lossless.ts';
 import { isAlive } from '../helpers/process-tree.ts';
 import { answering, Site } from '../helpers/site.ts';
 import { connect } from '../helpers/wire.ts';
@@ -9,20 +9,10 @@ import { connect } from '../helpers/wire.ts';
 const args = ['--unit', 'request', '--threads', '2'];
 const load = { queueTimeout: '60s' };
 
-async function losesNone(site: Site, act: () => Promise<unknown>): Promise<void> {
-  const clients = new Clients(site.server.url, 3, 'kept-alive');
-  await eventually('answers', () => clients.done > 10);
-  await act();
-  const since = clients.done;
-  await eventually('further answers', () => clients.done > since + 10);
-  const { failures, reconnects } = await clients.stop();
-  expect({ failures, reconnects }).toEqual({ failures: [], reconnects: 0 });
-}
-
 describe.concurrent('with requests on threads', () => {
   test('a reload loses no request, and has the new code', async () => {
     await using site = await Site.start('prethread', args, load);
-    await losesNone(site, async () => {
+    await losesNone(site.server, async () => {
       site.write(answering('second'));
       expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200 });
     });
@@ -32,7 +22,7 @@ describe.concurrent('with requests on threads', () => {
 
   test('a switch to the other unit and back loses no request', async () => {
     await using site = await Site.start('prethread', args, load);
-    await losesNone(site, async () => {
+    await losesNone(site.server, async () => {
       for (const unit of ['connection', 'request'])
         expect(await site.ask('POST', '/switch', JSON.stringify({ options: { unit } }))).toMatchObject({ status: 200 });
     });
@@ -40,7 +30,7 @@ describe.concurrent('with requests on threads', () => {
 
   test('a switch to another model and back loses no request', async () => {
     await using site = await Site.start('hybrid', [...args, '--workers', '2'], load);
-    await losesNone(site, async () => {
+    await losesNone(site.server, async () => {
       for (const model of ['prefork', 'prethread'])
         expect(await site.ask('POST', '/switch', JSON.stringify({ options: { model } }))).toMatchObject({
           status: 200,
@@ -51,7 +41,7 @@ describe.concurrent('with requests on threads', () => {
   test('an upgrade of the server loses no request', { tags: ['long'] }, async () => {
     const site = await Site.start('prethread', args, load);
     try {
-      await losesNone(site, async () => {
+      await losesNone(site.server, async () => {
         const { json: before } = await site.ask('GET', '/status');
         expect(await site.ask('POST', '/upgrade')).toMatchObject({ status: 200, json: { ok: true } });
         await eventually('the old server to exit', () => !isAlive(before.pid));

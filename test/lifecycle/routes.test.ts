@@ -4,6 +4,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { losesNone } from '../helpers/lossless.ts';
 import { isAlive } from '../helpers/process-tree.ts';
 import { fixture, type Server, startServer } from '../helpers/server.ts';
 import { Site } from '../helpers/site.ts';
@@ -245,20 +246,8 @@ describe.concurrent('a server with routes', () => {
   });
 });
 
-/** Clients of all routes while `act` runs. */
-async function losesNone(server: Server, act: () => Promise<unknown>): Promise<void> {
-  const all = ['/', '/pdf/a', '/threads/a'].map((target) => new Clients(server.url, 2, 'kept-alive', target));
-  await eventually('answers', () => all.every(({ done }) => done > 10));
-  await act();
-  const before = all.map(({ done }) => done);
-  await eventually('further answers', () => all.every(({ done }, i) => done > (before[i] as number) + 10));
-  for (const clients of all) {
-    const { failures, reconnects } = await clients.stop();
-    expect({ failures, reconnects }).toEqual({ failures: [], reconnects: 0 });
-  }
-}
-
 const answeringApp = (text: string): string => `module.exports = (_req, res) => res.end('${text}');`;
+const targets = ['/', '/pdf/a', '/threads/a'];
 const kinds = [
   { match: '/pdf/*', model: 'prethread', unit: 'request', threads: 2 },
   { match: '/threads/*', model: 'prethread', threads: 2 },
@@ -268,32 +257,44 @@ const kinds = [
 describe('with routes', () => {
   test('a reload loses no request of any, and all have the new code', async () => {
     await using site = await Site.start('prefork', withRoutes(kinds));
-    await losesNone(site.server, async () => {
-      site.write(answeringApp('second'));
-      expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200, json: { ok: true } });
-    });
+    await losesNone(
+      site.server,
+      async () => {
+        site.write(answeringApp('second'));
+        expect(await site.ask('POST', '/reload')).toMatchObject({ status: 200, json: { ok: true } });
+      },
+      targets,
+    );
     using wire = await connect(site.server.url);
-    for (const target of ['/', '/pdf/a', '/threads/a']) expect((await wire.ask(`GET ${target}`)).body).toBe('second');
+    for (const target of targets) expect((await wire.ask(`GET ${target}`)).body).toBe('second');
   });
 
   test('a reload that fails in one leaves all as they are', async () => {
     await using site = await Site.start('prefork', withRoutes(kinds));
-    await losesNone(site.server, async () => {
-      site.write(`require('node:worker_threads').threadId > 0 && process.exit(1); ${answeringApp('second')}`);
-      expect((await site.ask('POST', '/reload')).json).toMatchObject({ ok: false });
-    });
+    await losesNone(
+      site.server,
+      async () => {
+        site.write(`require('node:worker_threads').threadId > 0 && process.exit(1); ${answeringApp('second')}`);
+        expect((await site.ask('POST', '/reload')).json).toMatchObject({ ok: false });
+      },
+      targets,
+    );
     using wire = await connect(site.server.url);
-    for (const target of ['/', '/pdf/a', '/threads/a']) expect((await wire.ask(`GET ${target}`)).body).toBe('first');
+    for (const target of targets) expect((await wire.ask(`GET ${target}`)).body).toBe('first');
   });
 
   test('an upgrade loses no request of any', { tags: ['long'] }, async () => {
     const site = await Site.start('prefork', withRoutes(kinds));
     try {
-      await losesNone(site.server, async () => {
-        const { json: before } = await site.ask('GET', '/status');
-        expect(await site.ask('POST', '/upgrade')).toMatchObject({ status: 200, json: { ok: true } });
-        await eventually('the old server to exit', () => !isAlive(before.pid));
-      });
+      await losesNone(
+        site.server,
+        async () => {
+          const { json: before } = await site.ask('GET', '/status');
+          expect(await site.ask('POST', '/upgrade')).toMatchObject({ status: 200, json: { ok: true } });
+          await eventually('the old server to exit', () => !isAlive(before.pid));
+        },
+        targets,
+      );
       const { json } = await site.ask('GET', '/status');
       expect(json.routes).toHaveLength(3);
       process.kill(json.pid, 'SIGTERM');
