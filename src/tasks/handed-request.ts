@@ -6,6 +6,7 @@ import { deferred } from '../deferred.js';
 import { HttpError } from '../errors.js';
 import { awaitsContinue } from '../pipeline/continue.js';
 import { hasBody, refuse } from '../pipeline/failures.js';
+import { noLongerAtOnce } from '../pipeline/late-answers.js';
 import type { PipelineResponse } from '../pipeline/response.js';
 import type { ExitCause } from '../reports/exit-cause.js';
 import { readFailure } from './failure-text.js';
@@ -175,17 +176,10 @@ export class HandedRequest {
 
   #send(flags: number, bytes: Bytes | undefined): void {
     const { req, res } = this;
-    const { httpVersionMinor, rawHeaders } = req;
+    const { httpVersion, rawHeaders } = req;
     const keepsAlive = res.shouldKeepAlive ? requestFlag.keepsAlive : 0;
     const expects = awaitsContinue(res) ? requestFlag.awaitsContinue : 0;
-    const text = requestHeadText(
-      res.reqId,
-      res.reqMethod,
-      req.url ?? '',
-      httpVersionMinor,
-      endsOf(req.socket),
-      rawHeaders,
-    );
+    const text = requestHeadText(res.reqId, res.reqMethod, req.url ?? '', httpVersion, endsOf(req.socket), rawHeaders);
     this.#isSent = true;
     this.#handling?.sent(this);
     this.#handling?.outbox.add(toThread.begin, this.id, flags | keepsAlive | expects, text, bytes);
@@ -225,6 +219,7 @@ export class HandedRequest {
     const { res } = this;
     const { status, message, headers } = readResponseHead(text);
     this.#hasBegun = true;
+    if (flags & responseFlag.isLate) noLongerAtOnce(res);
     if (flags & responseFlag.noDate) res.sendDate = false;
     if (flags & responseFlag.noConnection) res.removeHeader('connection');
     if (flags & responseFlag.noContentLength) res.removeHeader('content-length');

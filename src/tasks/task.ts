@@ -102,6 +102,7 @@ export class Task implements SocketListener {
     } catch (error) {
       this.#failed(error);
     }
+    this.#sender.isLate = true;
     if (bytes !== undefined) this.body(bytes);
     if (!(flags & requestFlag.hasBody) || flags & requestFlag.isWhole) this.bodyEnd('');
   }
@@ -153,11 +154,12 @@ export class Task implements SocketListener {
   }
 
   #request(Request: RequestClass): TaskRequest {
-    const { httpVersionMinor, method, url, rawHeaders } = this.#head;
+    const { httpVersion, method, url, rawHeaders } = this.#head;
     const req = new Request(this.#socket) as TaskRequest;
-    req.httpVersionMajor = 1;
-    req.httpVersionMinor = httpVersionMinor;
-    req.httpVersion = `1.${httpVersionMinor}`;
+    const [major, minor] = httpVersion.split('.');
+    req.httpVersionMajor = Number(major);
+    req.httpVersionMinor = Number(minor);
+    req.httpVersion = httpVersion;
     req.method = method;
     req.url = url;
     req._addHeaderLines(rawHeaders, rawHeaders.length);
