@@ -31,9 +31,9 @@ const safeMethods: readonly string[] = ['GET', 'HEAD'];
 export interface Handling {
   readonly tid: number;
   readonly outbox: Outbox;
-  /** The thread is free for another request. */
   /** Called as it is sent: the thread numbers requests as they come. */
   sent(request: HandedRequest): void;
+  /** The thread is free for another request. */
   over(request: HandedRequest): void;
   hasBegun(request: HandedRequest): boolean;
   /** The response is over, but the thread still has the request. */

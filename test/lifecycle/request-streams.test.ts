@@ -12,7 +12,18 @@ beforeAll(async () => {
   server = await startServer({
     app: fixture('tasks.cjs'),
     model: 'prethread',
-    args: ['--unit', 'request', '--threads', '2', '--queue-timeout', '60s', '--queue-max', '2000'],
+    args: [
+      '--unit',
+      'request',
+      '--threads',
+      '2',
+      '--queue-timeout',
+      '60s',
+      '--queue-max',
+      '2000',
+      '--keep-alive-timeout',
+      '10m',
+    ],
     env: { NODE_OPTIONS: `--require ${path.join(root, 'test/fixtures/held-memory.cjs')}` },
   });
 });
