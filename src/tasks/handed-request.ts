@@ -56,6 +56,8 @@ export class HandedRequest {
   /** Something of the response has been sent. */
   #hasBegun = false;
   #hasEnded = false;
+  /** Its thread has been told that its client has gone. */
+  #isAborted = false;
   /** The thread that has it has been sent it. */
   #isSent = false;
   /** Bytes of the response that have been written and are not acknowledged yet. */
@@ -72,6 +74,13 @@ export class HandedRequest {
     this.#onOverdue = onOverdue;
     this.hasBody = hasBody(req) && !req.readableEnded;
     res.once('close', () => this.#closed());
+    // A response that waits for those to earlier requests has no 'close'. One that is over leaves the request.
+    if (!this.hasBody) return;
+    req.once('close', () => {
+      if (req.complete) return;
+      if (this.#hasEnded) this.#abort('the client disconnected');
+      else this.#closed();
+    });
   }
 
   get outcome(): Promise<void> {
@@ -80,7 +89,8 @@ export class HandedRequest {
 
   /** Its client has gone, or has been answered otherwise. */
   get isClosed(): boolean {
-    return this.res.destroyed || this.res.closed;
+    const { req, res } = this;
+    return res.destroyed || res.closed || (req.destroyed && !req.complete);
   }
 
   /** Nothing of it has been sent, and it may run twice. */
@@ -209,10 +219,6 @@ export class HandedRequest {
         handling.outbox.add(toThread.bodyEnd, this.id, 0, req.rawTrailers.join('\n'));
       }
     });
-    // When the response is over, only the request says that its client has gone.
-    req.once('close', () => {
-      if (!req.complete) this.#abort('the client disconnected');
-    });
   }
 
   #writeHead(flags: number, text: string): void {
@@ -294,11 +300,12 @@ export class HandedRequest {
   #closed(): void {
     this.#outcome.resolve();
     const handling = this.#handling;
-    if (!handling || this.#hasEnded) return;
+    if (!handling || this.#hasEnded || this.#isAborted) return;
     if (!this.#isSent) {
       this.#over(); // the thread has never heard of it
       return;
     }
+    this.#isAborted = true;
     const hasBegun = handling.hasBegun(this);
     this.#abort('the client disconnected');
     handling.lingers(this);

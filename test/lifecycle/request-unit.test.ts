@@ -1,5 +1,6 @@
 // --unit request: what an app in a thread sees of a request whose connection the process has, and what becomes of its response.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../helpers/eventually.ts';
 import { fixture, type Line, type Server, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -155,6 +156,31 @@ describe('an app in a thread', () => {
 
   test('has its own timeout', async () => {
     expect((await ask('GET /timeout')).body).toBe('timed out');
+  });
+
+  test('never has an upload whose connection was closed while it waited', async () => {
+    const head = 'POST /count HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n';
+    const uploads = await Promise.all([1, 2].map(() => connect(server.url)));
+    try {
+      // Each of them has a thread until its body has come.
+      for (const upload of uploads) {
+        await upload.write(head);
+        expect((await upload.head()).status).toBe(100);
+      }
+      using wire = await connect(server.url);
+      const wrong = 'POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nno chunk\r\n';
+      await wire.write(`GET / HTTP/1.1\r\nhost: a\r\n\r\n${wrong}`);
+      await wire.rest();
+      for (const upload of uploads) await upload.write('body');
+      for (const upload of uploads) expect((await upload.response()).body).toBe('4');
+    } finally {
+      for (const upload of uploads) upload.close();
+    }
+    using next = await connect(server.url);
+    await eventually('both threads to have room', async () => {
+      const [one, other] = [await next.ask('GET /'), await next.ask('GET /')];
+      return one.headers['x-thread'] !== other.headers['x-thread'];
+    });
   });
 
   test('does not keep the requests of others behind it, and the thread that has been free for longest is next', async () => {
