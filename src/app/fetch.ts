@@ -54,6 +54,13 @@ function refuseInvalidTarget(target: string): void {
   if (!/^https?:/i.test(target) || !URL.canParse(target)) throw new HttpError(400, `invalid request target: ${target}`);
 }
 
+/** Never throws. */
 function describe(value: unknown): string {
+  try {
+    if (typeof value === 'function') return value.name === '' ? 'a function' : `the function ${value.name}`;
+    if (typeof value === 'symbol') return `the symbol ${String(value)}`;
+    const name = typeof value === 'object' && value !== null && value.constructor?.name;
+    if (name) return `an instance of ${name}`;
+  } catch {} // a value may throw whatever is asked of it
   return value === null || value === undefined ? String(value) : `a value of type ${typeof value}`;
 }

@@ -98,10 +98,15 @@ export function hasBody({ rawHeaders }: IncomingMessage): boolean {
 /** The event to report; undefined for an `HttpError` below 500, which is the client's fault, if it can be answered. */
 function eventOf(error: unknown, req: IncomingMessage, res: ServerResponse) {
   if (res.writableFinished) return 'request-failed';
-  if (req.socket.destroyed) return 'client-gone';
+  if (req.socket.destroyed) return isOfBody(error, req, res) ? 'response-cut' : 'client-gone';
   if (res.writableEnded) return 'request-failed'; // Node still sends the rest
   if (res.headersSent) return 'response-cut';
   return error instanceof HttpError && error.status < 500 ? undefined : 'request-failed';
+}
+
+/** The app has destroyed its response with the error: it is not the client who is gone. */
+export function isOfBody(error: unknown, req: IncomingMessage, res: ServerResponse): boolean {
+  return error !== undefined && res.errored === error && !req.aborted;
 }
 
 /** An `HttpError` has the status of the response; its cause is the original error. */

@@ -1,6 +1,6 @@
 // Where each request is answered in a later turn of the event loop, what follows it on the connection is read before the
 // answer: the end of the client's side, or bytes that are no request. Node would cut the answer then.
-import { type Server, STATUS_CODES } from 'node:http';
+import { type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { Connection } from './connection.js';
 
@@ -14,6 +14,14 @@ const statuses: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
+/** For a response behind which an error waits: answers the client with that. */
+const waiting = new WeakMap<ServerResponse, () => void>();
+
+/** The app has not answered as it was called: Node would have answered an error behind the request instead. */
+export function noLongerAtOnce(res: ServerResponse): void {
+  waiting.get(res)?.();
+}
+
 export class LateAnswers {
   /** The app answers clients that have ended their side, however long it takes (`httpAllowHalfOpen`). */
   isPatient = false;
@@ -26,7 +34,9 @@ export class LateAnswers {
       // An error within the request itself has no answer to wait for.
       if (!response?.req.complete) return refuse(error, socket);
       socket.pause();
-      response.once('close', () => refuse(error, socket));
+      const answer = (): void => refuse(error, socket);
+      waiting.set(response, answer);
+      response.once('close', answer);
     });
   }
 

@@ -37,5 +37,5 @@ function asError({ type, message, stack }: ErrorRecord): Error {
 }
 
 function asText(value: Headers[string]): string | readonly string[] {
-  return typeof value === 'object' ? value : String(value);
+  return typeof value === 'object' ? value.map(String) : String(value);
 }

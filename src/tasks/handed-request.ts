@@ -6,6 +6,7 @@ import { deferred } from '../deferred.js';
 import { HttpError } from '../errors.js';
 import { awaitsContinue } from '../pipeline/continue.js';
 import { hasBody, refuse } from '../pipeline/failures.js';
+import { noLongerAtOnce } from '../pipeline/late-answers.js';
 import type { PipelineResponse } from '../pipeline/response.js';
 import type { ExitCause } from '../reports/exit-cause.js';
 import { readFailure } from './failure-text.js';
@@ -30,9 +31,9 @@ const safeMethods: readonly string[] = ['GET', 'HEAD'];
 export interface Handling {
   readonly tid: number;
   readonly outbox: Outbox;
-  /** The thread is free for another request. */
   /** Called as it is sent: the thread numbers requests as they come. */
   sent(request: HandedRequest): void;
+  /** The thread is free for another request. */
   over(request: HandedRequest): void;
   hasBegun(request: HandedRequest): boolean;
   /** The response is over, but the thread still has the request. */
@@ -55,6 +56,8 @@ export class HandedRequest {
   /** Something of the response has been sent. */
   #hasBegun = false;
   #hasEnded = false;
+  /** Its thread has been told that its client has gone. */
+  #isAborted = false;
   /** The thread that has it has been sent it. */
   #isSent = false;
   /** Bytes of the response that have been written and are not acknowledged yet. */
@@ -71,6 +74,13 @@ export class HandedRequest {
     this.#onOverdue = onOverdue;
     this.hasBody = hasBody(req) && !req.readableEnded;
     res.once('close', () => this.#closed());
+    // A response that waits for those to earlier requests has no 'close'. One that is over leaves the request.
+    if (!this.hasBody) return;
+    req.once('close', () => {
+      if (req.complete) return;
+      if (this.#hasEnded) this.#abort('the client disconnected');
+      else this.#closed();
+    });
   }
 
   get outcome(): Promise<void> {
@@ -79,7 +89,8 @@ export class HandedRequest {
 
   /** Its client has gone, or has been answered otherwise. */
   get isClosed(): boolean {
-    return this.res.destroyed || this.res.closed;
+    const { req, res } = this;
+    return res.destroyed || res.closed || (req.destroyed && !req.complete);
   }
 
   /** Nothing of it has been sent, and it may run twice. */
@@ -175,17 +186,10 @@ export class HandedRequest {
 
   #send(flags: number, bytes: Bytes | undefined): void {
     const { req, res } = this;
-    const { httpVersionMinor, rawHeaders } = req;
+    const { httpVersion, rawHeaders } = req;
     const keepsAlive = res.shouldKeepAlive ? requestFlag.keepsAlive : 0;
     const expects = awaitsContinue(res) ? requestFlag.awaitsContinue : 0;
-    const text = requestHeadText(
-      res.reqId,
-      res.reqMethod,
-      req.url ?? '',
-      httpVersionMinor,
-      endsOf(req.socket),
-      rawHeaders,
-    );
+    const text = requestHeadText(res.reqId, res.reqMethod, req.url ?? '', httpVersion, endsOf(req.socket), rawHeaders);
     this.#isSent = true;
     this.#handling?.sent(this);
     this.#handling?.outbox.add(toThread.begin, this.id, flags | keepsAlive | expects, text, bytes);
@@ -215,16 +219,13 @@ export class HandedRequest {
         handling.outbox.add(toThread.bodyEnd, this.id, 0, req.rawTrailers.join('\n'));
       }
     });
-    // When the response is over, only the request says that its client has gone.
-    req.once('close', () => {
-      if (!req.complete) this.#abort('the client disconnected');
-    });
   }
 
   #writeHead(flags: number, text: string): void {
     const { res } = this;
     const { status, message, headers } = readResponseHead(text);
     this.#hasBegun = true;
+    if (flags & responseFlag.isLate) noLongerAtOnce(res);
     if (flags & responseFlag.noDate) res.sendDate = false;
     if (flags & responseFlag.noConnection) res.removeHeader('connection');
     if (flags & responseFlag.noContentLength) res.removeHeader('content-length');
@@ -299,11 +300,12 @@ export class HandedRequest {
   #closed(): void {
     this.#outcome.resolve();
     const handling = this.#handling;
-    if (!handling || this.#hasEnded) return;
+    if (!handling || this.#hasEnded || this.#isAborted) return;
     if (!this.#isSent) {
       this.#over(); // the thread has never heard of it
       return;
     }
+    this.#isAborted = true;
     const hasBegun = handling.hasBegun(this);
     this.#abort('the client disconnected');
     handling.lingers(this);

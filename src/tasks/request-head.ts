@@ -13,7 +13,7 @@ export interface RequestHead {
   readonly reqId: string;
   readonly method: string;
   readonly url: string;
-  readonly httpVersionMinor: number;
+  readonly httpVersion: string;
   readonly ends: Ends;
   readonly rawHeaders: string[];
 }
@@ -26,11 +26,11 @@ export function requestHeadText(
   reqId: string,
   method: string,
   url: string,
-  httpVersionMinor: number,
+  httpVersion: string,
   ends: string,
   rawHeaders: readonly string[],
 ): string {
-  const line = `${reqId}\n${method}\n${url}\n${httpVersionMinor}\n${ends}`;
+  const line = `${reqId}\n${method}\n${url}\n${httpVersion}\n${ends}`;
   return rawHeaders.length === 0 ? line : `${line}\n${rawHeaders.join('\n')}`;
 }
 
@@ -41,13 +41,13 @@ export function endsText({ remoteAddress, remotePort, remoteFamily, localAddress
 
 export function readRequestHead(text: string): RequestHead {
   const parts = text.split('\n');
-  const [reqId = '', method = '', url = '', minor, remoteAddress = '', remotePort = ''] = parts;
+  const [reqId = '', method = '', url = '', httpVersion = '', remoteAddress = '', remotePort = ''] = parts;
   const [remoteFamily = '', localAddress = '', localPort = ''] = parts.slice(6, fields);
   return {
     reqId,
     method,
     url,
-    httpVersionMinor: Number(minor),
+    httpVersion,
     ends: { remoteAddress, remotePort, remoteFamily, localAddress, localPort },
     rawHeaders: parts.splice(fields),
   };

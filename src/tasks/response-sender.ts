@@ -10,6 +10,8 @@ type Callback = (error?: Error | null) => void;
 export class ResponseSender implements ResponseSink {
   /** Nothing more is sent. */
   isOver = false;
+  /** The handler has returned, or has waited for something. */
+  isLate = false;
   readonly #outbox: Outbox;
   readonly #blocks: Blocks;
   readonly #task: number;
@@ -41,7 +43,7 @@ export class ResponseSender implements ResponseSink {
 
   head(text: string, flags: number): void {
     this.#head = text;
-    this.#flags = flags;
+    this.#flags = this.isLate ? flags | responseFlag.isLate : flags;
   }
 
   body(chunk: string | Uint8Array, encoding: BufferEncoding | undefined, sent: Callback | undefined): boolean {

@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import { now } from '../clock.js';
 import { type ErrorRecord, errorRecord, HttpError } from '../errors.js';
+import { isOfBody } from '../pipeline/failures.js';
 import type { Handler } from '../pipeline/stage.js';
 import type { RequestInFlight } from '../reports/report.js';
 import type { Blocks } from './blocks.js';
@@ -33,7 +34,7 @@ export interface TaskHost {
   /** All that was to happen has happened. */
   over(task: Task): void;
   /** An error of the app that no response can report. */
-  failed(event: 'request-failed' | 'client-gone', head: RequestHead, err: ErrorRecord): void;
+  failed(event: 'request-failed' | 'response-cut' | 'client-gone', head: RequestHead, err: ErrorRecord): void;
 }
 
 /** The private fields and methods of Node's request that are used or replaced. */
@@ -102,6 +103,7 @@ export class Task implements SocketListener {
     } catch (error) {
       this.#failed(error);
     }
+    this.#sender.isLate = true;
     if (bytes !== undefined) this.body(bytes);
     if (!(flags & requestFlag.hasBody) || flags & requestFlag.isWhole) this.bodyEnd('');
   }
@@ -153,11 +155,12 @@ export class Task implements SocketListener {
   }
 
   #request(Request: RequestClass): TaskRequest {
-    const { httpVersionMinor, method, url, rawHeaders } = this.#head;
+    const { httpVersion, method, url, rawHeaders } = this.#head;
     const req = new Request(this.#socket) as TaskRequest;
-    req.httpVersionMajor = 1;
-    req.httpVersionMinor = httpVersionMinor;
-    req.httpVersion = `1.${httpVersionMinor}`;
+    const [major, minor] = httpVersion.split('.');
+    req.httpVersionMajor = Number(major);
+    req.httpVersionMinor = Number(minor);
+    req.httpVersion = httpVersion;
     req.method = method;
     req.url = url;
     req._addHeaderLines(rawHeaders, rawHeaders.length);
@@ -223,7 +226,8 @@ export class Task implements SocketListener {
   /** An error of the handler. */
   #failed(error: unknown): void {
     if (this.#isDone || this.#isAnswered) {
-      this.#host.failed(this.#isAnswered ? 'request-failed' : 'client-gone', this.#head, errorRecord(error));
+      const cut = isOfBody(error, this.req, this.res) ? 'response-cut' : 'client-gone';
+      this.#host.failed(this.#isAnswered ? 'request-failed' : cut, this.#head, errorRecord(error));
       return;
     }
     const headers = error instanceof HttpError ? this.res.getHeaders() : {};

@@ -102,6 +102,8 @@ export const responseFlag = {
   flushes: 128,
   /** The app goes on reading the request. */
   readsOn: 64,
+  /** The handler had returned before it wrote the head. */
+  isLate: 256,
 } as const;
 
 /** Where a thread and its process agree which of them has a task: by its number among those that were sent to the thread. */

@@ -45,7 +45,9 @@ describe('the corpus', () => {
   test('plain node:http, once more: no difference', () => compare(reference, all));
 
   for (const placement of placements) {
-    const { name, model, accept, args = [] } = placement;
+    const { name, model, accept, givesRequests } = placement;
+    // Many of these requests never end, and each has its place in a thread meanwhile.
+    const args = [...(placement.args ?? []), ...(givesRequests ? ['--tasks-per-thread', '1000'] : [])];
     const start = { model, args, ...(accept && { accept }) };
     const tags = isRepeated(placement) ? ['long'] : [];
     if (model === 'ppc' || model === 'tpc') {
@@ -54,5 +56,9 @@ describe('the corpus', () => {
         compare(start, (i) => i % longShare === first),
       );
     } else test(`${name}: no difference`, { tags }, () => compare(start, all));
+    if (givesRequests) {
+      const hybrid = { model: 'hybrid', args: [...args, '--workers', '2'] };
+      test('hybrid request: no difference', { tags: ['long'] }, () => compare(hybrid, all));
+    }
   }
 });

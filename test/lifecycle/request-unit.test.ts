@@ -1,5 +1,6 @@
 // --unit request: what an app in a thread sees of a request whose connection the process has, and what becomes of its response.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../helpers/eventually.ts';
 import { fixture, type Line, type Server, startServer } from '../helpers/server.ts';
 import { connect } from '../helpers/wire.ts';
 
@@ -157,20 +158,103 @@ describe('an app in a thread', () => {
     expect((await ask('GET /timeout')).body).toBe('timed out');
   });
 
+  test('never has an upload whose connection was closed while it waited', async () => {
+    const head = 'POST /count HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n';
+    const uploads = await Promise.all([1, 2].map(() => connect(server.url)));
+    try {
+      // Each of them has a thread until its body has come.
+      for (const upload of uploads) {
+        await upload.write(head);
+        expect((await upload.head()).status).toBe(100);
+      }
+      using wire = await connect(server.url);
+      const wrong = 'POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nno chunk\r\n';
+      await wire.write(`GET / HTTP/1.1\r\nhost: a\r\n\r\n${wrong}`);
+      await wire.rest();
+      for (const upload of uploads) await upload.write('body');
+      for (const upload of uploads) expect((await upload.response()).body).toBe('4');
+    } finally {
+      for (const upload of uploads) upload.close();
+    }
+    using next = await connect(server.url);
+    await eventually('both threads to have room', async () => {
+      const [one, other] = [await next.ask('GET /'), await next.ask('GET /')];
+      return one.headers['x-thread'] !== other.headers['x-thread'];
+    });
+  });
+
   test('does not keep the requests of others behind it, and the thread that has been free for longest is next', async () => {
     using slow = await connect(server.url);
     using quick = await connect(server.url);
-    await slow.request('GET /sleep?ms=300');
+    // Its thread has it until its body has come.
+    await slow.write('POST /count HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n');
+    expect((await slow.head()).status).toBe(100);
     const threads = new Set<string | undefined>();
     for (let i = 0; i < 5; i++) threads.add((await quick.ask('GET /')).headers['x-thread']);
     expect(threads.size).toBe(1);
-    expect((await slow.response()).body).toBe('slept');
+    await slow.write('body');
+    expect((await slow.response()).body).toBe('4');
     for (let i = 0; i < 4; i++) threads.add((await quick.ask('GET /')).headers['x-thread']);
     expect(threads.size).toBe(2);
   });
 });
 
+describe.concurrent('a value that is no response is named in the log', () => {
+  const log = async (app: string, wanted: Readonly<Record<string, RegExp>>): Promise<void> => {
+    await using server = await startServer({ app: fixture(app), model: 'prethread', args });
+    for (const [route, message] of Object.entries(wanted)) {
+      const reqId = `value${route.replace('/', '-')}`;
+      using wire = await connect(server.url);
+      await wire.request(`GET ${route}`, { 'x-request-id': reqId, connection: 'close' });
+      const text = String(await wire.rest());
+      if (text !== '') expect(text, route).toMatch(/^HTTP\/1\.1 500 /);
+      const is = (line: Line): boolean =>
+        (line.event === 'request-failed' || line.event === 'response-cut') && line.reqId === reqId;
+      const { err } = await server.waitFor(`the error of ${route}`, is);
+      expect((err as { message: string }).message).toMatch(message);
+    }
+    using wire = await connect(server.url);
+    expect((await wire.ask('GET /')).body).toBe('ok');
+  };
+
+  test('which a fetch handler returns', () =>
+    log('no-response.mjs', {
+      '/function': /returned the function render instead of a Response/,
+      '/nameless': /returned a function instead of a Response/,
+      '/symbol': /returned the symbol Symbol\(done\) instead of a Response/,
+      '/socket': /returned an instance of Socket instead of a Response/,
+      '/number': /returned a value of type number instead of a Response/,
+      '/hostile': /thrown by the value/,
+      '/stream': /Received function/,
+    }));
+
+  test('which a listener sends', () =>
+    log('tasks.cjs', {
+      '/send-socket': /Received an instance of Socket/,
+      '/send-symbol': /Received type symbol \(Symbol\(done\)\)/,
+      '/send-function': /Received function render/,
+      '/throw-function': /function render/,
+    }));
+
+  test('which an Express app sends', () =>
+    log('express-values.cjs', {
+      '/socket': /Received an instance of Socket/,
+      '/symbol': /Received type symbol \(Symbol\(done\)\)/,
+    }));
+});
+
 describe.concurrent('the queue', () => {
+  // The process takes connections back from a thread that takes none for 500 ms while others do.
+  test('is not lost to a thread whose last request took more than a second', async () => {
+    await using server = await startServer({ app: fixture('tasks.cjs'), model: 'prethread', args });
+    using wire = await connect(server.url);
+    const lines = ['GET /sleep?ms=1200', 'GET /', 'GET /'];
+    const threads: (string | undefined)[] = [];
+    for (const line of lines) threads.push((await wire.ask(line)).headers['x-thread']);
+    expect(threads[2]).toBe(threads[0]);
+    expect(threads[1]).not.toBe(threads[0]);
+  });
+
   test('holds --queue-max requests, and refuses others', async () => {
     const limits = ['--threads', '1', '--queue-max', '1', '--queue-timeout', '30s'];
     await using server = await startServer({
