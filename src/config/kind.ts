@@ -321,7 +321,7 @@ function separated(
 
 /** An item of a comma-separated list of names. The command that has the option checks that the name exists. */
 export const word = (text: string): Reading<string> =>
-  /^[\w-]+$/.test(text) ? { value: text } : { refused: 'be names separated by commas' };
+  /^[\w/-]+$/.test(text) ? { value: text } : { refused: 'be names separated by commas' };
 
 /** `a, b or c`. */
 export function oneOf(words: readonly string[], conjunction: 'or' | 'and' = 'or'): string {

@@ -57,7 +57,7 @@ describe.concurrent('mpserve prove', () => {
       .proofs.flatMap(({ trials }) => trials)
       .filter(({ leftOut }) => leftOut === undefined).length;
     expect(stdout.split('\n')[3]).toBe(`In short: no avoidable losses in ${ran} trial(s).`);
-    expect(stdout).toMatch(/^reload +2 +[\d,]+ +[\d,]+ +0 +0(?: +\d+ ms){4}$/m);
+    expect(stdout).toMatch(/^reload +2 +[\d,]+ +[\d,]+ +0 +0 +0(?: +\d+ ms){4}$/m);
     // The connections of the killed worker or thread break.
     for (const name of trials.filter((name) => ['kill', 'hang'].includes(name))) {
       expect(result(name)?.unavoidable, name).toBeGreaterThan(0);
