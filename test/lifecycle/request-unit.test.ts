@@ -171,6 +171,16 @@ describe('an app in a thread', () => {
 });
 
 describe.concurrent('the queue', () => {
+  // The process takes connections back from a thread that takes none for 500 ms, and looks for such threads four times a second.
+  test('has the next request begun by a thread whose last one took more than a second', async () => {
+    await using server = await startServer({ app: fixture('tasks.cjs'), model: 'prethread', args });
+    using one = await connect(server.url);
+    using other = await connect(server.url);
+    const slept = await Promise.all([one, other].map((wire) => wire.ask('GET /sleep?ms=1200')));
+    const next = await Promise.all([one, other].map((wire) => wire.ask('GET /')));
+    expect([...slept, ...next].map(({ body }) => body)).toEqual(['slept', 'slept', 'ok', 'ok']);
+  });
+
   test('holds --queue-max requests, and refuses others', async () => {
     const limits = ['--threads', '1', '--queue-max', '1', '--queue-timeout', '30s'];
     await using server = await startServer({
