@@ -58,7 +58,7 @@ export class Dispatcher implements App, Room, TaskThreadListener {
   handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const response = res as PipelineResponse; // of the pipeline, which calls it
     const request = new HandedRequest(++this.#handed, req, response, (tid) => this.#isOverdue(tid));
-    this.#place(request);
+    request.whenReady(() => this.#place(request));
     return request.outcome;
   }
 

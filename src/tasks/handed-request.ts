@@ -16,6 +16,7 @@ import {
   type Bytes,
   creditBytes,
   fromThread,
+  maxCollectedBytes,
   moveBytes,
   requestFlag,
   responseFlag,
@@ -47,8 +48,8 @@ export class HandedRequest {
   /** Settles when the response is complete or has been cut; rejects with an error of the app. */
   readonly #outcome = deferred<void>();
   readonly hasBody: boolean;
-  /** When it has got here (`clock.ts`). */
-  readonly since = now();
+  /** Since when it waits for a thread (`clock.ts`). */
+  since = now();
   #handling: Handling | undefined;
   /** It has been in a thread that has died. */
   #wasRetried = false;
@@ -62,6 +63,8 @@ export class HandedRequest {
   #awaitsDrain = false;
   /** Bytes of the body that the thread has not read. */
   #unread = 0;
+  /** All of a small body. */
+  #collected: Buffer | undefined;
 
   /** @param onOverdue told when it has been answered as it took too long, of the thread that still has it */
   constructor(id: number, req: IncomingMessage, res: PipelineResponse, onOverdue: (tid: number) => void) {
@@ -86,6 +89,27 @@ export class HandedRequest {
   get mayRunAgain(): boolean {
     const { method = '' } = this.req;
     return !this.#wasRetried && !this.#hasBegun && !this.hasBody && safeMethods.includes(method) && !this.isClosed;
+  }
+
+  /** Calls `then` at once, or, if it has a small body, when that is complete. Never calls it if the client goes before. */
+  whenReady(then: () => void): void {
+    const { req, res } = this;
+    const length = Number(req.headers['content-length'] ?? Number.POSITIVE_INFINITY);
+    if (!this.hasBody || length > maxCollectedBytes || awaitsContinue(res)) {
+      then();
+      return;
+    }
+    // When what has come together with the head has been read.
+    process.nextTick(() => {
+      if (req.complete) return then();
+      const chunks: Buffer[] = [];
+      req.on('data', (chunk: Buffer) => chunks.push(chunk));
+      req.once('end', () => {
+        this.#collected = Buffer.concat(chunks);
+        this.since = now();
+        if (!this.isClosed) then();
+      });
+    });
   }
 
   begin(handling: Handling): void {
@@ -195,7 +219,7 @@ export class HandedRequest {
     const { req } = this;
     const handling = this.#handling;
     if (!handling || this.#isSent) return;
-    const chunk: Buffer | null = req.read();
+    const chunk: Buffer | null = this.#collected ?? req.read();
     const isWhole = req.complete && req.readableLength === 0 && req.rawTrailers.length === 0;
     this.#unread += chunk?.length ?? 0;
     const bytes = chunk === null ? undefined : moveBytes(chunk);

@@ -93,11 +93,12 @@ export class TaskThread implements Handling {
     return (this.#indexes.get(request) ?? Number.POSITIVE_INFINITY) < this.#claims.taken;
   }
 
-  /** @returns the requests that it has not begun, which are not its any more */
+  /** @returns the requests that it has not begun, which are not its any more; none if one has a body, which it has in part */
   takeBack(): readonly HandedRequest[] {
     const { taken } = this.#claims;
-    if (taken === this.#sent || !this.#claims.take(taken, this.#sent)) return [];
     const requests = [...this.#requests.values()].filter((request) => (this.#indexes.get(request) ?? -1) >= taken);
+    if (taken === this.#sent || requests.some(({ hasBody }) => hasBody)) return [];
+    if (!this.#claims.take(taken, this.#sent)) return [];
     for (const request of requests) this.#forget(request);
     return requests;
   }
