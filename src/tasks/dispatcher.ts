@@ -7,7 +7,8 @@ import type { Room } from '../overload/local-places.js';
 import type { PipelineResponse } from '../pipeline/response.js';
 import { HandedRequest } from './handed-request.js';
 import { TaskThread, type TaskThreadListener, type ThreadEnd } from './task-thread.js';
-import type { AppFacts, ThreadPort } from './wire.js';
+import { UsualTimes } from './usual-times.js';
+import { type AppFacts, maxAhead, type ThreadPort } from './wire.js';
 
 export interface DispatcherOptions {
   readonly tasksPerThread: number;
@@ -17,6 +18,8 @@ export interface DispatcherOptions {
   readonly queueTimeout: number;
   /** Whether a request that may run twice runs once more when its thread has died. @param req of GET or HEAD */
   readonly mayRetry: (req: IncomingMessage) => boolean;
+  /** That the threads share. */
+  readonly cores: number;
   /** Told before each such request. */
   readonly onRetry: () => void;
   /** The client of a request has been answered as it took too long, and the thread still has it. */
@@ -36,6 +39,9 @@ export class Dispatcher implements App, Room, TaskThreadListener {
   readonly #free: TaskThread[] = [];
   /** They have places and no thread. */
   readonly #waiting: HandedRequest[] = [];
+  /** Slow ones, for which one thread more than they have would leave none for the others. */
+  readonly #slow: HandedRequest[] = [];
+  readonly #times = new UsualTimes();
   /** Requests that are in threads without a place. */
   #lingering = 0;
   #watch: NodeJS.Timeout | undefined;
@@ -87,6 +93,7 @@ export class Dispatcher implements App, Room, TaskThreadListener {
 
   freed(thread: TaskThread, isFree: boolean): void {
     if (isFree) this.#free.push(thread);
+    this.#giveSlow();
     this.#giveWaiting();
     this.onRoom();
     // What waits behind a slow request elsewhere would be begun here at once.
@@ -98,6 +105,10 @@ export class Dispatcher implements App, Room, TaskThreadListener {
     const at = this.#free.indexOf(thread);
     if (at >= 0) this.#free.splice(at, 1);
     this.#moveOn(requests);
+  }
+
+  took({ req: { method = '', url = '' } }: HandedRequest, ms: number): void {
+    if (this.#keepsTimes) this.#times.took(method, url, ms);
   }
 
   lingering(change: 1 | -1): void {
@@ -132,11 +143,20 @@ export class Dispatcher implements App, Room, TaskThreadListener {
       request.takenBack();
       if (!request.isClosed && !this.#give(request)) left.push(request);
     }
-    this.#waiting.unshift(...left);
+    this.#waiting.unshift(...left.filter(({ isSlow }) => !isSlow));
+    this.#slow.unshift(...left.filter(({ isSlow }) => isSlow));
     if (left.length > 0) this.#watchWaiting();
   }
 
   #place(request: HandedRequest): void {
+    const { method = '', url = '' } = request.req;
+    request.isSlow = this.#keepsTimes && this.#times.isSlow(method, url);
+    if (request.isSlow) {
+      this.#slow.push(request);
+      this.#giveSlow();
+      if (this.#slow.length > 0) this.#watchWaiting();
+      return;
+    }
     // One that waits for a thread that is free would never have it if others went ahead.
     if (this.#waiting.length === 0 && this.#give(request)) return;
     this.#waiting.push(request);
@@ -145,14 +165,38 @@ export class Dispatcher implements App, Room, TaskThreadListener {
 
   /** @returns whether a thread could have it */
   #give(request: HandedRequest): boolean {
+    if (request.isSlow && !this.#hasRoomForSlow) return false;
     const free = this.#free.shift();
-    // What is sent of a body cannot be taken back.
-    const thread = free ?? (request.hasBody ? undefined : this.#leastAhead());
+    // What is sent of a body cannot be taken back; a slow request would hold up those behind it, and never begin if others
+    // went ahead.
+    const mayBeAhead = !request.hasBody && !request.isSlow && !(this.#slow.length > 0 && this.#hasRoomForSlow);
+    const thread = free ?? (mayBeAhead ? this.#leastAhead() : undefined);
     if (!thread) return false;
     thread.give(request);
     if (free?.isFree) this.#free.push(free);
     if (!free) this.#watchWaiting();
     return true;
+  }
+
+  #giveSlow(): void {
+    for (let request = this.#slow[0]; request; request = this.#slow[0]) {
+      if (!request.isClosed && !this.#give(request)) return;
+      this.#slow.shift();
+    }
+  }
+
+  /** Where more than one request is handled by a thread at a time, its time is not that of one. */
+  get #keepsTimes(): boolean {
+    return this.#options.tasksPerThread === 1;
+  }
+
+  /** Of the threads that all cores need not, one is for requests that are not slow. Without a queue there are none behind it. */
+  get #hasRoomForSlow(): boolean {
+    const { cores, ahead } = this.#options;
+    const { size } = this.#threads;
+    let slow = 0;
+    for (const thread of this.#threads.values()) if (thread.isSlow) slow++;
+    return slow < (size > cores && ahead > 0 ? size - 1 : size);
   }
 
   #giveWaiting(): void {
@@ -166,7 +210,7 @@ export class Dispatcher implements App, Room, TaskThreadListener {
   #watchWaiting(): void {
     this.#watch ??= setInterval(() => {
       const threads = [...this.#threads.values()].filter((thread) => thread.hasAhead);
-      if (threads.length === 0 && this.#waiting.length === 0) {
+      if (threads.length === 0 && this.#waiting.length === 0 && this.#slow.length === 0) {
         clearInterval(this.#watch);
         this.#watch = undefined;
         return;
@@ -175,10 +219,13 @@ export class Dispatcher implements App, Room, TaskThreadListener {
       for (const thread of threads) {
         if (thread.oldestAhead.some((request) => request.since < before)) this.#takeBackFrom(thread);
       }
-      for (const request of this.#waiting.splice(0)) {
-        if (request.since < before) request.refuse(this.#options.queueTimeout);
-        else if (!request.isClosed) this.#waiting.push(request);
+      for (const waiting of [this.#waiting, this.#slow]) {
+        for (const request of waiting.splice(0)) {
+          if (request.since < before) request.refuse(this.#options.queueTimeout);
+          else if (!request.isClosed) waiting.push(request);
+        }
       }
+      this.#giveSlow();
       this.#giveWaiting();
     }, watchEveryMs);
   }
@@ -186,7 +233,7 @@ export class Dispatcher implements App, Room, TaskThreadListener {
   #leastAhead(): TaskThread | undefined {
     let least: TaskThread | undefined;
     for (const thread of this.#threads.values()) {
-      if (thread.hasRoom && (!least || thread.size < least.size)) least = thread;
+      if (thread.hasRoom && (!least || rank(thread) < rank(least))) least = thread;
     }
     return least;
   }
@@ -196,3 +243,6 @@ export class Dispatcher implements App, Room, TaskThreadListener {
     this.#options.onOverdue(tid);
   }
 }
+
+/** Requests of a thread, and a slow one counts more than any number of others. */
+const rank = ({ size, isSlow }: TaskThread): number => (isSlow ? maxAhead + size : size);

@@ -48,6 +48,8 @@ export class HandedRequest {
   /** Settles when the response is complete or has been cut; rejects with an error of the app. */
   readonly #outcome = deferred<void>();
   readonly hasBody: boolean;
+  /** It will probably take long. */
+  isSlow = false;
   /** Since when it waits for a thread (`clock.ts`). */
   since = now();
   #handling: Handling | undefined;

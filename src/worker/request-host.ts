@@ -10,6 +10,7 @@ import { type LoopJournal, openLoopJournal } from '../inflight/loop-journal.js';
 import type { MigrationPolicy } from '../migration/policy.js';
 import { closingFraction, createPipeline, type Pipeline } from '../pipeline/pipeline.js';
 import { warmUp } from '../pipeline/warm-up.js';
+import { availableResources } from '../os/cgroup.js';
 import type { RequestInFlight } from '../reports/report.js';
 import type { Look, LoopView } from '../scoreboard/loop-view.js';
 import { Dispatcher } from '../tasks/dispatcher.js';
@@ -50,6 +51,7 @@ export class RequestHost implements Service {
       tasksPerThread,
       ahead,
       queueTimeout,
+      cores: availableResources().cores,
       mayRetry: ({ method = '', url = '' }) =>
         retries && !this.#journal?.denylist.refuses(requestLine(method, targetOf(url)), 'none'),
       onRetry: () => shared.counters?.retried(),
