@@ -64,7 +64,10 @@ export class Dispatcher implements App, Room, TaskThreadListener {
   handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const response = res as PipelineResponse; // of the pipeline, which calls it
     const request = new HandedRequest(++this.#handed, req, response, (tid) => this.#isOverdue(tid));
-    request.whenReady(() => this.#place(request));
+    request.whenReady(
+      () => this.#free.length > Math.max(1, this.#threads.size / 2),
+      () => this.#place(request),
+    );
     return request.outcome;
   }
 

@@ -93,8 +93,11 @@ export class HandedRequest {
     return !this.#wasRetried && !this.#hasBegun && !this.hasBody && safeMethods.includes(method) && !this.isClosed;
   }
 
-  /** Calls `then` at once, or, if it has a small body, when that is complete. Never calls it if the client goes before. */
-  whenReady(then: () => void): void {
+  /**
+   * Calls `then` at once, or, if it has a small body that may not be waited for in a thread, when that is complete. Never
+   * calls it if the client goes before.
+   */
+  whenReady(mayWaitInThread: () => boolean, then: () => void): void {
     const { req, res } = this;
     const length = Number(req.headers['content-length'] ?? Number.POSITIVE_INFINITY);
     if (!this.hasBody || length > maxCollectedBytes || awaitsContinue(res)) {
@@ -103,7 +106,7 @@ export class HandedRequest {
     }
     // When what has come together with the head has been read.
     process.nextTick(() => {
-      if (req.complete) return then();
+      if (req.complete || mayWaitInThread()) return then();
       const chunks: Buffer[] = [];
       req.on('data', (chunk: Buffer) => chunks.push(chunk));
       req.once('end', () => {

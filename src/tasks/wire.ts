@@ -115,7 +115,7 @@ export interface Claims {
 /** Tasks that a thread has ahead, besides those that it handles: at most as many. */
 export const maxAhead = 32;
 
-/** A body that is announced to be at most this long gets a thread when it is complete: no thread waits for its client. */
+/** Of a body that is announced to be at most this long the process can wait for the end, so that no thread waits for its client. */
 export const maxCollectedBytes = 64 * 1024;
 
 /** Bytes of a body that may be on their way, in each direction of each task. */
