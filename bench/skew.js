@@ -3,8 +3,9 @@
 // each on one of many kept-alive connections, whether or not earlier ones have been answered; a latency counts from when the
 // request was due. In each round all sides get the same requests, one after another; the order alternates. The result is the
 // median of the ratios of the rounds. Exits 1 if the p99 or the throughput at the first rate is out of bounds.
+import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
-import { setPriority } from 'node:os';
+import { cpus, setPriority } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { median } from '../dist/bench/summary.js';
@@ -24,11 +25,13 @@ const bounds = { p99: 5, throughput: 0.99 };
 delete process.env.NODE_EXTRA_CA_CERTS;
 
 const prefork = ['--accept', 'dispatch', '--balance', 'round-robin', '--workers', '2'];
+/** The other sides let any number of requests wait, for any time. */
+const noRefusals = ['--queue-max', '100000', '--queue-timeout', '1h'];
 const own = 'mpserve prethread --unit request --threads 4';
 const other = 'mpserve prefork --balance round-robin --workers 2';
 const watt = wattWith(app);
 const commands = {
-  [own]: serving(app, '--model', 'prethread', '--unit', 'request', '--threads', '4'),
+  [own]: serving(app, '--model', 'prethread', '--unit', 'request', '--threads', '4', ...noRefusals),
   [other]: serving(app, '--model', 'prefork', ...prefork),
   'node:cluster, 2 workers': baseline('cluster', '2', app),
 };
@@ -87,6 +90,8 @@ function report(rate, results) {
     ];
     console.log(`| ${cells.join(' | ')} |`);
   }
+  const shares = [...results.values()].flat().map(({ othersShare }) => othersShare);
+  console.log(`\nOther processes used ${(100 * median(shares)).toFixed(0)} % of the processors (median).`);
   const ratioTo = (key) => median(results.get(own).map((one, i) => one[key] / results.get(other)[i][key]));
   const lower = 1 / ratioTo('p99');
   const throughput = ratioTo('throughput');
@@ -115,6 +120,7 @@ async function send({ pid, port }, arrivals) {
   const heavy = [];
   let failed = 0;
   const before = cpuSeconds(pid);
+  const busyBefore = busySeconds() - before - ownSeconds();
   const began = performance.now();
   const lastDue = arrivals.at(-1).due;
   let inTime = 0;
@@ -138,9 +144,18 @@ async function send({ pid, port }, arrivals) {
   }
   await Promise.all(pending);
   const cpu = cpuSeconds(pid) - before;
+  const others = (busySeconds() - cpuSeconds(pid) - ownSeconds() - busyBefore) / cpus().length;
+  const othersShare = (others * 1000) / (performance.now() - began);
   for (const agent of agents) agent.destroy();
   const percentiles = { p50: percentile(light, 0.5), p90: percentile(light, 0.9), p99: percentile(light, 0.99) };
-  return { ...percentiles, heavy: percentile(heavy, 0.5), throughput: (inTime * 1000) / lastDue, failed, cpu };
+  return {
+    ...percentiles,
+    heavy: percentile(heavy, 0.5),
+    throughput: (inTime * 1000) / lastDue,
+    failed,
+    cpu,
+    othersShare,
+  };
 }
 
 /** @returns whether the response is a 200 */
@@ -151,6 +166,20 @@ function visit(agent, port, path) {
     });
     sent.once('error', reject).end();
   });
+}
+
+/** CPU time that all processes of the machine have used (seconds). */
+function busySeconds() {
+  const [user, nice, system, , , irq, softIrq] = readFileSync('/proc/stat', 'latin1')
+    .split('\n', 1)[0]
+    .split(/ +/)
+    .slice(1);
+  return [user, nice, system, irq, softIrq].reduce((sum, ticks) => sum + Number(ticks), 0) / 100;
+}
+
+function ownSeconds() {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
 }
 
 function percentile(values, part) {
