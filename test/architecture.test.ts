@@ -299,7 +299,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
     'cli/starter',
     'api/start',
   ],
-  'node:worker_threads': ['worker/thread-runtime', 'worker/thread-main'],
+  'node:worker_threads': ['worker/thread-runtime', 'worker/thread-main', 'prove/fault-hook'],
 };
 
 interface Import {
