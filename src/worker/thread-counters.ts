@@ -1,9 +1,9 @@
-// Memory that a thread shares with its host: how many connections it has taken of those handed over, its heartbeat, and
-// how many open connections it has accepted itself, and how often its host has moved to another directory for it. Readable
-// whatever the thread is at, and after it has died.
+// Memory that a thread shares with its host: how many connections it has taken of those handed over, its heartbeat, how many
+// open connections it has accepted itself, how often its host has moved to another directory for it, and how many requests it
+// has begun. Readable whatever the thread is at, and after it has died.
 import type { Claims } from '../tasks/wire.js';
 
-const slots = { taken: 0, dueBy: 1, accepted: 2, moves: 3 } as const;
+const slots = { taken: 0, dueBy: 1, accepted: 2, moves: 3, begun: 4 } as const;
 
 /** A host that is busy for longer has not moved (milliseconds). */
 const moveMs = 5000;
@@ -17,13 +17,13 @@ export function createAccepted(): Int32Array {
   return new Int32Array(new SharedArrayBuffer(4));
 }
 
-/** For a thread that takes requests instead of connections, the same word counts these. */
+/** Of a thread that takes requests. Not the word of connections: a host that has handed over none sets that one back. */
 export function claimsOn(counters: Int32Array): Claims {
   return {
     get taken() {
-      return counter.taken(counters);
+      return Atomics.load(counters, slots.begun);
     },
-    take: (from, to) => counter.take(counters, from, to),
+    take: (from, to) => Atomics.compareExchange(counters, slots.begun, from, to) === from,
   };
 }
 
