@@ -278,10 +278,10 @@ export const weights: Kind<readonly number[], string | readonly number[]> = {
 /** Where a session has its name. */
 export const session: Kind<SessionRule, string> = {
   metavar: 'WHERE',
-  range: 'ip, cookie:NAME or query:NAME',
+  range: 'ip, cookie:NAME, query:NAME or header:NAME',
   read(raw) {
     const value = typeof raw === 'string' ? readSessionRule(raw) : undefined;
-    return value ? { value } : { refused: 'be ip, cookie:NAME or query:NAME, as in cookie:sid' };
+    return value ? { value } : { refused: 'be ip, cookie:NAME, query:NAME or header:NAME, as in cookie:sid' };
   },
   write: writeSessionRule,
 };

@@ -1,11 +1,12 @@
 // One request as the process has it that has the connection: sends it to a thread, and writes the response that comes from
 // there.
 import type { IncomingMessage } from 'node:http';
+import type { SessionKey } from '../client/session.js';
 import { now } from '../clock.js';
 import { deferred } from '../deferred.js';
 import { HttpError } from '../errors.js';
 import { awaitsContinue } from '../pipeline/continue.js';
-import { hasBody, refuse } from '../pipeline/failures.js';
+import { hasBody } from '../pipeline/failures.js';
 import type { PipelineResponse } from '../pipeline/response.js';
 import type { ExitCause } from '../reports/exit-cause.js';
 import { readFailure } from './failure-text.js';
@@ -31,9 +32,9 @@ const safeMethods: readonly string[] = ['GET', 'HEAD'];
 export interface Handling {
   readonly tid: number;
   readonly outbox: Outbox;
-  /** The thread is free for another request. */
   /** Called as it is sent: the thread numbers requests as they come. */
   sent(request: HandedRequest): void;
+  /** The thread is free for another request. */
   over(request: HandedRequest): void;
   hasBegun(request: HandedRequest): boolean;
   /** The response is over, but the thread still has the request. */
@@ -48,11 +49,16 @@ export class HandedRequest {
   /** Settles when the response is complete or has been cut; rejects with an error of the app. */
   readonly #outcome = deferred<void>();
   readonly hasBody: boolean;
+  /** Of --sticky; undefined if it has none. */
+  readonly session: SessionKey | undefined;
+  /** Its session was not at any thread before. */
+  beginsSession = false;
   /** It will probably take long. */
   isSlow = false;
-  /** Since when it waits for a thread (`clock.ts`). */
-  since = now();
+  #since: number;
   #handling: Handling | undefined;
+  /** Takes it out of the line in which it waits. */
+  #leave: (() => void) | undefined;
   /** It has been in a thread that has died. */
   #wasRetried = false;
   /** Something of the response has been sent. */
@@ -69,8 +75,16 @@ export class HandedRequest {
   #collected: Buffer | undefined;
 
   /** @param onOverdue told when it has been answered as it took too long, of the thread that still has it */
-  constructor(id: number, req: IncomingMessage, res: PipelineResponse, onOverdue: (tid: number) => void) {
+  constructor(
+    id: number,
+    req: IncomingMessage,
+    res: PipelineResponse,
+    session: SessionKey | undefined,
+    onOverdue: (tid: number) => void,
+  ) {
     this.id = id;
+    this.session = session;
+    this.#since = res.begunAt;
     this.req = req;
     this.res = res;
     this.#onOverdue = onOverdue;
@@ -80,6 +94,11 @@ export class HandedRequest {
 
   get outcome(): Promise<void> {
     return this.#outcome.promise;
+  }
+
+  /** Since when it waits (`clock.ts`). */
+  get since(): number {
+    return this.#since;
   }
 
   /** Its client has gone, or has been answered otherwise. */
@@ -111,13 +130,19 @@ export class HandedRequest {
       req.on('data', (chunk: Buffer) => chunks.push(chunk));
       req.once('end', () => {
         this.#collected = Buffer.concat(chunks);
-        this.since = now();
+        this.#since = now();
         if (!this.isClosed) then();
       });
     });
   }
 
+  /** It waits in a line. @param leave called once, when it is to wait there no more */
+  wait(leave: () => void): void {
+    this.#leave = leave;
+  }
+
   begin(handling: Handling): void {
+    this.leave();
     this.#handling = handling;
     this.res.tid = handling.tid;
     // What has come of the body together with the head is there when this event loop has read it.
@@ -131,15 +156,17 @@ export class HandedRequest {
     this.#handling = undefined;
   }
 
-  /** It has waited for too long. @param ms for which it may */
-  refuse(ms: number): void {
-    const headers = { 'retry-after': String(Math.ceil(ms / 1000)) };
-    if (!this.isClosed) refuse({ status: 503, headers }, this.req, this.res, this.res.reqId);
+  /** It waits in no line any more. */
+  leave(): void {
+    const leave = this.#leave;
+    this.#leave = undefined;
+    leave?.();
   }
 
   /** Its thread has died. */
   runAgain(): void {
     this.#wasRetried = true;
+    this.#since = now();
     this.#isSent = false;
     this.#handling = undefined;
   }
@@ -326,6 +353,7 @@ export class HandedRequest {
   }
 
   #closed(): void {
+    this.leave();
     this.#outcome.resolve();
     const handling = this.#handling;
     if (!handling || this.#hasEnded) return;

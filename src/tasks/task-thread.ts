@@ -42,6 +42,7 @@ export class TaskThread implements Handling {
   #busySince = 0;
   /** Its slow request. */
   #slow: HandedRequest | undefined;
+  #hasEnded = false;
 
   /** @param limit requests at the same time. @param ahead requests that it may have besides */
   constructor(tid: number, port: ThreadPort, limit: number, ahead: number, listener: TaskThreadListener) {
@@ -100,8 +101,8 @@ export class TaskThread implements Handling {
     if (this.#isOpen) this.#listener.freed(this, this.#requests.size === this.#limit - 1);
   }
 
-  /** Those that it may not have begun. */
-  get oldestAhead(): readonly HandedRequest[] {
+  /** Those that it may not have begun, the oldest first. */
+  get ahead(): readonly HandedRequest[] {
     return [...this.#requests.values()].filter((request) => !this.hasBegun(request));
   }
 
@@ -110,12 +111,18 @@ export class TaskThread implements Handling {
     return (this.#indexes.get(request) ?? Number.POSITIVE_INFINITY) < this.#claims.taken;
   }
 
-  /** @returns the requests that it has not begun, which are not its any more; none if one has a body, which it has in part */
+  /** @returns the requests that it has not begun, which are not its any more; none if the body of one is on its way */
   takeBack(): readonly HandedRequest[] {
+    const isMoving = this.ahead.some((request) => request.hasBody);
+    return isMoving && !this.#hasEnded ? [] : this.#takeBack();
+  }
+
+  #takeBack(): readonly HandedRequest[] {
     const { taken } = this.#claims;
-    const requests = [...this.#requests.values()].filter((request) => (this.#indexes.get(request) ?? -1) >= taken);
-    if (taken === this.#sent || requests.some(({ hasBody }) => hasBody)) return [];
-    if (!this.#claims.take(taken, this.#sent)) return [];
+    if (taken === this.#sent || !this.#claims.take(taken, this.#sent)) return [];
+    const requests = [...this.#requests.values()].filter(
+      (request) => !request.hasBody && (this.#indexes.get(request) ?? -1) >= taken,
+    );
     for (const request of requests) this.#forget(request);
     return requests;
   }
@@ -128,6 +135,7 @@ export class TaskThread implements Handling {
 
   /** It has ended, and all that it had sent has been received. @returns the requests that it had */
   ended(): readonly HandedRequest[] {
+    this.#hasEnded = true;
     this.close();
     const requests = [...this.#requests.values()];
     this.#indexes.clear();
