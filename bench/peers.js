@@ -8,6 +8,7 @@ import { bench } from '../dist/bench/bench.js';
 import { defaultScenarios, scenarios } from '../dist/bench/scenario.js';
 import { connectionsOf, metrics, row, summarise } from '../dist/bench/summary.js';
 import { mpserve } from '../dist/bench/target.js';
+import { variantOf } from '../dist/config/variant.js';
 import { ProgressLine } from '../dist/testbed/progress.js';
 import { mpserveVersion, publish } from './peers/benchmarks-page.js';
 import { compareReloads } from './peers/compare-reloads.js';
@@ -31,6 +32,10 @@ if (options.reload) {
   process.exit();
 }
 
+const own = [
+  ...['prefork', 'prethread', 'hybrid'].map((model) => variantOf(model, 'connection')),
+  variantOf('prethread', 'request'),
+];
 const installed = [];
 const missing = [];
 for (const peer of peers) {
@@ -43,7 +48,7 @@ const line = new ProgressLine();
 const blocks = [];
 const allNotes = new Set();
 for (const scenario of defaultScenarios(scenarios([{ path: '/', method: 'GET', headers: {} }]), true)) {
-  const models = ['prefork', 'prethread', 'hybrid'].map((model) => mpserve(model, [app]));
+  const models = own.map(({ name, model, unit }) => mpserve({ name, model }, [app, '--unit', unit]));
   // A server of static files lacks the routes of some scenarios.
   const others = installed.filter(({ peer }) => routesOf(scenario).every((route) => peer.routes.includes(route)));
   const results = await bench({

@@ -16,16 +16,17 @@ const apps = [
   ['Express', [path.join(fixtures, 'express.cjs')]],
   ['Fastify', [path.join(fixtures, 'fastify.mjs')]],
 ];
-// The model, and --switches: all 20 ordered pairs for the first model, star-shaped for the others.
+// The model, and --switches: every ordered pair for the first model, star-shaped for the others.
 const runs = [
   ['prefork', 'all'],
   ['prethread', 'some'],
+  ['prethread/request', 'some'],
   ['hybrid', 'some'],
   ['tpc', 'some'],
   ['ppc', 'some'],
 ];
 
-const counts = ['app', 'model', 'trial', 'times', 'requests', 'lost', 'reconnects', 'avoidable'];
+const counts = ['app', 'model', 'trial', 'times', 'requests', 'failed', 'lost', 'reconnects', 'avoidable'];
 const responseTimes = ['kept-alive', 'baseline', 'new', 'baseline'];
 const head = [...counts, ...responseTimes];
 const table = [head, head.map(() => '---')];
@@ -56,8 +57,8 @@ function prove(app, model, switches) {
 /** One row; none for a skipped trial. */
 function row(app, model, { trial, leftOut, failure, ...result }) {
   if (leftOut) return [];
-  const { times, requests, lost, reconnects, avoidable } = result;
-  const figures = [times, requests.toLocaleString('en'), lost, reconnects, avoidable];
+  const { times, requests, failed, lost, reconnects, avoidable } = result;
+  const figures = [times, requests.toLocaleString('en'), failed, lost, reconnects, avoidable];
   const longest = ['kept-alive', 'one request each'].flatMap((clientType) => {
     const { ms = 0, calmMs = 0 } = result.pauses.find(({ client }) => client === clientType) ?? {};
     return [ms, calmMs];

@@ -62,7 +62,7 @@ try {
     priority: length - i,
   }));
   const workers = ['worker/process-main', 'worker/thread-main'];
-  await build([...[...workers, 'prove/hang-hook'].map((name) => bundle(name)), bundle('cli/main', commands)]);
+  await build([...[...workers, 'prove/fault-hook'].map((name) => bundle(name)), bundle('cli/main', commands)]);
   for (const dir of ['cli', 'worker']) prepareCode(path.join(fresh, dir));
   for (const root of [...workers, 'cli/main']) putLoader(root);
   // What the page of a comparison is made from: not compiled, but shipped.

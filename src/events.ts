@@ -267,7 +267,7 @@ const dumpWords = { profile: 'a profile', heap: 'a heap snapshot' } as const;
 
 const refusalWords: Readonly<Record<Refusal, string>> = {
   'queue-full': 'as many requests waited as --queue-max allows',
-  'queue-timeout': 'no place in the app (--max-inflight) was free within --queue-timeout',
+  'queue-timeout': 'no place in the app was free within --queue-timeout',
   shed: 'they had waited too long for the goal of --shed',
   draining: 'they still waited for the app near the end of --graceful-timeout',
 };

@@ -112,7 +112,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // A server in the terminal of an operator, over its control socket.
   ['top', 'control/client', 'control/loop-summary', 'control/protocol', 'control/text', 'scoreboard', 'clock', 'log'],
   // Both classes serve in the supervisor and in a process of threads.
-  ['strategies', 'client/session', ...outside, ...leaves],
+  ['strategies', 'client/session', 'client/session-rule', ...outside, ...leaves],
   // A worker as its host sees it.
   [
     'worker/messages',
@@ -168,7 +168,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['worker/thread-counters', 'tasks/wire'],
   // Requests that a process hands to its threads: both ends, and what goes between them.
   ['tasks/wire', 'pipeline/app-server'],
-  ['tasks', 'app/app', 'pipeline', ...leaves],
+  ['tasks', 'app/app', 'client', 'pipeline', ...leaves],
   // The inside of a worker.
   [
     'worker/thread-host',
@@ -190,6 +190,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'pipeline/warm-up',
     'pipeline/journal',
     'pipeline/loop-watch',
+    'client/session-rule',
     'tasks',
     'app/load',
     'app/load-limits',
@@ -303,7 +304,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
     'cli/starter',
     'api/start',
   ],
-  'node:worker_threads': ['worker/thread-runtime', 'worker/thread-main'],
+  'node:worker_threads': ['worker/thread-runtime', 'worker/thread-main', 'prove/fault-hook'],
 };
 
 interface Import {

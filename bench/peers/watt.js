@@ -6,7 +6,8 @@ import { find, npmPackage, pathWithThisNode, readVersion } from './program.js';
 
 const minNodeVersion = [22, 19];
 
-export const watt = {
+/** @param app a module that exports a listener for requests; undefined for the app of the other peers */
+export const wattWith = (app) => ({
   name: 'watt',
   size: '1 × 2',
   routes: ['/', '/cpu', '/wait', '/bytes', '/crash'],
@@ -26,11 +27,13 @@ export const watt = {
     await writeFile(path.join(folder, 'watt.json'), JSON.stringify(configuration(port)));
     return {
       command: [program, 'start', folder],
-      env: { PATH: pathWithThisNode, PORT: String(port), TMPDIR: temporary },
+      env: { PATH: pathWithThisNode, PORT: String(port), TMPDIR: temporary, ...(app && { APP: app }) },
       cwd: folder,
     };
   },
-};
+});
+
+export const watt = wattWith(undefined);
 
 function configuration(port) {
   return {

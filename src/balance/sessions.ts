@@ -1,4 +1,4 @@
-// Which worker each session is at (--sticky): its connections go there, and others by the policy. A session whose worker has
+// Which worker each session is at (--sticky): its connections, or requests, go there, and others by the policy. A session whose worker has
 // gone, or that is not known although a worker must have begun it, is placed by the policy again, and counted.
 import type { SessionKey } from '../client/session.js';
 
@@ -44,8 +44,13 @@ export class Sessions {
     this.#begun.set(session, worker);
   }
 
+  /** Nothing of the session has been at its worker yet, and another one has it. */
+  move(session: SessionKey, worker: object): void {
+    (this.#find(session) ?? this.#named).set(session, worker);
+  }
+
   /**
-   * @param session of the connection that is placed; undefined if it has none
+   * @param session of the connection, or request, that is placed; undefined if it has none
    * @param choose the policy
    * @returns the worker of the session if it is one of `candidates`, otherwise what `choose` returns
    */

@@ -17,6 +17,7 @@ import {
   throughput,
 } from './summary.js';
 import type { Target } from './target.js';
+import { unitFinding } from './unit-finding.js';
 import { failureRate, failureThreshold } from './verdict.js';
 
 export interface Advice {
@@ -25,6 +26,8 @@ export interface Advice {
   readonly because: string;
   /** What other models do better, a sentence each. */
   readonly givesUp: readonly string[];
+  /** Whether threads should serve requests or connections, a sentence; absent if that makes no difference. */
+  readonly unitFinding?: string;
   readonly confidence: 'sure' | 'fairly sure' | 'a toss-up';
   /** False if the default model is as good, as far as the rounds tell. */
   readonly isWorthIt: boolean;
@@ -141,6 +144,7 @@ export function fastest(results: Results, candidates: readonly Pick<Target, 'nam
     model,
     because: `${finding(level, cells.length, isUnclear)}: ${numbers.join(', ')}`,
     givesUp: tradeOffs(model, cells, [results]),
+    ...unitFindingOf(cells),
     confidence: isUnclear || level.length === 0 ? 'a toss-up' : level.length > 1 || isStable ? 'sure' : 'fairly sure',
     isWorthIt: model !== defaultModel || !cells.some(({ contender }) => contender === defaultModel),
     isUnclear,
@@ -187,11 +191,17 @@ function safest(results: readonly Results[], candidates: readonly Target[]): Adv
     model,
     because: `the app loses requests, and ${model} loses the fewest: ${numbers}`,
     givesUp: tradeOffs(model, cells, results),
+    ...unitFindingOf(cells),
     confidence: isClear ? 'sure' : 'fairly sure',
     isWorthIt: model !== candidates[0]?.name,
     isUnclear: false,
     results,
   };
+}
+
+function unitFindingOf(cells: readonly Cell[]): Pick<Advice, 'unitFinding'> {
+  const found = cells.flatMap(({ contender }) => unitFinding(contender, cells) ?? [])[0];
+  return found === undefined ? {} : { unitFinding: found };
 }
 
 /** The metrics whose best model is named as a trade-off, and how. */

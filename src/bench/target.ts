@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { within } from '../clock.js';
+import type { Variant } from '../config/variant.js';
 import { ServerProcess } from '../testbed/server-process.js';
 
 export interface Target {
@@ -32,9 +33,9 @@ const gracefulTimeoutMs = 500;
 const killDelayMs = 2000;
 
 /** mpserve under `model`; `args` are further arguments of `mpserve serve`. */
-export function mpserve(model: string, args: readonly string[]): Target {
+export function mpserve({ name, model }: Pick<Variant, 'name' | 'model'>, args: readonly string[]): Target {
   const own = ['--model', model, ...args];
-  return { name: model, command: ['mpserve', ...own].join(' '), start: () => startMpserve(own) };
+  return { name, command: ['mpserve', ...own].join(' '), start: () => startMpserve(own) };
 }
 
 async function startMpserve(args: readonly string[]): Promise<RunningTarget> {

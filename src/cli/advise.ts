@@ -1,9 +1,11 @@
 // `mpserve advise [app]`: measures the models on the app and prints one recommendation with its reasons.
+import { availableParallelism } from 'node:os';
 import { type Advice, advise, contenderOf } from '../bench/advice.js';
 import type { Results } from '../bench/results.js';
 import { scenarios } from '../bench/scenario.js';
 import { isSilent } from '../bench/summary.js';
 import { adviseTable } from '../config/bench-options.js';
+import { type Variant, variantsOf } from '../config/variant.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { escapeControls } from '../log/escape.js';
 import { formatDuration } from '../testbed/progress.js';
@@ -33,8 +35,9 @@ export async function runAdvise(call: Call): Promise<number> {
 
   const { models } = call.line;
   const isPooled = ({ workers, threads }: (typeof models)[number]) => workers !== undefined || threads !== undefined;
-  const names = (pooled: boolean) => models.filter((facts) => isPooled(facts) === pooled).map(({ name }) => name);
-  const candidates = { pooled: targetsFor(names(true), app), perConnection: targetsFor(names(false), app) };
+  const targets = (pooled: boolean) =>
+    targetsFor(candidatesOf(models.filter((facts) => isPooled(facts) === pooled)), app);
+  const candidates = { pooled: targets(true), perConnection: targets(false) };
   const advice = await interruptible((watch) =>
     advise(candidates, scenario, {
       connections: [connections],
@@ -54,36 +57,52 @@ export async function runAdvise(call: Call): Promise<number> {
     throw new StartupError(ExitCode.app, `${problem}; measure longer rounds with --duration`);
   }
   console.log(
-    isInterrupted ? 'Stopped before there were enough measurements.' : escapeControls(format(advice, app), '\n'),
+    isInterrupted
+      ? 'Stopped before there were enough measurements.'
+      : escapeControls(format(advice, app, variantsOf(models)), '\n'),
   );
   return isInterrupted ? 130 : 0;
 }
 
-function format(advice: Advice, app: App): string {
-  const { model, because, givesUp, confidence, isWorthIt, isUnclear, results } = advice;
+/** Several processes that give requests to threads need more processors than this to be of use. */
+const fewCores = 2;
+
+function candidatesOf(models: Call['line']['models']): readonly Variant[] {
+  const isUseful = ({ model, unit }: Variant) => {
+    const hasProcesses = models.some(({ name, workers }) => name === model && workers !== undefined);
+    return unit === 'connection' || !hasProcesses || availableParallelism() > fewCores;
+  };
+  return variantsOf(models).filter(isUseful);
+}
+
+function format(advice: Advice, app: App, variants: readonly Variant[]): string {
+  const { model: name, because, givesUp, unitFinding, confidence, isWorthIt, isUnclear, results } = advice;
+  const { model = name, unit } = variants.find((one) => one.name === name) ?? {};
   const settings = results[0]?.settings;
-  const [workers = '1', threads = '1'] = contenderOf(advice, model)?.size.split(' × ') ?? [];
+  const [workers = '1', threads = '1'] = contenderOf(advice, name)?.size.split(' × ') ?? [];
   const sizes = {
     ...(workers !== '1' && { workers: Number(workers) }),
     ...(threads !== '1' && { threads: Number(threads) }),
   };
-  const flags = Object.entries(sizes).map(([key, value]) => `--${key} ${value}`);
+  const ofRequests = unit === 'request' ? { unit } : {};
+  const flags = Object.entries({ ...ofRequests, ...sizes }).map(([key, value]) => `--${key} ${value}`);
   const missing = results.flatMap(({ contenders }) => contenders.filter(({ failure }) => failure !== undefined));
   const staying = isUnclear
-    ? `Stay with ${model}, the default, for now: the models cannot be told apart.`
-    : `Stay with ${model}, the default: no other model is significantly better.`;
+    ? `Stay with ${name}, the default, for now: the models cannot be told apart.`
+    : `Stay with ${name}, the default: no other model is significantly better.`;
   return [
-    isWorthIt ? `Use ${model}.` : staying,
+    isWorthIt ? `Use ${name}.` : staying,
     '',
     `Why:       ${because}`,
     ...givesUp.map((line, i) => `${i === 0 ? 'Trade-off: ' : '           '}${line}`),
     ...(givesUp.length === 0 ? ['Trade-off: none measured'] : []),
+    ...(unitFinding === undefined ? [] : [`Unit:      ${unitFinding}`]),
     ...missing.map(({ name, failure }) => `Missing:   ${name} could not be measured: ${failure}`),
     `Certainty: ${confidence}, after ${settings?.rounds} round(s) of ${(settings?.durationMs ?? 0) / 1000} s with ${results[0]?.cells[0]?.connections} connection(s)`,
     ...(isUnclear ? [`To decide: ${stillNeeded(advice)}`] : []),
     '',
     `Run:       ${['mpserve', ...(app.isDemo ? [] : [app.args[0]]), '--model', model, ...flags].join(' ')}`,
-    `Or set in: mpserve.config.json  ${JSON.stringify({ model, ...sizes })}`,
+    `Or set in: mpserve.config.json  ${JSON.stringify({ model, ...ofRequests, ...sizes })}`,
   ].join('\n');
 }
 

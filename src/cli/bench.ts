@@ -16,6 +16,7 @@ import { table } from '../bench/table.js';
 import { benchTable } from '../config/bench-options.js';
 import { oneOf } from '../config/kind.js';
 import type { CommandValues } from '../config/options.js';
+import { variantsOf } from '../config/variant.js';
 import { configError } from '../errors.js';
 import { escapeControls } from '../log/escape.js';
 import type { Call } from './call.js';
@@ -39,7 +40,8 @@ export async function runBench(call: Call): Promise<number> {
   const app = await readApp(call);
   const given = await readOptions(call, benchTable);
   const { json, html, rate, rounds, connections } = given;
-  const known = call.line.models.map(({ name }) => name);
+  const variants = variantsOf(call.line.models);
+  const known = variants.map(({ name }) => name);
   const models = given.models ?? known;
   await checkNames('--models must be a list of', models, known);
   const chosen = await chosenScenarios(given, app.isDemo);
@@ -52,7 +54,10 @@ export async function runBench(call: Call): Promise<number> {
     bench({
       app: app.name,
       version: version(),
-      targets: targetsFor(models, app),
+      targets: targetsFor(
+        models.flatMap((model) => variants.filter(({ name }) => name === model)),
+        app,
+      ),
       scenarios: rate === undefined ? chosen : chosen.map((one) => atRate(one, rate)),
       connections,
       rounds,

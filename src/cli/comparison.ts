@@ -8,8 +8,10 @@ import { readRequests } from '../bench/requests.js';
 import { mpserve, type Target } from '../bench/target.js';
 import type { adviseTable } from '../config/bench-options.js';
 import { oneOf } from '../config/kind.js';
+import type { UnitOfWork } from '../config/model.js';
 import { didYouMean } from '../config/nearest.js';
 import type { CommandValues } from '../config/options.js';
+import type { Variant } from '../config/variant.js';
 import { configError, ExitCode, StartupError } from '../errors.js';
 import { ProgressLine } from '../testbed/progress.js';
 import type { Call } from './call.js';
@@ -25,13 +27,15 @@ export interface App {
   /** For display: the path, or `the built-in demo app`. */
   readonly name: string;
   readonly isDemo: boolean;
+  /** As it is configured. */
+  readonly unit: UnitOfWork;
   /** The arguments of `mpserve serve` besides the model. */
   readonly args: readonly string[];
 }
 
 /** Options that a comparison sets itself. */
 const reserved = [
-  ...['model', 'bind', 'port', 'host', 'daemon', 'control', 'pidFile', 'gracefulTimeout', 'demoFaults'],
+  ...['model', 'unit', 'bind', 'port', 'host', 'daemon', 'control', 'pidFile', 'gracefulTimeout', 'demoFaults'],
   ...['logFile', 'logLevel', 'logFormat'],
 ];
 
@@ -40,7 +44,7 @@ export async function readApp(call: Call): Promise<App> {
   const conflicting = reserved.find((key) => call.values[key] !== undefined);
   if (conflicting !== undefined) {
     const flag = call.line.options.find(({ key }) => key === conflicting)?.flag;
-    const instead = conflicting === 'model' ? 'use --models' : 'leave it out';
+    const instead = ['model', 'unit'].includes(conflicting) ? 'use --models' : 'leave it out';
     throw configError(`--${flag} is not allowed here, because a comparison sets it itself; ${instead}`);
   }
   const { config } = await call.load();
@@ -50,8 +54,9 @@ export async function readApp(call: Call): Promise<App> {
   if (config.logging.logFile !== undefined) args.push('--log-file', '/dev/stdout');
   if (config.logging.accessLog === '-') args.push('--access-log', 'off');
   const { app } = config.loading;
-  if (app === undefined) return { name: 'the built-in demo app', isDemo: true, args: [...args, '--demo-faults'] };
-  return { name: app, isDemo: false, args: [app, ...args] };
+  const { unit } = config.pool;
+  if (app === undefined) return { name: 'the built-in demo app', isDemo: true, unit, args: [...args, '--demo-faults'] };
+  return { name: app, isDemo: false, unit, args: [app, ...args] };
 }
 
 function asFlags(flag: string, value: unknown): string[] {
@@ -59,8 +64,8 @@ function asFlags(flag: string, value: unknown): string[] {
   return [value].flat().map((one) => `--${flag}=${one}`);
 }
 
-export function targetsFor(models: readonly string[], { args }: App): readonly Target[] {
-  return models.map((model) => mpserve(model, args));
+export function targetsFor(variants: readonly Variant[], { args, unit }: App): readonly Target[] {
+  return variants.map((one) => mpserve(one, one.unit === unit ? args : ['--unit', one.unit, ...args]));
 }
 
 /** What is requested if the user does not say. */

@@ -4,6 +4,7 @@ import { flatten, type Limits } from '../config/config.js';
 import type { Loaded } from '../config/load.js';
 import { configOptions, listOptions } from '../config/options.js';
 import { proveTable } from '../config/prove-options.js';
+import { type Variant, variantOf, variantsOf } from '../config/variant.js';
 import { configError, StartupError } from '../errors.js';
 import { escapeControls } from '../log/escape.js';
 import { type ModelSetup, prove } from '../prove/prove.js';
@@ -14,7 +15,7 @@ import { readOptions } from './command-options.js';
 import { checkNames, checkWritable, interruptible, writeJson } from './comparison.js';
 import { version } from './version.js';
 
-const noSwitch: SwitchableModels = { models: [], notes: [] };
+const noSwitch: Switchable = { variants: [], notes: [] };
 const noRateLimit = 'no --rate-limit, because all clients have one address';
 
 const exitCode = { noneLost: 0, lost: 1, interrupted: 130 } as const;
@@ -29,26 +30,30 @@ const ownKeys: readonly string[] = [
   ...['maxRequestsPerConnection', 'rateLimit', 'logFile', 'logLevel', 'logFormat', 'accessLog', 'captureOutput'],
 ];
 
+/** Settings that a server refuses whose threads serve connections, and those that it refuses without --max-inflight as well. */
+const requestKeys: readonly string[] = ['tasksPerThread', 'retrySafe'];
+const queueKeys: readonly string[] = ['queueMax', 'queueTimeout', 'shed', 'priorityPath'];
+
 /** Resolves to the exit code. @throws StartupError */
 export async function runProve(call: Call): Promise<number> {
   const given = await readOptions(call, proveTable);
   const { json, think: thinkMs, url: path, reloads, scalings, upgrades, switches } = given;
-  const models = await chosenModels(call, given.models);
+  const variants = await chosenVariants(call, given.models);
   const knownTrials = trials.map(({ name }) => name);
   const { trials: chosenTrials = knownTrials } = given;
   await checkNames('--trials accepts', chosenTrials, knownTrials);
   if (json !== '-') checkWritable('json', json);
-  const loaded = await Promise.all(models.map((model) => call.load({ model })));
+  const loaded = await Promise.all(variants.map(({ model, unit }) => call.load({ model, unit })));
   const [{ config, env } = await call.load()] = loaded;
   const { app } = config.loading;
   checkThinkTime(thinkMs, config.limits);
-  const switchable = switches !== 'none' && chosenTrials.includes('switch') ? await switchableModels(call) : noSwitch;
+  const switchable = switches !== 'none' && chosenTrials.includes('switch') ? await switchableVariants(call) : noSwitch;
   const results = await interruptible((watch) =>
     prove({
       app: app ?? 'the built-in demo app',
       version: version(),
       setups: loaded.map((one) => modelSetup(call, one)),
-      switchModels: switchable.models,
+      switchVariants: switchable.variants,
       trials: trials.filter(({ name }) => chosenTrials.includes(name)),
       trialOptions: { reloads, scalings, upgrades, switches },
       path,
@@ -68,35 +73,45 @@ export async function runProve(call: Call): Promise<number> {
   return results.avoidable + results.failures > 0 ? exitCode.lost : exitCode.noneLost;
 }
 
-async function chosenModels(call: Call, models: readonly string[] | undefined): Promise<readonly string[]> {
-  const known = call.line.models.map(({ name }) => name);
-  if (models === undefined) return [(await call.load()).config.pool.model];
-  if (call.values.model !== undefined) throw configError('--model and --models exclude each other; remove --model');
-  if (models.join() === 'all') return known;
-  await checkNames('--models accepts', models, known);
-  return models;
+async function chosenVariants(call: Call, names: readonly string[] | undefined): Promise<readonly Variant[]> {
+  const known = variantsOf(call.line.models);
+  if (names === undefined) {
+    const { model, unit } = (await call.load()).config.pool;
+    return [variantOf(model, unit)];
+  }
+  for (const key of ['model', 'unit']) {
+    if (call.values[key] !== undefined) throw configError(`--${key} and --models exclude each other; remove --${key}`);
+  }
+  if (names.join() === 'all') return known;
+  await checkNames(
+    '--models accepts',
+    names,
+    known.map(({ name }) => name),
+  );
+  return names.flatMap((name) => known.filter((one) => one.name === name));
 }
 
-interface SwitchableModels {
-  readonly models: readonly string[];
+interface Switchable {
+  readonly variants: readonly Variant[];
   /** Why the others are left out. */
   readonly notes: readonly string[];
 }
 
-/** The models that the user's settings allow: --sticky, for example, needs one that keeps sessions. */
-async function switchableModels(call: Call): Promise<SwitchableModels> {
-  const models: string[] = [];
+/** Those that the user's settings allow: --sticky, for example, needs a model that keeps sessions. */
+async function switchableVariants(call: Call): Promise<Switchable> {
+  const variants: Variant[] = [];
   const notes: string[] = [];
-  for (const { name } of call.line.models) {
+  for (const variant of variantsOf(call.line.models)) {
+    const { name, model, unit } = variant;
     try {
-      await call.load({ model: name });
-      models.push(name);
+      await call.load({ model, unit });
+      variants.push(variant);
     } catch (error) {
       if (!(error instanceof StartupError)) throw error;
       notes.push(`no switch to ${name}, because ${error.message}`);
     }
   }
-  return { models, notes };
+  return { variants, notes };
 }
 
 /** A client that idles longer than `--keep-alive-timeout` would lose its connection through no fault of the server. */
@@ -110,15 +125,24 @@ function modelSetup(call: Call, { config, sources }: Loaded): ModelSetup {
   const facts = call.line.models.find(({ name }) => name === config.pool.model);
   if (!facts) throw new Error(`unknown model ${config.pool.model}`);
   const values = flatten(config);
+  const { model, unit } = config.pool;
+  const unused =
+    unit === 'request' ? [] : config.overload.maxInflight > 0 ? requestKeys : [...requestKeys, ...queueKeys];
   const userSettings = configOptions(call.table).flatMap(({ key, kind }) => {
-    if (ownKeys.includes(key)) return [];
+    if (ownKeys.includes(key) || unused.includes(key)) return [];
     const value = values[key];
     const isSetByUser = !['default', 'model'].includes(sources[key].kind);
     if (value === undefined || !isSetByUser) return [];
     return [[key, kind.write(kind.rebase?.(value, process.cwd(), '/') ?? value)]];
   });
   const app = values.app === undefined ? {} : { app: absolutePath(call, values.app) };
-  return { facts, settings: { ...Object.fromEntries(userSettings), ...app }, timeouts: values };
+  return {
+    facts,
+    variant: variantOf(model, unit),
+    retriesSafe: values.retrySafe,
+    settings: { ...Object.fromEntries(userSettings), ...app },
+    timeouts: values,
+  };
 }
 
 function absolutePath({ table }: Call, app: string): string {

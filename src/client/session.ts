@@ -1,7 +1,7 @@
 // Which session a client's request belongs to, and which session a response begins: --sticky says where both are named. A
 // session is known by a hash of its name, as the name is often all that a thief needs.
 import { hash } from '../hash.js';
-import { type SessionRule, token } from './session-rule.js';
+import { type NamedSessionRule, token } from './session-rule.js';
 
 /** 16 hexadecimal digits. */
 export type SessionKey = string;
@@ -19,16 +19,36 @@ export function sessionKey(name: string): SessionKey {
  * @param head the bytes that have come so far
  * @returns `none` when it names none or is no HTTP, `partial` when more bytes are needed to know
  */
-export function requestedSession(
-  head: Buffer,
-  rule: Exclude<SessionRule, { by: 'ip' }>,
-): SessionKey | 'none' | 'partial' {
+export function requestedSession(head: Buffer, rule: NamedSessionRule): SessionKey | 'none' | 'partial' {
   const text = head.toString('latin1');
   const [start = '', target, end] = requestLine.exec(text) ?? [];
   if (end === undefined) return start.length === text.length ? 'partial' : 'none';
   if (target === undefined) return start.trim() === '' ? 'partial' : 'none';
-  const name = rule.by === 'query' ? parameter(target, rule.name) : requestedCookie(text, start.length, rule.name);
+  const name = rule.by === 'query' ? parameter(target, rule.name) : namedInFields(text, start.length, rule);
   return name === 'partial' || name === 'none' ? name : sessionKey(name.value);
+}
+
+/**
+ * The session of a request that has been read.
+ * @param rawHeaders names and values in turn, as Node has them
+ */
+export function sessionOfRequest(
+  target: string,
+  rawHeaders: readonly string[],
+  rule: NamedSessionRule,
+): SessionKey | undefined {
+  if (rule.by === 'query') {
+    const name = parameter(target, rule.name);
+    return name === 'none' ? undefined : sessionKey(name.value);
+  }
+  const field = fieldOf(rule);
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    if (name.length !== field.length || name.toLowerCase() !== field) continue;
+    const value = namedIn(rawHeaders[i + 1] as string, rule);
+    if (value) return sessionKey(value);
+  }
+  return undefined;
 }
 
 /** What a response's `set-cookie` fields say of the cookie `name`; undefined if they do not set it, or remove it. */
@@ -65,20 +85,38 @@ function parameter(target: string, name: string): { readonly value: string } | '
 }
 
 /** @param from where the first header line begins */
-function requestedCookie(head: string, from: number, name: string): { readonly value: string } | 'none' | 'partial' {
+function namedInFields(
+  head: string,
+  from: number,
+  rule: NamedSessionRule,
+): { readonly value: string } | 'none' | 'partial' {
+  const field = `${fieldOf(rule)}:`;
   for (let start = from; ; ) {
     const end = head.indexOf('\n', start);
     if (end === -1) return 'partial';
     const line = head.slice(start, end).trimEnd();
     if (line === '') return 'none';
-    if (/^cookie:/i.test(line)) {
-      for (const pair of line.slice(7).split(';')) {
-        const value = valueIn(pair.trim(), name);
-        if (value) return { value };
-      }
+    if (line.slice(0, field.length).toLowerCase() === field) {
+      const value = namedIn(line.slice(field.length), rule);
+      if (value) return { value };
     }
     start = end + 1;
   }
+}
+
+/** In lower case. */
+function fieldOf({ by, name }: NamedSessionRule): string {
+  return by === 'cookie' ? 'cookie' : name.toLowerCase();
+}
+
+/** @param value of the field */
+function namedIn(value: string, { by, name }: NamedSessionRule): string | undefined {
+  if (by === 'header') return value.trim();
+  for (const pair of value.split(';')) {
+    const found = valueIn(pair.trim(), name);
+    if (found) return found;
+  }
+  return undefined;
 }
 
 /** The value in `name=value`, without the quotes that a cookie's may have; undefined for another name. */

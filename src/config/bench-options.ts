@@ -30,7 +30,11 @@ const connectionCounts = commaList('N,N,…', (text) => {
 });
 
 export const benchTable = named({
-  models: { kind: commaList('MODEL,…', word), description: 'The models to compare', defaultWords: 'all' },
+  models: {
+    kind: commaList('MODEL,…', word),
+    description: 'The models to compare; with /request, as in prethread/request, with --unit request',
+    defaultWords: 'all',
+  },
   scenarios: {
     kind: commaList('NAME,…', word),
     description:

@@ -128,7 +128,7 @@ export function checkBalance(
   settings: Settings,
   from: From,
   facts: ModelFacts,
-  { accept, maxWorkers, maxThreads }: Pick<Values, 'accept' | 'maxWorkers' | 'maxThreads'>,
+  { accept, unit, maxWorkers, maxThreads }: Pick<Values, 'accept' | 'unit' | 'maxWorkers' | 'maxThreads'>,
   table: OptionTable,
 ): readonly string[] {
   const { balance, weights } = settings;
@@ -137,6 +137,10 @@ export function checkBalance(
     const chosen = (['balance', 'weights'] as const).find((key) => isChosen(key, settings, from, table));
     if (!chosen) return [];
     const given = from[chosen];
+    if (unit === 'request' && given.kind !== 'operator')
+      throw configError(
+        `${setting(given)} needs --unit connection: with --unit request the thread that has been free for longest gets the next request`,
+      );
     if (given.kind === 'operator') return [`${setting(given)} does nothing without --accept dispatch`];
     throw configError(`${setting(given)} needs --accept dispatch: without it each worker accepts by itself`);
   }
@@ -145,9 +149,11 @@ export function checkBalance(
   if (from.balance.kind === 'default' && weights.length > 0)
     throw configError(`${setting(from.weights)} needs --balance weighted`);
   if (balance !== 'weighted') return [];
-  const [count, unit] = facts.threads ? [maxThreads, 'threads'] : [maxWorkers, 'workers'];
+  const [count, words] = facts.threads ? [maxThreads, 'threads'] : [maxWorkers, 'workers'];
   if (weights.length !== count)
-    throw configError(`${setting(from.weights)} has ${weights.length} weights for ${count} ${unit}; give one for each`);
+    throw configError(
+      `${setting(from.weights)} has ${weights.length} weights for ${count} ${words}; give one for each`,
+    );
   return [];
 }
 
@@ -188,15 +194,15 @@ export function resolveUnit(
   return unit;
 }
 
-/** One host has to place all connections. @param accept resolved */
+/** One host has to place all connections, or a process gives each request to one of its threads. @param accept resolved */
 export function checkSticky(
   { sticky }: Settings,
   from: From,
   facts: ModelFacts,
-  { accept }: Pick<Values, 'accept'>,
+  { accept, unit }: Pick<Values, 'accept' | 'unit'>,
 ): void {
-  if (!sticky || facts.keepsSessions?.(accept)) return;
-  const needed = '--accept dispatch, with --model prefork or prethread';
+  if (!sticky || unit === 'request' || facts.keepsSessions?.(accept)) return;
+  const needed = '--unit request, or --accept dispatch with --model prefork or prethread';
   const reason = facts.keepsSessions
     ? 'without it each worker accepts by itself'
     : facts.accept.length === 0

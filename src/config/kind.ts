@@ -278,10 +278,10 @@ export const weights: Kind<readonly number[], string | readonly number[]> = {
 /** Where a session has its name. */
 export const session: Kind<SessionRule, string> = {
   metavar: 'WHERE',
-  range: 'ip, cookie:NAME or query:NAME',
+  range: 'ip, cookie:NAME, query:NAME or header:NAME',
   read(raw) {
     const value = typeof raw === 'string' ? readSessionRule(raw) : undefined;
-    return value ? { value } : { refused: 'be ip, cookie:NAME or query:NAME, as in cookie:sid' };
+    return value ? { value } : { refused: 'be ip, cookie:NAME, query:NAME or header:NAME, as in cookie:sid' };
   },
   write: writeSessionRule,
 };
@@ -321,7 +321,7 @@ function separated(
 
 /** An item of a comma-separated list of names. The command that has the option checks that the name exists. */
 export const word = (text: string): Reading<string> =>
-  /^[\w-]+$/.test(text) ? { value: text } : { refused: 'be names separated by commas' };
+  /^[\w/-]+$/.test(text) ? { value: text } : { refused: 'be names separated by commas' };
 
 /** `a, b or c`. */
 export function oneOf(words: readonly string[], conjunction: 'or' | 'and' = 'or'): string {

@@ -211,7 +211,7 @@ function optionRows(models: readonly ModelFacts[]) {
       { kind: weights, default: [], defaultWords: 'none' },
     ),
     sticky: sessions(
-      'With --accept dispatch, place all connections of a session on the same worker or thread: one client address (ip), one value of a cookie (cookie:NAME), or one value of a parameter in the query (query:sid, for socket.io). The first request of a connection decides. When its worker has gone, the session is placed on another, and counted (mpserve ctl status)',
+      'With --accept dispatch, place all connections of a session on the same worker or thread; with --unit request, all requests that a process gets of it on the same thread: one client address (ip), one value of a cookie (cookie:NAME), of a parameter in the query (query:sid, for socket.io), or of a header field (header:NAME). With --accept dispatch the first request of a connection decides. When its worker has gone, the session is placed on another, and counted (mpserve ctl status)',
       { kind: session, defaultWords: 'none' },
     ),
     nodeArg: processes(

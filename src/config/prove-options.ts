@@ -9,13 +9,13 @@ const secondMs = 1000;
 export const proveTable = named({
   models: {
     kind: commaList('MODEL,…|all', word),
-    description: 'The models to test',
+    description: 'The models to test; with /request, as in prethread/request, with --unit request',
     defaultWords: 'the configured model',
   },
   trials: {
     kind: commaList('NAME,…', word),
     description:
-      'The trials to run: reload, broken, late-crash, scale, recycle, switch, upgrade, kill, hang (docs/prove.md)',
+      'The trials to run: reload, broken, late-crash, scale, recycle, switch, upgrade, kill, kill-thread, hang (docs/prove.md)',
     defaultWords: 'all',
   },
   reloads: { kind: count(1, 10_000), description: 'Number of reloads in the trial reload', default: 20 },

@@ -28,6 +28,20 @@ export class LocalPlaces extends Places {
     return true;
   }
 
+  /** As `join`, for a request that has a place, which is free then. */
+  rejoin(): boolean {
+    if (!this.join()) return false;
+    this.free();
+    return true;
+  }
+
+  /** The request that has rejoined waits no more. */
+  goOn(): void {
+    this.leave();
+    this.#taken++;
+    this.change('inFlight', 1);
+  }
+
   override free(): void {
     this.#taken--;
     super.free();

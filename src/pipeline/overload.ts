@@ -26,6 +26,22 @@ type Refused = RequestFields & { readonly waitedMs: number };
 /** Each reason is reported this often at most (milliseconds). */
 const reportEveryMs = 10_000;
 
+/** For requests that have had places, and wait where they were handed to. */
+export interface Rejoining {
+  /** The request gives its place back, and waits. @returns false if as many wait as may */
+  wait(res: PipelineResponse): boolean;
+  /** It has a place again, whether there is room or not. */
+  goOn(res: PipelineResponse): void;
+  /** It has a place, and has not reached the app. */
+  refuse(req: IncomingMessage, res: PipelineResponse, reason: 'queue-full' | 'queue-timeout'): void;
+}
+
+/** Where requests are handed to, and may have to wait again. */
+export interface RequestRoom extends Room {
+  /** Set before the first request. */
+  rejoining: Rejoining | undefined;
+}
+
 export interface OverloadOptions {
   readonly config: Config['overload'];
   /** Of the memory that all event loops share. */
@@ -33,7 +49,7 @@ export interface OverloadOptions {
   /** Of this event loop. */
   readonly slot: number;
   /** Where the requests go; undefined where the app is on this event loop, and `maxInflight` limits them. */
-  readonly room: Room | undefined;
+  readonly room: RequestRoom | undefined;
   readonly answers: {
     readonly refuse: typeof refuse;
     readonly refuseUpgrade: typeof refuseUpgrade;
@@ -57,13 +73,17 @@ export class Overload {
   constructor({ config, part, slot, room, answers, tell, refused, now }: OverloadOptions) {
     const { queueMax, queueTimeout, shed, healthPath, priorityPath } = config;
     const table = new SlotTable(part);
+    const places = room && new LocalPlaces(table, slot, queueMax, now, room);
     this.#admission = new Admission({
-      places: room ? new LocalPlaces(table, slot, queueMax, now, room) : new Places(table, slot, config, now),
+      places: places ?? new Places(table, slot, config, now),
       queueTimeout,
       shedder: shed && new Shedder(table.numbers, shed),
       now,
     });
-    if (room) room.onRoom = () => this.#admission.lookSoon();
+    if (room && places) {
+      room.onRoom = () => this.#admission.lookSoon();
+      room.rejoining = this.#rejoining(places);
+    }
     const reports = refusals.map((reason, index) => {
       const report = (count: number, last: Refused) => tell({ event: 'overloaded', reason, count, ...last });
       return [reason, new SharedReport(table.words, head.reports + index * reportWords, reportEveryMs, now, report)];
@@ -162,6 +182,28 @@ export class Overload {
   /** Reports refusals that no event loop has reported. */
   flush(): void {
     for (const report of Object.values(this.#reports)) report.flush();
+  }
+
+  #rejoining(places: LocalPlaces): Rejoining {
+    return {
+      wait: (res) => {
+        if (!places.rejoin()) return false;
+        res.isQueued = true;
+        this.#admission.lookSoon();
+        return true;
+      },
+      goOn: (res) => {
+        places.goOn();
+        res.isQueued = false;
+        if (this.#states.has(res)) this.#states.set(res, this.#now());
+      },
+      refuse: (req, res, reason) => {
+        if (this.#states.delete(res)) this.#admission.end(undefined);
+        res.isInApp = false;
+        this.#report(reason, res.begunAt, req, res.reqId);
+        this.#answers.refuse(this.#refusal, req, res, res.reqId);
+      },
+    };
   }
 
   #begin(res: PipelineResponse): void {

@@ -1,7 +1,6 @@
 // The stages that a request passes before the app, in their order, and what is told when its response begins and ends.
 // Those that the configuration does not need are left out, and those that few servers use are loaded only for them.
 import type { Activity } from '../activity.js';
-import type { SessionKey } from '../client/session.js';
 import { now } from '../clock.js';
 import type { Config, Limits } from '../config/config.js';
 import type { WorkerEvent } from '../events.js';
@@ -9,7 +8,6 @@ import type { LoopJournal } from '../inflight/loop-journal.js';
 import type { Destination } from '../log/destination.js';
 import { partOf } from '../memory/parts.js';
 import type { LoopSlot } from '../overload/layout.js';
-import type { Room } from '../overload/local-places.js';
 import type { WorkerIdentity, WorkerReport } from '../reports/report.js';
 import type { AccessLog } from './access-log.js';
 import { countAnswers } from './answer-count.js';
@@ -22,10 +20,10 @@ import type { HealthChecks } from './health.js';
 import { journalRequests } from './journal.js';
 import type { LastRequest } from './last-request.js';
 import { limitBody } from './limits.js';
-import type { Overload } from './overload.js';
+import type { Overload, RequestRoom } from './overload.js';
 import { RateLimitStage } from './rate-limit.js';
 import { type OnHead, type OnSent, type PipelineResponse, reportSent } from './response.js';
-import { watchSessions } from './sessions.js';
+import { type OnSession, watchSessions } from './sessions.js';
 import type { Handler, OnClose, Stage } from './stage.js';
 
 export interface StageOptions {
@@ -41,7 +39,7 @@ export interface StageOptions {
   /** Of this event loop, in that memory; undefined if nothing is counted there. */
   readonly slot: LoopSlot | undefined;
   /** Where the app hands its requests to, which wait for that; undefined where it handles them itself. */
-  readonly room?: Room | undefined;
+  readonly room?: RequestRoom | undefined;
   readonly overload: Config['overload'];
   /** Counts in the memory, for --admin. */
   readonly counts: boolean;
@@ -49,7 +47,7 @@ export interface StageOptions {
   readonly countsAnswers: boolean;
   readonly sessions: Config['sessions'];
   /** Told of each session that a response begins. */
-  readonly onSession: (session: SessionKey) => void;
+  readonly onSession: OnSession;
   /** For the access log. */
   readonly identity: WorkerIdentity;
   readonly tell: (told: WorkerReport | WorkerEvent) => void;
@@ -143,7 +141,7 @@ export class Stages {
       ...(overload ? [overload.stage] : []),
       ...(limits.requestDeadline > 0 ? [limitDuration(limits.requestDeadline, tell, refused)] : []),
       ...(journal ? [journal.stage] : []),
-      ...(sticky ? watchSessions(sticky, options.onSession) : []),
+      ...(sticky ? watchSessions(sticky, options.onSession, options.room !== undefined) : []),
     ];
     this.#onClose = closeListener([
       () => this.answered++,

@@ -7,6 +7,9 @@ import type { Tally } from './tally.js';
 
 export const slowBodyBytes = 2048;
 
+/** With --unit request the process answers so in place of a thread that died, or was blocked. */
+const failureStatuses: readonly number[] = [502, 504];
+
 /** Clients with one request per connection think longer: in some models each connection costs a process or a thread. */
 const newConnectionThinkFactor = 10;
 
@@ -65,11 +68,16 @@ export class Client {
     this.#isLossCounted = 'lost' in outcome;
     if ('lost' in outcome) this.#tally.addLost(this.#type, outcome.lost, outcome.responseMs);
     else if (outcome.response.status !== this.#expectedStatus) {
-      this.#tally.addLost(this.#type, `unexpected status ${outcome.response.status}`, outcome.responseMs);
+      this.#addUnexpected(outcome.response.status, outcome.responseMs);
       // If the response also closed the connection, that is part of the same failure.
       this.#isLossCounted = connection.closeReason !== undefined;
     } else this.#tally.addAnswered(this.#type, outcome.responseMs);
     if (!isKeptAlive) connection.close();
+  }
+
+  #addUnexpected(status: number, responseMs: number): void {
+    if (failureStatuses.includes(status)) this.#tally.addFailed(this.#type, `status ${status}`, responseMs);
+    else this.#tally.addLost(this.#type, `unexpected status ${status}`, responseMs);
   }
 }
 

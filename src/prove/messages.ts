@@ -28,9 +28,11 @@ export interface OpenConnection {
   readonly port: number;
 }
 
-/** Completed requests: each was either answered or lost. */
+/** Completed requests: each was answered, failed or lost. */
 export interface ClientStats {
   readonly answered: number;
+  /** Requests that were answered with 502 or 504, unlike the app's normal responses: their thread died, or was blocked. */
+  readonly failures: readonly Loss[];
   readonly losses: readonly Loss[];
   /** Connections that the server closed between two requests, announced or not. */
   readonly reconnects: readonly Loss[];
@@ -49,7 +51,7 @@ export interface ResponseTime extends ClientEvent {
   readonly ms: number;
 }
 
-/** A lost request, or a connection that was closed between two requests. */
+/** A failed or a lost request, or a connection that was closed between two requests. */
 export interface Loss extends ClientEvent {
   readonly reason: string;
 }

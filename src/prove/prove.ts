@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Values } from '../config/config.js';
 import type { ModelFacts } from '../config/model.js';
+import type { Variant } from '../config/variant.js';
 import type { StartupError } from '../errors.js';
 import { thisMachine } from '../testbed/machine.js';
 import type { Progress } from '../testbed/progress.js';
@@ -19,8 +20,8 @@ export interface Plan {
   readonly version: string;
   /** The models under test. */
   readonly setups: readonly ModelSetup[];
-  /** The names of the models to which a server may switch. */
-  readonly switchModels: readonly string[];
+  /** Those to which a server may switch. */
+  readonly switchVariants: readonly Variant[];
   readonly trials: readonly Trial[];
   readonly trialOptions: TrialOptions;
   /** The path that clients GET. */
@@ -41,6 +42,8 @@ export interface Plan {
 /** A model and the content of its server's configuration file. */
 export interface ModelSetup {
   readonly facts: ModelFacts;
+  readonly variant: Variant;
+  readonly retriesSafe: boolean;
   readonly settings: ConfigSettings;
   readonly timeouts: Pick<Values, 'headerTimeout' | 'requestTimeout' | 'gracefulTimeout'>;
 }
@@ -69,7 +72,7 @@ export async function prove(plan: Plan): Promise<Results> {
   let failure: StartupError | undefined;
   for (const setup of setups) {
     if (signal.aborted) break;
-    const { name } = setup.facts;
+    const { name } = setup.variant;
     progress(`${name}: checking that the app starts and responds`);
     try {
       const { size, expected } = await preflight(plan, setup);
@@ -124,10 +127,10 @@ async function runTrial(
   expected: ExpectedResponses,
   plan: Plan,
 ): Promise<TrialResult | undefined> {
-  const { facts, settings: userSettings, timeouts } = setup;
+  const { facts, variant, retriesSafe, settings: userSettings, timeouts } = setup;
   const { trialOptions: options, signal, keptAliveClients, thinkMs } = plan;
-  const otherModels = plan.switchModels.filter((name) => name !== facts.name);
-  const reason = trial.skipReason?.({ facts, otherModels, options });
+  const otherVariants = plan.switchVariants.filter(({ name }) => name !== variant.name);
+  const reason = trial.skipReason?.({ facts, otherVariants, options });
   if (reason) return { ...resultOf(trial.name), leftOut: reason };
   const requestsPerSecond = (keptAliveClients * 1000) / (thinkMs + typicalResponseMs);
   let server: Server | undefined;
@@ -142,7 +145,9 @@ async function runTrial(
       server,
       clientPool,
       facts,
-      otherModels,
+      variant,
+      retriesSafe,
+      otherVariants,
       options,
       workload,
       gracefulMs: timeouts.gracefulTimeout,

@@ -33,6 +33,7 @@ export interface Results {
 }
 
 export interface ModelResult {
+  /** With `/request` behind it, its threads serve requests. */
   readonly model: string;
   /** Workers × threads: `2 × 1`. */
   readonly size: string;
@@ -41,18 +42,20 @@ export interface ModelResult {
   readonly failure?: string;
 }
 
-/** `requests` is the sum of `answered` and `lost`. A loss is a lost request or a reconnect. */
+/** `requests` is the sum of `answered`, `failed` and `lost`. A loss is a failed or lost request, or a reconnect. */
 export interface TrialResult {
   readonly trial: string;
   /** How often the operation was done. */
   readonly times: number;
   readonly requests: number;
   readonly answered: number;
+  /** Answered with 502 or 504 in place of the app. */
+  readonly failed: number;
   readonly lost: number;
   readonly reconnects: number;
   /** The longest response time of each client type. */
   readonly pauses: readonly LongestResponseTime[];
-  /** Losses on connections of a killed worker or thread. */
+  /** Losses of what was on a killed worker or thread: its connections, or its requests. */
   readonly unavoidable: number;
   /** All other losses. */
   readonly avoidable: number;
@@ -89,15 +92,16 @@ const maxLossTimes = 10;
 /** @param phases the clients' statistics of the warm-up, the baseline and the trial; empty for a trial that was skipped or could not start */
 export function resultOf(
   trial: string,
-  { times, brokenConnections = 0 }: TrialOutcome = { times: 0 },
+  { times, brokenConnections = 0, failedRequests = 0 }: TrialOutcome = { times: 0 },
   phases: readonly ClientStats[] = [],
 ): TrialResult {
   const [, baseline, duringTrial] = phases;
   const lost = phases.flatMap(({ losses }) => losses);
+  const failed = phases.flatMap(({ failures }) => failures);
   const answered = phases.reduce((sum, stats) => sum + stats.answered, 0);
   const reconnects = phases.flatMap((stats) => stats.reconnects);
   const losses = lost.length + reconnects.length;
-  const unavoidable = Math.min(losses, brokenConnections);
+  const unavoidable = Math.min(losses, brokenConnections) + Math.min(failed.length, failedRequests);
   const pauses = duringTrial?.longestResponseTimes.map(({ clientType: client, ms, atMs }) => {
     const calm = baseline?.longestResponseTimes.find((time) => time.clientType === client);
     return { client, ms, calmMs: calm?.ms ?? 0, atMs };
@@ -105,14 +109,15 @@ export function resultOf(
   return {
     trial,
     times,
-    requests: answered + lost.length,
+    requests: answered + failed.length + lost.length,
     answered,
+    failed: failed.length,
     lost: lost.length,
     reconnects: reconnects.length,
     pauses: pauses ?? [],
     unavoidable,
-    avoidable: losses - unavoidable,
-    reasons: lossReasons([...lost, ...reconnects]),
+    avoidable: failed.length + losses - unavoidable,
+    reasons: lossReasons([...failed, ...lost, ...reconnects]),
   };
 }
 

@@ -15,6 +15,7 @@ const head = [
   'times',
   'requests',
   'answered',
+  'failed',
   'lost',
   'reconnects',
   ...responseTimeColumns.flatMap(([, title]) => [title, 'baseline']),
@@ -72,7 +73,7 @@ function modelTable({ failure, trials }: ModelResult): string {
 }
 
 function cells(result: TrialResult): readonly string[] {
-  const counts = [result.times, result.requests, result.answered, result.lost, result.reconnects];
+  const counts = [result.times, result.requests, result.answered, result.failed, result.lost, result.reconnects];
   const times = responseTimeColumns.flatMap(([type]) => {
     const { ms = 0, calmMs = 0 } = result.pauses.find(({ client }) => client === type) ?? {};
     return [ms, calmMs].map((longest) => `${Math.round(longest)} ms`);
@@ -86,9 +87,7 @@ function remarks(result: TrialResult): readonly string[] {
   const losses = reasons.map(({ client, reason, count }) => `${count} × ${reason} (${client})`).join(', ');
   return [
     ...(failure === undefined ? [] : [`FAILED ${trial}: ${failure}`]),
-    ...(unavoidable > 0
-      ? [`${trial}: ${unavoidable} unavoidable, on connections of the killed worker or thread: ${losses}`]
-      : []),
+    ...(unavoidable > 0 ? [`${trial}: ${unavoidable} unavoidable, on the killed worker or thread: ${losses}`] : []),
     ...(avoidable > 0 ? [`LOST ${trial}: ${avoidable} avoidable: ${losses}`] : []),
     ...complaints.map((message) => `  server log: ${message}`),
   ];

@@ -1,4 +1,4 @@
-// Counts answered and lost requests of all clients.
+// Counts answered, failed and lost requests of all clients.
 import type { ClientStats, ClientType, Loss, ResponseTime } from './messages.js';
 
 /** Client types that send a request without delay, so that its response time is the server's. */
@@ -6,6 +6,7 @@ const promptTypes: readonly ClientType[] = ['kept-alive', 'one request each'];
 
 const noStats = () => ({
   answered: 0,
+  failures: [] as Loss[],
   losses: [] as Loss[],
   reconnects: [] as Loss[],
   longestResponseTimes: [] as ResponseTime[],
@@ -23,6 +24,11 @@ export class Tally {
   addLost(clientType: ClientType, reason: string, responseMs: number): void {
     this.#addResponseTime(clientType, responseMs);
     this.#stats.losses.push({ clientType, reason, atMs: this.#elapsedMs });
+  }
+
+  addFailed(clientType: ClientType, reason: string, responseMs: number): void {
+    this.#addResponseTime(clientType, responseMs);
+    this.#stats.failures.push({ clientType, reason, atMs: this.#elapsedMs });
   }
 
   addReconnect(clientType: ClientType, reason: string): void {

@@ -1,5 +1,6 @@
 // A trial: what mpserve does to a server while clients send it requests.
 import type { ModelFacts } from '../config/model.js';
+import type { Variant } from '../config/variant.js';
 import type { ClientPool } from './client-pool.js';
 import type { Workload } from './messages.js';
 import type { ConfigSettings, Server } from './server.js';
@@ -9,7 +10,7 @@ export interface Trial {
   /** One phrase without a full stop. */
   readonly summary: string;
   /** Why the trial cannot run, as the end of "skipped: …"; undefined if it can. */
-  skipReason?(context: Pick<TrialContext, 'facts' | 'otherModels' | 'options'>): string | undefined;
+  skipReason?(context: Pick<TrialContext, 'facts' | 'otherVariants' | 'options'>): string | undefined;
   /** Settings that the trial adds to the user's. @param requestsPerSecond an estimate over all clients */
   settings?(userSettings: ConfigSettings, requestsPerSecond: number): ConfigSettings;
   /** Environment variables that the trial adds. */
@@ -23,14 +24,19 @@ export interface TrialOutcome {
   readonly times: number;
   /** Connections that the trial cannot avoid breaking: those of the killed worker or thread. Default: 0. */
   readonly brokenConnections?: number;
+  /** Requests that the trial cannot avoid failing with 502 or 504: those that ran on the dead thread. Default: 0. */
+  readonly failedRequests?: number;
 }
 
 export interface TrialContext {
   readonly server: Server;
   readonly clientPool: ClientPool;
   readonly facts: ModelFacts;
-  /** The names of the models to which the server may switch. */
-  readonly otherModels: readonly string[];
+  /** --retry-safe is set. */
+  readonly retriesSafe: boolean;
+  readonly variant: Variant;
+  /** Those to which the server may switch. */
+  readonly otherVariants: readonly Variant[];
   readonly options: TrialOptions;
   readonly workload: Workload;
   /** `--graceful-timeout` (milliseconds). */

@@ -4,6 +4,7 @@ import { type Balancer, responsive } from '../balance/balancer.js';
 import { createBalancer } from '../balance/index.js';
 import { Sessions } from '../balance/sessions.js';
 import type { SessionKey } from '../client/session.js';
+import { isBegunByClients } from '../client/session-rule.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import type { Given } from '../worker/hand-over.js';
 import type { Worker } from '../worker/worker.js';
@@ -32,7 +33,7 @@ export class Dispatcher {
     this.#hosting = hosting;
     this.#balance = createBalancer(hosting.placing);
     this.#sessions = hosting.sessions
-      ? new Sessions((count) => this.#hosting.listener.sessionsPlacedAgain(count), hosting.sessions.by !== 'ip')
+      ? new Sessions((count) => this.#hosting.listener.sessionsPlacedAgain(count), !isBegunByClients(hosting.sessions))
       : undefined;
   }
 

@@ -1,11 +1,12 @@
 // One request as the process has it that has the connection: sends it to a thread, and writes the response that comes from
 // there.
 import type { IncomingMessage } from 'node:http';
+import type { SessionKey } from '../client/session.js';
 import { now } from '../clock.js';
 import { deferred } from '../deferred.js';
 import { HttpError } from '../errors.js';
 import { awaitsContinue } from '../pipeline/continue.js';
-import { hasBody, refuse } from '../pipeline/failures.js';
+import { hasBody } from '../pipeline/failures.js';
 import { noLongerAtOnce } from '../pipeline/late-answers.js';
 import type { PipelineResponse } from '../pipeline/response.js';
 import type { ExitCause } from '../reports/exit-cause.js';
@@ -17,6 +18,7 @@ import {
   type Bytes,
   creditBytes,
   fromThread,
+  maxCollectedBytes,
   moveBytes,
   requestFlag,
   responseFlag,
@@ -48,9 +50,16 @@ export class HandedRequest {
   /** Settles when the response is complete or has been cut; rejects with an error of the app. */
   readonly #outcome = deferred<void>();
   readonly hasBody: boolean;
-  /** When it has got here (`clock.ts`). */
-  readonly since = now();
+  /** Of --sticky; undefined if it has none. */
+  readonly session: SessionKey | undefined;
+  /** Its session was not at any thread before. */
+  beginsSession = false;
+  /** It will probably take long. */
+  isSlow = false;
+  #since: number;
   #handling: Handling | undefined;
+  /** Takes it out of the line in which it waits. */
+  #leave: (() => void) | undefined;
   /** It has been in a thread that has died. */
   #wasRetried = false;
   /** Something of the response has been sent. */
@@ -65,10 +74,20 @@ export class HandedRequest {
   #awaitsDrain = false;
   /** Bytes of the body that the thread has not read. */
   #unread = 0;
+  /** All of a small body. */
+  #collected: Buffer | undefined;
 
   /** @param onOverdue told when it has been answered as it took too long, of the thread that still has it */
-  constructor(id: number, req: IncomingMessage, res: PipelineResponse, onOverdue: (tid: number) => void) {
+  constructor(
+    id: number,
+    req: IncomingMessage,
+    res: PipelineResponse,
+    session: SessionKey | undefined,
+    onOverdue: (tid: number) => void,
+  ) {
     this.id = id;
+    this.session = session;
+    this.#since = res.begunAt;
     this.req = req;
     this.res = res;
     this.#onOverdue = onOverdue;
@@ -87,6 +106,11 @@ export class HandedRequest {
     return this.#outcome.promise;
   }
 
+  /** Since when it waits (`clock.ts`). */
+  get since(): number {
+    return this.#since;
+  }
+
   /** Its client has gone, or has been answered otherwise. */
   get isClosed(): boolean {
     const { req, res } = this;
@@ -99,7 +123,37 @@ export class HandedRequest {
     return !this.#wasRetried && !this.#hasBegun && !this.hasBody && safeMethods.includes(method) && !this.isClosed;
   }
 
+  /**
+   * Calls `then` at once, or, if it has a small body that may not be waited for in a thread, when that is complete. Never
+   * calls it if the client goes before.
+   */
+  whenReady(mayWaitInThread: () => boolean, then: () => void): void {
+    const { req, res } = this;
+    const length = Number(req.headers['content-length'] ?? Number.POSITIVE_INFINITY);
+    if (!this.hasBody || length > maxCollectedBytes || awaitsContinue(res)) {
+      then();
+      return;
+    }
+    // When what has come together with the head has been read.
+    process.nextTick(() => {
+      if (req.complete || mayWaitInThread()) return then();
+      const chunks: Buffer[] = [];
+      req.on('data', (chunk: Buffer) => chunks.push(chunk));
+      req.once('end', () => {
+        this.#collected = Buffer.concat(chunks);
+        this.#since = now();
+        if (!this.isClosed) then();
+      });
+    });
+  }
+
+  /** It waits in a line. @param leave called once, when it is to wait there no more */
+  wait(leave: () => void): void {
+    this.#leave = leave;
+  }
+
   begin(handling: Handling): void {
+    this.leave();
     this.#handling = handling;
     this.res.tid = handling.tid;
     // What has come of the body together with the head is there when this event loop has read it.
@@ -113,15 +167,17 @@ export class HandedRequest {
     this.#handling = undefined;
   }
 
-  /** It has waited for too long. @param ms for which it may */
-  refuse(ms: number): void {
-    const headers = { 'retry-after': String(Math.ceil(ms / 1000)) };
-    if (!this.isClosed) refuse({ status: 503, headers }, this.req, this.res, this.res.reqId);
+  /** It waits in no line any more. */
+  leave(): void {
+    const leave = this.#leave;
+    this.#leave = undefined;
+    leave?.();
   }
 
   /** Its thread has died. */
   runAgain(): void {
     this.#wasRetried = true;
+    this.#since = now();
     this.#isSent = false;
     this.#handling = undefined;
   }
@@ -199,7 +255,7 @@ export class HandedRequest {
     const { req } = this;
     const handling = this.#handling;
     if (!handling || this.#isSent) return;
-    const chunk: Buffer | null = req.read();
+    const chunk: Buffer | null = this.#collected ?? req.read();
     const isWhole = req.complete && req.readableLength === 0 && req.rawTrailers.length === 0;
     this.#unread += chunk?.length ?? 0;
     const bytes = chunk === null ? undefined : moveBytes(chunk);
@@ -298,6 +354,7 @@ export class HandedRequest {
   }
 
   #closed(): void {
+    this.leave();
     this.#outcome.resolve();
     const handling = this.#handling;
     if (!handling || this.#hasEnded || this.#isAborted) return;

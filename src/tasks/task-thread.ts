@@ -1,4 +1,5 @@
 // A thread as the process sees it that gives it requests: those that it has, and what comes back from it.
+import { now } from '../clock.js';
 import type { ExitCause } from '../reports/exit-cause.js';
 import type { HandedRequest, Handling } from './handed-request.js';
 import { Outbox } from './outbox.js';
@@ -17,6 +18,8 @@ export interface TaskThreadListener {
   freed(thread: TaskThread, isFree: boolean): void;
   /** It gets no request any more. @param requests that it has not begun */
   closed(thread: TaskThread, requests: readonly HandedRequest[]): void;
+  /** @param ms for which the request has kept the thread */
+  took(request: HandedRequest, ms: number): void;
   /** A request that has no place in the queue any more is still there, or is no longer. */
   lingering(change: 1 | -1): void;
   facts(facts: AppFacts): void;
@@ -35,6 +38,11 @@ export class TaskThread implements Handling {
   #sent = 0;
   readonly #lingering = new Set<HandedRequest>();
   #isOpen = true;
+  /** When it began its oldest request (`clock.ts`). */
+  #busySince = 0;
+  /** Its slow request. */
+  #slow: HandedRequest | undefined;
+  #hasEnded = false;
 
   /** @param limit requests at the same time. @param ahead requests that it may have besides */
   constructor(tid: number, port: ThreadPort, limit: number, ahead: number, listener: TaskThreadListener) {
@@ -67,7 +75,14 @@ export class TaskThread implements Handling {
     return this.#requests.size;
   }
 
+  /** It has a slow request. */
+  get isSlow(): boolean {
+    return this.#slow !== undefined && this.#requests.has(this.#slow.id);
+  }
+
   give(request: HandedRequest): void {
+    if (this.#requests.size === 0) this.#busySince = now();
+    if (request.isSlow) this.#slow = request;
     this.#requests.set(request.id, request);
     request.begin(this);
   }
@@ -80,11 +95,14 @@ export class TaskThread implements Handling {
     if (!this.#requests.delete(request.id)) return;
     this.#indexes.delete(request);
     if (this.#lingering.delete(request)) this.#listener.lingering(-1);
+    const at = now();
+    this.#listener.took(request, at - this.#busySince);
+    this.#busySince = at;
     if (this.#isOpen) this.#listener.freed(this, this.#requests.size === this.#limit - 1);
   }
 
-  /** Those that it may not have begun. */
-  get oldestAhead(): readonly HandedRequest[] {
+  /** Those that it may not have begun, the oldest first. */
+  get ahead(): readonly HandedRequest[] {
     return [...this.#requests.values()].filter((request) => !this.hasBegun(request));
   }
 
@@ -93,11 +111,18 @@ export class TaskThread implements Handling {
     return (this.#indexes.get(request) ?? Number.POSITIVE_INFINITY) < this.#claims.taken;
   }
 
-  /** @returns the requests that it has not begun, which are not its any more */
+  /** @returns the requests that it has not begun, which are not its any more; none if the body of one is on its way */
   takeBack(): readonly HandedRequest[] {
+    const isMoving = this.ahead.some((request) => request.hasBody);
+    return isMoving && !this.#hasEnded ? [] : this.#takeBack();
+  }
+
+  #takeBack(): readonly HandedRequest[] {
     const { taken } = this.#claims;
     if (taken === this.#sent || !this.#claims.take(taken, this.#sent)) return [];
-    const requests = [...this.#requests.values()].filter((request) => (this.#indexes.get(request) ?? -1) >= taken);
+    const requests = [...this.#requests.values()].filter(
+      (request) => !request.hasBody && (this.#indexes.get(request) ?? -1) >= taken,
+    );
     for (const request of requests) this.#forget(request);
     return requests;
   }
@@ -110,6 +135,7 @@ export class TaskThread implements Handling {
 
   /** It has ended, and all that it had sent has been received. @returns the requests that it had */
   ended(): readonly HandedRequest[] {
+    this.#hasEnded = true;
     this.close();
     const requests = [...this.#requests.values()];
     this.#indexes.clear();

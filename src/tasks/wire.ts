@@ -117,6 +117,9 @@ export interface Claims {
 /** Tasks that a thread has ahead, besides those that it handles: at most as many. */
 export const maxAhead = 32;
 
+/** Of a body that is announced to be at most this long the process can wait for the end, so that no thread waits for its client. */
+export const maxCollectedBytes = 64 * 1024;
+
 /** Bytes of a body that may be on their way, in each direction of each task. */
 export const windowBytes = 256 * 1024;
 /** As many are acknowledged at a time. */

@@ -246,7 +246,8 @@ export class WorkerMain implements BlockedLoop {
 
   #accept(fds: readonly number[], migrationChannel: MigrationChannel | undefined): void {
     const { settings, threads, accepted } = this.#options;
-    const { backlog, maxConnections: limit } = settings;
+    const { backlog, maxConnections: limit, sessions } = settings;
+    const { sticky } = sessions;
     // Each connection has a thread that starts for it: migrated ones come when a thread is ready.
     const usesCredits = threads?.isPerConnection ?? false;
     const handsOver = threads !== undefined && !threads.takesRequests;
@@ -266,7 +267,7 @@ export class WorkerMain implements BlockedLoop {
       proxyHeaders: proxyHeaders(settings, (count, refused) =>
         this.tell({ event: 'proxy-refused', count, ...refused }),
       ),
-      sessions: settings.sessions.sticky && new SessionReader(settings.sessions.sticky),
+      sessions: sticky && !threads?.takesRequests ? new SessionReader(sticky) : undefined,
       onRefused: (count, { pid, uid }) =>
         this.tell({ event: 'migration-refused', count, senderPid: pid, senderUid: uid }),
       onCrowded: () => service.shed(),

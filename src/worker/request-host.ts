@@ -1,5 +1,6 @@
 // A process that has the connections, and threads that have the app (--unit request): it runs the pipeline on its own event
 // loop, at the end of which each request goes to a thread.
+import { isBegunByClients } from '../client/session-rule.js';
 import { msUntil, now } from '../clock.js';
 import type { IncomingConnection } from '../connection/incoming.js';
 import { deferred } from '../deferred.js';
@@ -8,11 +9,13 @@ import type { DenylistEntries } from '../inflight/denylist.js';
 import { requestLine, targetOf } from '../inflight/fingerprint.js';
 import { type LoopJournal, openLoopJournal } from '../inflight/loop-journal.js';
 import type { MigrationPolicy } from '../migration/policy.js';
+import { availableResources } from '../os/cgroup.js';
 import { closingFraction, createPipeline, type Pipeline } from '../pipeline/pipeline.js';
 import { warmUp } from '../pipeline/warm-up.js';
 import type { RequestInFlight } from '../reports/report.js';
 import type { Look, LoopView } from '../scoreboard/loop-view.js';
 import { Dispatcher } from '../tasks/dispatcher.js';
+import { sessionNamer } from '../tasks/session-namer.js';
 import { type AppFacts, maxAhead } from '../tasks/wire.js';
 import type { RunnerOptions } from './app-runner.js';
 import type { DumpOrder } from './messages.js';
@@ -35,7 +38,8 @@ export class RequestHost implements Service {
   #isDrainingThreads = false;
 
   constructor(options: RunnerOptions, settings: WorkerSettings, group: ThreadGroup, shared: Shared) {
-    const { tell, sockets, lifecycle } = options;
+    const { tell, sockets, lifecycle, clients } = options;
+    const { sticky } = options.sessions;
     const { tasksPerThread, retriesSafe, range } = group;
     this.#options = options;
     this.#journal =
@@ -44,12 +48,13 @@ export class RequestHost implements Service {
     const retries = retriesSafe && lifecycle.quarantineAfter !== 1;
     const { queueMax, queueTimeout } = options.overload;
     // What a thread has ahead waits, too.
-    const ahead = Math.min(maxAhead, Math.floor(queueMax / range.max));
+    const ahead = Math.min(maxAhead, Math.floor(queueMax / range.max / (sticky ? 2 : 1))); // sessions wait in lines, too
     this.#queueMax = queueMax - ahead * range.max;
     this.#requests = new Dispatcher({
       tasksPerThread,
       ahead,
       queueTimeout,
+      cores: availableResources().cores,
       mayRetry: ({ method = '', url = '' }) =>
         retries && !this.#journal?.denylist.refuses(requestLine(method, targetOf(url)), 'none'),
       onRetry: () => shared.counters?.retried(),
@@ -57,6 +62,11 @@ export class RequestHost implements Service {
       onFacts: (facts) => {
         this.#facts.resolve(facts);
         if (facts.upgrades) this.#refuseUpgrades();
+      },
+      sticky: sticky && {
+        sessionOf: sessionNamer(sticky, clients),
+        isBegunByWorkers: !isBegunByClients(sticky),
+        onPlacedAgain: (count) => tell({ kind: 'sessions-placed-again', count }),
       },
     });
     this.#threads = new ThreadHost(settings, group, tell, sockets, shared, {
@@ -82,6 +92,7 @@ export class RequestHost implements Service {
       journal: this.#journal,
       busy: undefined,
       app: this.#requests,
+      onSession: (session, res) => this.#requests.sessionBegan(session, res),
       room: this.#requests,
     });
     pipeline.configure(server.properties);

@@ -229,7 +229,7 @@ export class ThreadHost implements Service {
     const tell = this.#tell;
     const counters = this.#counters;
     const isElastic = group.range.min < group.range.max;
-    const sticky = group.hostAccepts ? sessions.sticky : undefined;
+    const sticky = group.hostAccepts && !group.takesRequests ? sessions.sticky : undefined;
     const shares = group.isPerConnection ? [1] : divide(maxConnections, group.range.max);
     return {
       startWorker: (options) => this.#start(group, options, shares[Math.min(options.id, shares.length) - 1] ?? 1),
@@ -245,7 +245,7 @@ export class ThreadHost implements Service {
       awaitsExits: false,
       endsWithHost: true,
       // The connection of a session would be given to the same thread again.
-      revokes: group.hostAccepts && !sticky,
+      revokes: group.hostAccepts && !group.takesRequests && !sticky,
       sessions: sticky,
       queues: new Queues([]),
       accepts: [],

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Advice } from '../../src/bench/advice.ts';
 import type { Cell, Results } from '../../src/bench/results.ts';
+import { oneOf } from '../../src/config/kind.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { marked } from '../helpers/process-tree.ts';
 import { splitProgress } from '../helpers/progress.ts';
@@ -212,6 +213,7 @@ const bad: readonly (readonly [string, readonly string[], number, RegExp])[] = [
   ['0 connections', ['--connections', '1,0'], 2, /--connections must be whole numbers .*, not '0'$/],
   ['0 rounds', ['--rounds', '0'], 2, /--rounds must be a whole number from 1 to 100, not '0'$/],
   ['an option that the comparison sets itself', ['--model', 'prefork'], 2, /--model is not allowed here.*--models$/],
+  ['the unit, which belongs to a model', ['--unit', 'request'], 2, /--unit is not allowed here.*--models$/],
   ['a daemon', ['--daemon'], 2, /--daemon is not allowed here.*leave it out$/],
   [
     '--requests together with --url',
@@ -238,6 +240,15 @@ test.concurrent('an option of bench without the command is an error that names t
     code: 2,
     stderr: 'mpserve: --rounds only works with mpserve bench and mpserve advise; remove it\n',
   });
+});
+
+test.concurrent('a model whose threads serve requests is measured as another one', async () => {
+  const args = [app, ...quick, '--models', 'prethread/request', '--scenarios', 'own'];
+  const { code, left, results, cell } = await bench(args);
+  expect({ code, left }).toEqual({ code: 0, left: [] });
+  const command = expect.stringContaining('--model prethread --unit request');
+  expect(results().contenders).toMatchObject([{ name: 'prethread/request', command }]);
+  expect(cell('prethread/request', 'own')?.rounds[0]?.requests).toBeGreaterThan(0);
 });
 
 describe.concurrent('a running comparison', () => {
@@ -287,6 +298,9 @@ describe.concurrent('a running comparison', () => {
 });
 
 describe.concurrent('advise', () => {
+  // Several processes that give requests to threads are no candidates where there are few processors.
+  const pooled = ['prefork', 'prethread', 'prethread/request', 'hybrid'];
+  if (availableParallelism() > 2) pooled.push('hybrid/request');
   const short = ['--rounds', '1', '--duration', '500ms', '--connections', '4'];
 
   test('measures on after a single round, which has no spread, and prints a model and how to run it', {
@@ -297,7 +311,7 @@ describe.concurrent('advise', () => {
     const { code, stdout, stderr, left } = await runCli(args, { ms: 250_000 });
     expect({ code, left }).toEqual({ code: 0, left: [] });
     expect(splitProgress(stderr).steps).toContain(
-      'the rounds spread too far to tell prefork, prethread and hybrid apart; measuring 1 more of each',
+      `the rounds spread too far to tell ${oneOf(pooled, 'and')} apart; measuring 1 more of each`,
     );
     const advice: Advice = JSON.parse(readFileSync(file, 'utf8'));
     const rounds = advice.results[0]?.settings.rounds;
@@ -306,15 +320,16 @@ describe.concurrent('advise', () => {
     expect(stdout.includes('\nTo decide: about ')).toBe(advice.isUnclear);
 
     // A run as short as this may recommend any of them.
-    const [, model] = /^(?:Stay with|Use) (prefork|prethread|hybrid)\b/.exec(stdout) ?? [];
-    expect(model).toBeDefined();
+    const [, name = ''] = /^(?:Stay with|Use) ([\w/]+)[,.]/.exec(stdout) ?? [];
+    expect(pooled).toContain(name);
+    const [model, unit] = name.split('/');
     // On a busy machine a value may be below 100, and then has a decimal.
     const value = String.raw`[\d,.]+(?: \([\d,.]+ to [\d,.]+\))?`;
-    expect(stdout).toMatch(new RegExp(`requests/s.*: prefork ${value}, prethread ${value}, hybrid ${value}$`, 'm'));
+    expect(stdout).toMatch(new RegExp(`requests/s.*: ${pooled.map((one) => `${one} ${value}`).join(', ')}$`, 'm'));
     // With one processor the default size needs no option.
     const [flag, field] = availableParallelism() > 1 ? [' --', ','] : ['', ''];
-    expect(stdout).toContain(`Run:       mpserve ${app} --model ${model}${flag}`);
-    expect(stdout).toContain(`mpserve.config.json  {"model":"${model}"${field}`);
+    expect(stdout).toContain(`Run:       mpserve ${app} --model ${model}${unit ? ` --unit ${unit}` : ''}${flag}`);
+    expect(stdout).toContain(`mpserve.config.json  {"model":"${model}"${unit ? `,"unit":"${unit}"` : ''}${field}`);
   });
 
   test('names the models that it could not measure', async () => {

@@ -57,9 +57,10 @@ describe.concurrent('mpserve prove', () => {
       .proofs.flatMap(({ trials }) => trials)
       .filter(({ leftOut }) => leftOut === undefined).length;
     expect(stdout.split('\n')[3]).toBe(`In short: no avoidable losses in ${ran} trial(s).`);
-    expect(stdout).toMatch(/^reload +2 +[\d,]+ +[\d,]+ +0 +0(?: +\d+ ms){4}$/m);
+    expect(stdout).toMatch(/^reload +2 +[\d,]+ +[\d,]+ +0 +0 +0(?: +\d+ ms){4}$/m);
     // The connections of the killed worker or thread break.
-    for (const name of trials.filter((name) => ['kill', 'hang'].includes(name))) {
+    const isOfRequests = model.endsWith('/request'); // of which none need be on the thread
+    for (const name of trials.filter((name) => name === 'kill' || (name === 'hang' && !isOfRequests))) {
       expect(result(name)?.unavoidable, name).toBeGreaterThan(0);
     }
     expect(stdout.trim().split('\n').at(-1)).toBe('No avoidable losses.');
@@ -76,6 +77,37 @@ describe.concurrent('mpserve prove', () => {
     const { result } = await expectNoLosses('prefork', trials, { ms: 20 * 60_000 });
     expect(result('recycle')?.times).toBeGreaterThan(1);
     expect(result('scale')).toMatchObject({ times: 2, lost: 0, reconnects: 0 });
+  });
+
+  test('finds no avoidable losses of requests on threads in a reload, and where a thread or the process dies', async () => {
+    const { stdout, result } = await expectNoLosses('prethread/request', ['reload', 'kill', 'kill-thread']);
+    expect(result('kill-thread'), stdout).toMatchObject({ times: 1, lost: 0, reconnects: 0 });
+    expect(stdout).toMatch(/^prethread\/request, 1 × \d+$/m);
+  });
+
+  test('finds no avoidable losses of requests on threads in the other trials', { tags: 'long' }, async () => {
+    const trials = ['reload', 'broken', 'recycle', 'switch', 'hang'];
+    const { result } = await expectNoLosses('prethread/request', trials, { ms: 20 * 60_000 });
+    expect(result('switch')).toMatchObject({ lost: 0, failed: 0, reconnects: 0 });
+    expect(result('hang')).toMatchObject({ lost: 0, reconnects: 0 });
+  });
+
+  test('tells requests that ran on a dead thread from lost ones, and knows of none with --retry-safe', async () => {
+    const app = writeApp(`
+      module.exports = (req, res) => req.resume().once('end', () => setTimeout(() => res.end(), 100));`);
+    const args = [app, '--models', 'prethread/request', '--tasks-per-thread', '20', '--threads', '2'];
+    const trial = ['--trials', 'kill-thread'];
+    const [without, retrying] = await Promise.all([
+      prove([...args, ...trial]),
+      prove([...args, ...trial, '--retry-safe']),
+    ]);
+    expect({ code: without.code }, without.stdout).toEqual({ code: 0 });
+    expect(without.result('kill-thread')).toMatchObject({ lost: 0, reconnects: 0, avoidable: 0 });
+    expect(without.result('kill-thread')?.failed).toBeGreaterThan(0);
+    expect(without.stdout).toMatch(/^kill-thread: \d+ unavoidable, on the killed worker or thread: \d+ × status 502 /m);
+    expect({ code: retrying.code }, retrying.stdout).toEqual({ code: 0 });
+    const { reasons = [] } = retrying.result('kill-thread') ?? {};
+    expect(reasons.filter(({ client }) => client !== 'slow body')).toEqual([]);
   });
 
   test('exits 1 and reports the losses if the server closes connections', async () => {
@@ -223,6 +255,7 @@ const invalidInput: readonly (readonly [string, readonly string[], number, RegEx
   ['no reloads', ['--reloads', '0'], 2, /--reloads must be a whole number from 1 to 10000, not '0'$/],
   ['an unknown value of --switches', ['--switches', 'few'], 2, /--switches must be some, all or none, not 'few'$/],
   ['--model and --models', ['--model', 'ppc', '--models', 'ppc'], 2, /--model and --models exclude each other/],
+  ['--unit and --models', ['--unit', 'request', '--models', 'all'], 2, /--unit and --models exclude each other/],
   ['clients that think too long', ['--think', '4s'], 2, /--think must be less than half of --keep-alive-timeout/],
   ['an app that does not exist', ['./gone.js'], 4, /does not exist/],
   ['an app that does not load', [fixture('broken/throws.cjs')], 4, /throws\.cjs/],

@@ -211,3 +211,14 @@ function parse(fields: readonly string[]): Record<string, string> {
 function whole(head: Head, body: string): Response {
   return { ...head, body, trailers: {} };
 }
+
+/** As many connections, which are closed together. */
+export async function connectAll(url: string, count: number): Promise<Disposable & { readonly all: readonly Wire[] }> {
+  const all = await Promise.all(Array.from({ length: count }, () => connect(url)));
+  return {
+    all,
+    [Symbol.dispose]() {
+      for (const wire of all) wire.close();
+    },
+  };
+}

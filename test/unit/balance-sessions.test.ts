@@ -58,6 +58,18 @@ test('where the first connection begins a session, only one whose worker has gon
   expect(again.total()).toBe(1);
 });
 
+test('one of which its worker has had nothing goes to another, and is not counted', () => {
+  const again = counted();
+  const sessions = new Sessions(again.report);
+  sessions.begin('begun', a);
+  expect(sessions.place('named', [a, b], () => a)).toBe(a);
+  for (const session of ['begun', 'named']) {
+    sessions.move(session, b);
+    expect(sessions.place(session, [a, b], never)).toBe(b);
+  }
+  expect(again.total()).toBe(1); // it was not known
+});
+
 test('a connection without a session is placed by the policy, and not counted', () => {
   const again = counted();
   expect(new Sessions(again.report).place(undefined, [a, b], () => b)).toBe(b);

@@ -1,22 +1,41 @@
 // Where a session is named: in the first request of a connection, and in the response that begins it.
 import { describe, expect, test } from 'vitest';
-import { grantedCookie, grantedMember, requestedSession, sessionKey } from '../../src/client/session.ts';
-import { readSessionRule, writeSessionRule } from '../../src/client/session-rule.ts';
+import {
+  grantedCookie,
+  grantedMember,
+  requestedSession,
+  sessionKey,
+  sessionOfRequest,
+} from '../../src/client/session.ts';
+import { type NamedSessionRule, readSessionRule, writeSessionRule } from '../../src/client/session-rule.ts';
 
 const cookie = { by: 'cookie', name: 'sid' } as const;
 const query = { by: 'query', name: 'sid' } as const;
-const asked = (head: string, rule: typeof cookie | typeof query) => requestedSession(Buffer.from(head, 'latin1'), rule);
+const header = { by: 'header', name: 'X-Session' } as const;
+const asked = (head: string, rule: NamedSessionRule) => requestedSession(Buffer.from(head, 'latin1'), rule);
 const withHeaders = (...lines: string[]) => `${['GET / HTTP/1.1', ...lines].join('\r\n')}\r\n\r\n`;
 
-test.each(['ip', 'cookie:connect.sid', 'cookie:__Host-id', 'query:sid'])('the rule %s is read and written', (text) => {
-  const rule = readSessionRule(text);
-  expect(rule && writeSessionRule(rule)).toBe(text);
-});
-
-test.each(['', 'cookie', 'cookie:', 'cookie:a b', 'cookie:a=b', 'cookie:a;b', 'query:a&b', 'header:x', 'ip:4', 'IP'])(
-  '%j is no rule',
-  (text) => expect(readSessionRule(text)).toBeUndefined(),
+test.each(['ip', 'cookie:connect.sid', 'cookie:__Host-id', 'query:sid', 'header:X-Session'])(
+  'the rule %s is read and written',
+  (text) => {
+    const rule = readSessionRule(text);
+    expect(rule && writeSessionRule(rule)).toBe(text);
+  },
 );
+
+test.each([
+  '',
+  'cookie',
+  'cookie:',
+  'cookie:a b',
+  'cookie:a=b',
+  'cookie:a;b',
+  'query:a&b',
+  'header:',
+  'header:a b',
+  'ip:4',
+  'IP',
+])('%j is no rule', (text) => expect(readSessionRule(text)).toBeUndefined());
 
 test('keys have 64 bits, and differ', () => {
   const keys = new Set(Array.from({ length: 10_000 }, (_, i) => sessionKey(`session ${i}`)));
@@ -42,6 +61,23 @@ describe('a request names its session', () => {
     ['in an absolute target', 'GET http://a/b?c=d&sid=abc&sid=no HTTP/1.0\r\n'],
   ])('in the query, %s', (_, head) => expect(asked(head, query)).toBe(sessionKey('abc')));
 
+  test.each([
+    ['alone', withHeaders('X-Session: abc')],
+    ['of any case, among others', withHeaders('Host: a', 'x-SESSION:\t abc  ', 'X: y')],
+    ['the first one that is not empty', withHeaders('X-Session:', 'X-Session: abc', 'X-Session: no')],
+  ])('in a header field, %s', (_, head) => expect(asked(head, header)).toBe(sessionKey('abc')));
+
+  test('when it has been read, as before', () => {
+    const of = (rule: NamedSessionRule, target: string, ...rawHeaders: string[]) =>
+      sessionOfRequest(target, rawHeaders, rule);
+    expect(of(cookie, '/', 'Host', 'a', 'cOOKIE', 'asid=no', 'Cookie', 'a=1; sid="abc"')).toBe(sessionKey('abc'));
+    expect(of(query, '/?a=b&sid=abc')).toBe(sessionKey('abc'));
+    expect(of(header, '/', 'x-session', ' ', 'X-SESSION', ' abc ')).toBe(sessionKey('abc'));
+    expect(of(cookie, '/?sid=abc', 'sid', 'abc')).toBeUndefined();
+    expect(of(query, '/', 'Cookie', 'sid=abc')).toBeUndefined();
+    expect(of(header, '/', 'xx-session', 'abc')).toBeUndefined();
+  });
+
   test('and until it has, more bytes are needed', () => {
     const heads = [
       [withHeaders('Host: a', 'Cookie: sid=abc'), cookie, 'GET / HTTP/1.1\r\nHost: a\r\nCookie: sid=abc\r\n'.length],
@@ -58,6 +94,7 @@ describe('a request names its session', () => {
     ['no cookie', withHeaders('Host: a')],
     ['another cookie', withHeaders('Cookie: asid=abc; sid2=abc; SID=abc')],
     ['an empty one', withHeaders('Cookie: sid=')],
+    ['a header field of this name', withHeaders('sid: abc', 'x-cookie: sid=abc')],
     ['a cookie in the body', `${withHeaders('Host: a')}Cookie: sid=abc\r\n`],
     ['TLS', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n'],
     ['something else', 'what is this here?\r\n\r\n'],

@@ -171,9 +171,9 @@ describe('defaults', () => {
     [['--accept', 'dispatch', '--weights', '3,1'], /^--weights needs --balance weighted$/],
     [
       ['--sticky', 'ip'],
-      /^--sticky needs --accept dispatch, with --model prefork or prethread: without it each worker accepts by itself$/,
+      /^--sticky needs --unit request, or --accept dispatch with --model prefork or prethread: without it each worker accepts by itself$/,
     ],
-    [['--sticky', 'sid'], /^--sticky must be ip, cookie:NAME or query:NAME, as in cookie:sid, not 'sid'/],
+    [['--sticky', 'sid'], /^--sticky must be ip, cookie:NAME, query:NAME or header:NAME, as in cookie:sid, not 'sid'/],
     [
       ['--model', 'ppc', '--sticky', 'cookie:sid'],
       /^--sticky needs .*: the model ppc starts a worker for each connection$/,
@@ -182,7 +182,10 @@ describe('defaults', () => {
       ['--model', 'hybrid', '--accept', 'dispatch', '--sticky', 'query:sid'],
       /^--sticky needs .*: the model hybrid has several processes that accept by themselves$/,
     ],
-    [['--sticky', 'cookie:a=b'], /^--sticky must be ip, cookie:NAME or query:NAME, as in cookie:sid, not 'cookie:a=b'/],
+    [
+      ['--sticky', 'cookie:a=b'],
+      /^--sticky must be ip, cookie:NAME, query:NAME or header:NAME, as in cookie:sid, not 'cookie:a=b'/,
+    ],
     [
       ['--accept', 'dispatch', '--balance', 'weighted', '--weights', '3,1', '--workers', '3'],
       /^--weights has 2 weights for 3 workers; give one for each$/,
@@ -200,6 +203,11 @@ describe('defaults', () => {
       ['--unit', 'request'],
       /^--unit request needs --model prethread or hybrid: the model prefork has no pool of threads$/,
     ],
+    [
+      ['--unit', 'request', '--model', 'hybrid', '--balance', 'round-robin'],
+      /^--balance needs --unit connection: with --unit request the thread that has been free for longest gets the next request$/,
+    ],
+    [['--unit', 'request', '--model', 'hybrid', '--weights', '1,2'], /^--weights needs --unit connection: /],
     [['--unit', 'request', '--model', 'ppc'], /^--unit request needs --model prethread or hybrid: the model ppc/],
     [
       ['--unit', 'request', '--model', 'hybrid', '--accept', 'dispatch'],

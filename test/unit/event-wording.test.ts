@@ -172,7 +172,7 @@ test('each event has this level and message', () => {
     rate-limited warn: refused 3 requests with 429 (--rate-limit); the last one came from 203.0.113.7
     proxy-refused warn: closed 3 connections (--proxy-protocol); the last one came from 203.0.113.7: it is not one of --trust-proxy
     overloaded warn: refused 1 request with 503: as many requests waited as --queue-max allows; the last one had waited 0 ms
-    overloaded warn: refused 3 requests with 503: no place in the app (--max-inflight) was free within --queue-timeout; the last one had waited 1001 ms
+    overloaded warn: refused 3 requests with 503: no place in the app was free within --queue-timeout; the last one had waited 1001 ms
     overloaded warn: refused 3 requests with 503: they had waited too long for the goal of --shed; the last one had waited 460 ms
     overloaded warn: refused 2 requests with 503: they still waited for the app near the end of --graceful-timeout; the last one had waited 300 ms
     descriptors-used-up warn: 60 of 64 descriptors are in use, with 20 connections: further clients wait until some are closed; raise the limit on open files (ulimit -n, LimitNOFILE= of systemd); if the app leaves files or sockets open, mpserve ctl reload replaces its workers

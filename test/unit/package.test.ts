@@ -24,7 +24,7 @@ const entries = [
   'dist/index.d.ts',
   'dist/index.js',
   'dist/prove/client-pool-entry.js',
-  'dist/prove/hang-hook.cjs',
+  'dist/prove/fault-hook.cjs',
   'dist/worker/process-main.cjs',
   'dist/worker/thread-main.cjs',
 ];

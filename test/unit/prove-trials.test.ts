@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { proveTable } from '../../src/config/prove-options.ts';
+import { type Variant, variantOf } from '../../src/config/variant.ts';
 import { trials } from '../../src/prove/trials/index.ts';
 import { nextSize, switching } from '../../src/prove/trials/operations.ts';
 import { models } from '../../src/strategies/models.ts';
@@ -41,7 +42,8 @@ test('the trial switch is skipped where the settings allow no other model', () =
   const { prefork } = models;
   if (!prefork) throw new Error('no model prefork');
   const options = { reloads: 1, scalings: 1, upgrades: 1, switches: 'some' } as const;
-  const reason = (otherModels: readonly string[]) => switching.skipReason?.({ facts: prefork, otherModels, options });
+  const reason = (otherVariants: readonly Variant[]) =>
+    switching.skipReason?.({ facts: prefork, otherVariants, options });
   expect(reason([])).toBe('the settings allow no other model');
-  expect(reason(['prethread'])).toBeUndefined();
+  expect(reason([variantOf('prethread', 'request')])).toBeUndefined();
 });

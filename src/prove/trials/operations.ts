@@ -1,4 +1,5 @@
 // Operations of operators, each repeated under load.
+import type { Variant } from '../../config/variant.js';
 import type { Status } from '../../control/protocol.js';
 import { repeat, type Trial } from '../trial.js';
 import { circuit, star } from '../walk.js';
@@ -30,18 +31,21 @@ export function nextSize({ workers: { wanted }, range }: Pick<Status, 'workers' 
 export const switching: Trial = {
   name: 'switch',
   summary: 'switch to each other model and back, or from each to each (--switches all)',
-  skipReason({ otherModels, options }) {
+  skipReason({ otherVariants, options }) {
     if (options.switches === 'none') return '--switches none';
-    return otherModels.length === 0 ? 'the settings allow no other model' : undefined;
+    return otherVariants.length === 0 ? 'the settings allow no other model' : undefined;
   },
   run: (context) => {
-    const { server, facts, otherModels, options } = context;
-    const walk = (options.switches === 'all' ? circuit : star)(facts.name, otherModels);
+    const { server, variant, otherVariants, options } = context;
+    const walk = (options.switches === 'all' ? circuit : star)(variant, otherVariants);
     return repeat(context, walk.length - 1, async (i) => {
-      const [from, to] = walk.slice(i - 1, i + 1) as [string, string];
-      await server.perform(`the switch from ${from} to ${to}`, 'switch', { options: { model: to } });
+      const [from, to] = walk.slice(i - 1, i + 1) as [Variant, Variant];
+      const words = `the switch from ${from.name} to ${to.name}`;
+      await server.perform(words, 'switch', { options: { model: to.model, unit: to.unit } });
       const { model } = await server.status();
-      if (model !== to) throw new Error(`after the switch from ${from} to ${to} the model is ${model}`);
+      if (model !== to.model) throw new Error(`after ${words} the model is ${model}`);
+      // One that finds its settings in use already logs nothing.
+      await server.waitForEvent('switched', i);
     });
   },
 };
