@@ -21,6 +21,20 @@ const atOnce = 16;
 /** How often an input is played when the answers differ: what a client gets that ends early may depend on time. */
 const repetitions = 5;
 
+const isEqual = (a: string, b: string): boolean => a === b;
+
+/**
+ * Where the app is in another thread, its answer to a request comes later than the bytes behind it, and Node, which answers
+ * nonsense behind a request at once, or before it, depends on that.
+ */
+function isEqualBeforeRefusal(a: string, b: string): boolean {
+  const [one, other] = [a, b].map((text) =>
+    text.replace(/HTTP\/1\.1 4\d\d [\w -]+\r?\nConnection: close\r?\n\r?\n$/, ''),
+  ) as [string, string];
+  const isRefused = one !== a || other !== b;
+  return isRefused ? one.startsWith(other) || other.startsWith(one) : a === b;
+}
+
 describe('fuzz', () => {
   const random = randomOf(newSeed('fuzz'));
   const seeds = Array.from({ length: inputs }, () => random.integer(0, 2 ** 31));
@@ -37,17 +51,17 @@ describe('fuzz', () => {
     return answer;
   };
 
-  const compare = async (start: ServerOptions, every: number): Promise<void> => {
+  const compare = async (start: ServerOptions, every: number, isSame = isEqual): Promise<void> => {
     await using server = await startServer({ ...start, app, args: [...args, ...(start.args ?? [])] });
     const chosen = seeds.filter((_, i) => i % every === 0);
     const results = await inParallel(chosen, async (seed) => {
       const script = scriptOf(seed);
       const [expected, got] = [await answerOfNode(seed), await play(server.url, script)];
-      if (got === expected) return undefined;
+      if (isSame(got, expected)) return undefined;
       // Whichever is busy reads several pieces as one: the worker that gets its connection late, or plain Node.
-      for (const timing of otherTimings(script)) if ((await play(plain.url, timing)) === got) return undefined;
+      for (const timing of otherTimings(script)) if (isSame(await play(plain.url, timing), got)) return undefined;
       for (let i = 0; i < repetitions; i++) {
-        if ((await play(plain.url, script)) === (await play(server.url, script))) return undefined;
+        if (isSame(await play(plain.url, script), await play(server.url, script))) return undefined;
       }
       // Pieces that are far apart leave the client the time to read what has come.
       const [apart] = otherTimings(script);
@@ -69,14 +83,15 @@ describe('fuzz', () => {
   });
 
   for (const placement of placements) {
-    const { name, model, accept, args: size = [] } = placement;
+    const { name, model, accept, args: size = [], givesRequests } = placement;
+    const isSame = givesRequests ? isEqualBeforeRefusal : isEqual;
     const start = { model, args: size, ...(accept && { accept }) };
     const factor = model === 'ppc' || model === 'tpc' ? unpooledFactor : 1;
     const few = share * factor;
     if (!isRepeated(placement)) {
-      test(`${name}: no difference, one input in ${few}`, () => compare(start, few));
+      test(`${name}: no difference, one input in ${few}`, () => compare(start, few, isSame));
     }
-    test(`${name}: no difference`, { tags: 'long' }, () => compare(start, factor));
+    test(`${name}: no difference`, { tags: 'long' }, () => compare(start, factor, isSame));
   }
 });
 
