@@ -10,6 +10,7 @@ test('the state of the server', () => {
     last error    2026-01-02T03:04:05.000Z: worker 1 (pid 4001) crashed: TypeError: x is undefined
     app           /srv/shop/server.js on http://127.0.0.1:8080
     model         hybrid, 2 worker(s), all ready, 2 thread(s) each
+    unit          request: threads get single requests
     balance       least-connections
     sessions      12 placed again
     auto-scaling  1 to 4 workers, 2 to 8 threads
