@@ -3,8 +3,15 @@
 import type { LogLevel } from './config/config.js';
 import type { ErrorRecord } from './errors.js';
 import type { Refusal } from './overload/layout.js';
-import { inRoute } from './reports/in-route.js';
-import type { LostRequest, Report, RequestFields, RequestInFlight, WorkerIdentity } from './reports/report.js';
+import {
+  inRoute,
+  type LostRequest,
+  type Report,
+  type RequestFields,
+  type RequestInFlight,
+  type WorkerIdentity,
+  withUnit,
+} from './reports/report.js';
 
 /** The first responses of a new generation, compared with those of the old one; times in milliseconds. */
 export interface CanaryFigures {
@@ -229,7 +236,7 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
   switched: [
     'info',
     (e) =>
-      `switched from ${e.from} to ${e.model} in ${e.ms} ms (${e.reason}): ` +
+      `switched from ${withUnit(e.from, e.fromUnit)} to ${withUnit(e.model, e.unit)} in ${e.ms} ms (${e.reason}): ` +
       `${counted(e.workers, 'worker')}, ${counted(e.threads, 'thread')} each`,
   ],
   upgraded: [

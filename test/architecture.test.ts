@@ -242,7 +242,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // When members of a pool are replaced, how many there should be, and how loaded they are.
   ['scaling/load-meter', 'scaling', 'pipeline/busy'],
   ['scaling', 'clock', 'config/config'],
-  ['events', 'config/config', 'errors', 'overload/layout', 'reports/in-route', 'reports/report'],
+  ['events', 'config/config', 'errors', 'overload/layout', 'reports/report'],
   // What the server acts on. The log gets events, and only `reports` may tell it of reports.
   ['reports/report', 'errors', 'scaling/response-stats'],
   ['reports', 'errors', 'events', 'overload/layout'],

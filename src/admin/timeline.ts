@@ -1,8 +1,7 @@
 // The timeline of the dashboard: what is reported, in sentences for people. Many reports of one kind within a second, as of
 // the workers that a reload starts, are one event.
 import { escapeControls } from '../log/escape.js';
-import { inRoute } from '../reports/in-route.js';
-import type { Report, ReportOf } from '../reports/report.js';
+import { inRoute, type Report, type ReportOf, withUnit } from '../reports/report.js';
 import type { Reports } from '../reports/reports.js';
 import type { TimelineEvent } from './live.js';
 
@@ -46,7 +45,10 @@ const entries: { readonly [K in Report['kind']]?: Entry<K> } = {
   up: ['start', ({ ms }) => `a worker can serve again, after ${ms} ms`],
   reloading: ['reload', ({ reason }) => `reload begins (${reason})`],
   reloaded: ['reload', (r) => `reloaded in ${r.ms} ms: generation ${r.generation}, ${r.workers} workers`],
-  switched: ['switch', (r) => `switched from ${r.from} to ${r.model} in ${r.ms} ms (${r.reason})`],
+  switched: [
+    'switch',
+    (r) => `switched from ${withUnit(r.from, r.fromUnit)} to ${withUnit(r.model, r.unit)} in ${r.ms} ms (${r.reason})`,
+  ],
   upgraded: ['upgrade', (r) => `upgraded to process ${r.pid} (Node ${r.version}) in ${r.ms} ms`],
   scaled: ['scale', (r) => `scaled from ${r.from} to ${r.to} ${r.unit} (${r.reason})`],
   'threads-scaled': ['scale', (r) => `scaled from ${r.from} to ${r.to} threads in worker pid ${r.pid} (${r.reason})`],

@@ -37,6 +37,8 @@ export interface Status extends Partial<Restarts> {
   readonly uptimeMs: number;
   readonly app: string;
   readonly model: string;
+  /** What a thread gets; absent where that is connections. */
+  readonly unit?: 'request';
   /** The policy of --balance; absent where connections are not handed over by one. */
   readonly balance?: string;
   /** With --sticky: how many sessions have been placed because their workers had gone, or they were not known. */

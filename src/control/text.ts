@@ -17,13 +17,14 @@ export function textOf(query: Query, result: unknown): string {
 
 export function statusText(status: Status): string {
   const { state, doing, pid, uptimeMs, app, model, urls, generation, workers, threads, routes = [] } = status;
-  const { balance, sessions, range, scaled, lastError, requests, starts, exits, last } = status;
+  const { unit, balance, sessions, range, scaled, lastError, requests, starts, exits, last } = status;
   const rows = [
     ['state', doing ? `${state}, ${doing} in progress` : state],
     ...(lastError ? [['last error', `${lastError.at}: ${lastError.message}`]] : []),
     ['app', `${app} on ${urls.join(', ')}`],
     ['model', `${model}, ${models[model]?.once ? 'a worker for each connection' : size(workers, threads)}`],
     ...routes.map((route) => [`route ${route.match}`, routeText(route)]),
+    ...(unit ? [['unit', `${unit}: threads get single requests`]] : []),
     ...(balance ? [['balance', balance]] : []),
     ...(sessions ? [['sessions', `${grouped(sessions.placedAgain)} placed again`]] : []),
     ...(range ? [['auto-scaling', `${limits(range.workers, 'worker')}, ${limits(range.threads, 'thread')}`]] : []),

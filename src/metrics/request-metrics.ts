@@ -25,7 +25,7 @@ export const requestMetrics: readonly Definition[] = [
   {
     name: 'mpserve_requests_waiting',
     type: 'gauge',
-    help: 'Requests that wait for a place in the app (--max-inflight)',
+    help: 'Requests that wait for a place in the app (--max-inflight, --unit request)',
     samples: ({ gauges }) => one(gauges.waiting),
   },
   {

@@ -42,27 +42,22 @@ function byWorker(
   return combined(samples, combine);
 }
 
-/** Threads are numbered by their age: the ids of Node go up with each thread that starts. 0 is the process itself. */
+/** Threads are numbered by their age, from 1: the ids of Node go up with each thread that starts. 0 is the process itself. */
 function byLoop(
   workers: readonly WorkerStatus[],
   combine: Combine,
   values: (loop: LoopView) => readonly { readonly labels?: Sample['labels']; readonly value: number }[],
 ): readonly Sample[] {
-  const samples = workers.flatMap((one) =>
-    [...one.loops]
-      .sort((a, b) => a.tid - b.tid)
-      .flatMap((loop, i) =>
-        values(loop).map(({ labels, value }) => ({
-          labels: {
-            worker: labelOf(one.worker),
-            ...routeOf(one),
-            thread: loop.tid === 0 ? '0' : labelOf(i + 1),
-            ...labels,
-          },
-          value,
-        })),
-      ),
-  );
+  const samples = workers.flatMap((one) => {
+    const sorted = [...one.loops].sort((a, b) => a.tid - b.tid);
+    const first = sorted[0]?.tid === 0 ? 0 : 1;
+    return sorted.flatMap((loop, i) =>
+      values(loop).map(({ labels, value }) => ({
+        labels: { worker: labelOf(one.worker), ...routeOf(one), thread: labelOf(first + i), ...labels },
+        value,
+      })),
+    );
+  });
   return combined(samples, combine);
 }
 

@@ -4,7 +4,10 @@ import { type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { Connection } from './connection.js';
 
-/** A client that has ended its side is taken for gone if it has no answer by then, as Node does at once (milliseconds). */
+/**
+ * A client that has ended its side is taken for gone if its answer has not begun by then, or nothing of it has been sent for
+ * as long, as Node does at once (milliseconds).
+ */
 const halfClosedMs = 100;
 
 /** The status for an error of Node's parser or of its timeouts, as Node answers it; 400 for others. */
@@ -43,10 +46,15 @@ export class LateAnswers {
   #closeLater(socket: Socket): void {
     const connection = Connection.of(socket);
     if (!connection?.response || this.isPatient) return; // Node ends it
-    const timer = setTimeout(() => {
-      if (connection.response && !connection.response.headersSent) socket.destroy();
+    let sent: number | undefined;
+    const timer = setInterval(() => {
+      const { response } = connection;
+      const { bytesWritten, writableLength } = socket;
+      const isStill = bytesWritten === sent && writableLength === 0;
+      if (response && (isStill || !response.headersSent)) socket.destroy();
+      sent = bytesWritten;
     }, halfClosedMs);
-    socket.once('close', () => clearTimeout(timer));
+    socket.once('close', () => clearInterval(timer));
   }
 }
 

@@ -81,7 +81,10 @@ export class Overload {
       now,
     });
     if (room && places) {
-      room.onRoom = () => this.#admission.lookSoon();
+      room.onRoom = () => {
+        places.settle();
+        this.#admission.lookSoon();
+      };
       room.rejoining = this.#rejoining(places);
     }
     const reports = refusals.map((reason, index) => {

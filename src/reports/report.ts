@@ -90,7 +90,18 @@ export type Report =
   | { kind: 'quarantined'; method: string; url: string; fingerprint: string; deaths: number }
   | { kind: 'reloading'; reason: string }
   | { kind: 'reloaded'; generation: number; workers: number; ms: number }
-  | { kind: 'switched'; from: string; model: string; workers: number; threads: number; ms: number; reason: string }
+  | {
+      kind: 'switched';
+      from: string;
+      /** As in `Status`. */
+      fromUnit?: 'request';
+      model: string;
+      unit?: 'request';
+      workers: number;
+      threads: number;
+      ms: number;
+      reason: string;
+    }
   | { kind: 'upgraded'; pid: number; version: string; ms: number; reason: string }
   | { kind: 'scaled'; unit: 'workers'; from: number; to: number; reason: string; route?: string }
   | { kind: 'drained'; reason: string }
@@ -99,3 +110,13 @@ export type Report =
   | { kind: 'stopping'; reason: string; gracefulMs: number };
 
 export type ReportOf<K extends Report['kind']> = Extract<Report, { kind: K }>;
+
+/** A model, for people. @param unit as in `Status` */
+export function withUnit(model: string, unit: 'request' | undefined): string {
+  return unit ? `${model} (unit ${unit})` : model;
+}
+
+/** Behind the number of a worker in a sentence: the workers of each route have numbers of their own. */
+export function inRoute({ route }: { readonly route?: string }): string {
+  return route === undefined ? '' : ` of ${route}`;
+}

@@ -18,6 +18,7 @@ const maxViews = 1024;
 
 const count = integer(0, Number.MAX_SAFE_INTEGER);
 const ms = number(0, 1e13);
+const isTrue: Check<true> = (value) => (value === true ? true : invalid);
 const short = text(1024);
 const request = { reqId: short, method: short, url: text(65_536), client: optional(short) };
 
@@ -32,6 +33,7 @@ const last: Fields<LastRequest> = {
 const view: Fields<LoopView> = {
   tid: integer(0, 2 ** 31),
   state: oneOf(...loopStates),
+  isHosted: optional(isTrue),
   connections: count,
   requests: count,
   inFlight: count,

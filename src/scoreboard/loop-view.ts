@@ -54,6 +54,8 @@ export interface LoopView {
   /** Of the thread; 0 for the main thread of a process. */
   readonly tid: number;
   readonly state: LoopState;
+  /** The requests of this thread are those of the process, which has the connections, as well: only the latter are summed. */
+  readonly isHosted?: true;
   /** Open connections. */
   readonly connections: number;
   /** Requests that have ended since its start. */
@@ -74,4 +76,21 @@ export interface LoopView {
   readonly heapTotalBytes: number;
   /** Milliseconds since it has told this: it is blocked if that is long. Absent for what it has just told. */
   readonly staleMs?: number;
+}
+
+/** The event loops of a worker that have the connections: each request is counted by one of them. */
+export function connectedLoops(loops: readonly LoopView[]): readonly LoopView[] {
+  return loops.filter(({ isHosted }) => !isHosted);
+}
+
+/** The requests in flight of a worker that are known, each once: of the thread that has it, if there is one. */
+export function knownRequests(
+  loops: readonly LoopView[],
+): readonly { readonly loop: LoopView; readonly request: RequestView }[] {
+  const inThreads = new Set(
+    loops.flatMap(({ isHosted, oldest }) => (isHosted ? oldest.map(({ reqId }) => reqId) : [])),
+  );
+  return loops.flatMap((loop) =>
+    loop.oldest.flatMap((request) => (loop.isHosted || !inThreads.has(request.reqId) ? [{ loop, request }] : [])),
+  );
 }

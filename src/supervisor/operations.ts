@@ -11,6 +11,7 @@ import { Refused } from '../control/refused.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { CanaryFigures, Events } from '../events.js';
 import { type Destination, reopenLog } from '../log/destination.js';
+import { withUnit } from '../reports/report.js';
 import type { Reports } from '../reports/reports.js';
 import { models } from '../strategies/models.js';
 import type { ServerStrategy } from '../strategies/server-strategy.js';
@@ -164,15 +165,20 @@ export class Operations {
       const { model, threads } = next.config.pool;
       const { config } = this.#settings;
       const from = config.pool.model;
+      const units = {
+        ...(config.pool.unit === 'request' && { fromUnit: config.pool.unit }),
+        ...(next.config.pool.unit === 'request' && { unit: next.config.pool.unit }),
+      };
+      const name = withUnit(model, units.unit);
       const { size: before } = strategy.snapshot();
       // A number that is given wins.
       const kept =
         options.workers === undefined ? keptSize({ ...config.pool, size: before }, next.config.pool) : undefined;
       const size = kept ?? next.config.pool.workers;
       if (isDeepStrictEqual(next.config, config) && size === before)
-        return `already running ${model} with these settings`;
+        return `already running ${name} with these settings`;
       for (const warning of loaded.warnings) this.#events.tell({ event: 'warning', warning });
-      onProgress(`starting ${model} beside ${from}`);
+      onProgress(`starting ${name} beside ${withUnit(from, units.fromUnit)}`);
       const { group, hosting } = strategyContext(next, resources, this.#context.release);
       const { settled } = await this.#tried({ settings: next, onProgress }, (trial) =>
         strategy.replace(group, { ...hosting, size }, config.lifecycle.gracefulTimeout, trial),
@@ -182,10 +188,10 @@ export class Operations {
       this.#settings = next;
       const { size: workers } = strategy.snapshot();
       const ms = Math.round(now() - began);
-      this.#reports.publish({ kind: 'switched', from, model, workers, threads, ms, reason });
-      onProgress(`${model} is serving; connections migrate to it`);
+      this.#reports.publish({ kind: 'switched', from, model, ...units, workers, threads, ms, reason });
+      onProgress(`${name} is serving; connections migrate to it`);
       await settled;
-      return `${model} is serving with ${workers} worker(s) and ${threads} thread(s) each; the switch took ${ms} ms`;
+      return `${name} is serving with ${workers} worker(s) and ${threads} thread(s) each; the switch took ${ms} ms`;
     });
   }
 

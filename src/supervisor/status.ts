@@ -42,6 +42,7 @@ export function statusOf(parts: StatusParts): Status {
     uptimeMs: Math.round(now() - parts.startedAt),
     app: loading.app ?? 'the built-in demo app',
     model,
+    ...(pool.unit === 'request' && { unit: pool.unit }),
     ...(models[model]?.balances?.(pool.accept) && { balance: placing.balance }),
     ...(config.sessions.sticky && { sessions: { placedAgain } }),
     urls: parts.urls,

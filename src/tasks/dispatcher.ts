@@ -104,6 +104,10 @@ export class Dispatcher implements App, RequestRoom, TaskThreadListener {
     return taken + this.#lingering < this.#threads.size * (tasksPerThread + ahead);
   }
 
+  waitingOf(taken: number): number {
+    return Math.max(0, taken + this.#lingering - this.#threads.size * this.#options.tasksPerThread);
+  }
+
   added(tid: number, port: ThreadPort): TaskThread {
     const { tasksPerThread, ahead } = this.#options;
     const thread = new TaskThread(tid, port, tasksPerThread, ahead, this);
@@ -134,6 +138,7 @@ export class Dispatcher implements App, RequestRoom, TaskThreadListener {
 
   closed(thread: TaskThread, requests: readonly HandedRequest[]): void {
     this.#threads.delete(thread.tid);
+    this.onRoom(); // there is less
     const at = this.#free.indexOf(thread);
     if (at >= 0) this.#free.splice(at, 1);
     this.#moveOn(requests);
@@ -146,7 +151,7 @@ export class Dispatcher implements App, RequestRoom, TaskThreadListener {
 
   lingering(change: 1 | -1): void {
     this.#lingering += change;
-    if (change < 0) this.onRoom();
+    this.onRoom();
   }
 
   facts(facts: AppFacts): void {

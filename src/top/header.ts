@@ -25,7 +25,7 @@ export function headerLines(
   isPaused: boolean,
   isShort: boolean,
 ): readonly Line[] {
-  const { state, doing, model, generation, uptimeMs, pid, app, urls, lastError } = status;
+  const { state, doing, model, unit, generation, uptimeMs, pid, app, urls, lastError } = status;
   const summary = summaryOf(workers.flatMap(({ loops }) => loops));
   const placed = workers.flatMap(({ connections }) => connections ?? []);
   const connections = summary?.connections ?? (placed.length > 0 ? sum(placed) : undefined);
@@ -39,7 +39,9 @@ export function headerLines(
     ...(isPaused ? [span(' paused ', 'title'), span(' ')] : []),
     span(clean(state), stateTones[state]),
     ...(doing ? [span(`, ${clean(doing)} in progress`, 'warn')] : []),
-    span(` · ${clean(model)} · generation ${generation} · up ${duration(uptimeMs)} · pid ${pid}`),
+    span(
+      ` · ${clean(model)}${unit ? `, unit ${clean(unit)}` : ''} · generation ${generation} · up ${duration(uptimeMs)} · pid ${pid}`,
+    ),
   ];
   const figures: Line = [
     span(`req/s ${count(rate)}`, 'strong'),

@@ -2,7 +2,13 @@
 // difference of two snapshots.
 import { summaryOf, threadsOf } from '../control/loop-summary.js';
 import type { WorkerStatus } from '../control/protocol.js';
-import type { LastRequest, LoopView, RequestView } from '../scoreboard/loop-view.js';
+import {
+  connectedLoops,
+  knownRequests,
+  type LastRequest,
+  type LoopView,
+  type RequestView,
+} from '../scoreboard/loop-view.js';
 import type { Snapshot } from './snapshot.js';
 
 /** What is not known is absent. */
@@ -43,11 +49,11 @@ export function rowsOf(current: Snapshot, previous: Snapshot | undefined): reado
     const old = before.get(`${worker.worker} ${worker.pid}`);
     const { pid, generation, stage } = worker;
     const summary = summaryOf(worker.loops);
-    const rates = worker.loops.map(({ tid, requests }) =>
-      perSecond(requests, old?.loops.find((one) => one.tid === tid)?.requests),
-    );
-    const threads = threadsOf(worker).map((loop, i): Row => {
-      return { ...loop, worker: worker.worker, pid, generation, stage, rate: rates[i] };
+    const rateOf = ({ tid, requests }: LoopView): number | undefined =>
+      perSecond(requests, old?.loops.find((one) => one.tid === tid)?.requests);
+    const connected = connectedLoops(worker.loops);
+    const threads = threadsOf(worker).map((loop): Row => {
+      return { ...loop, worker: worker.worker, pid, generation, stage, rate: rateOf(loop) };
     });
     return {
       worker: {
@@ -58,8 +64,8 @@ export function rowsOf(current: Snapshot, previous: Snapshot | undefined): reado
         stage,
         state: stage !== 'ready' && stage !== 'draining' ? stage : (summary?.state ?? stage),
         // What a worker reports by itself is up to two seconds old. It has those of threads that have ended, too.
-        rate: sumOf(rates) ?? perSecond(worker.requests, old?.requests),
-        requests: Math.max(worker.requests, sumOf(worker.loops.map(({ requests }) => requests)) ?? 0),
+        rate: sumOf(connected.map(rateOf)) ?? perSecond(worker.requests, old?.requests),
+        requests: Math.max(worker.requests, sumOf(connected.map(({ requests }) => requests)) ?? 0),
         connections: summary?.connections ?? worker.connections,
         memoryBytes: worker.memoryBytes,
         cpu: perSecond(worker.cpuSeconds, old?.cpuSeconds),
@@ -106,9 +112,12 @@ export interface OldRequest extends RequestView {
 /** The requests in flight that are known, the oldest first. */
 export function oldestOf(workers: readonly WorkerStatus[]): readonly OldRequest[] {
   const all = workers.flatMap(({ worker, loops }) =>
-    loops.flatMap(({ tid, oldest, staleMs = 0 }) =>
-      oldest.map((request) => ({ ...request, ageMs: request.ageMs + staleMs, worker, tid })),
-    ),
+    knownRequests(loops).map(({ request, loop: { tid, staleMs = 0 } }) => ({
+      ...request,
+      ageMs: request.ageMs + staleMs,
+      worker,
+      tid,
+    })),
   );
   return all.sort((a, b) => b.ageMs - a.ageMs);
 }

@@ -29,8 +29,6 @@ export class RequestHost implements Service {
   readonly #requests: Dispatcher;
   /** Without a writer: each thread has the requests on record that it handles. */
   readonly #journal: LoopJournal | undefined;
-  /** Requests that may wait in the pipeline. */
-  readonly #queueMax: number;
   readonly #facts = deferred<AppFacts>();
   #pipeline: Pipeline | undefined;
   #isMigrationOff = false;
@@ -47,9 +45,7 @@ export class RequestHost implements Service {
     // The first death of a request may be one too many.
     const retries = retriesSafe && lifecycle.quarantineAfter !== 1;
     const { queueMax, queueTimeout } = options.overload;
-    // What a thread has ahead waits, too.
-    const ahead = Math.min(maxAhead, Math.floor(queueMax / range.max / (sticky ? 2 : 1))); // sessions wait in lines, too
-    this.#queueMax = queueMax - ahead * range.max;
+    const ahead = Math.min(maxAhead, Math.floor(queueMax / range.max));
     this.#requests = new Dispatcher({
       tasksPerThread,
       ahead,
@@ -88,7 +84,6 @@ export class RequestHost implements Service {
     const pipeline = await createPipeline({
       ...this.#options,
       limits: { ...limits, ...Object.fromEntries(ofApp) },
-      overload: { ...this.#options.overload, queueMax: this.#queueMax },
       journal: this.#journal,
       busy: undefined,
       app: this.#requests,

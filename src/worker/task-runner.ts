@@ -98,6 +98,7 @@ export class TaskRunner implements Service {
       {
         tid: this.#options.identity.tid,
         state: this.#isDraining ? 'draining' : busy,
+        isHosted: true,
         connections: 0,
         requests: this.answered,
         inFlight: tasks.length,

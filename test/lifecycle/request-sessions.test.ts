@@ -221,9 +221,9 @@ describe.concurrent('a session', () => {
     );
     expect(answers.every(({ status, retry }) => status === 503 && retry === '1')).toBe(true);
     const late = answers.filter(({ ms }) => ms >= 490).length;
-    // The thread may have three ahead, and six may wait in line.
-    expect(late).toBeLessThanOrEqual(9);
-    expect(late).toBeGreaterThanOrEqual(8);
+    // As a thread is free, one of those that wait is not counted.
+    expect(late).toBeLessThanOrEqual(13);
+    expect(late).toBeGreaterThanOrEqual(12);
     expect((await first).body).toBe('blocked');
     const reasons = site.server.lines.flatMap(({ event, reason }) => (event === 'overloaded' ? [reason] : []));
     expect(new Set(reasons)).toEqual(new Set(['queue-full', 'queue-timeout']));

@@ -11,6 +11,7 @@ test('the state of the server', () => {
     app           /srv/shop/server.js on http://127.0.0.1:8080
     model         hybrid, 2 worker(s), all ready, 2 thread(s) each
     route /pdf/*  serving, prethread, requests on threads, 1 worker(s), all ready, 2 thread(s) each, 7 requests
+    unit          request: threads get single requests
     balance       least-connections
     sessions      12 placed again
     auto-scaling  1 to 4 workers, 2 to 8 threads

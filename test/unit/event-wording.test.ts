@@ -116,7 +116,17 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
   ],
   'dump-failed': [{ kind: 'heap', worker: 2, pid: 43, reason: 'it has ended' }],
   'stop-delayed': [{ reason: 'SIGTERM', ms: 10_000 }],
-  switched: [{ from: 'prefork', model: 'hybrid', workers: 1, threads: 4, ms: 300, reason: 'mpserve ctl switch' }],
+  switched: [
+    {
+      from: 'prefork',
+      model: 'hybrid',
+      unit: 'request',
+      workers: 1,
+      threads: 4,
+      ms: 300,
+      reason: 'mpserve ctl switch',
+    },
+  ],
   upgraded: [{ pid: 99, version: 'v24.0.0', ms: 300, reason: 'SIGUSR2' }],
   scaled: [{ unit: 'workers', from: 2, to: 3, reason: 'SIGTTIN' }],
   drained: [{ reason: 'SIGWINCH' }],
@@ -207,7 +217,7 @@ test('each event has this level and message', () => {
     dump-started info: taking a heap snapshot of thread 1 of worker 2 (pid 43)
     dump-failed warn: could not take a heap snapshot of worker 2 (pid 43): it has ended
     stop-delayed info: stopping in 10000 ms (SIGTERM): serves on, and /readyz says that it stops (--stop-delay)
-    switched info: switched from prefork to hybrid in 300 ms (mpserve ctl switch): 1 worker, 4 threads each
+    switched info: switched from prefork to hybrid (unit request) in 300 ms (mpserve ctl switch): 1 worker, 4 threads each
     upgraded info: upgraded in 300 ms (SIGUSR2): process 99 (Node v24.0.0) serves; this one stops
     scaled info: scaled from 2 to 3 workers (SIGTTIN)
     drained warn: drained (SIGWINCH): clients wait until a reload, or until workers are added

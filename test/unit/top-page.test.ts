@@ -55,12 +55,12 @@ test('80 × 24', () => {
   };
   expect(`\n${shown(seeing([fullWorker, second], { previous }), usual).join('\n')}\n`).toMatchInlineSnapshot(`
     "
-    serving, reload in progress · hybrid · generation 3 · up 1 h 2 min · pid 4000
+    serving, reload in progress · hybrid, unit request · generation 3 · up 1 h 2 mi…
     /srv/shop/server.js on http://127.0.0.1:8080
-    req/s 500 · connections 24 · in flight 4 · workers 2/2 · requests 1,234,567
+    req/s 7 · connections 24 · in flight 4 · workers 2/2 · requests 1,234,567
     last error 2026-01-02T03:04:05.000Z: worker 1 (pid 4001) crashed: TypeError: x …
     worker     pid state        req/s util       conns  infl lag p99    PSS   CPU
-    1         4001 working        500 ▉     22%     12     2  7.3 ms  71 MB   50%
+    1         4001 working          7 ▉     22%     12     2  7.3 ms  71 MB   50%
       └      tid 1 working          7 █▋    42%     12     2  7.3 ms             
       └      tid 2 idle             – ▏      2%      0     0  7.3 ms             
     2         4002 working          0 ▉     22%     12     2  7.3 ms  71 MB    0%
@@ -94,7 +94,7 @@ test('200 × 60 has every column, and the last takes what is left', () => {
 test('40 × 10 has the state of the server and the most important columns', () => {
   expect(`\n${shown(seeing([fullWorker]), small).join('\n')}\n`).toMatchInlineSnapshot(`
     "
-    serving, reload in progress · hybrid · …
+    serving, reload in progress · hybrid, u…
     req/s – · connections 12 · in flight 2 …
     worker state        req/s util     
     1      working          – ▉     22%

@@ -1,5 +1,6 @@
 // The requests that have been in flight for the longest time.
 import type { WorkerStatus } from '../../control/protocol.js';
+import { connectedLoops, knownRequests } from '../../scoreboard/loop-view.js';
 import { byId, element, setText } from './dom.js';
 import { age, nameOf, shown } from './format.js';
 
@@ -27,15 +28,15 @@ export class InFlightView {
   }
 
   show(workers: readonly WorkerStatus[]): void {
-    const loops = workers.flatMap((worker) => worker.loops.map((loop) => ({ worker: nameOf(worker), loop })));
-    const requests = loops.flatMap(({ worker, loop }) =>
-      loop.oldest.map((request) => ({
+    const loops = workers.flatMap(({ loops }) => loops);
+    const requests = workers.flatMap((worker) =>
+      knownRequests(worker.loops).map(({ request, loop }) => ({
         request,
         ageMs: request.ageMs + (loop.staleMs ?? 0),
-        where: `${worker}${loop.tid === 0 ? '' : `, thread ${loop.tid}`}`,
+        where: `${nameOf(worker)}${loop.tid === 0 ? '' : `, thread ${loop.tid}`}`,
       })),
     );
-    const all = loops.reduce((sum, { loop }) => sum + loop.inFlight, 0);
+    const all = connectedLoops(loops).reduce((sum, { inFlight }) => sum + inFlight, 0);
     const oldest = requests.sort((a, b) => b.ageMs - a.ageMs).slice(0, maxRows);
     this.#table.hidden = oldest.length === 0;
     this.#empty.hidden = oldest.length > 0;

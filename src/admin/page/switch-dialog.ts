@@ -77,11 +77,11 @@ export class SwitchDialog {
   }
 }
 
-function nowInWords({ model, workers, threads }: Status, models: readonly ModelChoice[]): string {
+function nowInWords({ model, unit, workers, threads }: Status, models: readonly ModelChoice[]): string {
   const known = models.find(({ name }) => name === model);
   const numbers = [
     ...(known?.hasWorkers ? [`${workers.ready} of ${workers.wanted} workers ready`] : []),
     ...(known?.hasThreads ? [`${threads} threads${known.hasWorkers ? ' each' : ''}`] : []),
   ];
-  return `Now: ${[model, ...numbers].join(', ')}.`;
+  return `Now: ${[unit ? `${model} (unit ${unit})` : model, ...numbers].join(', ')}.`;
 }
