@@ -104,7 +104,7 @@ function eventOf(error: unknown, req: IncomingMessage, res: ServerResponse) {
   return error instanceof HttpError && error.status < 500 ? undefined : 'request-failed';
 }
 
-/** The app has destroyed its response with the error: it is not the client who is gone. */
+/** The app has destroyed its response with the error: the client has not gone. */
 export function isOfBody(error: unknown, req: IncomingMessage, res: ServerResponse): boolean {
   return error !== undefined && res.errored === error && !req.aborted;
 }
