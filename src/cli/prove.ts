@@ -16,6 +16,7 @@ import { checkNames, checkWritable, interruptible, writeJson } from './compariso
 import { version } from './version.js';
 
 const noSwitch: Switchable = { variants: [], notes: [] };
+const oneThread = 'all clients have one address, and with --sticky ip one thread would have all requests';
 const noRateLimit = 'no --rate-limit, because all clients have one address';
 
 const exitCode = { noneLost: 0, lost: 1, interrupted: 130 } as const;
@@ -104,8 +105,10 @@ async function switchableVariants(call: Call): Promise<Switchable> {
   for (const variant of variantsOf(call.line.models)) {
     const { name, model, unit } = variant;
     try {
-      await call.load({ model, unit });
-      variants.push(variant);
+      const { config } = await call.load({ model, unit });
+      if (unit === 'request' && config.sessions.sticky?.by === 'ip')
+        notes.push(`no switch to ${name}, because ${oneThread}`);
+      else variants.push(variant);
     } catch (error) {
       if (!(error instanceof StartupError)) throw error;
       notes.push(`no switch to ${name}, because ${error.message}`);

@@ -133,7 +133,8 @@ export function checkBalance(
 ): readonly string[] {
   const { balance, weights } = settings;
   if (!facts.balances) return []; // it does nothing in this model, of which `load.ts` warns
-  if (!facts.balances(accept)) {
+  if (unit === 'request' && from.unit.kind === 'operator') return []; // as with --accept
+  if (unit === 'request' || !facts.balances(accept)) {
     const chosen = (['balance', 'weights'] as const).find((key) => isChosen(key, settings, from, table));
     if (!chosen) return [];
     const given = from[chosen];
@@ -183,7 +184,9 @@ export function resolveUnit(
     throw configError(
       `${setting(from.unit)} request needs --model prethread or hybrid: the model ${facts.name} has no pool of threads`,
     );
-  if (accept !== facts.accept[0])
+  // An operator who switches to this unit and back leaves it as it is.
+  const isLeft = from.unit.kind === 'operator' && from.accept.kind !== 'operator';
+  if (accept !== facts.accept[0] && !isLeft)
     throw configError(
       `${setting(from.accept)} ${accept} needs --unit connection: with --unit request the process of the threads accepts`,
     );

@@ -235,6 +235,8 @@ export class Operations {
       const overrides = { ...this.#overrides, ...options };
       const next = applyBalance(this.#settings, await this.#loadGiven(overrides));
       // Not that of the configuration, which may name another one by now: that needs a restart.
+      if (pool.unit === 'request')
+        throw new Refused('with --unit request the thread that has been free for longest gets the next request');
       if (!models[pool.model]?.balances?.(pool.accept))
         throw new Refused('the server runs without --accept dispatch, so each worker accepts by itself');
       const context = strategyContext(next, resources, this.#context.release);

@@ -43,7 +43,7 @@ export function statusOf(parts: StatusParts): Status {
     app: loading.app ?? 'the built-in demo app',
     model,
     ...(pool.unit === 'request' && { unit: pool.unit }),
-    ...(models[model]?.balances?.(pool.accept) && { balance: placing.balance }),
+    ...(pool.unit !== 'request' && models[model]?.balances?.(pool.accept) && { balance: placing.balance }),
     ...(config.sessions.sticky && { sessions: { placedAgain } }),
     urls: parts.urls,
     generation,

@@ -44,8 +44,10 @@ export class RequestHost implements Service {
       settings.journal && openLoopJournal(undefined, (fingerprint) => tell({ kind: 'suspect-cleared', fingerprint }));
     // The first death of a request may be one too many.
     const retries = retriesSafe && lifecycle.quarantineAfter !== 1;
-    const { queueMax, queueTimeout } = options.overload;
-    const ahead = Math.min(maxAhead, Math.floor(queueMax / range.max));
+    const { queueMax, queueTimeout, shed, priorityPath } = options.overload;
+    // What a thread has ahead is not shed, and those with priority do not overtake it.
+    const most = shed || priorityPath.length > 0 ? 1 : maxAhead;
+    const ahead = Math.min(most, Math.floor(queueMax / range.max));
     this.#requests = new Dispatcher({
       tasksPerThread,
       ahead,

@@ -172,7 +172,8 @@ describe.concurrent('mpserve prove', () => {
     expect(result('scale')).toMatchObject({ times: 2, lost: 0 });
     expect(result('switch')).toMatchObject({ times: 2, lost: 0 });
     expect(results().notes.map((note) => note.split(',')[0])).toEqual([
-      ...['no switch to ppc', 'no switch to tpc', 'no switch to hybrid', 'no --rate-limit'],
+      ...['no switch to ppc', 'no switch to tpc', 'no switch to prethread/request', 'no switch to hybrid'],
+      ...['no switch to hybrid/request', 'no --rate-limit'],
     ]);
   });
 

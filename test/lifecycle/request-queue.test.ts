@@ -45,3 +45,31 @@ describe.concurrent('a thread', () => {
     expect(await Promise.all(behind)).toHaveLength(5);
   });
 });
+
+describe.concurrent('requests that wait', () => {
+  test('let those with priority go first, but for the one that the thread has ahead', async () => {
+    await using server = await start('--threads', '1', '--priority-path', '/no-body', '--health-path', '/healthz');
+    using wires = await connectAll(server.url, 9);
+    const [slow, asks, late, ...more] = wires.all as [Wire, Wire, Wire, ...Wire[]];
+    const order: string[] = [];
+    const asleep = slow.ask('GET /sleep?ms=800').then(() => order.push('slow'));
+    await asks.ask('GET /healthz');
+    const ordinary = more.map((wire) => wire.ask('GET /').then(() => order.push('ordinary')));
+    for (let i = 0; i < 3; i++) await asks.ask('GET /healthz'); // the process has read them
+    const first = late.ask('GET /no-body').then(() => order.push('priority'));
+    await Promise.all([asleep, ...ordinary, first]);
+    expect(order.slice(0, 3)).toEqual(['slow', 'ordinary', 'priority']);
+    expect(order).toHaveLength(8);
+  });
+
+  test('are shed for --shed', async () => {
+    await using server = await start('--threads', '1', '--shed', 'p99=300ms');
+    using wires = await connectAll(server.url, 20);
+    const answers = await Promise.all(wires.all.map(async (wire) => (await wire.ask('GET /sleep?ms=100')).status));
+    const served = answers.filter((status) => status === 200).length;
+    expect(answers.filter((status) => status === 503)).toHaveLength(20 - served);
+    expect(served).toBeGreaterThanOrEqual(2);
+    expect(served).toBeLessThan(10);
+    await server.waitFor('its line', ({ event, reason }) => event === 'overloaded' && reason === 'shed');
+  });
+});

@@ -28,6 +28,32 @@ describe.concurrent('with requests on threads', () => {
     });
   });
 
+  test('a switch between the units and accept modes loses no request, and says the unit', async () => {
+    await using site = await Site.start('hybrid', ['--workers', '2', '--threads', '2', '--accept', 'dispatch']);
+    await losesNone(site.server, async () => {
+      const there = await site.ctl('switch', '--unit', 'request');
+      expect(there).toMatchObject({ code: 0, stdout: expect.stringMatching(/^hybrid \(unit request\) is serving/) });
+      expect(site.server.lines.find(({ event }) => event === 'switched')).toMatchObject({
+        ...{ from: 'hybrid', model: 'hybrid', unit: 'request' },
+        msg: expect.stringMatching(/^switched from hybrid to hybrid \(unit request\)/),
+      });
+      expect((await site.ask('GET', '/status')).json).toMatchObject({ model: 'hybrid', unit: 'request' });
+      expect((await site.ask('GET', '/status')).json.balance).toBeUndefined();
+      const balance = await site.ctl('balance', 'round-robin');
+      expect(balance.stderr).toMatch(/with --unit request the thread that has been free for longest/);
+      expect((await site.ctl('switch', '--unit', 'request')).stdout).toMatch(
+        /^already running hybrid \(unit request\)/,
+      );
+      const back = await site.ctl('switch', '--unit', 'connection');
+      expect(back).toMatchObject({ code: 0, stdout: expect.stringMatching(/^hybrid is serving/) });
+      expect((await site.ask('GET', '/config')).json.config).toMatchObject({ unit: 'connection', accept: 'dispatch' });
+      const other = await site.ctl('switch', '--model', 'prethread', '--threads', '3', '--unit', 'request');
+      expect(other).toMatchObject({ code: 0, stdout: expect.stringMatching(/^prethread \(unit request\) is serving/) });
+    });
+    const refused = await site.ctl('switch', '--model', 'ppc', '--unit', 'request');
+    expect(refused.stderr).toMatch(/request needs --model prethread or hybrid: the model ppc has no pool of threads/);
+  });
+
   test('a switch to another model and back loses no request', async () => {
     await using site = await Site.start('hybrid', [...args, '--workers', '2'], load);
     await losesNone(site.server, async () => {

@@ -237,7 +237,7 @@ test.concurrent('no second server gets a part of the clients', async () => {
 test.concurrent.each([
   [
     ['--sticky', 'ip'],
-    /--sticky needs --accept dispatch, with --model prefork or prethread: without it each worker accepts/,
+    /--sticky needs --unit request, or --accept dispatch with --model prefork or prethread: without it each worker accepts/,
   ],
   [['--balance', 'lag'], /--balance needs --accept dispatch: without it each worker accepts by itself/],
   [['--model', 'tpc'], /--accept does nothing with the model tpc/],
