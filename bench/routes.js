@@ -1,6 +1,7 @@
 // `npm run bench:routes [-- SECONDS]`: what routes isolate, and what they cost. First the latency of quick requests alone and
 // while `/heavy`, 100 ms of processor time each, is asked for by more clients than its workers can answer: with routes, and
-// without. Then the CPU per request of 13 bytes through a route, and without routes. Sides and orders alternate.
+// without. A third time another process uses a core instead, which says what of that the machine does. Then the CPU per request of 13 bytes through a route, and without routes. Sides and orders alternate.
+import { spawn } from 'node:child_process';
 import { Agent, request } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -22,6 +23,8 @@ const routed = [
     { match: '*', workers: 1 },
   ]),
 ];
+/** It ends by itself. */
+const busyLoop = `for (const end = Date.now() + 60_000; Date.now() < end; );`;
 const agent = new Agent({ keepAlive: true, maxSockets: 64 });
 delete process.env.NODE_EXTRA_CA_CERTS;
 
@@ -35,22 +38,28 @@ async function isolation() {
     'with routes': await start(serving(app, ...routed)),
     'prefork of two': await start(serving(app, '--workers', '2')),
   };
-  const p99 = Object.fromEntries(Object.keys(sides).map((name) => [name, { alone: [], beside: [] }]));
+  const p99 = Object.fromEntries(Object.keys(sides).map((name) => [name, { alone: [], beside: [], busy: [] }]));
   try {
     for (let round = 0; round < rounds; round++) {
       for (const [name, { port }] of inTurn(Object.entries(sides), round)) {
-        for (const kind of inTurn(['alone', 'beside'], round)) {
+        for (const kind of inTurn(['alone', 'beside', 'busy'], round)) {
           process.stderr.write(`round ${round + 1} of ${rounds}: ${name}, ${kind}\n`);
+          const other = kind === 'busy' && spawn(process.execPath, ['-e', busyLoop]);
           p99[name][kind].push(await quickBeside(port, kind === 'beside' ? heavyClients : 0));
+          if (other) other.kill();
         }
       }
     }
   } finally {
     for (const { stop } of Object.values(sides)) await stop();
   }
-  console.log('| p99 of quick requests, ms | alone | beside /heavy |\n| --- | --- | --- |');
-  for (const [name, { alone, beside }] of Object.entries(p99))
-    console.log(`| ${name} | ${median(alone).toFixed(1)} | ${median(beside).toFixed(1)} |`);
+  const words = (times) =>
+    `${median(times).toFixed(1)} (${Math.min(...times).toFixed(1)} to ${Math.max(...times).toFixed(1)})`;
+  console.log(
+    '| p99 of quick requests, ms | alone | beside /heavy | beside a busy process |\n| --- | --- | --- | --- |',
+  );
+  for (const [name, { alone, beside, busy }] of Object.entries(p99))
+    console.log(`| ${name} | ${words(alone)} | ${words(beside)} | ${words(busy)} |`);
 }
 
 /** @returns the p99 of the quick requests, each from the time at which it was due (milliseconds) */

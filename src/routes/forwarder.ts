@@ -10,12 +10,16 @@ import { HttpError } from '../errors.js';
 import { awaitsContinue } from '../pipeline/continue.js';
 import { hasBody } from '../pipeline/failures.js';
 import { sealed, takeWorker } from '../pipeline/forwarding.js';
+import { isHeader } from '../pipeline/header-name.js';
 import type { PipelineResponse } from '../pipeline/response.js';
 import type { ForwardedRoute } from '../worker/settings.js';
 import { endToEnd, headText, pairs } from './fields.js';
 import { maxResponseHead, type Target } from './target.js';
 import { forwardUpgrade } from './upgrade.js';
 import { agentOf } from './upstream.js';
+
+/** Of a body (bytes). */
+const maxTextBytes = 16 * 1024;
 
 /**
  * @param routes of which the last one matches every path
@@ -119,6 +123,29 @@ function respond(answer: IncomingMessage, res: PipelineResponse): void {
   res.tid = worker?.tid;
   res.sendDate = false; // the worker has sent one, unless its app does not want it
   res.writeHead(statusCode, statusMessage, fields);
+  if (lengthOf(fields) <= maxTextBytes) collect(answer, res);
+  else stream(answer, res);
+}
+
+/** A small body is written together with the head, as one text, which takes a third of the time of two buffers. */
+function collect(answer: IncomingMessage, res: PipelineResponse): void {
+  let text = '';
+  const onData = (chunk: Buffer): void => {
+    text += chunk.toString('latin1');
+  };
+  const onEnd = (): void => void res.end(text, 'latin1');
+  answer.on('data', onData).once('end', onEnd);
+  setImmediate(() => {
+    if (answer.readableEnded || res.destroyed) return;
+    // The rest takes a while.
+    answer.off('data', onData).off('end', onEnd);
+    if (text === '') res.flushHeaders();
+    else res.write(text, 'latin1');
+    stream(answer, res);
+  });
+}
+
+function stream(answer: IncomingMessage, res: PipelineResponse): void {
   answer.pipe(res, { end: false });
   answer.once('end', () => {
     const { rawTrailers } = answer;
@@ -129,6 +156,14 @@ function respond(answer: IncomingMessage, res: PipelineResponse): void {
   setImmediate(() => {
     if (!res.writableEnded && !res.destroyed) res.flushHeaders();
   });
+}
+
+/** @returns Infinity where it is not known */
+function lengthOf(fields: readonly string[]): number {
+  for (let i = 0; i < fields.length; i += 2) {
+    if (isHeader(fields[i] as string, 'content-length')) return Number(fields[i + 1]);
+  }
+  return Number.POSITIVE_INFINITY;
 }
 
 /** As Node writes an informational response, also before the responses to earlier requests. */

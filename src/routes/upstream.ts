@@ -1,7 +1,8 @@
 // The connections of one client to the workers of routes: each begins with a header that names the client
 // (https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt, section 2.1).
-import { Agent } from 'node:http';
+import { Agent, type ClientRequest } from 'node:http';
 import { connect, isIPv4, isIPv6, type Socket } from 'node:net';
+import { now } from '../clock.js';
 import type { Target } from './target.js';
 
 /** The workers of a route. */
@@ -15,16 +16,49 @@ class UpstreamAgent extends Agent {
   readonly #path: string;
   readonly #header: string;
 
+  readonly #idleMs: number;
+  /** Since when no request has been under way (`clock.ts`). */
+  #idleSince = 0;
+
   constructor({ path, idleMs }: Upstream, header: string) {
-    super({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1, timeout: idleMs });
+    super({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 });
     this.#path = path;
     this.#header = header;
+    this.#idleMs = idleMs;
   }
 
   override createConnection(): Socket {
     return open(this.#path, this.#header);
   }
+
+  // In place of what Node sets on the socket at each request, and a Unix socket does not need.
+  override keepSocketAlive(): boolean {
+    this.#idleSince = now();
+    if (this.#idleMs > 0) idleAgents.add(this);
+    return true;
+  }
+
+  override reuseSocket(socket: Socket, request: ClientRequest): void {
+    super.reuseSocket(socket, request);
+    idleAgents.delete(this);
+  }
+
+  override destroy(): void {
+    idleAgents.delete(this);
+    super.destroy();
+  }
+
+  closeIfIdle(): void {
+    if (now() - this.#idleSince >= this.#idleMs) this.destroy();
+  }
 }
+
+const idleAgents = new Set<UpstreamAgent>();
+/** Between two looks for connections that have been idle for too long (milliseconds). */
+const lookEveryMs = 1000;
+setInterval(() => {
+  for (const agent of idleAgents) agent.closeIfIdle();
+}, lookEveryMs).unref();
 
 function open(path: string, header: string, allowHalfOpen = false): Socket {
   const socket = connect({ path, allowHalfOpen });
