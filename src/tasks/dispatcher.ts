@@ -41,6 +41,9 @@ export interface StickyOptions {
   readonly onPlacedAgain: (count: number) => void;
 }
 
+/** So many threads are left where one may wait for a slow client: another one may hang meanwhile. */
+const minFree = 2;
+
 /** Between two looks for requests that have waited for too long (milliseconds). */
 const watchEveryMs = 50;
 
@@ -87,7 +90,7 @@ export class Dispatcher implements App, RequestRoom, TaskThreadListener {
     const request = new HandedRequest(++this.#handed, req, response, session, (tid) => this.#isOverdue(tid));
     if (request.isClosed) return Promise.resolve();
     request.whenReady(
-      () => this.#free.length > Math.max(1, this.#threads.size / 2),
+      () => this.#free.length > Math.max(minFree, this.#threads.size / 2),
       () => this.#place(request),
     );
     return request.outcome;

@@ -3,7 +3,7 @@ import { conformance } from './suite.js';
 
 conformance({
   start: { model: 'hybrid' },
-  args: ['--workers', '2', '--threads', '2', '--unit', 'request'],
+  args: ['--workers', '2', '--threads', '4', '--unit', 'request'],
   pooled: true,
   tags: ['long'],
   gaps: {

@@ -3,7 +3,7 @@ import { conformance } from './suite.js';
 
 conformance({
   start: { model: 'prethread' },
-  args: ['--threads', '2', '--unit', 'request'],
+  args: ['--threads', '4', '--unit', 'request'],
   pooled: true,
   gaps: {
     upgrades: 'the connections are in the process, and the app in its threads: an upgrade gets 501',
