@@ -14,7 +14,7 @@ import { root, type ServerOptions, startServer } from '../helpers/server.js';
 const app = path.join(root, 'test/corpus/mirror.cjs');
 /** One request in so many is the share of a model that gets one. */
 const share = 48;
-const longShare = isFull ? 1 : 8;
+const longShare = isFull ? 1 : 16;
 // Time decides nothing here: those that stay open do so until all others are through.
 const args = ['header', 'request', 'keep-alive'].map((name) => `--${name}-timeout=7200s`);
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { eventually, within } from '../helpers/eventually.js';
+import { repetitions } from '../helpers/repetitions.ts';
 import { fixture, type Server, startServer } from '../helpers/server.js';
 import { connect } from '../helpers/wire.js';
 import { modes, SlowClient } from './slow-client.js';
@@ -22,14 +23,14 @@ const models: Record<string, { crowds: readonly Crowd[]; alone: readonly string[
   ppc: {
     crowds: [
       { size: 40, args: ['--max-connections=10'] },
-      { size: 400, args: ['--max-connections=100'], tags: ['long'] },
+      { size: repetitions({ few: 150, all: 400 }), args: ['--max-connections=40'], tags: ['long'] },
     ],
     alone: [],
   },
   tpc: {
     crowds: [
       { size: 40, args: ['--max-connections=25'] },
-      { size: 200, args: [], tags: ['long'] },
+      { size: repetitions({ few: 100, all: 400 }), args: [], tags: ['long'] },
     ],
     alone: [],
   },

@@ -75,7 +75,7 @@ test.concurrent('a pid file that cannot be written whole is removed', async () =
 
 const races: readonly (readonly [count: number, tags: string[]])[] = [
   [5, []],
-  [repetitions({ few: 60, all: 200 }), ['long']],
+  [repetitions({ few: 25, all: 200 }), ['long']],
 ];
 for (const [count, tags] of races)
   test(`of two servers that start with the same stale pid file one runs, ${count} times`, { tags }, async () => {

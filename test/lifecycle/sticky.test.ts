@@ -3,10 +3,12 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { eventually, within } from '../helpers/eventually.ts';
 import { repeating } from '../helpers/placements.ts';
+import { repetitions } from '../helpers/repetitions.ts';
 import { fixture } from '../helpers/server.ts';
 import { Site } from '../helpers/site.ts';
 import { connect, isRefused, type Response, type Wire } from '../helpers/wire.ts';
 
+const manyCarts = repetitions({ few: 250, all: 1000 });
 const carts = readFileSync(fixture('carts.cjs'), 'utf8');
 const models = [
   ['prefork', '--workers'],
@@ -109,7 +111,8 @@ for (const model of models)
     test.concurrent('carts are kept, but for those of workers that have gone', () => keepCarts(model, 40, 4));
 
     // The sessions are the same part of the house, whatever the workers are.
-    if (model === models[0]) test.concurrent('a thousand carts', { tags: 'long' }, () => keepCarts(model, 1000, 20));
+    if (model === models[0])
+      test.concurrent(`${manyCarts} carts`, { tags: 'long' }, () => keepCarts(model, manyCarts, 20));
 
     test.concurrent('long polling finds its session', async () => {
       await using site = await start(model, 'query:sid');

@@ -16,6 +16,7 @@ import {
 } from '../../src/migration/channel.ts';
 import { openListeningSocket, portOf } from '../../src/os/listening-socket.ts';
 import { createPipeline, type Pipeline } from '../../src/pipeline/pipeline.ts';
+import { repetitions } from '../helpers/repetitions.ts';
 
 const targets = ['/', '/late', '/parts', '/late/parts'];
 const clients = 16;
@@ -264,7 +265,7 @@ class Conversation {
 
 const moves: readonly (readonly [wanted: number, tags: string[]])[] = [
   [500, []],
-  [10_000, ['long']],
+  [repetitions({ few: 3000, all: 10_000 }), ['long']],
 ];
 for (const [wanted, tags] of moves)
   test(`${wanted} moves at random moments change no byte of what clients hear`, { tags }, async () => {
