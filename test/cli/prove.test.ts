@@ -86,7 +86,7 @@ describe.concurrent('mpserve prove', () => {
   });
 
   test('finds no avoidable losses of requests on threads in the other trials', { tags: 'long' }, async () => {
-    const trials = ['switch', 'hang'];
+    const trials = ['reload', 'switch', 'hang'];
     const { result } = await expectNoLosses('prethread/request', trials, { ms: 20 * 60_000 });
     expect(result('switch')).toMatchObject({ lost: 0, failed: 0, reconnects: 0 });
     expect(result('hang')).toMatchObject({ lost: 0, reconnects: 0 });
