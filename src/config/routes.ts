@@ -51,11 +51,16 @@ function checkPattern(match: string, where: string): void {
   }
 }
 
+/** Stands for any part of a path: no route names it. */
+const anyPart = '~any~';
+
 /** Whether `general` matches all that `match` does. A part with a name is any part, and `*` any rest, also none. */
 function hasAll(general: string, match: string): boolean {
   if (general === '*') return true;
   if (match === '*') return false;
-  const paths = ['', '-', '-/-'].map((rest) => match.replace(/:[^/]+/g, '-').replace('*', rest));
+  const paths = ['', anyPart, `${anyPart}/${anyPart}`].map((rest) =>
+    match.replace(/:[^/]+/g, anyPart).replace('*', rest),
+  );
   return paths.every(matcher(general));
 }
 

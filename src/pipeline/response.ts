@@ -141,6 +141,11 @@ function has(headers: Headers, wanted: string): boolean {
 
 export type OnHead = (res: PipelineResponse) => void;
 
+/** As Node writes an informational response, also before the responses to earlier requests. */
+export function writeRaw(res: ServerResponse, text: string): void {
+  (res as unknown as { _writeRaw(text: string, encoding: string): void })._writeRaw(text, 'latin1');
+}
+
 /** Called with true just before the last write, and with false if the kernel did not accept all bytes. */
 export type OnSent = (res: PipelineResponse, isSent: boolean) => void;
 

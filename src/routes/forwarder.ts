@@ -11,7 +11,7 @@ import { awaitsContinue } from '../pipeline/continue.js';
 import { hasBody } from '../pipeline/failures.js';
 import { sealed, takeWorker } from '../pipeline/forwarding.js';
 import { isHeader } from '../pipeline/header-name.js';
-import type { PipelineResponse } from '../pipeline/response.js';
+import { type PipelineResponse, writeRaw } from '../pipeline/response.js';
 import type { ForwardedRoute } from '../worker/settings.js';
 import { endToEnd, headText, pairs } from './fields.js';
 import { maxResponseHead, type Target } from './target.js';
@@ -127,7 +127,7 @@ function respond(answer: IncomingMessage, res: PipelineResponse): void {
   else stream(answer, res);
 }
 
-/** A small body is written together with the head, as one text, which takes a third of the time of two buffers. */
+/** A small body is written together with the head, as one text. */
 function collect(answer: IncomingMessage, res: PipelineResponse): void {
   let text = '';
   const onData = (chunk: Buffer): void => {
@@ -164,9 +164,4 @@ function lengthOf(fields: readonly string[]): number {
     if (isHeader(fields[i] as string, 'content-length')) return Number(fields[i + 1]);
   }
   return Number.POSITIVE_INFINITY;
-}
-
-/** As Node writes an informational response, also before the responses to earlier requests. */
-function writeRaw(res: ServerResponse, text: string): void {
-  (res as unknown as { _writeRaw(text: string, encoding: string): void })._writeRaw(text, 'latin1');
 }

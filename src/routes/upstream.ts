@@ -15,7 +15,6 @@ type Keyed = Socket & { [key]?: Map<string, UpstreamAgent> };
 class UpstreamAgent extends Agent {
   readonly #path: string;
   readonly #header: string;
-
   readonly #idleMs: number;
   /** Since when no request has been under way (`clock.ts`). */
   #idleSince = 0;
@@ -34,7 +33,7 @@ class UpstreamAgent extends Agent {
   // In place of what Node sets on the socket at each request, and a Unix socket does not need.
   override keepSocketAlive(): boolean {
     this.#idleSince = now();
-    if (this.#idleMs > 0) idleAgents.add(this);
+    if (this.#idleMs > 0) watchIdle(this);
     return true;
   }
 
@@ -56,9 +55,18 @@ class UpstreamAgent extends Agent {
 const idleAgents = new Set<UpstreamAgent>();
 /** Between two looks for connections that have been idle for too long (milliseconds). */
 const lookEveryMs = 1000;
-setInterval(() => {
-  for (const agent of idleAgents) agent.closeIfIdle();
-}, lookEveryMs).unref();
+let looking: NodeJS.Timeout | undefined;
+
+/** A process without idle connections has no timer, which would wake it up. */
+function watchIdle(agent: UpstreamAgent): void {
+  idleAgents.add(agent);
+  looking ??= setInterval(() => {
+    for (const one of idleAgents) one.closeIfIdle();
+    if (idleAgents.size > 0) return;
+    clearInterval(looking);
+    looking = undefined;
+  }, lookEveryMs).unref();
+}
 
 function open(path: string, header: string, allowHalfOpen = false): Socket {
   const socket = connect({ path, allowHalfOpen });

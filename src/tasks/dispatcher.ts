@@ -41,7 +41,7 @@ export interface StickyOptions {
   readonly onPlacedAgain: (count: number) => void;
 }
 
-/** So many threads are left where one may wait for a slow client: another one may hang meanwhile. */
+/** Threads that stay free where another one may wait for a slow client: one of them may hang meanwhile. */
 const minFree = 2;
 
 /** Between two looks for requests that have waited for too long (milliseconds). */

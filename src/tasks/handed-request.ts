@@ -8,11 +8,11 @@ import { HttpError } from '../errors.js';
 import { awaitsContinue } from '../pipeline/continue.js';
 import { hasBody } from '../pipeline/failures.js';
 import { noLongerAtOnce } from '../pipeline/late-answers.js';
-import type { PipelineResponse } from '../pipeline/response.js';
+import { type PipelineResponse, writeRaw } from '../pipeline/response.js';
 import type { ExitCause } from '../reports/exit-cause.js';
 import { readFailure } from './failure-text.js';
 import type { Outbox } from './outbox.js';
-import { endsText, requestHeadText } from './request-head.js';
+import { endsOf, requestHeadText } from './request-head.js';
 import { readResponseHead, readTrailers } from './response-head.js';
 import {
   type Bytes,
@@ -350,7 +350,7 @@ export class HandedRequest {
       return;
     }
     this.#hasBegun = true;
-    (res as unknown as { _writeRaw(text: string, encoding: string): void })._writeRaw(text, 'latin1');
+    writeRaw(res, text);
   }
 
   #closed(): void {
@@ -382,22 +382,3 @@ export class HandedRequest {
 }
 
 const encodingOf = (flags: number): 'latin1' | 'utf8' => (flags & responseFlag.isLatin1 ? 'latin1' : 'utf8');
-
-const ends = Symbol('mpserve.ends');
-type Ended = IncomingMessage['socket'] & { [ends]?: string };
-
-function endsOf(socket: Ended): string {
-  let text = socket[ends];
-  if (text === undefined) {
-    const { remoteAddress, remotePort, remoteFamily, localAddress, localPort } = socket;
-    text = endsText({
-      remoteAddress: remoteAddress ?? '',
-      remotePort: String(remotePort ?? ''),
-      remoteFamily: remoteFamily ?? '',
-      localAddress: localAddress ?? '',
-      localPort: String(localPort ?? ''),
-    });
-    if (remoteAddress !== undefined || !socket.destroyed) socket[ends] = text;
-  }
-  return text;
-}

@@ -1,4 +1,5 @@
 // The head of a request as a text: its parts, none of which has a line break. One text takes less time to send than a list.
+import type { Socket } from 'node:net';
 
 /** The two ends of a connection; an address is '' where there is none, as on a Unix socket. */
 export interface Ends {
@@ -21,7 +22,7 @@ export interface RequestHead {
 /** Of the text, before the headers. */
 const fields = 9;
 
-/** @param ends of `endsText` */
+/** @param ends of `endsOf` */
 export function requestHeadText(
   reqId: string,
   method: string,
@@ -35,7 +36,7 @@ export function requestHeadText(
 }
 
 /** The same for all requests of a connection. */
-export function endsText({ remoteAddress, remotePort, remoteFamily, localAddress, localPort }: Ends): string {
+function endsText({ remoteAddress, remotePort, remoteFamily, localAddress, localPort }: Ends): string {
   return `${remoteAddress}\n${remotePort}\n${remoteFamily}\n${localAddress}\n${localPort}`;
 }
 
@@ -51,4 +52,24 @@ export function readRequestHead(text: string): RequestHead {
     ends: { remoteAddress, remotePort, remoteFamily, localAddress, localPort },
     rawHeaders: parts.splice(fields),
   };
+}
+
+const ends = Symbol('mpserve.ends');
+type Ended = Socket & { [ends]?: string };
+
+/** The ends of a connection as a text, which is made once for all its requests. */
+export function endsOf(socket: Ended): string {
+  let text = socket[ends];
+  if (text === undefined) {
+    const { remoteAddress, remotePort, remoteFamily, localAddress, localPort } = socket;
+    text = endsText({
+      remoteAddress: remoteAddress ?? '',
+      remotePort: String(remotePort ?? ''),
+      remoteFamily: remoteFamily ?? '',
+      localAddress: localAddress ?? '',
+      localPort: String(localPort ?? ''),
+    });
+    if (remoteAddress !== undefined || !socket.destroyed) socket[ends] = text;
+  }
+  return text;
 }

@@ -139,7 +139,7 @@ describe('refused are', () => {
   });
 
   test('not routes that overlap where each has paths: the first one has what both match', async () => {
-    put([{ match: '/a/b' }, { match: '/a/:id' }, { match: '/a/*' }, rest]);
-    expect((await configure([], { cwd })).routes).toHaveLength(4);
+    put([{ match: '/a/-' }, { match: '/a/b' }, { match: '/a/:id' }, { match: '/a/*' }, rest]);
+    expect((await configure([], { cwd })).routes).toHaveLength(5);
   });
 });
