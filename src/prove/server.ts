@@ -1,5 +1,6 @@
 // The server under test: mpserve, started with a configuration file of its own, observed through its log and controlled
 // through its control socket. After an upgrade the server is another process, which is not a child of the prover.
+
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -9,6 +10,7 @@ import { act, ask } from '../control/client.js';
 import type { Action, Outcome, Request, Status, WorkerStatus } from '../control/protocol.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { waitForExit } from '../os/process-exit.js';
+import { processTree } from '../os/process-tree.js';
 import { type LogLine, ServerProcess } from '../testbed/server-process.js';
 
 /** The content of a configuration file. */
@@ -105,6 +107,11 @@ export class Server {
 
   status(): Promise<Status> {
     return ask<Status>(this.controlSocket, 'status');
+  }
+
+  /** Its workers by the system, which does not wait for one that is blocked, as `workers` does; none without /proc. */
+  get processes(): readonly number[] {
+    return processTree(this.#pid).flatMap(({ pid }) => (pid === this.#pid ? [] : [pid]));
   }
 
   workers(): Promise<readonly WorkerStatus[]> {

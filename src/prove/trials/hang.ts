@@ -37,7 +37,6 @@ export const hang: Trial = {
 async function connectionsOfBlockedProcess({ server, clientPool }: TrialContext, port: number): Promise<number> {
   const ports = (await clientPool.call('connections')).map((connection) => connection.port);
   if (!hasProc) return ports.length;
-  const pids = (await server.workers()).map(({ pid }) => pid);
-  const blocked = ownerOf(pids, server.port, port);
+  const blocked = ownerOf(server.processes, server.port, port);
   return blocked === undefined ? 0 : ownedBy(blocked, server.port, ports).length;
 }
