@@ -195,6 +195,16 @@ describe.skipIf(!chromiumPath).concurrent('the dashboard', () => {
     expect(await page.isVisible('#switch-workers')).toBe(false);
     await page.click('#switch-cancel');
     expect(dashboard.asked).toHaveLength(2);
+
+    // Opened again before the browser has told that it was closed.
+    await page.click('#switch');
+    await page.evaluate(() => {
+      (document.querySelector('dialog') as HTMLDialogElement).close();
+      (document.querySelector('#switch') as HTMLElement).click();
+    });
+    await page.selectOption('#switch-model', 'prefork');
+    expect(await confirm()).toMatchObject({ options: { model: 'prefork' } });
+    expect(dashboard.asked).toHaveLength(3);
   });
 
   test('the axis grows with the age of the server, to 15 minutes and not beyond; arrow keys read it', async () => {

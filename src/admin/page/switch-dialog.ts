@@ -17,14 +17,21 @@ export class SwitchDialog {
   readonly #workers = byId<HTMLInputElement>('switch-workers');
   readonly #threads = byId<HTMLInputElement>('switch-threads');
   #choice: Choice | undefined;
+  /** Of the question that is open. */
+  #answer: ((options: Options | undefined) => void) | undefined;
 
   constructor() {
+    // The browser tells of it later: by then the user may have opened it again.
+    this.#dialog.addEventListener('close', () => {
+      if (!this.#dialog.open) this.#settle(this.#dialog.returnValue === 'confirmed' ? this.#options() : undefined);
+    });
     byId('switch-cancel').addEventListener('click', () => this.#dialog.close());
     this.#model.addEventListener('change', () => this.#showModel());
   }
 
   /** @returns what to switch; undefined if the user does not want to */
   ask(status: Status, models: readonly ModelChoice[]): Promise<Options | undefined> {
+    this.#settle(undefined);
     this.#choice = { status, models };
     this.#model.replaceChildren(...models.map(({ name }) => element('option', '', name)));
     this.#model.value = status.model;
@@ -32,10 +39,14 @@ export class SwitchDialog {
     this.#showModel();
     this.#dialog.returnValue = '';
     this.#dialog.showModal();
-    return new Promise((done) => {
-      const closed = () => done(this.#dialog.returnValue === 'confirmed' ? this.#options() : undefined);
-      this.#dialog.addEventListener('close', closed, { once: true });
+    return new Promise((answer) => {
+      this.#answer = answer;
     });
+  }
+
+  #settle(options: Options | undefined): void {
+    this.#answer?.(options);
+    this.#answer = undefined;
   }
 
   /** Numbers of one model mean little in another: those have what is configured, unless the user fills them in. */
