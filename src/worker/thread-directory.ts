@@ -11,10 +11,17 @@ export function allowChdir(app: string | undefined, move: (directory: string) =>
   const unsupported = process.chdir;
   const location = app === undefined ? undefined : locateApp(app, '/');
   const home = location && path.dirname(location.file);
+  const start = process.cwd();
+  let hasMoved = false;
   process.chdir = (directory) => {
     const to = path.resolve(directory);
     if (to === process.cwd()) return;
-    if (to === home) move(to);
+    // Another thread of the app has gone home since this one has asked where it is.
+    if (to === start && !hasMoved) return;
+    if (to === home) {
+      hasMoved = true;
+      move(to);
+    }
     if (to !== process.cwd()) unsupported.call(process, directory);
   };
 }
