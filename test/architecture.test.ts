@@ -225,7 +225,12 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'reports/report',
     'scaling/response-stats',
     'scoreboard/loop-view',
+    'static',
   ],
+  // Files, as clients ask for them.
+  ['static', 'config/config', 'config/static-mount', 'errors', 'http'],
+  // What HTTP says that is not about files.
+  ['http'],
   ['app', 'clock', 'config/app-path', 'config/nearest', 'deferred', 'errors', 'os/files', 'secondary/address'],
   // Both sides.
   ['deferred'],
@@ -280,11 +285,12 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   'get-east-asian-width': ['top/cells'],
   koffi: ['os/libc'],
   leven: ['config/nearest'],
+  mrmime: ['static/media'],
+  negotiator: ['http/coding'],
   pino: ['log/logger'],
   'pino-pretty': ['log/pretty'],
   'prom-client': ['metrics/text'],
   piscina: ['worker/thread-runtime'],
-  send: ['app/directory'],
   srvx: ['app/fetch'],
   uplot: ['admin/page', 'bench/page'],
   yargs: ['config/help'],

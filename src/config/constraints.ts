@@ -1,8 +1,9 @@
 // Resolves options that depend on each other or on the model. Each function returns the resolved values, or throws a
 // `StartupError` that names the settings that conflict.
-import { statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import path from 'node:path';
 import { configError } from '../errors.js';
+import { locateApp } from './app-path.js';
 import type { Values } from './config.js';
 import { oneOf } from './kind.js';
 import type { ModelFacts } from './model.js';
@@ -256,6 +257,35 @@ export function checkOverload(settings: Settings, from: From, table: OptionTable
       `${setting(from[key])} needs --max-inflight, as in --max-inflight 100: how many requests the app handles at the same time (or --unit request)`,
     );
   }
+}
+
+/**
+ * A directory that is missing now would be one for each request.
+ * @returns warnings
+ */
+export function checkStatic(values: Values, from: From, cwd: string): readonly string[] {
+  for (const { path: at, dir } of values.static) {
+    const named = `${setting(from.static)} names a directory for ${at} that`;
+    let isDirectory: boolean | undefined;
+    try {
+      isDirectory = statSync(dir, { throwIfNoEntry: false })?.isDirectory();
+      if (isDirectory) accessSync(dir, constants.R_OK | constants.X_OK);
+    } catch (error) {
+      throw configError(`${named} cannot be read: ${(error as Error).message}`);
+    }
+    if (isDirectory === undefined) throw configError(`${named} does not exist: '${dir}'`);
+    if (!isDirectory) throw configError(`${named} is none: '${dir}'`);
+  }
+  const servesDirectory = values.app !== undefined && locateApp(values.app, cwd)?.isDirectory === true;
+  const root = values.static.find((mount) => mount.path === '/');
+  if (servesDirectory && root) {
+    const both = `the paths / (${root.dir}) and / (${values.app}, the app)`;
+    throw configError(`${setting(from.static)} must have paths that do not overlap; ${both} do`);
+  }
+  if (servesDirectory) return [];
+  return (['spa', 'listing'] as const)
+    .filter((key) => values[key])
+    .map((key) => `${setting(from[key])} does nothing unless the app is a directory; see --static for others`);
 }
 
 /** The default log of a daemon, which has no standard output: `app.log` for `app.pid`, or `mpserve.log`. */

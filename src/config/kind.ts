@@ -7,7 +7,7 @@ import { type Address, formatAddress, readAddress, readHost } from './address.js
 import type { Reading } from './reading.js';
 
 /** A value in a configuration file. */
-export type Written = string | number | boolean | readonly (string | number)[] | readonly object[];
+export type Written = string | number | boolean | readonly (string | number | object)[];
 
 /** `W` is the type of the values in a configuration file. */
 export interface Kind<T, W extends Written = Written> {

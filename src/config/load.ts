@@ -13,6 +13,7 @@ import {
   checkDirectory,
   checkOverload,
   checkProxyProtocol,
+  checkStatic,
   checkSticky,
   defaultLogFile,
   type Machine,
@@ -157,6 +158,7 @@ async function resolve(given: ReadonlyMap<Key, Given>, base: string, input: Inpu
   checkProxyProtocol(settings, from, table);
   checkOverload(settings, from, table);
   checkAdmin(settings, from);
+  warnings.push(...checkStatic(resolved, from, cwd));
   from.control = controlSource;
   if (settings.logFile === undefined && settings.daemon) from.logFile = from.daemon;
   from.bind = bindSource;

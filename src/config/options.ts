@@ -34,6 +34,7 @@ import { duration, size } from './quantity.js';
 import { rateLimit } from './rate-limit.js';
 import { routeList } from './route-list.js';
 import { shedGoal } from './shed-goal.js';
+import { staticMounts } from './static-mount.js';
 
 /** An option that only one command takes. It exists on the command line only. */
 export interface CommandOption<T = unknown> {
@@ -55,7 +56,14 @@ export type CommandValues<R> = {
 /** What is the same for most options of a section. */
 interface SectionFacts {
   /** The heading in `--help` and the reference page. */
-  readonly group: 'App and model' | 'Pool size' | 'Listening' | 'Limits and timeouts' | 'Lifecycle' | 'Logging';
+  readonly group:
+    | 'App and model'
+    | 'Static files'
+    | 'Pool size'
+    | 'Listening'
+    | 'Limits and timeouts'
+    | 'Lifecycle'
+    | 'Logging';
   /** A reload cannot change it. */
   readonly needsRestart?: true;
   /** `mpserve ctl switch` can change it. */
@@ -119,6 +127,8 @@ function rowsOf<S extends string>(section: S, facts: SectionFacts) {
 
 /** For the worker that loads the app. */
 const loading = rowsOf('loading', { group: 'App and model' });
+/** For the stage of the pipeline that serves files. */
+const staticFiles = rowsOf('files', { group: 'Static files' });
 /** For the strategies. */
 const pool = rowsOf('pool', { group: 'Pool size', isSwitchable: true, dependsOnModel: true });
 /** For the strategies whose host hands connections over. `mpserve ctl balance` changes it. */
@@ -239,6 +249,23 @@ function optionRows(models: readonly ModelFacts[]) {
       kind: file,
       defaultWords: 'mpserve.config.{js,mjs,cjs,json} in the current directory',
     }),
+
+    static: staticFiles(
+      'Serve the files of DIR below PATH in front of the app, as in /assets=./dist; with /assets=./dist,immutable clients never ask again for a file, with ,spa unknown pages are its index.html, and with ,listing directories are listed; repeatable',
+      { kind: staticMounts, default: [], defaultWords: 'none' },
+    ),
+    spa: staticFiles(
+      'When the app is a directory, answer paths that name no file with its index.html, for single-page apps',
+      { kind: boolean, default: false },
+    ),
+    listing: staticFiles('When the app is a directory, list directories that have no index.html', {
+      kind: boolean,
+      default: false,
+    }),
+    staticMemory: staticFiles(
+      'Memory of each worker or thread for small files and compressed ones; 0 keeps none, and compresses none',
+      { kind: size(0, 16 * 1024 * mega), default: 32 * mega },
+    ),
 
     workers: pool('Number of worker processes; auto derives it from the number of processors', {
       kind: countOrAuto(1, maxUnits),

@@ -8,7 +8,11 @@ import { isHeader } from './header-name.js';
 import { idHeader, type PipelineResponse } from './response.js';
 import type { Stage } from './stage.js';
 
-export function answerFailures(tell: (event: WorkerEvent) => void): Stage {
+/** @param errorPage 50x.html, for clients that take pages */
+export function answerFailures(
+  tell: (event: WorkerEvent) => void,
+  errorPage?: () => Buffer | undefined,
+): Stage {
   const answer = (error: unknown, req: IncomingMessage, res: PipelineResponse, reqId: string): void => {
     if (res.isAnsweredEarly) return; // the app rejects with the reason of `req.signal`, such as the 504
     const event = eventOf(error, req, res);
@@ -20,7 +24,10 @@ export function answerFailures(tell: (event: WorkerEvent) => void): Stage {
     for (const name of res.getHeaderNames()) if (!isKept(name, error)) res.removeHeader(name);
     // The parser would take the unread rest of the body for the next request.
     if (!req.complete && hasBody(req)) res.shouldKeepAlive = false;
-    writeAnswer({ status: error instanceof HttpError ? error.status : 500 }, res, reqId);
+    const status = error instanceof HttpError ? error.status : 500;
+    const page = status >= 500 && takesPages(req) ? errorPage?.() : undefined;
+    if (page) writePage(status, page, res);
+    else writeAnswer({ status }, res, reqId);
   };
   const answerOrCut: typeof answer = (error, req, res, reqId) => {
     try {
@@ -52,6 +59,15 @@ function writeAnswer({ status, headers }: Answer, res: ServerResponse, reqId: st
   const body = bodyOf(status, reqId);
   res.writeHead(status, { ...headers, ...bodyHeaders(body) });
   res.end(body);
+}
+
+function writePage(status: number, page: Buffer, res: ServerResponse): void {
+  res.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'content-length': page.length });
+  res.end(page);
+}
+
+function takesPages({ headers: { accept = '' } }: IncomingMessage): boolean {
+  return accept.includes('text/html') || accept.includes('*/*');
 }
 
 function bodyHeaders(body: string) {

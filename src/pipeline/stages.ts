@@ -25,10 +25,13 @@ import { RateLimitStage } from './rate-limit.js';
 import { type OnHead, type OnSent, type PipelineResponse, reportSent } from './response.js';
 import { type OnSession, watchSessions } from './sessions.js';
 import type { Handler, OnClose, Stage } from './stage.js';
+import type { StaticStage } from './static-files.js';
 
 export interface StageOptions {
   readonly limits: Limits;
   readonly clients: Config['clients'];
+  /** undefined if others serve them, and while the worker warms up. */
+  readonly files: ServedFiles | undefined;
   readonly accessLog: Destination | undefined;
   /** undefined unless --scale-on=busy measures the load. */
   readonly busy: BusyClock | undefined;
@@ -63,6 +66,7 @@ interface LoadedStages {
   readonly counting?: Counting | undefined;
   readonly lastRequest?: LastRequest | undefined;
   readonly health?: HealthChecks | undefined;
+  readonly files?: StaticStage | undefined;
 }
 
 export async function createStages(options: StageOptions): Promise<Stages> {
@@ -70,7 +74,7 @@ export async function createStages(options: StageOptions): Promise<Stages> {
 }
 
 async function loadStages(options: StageOptions): Promise<LoadedStages> {
-  const { accessLog, clients, identity, limits, memory, overload, room, slot, tell } = options;
+  const { accessLog, clients, files, identity, limits, memory, overload, room, slot, tell } = options;
   const stages: { -readonly [K in keyof LoadedStages]: LoadedStages[K] } = {};
   if (memory && options.counts) {
     const { Counting, LastRequest } = await import('./admin-stages.js');
@@ -95,6 +99,10 @@ async function loadStages(options: StageOptions): Promise<LoadedStages> {
     const { HealthChecks } = await import('./health.js');
     stages.health = new HealthChecks(overload.healthPath, memory && partOf(memory, 'state'), hasBody);
   }
+  if (files && (files.static.length > 0 || files.root !== undefined)) {
+    const { StaticStage } = await import('./static-files.js');
+    stages.files = await StaticStage.create(files, files.root);
+  }
   return stages;
 }
 
@@ -118,7 +126,7 @@ export class Stages {
   readonly #onSent: OnSent | undefined;
 
   constructor(options: StageOptions, loaded: LoadedStages) {
-    const { accessLog, clientLimit, overload, counting, health, lastRequest } = loaded;
+    const { accessLog, clientLimit, overload, counting, files, health, lastRequest } = loaded;
     const { limits, sessions, tell } = options;
     const { sticky } = sessions;
     const refused = counting?.refused;
@@ -134,10 +142,11 @@ export class Stages {
     this.#inOrder = [
       ...(accessLog ? [accessLog.stage] : []),
       ...(options.busy ? [options.busy.stage] : []),
-      answerFailures(tell),
+      answerFailures(tell, files?.errorPage),
       ...(health ? [health.stage] : []),
       ...(this.rateLimit ? [this.rateLimit.stage] : []),
       ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize, refused)] : []),
+      ...(files ? [files.stage] : []),
       ...(overload ? [overload.stage] : []),
       ...(limits.requestDeadline > 0 ? [limitDuration(limits.requestDeadline, tell, refused)] : []),
       ...(journal ? [journal.stage] : []),

@@ -14,6 +14,7 @@ export async function warmUp(options: Omit<PipelineOptions, 'app'>): Promise<voi
   const quiet = {
     accessLog: undefined,
     busy: undefined,
+    files: undefined,
     slot: undefined,
     migrationChannel: undefined,
     tell: () => {},

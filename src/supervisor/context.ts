@@ -186,11 +186,12 @@ function appSettings(
   release: Release,
   role: Role | undefined,
 ): ProcessOptions['app'] {
-  const { loading, lifecycle, limits, clients, sessions, overload, listening, pool, scaling, server } = config;
+  const { loading, files, lifecycle, limits, clients, sessions, overload, listening, pool, scaling, server } = config;
   const keys = Object.keys(limits) as (keyof Limits)[];
   const limitsGiven = keys.filter((key) => sources[key].kind !== 'default');
   const own = {
     loading: { ...loading, app: release.app },
+    files: { ...files, root: directoryOf(release.app) },
     addresses,
     lifecycle,
     backlog: listening.backlog,
@@ -221,6 +222,7 @@ function appSettings(
     ],
     countsAnswers: false,
     clients: { ...clients, proxyToApp: true },
+    files: undefined,
     isForwarded: true,
   };
 }

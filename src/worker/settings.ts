@@ -45,6 +45,7 @@ export interface ThreadGroup extends Group {
 export interface AppSettings {
   /** Its `app` is an absolute path (with its `#export`), or undefined for the demo app. */
   readonly loading: Config['loading'];
+  readonly files: Config['files'];
   /** What an app that asks its own server for its address is told. */
   readonly addresses: readonly (AddressInfo | string)[];
   readonly lifecycle: Config['lifecycle'];

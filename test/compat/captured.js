@@ -71,6 +71,7 @@ const serving = capture.listening.then((server) =>
     app: serverApp(server),
     limits: Object.fromEntries(limitKeys.map((key) => [key, table[key].default])),
     limitsGiven: [],
+    files: undefined,
     clients: { trustProxy: [], proxyProtocol: false, proxyToApp: false },
     maxConnections,
     accessLog: undefined,

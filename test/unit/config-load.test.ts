@@ -102,6 +102,10 @@ describe('defaults', () => {
       cwd: undefined,
       demoFaults: false,
       serve: 'auto',
+      static: [],
+      spa: false,
+      listing: false,
+      staticMemory: 32 * 1024 ** 2,
       secondary: 'all',
     });
     expect(warnings).toEqual([]);

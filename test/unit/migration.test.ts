@@ -96,6 +96,7 @@ class House {
       limits,
       limitsGiven: [],
       isForwarded: false,
+      files: undefined,
       clients: { trustProxy: [], proxyProtocol: false, proxyToApp: false },
       maxConnections: 1000,
       accessLog: undefined,

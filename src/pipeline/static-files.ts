@@ -1,0 +1,30 @@
+// The stage that serves static files in front of the app. A worker loads it only where the configuration has files.
+import { now } from '../clock.js';
+import type { Config } from '../config/config.js';
+import { StaticFiles } from '../static/static-files.js';
+import type { Stage } from './stage.js';
+
+export class StaticStage {
+  readonly #files: StaticFiles;
+  readonly #isApp: boolean;
+
+  private constructor(files: StaticFiles, isApp: boolean) {
+    this.#files = files;
+    this.#isApp = isApp;
+  }
+
+  /** @param app the directory that is the app; undefined if the app is another one */
+  static async create(config: Config['files'], app: string | undefined): Promise<StaticStage> {
+    const files = new StaticFiles(config, app);
+    await files.loadErrorPage(now());
+    return new StaticStage(files, app !== undefined);
+  }
+
+  readonly stage: Stage = (next) => (req, res, reqId) => {
+    res.isInApp = this.#isApp;
+    return this.#files.serve(req, res, res.begunAt, () => next(req, res, reqId));
+  };
+
+  /** The page for errors of the app and of files. */
+  readonly errorPage = (): Buffer | undefined => this.#files.errorPage(now());
+}

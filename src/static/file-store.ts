@@ -1,0 +1,74 @@
+// What is known of the files below a root, by their names: those used lately stay in memory, and are compared with the disk
+// at most once in a second.
+import { Memory } from './memory.js';
+import { Resource, type ResourceOptions } from './resource.js';
+import type { NoFile } from './root.js';
+
+const checkIntervalMs = 1000;
+/** What such an entry takes (bytes). */
+const absentWeight = 512;
+
+/** That there is no file is remembered as well: in front of an app, most paths name none. */
+export interface Absent {
+  readonly kind: NoFile;
+  readonly checkedAt: number;
+  readonly weight: number;
+  wasUsed: boolean;
+}
+
+export type Entry = Resource | Absent;
+
+export class FileStore {
+  readonly #options: ResourceOptions;
+  readonly #memory: Memory<Entry>;
+  /** Those that are being read or compared. */
+  readonly #pending = new Map<string, Promise<Entry>>();
+
+  constructor(options: ResourceOptions, memory: Memory<Entry>) {
+    this.#options = options;
+    this.#memory = memory;
+  }
+
+  /** @param name in the root. @param at now */
+  get(name: string, at: number): Entry | Promise<Entry> {
+    const known = this.#memory.get(this.#key(name));
+    if (known && at - known.checkedAt < checkIntervalMs) return known;
+    let pending = this.#pending.get(name);
+    if (!pending) {
+      pending = this.#find(name, known, at).finally(() => this.#pending.delete(name));
+      this.#pending.set(name, pending);
+    }
+    return pending;
+  }
+
+  /** It has turned out to have changed. */
+  forget(name: string): void {
+    this.#memory.delete(this.#key(name));
+  }
+
+  /** Its weight has changed. */
+  grown(resource: Resource): void {
+    const key = this.#key(resource.name);
+    if (this.#memory.get(key) === resource) this.#memory.set(key, resource);
+  }
+
+  async #find(name: string, known: Entry | undefined, at: number): Promise<Entry> {
+    if (known instanceof Resource && (await known.isCurrent())) {
+      known.checkedAt = at;
+      return known;
+    }
+    const found = await Resource.load(name, this.#options, at);
+    const entry: Entry =
+      typeof found === 'string'
+        ? { kind: found, checkedAt: at, weight: absentWeight + 2 * name.length, wasUsed: false }
+        : found;
+    if (entry.kind === 'busy') this.#memory.delete(this.#key(name));
+    else this.#memory.set(this.#key(name), entry);
+    return entry;
+  }
+
+  /** Mounts share their memory. */
+  #key(name: string): string {
+    return this.#options.root.dir + name;
+  }
+}
