@@ -2,7 +2,7 @@
 // the same time, and each round measures one right after the other, so that other load on the machine affects both. The
 // result is the median of the ratios of the rounds. Exits 1 if a row exceeds its bound. Rows whose sides cannot run at the
 // same time have a `measure` of their own, which returns the values of each side in each round.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, get } from 'node:http';
 import { cpus, tmpdir } from 'node:os';
 import path from 'node:path';
@@ -12,7 +12,7 @@ import { controlRow } from './control-command.js';
 import { idleRows } from './idle.js';
 import { cpuPerRequest, send, timesToFirstByte } from './load.js';
 import { memoryRow } from './memory.js';
-import { baseline, mpserve, start } from './server.js';
+import { baseline, mpserve, serving, start } from './server.js';
 import { startRow } from './start.js';
 
 const rounds = Math.max(5, Number(process.env.ROUNDS) || 9);
@@ -34,6 +34,8 @@ const limiting = [...single, '--rate-limit', '1000000/s'];
 const adminSocket = path.join(scratch, 'admin');
 const scraper = new Agent({ keepAlive: true });
 const watched = [...single, '--admin', `unix:${adminSocket}`];
+const hotFile = path.join(scratch, 'index.html');
+writeFileSync(hotFile, 'x'.repeat(1024));
 const prethread = mpserve('--model', 'prethread', '--threads', '2');
 const hybrid = mpserve('--model', 'hybrid', '--workers', '2', '--threads', '2');
 
@@ -86,6 +88,14 @@ const pairs = [
     single,
     cpuWhileScraped,
     1.03,
+  ],
+  [
+    'static',
+    'a file of 1 KiB, prefork, 1 worker',
+    serving(scratch, '--model', 'prefork', '--workers', '1'),
+    baseline('file', hotFile),
+    cpuKeptAlive,
+    1.15,
   ],
   ['rate-limit', '--rate-limit compared with none, prefork, 1 worker', limiting, single, cpuKeptAlive, 1.15],
   ['prefork-kept-alive', 'prefork, 2 workers, keep-alive', prefork, bare, cpuKeptAlive, 1.15],

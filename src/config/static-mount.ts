@@ -58,7 +58,16 @@ export const staticMounts: Kind<readonly StaticMount[], string | readonly (strin
 function fromText(text: string): Reading<StaticMount> {
   const [, at = '', dir = '', rest = ''] = shape.exec(text) ?? [];
   if (at === '') return { refused: 'be PATH=DIR, as in /assets=./dist or /assets=./dist,immutable' };
-  return mountOf({ path: at, dir, ...Object.fromEntries(rest.split(',').slice(1).map((flag) => [flag, true])) });
+  return mountOf({
+    path: at,
+    dir,
+    ...Object.fromEntries(
+      rest
+        .split(',')
+        .slice(1)
+        .map((flag) => [flag, true]),
+    ),
+  });
 }
 
 function fromObject(item: unknown): Reading<StaticMount> {
@@ -74,7 +83,8 @@ function mountOf(given: Readonly<Record<string, unknown>>): Reading<StaticMount>
   const { path: at, dir } = given;
   if (typeof at !== 'string' || !pathShape.test(at))
     return { refused: 'have a path on the server that starts with /, such as /assets, without a query or dotfiles' };
-  if (typeof dir !== 'string' || dir === '' || dir.includes('\0')) return { refused: 'have a directory, such as ./dist' };
+  if (typeof dir !== 'string' || dir === '' || dir.includes('\0'))
+    return { refused: 'have a directory, such as ./dist' };
   const wrong = flags.find((flag) => given[flag] !== undefined && typeof given[flag] !== 'boolean');
   if (wrong) return { refused: `have true or false as ${wrong}` };
   const [immutable, spa, listing] = flags.map((flag) => given[flag] === true) as [boolean, boolean, boolean];

@@ -9,10 +9,7 @@ import { idHeader, type PipelineResponse } from './response.js';
 import type { Stage } from './stage.js';
 
 /** @param errorPage 50x.html, for clients that take pages */
-export function answerFailures(
-  tell: (event: WorkerEvent) => void,
-  errorPage?: () => Buffer | undefined,
-): Stage {
+export function answerFailures(tell: (event: WorkerEvent) => void, errorPage?: () => Buffer | undefined): Stage {
   const answer = (error: unknown, req: IncomingMessage, res: PipelineResponse, reqId: string): void => {
     if (res.isAnsweredEarly) return; // the app rejects with the reason of `req.signal`, such as the 504
     const event = eventOf(error, req, res);

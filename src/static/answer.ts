@@ -50,7 +50,7 @@ function partial(file: Representation, ranges: NonNullable<ReturnType<typeof ran
     const headers = ['content-range', `bytes */${file.size}`, 'accept-ranges', 'bytes', 'content-length', '0'];
     return { status: 416, headers, pieces: [] };
   }
-  if (second) return several(file, multipart(ranges, valueOf(file, 'content-type'), file.size));
+  if (second) return several(file, multipart(ranges, fieldOf(file, 'content-type'), file.size));
   const changed = {
     'content-length': String(first.end - first.start),
     'content-range': `bytes ${first.start}-${first.end - 1}/${file.size}`,
@@ -59,10 +59,14 @@ function partial(file: Representation, ranges: NonNullable<ReturnType<typeof ran
 }
 
 function several(file: Representation, { type, length, pieces }: Multipart): FileAnswer {
-  return { status: 206, headers: withHeaders(file, { 'content-type': type, 'content-length': String(length) }), pieces };
+  return {
+    status: 206,
+    headers: withHeaders(file, { 'content-type': type, 'content-length': String(length) }),
+    pieces,
+  };
 }
 
-function valueOf({ headers }: Representation, name: string): string {
+function fieldOf({ headers }: Representation, name: string): string {
   return headers[headers.indexOf(name) + 1] as string;
 }
 

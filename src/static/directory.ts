@@ -151,7 +151,12 @@ export class StaticDirectory {
     return undefined;
   }
 
-  async #stream(form: Representation, { pieces }: FileAnswer, writeHead: () => void, sending: Sending): Promise<unknown> {
+  async #stream(
+    form: Representation,
+    { pieces }: FileAnswer,
+    writeHead: () => void,
+    sending: Sending,
+  ): Promise<unknown> {
     const { request, resource, attempt } = sending;
     const file = await this.#root.open(form.name);
     if (file instanceof OpenFile) {

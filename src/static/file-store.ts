@@ -1,6 +1,6 @@
 // What is known of the files below a root, by their names: those used lately stay in memory, and are compared with the disk
 // at most once in a second.
-import { Memory } from './memory.js';
+import type { Memory } from './memory.js';
 import { Resource, type ResourceOptions } from './resource.js';
 import type { NoFile } from './root.js';
 

@@ -27,7 +27,8 @@ export async function listing(root: Root, name: string, shown: string): Promise<
         isCut = true;
         break;
       }
-      if (await isServed(root, name, one)) found.push({ name: one.name, isDirectory: await isDirectory(root, name, one) });
+      if (await isServed(root, name, one))
+        found.push({ name: one.name, isDirectory: await isDirectory(root, name, one) });
     }
   } catch {
     return undefined;
@@ -35,9 +36,9 @@ export async function listing(root: Root, name: string, shown: string): Promise<
   found.sort((a, b) => Number(b.isDirectory) - Number(a.isDirectory) || a.name.localeCompare(b.name, 'en'));
   const links = found.map((one) => {
     const slash = one.isDirectory ? '/' : '';
-    return `<li><a href="./${encodePath(one.name)}${slash}">${escape(one.name)}${slash}</a></li>`;
+    return `<li><a href="./${encodePath(one.name)}${slash}">${escapeHtml(one.name)}${slash}</a></li>`;
   });
-  const title = escape(shown);
+  const title = escapeHtml(shown);
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -68,9 +69,15 @@ async function isDirectory(root: Root, parent: string, entry: Dirent): Promise<b
   return stat?.isDirectory() ?? false;
 }
 
-const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+const entities: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
 
-function escape(text: string): string {
+function escapeHtml(text: string): string {
   const visible = text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, '\ufffd');
   return visible.replace(/[&<>"']/g, (character) => entities[character] as string);
 }

@@ -56,8 +56,8 @@ export function representation(facts: RepresentationFacts): Representation {
 }
 
 function etagOf({ version, checksum, coding, isMade }: RepresentationFacts): string {
-  const parts = [version.size.toString(36), version.mtimeNs.toString(36)];
-  if (checksum !== undefined) parts.push(checksum.toString(36));
+  // Without a checksum the file itself, as builds give all files the same time; servers of copies then have other tags.
+  const parts = [version.size.toString(36), version.mtimeNs.toString(36), (checksum ?? version.ino).toString(36)];
   if (coding) parts.push(isMade ? `${coding}-made` : coding);
   return `"${parts.join('-')}"`;
 }

@@ -2,7 +2,7 @@
 import { crc32 } from 'node:zlib';
 import type { Coding } from '../http/coding.js';
 import { compress, madeCodings, maxUncompressedSize } from './compress.js';
-import { isSameVersion, OpenFile, statOf, versionOf } from './file.js';
+import { type FileStat, isSameVersion, OpenFile, statOf, versionOf } from './file.js';
 import { type Media, mediaOf } from './media.js';
 import { type Representation, type RepresentationFacts, representation } from './representation.js';
 import type { NoFile, Root } from './root.js';
@@ -22,7 +22,8 @@ const extensions: Readonly<Record<Coding, string>> = { br: '.br', zstd: '.zst', 
 const overhead = 1024;
 /** A file that changes while it is read is read again, up to this often. */
 const maxAttempts = 5;
-const attemptMs = 5;
+/** The clock of file systems moves in steps of up to 10 ms: within one, a change leaves the time as it was. */
+const settleMs = 20;
 /** Within this time of a change, another one may leave a file with the same time: its file system may have only seconds. */
 const youngMs = 2000;
 
@@ -52,7 +53,7 @@ export class Resource {
     this.#media = media;
     this.#options = options;
     this.weight = overhead + 2 * name.length + weightOf(plain);
-    this.#isYoung = Math.abs(Date.now() - Number(plain.version.mtimeNs / 1_000_000n)) < youngMs;
+    this.#isYoung = ageOf(plain.version) < youngMs;
   }
 
   /** @param at now */
@@ -158,6 +159,11 @@ export class Resource {
   }
 }
 
+/** Milliseconds since it changed, or until it will have. */
+function ageOf({ mtimeNs }: FileStat): number {
+  return Math.abs(Date.now() - Number(mtimeNs / 1_000_000n));
+}
+
 /** Each representation has its headers; a small one its bytes twice. */
 function weightOf({ bytes, text }: Representation): number {
   return overhead + (bytes?.length ?? 0) + (text?.length ?? 0);
@@ -168,11 +174,12 @@ async function load(
   { root, maxSmall }: ResourceOptions,
 ): Promise<Representation | NoFile> {
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
-    if (attempt > 0) await new Promise((next) => setTimeout(next, attemptMs));
+    if (attempt > 0) await new Promise((next) => setTimeout(next, settleMs));
     const file = await root.open(facts.name);
     if (!(file instanceof OpenFile)) return file;
     try {
       const { version } = file;
+      if (ageOf(version) < settleMs && attempt < maxAttempts - 1) continue;
       if (version.size > maxSmall) return representation({ ...facts, version });
       const bytes = await file.readWhole();
       if (bytes) return representation({ ...facts, version, bytes, checksum: crc32(bytes) });
@@ -184,4 +191,3 @@ async function load(
   }
   return 'busy';
 }
-
