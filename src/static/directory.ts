@@ -5,7 +5,7 @@ import { HttpError } from '../errors.js';
 import { acceptedCodings } from '../http/coding.js';
 import { answerTo, type FileAnswer, notFound, whole } from './answer.js';
 import { fieldsOf } from './fields.js';
-import { isSameVersion, OpenFile } from './file.js';
+import { OpenFile } from './file.js';
 import { FileChanged, sendFile } from './file-sender.js';
 import { type Absent, type Entry, FileStore } from './file-store.js';
 import { listing, listingHeaders } from './listing.js';
@@ -158,10 +158,11 @@ export class StaticDirectory {
     sending: Sending,
   ): Promise<unknown> {
     const { request, resource, attempt } = sending;
-    const file = await this.#root.open(form.name);
-    if (file instanceof OpenFile) {
+    // It is the file that was found inside of the root.
+    const file = OpenFile.reopen(this.#root.pathOf(form.name), form.version);
+    if (file) {
       try {
-        if (isSameVersion(file.version, form.version)) return await sendFile(request.res, file, pieces, writeHead);
+        return await sendFile(request.res, file, pieces, writeHead);
       } catch (error) {
         if (!(error instanceof FileChanged) || request.res.headersSent) throw error;
       } finally {

@@ -7,6 +7,10 @@ import { lengthOf, type Piece } from './multipart.js';
 /** Read at once; a response has two buffers of this size (bytes). */
 const chunkSize = 128 * 1024;
 
+/** Those of responses that are over: the system has to clear memory that it gives out anew, which takes as long as reading. */
+const spareBuffers: Buffer[] = [];
+const maxSpareBuffers = 16;
+
 /** The file is not the one any more of which the head tells. */
 export class FileChanged extends Error {
   override readonly name = 'FileChanged';
@@ -24,11 +28,10 @@ export async function sendFile(
   writeHead: () => void,
 ): Promise<void> {
   const chunks = inChunks(pieces);
-  const bufferSize = Math.min(chunkSize, Math.max(...pieces.map(lengthOf)));
   const buffers: Buffer[] = [];
   const read = async (chunk: Piece, i: number): Promise<Buffer> => {
     if (Buffer.isBuffer(chunk)) return chunk;
-    buffers[i % 2] ??= Buffer.allocUnsafeSlow(bufferSize);
+    buffers[i % 2] ??= spareBuffers.pop() ?? Buffer.allocUnsafeSlow(chunkSize);
     const bytes = (buffers[i % 2] as Buffer).subarray(0, lengthOf(chunk));
     const count = await file.read(bytes, chunk.start);
     if (count < bytes.length) throw new FileChanged('the file was truncated while it was sent');
@@ -40,10 +43,14 @@ export async function sendFile(
   for (let i = 0; ; i++) {
     const bytes = await reading;
     const { value: next } = chunks.next();
-    if (!next && !(await file.isUnchanged())) throw new FileChanged('the file changed while it was sent');
+    if (!next && !file.isUnchanged()) throw new FileChanged('the file changed while it was sent');
     if (i === 0) writeHead();
     const sending = write(res, bytes, !next);
-    if (!(await sent) || !next) return void (await sending);
+    if (!(await sent)) return;
+    if (!next) {
+      if (await sending) spareBuffers.push(...buffers.splice(0, maxSpareBuffers - spareBuffers.length));
+      return;
+    }
     sent = sending;
     reading = read(next, i + 1);
   }
