@@ -1,6 +1,17 @@
 // Files that change while they are served: a client gets a whole version, or a connection that is cut. Never bytes of two
 // versions with the length of one.
-import { closeSync, openSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
 import { newSeed, randomOf } from '../helpers/seeds.ts';
@@ -65,6 +76,29 @@ describe.concurrent('a client that has not read all of a large file', () => {
     if (outcome === 'whole') expect(length).toBe(hugeSize);
     else expect(length).toBeLessThan(hugeSize);
   });
+});
+
+test('clients that go away in the middle leave no descriptor open', async () => {
+  folder.put('aborted.bin', Buffer.alloc(4_000_000, 'a'));
+  const [worker = 0] = server.workers();
+  const open = () =>
+    readdirSync(`/proc/${worker}/fd`).filter((fd) => {
+      try {
+        return readlinkSync(`/proc/${worker}/fd/${fd}`).endsWith('aborted.bin');
+      } catch {
+        return false; // it has been closed
+      }
+    }).length;
+  for (let i = 0; i < 20; i++) {
+    const clients = await Promise.all(Array.from({ length: 20 }, () => connect(server.url)));
+    for (const client of clients) {
+      await client.request('GET /aborted.bin');
+      await client.take(1000);
+    }
+    if (i === 0) expect(open()).toBeGreaterThan(0);
+    for (const client of clients) client.close();
+  }
+  await eventually('the descriptors to be closed', () => open() === 0);
 });
 
 test('a range of one read that changes is read again, not cut', async () => {

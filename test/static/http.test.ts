@@ -1,7 +1,11 @@
 // What RFC 9110 says of validators, conditional requests and ranges (sections 8.8, 13, 14), and of content codings and
 // methods, over a directory of files.
+
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { renameSync } from 'node:fs';
+import net from 'node:net';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
@@ -103,6 +107,14 @@ describe('representations', () => {
 
   test('a directory without a slash is redirected to the one with it, with its query', async () => {
     expect(await ask('GET /sub%20dir?a=b')).toMatchObject({ status: 301, headers: { location: '/sub%20dir/?a=b' } });
+  });
+
+  test('a pipe and a socket are no files, and nothing waits for them', async () => {
+    execFileSync('mkfifo', [folder.path('pipe.txt')]);
+    const listening = net.createServer().listen(folder.path('socket.txt'));
+    await once(listening, 'listening');
+    for (const name of ['pipe.txt', 'socket.txt']) expect((await ask(`GET /${name}`)).status).toBe(404);
+    listening.close();
   });
 
   test('a redirect never names another host', async () => {

@@ -46,6 +46,8 @@ export interface FileServer {
   readonly url: string;
   /** What the log says of errors. */
   errors(): readonly Line[];
+  /** Its processes. */
+  workers(): readonly number[];
   stop(): Promise<void>;
 }
 
@@ -59,6 +61,7 @@ export async function serveFolder(folder: Folder, options: ServerOptions = {}): 
   return {
     url: server.url,
     errors: () => server.lines.filter((line) => line.event === 'request-failed'),
+    workers: () => server.workers(),
     stop: () => server.stop(),
   };
 }
@@ -80,6 +83,7 @@ async function serveBy(name: string, dir: string): Promise<FileServer> {
   return {
     url: `http://127.0.0.1:${JSON.parse(line).port}`,
     errors: () => [],
+    workers: () => [child.pid ?? 0],
     async stop() {
       child.kill();
       await once(child, 'exit');

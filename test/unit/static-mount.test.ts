@@ -23,7 +23,10 @@ test.each([
   ],
   [[{ path: '/a', dir: 'x,spa', immutable: true }], [mount('/a', 'x,spa', 'immutable')]],
   [[], []],
-  [['/a=x', '/ab=x'], [mount('/a', 'x'), mount('/ab', 'x')]],
+  [
+    ['/a=x', '/ab=x'],
+    [mount('/a', 'x'), mount('/ab', 'x')],
+  ],
 ])('%j is read', (raw, value) => {
   expect(staticMounts.read(raw)).toEqual({ value });
   expect(staticMounts.read(staticMounts.write(value))).toEqual({ value });
