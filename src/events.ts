@@ -53,6 +53,8 @@ export type WorkerEvent =
   | { event: 'upgrades-refused' }
   /** What the app asks of a thread that only a process has. */
   | { event: 'thread-limits'; uses: readonly string[] }
+  /** The user of the worker may not read them. */
+  | { event: 'static-unreadable'; dirs: readonly string[]; reason: string }
   | { event: 'access-log-failed'; reason: string }
   | { event: 'access-log-resumed'; lost: number }
   /** A worker ends that could not write so many lines up to now. */
@@ -185,6 +187,12 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
       'the app calls cluster.fork(), but mpserve itself starts and replaces the worker processes: connections of forked ' +
       'workers do not pass through mpserve; give mpserve the file that they run, or turn the clustering of the app off, ' +
       'and use --workers',
+  ],
+  'static-unreadable': [
+    'error',
+    (e) =>
+      `the worker cannot read the static files of ${e.dirs.join(', ')}: ${e.reason}; let the user of the workers (--user) read ` +
+      'the directories, and reload',
   ],
   'access-log-failed': ['error', (e) => `cannot write the access log, so access lines may be lost: ${e.reason}`],
   'access-log-resumed': ['warn', (e) => `writing the access log again; ${counted(e.lost, 'access line')} lost`],

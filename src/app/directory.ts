@@ -2,11 +2,9 @@
 import { HttpError } from '../errors.js';
 import type { App } from './app.js';
 
-/** @param root absolute */
-export function directoryApp(root: string): App {
+export function directoryApp(): App {
   return {
     kind: 'directory',
-    files: root,
     handle(req) {
       throw new HttpError(404, `there is no file ${req.url}`);
     },

@@ -50,7 +50,7 @@ export async function loadApp(request: AppRequest): Promise<App> {
     throw new StartupError(ExitCode.app, `the app ${target} does not exist; give a file, file#export or a directory`);
   }
   const { file, exported: name, isDirectory } = location;
-  if (isDirectory) return (await import('./directory.js')).directoryApp(file);
+  if (isDirectory) return (await import('./directory.js')).directoryApp();
   process.argv.splice(1, Number.POSITIVE_INFINITY, file); // as with `node FILE`
   const capture = captureListen(addresses, {
     serve,

@@ -53,6 +53,12 @@ export function releaseOf(app: string, cwd: string): string {
   return location.exported === undefined ? file : `${file}#${location.exported}`;
 }
 
+/** The directory of static files that is the app. @param app absolute. @returns undefined if the app is a file, or none */
+export function directoryOf(app: string | undefined): string | undefined {
+  const location = app === undefined ? undefined : locateApp(app, '/');
+  return location?.isDirectory ? location.file : undefined;
+}
+
 /** `app` as an absolute path, with the slash in which it may end. */
 export function absoluteApp(app: string, directory: string): string {
   const absolute = path.resolve(directory, app);

@@ -56,6 +56,8 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   onHead: OnHead | undefined;
   /** Called when the response begins, before `onHead`. */
   onHeaders: ((headers: Headers | null | undefined) => void) | undefined;
+  /** Lines of the head that need no check; undefined without any. */
+  fieldLines: string | undefined;
   /** The value of the field RateLimit, unless the app sets its own; undefined without --rate-limit. */
   rateLimit: string | undefined;
   /** Set by `reportSent`. */
@@ -93,6 +95,7 @@ export function responseClass(Base: NodeClass): ResponseClass {
     identity = undefined;
     onHead = undefined;
     onHeaders = undefined;
+    fieldLines = undefined;
     rateLimit = undefined;
     onSent = undefined;
     busyAtStart = -1;
@@ -117,11 +120,12 @@ const nodeStoreHeader = (ServerResponse.prototype as unknown as { _storeHeader: 
 function storeHeader(this: PipelineResponse, firstLine: string, headers: Headers | null | undefined): void {
   this.onHeaders?.(headers);
   this.onHead?.(this);
-  const { reqId, rateLimit, identity } = this;
+  const { reqId, rateLimit, fieldLines, identity } = this;
   let head = firstLine;
   if (identity) head += workerLine(identity.pid, this.tid ?? identity.tid);
   else if (reqId !== '' && !(headers && has(headers, idHeader))) head += `${idHeader}: ${reqId}\r\n`;
   if (rateLimit !== undefined && !(headers && has(headers, 'ratelimit'))) head += `ratelimit: ${rateLimit}\r\n`;
+  if (fieldLines !== undefined) head += fieldLines;
   nodeStoreHeader.call(this, head, headers);
 }
 

@@ -9,6 +9,7 @@ import type { Destination } from '../log/destination.js';
 import { partOf } from '../memory/parts.js';
 import type { LoopSlot } from '../overload/layout.js';
 import type { WorkerIdentity, WorkerReport } from '../reports/report.js';
+import type { ServedFiles } from '../static/static-files.js';
 import type { AccessLog } from './access-log.js';
 import { countAnswers } from './answer-count.js';
 import type { BusyClock } from './busy.js';
@@ -101,7 +102,7 @@ async function loadStages(options: StageOptions): Promise<LoadedStages> {
   }
   if (files && (files.static.length > 0 || files.root !== undefined)) {
     const { StaticStage } = await import('./static-files.js');
-    stages.files = await StaticStage.create(files, files.root);
+    stages.files = await StaticStage.create(files, tell);
   }
   return stages;
 }

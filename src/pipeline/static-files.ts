@@ -1,7 +1,7 @@
 // The stage that serves static files in front of the app. A worker loads it only where the configuration has files.
 import { now } from '../clock.js';
-import type { Config } from '../config/config.js';
-import { StaticFiles } from '../static/static-files.js';
+import type { WorkerEvent } from '../events.js';
+import { type ServedFiles, StaticFiles } from '../static/static-files.js';
 import type { Stage } from './stage.js';
 
 export class StaticStage {
@@ -13,11 +13,12 @@ export class StaticStage {
     this.#isApp = isApp;
   }
 
-  /** @param app the directory that is the app; undefined if the app is another one */
-  static async create(config: Config['files'], app: string | undefined): Promise<StaticStage> {
-    const files = new StaticFiles(config, app);
+  static async create(served: ServedFiles, tell: (event: WorkerEvent) => void): Promise<StaticStage> {
+    const files = new StaticFiles(served);
+    const unreadable = await files.unreadable();
+    if (unreadable) tell({ event: 'static-unreadable', ...unreadable });
     await files.loadErrorPage(now());
-    return new StaticStage(files, app !== undefined);
+    return new StaticStage(files, served.root !== undefined);
   }
 
   readonly stage: Stage = (next) => (req, res, reqId) => {

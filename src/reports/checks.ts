@@ -89,6 +89,7 @@ const events: { readonly [N in EventName]: FieldsOf<Extract<WorkerEvent, { event
   'cluster-fork': {},
   'upgrades-refused': {},
   'thread-limits': { uses: list(32, short) },
+  'static-unreadable': { dirs: list(100, short), reason },
   'access-log-failed': { reason },
   'access-log-resumed': { lost: count },
   'access-lines-unwritten': { count },

@@ -27,6 +27,13 @@ const compressors: Readonly<Record<Coding, Compress | undefined>> = {
 /** Those that this Node can make. */
 export const madeCodings: readonly Coding[] = codings.filter((coding) => compressors[coding]);
 
+const libraries = { br: 'brotli', zstd: 'zstd', gzip: 'zlib' } as const;
+
+/** Without characters that have a meaning in an entity tag. */
+export function compressorVersion(coding: Coding): string {
+  return String(process.versions[libraries[coding]]).replace(/[^\w.]/g, '_');
+}
+
 let running = 0;
 const waiting: (() => void)[] = [];
 

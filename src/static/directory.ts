@@ -21,6 +21,11 @@ export interface DirectoryOptions extends StaticMount {
   readonly isApp: boolean;
 }
 
+/** That of the pipeline, which writes these lines into the head. */
+export interface FileResponse extends ServerResponse {
+  fieldLines: string | undefined;
+}
+
 /** One request for something in the directory. */
 export interface FileRequest {
   /** Of the file in the directory: `/a/b`, `/a/`, or nothing for the directory itself, without a slash. */
@@ -28,7 +33,7 @@ export interface FileRequest {
   /** The whole path on the server. */
   readonly path: string;
   readonly req: IncomingMessage;
-  readonly res: ServerResponse;
+  readonly res: FileResponse;
   /** Milliseconds of `clock.ts`. */
   readonly at: number;
   /** Passes the request on to the app. */
@@ -60,7 +65,12 @@ export class StaticDirectory {
       options.immutable && !type.startsWith('text/html') ? immutable : revalidated;
     const maxInMemory = memoryBytes * maxPart;
     const limits = { maxInMemory, maxSmall: memoryBytes === 0 ? maxSmall : Math.min(maxSmall, maxInMemory) };
-    this.#store = new FileStore({ root: this.#root, cacheControl, ...limits }, memory);
+    const prefix = this.#prefix && `${this.#prefix}\0`;
+    this.#store = new FileStore({ root: this.#root, cacheControl, ...limits }, memory, prefix);
+  }
+
+  get dir(): string {
+    return this.#root.dir;
   }
 
   /** @returns the name in this directory of what `path` names; undefined if that is elsewhere */
@@ -73,7 +83,7 @@ export class StaticDirectory {
 
   serve(request: FileRequest, attempt = 1): unknown {
     const { name, at } = request;
-    const entry = this.#store.get(name.endsWith('/') ? `${name}index.html` : name, at);
+    const entry = this.#store.get(name === '/' ? '/index.html' : name.endsWith('/') ? `${name}index.html` : name, at);
     if (entry instanceof Promise) return entry.then((entry) => this.#answer(entry, request, attempt));
     return this.#answer(entry, request, attempt);
   }
@@ -125,8 +135,9 @@ export class StaticDirectory {
   #sendResource(resource: Resource, request: FileRequest, attempt: number, isFound = true): unknown {
     const { acceptEncoding, isSpecial } = fieldsOf(request.req);
     const accepted = acceptedCodings(acceptEncoding);
-    const sending = { request, resource, isFound, isSpecial, attempt };
     const chosen = resource.chosen(accepted);
+    if (chosen?.bytes && isFound && !isSpecial && request.req.method === 'GET') return sendKept(chosen, request.res);
+    const sending = { request, resource, isFound, isSpecial, attempt };
     if (chosen) return this.#send(chosen, sending);
     return resource.choose(accepted).then((chosen) => {
       this.#store.grown(resource);
@@ -136,12 +147,8 @@ export class StaticDirectory {
 
   #send(form: Representation, sending: Sending): unknown {
     const { req, res } = sending.request;
-    const { bytes, text } = form;
+    const { bytes } = form;
     const { isSpecial, isFound } = sending;
-    if (!isSpecial && isFound && bytes) {
-      res.writeHead(200, form.headers as OutgoingHttpHeader[]);
-      return void (text === undefined ? res.end(bytes) : res.end(text, 'latin1'));
-    }
     const answer = isFound ? (isSpecial ? answerTo(req, form) : whole(form)) : notFound(form);
     const writeHead = () => res.writeHead(answer.status, answer.headers as OutgoingHttpHeader[]);
     if (req.method === 'HEAD' || answer.pieces.length === 0) return void writeHead().end();
@@ -164,7 +171,9 @@ export class StaticDirectory {
       try {
         return await sendFile(request.res, file, pieces, writeHead);
       } catch (error) {
-        if (!(error instanceof FileChanged) || request.res.headersSent) throw error;
+        if (request.res.headersSent) throw error;
+        if (!(error instanceof FileChanged))
+          throw new HttpError(503, `${request.path} cannot be read`, { cause: error });
       } finally {
         file.close();
       }
@@ -174,6 +183,13 @@ export class StaticDirectory {
     if (attempt === maxAttempts) throw new HttpError(503, `the file ${request.path} changes all the time`);
     return this.serve(request, attempt + 1);
   }
+}
+
+/** The usual case, which has to be fast. */
+function sendKept({ bytes, text, lines }: Representation, res: FileResponse): void {
+  res.fieldLines = lines;
+  if (text === undefined) res.end(bytes);
+  else res.end(text, 'latin1');
 }
 
 interface Sending {

@@ -21,11 +21,14 @@ export type Entry = Resource | Absent;
 export class FileStore {
   readonly #options: ResourceOptions;
   readonly #memory: Memory<Entry>;
+  readonly #prefix: string;
   /** Those that are being read or compared. */
   readonly #pending = new Map<string, Promise<Entry>>();
 
-  constructor(options: ResourceOptions, memory: Memory<Entry>) {
+  /** @param prefix tells its names from those of others in the memory */
+  constructor(options: ResourceOptions, memory: Memory<Entry>, prefix: string) {
     this.#options = options;
+    this.#prefix = prefix;
     this.#memory = memory;
   }
 
@@ -67,8 +70,7 @@ export class FileStore {
     return entry;
   }
 
-  /** Mounts share their memory. */
   #key(name: string): string {
-    return this.#options.root.dir + name;
+    return this.#prefix === '' ? name : this.#prefix + name;
   }
 }

@@ -20,8 +20,10 @@ export interface Representation {
   readonly version: FileStat;
   /** Those of a 304, in a flat list. */
   readonly validators: readonly string[];
-  /** Those of a 200 besides. */
+  /** Those of a 200. */
   readonly headers: readonly string[];
+  /** The same as lines, without the length, which Node adds: it need not check them for each response. */
+  readonly lines: string;
 }
 
 export interface RepresentationFacts {
@@ -33,8 +35,8 @@ export interface RepresentationFacts {
   /** Tells versions of the same time and size apart. */
   readonly checksum?: number | undefined;
   readonly coding?: Coding | undefined;
-  /** The server has compressed it. */
-  readonly isMade?: boolean;
+  /** The version of what has compressed it, if that was the server: another one may make other bytes. */
+  readonly madeBy?: string | undefined;
 }
 
 /** Longer ones take more time to convert than the second write would. */
@@ -49,15 +51,22 @@ export function representation(facts: RepresentationFacts): Representation {
   const etag = etagOf(facts);
   const validators = ['etag', etag, 'last-modified', lastModified, 'cache-control', cacheControl];
   if (media.mayHaveSiblings) validators.push('vary', 'accept-encoding');
-  const headers = ['content-type', media.type, 'content-length', String(size), 'accept-ranges', 'bytes', ...validators];
-  if (coding) headers.push('content-encoding', coding);
+  const others = ['content-type', media.type, 'accept-ranges', 'bytes', ...validators];
+  if (coding) others.push('content-encoding', coding);
+  const headers = [...others, 'content-length', String(size)];
+  const lines = linesOf(others);
   const text = bytes && bytes.length <= maxTextSize ? bytes.toString('latin1') : undefined;
-  return { size, etag, lastModified, modifiedMs, bytes, text, name, version, validators, headers };
+  return { size, etag, lastModified, modifiedMs, bytes, text, name, version, validators, headers, lines };
 }
 
-function etagOf({ version, checksum, coding, isMade }: RepresentationFacts): string {
+function linesOf(fields: readonly string[]): string {
+  return fields.map((text, i) => (i % 2 === 0 ? `${text}: ` : `${text}\r\n`)).join('');
+}
+
+function etagOf({ version, checksum, coding, madeBy }: RepresentationFacts): string {
   // Without a checksum the file itself, as builds give all files the same time; servers of copies then have other tags.
   const parts = [version.size.toString(36), version.mtimeNs.toString(36), (checksum ?? version.ino).toString(36)];
-  if (coding) parts.push(isMade ? `${coding}-made` : coding);
+  if (coding) parts.push(coding);
+  if (madeBy !== undefined) parts.push(madeBy);
   return `"${parts.join('-')}"`;
 }

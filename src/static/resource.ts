@@ -1,7 +1,7 @@
 // A file and its other forms: the compressed files beside it, and those that the server makes.
 import { crc32 } from 'node:zlib';
 import type { Coding } from '../http/coding.js';
-import { compress, madeCodings, maxUncompressedSize } from './compress.js';
+import { compress, compressorVersion, madeCodings, maxUncompressedSize } from './compress.js';
 import { type FileStat, isSameVersion, OpenFile, statOf, versionOf } from './file.js';
 import { type Media, mediaOf } from './media.js';
 import { type Representation, type RepresentationFacts, representation } from './representation.js';
@@ -133,7 +133,7 @@ export class Resource {
           bytes: compressed,
           checksum: crc32(bytes),
           coding,
-          isMade: true,
+          madeBy: compressorVersion(coding),
         })
       : null;
     this.#add(this.#made, coding, made);

@@ -1,7 +1,7 @@
 // Makes what a strategy needs from the configuration, at the start and at each reload.
 import { realpathSync } from 'node:fs';
 import { divide } from '../balance/divide.js';
-import { releaseOf } from '../config/app-path.js';
+import { directoryOf, releaseOf } from '../config/app-path.js';
 import { type Config, isElastic, type Limits, readyTimeout } from '../config/config.js';
 import { findOwner } from '../config/user.js';
 import { Acceptor } from '../connection/acceptor.js';
@@ -233,6 +233,7 @@ const oncePerRelease = new Set<WorkerEvent['event']>([
   'cluster-fork',
   'thread-limits',
   'upgrades-refused',
+  'static-unreadable',
 ]);
 
 function workerListener(

@@ -12,6 +12,7 @@ import type { LoopSlot } from '../overload/layout.js';
 import type { SlotRange } from '../overload/slot-ranges.js';
 import type { RecycleLimits } from '../scaling/recycler.js';
 import type { Measure, Range } from '../scaling/scaler.js';
+import type { ServedFiles } from '../static/static-files.js';
 import type { StartOptions } from './runtime.js';
 
 /** How the workers of a host live and get their connections. */
@@ -45,7 +46,8 @@ export interface ThreadGroup extends Group {
 export interface AppSettings {
   /** Its `app` is an absolute path (with its `#export`), or undefined for the demo app. */
   readonly loading: Config['loading'];
-  readonly files: Config['files'];
+  /** undefined where the workers that have the clients serve them. */
+  readonly files: ServedFiles | undefined;
   /** What an app that asks its own server for its address is told. */
   readonly addresses: readonly (AddressInfo | string)[];
   readonly lifecycle: Config['lifecycle'];

@@ -123,7 +123,14 @@ export class TaskRunner implements Service {
 
   /** For questions to the app itself. */
   #ownPipeline(app: App): Promise<Pipeline> {
-    const quiet = { accessLog: undefined, busy: undefined, journal: undefined, slot: undefined, memory: undefined };
+    const quiet = {
+      accessLog: undefined,
+      busy: undefined,
+      files: undefined,
+      journal: undefined,
+      slot: undefined,
+      memory: undefined,
+    };
     const limits = { ...this.#options.limits, rateLimit: undefined };
     const overload = { ...this.#options.overload, healthPath: [] };
     const alone = { migrationChannel: undefined, counts: false, countsAnswers: false, activity: new Activity() };

@@ -1,10 +1,11 @@
 // Directories of files in front of an app, and what options make of them, in each model.
-import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
+import { canUseNobody } from '../helpers/nobody.ts';
 import { forPlacements } from '../helpers/placements.ts';
-import { runCli, startServer } from '../helpers/server.ts';
+import { type Line, runCli, startServer } from '../helpers/server.ts';
 import { connect, type Response } from '../helpers/wire.ts';
 import { ask, Folder, longAgo, serveFolder } from './site.ts';
 
@@ -230,6 +231,20 @@ describe('a directory as the app', () => {
       expect((await get('POST /a')).status).toBe(405);
     }));
 
+  test('may have others in front of it, whose missing files it may have', () =>
+    withServer({ 'a/own.txt': 'own', 'a/both.txt': 'own', '../more/both.txt': 'more' }, [], async (_, folder) => {
+      const args = ['--static', `/a=${folder.path('../more')}`, '--workers', '1'];
+      await using server = await startServer({ app: `${folder.root}/`, args });
+      const body = async (target: string) => (await ask(server.url, `GET ${target}`)).body;
+      expect(await Promise.all(['/a/both.txt', '/a/own.txt', '/logo.png'].map(body))).toEqual([
+        'more',
+        'own',
+        'the logo',
+      ]);
+      expect((await ask(server.url, 'GET /a/nothing')).status).toBe(404);
+      await server.stop();
+    }));
+
   test('without memory serves the same, uncompressed', () =>
     withServer({}, ['--static-memory', '0'], async (get) => {
       const response = await get('GET /main.js', { 'accept-encoding': 'br' });
@@ -307,6 +322,22 @@ describe('a directory that cannot be served is an error at the start', () => {
     );
     await server.stop();
   });
+});
+
+test.skipIf(!canUseNobody)('a directory that the user of the workers may not read is logged, once', async () => {
+  using folder = withApp({ '../open/app.cjs': app });
+  chmodSync(path.dirname(folder.root), 0o755);
+  chmodSync(folder.root, 0o700);
+  const args = ['--static', `/assets=${folder.root}`, '--workers', '2', '--user', 'nobody'];
+  await using server = await startServer({ app: folder.path('../open/app.cjs'), args });
+  const isTold = (line: Line): boolean => line.event === 'static-unreadable';
+  expect(await server.waitFor('the directory', isTold)).toMatchObject({
+    dirs: [folder.root],
+    reason: expect.stringContaining('EACCES'),
+  });
+  expect((await ask(server.url, 'GET /assets/logo.png')).body).toBe('app: GET /assets/logo.png ');
+  await server.stop();
+  expect(server.lines.filter(isTold)).toHaveLength(1);
 });
 
 test('--spa and --listing without a directory are warned of', async () => {

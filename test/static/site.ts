@@ -85,6 +85,7 @@ async function serveBy(name: string, dir: string): Promise<FileServer> {
     errors: () => [],
     workers: () => [child.pid ?? 0],
     async stop() {
+      if (child.exitCode !== null) return; // it has crashed
       child.kill();
       await once(child, 'exit');
     },

@@ -84,6 +84,7 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
   ],
   'descriptors-used-up': [{ ...thread, used: 60, limit: 64, connections: 20 }],
   'migration-refused': [{ ...thread, count: 1, senderPid: 77, senderUid: 1000 }],
+  'static-unreadable': [{ ...thread, dirs: ['/srv/dist'], reason: 'EACCES' }],
   'access-log-failed': [{ ...thread, reason: 'EPIPE' }],
   'several-servers': [{ ...thread, served: 'on port 3000', others: ['port 9464', 'unix:/run/admin.sock'] }],
   'cluster-fork': [thread],
@@ -187,6 +188,7 @@ test('each event has this level and message', () => {
     overloaded warn: refused 2 requests with 503: they still waited for the app near the end of --graceful-timeout; the last one had waited 300 ms
     descriptors-used-up warn: 60 of 64 descriptors are in use, with 20 connections: further clients wait until some are closed; raise the limit on open files (ulimit -n, LimitNOFILE= of systemd); if the app leaves files or sockets open, mpserve ctl reload replaces its workers
     migration-refused warn: refused 1 invalid message on the migration channel; the last one came from pid 77 of user 1000
+    static-unreadable error: the worker cannot read the static files of /srv/dist: EACCES; let the user of the workers (--user) read the directories, and reload
     access-log-failed error: cannot write the access log, so access lines may be lost: EPIPE
     several-servers info: the app has 3 servers: serving the one on port 3000; it also listens on port 9464, unix:/run/admin.sock; to serve another one, use --serve first, last or its port
     cluster-fork warn: the app calls cluster.fork(), but mpserve itself starts and replaces the worker processes: connections of forked workers do not pass through mpserve; give mpserve the file that they run, or turn the clustering of the app off, and use --workers
