@@ -129,7 +129,7 @@ async function startNginx() {
     `daemon off; master_process off; worker_processes 1; pid ${scratch}/nginx.pid; error_log ${scratch}/nginx.log;
 events {}
 http { ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${scratch}/${name};`).join(' ')}
-access_log off; sendfile on; tcp_nopush on; server { listen 127.0.0.1:${port}; root ${dir}; } }`,
+access_log off; keepalive_requests 1000000000; sendfile on; tcp_nopush on; server { listen 127.0.0.1:${port}; root ${dir}; } }`,
   );
   const child = spawn('nginx', ['-p', scratch, '-c', config], { stdio: 'ignore' });
   const stop = () =>

@@ -16,7 +16,13 @@ const libraries = {
   async sirv() {
     const { default: sirv } = await import('sirv');
     const files = sirv(dir, { etag: true, gzip: true, brotli: true });
-    listen((req, res) => files(req, res, unanswered(res)));
+    listen((req, res) => {
+      try {
+        files(req, res, unanswered(res));
+      } catch {
+        res.destroy(); // a range that ends before it begins
+      }
+    });
   },
   'serve-static'() {
     const files = require('serve-static')(dir);

@@ -79,7 +79,7 @@ describe.concurrent('a client that has not read all of a large file', () => {
 });
 
 test('clients that go away in the middle leave no descriptor open', async () => {
-  folder.put('aborted.bin', Buffer.alloc(4_000_000, 'a'));
+  folder.put('aborted.bin', Buffer.alloc(hugeSize, 'a'));
   const [worker = 0] = server.workers();
   const open = () =>
     readdirSync(`/proc/${worker}/fd`).filter((fd) => {
