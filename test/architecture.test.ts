@@ -81,6 +81,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'strategies',
     'worker/fork',
     'worker/process-runtime',
+    'cache/purges',
     'control',
     'admin',
     'metrics',
@@ -205,6 +206,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'activity',
     'app/app',
     'balance/slowest',
+    'cache',
     'client',
     'clock',
     'config',
@@ -261,6 +263,8 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['memory', 'config/config', 'errors', 'os'],
   // Requests that wait for the app, and those that are refused.
   ['overload', 'clock', 'config/config', 'config/shed-goal', 'errors'],
+  // Responses that are used again: the rules of HTTP, and where they are kept.
+  ['cache', 'hash', 'memory/parts'],
   // How many requests each client has left.
   ['rate-limit', 'clock', 'config/rate-limit', 'memory/parts'],
   // The sockets of the app's secondary servers.
@@ -283,10 +287,12 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   autocannon: ['bench/closed-loop'],
   'find-my-way': ['config/route-pattern'],
   'get-east-asian-width': ['top/cells'],
+  'http-cache-semantics': ['cache/freshness'],
   koffi: ['os/libc'],
   leven: ['config/nearest'],
   mrmime: ['static/media'],
   negotiator: ['http/coding'],
+  'lru-cache': ['cache/memory-store'],
   pino: ['log/logger'],
   'pino-pretty': ['log/pretty'],
   'prom-client': ['metrics/text'],
@@ -444,6 +450,13 @@ test('a worker without --rate-limit loads nothing that counts requests', () => {
   );
 });
 
+test('a worker without --cache loads nothing of it', () => {
+  const loaded = loadedBy('worker/process-main', 'worker/thread-main');
+  expect(
+    loaded.filter((file) => ['cache', 'pipeline/cache', 'pipeline/recording'].some((place) => isIn(place, file))),
+  ).toEqual([]);
+});
+
 test('only the table of models knows their names', () => {
   const names = /'(ppc|prefork|tpc|prethread|hybrid)'/g;
   const asking = files
@@ -482,12 +495,12 @@ test('only the log reads events, and only one file passes reports on to it', () 
 });
 
 // Its row in the table, and the code that uses it. What is between them passes on its section. A trial of `prove` is a
-// user of the server, and writes a configuration file.
+// user of the server, and writes a configuration file; in the cache, a max-age is that of HTTP.
 test.each(['maxBodySize', 'drainQuiet', 'maxThreadHeap', 'maxAge', 'spareMax', 'idleTimeout', 'scaleOn', 'readyPath'])(
   'at most three files name the option %s',
   (key) => {
     const word = new RegExp(`\\b${key}\\b`);
-    const ofTheServer = files.filter((file) => !file.startsWith('prove/trials/'));
+    const ofTheServer = files.filter((file) => !file.startsWith('prove/trials/') && !file.startsWith('cache/'));
     const naming = ofTheServer.filter((file) => word.test(readFileSync(path.join(src, `${file}.ts`), 'utf8')));
     expect(naming).toContain('config/options');
     expect(naming.length, naming.join(', ')).toBeLessThanOrEqual(3);

@@ -16,6 +16,8 @@ const partBytes = {
   state: 4,
   /** For --admin: `countersBytes` of `metrics/layout`, for the same reason as `places`. */
   counters: 361_856,
+  /** For --cache: `purgesBytes` of `cache/purges`, for the same reason. */
+  purges: 65_536,
 } as const satisfies Readonly<Record<string, number>>;
 
 export type PartName = keyof typeof partBytes;

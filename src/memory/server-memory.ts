@@ -2,7 +2,7 @@
 // creates it when the first option needs it, passes its descriptor to each worker process, and never maps it: an app can
 // write anything to it. It lives as long as the server, through reloads, switches of the model and deaths of workers; the
 // successor of an upgrade has its own.
-import { writeSync } from 'node:fs';
+import { readSync, writeSync } from 'node:fs';
 import type { Config } from '../config/config.js';
 import { ExitCode, StartupError } from '../errors.js';
 import { closeDescriptor } from '../os/descriptor.js';
@@ -14,6 +14,7 @@ const users: readonly ((config: Config) => boolean)[] = [
   ({ overload, pool }) => overload.maxInflight > 0 || pool.unit === 'request',
   ({ limits }) => limits.rateLimit !== undefined,
   ({ server }) => server.admin !== undefined,
+  ({ cache }) => cache.cache > 0,
   ({ overload, lifecycle }) => overload.healthPath.length > 0 && lifecycle.stopDelay > 0,
 ];
 
@@ -33,6 +34,18 @@ export class ServerMemory {
   /** Writes zeros to a part. @param start bytes from its start */
   clear(name: PartName, start: number, bytes: number): void {
     if (this.#fd !== undefined) writeSync(this.#fd, Buffer.alloc(bytes), 0, bytes, rangeOf(name).start + start);
+  }
+
+  /** Writes to a part. @param start bytes from its start */
+  write(name: PartName, start: number, bytes: Uint8Array): void {
+    if (this.#fd !== undefined) writeSync(this.#fd, bytes, 0, bytes.length, rangeOf(name).start + start);
+  }
+
+  /** Fills the array from a part. @returns whether there is a memory */
+  read(name: PartName, start: number, bytes: Uint8Array): boolean {
+    if (this.#fd === undefined) return false;
+    readSync(this.#fd, bytes, 0, bytes.length, rangeOf(name).start + start);
+    return true;
   }
 
   /** Tells all event loops that the server is about to stop. */

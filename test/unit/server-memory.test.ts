@@ -1,5 +1,6 @@
 // The memory that all event loops of a server share: its layout, and what the supervisor makes of it.
 import { expect, test, vi } from 'vitest';
+import { purgesBytes } from '../../src/cache/purges.ts';
 import type { Config } from '../../src/config/config.ts';
 import { memoryBytes, partOf, rangeOf } from '../../src/memory/parts.ts';
 import { mapServerMemory, ServerMemory } from '../../src/memory/server-memory.ts';
@@ -7,7 +8,7 @@ import { reportWords, SharedReport } from '../../src/memory/shared-report.ts';
 import { duplicate } from '../../src/os/descriptor.ts';
 import { placesBytes } from '../../src/overload/layout.ts';
 
-const names = ['hashKey', 'places', 'refusals', 'buckets', 'state', 'counters'] as const;
+const names = ['hashKey', 'places', 'refusals', 'buckets', 'state', 'counters', 'purges'] as const;
 
 test('the parts lie one after another, each on cache lines of its own', () => {
   let end = 0;
@@ -22,6 +23,7 @@ test('the parts lie one after another, each on cache lines of its own', () => {
 
 test('a part has the bytes that its users expect', () => {
   expect(rangeOf('places').bytes).toBe(placesBytes);
+  expect(rangeOf('purges').bytes).toBe(purgesBytes);
 });
 
 const configWith = (rateLimit: Config['limits']['rateLimit']) =>
@@ -31,6 +33,7 @@ const configWith = (rateLimit: Config['limits']['rateLimit']) =>
     lifecycle: { stopDelay: 0 },
     server: {},
     pool: { unit: 'connection' },
+    cache: { cache: 0 },
   }) as Config;
 const on = configWith({ count: 1, unit: 's', burst: 1, header: undefined });
 const off = configWith(undefined);
