@@ -35,6 +35,13 @@ export type Config = {
 /** The limits on one connection and its requests: the part of the configuration that the pipeline reads. */
 export type Limits = Config['limits'];
 
+/** Of the cache of an event loop. */
+export interface CacheSettings {
+  /** What it may take: its part of --cache. */
+  readonly bytes: number;
+  readonly rules: Config['cache'];
+}
+
 export type LogLevel = Config['logging']['logLevel'];
 
 export function flatten(config: Config): Values {

@@ -1,6 +1,7 @@
 // Resolves options that depend on each other or on the model. Each function returns the resolved values, or throws a
 // `StartupError` that names the settings that conflict.
 import { accessSync, constants, statSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import path from 'node:path';
 import { configError } from '../errors.js';
 import { locateApp } from './app-path.js';
@@ -286,6 +287,29 @@ export function checkStatic(values: Values, from: From, cwd: string): readonly s
   return (['spa', 'listing'] as const)
     .filter((key) => values[key])
     .map((key) => `${setting(from[key])} does nothing unless the app is a directory; see --static for others`);
+}
+
+const cacheOptions = ['cacheTtl', 'cacheSetCookie', 'cacheBypass', 'cacheBypassCookie'] as const;
+
+/** For an event loop: less has no room for what a request leaves. */
+const minCachePart = 64 * 1024;
+
+/** @param loops how many have a cache, which have the memory of it together */
+export function checkCache(settings: Settings, from: From, table: OptionTable, loops: number, machine: Machine): void {
+  const { cache } = settings;
+  if (cache === 0) {
+    const key = cacheOptions.find((key) => isChosen(key, settings, from, table));
+    if (key) throw configError(`${setting(from[key])} needs --cache, as in --cache 64M: the memory for responses`);
+    return;
+  }
+  const memory = Math.min(machine.memory, totalmem());
+  const write = (bytes: number) => table.cache.kind.write(bytes);
+  if (cache > memory)
+    throw configError(`${setting(from.cache)} (${write(cache)}) is more than the ${write(memory)} of memory there is`);
+  if (cache / loops < minCachePart)
+    throw configError(
+      `${setting(from.cache)} (${write(cache)}) is too little for ${loops} workers and threads, which have a part each; give ${write(loops * minCachePart)} or more`,
+    );
 }
 
 /** The default log of a daemon, which has no standard output: `app.log` for `app.pid`, or `mpserve.log`. */

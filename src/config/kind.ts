@@ -300,6 +300,11 @@ export const paths = separated('PATH', (item) =>
     : { refused: 'be a path on the server that starts with /, such as /healthz, without a query' },
 );
 
+/** Names of cookies (RFC 6265, section 4.1.1), separated by commas or in several flags. */
+export const cookieNames = separated('NAME', (item) =>
+  /^[!#$%&'*+.^`|~\w-]+$/.test(item) ? { value: item } : { refused: 'be the name of a cookie, such as sid' },
+);
+
 /** Strings, separated by commas or in several flags. */
 function separated(
   metavar: string,

@@ -9,6 +9,7 @@ import { findConfigFile, readConfigFile } from './config-file.js';
 import {
   checkAdmin,
   checkBalance,
+  checkCache,
   checkDaemonOutput,
   checkDirectory,
   checkOverload,
@@ -157,6 +158,8 @@ async function resolve(given: ReadonlyMap<Key, Given>, base: string, input: Inpu
   checkSticky(settings, from, facts, resolved);
   checkProxyProtocol(settings, from, table);
   checkOverload(settings, from, table);
+  const loops = facts.once ? settings.maxConnections : resolved.maxWorkers * resolved.maxThreads;
+  checkCache(settings, from, table, loops, input.machine);
   checkAdmin(settings, from);
   warnings.push(...checkStatic(resolved, from, cwd));
   from.control = controlSource;

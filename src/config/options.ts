@@ -9,6 +9,7 @@ import {
   boolean,
   choice,
   choiceOrPort,
+  cookieNames,
   count,
   countOrAuto,
   file,
@@ -59,6 +60,7 @@ interface SectionFacts {
   readonly group:
     | 'App and model'
     | 'Static files'
+    | 'Cache'
     | 'Pool size'
     | 'Listening'
     | 'Limits and timeouts'
@@ -149,6 +151,8 @@ const listening = rowsOf('listening', { group: 'Listening', needsRestart: true }
 const limits = rowsOf('limits', { group: 'Limits and timeouts' });
 /** For the pipeline: how many requests the app handles at the same time, and what becomes of the others. */
 const overload = rowsOf('overload', { group: 'Limits and timeouts' });
+/** For the pipeline: which responses are kept. */
+const cache = rowsOf('cache', { group: 'Cache' });
 /** For acceptors and the pipeline: which client a proxy has named. */
 const clients = rowsOf('clients', { group: 'Listening', needsRestart: true });
 /** For the host that places connections, and for the pipeline, which sees where sessions begin. */
@@ -434,6 +438,28 @@ function optionRows(models: readonly ModelFacts[]) {
     priorityPath: overload(
       'With --max-inflight, paths whose requests wait in front of all others: this path and those below it; several with commas',
       { kind: paths, default: [], defaultWords: 'none' },
+    ),
+
+    cache: cache(
+      'Keep responses in memory for later requests, and answer requests for the same with one of the app, as a shared cache does (RFC 9111). All workers and threads together take this much, and each has its own part; 0 turns this off',
+      { kind: size(0, 1024 * 1024 * mega), default: 0 },
+    ),
+    cacheStore: cache('Where --cache keeps responses', { kind: choice(['memory'], 'STORE'), default: 'memory' }),
+    cacheTtl: cache(
+      'With --cache, time to use a response without Cache-Control, Expires and Set-Cookie, to a request without cookies and Authorization; 0 is only what RFC 9111 allows',
+      { kind: duration(0, day), default: 0 },
+    ),
+    cacheSetCookie: cache(
+      'With --cache, keep responses with Set-Cookie as well, if they may be kept otherwise: every client gets the cookie of the first one',
+      { kind: boolean, default: false },
+    ),
+    cacheBypass: cache(
+      'With --cache, paths whose requests all go to the app: this path and those below it; several with commas',
+      { kind: paths, default: [], defaultWords: 'none' },
+    ),
+    cacheBypassCookie: cache(
+      'With --cache, names of cookies whose requests all go to the app, as that of a session; several with commas',
+      { kind: cookieNames, default: [], defaultWords: 'none' },
     ),
 
     gracefulTimeout: lifecycle(

@@ -25,6 +25,7 @@ export function lineOrigin({ pid, tid = 0, route }: LineOrigin): string {
  * @param bytes written to the connection; null if unknown
  * @param durationMs from the request to the end of the response
  * @param remote address of the client; null if unknown
+ * @param cache what the cache has done with the request; absent without --cache
  */
 export function accessLine(
   origin: string,
@@ -35,11 +36,12 @@ export function accessLine(
   bytes: number | null,
   durationMs: number,
   remote: string | null,
+  cache?: string,
 ): string {
   return (
     `{"level":${infoLevel},"time":${Date.now()},${origin},"reqId":"${reqId}","method":"${method}",` +
     `"url":${JSON.stringify(url)},"status":${status},"bytes":${bytes},"durationMs":${milliseconds(durationMs)},` +
-    `"remote":${remote === null ? null : `"${remote}"`}}\n`
+    `"remote":${remote === null ? null : `"${remote}"`}${cache === undefined ? '' : `,"cache":"${cache}"`}}\n`
   );
 }
 

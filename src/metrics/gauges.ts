@@ -3,7 +3,7 @@
 import { bytesPerWord, head, maxSlots, slotBytes, slotStart, type Word, word } from '../overload/layout.js';
 
 /** By these names the successor of an upgrade finds them. */
-const gauges = ['requests', 'connections', 'waiting'] as const satisfies readonly Word[];
+const gauges = ['requests', 'connections', 'waiting', 'cacheUnits'] as const satisfies readonly Word[];
 export type Gauge = (typeof gauges)[number];
 export type GaugeSums = Readonly<Record<Gauge, number>>;
 
@@ -39,7 +39,9 @@ export function sumGauges(layout: GaugesLayout, read: (bytes: Uint8Array, positi
     for (let slot = 0; slot < end; slot++) all += Math.max(0, slots.getInt32(slot * layout.slotBytes + at, true));
     return all;
   };
-  return forEachGauge((gauge) => sum(layout.gauges[gauge]));
+  // Another version may not have all of them.
+  const theirs: Partial<GaugesLayout['gauges']> = layout.gauges;
+  return forEachGauge((gauge) => (theirs[gauge] === undefined ? 0 : sum(theirs[gauge])));
 }
 
 export function addGauges(a: GaugeSums, b: GaugeSums): GaugeSums {

@@ -71,6 +71,12 @@ export const placingPolicies = [
   'first-idle',
 ] as const satisfies readonly Policy[];
 
+/** What the cache does with a request (--cache): answers it, has the app answer it, or is not asked. */
+export const cacheOutcomes = ['hit', 'stale', 'revalidated', 'coalesced', 'miss', 'bypass'] as const;
+export type CacheOutcome = (typeof cacheOutcomes)[number];
+/** And responses that have been stored, and those of them that had to make room. */
+export const cacheCounters = [...cacheOutcomes, 'stored', 'evicted'] as const;
+
 /** Numbers of counters that follow one another. The successor of an upgrade reads them by these names. */
 const lengths = {
   /** Requests that have been answered: `methods` times `statusClasses`. */
@@ -91,6 +97,8 @@ const lengths = {
   received: 1,
   sent: 1,
   accessLinesLost: 1,
+  /** By `cacheCounters`. */
+  cache: cacheCounters.length,
   /** From here on the hosts count: the supervisor, or a process with threads. By `units`: those that have become ready. */
   starts: units.length,
   /** `units` times `exitCauses`. */

@@ -1,6 +1,6 @@
 // The metrics of requests.
 import { byLabel, type Definition, histogram, one } from './definition.js';
-import { answeredIndex, methods, refusalReasons, statusClasses } from './layout.js';
+import { answeredIndex, cacheCounters, cacheOutcomes, methods, refusalReasons, statusClasses } from './layout.js';
 
 export const requestMetrics: readonly Definition[] = [
   {
@@ -84,6 +84,33 @@ export const requestMetrics: readonly Definition[] = [
       { labels: { state: 'refused' }, value: refused },
       { labels: { state: 'suspected' }, value: suspected },
     ],
+  },
+  {
+    name: 'mpserve_cache_requests_total',
+    type: 'counter',
+    help:
+      'Requests by what the cache has done (--cache): answered them with a fresh (hit) or stale response, with one that the ' +
+      'app has confirmed (revalidated), with the response to another client (coalesced), or had the app answer (miss, bypass)',
+    labels: ['outcome'],
+    samples: ({ counts }) => byLabel('outcome', cacheOutcomes, counts.cache),
+  },
+  {
+    name: 'mpserve_cache_stored_total',
+    type: 'counter',
+    help: 'Responses that the cache has stored',
+    samples: ({ counts }) => one(counts.cache[cacheCounters.indexOf('stored')] as number),
+  },
+  {
+    name: 'mpserve_cache_evicted_total',
+    type: 'counter',
+    help: 'Stored responses that had to make room for others',
+    samples: ({ counts }) => one(counts.cache[cacheCounters.indexOf('evicted')] as number),
+  },
+  {
+    name: 'mpserve_cache_bytes',
+    type: 'gauge',
+    help: 'Memory that stored responses take, of that of --cache',
+    samples: ({ gauges }) => one(gauges.cacheUnits * 1024),
   },
   {
     name: 'mpserve_access_lines_lost_total',

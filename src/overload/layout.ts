@@ -35,6 +35,8 @@ export const word = {
   /** For --admin: requests in flight, those that wait included, and open connections. */
   requests: 5,
   connections: 6,
+  /** For --cache: what it has stored (KiB). */
+  cacheUnits: 7,
 } as const;
 export type Word = keyof typeof word;
 

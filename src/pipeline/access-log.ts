@@ -9,6 +9,7 @@ import type { WorkerEvent } from '../events.js';
 import { accessLine, lineOrigin } from '../log/access-line.js';
 import type { Destination } from '../log/destination.js';
 import { LineBuffer } from '../log/line-buffer.js';
+import type { CacheOutcome } from '../metrics/layout.js';
 import type { WorkerIdentity } from '../reports/report.js';
 import { type ClientNamer, clientNamer } from './client-namer.js';
 import type { PipelineResponse } from './response.js';
@@ -58,7 +59,8 @@ export class AccessLog {
     const { req, reqId, reqMethod, reqUrl, clientConnection, begunAt } = res;
     const status = res.headersSent || res.isAnsweredEarly ? res.statusCode : null; // null: the client has gone before
     const bytes = clientConnection?.takeBytesWritten() ?? 0;
-    this.#add(req, reqId, reqMethod, reqUrl, status, bytes, begunAt, clientConnection?.client, this.#originOf(res));
+    const { client } = clientConnection ?? {};
+    this.#add(req, reqId, reqMethod, reqUrl, status, bytes, begunAt, client, this.#originOf(res), res.cacheOutcome);
   };
 
   /** Writes the line of an upgraded request (a WebSocket), or of one that was refused, when its socket closes. */
@@ -101,9 +103,10 @@ export class AccessLog {
     begunAt: number,
     peer: Peer = 'unknown',
     origin = this.#origin,
+    cache?: CacheOutcome,
   ): void {
     const durationMs = now() - begunAt;
     const remote = this.#nameClient(req, peer);
-    this.#lines.add(accessLine(origin, reqId, method, url, status, bytes, durationMs, remote));
+    this.#lines.add(accessLine(origin, reqId, method, url, status, bytes, durationMs, remote, cache));
   }
 }

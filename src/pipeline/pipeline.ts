@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { App } from '../app/app.js';
+import type { Client } from '../client/proxy-header.js';
 import { now } from '../clock.js';
 import type { Limits } from '../config/config.js';
 import { IncomingConnection } from '../connection/incoming.js';
@@ -52,7 +53,10 @@ const rebalanceMs = 1000;
 const maxReported = 64;
 
 export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
-  return new Pipeline(options, await createStages(options));
+  // The cache asks the app by a connection to the pipeline that it is part of.
+  const connect = (client: Client | undefined) => pipeline.connect(client);
+  const pipeline: Pipeline = new Pipeline(options, await createStages(options, connect));
+  return pipeline;
 }
 
 export class Pipeline {
@@ -126,7 +130,7 @@ export class Pipeline {
       const { socket } = incoming;
       if (socket.destroyed) return closed();
       const connection = new Connection(incoming, now(), isOwn);
-      if (this.#options.clients.proxyToApp) connection.showClient();
+      if (this.#options.clients.proxyToApp || isOwn) connection.showClient();
       this.#connections.add(connection);
       this.#options.activity.connectionOpened();
       if (!isOwn) this.#stages.counting?.opened();
@@ -157,10 +161,13 @@ export class Pipeline {
     this.#closedBytes.sent += connection.socket.bytesWritten;
   }
 
-  /** @returns the client's end of a new connection that this pipeline serves */
-  connect(): Socket {
+  /**
+   * @param client that the app sees, if it is not the server itself
+   * @returns the client's end of a new connection that this pipeline serves
+   */
+  connect(client?: Client): Socket {
     const [ours, theirs] = socketPair();
-    void this.adopt(new IncomingConnection(theirs), true);
+    void this.adopt(new IncomingConnection(theirs, { requests: 0, isMigrated: false, client }), true);
     return socketFromFd(ours);
   }
 

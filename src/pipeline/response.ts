@@ -4,6 +4,7 @@
 import { type IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { noSlot } from '../inflight/journal-writer.js';
 import type { RecordedBody } from '../inflight/recorded-body.js';
+import type { CacheOutcome } from '../metrics/layout.js';
 import type { WorkerIdentity } from '../reports/report.js';
 // biome-ignore lint/suspicious/noImportCycles: types only; a connection has responses, and a response its connection
 import type { Connection } from './connection.js';
@@ -17,6 +18,12 @@ export const idHeader = 'x-request-id';
 /** As Node takes them; with `setHeader`, those that it has stored, by their names in lower case. */
 export type Headers = OutgoingHttpHeaders | readonly OutgoingHttpHeader[] | readonly (readonly string[])[];
 type StoreHeader = (this: PipelineResponse, firstLine: string, headers: Headers | null | undefined) => void;
+
+/** Follows a response for the cache. */
+export interface Recorder {
+  /** The response is over, or is none that can be stored after all. */
+  lose(): void;
+}
 
 /** A response, and what the stages know of it. */
 export interface PipelineResponse extends ServerResponse<IncomingMessage> {
@@ -56,10 +63,16 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   onHead: OnHead | undefined;
   /** Called when the response begins, before `onHead`. */
   onHeaders: ((headers: Headers | null | undefined) => void) | undefined;
-  /** Lines of the head that need no check; undefined without any. */
+  /** Fields of the server, each with CR LF, that need no check; undefined without any. */
   fieldLines: string | undefined;
   /** The value of the field RateLimit, unless the app sets its own; undefined without --rate-limit. */
   rateLimit: string | undefined;
+  /** Called when Node has written the head, which it has checked. */
+  onStored: ((res: PipelineResponse) => void) | undefined;
+  /** For the cache; undefined if the response is not recorded. */
+  recording: Recorder | undefined;
+  /** What the cache has done with the request; undefined without --cache. */
+  cacheOutcome: CacheOutcome | undefined;
   /** Set by `reportSent`. */
   onSent: OnSent | undefined;
   /** For how long the event loop had been busy when it began (milliseconds); -1 without an observer. */
@@ -97,6 +110,9 @@ export function responseClass(Base: NodeClass): ResponseClass {
     onHeaders = undefined;
     fieldLines = undefined;
     rateLimit = undefined;
+    onStored = undefined;
+    recording = undefined;
+    cacheOutcome = undefined;
     onSent = undefined;
     busyAtStart = -1;
     eventStream = undefined;
@@ -127,6 +143,7 @@ function storeHeader(this: PipelineResponse, firstLine: string, headers: Headers
   if (rateLimit !== undefined && !(headers && has(headers, 'ratelimit'))) head += `ratelimit: ${rateLimit}\r\n`;
   if (fieldLines !== undefined) head += fieldLines;
   nodeStoreHeader.call(this, head, headers);
+  this.onStored?.(this);
 }
 
 /**

@@ -1,8 +1,10 @@
 // The stages that a request passes before the app, in their order, and what is told when its response begins and ends.
 // Those that the configuration does not need are left out, and those that few servers use are loaded only for them.
+import type { Socket } from 'node:net';
 import type { Activity } from '../activity.js';
+import type { Client } from '../client/proxy-header.js';
 import { now } from '../clock.js';
-import type { Config, Limits } from '../config/config.js';
+import type { CacheSettings, Config, Limits } from '../config/config.js';
 import type { WorkerEvent } from '../events.js';
 import type { LoopJournal } from '../inflight/loop-journal.js';
 import type { Destination } from '../log/destination.js';
@@ -13,6 +15,7 @@ import type { ServedFiles } from '../static/static-files.js';
 import type { AccessLog } from './access-log.js';
 import { countAnswers } from './answer-count.js';
 import type { BusyClock } from './busy.js';
+import type { ResponseCache } from './cache.js';
 import type { ClientLimit } from './client-limit.js';
 import type { Counting } from './counting.js';
 import { limitDuration } from './deadline.js';
@@ -23,7 +26,7 @@ import type { LastRequest } from './last-request.js';
 import { limitBody } from './limits.js';
 import type { Overload, RequestRoom } from './overload.js';
 import { RateLimitStage } from './rate-limit.js';
-import { type OnHead, type OnSent, type PipelineResponse, reportSent } from './response.js';
+import { idHeader, type OnHead, type OnSent, type PipelineResponse, reportSent } from './response.js';
 import { type OnSession, watchSessions } from './sessions.js';
 import type { Handler, OnClose, Stage } from './stage.js';
 import type { StaticStage } from './static-files.js';
@@ -45,6 +48,8 @@ export interface StageOptions {
   /** Where the app hands its requests to, which wait for that; undefined where it handles them itself. */
   readonly room?: RequestRoom | undefined;
   readonly overload: Config['overload'];
+  /** undefined without --cache, and where others have it. */
+  readonly cache: CacheSettings | undefined;
   /** Counts in the memory, for --admin. */
   readonly counts: boolean;
   /** For --canary. */
@@ -68,13 +73,17 @@ interface LoadedStages {
   readonly lastRequest?: LastRequest | undefined;
   readonly health?: HealthChecks | undefined;
   readonly files?: StaticStage | undefined;
+  readonly cache?: ResponseCache | undefined;
 }
 
-export async function createStages(options: StageOptions): Promise<Stages> {
-  return new Stages(options, await loadStages(options));
+/** @param connect connects to the pipeline of these stages, in the name of a client */
+export async function createStages(options: StageOptions, connect: Connect): Promise<Stages> {
+  return new Stages(options, await loadStages(options, connect));
 }
 
-async function loadStages(options: StageOptions): Promise<LoadedStages> {
+type Connect = (client: Client | undefined) => Socket;
+
+async function loadStages(options: StageOptions, connect: Connect): Promise<LoadedStages> {
   const { accessLog, clients, files, identity, limits, memory, overload, room, slot, tell } = options;
   const stages: { -readonly [K in keyof LoadedStages]: LoadedStages[K] } = {};
   if (memory && options.counts) {
@@ -104,6 +113,21 @@ async function loadStages(options: StageOptions): Promise<LoadedStages> {
     const { StaticStage } = await import('./static-files.js');
     stages.files = await StaticStage.create(files, tell);
   }
+  if (memory && options.cache) {
+    const { createCache } = await import('./cache-stage.js');
+    stages.cache = createCache({
+      settings: options.cache,
+      healthPath: overload.healthPath,
+      memory: {
+        counters: partOf(memory, 'counters'),
+        places: partOf(memory, 'places'),
+        purges: partOf(memory, 'purges'),
+      },
+      slot,
+      connect,
+      ...{ refuse, now, idHeader },
+    });
+  }
   return stages;
 }
 
@@ -127,7 +151,7 @@ export class Stages {
   readonly #onSent: OnSent | undefined;
 
   constructor(options: StageOptions, loaded: LoadedStages) {
-    const { accessLog, clientLimit, overload, counting, files, health, lastRequest } = loaded;
+    const { accessLog, clientLimit, overload, counting, files, cache, health, lastRequest } = loaded;
     const { limits, sessions, tell } = options;
     const { sticky } = sessions;
     const refused = counting?.refused;
@@ -148,6 +172,7 @@ export class Stages {
       ...(this.rateLimit ? [this.rateLimit.stage] : []),
       ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize, refused)] : []),
       ...(files ? [files.stage] : []),
+      ...(cache ? [cache.stage] : []),
       ...(overload ? [overload.stage] : []),
       ...(limits.requestDeadline > 0 ? [limitDuration(limits.requestDeadline, tell, refused)] : []),
       ...(journal ? [journal.stage] : []),
@@ -157,6 +182,7 @@ export class Stages {
       () => this.answered++,
       ...(counting ? [counting.onClose] : []),
       ...(lastRequest ? [lastRequest.onClose] : []),
+      ...(cache ? [cache.onClose] : []),
       ...(journal ? [journal.onClose] : []),
       ...(accessLog ? [accessLog.onClose] : []),
       ...(options.countsAnswers ? [countAnswers(tell, options.activity)] : []),

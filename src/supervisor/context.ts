@@ -2,7 +2,7 @@
 import { realpathSync } from 'node:fs';
 import { divide } from '../balance/divide.js';
 import { directoryOf, releaseOf } from '../config/app-path.js';
-import { type Config, isElastic, type Limits, readyTimeout } from '../config/config.js';
+import { type CacheSettings, type Config, isElastic, type Limits, readyTimeout } from '../config/config.js';
 import { findOwner } from '../config/user.js';
 import { Acceptor } from '../connection/acceptor.js';
 import { proxyHeaders } from '../connection/proxy-headers.js';
@@ -110,10 +110,7 @@ function partOf(
     keepsRecord: lifecycle.quarantineAfter > 0,
     migrationChannel,
     memory: resources.memory.descriptorFor(config),
-    slots:
-      config.overload.maxInflight > 0 || config.server.admin !== undefined || threads?.takesRequests
-        ? resources.slots
-        : undefined,
+    slots: needsSlots(config) || threads?.takesRequests ? resources.slots : undefined,
     reports,
     events,
   };
@@ -186,7 +183,8 @@ function appSettings(
   release: Release,
   role: Role | undefined,
 ): ProcessOptions['app'] {
-  const { loading, files, lifecycle, limits, clients, sessions, overload, listening, pool, scaling, server } = config;
+  const { loading, files, lifecycle, limits, clients, sessions, overload, cache, listening, pool, scaling, server } =
+    config;
   const keys = Object.keys(limits) as (keyof Limits)[];
   const limitsGiven = keys.filter((key) => sources[key].kind !== 'default');
   const own = {
@@ -202,6 +200,7 @@ function appSettings(
     clients,
     sessions,
     overload,
+    cache: cache.cache > 0 ? cacheShare(config) : undefined,
     limitsGiven,
     forwards: undefined,
     isForwarded: false,
@@ -223,8 +222,19 @@ function appSettings(
     countsAnswers: false,
     clients: { ...clients, proxyToApp: true },
     files: undefined,
+    cache: undefined,
     isForwarded: true,
   };
+}
+
+function needsSlots({ overload, server, cache }: Config): boolean {
+  return overload.maxInflight > 0 || server.admin !== undefined || cache.cache > 0;
+}
+
+/** Each event loop has a cache of its own, and all of them together the memory of --cache. */
+function cacheShare({ cache, pool, listening }: Config): CacheSettings {
+  const loops = models[pool.model]?.once ? listening.maxConnections : pool.maxWorkers * pool.maxThreads;
+  return { bytes: Math.floor(cache.cache / loops), rules: cache };
 }
 
 /** What every worker finds of the app, and one line says. */

@@ -2,7 +2,7 @@
 // the app at once, without waiting for a message. Plain data.
 import type { AddressInfo } from 'node:net';
 import type { Placing } from '../balance/policy.js';
-import type { Config, Limits } from '../config/config.js';
+import type { CacheSettings, Config, Limits } from '../config/config.js';
 import type { HeartbeatLocation } from '../hang/heartbeat.js';
 import type { JournalFile } from '../inflight/journal.js';
 import type { Region } from '../inflight/regions.js';
@@ -61,6 +61,8 @@ export interface AppSettings {
   readonly clients: Config['clients'];
   readonly sessions: Config['sessions'];
   readonly overload: Config['overload'];
+  /** undefined without --cache. */
+  readonly cache: CacheSettings | undefined;
   /** Those that the user chose; the app may change the others on its own server. */
   readonly limitsGiven: readonly (keyof Limits)[];
   /** It gives each request to the workers of the first route that matches; undefined where it has the app. */
@@ -102,7 +104,7 @@ export interface WorkerSettings {
   readonly listen: readonly ListeningSockets[];
   /** Descriptor of the memory that all event loops of the server share; undefined if no option needs it. */
   readonly memory: number | undefined;
-  /** Those of its event loops, in that memory; undefined without --max-inflight. */
+  /** Those of its event loops, in that memory; undefined if no option needs them. */
   readonly slots: SlotRange | undefined;
   /** Where requests in flight are recorded; undefined for nowhere. */
   readonly journal: JournalFile | undefined;
@@ -126,7 +128,7 @@ export interface ThreadData {
   readonly journal: { readonly region: Region | undefined } | undefined;
   /** The memory that all event loops of the server share; undefined if no option needs it. */
   readonly memory: SharedArrayBuffer | undefined;
-  /** The one in which it counts its requests; undefined without --max-inflight. */
+  /** The one in which it counts its requests; undefined if no option needs it. */
   readonly slot: LoopSlot | undefined;
 }
 

@@ -55,6 +55,12 @@ describe('defaults', () => {
       shed: undefined,
       healthPath: [],
       priorityPath: [],
+      cache: 0,
+      cacheStore: 'memory',
+      cacheTtl: 0,
+      cacheSetCookie: false,
+      cacheBypass: [],
+      cacheBypassCookie: [],
       trustProxy: [],
       proxyProtocol: false,
       proxyToApp: false,
@@ -142,6 +148,16 @@ describe('defaults', () => {
     expect(threads.config).toMatchObject({ workers: 1, threads: 7 });
     const given = await configure(['--workers', '9'], { cores: 16, memory });
     expect(given.config).toMatchObject({ workers: 9 });
+  });
+
+  test('a cache never exceeds the memory of the container', async () => {
+    const memory = 512 * 1024 ** 2;
+    const argv = ['--workers', '2', '--cache'];
+    expect(await refusal([...argv, '513M'], { memory })).toEqual([
+      2,
+      '--cache (513M) is more than the 512M of memory there is',
+    ]);
+    expect((await configure([...argv, '512M'], { memory })).config.cache).toBe(memory);
   });
 
   test.each([
@@ -239,6 +255,22 @@ describe('defaults', () => {
       ['--max-inflight', '9', '--health-path', path],
       /^--health-path must be a path on the server that starts with \/, such as \/healthz, without a query, not '/,
     ]),
+    [['--cache-ttl', '10s'], /^--cache-ttl needs --cache, as in --cache 64M: the memory for responses$/],
+    [['--cache-bypass', '/admin'], /^--cache-bypass needs --cache/],
+    [['--cache-bypass-cookie', 'sid', '--cache', '0'], /^--cache-bypass-cookie needs --cache/],
+    [['--cache-set-cookie'], /^--cache-set-cookie needs --cache/],
+    [['--cache', '1T'], /^--cache \(1T\) is more than the .* of memory there is$/],
+    [
+      ['--cache', '128k'],
+      /^--cache \(128k\) is too little for 4 workers and threads, which have a part each; give 256k or more$/,
+    ],
+    ...['all', '-1', '64X', '', '1e9', '0x10', 'NaN'].map((bytes): [string[], RegExp] => [
+      ['--cache', bytes],
+      /^--cache must be a size such as 16k, 64M or 1G, or a number of bytes, from 0 to 1T, not '/,
+    ]),
+    [['--cache', '64M', '--cache-store', 'redis'], /^--cache-store must be memory, not 'redis'/],
+    [['--cache', '64M', '--cache-bypass-cookie', 'a b'], /^--cache-bypass-cookie must be the name of a cookie/],
+    [['--cache', '64M', '--cache-bypass', 'admin'], /^--cache-bypass must be a path on the server/],
     [['--weights', '3,0'], /^--weights must be integers from 1 to 1000, separated by commas, not '0'$/],
     [['--weights', ''], /^--weights must be integers/],
   ])('%j is refused', async (argv, message) => {

@@ -138,21 +138,22 @@ test('what there is at the moment is the sum of the slots, and goes with a slot 
   const table = new SlotTable({ memory: bytes.buffer as SharedArrayBuffer, start: 0 });
   const sums = () =>
     sumGauges(gaugesLayout, (into, position) => into.set(bytes.subarray(position, position + into.length)));
-  expect(sums()).toEqual({ requests: 0, connections: 0, waiting: 0 });
+  expect(sums()).toEqual({ requests: 0, connections: 0, waiting: 0, cacheUnits: 0 });
   for (const slot of [0, 7]) {
     table.use(slot);
     Atomics.add(table.words, table.at(slot, 'requests'), 2);
     Atomics.add(table.words, table.at(slot, 'connections'), 3);
   }
   Atomics.add(table.words, table.at(7, 'waiting'), 1);
-  expect(sums()).toEqual({ requests: 4, connections: 6, waiting: 1 });
-  expect(addGauges(sums(), sums())).toEqual({ requests: 8, connections: 12, waiting: 2 });
+  Atomics.store(table.words, table.at(7, 'cacheUnits'), 9);
+  expect(sums()).toEqual({ requests: 4, connections: 6, waiting: 1, cacheUnits: 9 });
+  expect(addGauges(sums(), sums())).toEqual({ requests: 8, connections: 12, waiting: 2, cacheUnits: 18 });
   bytes.fill(0, slotStart(7), slotStart(8));
-  expect(sums()).toEqual({ requests: 2, connections: 3, waiting: 0 });
+  expect(sums()).toEqual({ requests: 2, connections: 3, waiting: 0, cacheUnits: 0 });
   // An app can write anything there.
   Atomics.store(table.words, table.at(0, 'requests'), -5);
   Atomics.store(table.words, 0, 2 ** 31 - 1);
-  expect(sums()).toEqual({ requests: 0, connections: 3, waiting: 0 });
+  expect(sums()).toEqual({ requests: 0, connections: 3, waiting: 0, cacheUnits: 0 });
 });
 
 const worker = (number: number, more: Partial<WorkerStatus> = {}): WorkerStatus => ({

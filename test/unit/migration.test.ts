@@ -112,6 +112,7 @@ class House {
         healthPath: [],
         priorityPath: [],
       },
+      cache: undefined,
       counts: false,
       countsAnswers: false,
       sessions: { sticky: undefined },

@@ -1,0 +1,70 @@
+// No response of one client is ever served to another: random requests (cookies, credentials, Vary, conditions, ranges,
+// disconnects) to an app that fails at random, at the same time, so that many of them wait for each other.
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { Flight } from '../../src/cache/flight.ts';
+import { StoredResponse } from '../../src/cache/stored-response.ts';
+import { Recording } from '../../src/pipeline/recording.ts';
+import { CachedApp, type CachedAppOptions } from '../helpers/cached-app.ts';
+import { askAtRandom, personalApp, type Tally } from '../helpers/personal-app.ts';
+import { newSeed, randomOf } from '../helpers/seeds.ts';
+
+async function run(total: number, seed: number, rules: CachedAppOptions['rules'] = {}): Promise<Tally> {
+  const random = randomOf(seed);
+  const handle = personalApp(random, { failures: 0.03 });
+  await using app = await CachedApp.start({ handle, rules: { cacheTtl: 1000, ...rules }, bytes: 4 * 1024 ** 2 });
+  return await askAtRandom(app.url, random, total);
+}
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+describe('a client gets no response of another one that is not for all', () => {
+  test('in 5,000 random requests', async () => {
+    const { violations, shared, cut } = await run(5000, newSeed('cache leaks'));
+    expect(violations.slice(0, 3)).toEqual([]);
+    expect(shared).toBeGreaterThan(500);
+    expect(cut).toBeGreaterThan(0);
+  });
+
+  test('in 100,000 random requests', { tags: ['long'] }, async () => {
+    const { violations, shared } = await run(100_000, newSeed('cache leaks'));
+    expect(violations.slice(0, 3)).toEqual([]);
+    expect(shared).toBeGreaterThan(10_000);
+  });
+});
+
+test('only what is stored is shared, whatever those that wait are told', async () => {
+  const { land } = Flight.prototype;
+  let wrong = 0;
+  vi.spyOn(Flight.prototype, 'land').mockImplementation(function (this: Flight, landing) {
+    if (landing !== 'stored') wrong++;
+    land.call(this, 'stored');
+  });
+  const { violations } = await run(1000, newSeed('cache with wrong landings'));
+  expect(wrong).toBeGreaterThan(0);
+  expect(violations).toEqual([]);
+});
+
+describe('the test finds a cache that', () => {
+  test('forgets Vary', async () => {
+    vi.spyOn(StoredResponse.prototype, 'isFor').mockReturnValue(true);
+    const { violations } = await run(1000, newSeed('cache without Vary'));
+    expect(violations.map(({ why }) => why)).toContain('a response for another x-lang');
+  });
+
+  test('stores Set-Cookie', async () => {
+    const { violations } = await run(1000, newSeed('cache with Set-Cookie'), { cacheSetCookie: true });
+    expect(violations.map(({ why }) => why)).toContain('the cookie of another client');
+  });
+
+  test('stores a body that was cut', async () => {
+    const { lose } = Recording.prototype;
+    vi.spyOn(Recording.prototype, 'lose').mockImplementation(function (this: Recording) {
+      this.ended();
+      lose.call(this);
+    });
+    const { violations } = await run(1000, newSeed('cache with cut bodies'));
+    expect(violations.map(({ why }) => why)).toContain('a part as if it were the whole');
+  });
+});
