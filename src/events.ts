@@ -73,6 +73,7 @@ export type ServerEvent =
   | { event: 'worker-message-invalid'; worker: number; pid: number; count: number; type: string }
   | { event: 'worker-recycled'; worker: number; pid: number; reason: string; route?: string }
   | { event: 'quarantine-cleared'; count: number; reason: string }
+  | { event: 'cache-purged'; purged: string; reason: string }
   | { event: 'output'; pid: number; stream: 'stdout' | 'stderr'; text: string }
   | { event: 'log-resumed'; lost: number }
   | { event: 'balance-changed'; from: string; to: string; reason: string }
@@ -230,6 +231,7 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
     'debug',
     () => 'a request that was suspected of killing a worker was answered; it is no longer a suspect',
   ],
+  'cache-purged': ['info', (e) => `purged ${e.purged} from the cache (${e.reason})`],
   'quarantine-cleared': ['info', (e) => `cleared the quarantine of ${counted(e.count, 'request')} (${e.reason})`],
   output: ['info', (e) => e.text],
   reloading: ['info', (e) => `reloading (${e.reason}): the old workers serve until the new ones are ready`],

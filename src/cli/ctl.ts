@@ -36,6 +36,7 @@ export async function runCtl(call: Call): Promise<number> {
   const [socketPath, source] = await locate(call, 'mpserve ctl');
   try {
     if (command === 'quarantine' && args[0] === 'clear') return await perform(call, socketPath, 'release', []);
+    if (command === 'cache' && args[0] === 'purge') return await perform(call, socketPath, 'purge', args.slice(1));
     if (isDump(command)) return await (await import('./dump.js')).runDump(call, socketPath, command, args[0]);
     if (isAction(command)) return await perform(call, socketPath, command, args);
     const query = command as Query;
@@ -71,16 +72,17 @@ async function readPositionals({
   if (command === 'quarantine' && argument !== undefined && !['list', 'clear'].includes(argument)) {
     throw configError(`mpserve ctl quarantine takes list or clear, not '${argument}'`);
   }
+  if (command === 'cache' && argument !== undefined) checkCacheArguments(argument, others);
   if (isDump(command) && argument !== undefined && !/^\d{1,9}(\.\d{1,9})?$/.test(argument)) {
     throw configError(
       `'${argument}' is no worker; use its number, as in mpserve ctl ${command} 2, or 2.1 for its thread 1 (mpserve ctl stacks lists them)`,
     );
   }
-  if (!['scale', 'balance', 'quarantine', ...dumps].includes(command) && argument !== undefined) {
+  if (!['scale', 'balance', 'quarantine', 'cache', ...dumps].includes(command) && argument !== undefined) {
     const hint = command === 'switch' ? `; use flags, as in mpserve ctl switch --model ${argument}` : '';
     throw configError(`mpserve ctl ${command} takes no argument, but got '${argument}'${hint}`);
   }
-  if (command !== 'balance' && others.length > 0) {
+  if (!['balance', 'cache'].includes(command) && others.length > 0) {
     throw configError(`mpserve ctl ${command} takes one argument, but got '${others[0]}' as well`);
   }
   if (switches.has('now') && command !== 'stop') {
@@ -102,6 +104,18 @@ async function readPositionals({
     throw configError('--watch and --check exclude each other; remove one');
   }
   return [command, ...positionals.slice(1)];
+}
+
+function checkCacheArguments(argument: string, [extra]: readonly string[]): void {
+  if (argument !== 'stats' && argument !== 'purge')
+    throw configError(`mpserve ctl cache takes stats or purge, not '${argument}'`);
+  if (argument === 'stats' && extra !== undefined)
+    throw configError(`mpserve ctl cache stats takes no argument, but got '${extra}'`);
+}
+
+/** A URL of the server begins with a slash or a scheme; anything else is a tag. */
+function purgeTarget(target: string): { readonly url: string } | { readonly tag: string } {
+  return /^(?:\/|https?:\/\/)/i.test(target) ? { url: target } : { tag: target };
 }
 
 /** @param others those after the policy: its weights */
@@ -147,6 +161,7 @@ async function perform(
     {
       ...(action === 'scale' && argument && { workers: argument }),
       ...(action === 'balance' && argument && { options: { balance: argument, ...(weights && { weights }) } }),
+      ...(action === 'purge' && argument && purgeTarget(argument)),
       now: switches.has('now'),
       ...(action === 'switch' && { options: switchOptions(values) }),
     },

@@ -44,6 +44,10 @@ export const examples: Readonly<Record<string, readonly [Example, Example]>> = {
     ['the requests that were in flight when workers died', 'mpserve ctl quarantine --control /run/app.ctl'],
     ['accept all of them again, for example after a fix', 'mpserve ctl quarantine clear --control /run/app.ctl'],
   ],
+  'ctl cache': [
+    ['how many requests the cache has answered', 'mpserve ctl cache stats --control /run/app.ctl'],
+    ['remove the responses for a path, or with a tag', 'mpserve ctl cache purge /news --control /run/app.ctl'],
+  ],
   'ctl reload': [
     ['replace all workers by workers of the new release', 'mpserve ctl reload --control /run/app.ctl'],
     [

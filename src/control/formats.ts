@@ -3,7 +3,7 @@ import { jsonPage, type Page, textPage } from '../admin/pages.js';
 import type { Query } from './protocol.js';
 
 /** Those that have a text. */
-const withText: readonly Query[] = ['status', 'workers', 'stacks', 'quarantine'];
+const withText: readonly Query[] = ['status', 'workers', 'stacks', 'quarantine', 'cache'];
 
 /** @param queryString what follows the question mark; empty if there is none */
 export async function formatted(query: Query, result: unknown, queryString: string): Promise<Page> {

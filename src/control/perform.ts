@@ -38,13 +38,18 @@ export async function perform(
 }
 
 /** @throws Error with a one-line reason if the body is invalid */
-function readRequest({ workers, now, options }: Readonly<Record<string, unknown>>): Request {
+function readRequest({ workers, now, options, url, tag }: Readonly<Record<string, unknown>>): Request {
   if (workers !== undefined && typeof workers !== 'string' && typeof workers !== 'number') {
     throw new Error('"workers" must be a number, or a string such as "+2"');
+  }
+  for (const [name, value] of Object.entries({ url, tag })) {
+    if (value !== undefined && typeof value !== 'string') throw new Error(`"${name}" must be a string`);
   }
   const switchOptions = options === undefined ? undefined : readOptions(options);
   return {
     ...(workers !== undefined && { workers: String(workers) }),
+    ...(url !== undefined && { url: url as string }),
+    ...(tag !== undefined && { tag: tag as string }),
     now: now === true,
     ...(switchOptions && { options: switchOptions }),
   };

@@ -27,6 +27,26 @@ export interface Restarts {
   }[];
 }
 
+/** `GET /cache`: of all event loops together, since the start of the server. */
+export interface CacheStatus {
+  /** Requests that were answered with a fresh response, or a stale one that may be used. */
+  readonly hits: number;
+  readonly stale: number;
+  /** With one that the app has said to be still right. */
+  readonly revalidated: number;
+  /** With the response to the same request of another client, which was on its way. */
+  readonly coalesced: number;
+  /** By the app, and those for which the cache was not asked. */
+  readonly misses: number;
+  readonly bypassed: number;
+  /** Responses, and those of them that had to make room. */
+  readonly stored: number;
+  readonly evicted: number;
+  /** In use, and --cache. */
+  readonly bytes: number;
+  readonly maxBytes: number;
+}
+
 /** `GET /status`; restarts are counted only with --admin. */
 export interface Status extends Partial<Restarts> {
   readonly state: (typeof serverStates)[number];
@@ -43,6 +63,8 @@ export interface Status extends Partial<Restarts> {
   readonly balance?: string;
   /** With --sticky: how many sessions have been placed because their workers had gone, or they were not known. */
   readonly sessions?: { readonly placedAgain: number };
+  /** With --cache. */
+  readonly cache?: CacheStatus;
   readonly urls: readonly string[];
   readonly generation: number;
   readonly workers: {
@@ -114,7 +136,7 @@ export interface WorkerStacks extends Pick<WorkerStatus, 'worker' | 'pid' | 'gen
 export type { Suspect } from '../inflight/suspect.js';
 
 /** Requested with `GET /status` and so on. */
-export const queries = ['status', 'workers', 'stacks', 'config', 'quarantine'] as const;
+export const queries = ['status', 'workers', 'stacks', 'config', 'quarantine', 'cache'] as const;
 export type Query = (typeof queries)[number];
 
 /** Requested with `POST /reload` and so on. */
@@ -127,6 +149,7 @@ export const actions = [
   'drain',
   'reopen',
   'release',
+  'purge',
   'stop',
 ] as const;
 export type Action = (typeof actions)[number];
@@ -135,17 +158,23 @@ export type Action = (typeof actions)[number];
 export const dumps = ['profile', 'heap'] as const;
 export type DumpKind = (typeof dumps)[number];
 
-/** The commands of `mpserve ctl`. The action `release` is the command `quarantine clear`. */
+/** Part of another command: `quarantine clear` and `cache purge`. */
+const subcommands: readonly Action[] = ['release', 'purge'];
+
+/** The commands of `mpserve ctl`. */
 export const ctlCommands: readonly string[] = [
   ...queries,
   ...dumps,
-  ...actions.filter((action) => action !== 'release'),
+  ...actions.filter((action) => !subcommands.includes(action)),
 ];
 
 /** The JSON body of a `POST`; may be empty. */
 export interface Request {
   /** For `scale`: `3`, `+2`, `-1`. */
   readonly workers?: string;
+  /** For `purge`: `/path` or `http://host/path`, or a tag; all without both. */
+  readonly url?: string;
+  readonly tag?: string;
   /** For `stop`: do not wait for requests in flight. */
   readonly now?: boolean;
   /**

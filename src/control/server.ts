@@ -8,6 +8,7 @@ import { formatted } from './formats.js';
 import { type Act, perform } from './perform.js';
 import {
   actions,
+  type CacheStatus,
   dumps,
   queries,
   type Settings,
@@ -26,6 +27,8 @@ export interface Controls {
   stacks(): Promise<readonly WorkerStacks[]>;
   config(): Settings;
   quarantine(): readonly Suspect[];
+  /** null without --cache. */
+  cache(): CacheStatus | null;
   readonly act: Act;
   readonly dump: OpenDump;
 }

@@ -4,20 +4,30 @@ import { aligned } from '../log/columns.js';
 import { escapeControls } from '../log/escape.js';
 import { models } from '../strategies/models.js';
 import { summaryOf, threadsOf } from './loop-summary.js';
-import type { Query, Restarts, RouteStatus, Status, Suspect, WorkerStacks, WorkerStatus } from './protocol.js';
+import type {
+  CacheStatus,
+  Query,
+  Restarts,
+  RouteStatus,
+  Status,
+  Suspect,
+  WorkerStacks,
+  WorkerStatus,
+} from './protocol.js';
 import { stacksText } from './stacks-text.js';
 
 /** @param result of the query; `config` has no text here */
 export function textOf(query: Query, result: unknown): string {
   if (query === 'status') return statusText(result as Status);
   if (query === 'stacks') return stacksText(result as readonly WorkerStacks[]);
+  if (query === 'cache') return cacheText(result as CacheStatus | null);
   if (query === 'quarantine') return quarantineText(result as readonly Suspect[]);
   return workersText(result as readonly WorkerStatus[]);
 }
 
 export function statusText(status: Status): string {
   const { state, doing, pid, uptimeMs, app, model, urls, generation, workers, threads, routes = [] } = status;
-  const { unit, balance, sessions, range, scaled, lastError, requests, starts, exits, last } = status;
+  const { unit, balance, sessions, cache, range, scaled, lastError, requests, starts, exits, last } = status;
   const rows = [
     ['state', doing ? `${state}, ${doing} in progress` : state],
     ...(lastError ? [['last error', `${lastError.at}: ${lastError.message}`]] : []),
@@ -27,6 +37,7 @@ export function statusText(status: Status): string {
     ...(unit ? [['unit', `${unit}: threads get single requests`]] : []),
     ...(balance ? [['balance', balance]] : []),
     ...(sessions ? [['sessions', `${grouped(sessions.placedAgain)} placed again`]] : []),
+    ...(cache ? [['cache', cacheSummary(cache)]] : []),
     ...(range ? [['auto-scaling', `${limits(range.workers, 'worker')}, ${limits(range.threads, 'thread')}`]] : []),
     ...(scaled
       ? [['last scaling', `${scaled.at}: from ${scaled.from} to ${scaled.to} ${scaled.unit}, ${scaled.reason}`]]
@@ -156,6 +167,27 @@ export function quarantineText(suspects: readonly Suspect[]): string {
     fingerprint.slice(fingerprint.lastIndexOf(' ') + 1),
   ]);
   return table([['', 'deaths', 'last death', 'request', 'body'], ...rows]);
+}
+
+/** Of the requests that it could have answered, those that did not wait for the app. */
+function hitRatio({ hits, stale, revalidated, coalesced, misses }: CacheStatus): number {
+  const all = hits + stale + revalidated + coalesced + misses;
+  return all === 0 ? 0 : (hits + stale + coalesced) / all;
+}
+
+function cacheSummary(cache: CacheStatus): string {
+  const { hits, misses, bytes, maxBytes } = cache;
+  return `${percent(hitRatio(cache))} hits (${grouped(hits)}, ${grouped(misses)} misses), ${megabytes(bytes)} of ${megabytes(maxBytes)}`;
+}
+
+export function cacheText(cache: CacheStatus | null): string {
+  if (!cache) return 'the server has no cache (--cache)';
+  const { bytes, maxBytes, ...counts } = cache;
+  return table([
+    ['hit ratio', percent(hitRatio(cache))],
+    ...Object.entries(counts).map(([name, count]) => [name, grouped(count)]),
+    ['memory', `${megabytes(bytes)} of ${megabytes(maxBytes)}`],
+  ]);
 }
 
 function percent(part: number): string {

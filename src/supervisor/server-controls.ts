@@ -4,6 +4,7 @@ import { flatten } from '../config/config.js';
 import type { Act } from '../control/perform.js';
 import type {
   Action,
+  CacheStatus,
   DumpKind,
   DumpRequest,
   Settings as FlatSettings,
@@ -19,12 +20,14 @@ import type { Dump } from '../control/take-dump.js';
 import type { Events } from '../events.js';
 import type { Quarantine } from '../inflight/quarantine.js';
 import type { Suspect } from '../inflight/suspect.js';
+import type { ServerMemory } from '../memory/server-memory.js';
 import type { ReportOf } from '../reports/report.js';
 import type { Reports } from '../reports/reports.js';
 import type { Look } from '../scoreboard/loop-view.js';
 import { Scoreboard } from '../scoreboard/scoreboard.js';
 import type { StrategySnapshot } from '../strategies/strategy.js';
 import type { Worker } from '../worker/worker.js';
+import { CacheControl } from './cache.js';
 import type { Settings } from './changes.js';
 import { Dumps } from './dumps.js';
 import type { HealthWatch } from './health.js';
@@ -36,6 +39,7 @@ export interface ServerControlsOptions {
   readonly events: Events;
   readonly quarantine: Quarantine;
   readonly health: HealthWatch;
+  readonly memory: ServerMemory;
   readonly state: () => 'starting' | 'serving' | 'stopping';
   readonly urls: () => readonly string[];
   /** The current ones; reloads and switches change them. */
@@ -55,13 +59,15 @@ export class ServerControls implements Controls {
   readonly #startedAt = now();
   readonly #scoreboard = new Scoreboard((how) => Promise.all(this.#workers.map((worker) => workerStatus(worker, how))));
   readonly #dumps: Dumps;
+  readonly #cache: CacheControl;
   #scaled: Status['scaled'];
   #placedAgain = 0;
 
   constructor(options: ServerControlsOptions) {
-    const { reports, events } = options;
+    const { reports, events, memory } = options;
     this.#options = options;
     this.#dumps = new Dumps({ workers: () => this.#workers, events });
+    this.#cache = new CacheControl(memory);
     const scaled = ({ kind, from, to, reason }: ReportOf<'scaled' | 'threads-scaled'>): void => {
       const unit = kind === 'scaled' ? 'workers' : 'threads';
       this.#scaled = { at: new Date().toISOString(), from, to, unit, reason };
@@ -87,6 +93,7 @@ export class ServerControls implements Controls {
       health,
       scaled: this.#scaled,
       placedAgain: this.#placedAgain,
+      cache: this.cache(),
       operation: operations()?.state ?? {},
       restarts: this.#options.restarts(),
     });
@@ -108,6 +115,10 @@ export class ServerControls implements Controls {
     return this.#options.quarantine.list();
   }
 
+  cache(): CacheStatus | null {
+    return this.#cache.status(this.#options.settings().config.cache.cache);
+  }
+
   config(): FlatSettings {
     const { config, sources } = this.#options.settings();
     return { config: flatten(config), sources };
@@ -124,12 +135,13 @@ export class ServerControls implements Controls {
   /** @throws Refused if the action was not started, Error if it failed */
   async perform(
     action: Exclude<Action, 'stop'>,
-    { workers = '', options = {} }: Request,
+    request: Request,
     reason: string,
     onProgress: (message: string) => void = () => {},
   ): Promise<string> {
     const operations = this.#options.operations();
     if (!operations) throw new Refused('the server is still starting');
+    const { workers = '', options = {} } = request;
     const actions: { readonly [A in typeof action]: () => Promise<string> } = {
       reload: () => operations.reload(reason, onProgress),
       upgrade: () => operations.upgrade(reason, onProgress),
@@ -139,8 +151,16 @@ export class ServerControls implements Controls {
       drain: () => operations.drain(reason),
       reopen: () => operations.reopen(reason),
       release: () => operations.clearQuarantine(reason),
+      purge: async () => this.#purge(request, reason),
     };
     return actions[action]();
+  }
+
+  /** Also while another action is in progress. @throws Refused */
+  #purge(request: Request, reason: string): string {
+    const purged = this.#cache.purge(request, this.#options.settings().config.cache.cache);
+    this.#options.events.tell({ event: 'cache-purged', purged, reason });
+    return `purged ${purged}`;
   }
 
   /** As `perform`, for a signal: nothing waits for the outcome, which goes to the log. */

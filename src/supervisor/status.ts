@@ -1,7 +1,14 @@
 // What `mpserve ctl status` and `mpserve ctl workers` tell of the server.
 import { now } from '../clock.js';
 import { type Config, isElastic } from '../config/config.js';
-import type { Restarts, RouteStatus, Status, WorkerStacks, WorkerStatus } from '../control/protocol.js';
+import type {
+  CacheStatus,
+  Restarts,
+  RouteStatus,
+  Status,
+  WorkerStacks,
+  WorkerStatus,
+} from '../control/protocol.js';
 import { hasProc, ownCpuSeconds, proportionalMemory, residentMemory } from '../os/process-tree.js';
 import type { Look } from '../scoreboard/loop-view.js';
 import { models } from '../strategies/models.js';
@@ -23,13 +30,15 @@ export interface StatusParts {
   readonly scaled: Status['scaled'];
   /** Sessions that have been placed because their workers had gone, or they were not known. */
   readonly placedAgain: number;
+  /** null without --cache. */
+  readonly cache: CacheStatus | null;
   readonly operation: Pick<Status, 'doing' | 'last'>;
   /** undefined without --admin. */
   readonly restarts: Restarts | undefined;
 }
 
 export function statusOf(parts: StatusParts): Status {
-  const { state, health, config, scaled, placedAgain, snapshot } = parts;
+  const { state, health, config, scaled, placedAgain, cache, snapshot } = parts;
   const { loading, pool, placing } = config;
   const { model, threads, minWorkers, maxWorkers, minThreads, maxThreads } = pool;
   const { generation = 1, size: wanted = 0, workers = [], answered: requests = 0 } = snapshot ?? {};
@@ -45,6 +54,7 @@ export function statusOf(parts: StatusParts): Status {
     ...(pool.unit === 'request' && { unit: pool.unit }),
     ...(pool.unit !== 'request' && models[model]?.balances?.(pool.accept) && { balance: placing.balance }),
     ...(config.sessions.sticky && { sessions: { placedAgain } }),
+    ...(cache && { cache }),
     urls: parts.urls,
     generation,
     workers: { wanted, ready: readyOf(workers.filter(({ route }) => route === undefined)) },

@@ -14,6 +14,7 @@ test('the state of the server', () => {
     unit          request: threads get single requests
     balance       least-connections
     sessions      12 placed again
+    cache         86 % hits (9,000, 1,200 misses), 41 MB of 67 MB
     auto-scaling  1 to 4 workers, 2 to 8 threads
     last scaling  2026-01-02T03:04:05.000Z: from 1 to 2 workers, load 0.91
     generation    3
@@ -25,6 +26,24 @@ test('the state of the server', () => {
     "
   `);
   expect(statusText(failedStatus)).toMatch(/^last reload +\S+: failed: the app failed to load$/m);
+});
+
+test('what the cache has done', () => {
+  expect(textOf('cache', null)).toBe('the server has no cache (--cache)');
+  expect(`\n${textOf('cache', fullStatus.cache)}\n`).toMatchInlineSnapshot(`
+    "
+    hit ratio    86 %
+    hits         9,000
+    stale        20
+    revalidated  300
+    coalesced    400
+    misses       1,200
+    bypassed     50
+    stored       1,100
+    evicted      100
+    memory       41 MB of 67 MB
+    "
+  `);
 });
 
 test('workers, and under each its threads', () => {

@@ -103,6 +103,7 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
   answers: [{ ...thread, count: 10, failed: 1, times: [10] }],
   quarantined: [{ method: 'GET', url: '/a', fingerprint: 'GET /a none', deaths: 3 }],
   'suspect-cleared': [{ ...thread, fingerprint: 'GET /a none' }],
+  'cache-purged': [{ purged: 'the responses for /news', reason: 'mpserve ctl purge' }],
   'quarantine-cleared': [{ count: 1, reason: 'mpserve ctl release' }],
   output: [{ pid: 42, stream: 'stdout', text: 'hello' }],
   reloading: [{ reason: 'SIGHUP' }],
@@ -207,6 +208,7 @@ test('each event has this level and message', () => {
     answers trace: 10 responses, 1 with a status of 500 or more
     quarantined error: quarantined a request that was running, or alone in flight, at 3 worker deaths: it is refused with 503 for an hour; mpserve ctl quarantine lists quarantined requests, mpserve ctl quarantine clear allows them again
     suspect-cleared debug: a request that was suspected of killing a worker was answered; it is no longer a suspect
+    cache-purged info: purged the responses for /news from the cache (mpserve ctl purge)
     quarantine-cleared info: cleared the quarantine of 1 request (mpserve ctl release)
     output info: hello
     reloading info: reloading (SIGHUP): the old workers serve until the new ones are ready

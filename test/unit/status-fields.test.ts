@@ -44,8 +44,8 @@ test('the table of causes has each cause of an exit, once', () => {
 test.concurrent.each([
   [
     'prefork',
-    ['--accept', 'dispatch', '--workers', '2', '--admin', '0', '--sticky', 'ip'],
-    ['sessions.placedAgain', 'balance', 'starts.processes', 'exits[].cause'],
+    ['--accept', 'dispatch', '--workers', '2', '--admin', '0', '--sticky', 'ip', '--cache', '8M'],
+    ['sessions.placedAgain', 'balance', 'starts.processes', 'exits[].cause', 'cache.hits'],
   ],
   ['hybrid', ['--workers', '1', '--max-workers', '2', '--threads', '2'], ['range.workers[]', 'last.outcome.message']],
   ['ppc', [], ['workers.wanted']],

@@ -1,8 +1,8 @@
 // The state of the server in words, at the top and in the title of the tab.
-import type { Status } from '../../control/protocol.js';
+import type { CacheStatus, Status } from '../../control/protocol.js';
 import type { LiveUpdate } from '../live.js';
 import { byId, element, setData, setText } from './dom.js';
-import { duration, rate, shown, time } from './format.js';
+import { duration, megabytes, percent, rate, shown, time } from './format.js';
 import { shownMs } from './kept.js';
 
 /** A shape for each state: colour alone does not tell it. */
@@ -39,6 +39,7 @@ export class StateView {
     this.#fact('Up', duration(status.uptimeMs));
     this.#fact('Answered', rate(status.requests));
     this.#fact('Pid', String(status.pid));
+    if (status.cache) this.#fact('Cache', cacheText(status.cache));
     showLastError(status.lastError, at);
   }
 
@@ -82,4 +83,10 @@ function showLastError(last: Status['lastError'], at: number): void {
   setData(target, 'old', String(ageMs > shownMs));
   setText(target, `Last error, ${duration(ageMs)} ago: ${shown(last.message, 300)}`);
   target.title = new Date(last.at).toLocaleString();
+}
+
+function cacheText({ hits, stale, coalesced, revalidated, misses, bytes, maxBytes }: CacheStatus): string {
+  const withoutWaiting = hits + stale + coalesced;
+  const all = Math.max(1, withoutWaiting + revalidated + misses);
+  return `${percent(withoutWaiting / all)} hits, ${megabytes(bytes)} of ${megabytes(maxBytes)}`;
 }
