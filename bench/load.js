@@ -6,17 +6,20 @@ import autocannon from 'autocannon';
 import { cpuSeconds, processTree } from '../dist/os/process-tree.js';
 
 const connections = 64;
+let paths = 0;
+const uniquePaths = { requests: [{ setupRequest: (request) => ({ ...request, path: `/${++paths}` }) }] };
 
 /**
  * Loads a server for `seconds` over 64 connections. With `keepAlive: false` each connection carries one request. With
- * `body` each request is a POST.
+ * `body` each request is a POST. With `isUnique` each has a path of its own.
  * @returns CPU time of the server's process tree per completed request (microseconds)
  */
-export async function cpuPerRequest({ pid, port }, seconds, { keepAlive = true, body } = {}) {
+export async function cpuPerRequest({ pid, port }, seconds, { keepAlive = true, body, isUnique = false } = {}) {
   const before = cpuSeconds(pid);
   const load = {
     headers: keepAlive ? {} : { connection: 'close' },
     ...(body && { method: 'POST', body }),
+    ...(isUnique && uniquePaths),
   };
   const result = await autocannon({ url: `http://127.0.0.1:${port}/`, connections, duration: seconds, ...load });
   if (result.non2xx > 0 || result['2xx'] === 0)
@@ -25,8 +28,9 @@ export async function cpuPerRequest({ pid, port }, seconds, { keepAlive = true, 
 }
 
 /** Sends exactly `amount` requests. */
-export async function send({ port }, amount) {
-  await autocannon({ url: `http://127.0.0.1:${port}/`, connections: Math.min(connections, amount), amount });
+export async function send({ port }, amount, { isUnique = false } = {}) {
+  const load = { connections: Math.min(connections, amount), amount, ...(isUnique && uniquePaths) };
+  await autocannon({ url: `http://127.0.0.1:${port}/`, ...load });
 }
 
 /** Opens `count` connections one after another, `pauseMs` apart. @returns the time to first byte of each (milliseconds) */

@@ -12,7 +12,7 @@ import { controlRow } from './control-command.js';
 import { idleRows } from './idle.js';
 import { cpuPerRequest, send, timesToFirstByte } from './load.js';
 import { memoryRow } from './memory.js';
-import { baseline, mpserve, serving, start } from './server.js';
+import { baseline, mpserve, root, serving, start } from './server.js';
 import { startRow } from './start.js';
 
 const rounds = Math.max(5, Number(process.env.ROUNDS) || 9);
@@ -36,6 +36,10 @@ const scraper = new Agent({ keepAlive: true });
 const watched = [...single, '--admin', `unix:${adminSocket}`];
 const hotFile = path.join(scratch, 'index.html');
 writeFileSync(hotFile, 'x'.repeat(1024));
+const cacheable = path.join(root, 'bench/baselines/cacheable.cjs');
+const one = ['--model', 'prefork', '--workers', '1'];
+const caching = serving(cacheable, ...one, '--cache', '64M');
+const cached = baseline('bare', path.join(root, 'bench/baselines/cached.cjs'));
 const prethread = mpserve('--model', 'prethread', '--threads', '2');
 const hybrid = mpserve('--model', 'hybrid', '--workers', '2', '--threads', '2');
 
@@ -60,6 +64,13 @@ const cpuOfPost = {
   unit: 'µs/request',
   warmUp: 30_000,
   of: (server) => cpuPerRequest(server, seconds, { body: 'x'.repeat(100) }),
+};
+/** The paths are new each time. */
+const cpuOfMisses = {
+  unit: 'µs/request',
+  warmUp: 60_000,
+  isUnique: true,
+  of: (server) => cpuPerRequest(server, seconds, { isUnique: true }),
 };
 const cpuPerConnection = {
   unit: 'µs/request',
@@ -98,6 +109,31 @@ const pairs = [
     1.15,
   ],
   ['rate-limit', '--rate-limit compared with none, prefork, 1 worker', limiting, single, cpuKeptAlive, 1.15],
+  ['cache-hit', '--cache, hits, prefork, 1 worker, keep-alive, the same bytes', caching, cached, cpuKeptAlive, 1.15],
+  [
+    'cache-hit-threads',
+    'the same, prethread, 2 threads',
+    serving(cacheable, '--model', 'prethread', '--threads', '2', '--cache', '64M'),
+    cached,
+    cpuKeptAlive,
+    1.15,
+  ],
+  [
+    'cache-miss',
+    '--cache compared with none, responses that may not be kept, prefork, 1 worker',
+    mpserve(...one, '--cache', '64M'),
+    single,
+    cpuKeptAlive,
+    1.1,
+  ],
+  [
+    'cache-store',
+    '--cache compared with none, each response is kept, prefork, 1 worker',
+    caching,
+    serving(cacheable, ...one),
+    cpuOfMisses,
+    1.1,
+  ],
   ['prefork-kept-alive', 'prefork, 2 workers, keep-alive', prefork, bare, cpuKeptAlive, 1.15],
   ['prefork-one-each', 'prefork, one request per connection', prefork, cluster, cpuPerConnection, 0.5],
   [
@@ -195,7 +231,7 @@ async function compare(ours, theirs, metric) {
     for (const command of [theirs, ours]) {
       const server = await start(command);
       sides.push({ server, values: [] });
-      await send(server, metric.warmUp);
+      await send(server, metric.warmUp, metric);
     }
     for (let round = 1; round <= rounds; round++) {
       if (process.stderr.isTTY) process.stderr.write(`round ${round} of ${rounds}\r`);

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
+export const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
 const hello = path.join(root, 'bench/baselines/hello.cjs');
 
 /** The arguments of node that start a script in `baselines/`. */

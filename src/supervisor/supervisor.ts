@@ -216,7 +216,6 @@ export class Supervisor implements SignalTarget {
       quarantine: this.#quarantine,
       reports,
       health: this.#health,
-      memory: this.#memory,
       counters: this.#operators.counters,
       events,
       migrationChannel,
