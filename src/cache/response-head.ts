@@ -13,8 +13,8 @@ export interface ResponseHead {
   /** The reason phrase. */
   readonly message: string;
   readonly fields: readonly Field[];
-  /** Characters. */
-  readonly length: number;
+  /** Of which the fields are parts. */
+  readonly text: string;
 }
 
 /** @param text the status line and the fields, each with CR LF */
@@ -31,7 +31,7 @@ export function readHead(text: string, status: number, message: string): Respons
     }
     start = end + 2;
   }
-  return { status, message, fields, length: text.length };
+  return { status, message, fields, text };
 }
 
 /** All values of a field, as one; undefined if there is none. @param name in lower case */

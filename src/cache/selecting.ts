@@ -4,12 +4,15 @@ import { headerOf } from './request-facts.js';
 /** Of one selecting header: its name in lower case, and its value in the request of the stored response. */
 export type Selecting = readonly (readonly [name: string, value: string | undefined])[];
 
+/** One for all: each response in the memory has one. */
+const none: Selecting = [];
+
 /** More names than any response needs. */
 const maxNames = 32;
 
 /** @returns the headers that select a response; undefined if no other request can get it (`*`, or too many names) */
 export function selectingOf(vary: string | undefined, rawHeaders: readonly string[]): Selecting | undefined {
-  if (vary === undefined) return [];
+  if (vary === undefined) return none;
   const names = new Set(vary.split(',').map((name) => name.trim().toLowerCase()));
   names.delete('');
   if (names.has('*') || names.size > maxNames) return undefined;

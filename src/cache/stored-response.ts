@@ -1,7 +1,7 @@
 // A response in the cache, ready to be sent: its fields are one text, as each client gets the same ones but Age and
 // Cache-Status.
 import type { Freshness } from './freshness.js';
-import { type Field, fieldOf, type ResponseHead } from './response-head.js';
+import { type Field, fieldOf, type ResponseHead, readHead } from './response-head.js';
 import { isSelected, type Selecting } from './selecting.js';
 
 /** A small body is text of one byte a character: Node sends it in one piece with the head, which is the quickest. */
@@ -64,10 +64,9 @@ export class StoredResponse {
   readonly freshness: Freshness;
   /** A request to the app that validates it is on its way. */
   isBeingValidated = false;
-  readonly #head: ResponseHead;
+  /** Read again when it is needed: many a response never is, and its fields would be most of what the memory has. */
+  readonly #headText: string;
   readonly #storedAt: number;
-  /** Made when they are needed: many a response never is. */
-  #fields: readonly Field[] | undefined;
   #text: string | undefined;
   #age = -1;
   /** Of a hit at that age. */
@@ -82,7 +81,7 @@ export class StoredResponse {
     this.selecting = selecting;
     this.requestedAt = requestedAt;
     this.#storedAt = storedAt;
-    this.#head = head;
+    this.#headText = head.text;
     this.etag = fieldOf(head, 'etag');
     this.lastModified = fieldOf(head, 'last-modified');
     this.tags = tagsOf(head);
@@ -90,16 +89,15 @@ export class StoredResponse {
 
   /** What it takes in memory, about. */
   get bytes(): number {
-    const selecting = this.selecting.reduce((sum, [name, value = '']) => sum + name.length + value.length, 0);
-    const { length, fields } = this.#head;
-    // The fields are parts of the head, which stays whole; the text of all is made from them, and that of a hit from this.
-    return this.bodyBytes + 3 * length + fields.length * 80 + selecting + overheadBytes;
+    let selecting = 0;
+    for (const [name, value = ''] of this.selecting) selecting += name.length + value.length;
+    // The text of the fields is made from that of the head, and that of a hit from this.
+    return this.bodyBytes + 3 * this.#headText.length + selecting + overheadBytes;
   }
 
   /** Those that every client gets. */
   get fields(): readonly Field[] {
-    this.#fields ??= keptFields(this.#head);
-    return this.#fields;
+    return keptFields(readHead(this.#headText, this.status, this.message));
   }
 
   /** Each field with CR LF. */
@@ -155,11 +153,12 @@ export class StoredResponse {
 const ofBody = new Set(['content-encoding', 'content-length', 'content-md5', 'content-range', 'etag']);
 
 /** A field that is in both is the new one. @param head of a 304 */
-export function mergedHead({ status, message, fields }: StoredResponse, head: ResponseHead): ResponseHead {
+export function mergedHead(stored: StoredResponse, head: ResponseHead): ResponseHead {
+  const { status, message, fields } = stored;
   const newer = keptFields(head).filter(({ name }) => !ofBody.has(name));
   const names = new Set(newer.map(({ name }) => name));
   const merged = [...fields.filter(({ name }) => !names.has(name)), ...newer];
-  return { status, message, fields: merged, length: merged.reduce((sum, { line }) => sum + line.length + 2, 0) };
+  return { status, message, fields: merged, text: `HTTP/1.1 ${status} ${message}\r\n${textOf(merged)}\r\n` };
 }
 
 function keptFields(head: ResponseHead): readonly Field[] {
@@ -171,10 +170,13 @@ function textOf(fields: readonly Field[]): string {
   return fields.map(({ line }) => `${line}\r\n`).join('');
 }
 
+const noTags: readonly string[] = [];
+
 /** Surrogate-Key has spaces between tags, Cache-Tag commas. */
 function tagsOf(head: ResponseHead): readonly string[] {
   const keys = fieldOf(head, 'surrogate-key')?.split(/[\s,]+/) ?? [];
   const tags = fieldOf(head, 'cache-tag')?.split(/\s*,\s*/) ?? [];
+  if (keys.length === 0 && tags.length === 0) return noTags;
   return [...new Set([...keys, ...tags])].filter((tag) => tag !== '').slice(0, maxTags);
 }
 

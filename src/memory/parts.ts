@@ -17,7 +17,7 @@ const partBytes = {
   /** For --admin: `countersBytes` of `metrics/layout`, for the same reason as `places`. */
   counters: 361_856,
   /** For --cache: `purgesBytes` of `cache/purges`, for the same reason. */
-  purges: 65_536,
+  purges: 4 * 1024 ** 2,
 } as const satisfies Readonly<Record<string, number>>;
 
 export type PartName = keyof typeof partBytes;

@@ -71,7 +71,7 @@ export class ResponseCache {
   ): unknown {
     const { begunAt: time } = res;
     if (facts.isPlain && res.reqMethod === 'GET') {
-      const hit = found.find((one) => one.isFor(req.rawHeaders));
+      const hit = found.length > 0 ? found.find((one) => one.isFor(req.rawHeaders)) : undefined;
       if (hit?.isFreshAt(time) && !hasNoBody(hit.status)) return this.#hit(res, hit, time);
       // Most of what may not be stored is asked for again and again.
       if (found.length === 0 && this.#parts.unstored.has(markOf(facts), time)) {

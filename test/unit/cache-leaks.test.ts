@@ -15,6 +15,16 @@ async function run(total: number, seed: number, rules: CachedAppOptions['rules']
   return await askAtRandom(app.url, random, total);
 }
 
+/** Asks until the test finds what a fault makes possible, which chance decides. */
+async function findings(subject: string, wanted: string, rules: CachedAppOptions['rules'] = {}): Promise<string[]> {
+  const found: string[] = [];
+  for (let round = 0; round < 20 && !found.includes(wanted); round++) {
+    const { violations } = await run(1000, newSeed(subject), rules);
+    found.push(...violations.map(({ why }) => why));
+  }
+  return found;
+}
+
 afterEach(() => {
   vi.restoreAllMocks();
 });
@@ -49,13 +59,13 @@ test('only what is stored is shared, whatever those that wait are told', async (
 describe('the test finds a cache that', () => {
   test('forgets Vary', async () => {
     vi.spyOn(StoredResponse.prototype, 'isFor').mockReturnValue(true);
-    const { violations } = await run(1000, newSeed('cache without Vary'));
-    expect(violations.map(({ why }) => why)).toContain('a response for another x-lang');
+    const wanted = 'a response for another x-lang';
+    expect(await findings('cache without Vary', wanted)).toContain(wanted);
   });
 
   test('stores Set-Cookie', async () => {
-    const { violations } = await run(1000, newSeed('cache with Set-Cookie'), { cacheSetCookie: true });
-    expect(violations.map(({ why }) => why)).toContain('the cookie of another client');
+    const wanted = 'the cookie of another client';
+    expect(await findings('cache with Set-Cookie', wanted, { cacheSetCookie: true })).toContain(wanted);
   });
 
   test('stores a body that was cut', async () => {
@@ -64,7 +74,7 @@ describe('the test finds a cache that', () => {
       this.ended();
       lose.call(this);
     });
-    const { violations } = await run(1000, newSeed('cache with cut bodies'));
-    expect(violations.map(({ why }) => why)).toContain('a part as if it were the whole');
+    const wanted = 'a part as if it were the whole';
+    expect(await findings('cache with cut bodies', wanted)).toContain(wanted);
   });
 });

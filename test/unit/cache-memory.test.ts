@@ -69,8 +69,8 @@ describe('within 8 MiB stay', () => {
     agent.destroy();
     expect(most).toBeGreaterThan(0.1 * mega);
     expect(most).toBeLessThanOrEqual(8 * mega);
-    // What it counts is what it takes.
-    expect(memoryInUse() - before).toBeLessThan(10 * mega);
+    // What it counts is what it takes, beside what the test itself keeps.
+    expect(memoryInUse() - before).toBeLessThan(12 * mega);
   });
 });
 
