@@ -87,6 +87,13 @@ export class StoredResponse {
     this.tags = tagsOf(head);
   }
 
+  /** With these it is made again, in another process. */
+  get parts(): StoredParts {
+    const { status, message, body, freshness, selecting, requestedAt } = this;
+    const head = readHead(this.#headText, status, message);
+    return { head, body, freshness, selecting, storedAt: this.#storedAt, requestedAt };
+  }
+
   /** What it takes in memory, about. */
   get bytes(): number {
     let selecting = 0;

@@ -1,14 +1,7 @@
 // What `mpserve ctl status` and `mpserve ctl workers` tell of the server.
 import { now } from '../clock.js';
 import { type Config, isElastic } from '../config/config.js';
-import type {
-  CacheStatus,
-  Restarts,
-  RouteStatus,
-  Status,
-  WorkerStacks,
-  WorkerStatus,
-} from '../control/protocol.js';
+import type { CacheStatus, Restarts, RouteStatus, Status, WorkerStacks, WorkerStatus } from '../control/protocol.js';
 import { hasProc, ownCpuSeconds, proportionalMemory, residentMemory } from '../os/process-tree.js';
 import type { Look } from '../scoreboard/loop-view.js';
 import { models } from '../strategies/models.js';
