@@ -35,6 +35,9 @@ export type Config = {
 /** The limits on one connection and its requests: the part of the configuration that the pipeline reads. */
 export type Limits = Config['limits'];
 
+/** What `files` says, and the directory that is the app (an absolute path); undefined if the app is another one. */
+export type ServedFiles = Config['files'] & { readonly root: string | undefined };
+
 /** Of the cache of an event loop. */
 export interface CacheSettings {
   /** What it may take: its part of --cache. */

@@ -1,7 +1,8 @@
 // The stage that serves static files in front of the app. A worker loads it only where the configuration has files.
 import { now } from '../clock.js';
+import type { ServedFiles } from '../config/config.js';
 import type { WorkerEvent } from '../events.js';
-import { type ServedFiles, StaticFiles } from '../static/static-files.js';
+import { StaticFiles } from '../static/static-files.js';
 import type { Stage } from './stage.js';
 
 export class StaticStage {

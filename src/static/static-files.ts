@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
-import type { Config } from '../config/config.js';
+import type { ServedFiles } from '../config/config.js';
 import { HttpError } from '../errors.js';
 import { type FileResponse, StaticDirectory } from './directory.js';
 import type { Entry } from './file-store.js';
@@ -10,9 +10,6 @@ import { Memory } from './memory.js';
 import { pathOf } from './target.js';
 
 const errorPage = '/50x.html';
-
-/** What the configuration says, and the directory that is the app (an absolute path); undefined if the app is another one. */
-export type ServedFiles = Config['files'] & { readonly root: string | undefined };
 
 /** A directory that has gone meanwhile may come back. */
 const noAccess =

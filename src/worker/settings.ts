@@ -2,7 +2,7 @@
 // the app at once, without waiting for a message. Plain data.
 import type { AddressInfo } from 'node:net';
 import type { Placing } from '../balance/policy.js';
-import type { CacheSettings, Config, Limits } from '../config/config.js';
+import type { CacheSettings, Config, Limits, ServedFiles } from '../config/config.js';
 import type { HeartbeatLocation } from '../hang/heartbeat.js';
 import type { JournalFile } from '../inflight/journal.js';
 import type { Region } from '../inflight/regions.js';
@@ -12,7 +12,6 @@ import type { LoopSlot } from '../overload/layout.js';
 import type { SlotRange } from '../overload/slot-ranges.js';
 import type { RecycleLimits } from '../scaling/recycler.js';
 import type { Measure, Range } from '../scaling/scaler.js';
-import type { ServedFiles } from '../static/static-files.js';
 import type { StartOptions } from './runtime.js';
 
 /** How the workers of a host live and get their connections. */
