@@ -56,6 +56,20 @@ export function isElastic({ minWorkers, maxWorkers, minThreads, maxThreads }: Co
   return minWorkers < maxWorkers || minThreads < maxThreads;
 }
 
+/** How many event loops have connections, each with a cache of its own. @param isPerConnection that of the model */
+export function loopsWithConnections(
+  {
+    unit,
+    maxWorkers,
+    maxThreads,
+    maxConnections,
+  }: Pick<Values, 'unit' | 'maxWorkers' | 'maxThreads' | 'maxConnections'>,
+  isPerConnection = false,
+): number {
+  if (isPerConnection) return maxConnections;
+  return unit === 'request' ? maxWorkers : maxWorkers * maxThreads;
+}
+
 /** The time for a worker to get ready: --boot-timeout limits loading the app, then --wait-ready, then --ready-path. */
 export function readyTimeout({ readyPath, waitReady, bootTimeout }: Config['loading']): number {
   return bootTimeout * (1 + Number(waitReady) + Number(readyPath !== undefined));

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { inspect } from 'node:util';
 import { configError, ExitCode, StartupError } from '../errors.js';
 import { appExtensions, findApp } from './app-path.js';
-import type { Config, Values } from './config.js';
+import { type Config, loopsWithConnections, type Values } from './config.js';
 import { findConfigFile, readConfigFile } from './config-file.js';
 import {
   checkAdmin,
@@ -158,8 +158,7 @@ async function resolve(given: ReadonlyMap<Key, Given>, base: string, input: Inpu
   checkSticky(settings, from, facts, resolved);
   checkProxyProtocol(settings, from, table);
   checkOverload(settings, from, table);
-  const loops = facts.once ? settings.maxConnections : resolved.maxWorkers * resolved.maxThreads;
-  checkCache(settings, from, table, loops, input.machine);
+  checkCache(settings, from, table, loopsWithConnections(resolved, facts.once), input.machine);
   checkAdmin(settings, from);
   warnings.push(...checkStatic(resolved, from, cwd));
   from.control = controlSource;

@@ -2,7 +2,14 @@
 import { realpathSync } from 'node:fs';
 import { divide } from '../balance/divide.js';
 import { directoryOf, releaseOf } from '../config/app-path.js';
-import { type CacheSettings, type Config, isElastic, type Limits, readyTimeout } from '../config/config.js';
+import {
+  type CacheSettings,
+  type Config,
+  isElastic,
+  type Limits,
+  loopsWithConnections,
+  readyTimeout,
+} from '../config/config.js';
 import { findOwner } from '../config/user.js';
 import { Acceptor } from '../connection/acceptor.js';
 import { proxyHeaders } from '../connection/proxy-headers.js';
@@ -233,7 +240,7 @@ function needsSlots({ overload, server, cache }: Config): boolean {
 
 /** Each event loop has a cache of its own, and all of them together the memory of --cache. */
 function cacheShare({ cache, pool, listening }: Config): CacheSettings {
-  const loops = models[pool.model]?.once ? listening.maxConnections : pool.maxWorkers * pool.maxThreads;
+  const loops = loopsWithConnections({ ...pool, ...listening }, models[pool.model]?.once);
   return { bytes: Math.floor(cache.cache / loops), rules: cache };
 }
 

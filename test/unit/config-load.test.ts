@@ -150,6 +150,14 @@ describe('defaults', () => {
     expect(given.config).toMatchObject({ workers: 9 });
   });
 
+  test('a cache is divided among the event loops that have connections', async () => {
+    const argv = ['--model', 'hybrid', '--workers', '2', '--threads', '4', '--cache'];
+    await expect(configure([...argv, '511k'])).rejects.toThrow(/for 8 workers and threads/);
+    expect((await configure([...argv, '512k'])).config.cache).toBe(512 * 1024);
+    await expect(configure([...argv, '127k', '--unit', 'request'])).rejects.toThrow(/for 2 workers and threads/);
+    expect((await configure([...argv, '128k', '--unit', 'request'])).config.cache).toBe(128 * 1024);
+  });
+
   test('a cache never exceeds the memory of the container', async () => {
     const memory = 512 * 1024 ** 2;
     const argv = ['--workers', '2', '--cache'];
