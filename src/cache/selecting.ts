@@ -33,7 +33,7 @@ export function sameSelecting(one: Selecting, other: Selecting): boolean {
 /** Lists of which it is known that white space around commas, and case, have no meaning. */
 const lists = new Set(['accept', 'accept-encoding', 'accept-language']);
 
-/** Other headers have to be the same to the letter. */
+/** Other headers have to be equal byte for byte. */
 function comparable(name: string, value: string | undefined): string | undefined {
   if (value === undefined || !lists.has(name)) return value;
   const members = value.split(',').map((member) => member.trim().toLowerCase());

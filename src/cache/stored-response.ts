@@ -10,7 +10,7 @@ export type Body = string | Buffer;
 /** Characters up to which a body is text. */
 const maxTextBody = 8192;
 
-/** What belongs to one connection (RFC 9110, section 7.6.1), and what the server writes anew. */
+/** What belongs to one connection (RFC 9110, section 7.6.1), and what the server writes itself. */
 const dropped = new Set([
   'age',
   'cache-status',

@@ -12,7 +12,7 @@ export interface RecordingListener {
   onBody(pieces: readonly Buffer[], bytes: number): void;
   /** It was recorded, but there will be no whole body. */
   onLost(): void;
-  /** @returns whether so many more bytes may be kept */
+  /** @returns whether `bytes` more may be kept */
   reserve(bytes: number): boolean;
   /** They are kept no more here. */
   release(bytes: number): void;

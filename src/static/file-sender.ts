@@ -7,7 +7,7 @@ import { lengthOf, type Piece } from './multipart.js';
 /** Read at once; a response has two buffers of this size (bytes). */
 const chunkSize = 128 * 1024;
 
-/** Those of responses that are over: the system has to clear memory that it gives out anew, which takes as long as reading. */
+/** Those of responses that are over: the system has to clear new memory first, which takes as long as reading. */
 const spareBuffers: Buffer[] = [];
 const maxSpareBuffers = 16;
 
