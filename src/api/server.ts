@@ -52,6 +52,8 @@ export interface Server {
   switch(settings: UserConfig): Promise<string>;
   /** Stops all workers; new connections wait until `reload` or `scale`. */
   drain(): Promise<string>;
+  /** Removes responses from the cache (`cache`), in all workers: those for a URL (`/path?query`), those with a tag, or all. */
+  purge(what?: { readonly url: string } | { readonly tag: string }): Promise<string>;
   /** Opens the log files again, after they were renamed. */
   reopen(): Promise<string>;
   /**

@@ -85,6 +85,7 @@ function controls(
       return perform('switch', { options: Object.fromEntries(options) });
     },
     drain: () => perform('drain'),
+    purge: (what) => perform('purge', what),
     reopen: () => perform('reopen'),
     stop: async ({ now = false } = {}) => {
       if (child.exitCode !== null || child.signalCode !== null) return;
@@ -115,8 +116,14 @@ async function written(config: UserConfig, kindOfFailure: FailureKind): Promise<
 
 function asFlags({ flag, kind }: Option, value: unknown): readonly string[] {
   if (kind.metavar === '') return [value ? `--${flag}` : `--no-${flag}`];
-  const values = kind.repeatable ? [value].flat() : [value]; // as text, a list has commas between its items
-  return values.map((one) => `--${flag}=${one}`);
+  const values = kind.repeatable ? [value].flat() : [value];
+  return values.map((one) => `--${flag}=${asText(one)}`);
+}
+
+/** A list has commas between its items, and what has keys is JSON. */
+function asText(value: unknown): string {
+  const hasKeys = [value].flat().some((one) => typeof one === 'object');
+  return hasKeys ? JSON.stringify(value) : String(value);
 }
 
 function rethrow(error: unknown): never {

@@ -56,6 +56,7 @@ export const staticMounts: Kind<readonly StaticMount[], string | readonly (strin
 };
 
 function fromText(text: string): Reading<StaticMount> {
+  if (text.startsWith('{')) return fromJson(text);
   const [, at = '', dir = '', rest = ''] = shape.exec(text) ?? [];
   if (at === '') return { refused: 'be PATH=DIR, as in /assets=./dist or /assets=./dist,immutable' };
   return mountOf({
@@ -68,6 +69,15 @@ function fromText(text: string): Reading<StaticMount> {
         .map((flag) => [flag, true]),
     ),
   });
+}
+
+/** As a program passes an object by a flag. */
+function fromJson(text: string): Reading<StaticMount> {
+  try {
+    return fromObject(JSON.parse(text));
+  } catch {
+    return fromObject(undefined);
+  }
 }
 
 function fromObject(item: unknown): Reading<StaticMount> {

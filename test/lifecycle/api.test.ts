@@ -119,6 +119,39 @@ describe('a server', () => {
     expect(stdout).toMatch(/^trustProxy +loopback 10\.0\.0\.0\/8 +from --trust-proxy$/m);
   });
 
+  test('has routes as a configuration file has them', async () => {
+    const app = path.join(folder, 'pids.cjs');
+    writeFileSync(app, 'module.exports = (_req, res) => res.end(String(process.pid));');
+    const server = await start({
+      app,
+      workers: 1,
+      routes: [
+        { match: '/a', workers: 1 },
+        { match: '*', workers: 1 },
+      ],
+    });
+    const answers = await Promise.all(['/a', '/b'].map(async (at) => (await fetch(server.url + at)).text()));
+    expect(new Set(answers).size).toBe(2);
+  });
+
+  test('serves files and a cache as it is told, and purges', async () => {
+    const app = path.join(folder, 'counting.cjs');
+    writeFileSync(
+      app,
+      "let n = 0; module.exports = (_req, res) => res.setHeader('cache-control', 'max-age=60').end(String(++n));",
+    );
+    const dir = mkdtempSync(path.join(folder, 'files-'));
+    writeFileSync(path.join(dir, 'a.txt'), 'a file');
+    const server = await start({ app, workers: 1, cache: '8M', static: [{ path: '/files', dir }] });
+    expect(await (await fetch(`${server.url}/files/a.txt`)).text()).toBe('a file');
+    expect([await answerOf(server), await answerOf(server)]).toEqual(['1', '1']);
+    expect(await server.purge({ url: '/' })).toBe('purged the responses for /');
+    expect(await answerOf(server)).toBe('2');
+    expect(await server.purge()).toBe('purged all responses');
+    expect(await answerOf(server)).toBe('3');
+    expect(await failure(server.purge({ url: 'news' }))).toMatchObject({ isServerError: true, kind: 'refused' });
+  });
+
   test('finishes requests before it stops, and does not wait for them if it should stop now', async () => {
     const app = path.join(folder, 'slow.cjs');
     writeFileSync(app, "module.exports = (_req, res) => { res.write('begun'); };");

@@ -22,6 +22,7 @@ test.each([
     [mount('/a', 'x'), mount('/b', 'y', 'spa')],
   ],
   [[{ path: '/a', dir: 'x,spa', immutable: true }], [mount('/a', 'x,spa', 'immutable')]],
+  ['{"path":"/a","dir":"x,spa","immutable":true}', [mount('/a', 'x,spa', 'immutable')]],
   [[], []],
   [
     ['/a=x', '/ab=x'],
@@ -42,6 +43,7 @@ test.each([
   ['/%61=c', /without a query or dotfiles/],
   ['/a=x\0y', /a directory/],
   [7, /PATH=DIR or an object/],
+  ['{"path":', /PATH=DIR or an object/],
   [[{ path: '/a' }], /a directory/],
   [[{ path: '/a', dir: 'x', imutable: true }], /only the keys/],
   [[{ path: '/a', dir: 'x', spa: 'yes' }], /true or false as spa/],
