@@ -1,8 +1,5 @@
 // An app with an `http.Server` of its own runs unmodified: it may listen only as the main module, set limits and listen for
 // connections. A listener that fails closes its connection, not the worker.
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
 import { fixture, startServer } from '../helpers/server.ts';
@@ -162,21 +159,4 @@ describe.concurrent.each(['prefork', 'prethread', 'ppc'])('in %s', (model) => {
     }
     if (model !== 'ppc') expect(server.workers()).toEqual(workers);
   });
-});
-
-test('a static file that cannot be read is answered with 500, and the log has the reason', async () => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-'));
-  try {
-    symlinkSync('loop.txt', path.join(folder, 'loop.txt'));
-    await using server = await startServer({ app: folder });
-    using wire = await connect(server.url);
-    expect((await wire.ask('GET /loop.txt')).status).toBe(500);
-    const line = await server.waitFor('the error line', ({ event }) => event === 'request-failed');
-    expect(line).toMatchObject({ level: 50, url: '/loop.txt', err: { message: expect.stringContaining('ELOOP') } });
-    expect((await wire.ask('GET /missing.txt')).status).toBe(404);
-    await server.stop();
-    expect(server.lines.filter(({ event }) => event === 'request-failed')).toHaveLength(1);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 });

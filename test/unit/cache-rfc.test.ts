@@ -361,14 +361,19 @@ describe('5: directives of requests', () => {
 
 describe('RFC 5861', () => {
   test('3: stale-while-revalidate answers at once, and asks the app once, as the client', async () => {
+    let refresh: (() => void) | undefined;
     await using app = await serve((_req, res, count) => {
       res.setHeader('cache-control', 'max-age=1, stale-while-revalidate=600');
-      setTimeout(() => res.end(`body ${count}`), count === 1 ? 0 : 50);
+      const answer = () => res.end(`body ${count}`);
+      if (count === 1) return answer();
+      refresh = answer;
     });
     await ask(app.url, { 'x-lang': 'de' });
     await pause(1100);
     const all = await Promise.all(Array.from({ length: 20 }, () => ask(app.url, { 'x-lang': 'de' })));
     expect(new Set(all.map(({ body }) => body))).toEqual(new Set(['body 1']));
+    await eventually('the request of the server', () => refresh !== undefined);
+    refresh?.();
     expect(app.seen).toHaveLength(2);
     expect(app.seen[1]?.headers['x-lang']).toBe('de');
     expect(app.seen[1]?.socket.remoteAddress).toBe('127.0.0.1');
