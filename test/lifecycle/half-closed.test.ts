@@ -81,7 +81,7 @@ async function compare(model: string, reloads: number): Promise<void> {
 
 test('prefork: 5 reloads', () => compare('prefork', 5));
 
-const reloads = repetitions({ few: 60, all: 200 });
+const reloads = repetitions({ few: 20, all: 200 });
 test(`prefork: ${reloads} reloads`, { tags: 'long' }, () => compare('prefork', reloads));
 
 test.each(['prethread', 'hybrid', 'ppc', 'tpc'])('%s: 10 reloads', { tags: 'long' }, (model) => compare(model, 10));

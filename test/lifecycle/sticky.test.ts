@@ -8,7 +8,7 @@ import { fixture } from '../helpers/server.ts';
 import { Site } from '../helpers/site.ts';
 import { connect, isRefused, type Response, type Wire } from '../helpers/wire.ts';
 
-const manyCarts = repetitions({ few: 250, all: 1000 });
+const manyCarts = repetitions({ few: 100, all: 1000 });
 const carts = readFileSync(fixture('carts.cjs'), 'utf8');
 const models = [
   ['prefork', '--workers'],
