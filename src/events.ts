@@ -24,6 +24,9 @@ export interface CanaryFigures {
   readonly oldP99: number;
 }
 
+/** What of the store of --cache-store is down. */
+export type CacheStorePart = 'all' | 'writes';
+
 /** An event inside a worker. The worker adds its identity when it sends the event. */
 export type WorkerEvent =
   | ({ event: 'request-failed'; err: ErrorRecord } & RequestFields)
@@ -55,6 +58,9 @@ export type WorkerEvent =
   | { event: 'thread-limits'; uses: readonly string[] }
   /** The user of the worker may not read them. */
   | { event: 'static-unreadable'; dirs: readonly string[]; reason: string }
+  /** The store of --cache-store, for all that it is asked, or for what it should store (`writes`). Its name has no password. */
+  | { event: 'cache-store-down'; store: string; part: CacheStorePart; reason: string }
+  | { event: 'cache-store-up'; store: string; part: CacheStorePart; ms: number }
   | { event: 'access-log-failed'; reason: string }
   | { event: 'access-log-resumed'; lost: number }
   /** A worker ends that could not write so many lines up to now. */
@@ -194,6 +200,20 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
     (e) =>
       `the worker cannot read the static files of ${e.dirs.join(', ')}: ${e.reason}; let the user of the workers (--user) read ` +
       'the directories, and reload',
+  ],
+  'cache-store-down': [
+    'error',
+    (e) =>
+      e.part === 'all'
+        ? `the store of the cache is down: ${e.reason}; the app answers all requests until it is back (${e.store})`
+        : `the store of the cache takes no more responses: ${e.reason}; if it is full, set its maxmemory-policy to allkeys-lru (${e.store})`,
+  ],
+  'cache-store-up': [
+    'info',
+    (e) =>
+      e.part === 'all'
+        ? `the store of the cache is up again, after ${e.ms} ms (${e.store})`
+        : `the store of the cache takes responses again, after ${e.ms} ms (${e.store})`,
   ],
   'access-log-failed': ['error', (e) => `cannot write the access log, so access lines may be lost: ${e.reason}`],
   'access-log-resumed': ['warn', (e) => `writing the access log again; ${counted(e.lost, 'access line')} lost`],

@@ -41,6 +41,11 @@ export class Purges {
     this.#times[slotOf(purged)] = time;
   }
 
+  /** When it was purged last; 0 for never. */
+  timeOf(slot: number): number {
+    return this.#times[slot] ?? 0;
+  }
+
   /** @returns whether what was asked for at `time` may be used. @param slots of its target and its tags */
   isValid(slots: readonly number[], time: number): boolean {
     const times = this.#times;

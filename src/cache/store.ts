@@ -4,8 +4,12 @@ import type { StoredResponse } from './stored-response.js';
 export type Maybe<T> = T | Promise<T>;
 
 export interface CacheStore {
-  /** Responses for the key that nothing has purged, the newest first; each is for other selecting headers. */
-  get(key: string): Maybe<readonly StoredResponse[]>;
+  /**
+   * Responses for the key that nothing has purged, the newest first; each is for other selecting headers. Those that are not for
+   * these headers may be left out.
+   * @param url in origin form
+   */
+  get(key: string, url: string, rawHeaders: readonly string[]): Maybe<readonly StoredResponse[]>;
   /** Takes the place of the one for the same selecting headers. @param url in origin form */
   put(key: string, url: string, response: StoredResponse): Maybe<void>;
   /** Forgets one response, if it is still there. */
@@ -14,4 +18,6 @@ export interface CacheStore {
   delete(url: string): Maybe<void>;
   /** Forgets all responses with this tag. */
   purge(tag: string): Maybe<void>;
+  /** No request comes any more. */
+  close?(): void;
 }

@@ -66,7 +66,7 @@ export class StoredResponse {
   isBeingValidated = false;
   /** Read again when it is needed: many a response never is, and its fields would be most of what the memory has. */
   readonly #headText: string;
-  readonly #storedAt: number;
+  readonly storedAt: number;
   #text: string | undefined;
   #age = -1;
   /** Of a hit at that age. */
@@ -80,7 +80,7 @@ export class StoredResponse {
     this.freshness = freshness;
     this.selecting = selecting;
     this.requestedAt = requestedAt;
-    this.#storedAt = storedAt;
+    this.storedAt = storedAt;
     this.#headText = head.text;
     this.etag = fieldOf(head, 'etag');
     this.lastModified = fieldOf(head, 'last-modified');
@@ -91,7 +91,7 @@ export class StoredResponse {
   get parts(): StoredParts {
     const { status, message, body, freshness, selecting, requestedAt } = this;
     const head = readHead(this.#headText, status, message);
-    return { head, body, freshness, selecting, storedAt: this.#storedAt, requestedAt };
+    return { head, body, freshness, selecting, storedAt: this.storedAt, requestedAt };
   }
 
   /** What it takes in memory, about. */
@@ -119,7 +119,7 @@ export class StoredResponse {
 
   /** In seconds, with fractions. @param time of `clock.ts` */
   ageAt(time: number): number {
-    return this.freshness.initialAge + Math.max(0, time - this.#storedAt) / 1000;
+    return this.freshness.initialAge + Math.max(0, time - this.storedAt) / 1000;
   }
 
   isFreshAt(time: number): boolean {

@@ -20,7 +20,11 @@ export function formatConfig(table: OptionTable, settings: Settings, isJson: boo
   const entries = configOptions(table).map((option) => {
     const { key, kind } = option;
     const value = settings.config[key];
-    return { option, value: value === undefined ? null : kind.write(value), source: settings.sources[key] };
+    return {
+      option,
+      value: value === undefined ? null : (kind.show ?? kind.write)(value),
+      source: settings.sources[key],
+    };
   });
   if (!isJson)
     return aligned(

@@ -289,7 +289,7 @@ export function checkStatic(values: Values, from: From, cwd: string): readonly s
     .map((key) => `${setting(from[key])} does nothing unless the app is a directory; see --static for others`);
 }
 
-const cacheOptions = ['cacheTtl', 'cacheSetCookie', 'cacheBypass', 'cacheBypassCookie'] as const;
+const cacheOptions = ['cacheStore', 'cacheTtl', 'cacheSetCookie', 'cacheBypass', 'cacheBypassCookie'] as const;
 
 /** For an event loop: less has no room for what a request leaves. */
 const minCachePart = 64 * 1024;

@@ -24,6 +24,8 @@ export interface Kind<T, W extends Written = Written> {
   read(raw: unknown): Reading<T>;
   /** Formats the value as a configuration file holds it; `read` parses the result to the same value. */
   write(value: T): W;
+  /** As `write`, without passwords, for people; absent for a value that has none. */
+  show?(value: T): W;
   /** Converts a path that is relative to `base` to one that is valid in `cwd`. */
   rebase?(value: T, base: string, cwd: string): T;
 }

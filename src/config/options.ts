@@ -3,6 +3,7 @@
 
 import { policies } from '../balance/policy.js';
 import { absoluteApp } from './app-path.js';
+import { cacheStore } from './cache-store.js';
 import {
   address,
   addresses,
@@ -444,7 +445,10 @@ function optionRows(models: readonly ModelFacts[]) {
       'Keep responses in memory for later requests, and answer requests for the same with one of the app, as a shared cache does (RFC 9111). All workers and threads together take this much, and each has its own part; 0 turns this off',
       { kind: size(0, 1024 * 1024 * mega), default: 0 },
     ),
-    cacheStore: cache('Where --cache keeps responses', { kind: choice(['memory'], 'STORE'), default: 'memory' }),
+    cacheStore: cache(
+      'Where --cache keeps responses: in memory, or in a Redis server for several machines. A URL with a password belongs into MPSERVE_CACHE_STORE',
+      { kind: cacheStore(['memory']), default: 'memory' },
+    ),
     cacheTtl: cache(
       'With --cache, time to use a response without Cache-Control, Expires and Set-Cookie, to a request without cookies and Authorization; 0 is only what RFC 9111 allows',
       { kind: duration(0, day), default: 0 },

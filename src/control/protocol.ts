@@ -45,6 +45,20 @@ export interface CacheStatus {
   /** In use, and --cache. */
   readonly bytes: number;
   readonly maxBytes: number;
+  /** Absent where responses are in memory. */
+  readonly store?: StoreStatus;
+}
+
+/** Of --cache-store. */
+export interface StoreStatus {
+  /** Without a password. */
+  readonly name: string;
+  /** For an event loop at least. */
+  readonly isDown: boolean;
+  /** It refuses to store more. */
+  readonly takesNothing: boolean;
+  /** Times that it has not done what it was asked. */
+  readonly errors: number;
 }
 
 /** `GET /status`; restarts are counted only with --admin. */

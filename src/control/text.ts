@@ -10,6 +10,7 @@ import type {
   Restarts,
   RouteStatus,
   Status,
+  StoreStatus,
   Suspect,
   WorkerStacks,
   WorkerStatus,
@@ -176,17 +177,28 @@ function hitRatio({ hits, stale, revalidated, coalesced, misses }: CacheStatus):
 }
 
 function cacheSummary(cache: CacheStatus): string {
-  const { hits, misses, bytes, maxBytes } = cache;
-  return `${percent(hitRatio(cache))} hits (${grouped(hits)}, ${grouped(misses)} misses), ${megabytes(bytes)} of ${megabytes(maxBytes)}`;
+  const { hits, misses, bytes, maxBytes, store } = cache;
+  const where = store ? `${store.name}, ${storeState(store)}` : `${megabytes(bytes)} of ${megabytes(maxBytes)}`;
+  return `${percent(hitRatio(cache))} hits (${grouped(hits)}, ${grouped(misses)} misses), ${where}`;
+}
+
+function storeState({ isDown, takesNothing, errors }: StoreStatus): string {
+  const state = isDown ? 'down' : takesNothing ? 'up, but takes nothing' : 'up';
+  return `${state}, ${grouped(errors)} errors`;
 }
 
 export function cacheText(cache: CacheStatus | null): string {
   if (!cache) return 'the server has no cache (--cache)';
-  const { bytes, maxBytes, ...counts } = cache;
+  const { bytes, maxBytes, store, ...counts } = cache;
   return table([
     ['hit ratio', percent(hitRatio(cache))],
     ...Object.entries(counts).map(([name, count]) => [name, grouped(count)]),
-    ['memory', `${megabytes(bytes)} of ${megabytes(maxBytes)}`],
+    ...(store
+      ? [
+          ['store', store.name],
+          ['state', storeState(store)],
+        ]
+      : [['memory', `${megabytes(bytes)} of ${megabytes(maxBytes)}`]]),
   ]);
 }
 

@@ -15,9 +15,13 @@ const partBytes = {
   /** For --health-path with --stop-delay: a word that is not 0 once the server is about to stop. */
   state: 4,
   /** For --admin: `countersBytes` of `metrics/layout`, for the same reason as `places`. */
-  counters: 378_304,
+  counters: 394_752,
   /** For --cache: `purgesBytes` of `cache/purges`, for the same reason. */
   purges: 4 * 1024 ** 2,
+  /** For --cache-store: since when it is down, and takes nothing; 0 if neither. */
+  storeState: 8,
+  /** For --cache-store: `purgeLogBytes` of `cache/purge-log`. */
+  purgeLog: 1024,
 } as const satisfies Readonly<Record<string, number>>;
 
 export type PartName = keyof typeof partBytes;

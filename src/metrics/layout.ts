@@ -77,6 +77,13 @@ export type CacheOutcome = (typeof cacheOutcomes)[number];
 /** And responses that have been stored, and those of them that had to make room. */
 export const cacheCounters = [...cacheOutcomes, 'stored', 'evicted'] as const;
 
+/** Why the store of --cache-store has not done what it was asked: `refused` is an error that it answers, `busy` is that too
+ * much is on its way there. */
+export const cacheStoreErrors = ['timeout', 'connection', 'refused', 'garbage', 'busy'] as const;
+export type CacheStoreError = (typeof cacheStoreErrors)[number];
+/** And how often it has gone down, and come up again. */
+export const cacheStoreCounters = [...cacheStoreErrors, 'down', 'up'] as const;
+
 /** Numbers of counters that follow one another. The successor of an upgrade reads them by these names. */
 const lengths = {
   /** Requests that have been answered: `methods` times `statusClasses`. */
@@ -99,6 +106,8 @@ const lengths = {
   accessLinesLost: 1,
   /** By `cacheCounters`. */
   cache: cacheCounters.length,
+  /** By `cacheStoreCounters`. */
+  cacheStore: cacheStoreCounters.length,
   /** From here on the hosts count: the supervisor, or a process with threads. By `units`: those that have become ready. */
   starts: units.length,
   /** `units` times `exitCauses`. */

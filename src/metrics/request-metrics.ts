@@ -1,6 +1,15 @@
 // The metrics of requests.
 import { byLabel, type Definition, histogram, one } from './definition.js';
-import { answeredIndex, cacheCounters, cacheOutcomes, methods, refusalReasons, statusClasses } from './layout.js';
+import {
+  answeredIndex,
+  cacheCounters,
+  cacheOutcomes,
+  cacheStoreCounters,
+  cacheStoreErrors,
+  methods,
+  refusalReasons,
+  statusClasses,
+} from './layout.js';
 
 export const requestMetrics: readonly Definition[] = [
   {
@@ -111,6 +120,24 @@ export const requestMetrics: readonly Definition[] = [
     type: 'gauge',
     help: 'Memory that stored responses take, of that of --cache',
     samples: ({ gauges }) => one(gauges.cacheUnits * 1024),
+  },
+  {
+    name: 'mpserve_cache_store_errors_total',
+    type: 'counter',
+    help:
+      'Times that the store of --cache-store has not done what it was asked: no answer in time, no connection, an error ' +
+      '(refused), an invalid answer (garbage), or too much was on its way there (busy)',
+    labels: ['kind'],
+    samples: ({ counts }) => byLabel('kind', cacheStoreErrors, counts.cacheStore),
+  },
+  {
+    name: 'mpserve_cache_store_up',
+    type: 'gauge',
+    help: '0 while the store of --cache-store is down; 1 otherwise',
+    samples: ({ counts: { cacheStore } }) => {
+      const [down = 0, up = 0] = (['down', 'up'] as const).map((name) => cacheStore[cacheStoreCounters.indexOf(name)]);
+      return one(down > up ? 0 : 1);
+    },
   },
   {
     name: 'mpserve_access_lines_lost_total',

@@ -66,6 +66,8 @@ export class Refresher {
 
   refresh({ req, res, facts }: Exchange, stored: StoredResponse, key: string): void {
     if (stored.isBeingValidated || this.#jobs.size >= maxJobs) return;
+    // A store may make another object of the same response.
+    for (const job of this.#jobs.values()) if (job.key === key) return;
     stored.isBeingValidated = true;
     const id = this.#prefix + (++this.#count).toString(36);
     const whole = {

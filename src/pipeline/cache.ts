@@ -52,10 +52,15 @@ export class ResponseCache {
     if (url.charCodeAt(0) !== slash) return next(req, res, reqId); // the form for proxies
     const facts = readFacts(url, req.rawHeaders);
     if (facts.isForApp || this.#bypasses(url, facts)) return this.#pass(next, req, res, reqId, 'bypass', 'bypass');
-    const found = this.#parts.store.get(facts.key);
+    const found = this.#parts.store.get(facts.key, url, req.rawHeaders);
     if (found instanceof Promise) return found.then((all) => this.#answer(next, req, res, reqId, facts, all));
     return this.#answer(next, req, res, reqId, facts, found);
   };
+
+  /** No request comes any more. */
+  end(): void {
+    this.#parts.store.close?.();
+  }
 
   readonly onClose: OnClose = (res) => {
     res.recording?.lose();
@@ -148,7 +153,7 @@ export class ResponseCache {
       setOutcome(this.#parts, res, 'stale');
       return sendAnswer(res, answerOf(before, facts, time, 'hit; fwd=stale; collapsed'));
     }
-    const got = this.#parts.store.get(facts.key);
+    const got = this.#parts.store.get(facts.key, res.reqUrl, req.rawHeaders);
     const found = got instanceof Promise ? await got : got;
     const stored = landing === 'stored' ? found.find((one) => isUsable(one, exchange)) : undefined;
     if (stored && useOf(stored, wishes, time) !== 'validate') {

@@ -114,16 +114,19 @@ async function loadStages(options: StageOptions, connect: Connect): Promise<Load
   }
   if (memory && options.cache) {
     const { createCache } = await import('./cache-stage.js');
-    stages.cache = createCache({
+    stages.cache = await createCache({
       settings: options.cache,
       healthPath: overload.healthPath,
       memory: {
         counters: partOf(memory, 'counters'),
         places: partOf(memory, 'places'),
         purges: partOf(memory, 'purges'),
+        storeState: partOf(memory, 'storeState'),
+        purgeLog: partOf(memory, 'purgeLog'),
       },
       slot,
       connect,
+      tell,
       ...{ refuse, now, idHeader },
     });
   }
@@ -146,6 +149,7 @@ export class Stages {
    * once.
    */
   readonly #onClose: (this: PipelineResponse) => void;
+  readonly #cache: ResponseCache | undefined;
   readonly #onHead: OnHead | undefined;
   readonly #onSent: OnSent | undefined;
 
@@ -161,6 +165,7 @@ export class Stages {
     this.counting = counting;
     this.lastRequest = lastRequest;
     this.health = health;
+    this.#cache = cache;
     this.#onHead = together(journal?.onHead, counting?.onHead);
     this.#onSent = journal?.onSent;
     this.#inOrder = [
@@ -208,6 +213,7 @@ export class Stages {
   /** No request comes any more. */
   end(): void {
     this.accessLog?.end();
+    this.#cache?.end();
     this.overload?.flush();
     this.rateLimit?.flush();
   }

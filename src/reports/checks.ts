@@ -1,7 +1,7 @@
 // Which reports and events the supervisor accepts from a worker. The app runs in the worker's process and can send any
 // message, so what is accepted is at most wrong about that worker.
 import type { ErrorRecord } from '../errors.js';
-import type { WorkerEvent } from '../events.js';
+import type { CacheStorePart, WorkerEvent } from '../events.js';
 import { type Refusal, refusals } from '../overload/layout.js';
 import {
   type Check,
@@ -90,6 +90,8 @@ const events: { readonly [N in EventName]: FieldsOf<Extract<WorkerEvent, { event
   'upgrades-refused': {},
   'thread-limits': { uses: list(32, short) },
   'static-unreadable': { dirs: list(100, short), reason },
+  'cache-store-down': { store: short, part: oneOf<CacheStorePart>('all', 'writes'), reason },
+  'cache-store-up': { store: short, part: oneOf<CacheStorePart>('all', 'writes'), ms: duration },
   'access-log-failed': { reason },
   'access-log-resumed': { lost: count },
   'access-lines-unwritten': { count },

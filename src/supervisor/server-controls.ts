@@ -27,7 +27,7 @@ import type { Look } from '../scoreboard/loop-view.js';
 import { Scoreboard } from '../scoreboard/scoreboard.js';
 import type { StrategySnapshot } from '../strategies/strategy.js';
 import type { Worker } from '../worker/worker.js';
-import { CacheControl } from './cache.js';
+import { CacheControl, shownStore } from './cache.js';
 import type { Settings } from './changes.js';
 import { Dumps } from './dumps.js';
 import type { HealthWatch } from './health.js';
@@ -116,12 +116,14 @@ export class ServerControls implements Controls {
   }
 
   cache(): CacheStatus | null {
-    return this.#cache.status(this.#options.settings().config.cache.cache);
+    return this.#cache.status(this.#options.settings().config.cache);
   }
 
   config(): FlatSettings {
     const { config, sources } = this.#options.settings();
-    return { config: flatten(config), sources };
+    const values = flatten(config);
+    // A client of the control socket may show it.
+    return { config: { ...values, cacheStore: shownStore(values.cacheStore) }, sources };
   }
 
   readonly act: Act = async (action, request, onProgress, by = 'mpserve ctl') => {

@@ -85,6 +85,19 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
   'descriptors-used-up': [{ ...thread, used: 60, limit: 64, connections: 20 }],
   'migration-refused': [{ ...thread, count: 1, senderPid: 77, senderUid: 1000 }],
   'static-unreadable': [{ ...thread, dirs: ['/srv/dist'], reason: 'EACCES' }],
+  'cache-store-down': [
+    { ...thread, store: 'redis://cache?prefix=shop', part: 'all', reason: 'no answer within 100 ms' },
+    {
+      ...thread,
+      store: 'redis://cache?prefix=shop',
+      part: 'writes',
+      reason: "OOM command not allowed when used memory > 'maxmemory'.",
+    },
+  ],
+  'cache-store-up': [
+    { ...thread, store: 'redis://cache?prefix=shop', part: 'all', ms: 1500 },
+    { ...thread, store: 'redis://cache?prefix=shop', part: 'writes', ms: 1500 },
+  ],
   'access-log-failed': [{ ...thread, reason: 'EPIPE' }],
   'several-servers': [{ ...thread, served: 'on port 3000', others: ['port 9464', 'unix:/run/admin.sock'] }],
   'cluster-fork': [thread],

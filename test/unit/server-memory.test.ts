@@ -1,5 +1,6 @@
 // The memory that all event loops of a server share: its layout, and what the supervisor makes of it.
 import { expect, test, vi } from 'vitest';
+import { purgeLogBytes } from '../../src/cache/purge-log.ts';
 import { purgesBytes } from '../../src/cache/purges.ts';
 import type { Config } from '../../src/config/config.ts';
 import { memoryBytes, partOf, rangeOf } from '../../src/memory/parts.ts';
@@ -8,7 +9,17 @@ import { reportWords, SharedReport } from '../../src/memory/shared-report.ts';
 import { duplicate } from '../../src/os/descriptor.ts';
 import { placesBytes } from '../../src/overload/layout.ts';
 
-const names = ['hashKey', 'places', 'refusals', 'buckets', 'state', 'counters', 'purges'] as const;
+const names = [
+  'hashKey',
+  'places',
+  'refusals',
+  'buckets',
+  'state',
+  'counters',
+  'purges',
+  'storeState',
+  'purgeLog',
+] as const;
 
 test('the parts lie one after another, each on cache lines of its own', () => {
   let end = 0;
@@ -24,6 +35,7 @@ test('the parts lie one after another, each on cache lines of its own', () => {
 test('a part has the bytes that its users expect', () => {
   expect(rangeOf('places').bytes).toBe(placesBytes);
   expect(rangeOf('purges').bytes).toBe(purgesBytes);
+  expect(rangeOf('purgeLog').bytes).toBe(purgeLogBytes);
 });
 
 const configWith = (rateLimit: Config['limits']['rateLimit']) =>

@@ -1,0 +1,110 @@
+// A Redis server (or Valkey) of a test, on a Unix socket in a directory of its own.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createClient } from '@redis/client';
+import { eventually } from './eventually.ts';
+import { root } from './server.ts';
+
+/** Where `.ci/run` unpacks Debian's packages. */
+const unpacked = path.join(root, '.cache/redis/usr');
+const libraries = path.join(unpacked, 'lib', `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`);
+
+const candidates: readonly (readonly [command: string, env: NodeJS.ProcessEnv])[] = [
+  ['redis-server', process.env],
+  ['valkey-server', process.env],
+  [path.join(unpacked, 'bin/redis-server'), { ...process.env, LD_LIBRARY_PATH: libraries }],
+];
+
+function find(): (typeof candidates)[number] | undefined {
+  return candidates.find(([command, env]) => {
+    try {
+      return execFileSync(command, ['--version'], { env, stdio: ['ignore', 'pipe', 'ignore'] }).includes('v');
+    } catch {
+      return false;
+    }
+  });
+}
+
+const command = find();
+
+/** For `test.skipIf`. */
+export const hasRedis = command !== undefined;
+if (!hasRedis)
+  console.warn('SKIPPED: the tests of --cache-store redis:// need redis-server (apt-get install redis-server)');
+
+export class RedisServer implements AsyncDisposable {
+  readonly socket: string;
+  readonly #dir: string;
+  #child: ChildProcess | undefined;
+
+  private constructor(dir: string) {
+    this.#dir = dir;
+    this.socket = path.join(dir, 'redis.sock');
+  }
+
+  static async start(...args: string[]): Promise<RedisServer> {
+    const server = new RedisServer(mkdtempSync(path.join(tmpdir(), 'mpserve-redis-')));
+    await server.start(...args);
+    return server;
+  }
+
+  /** For --cache-store. */
+  url(parameters = 'prefix=test', user = ''): string {
+    return `redis+unix://${user === '' ? '' : `${user}@localhost`}${this.socket}?${parameters}`;
+  }
+
+  async start(...args: string[]): Promise<void> {
+    rmSync(this.socket, { force: true }); // of one that was killed
+    const [name, env] = command as NonNullable<typeof command>;
+    const options = [
+      '--port',
+      '0',
+      '--unixsocket',
+      this.socket,
+      '--save',
+      '',
+      '--appendonly',
+      'no',
+      '--dir',
+      this.#dir,
+    ];
+    const child = spawn(name, [...options, ...args], { env, stdio: 'ignore' });
+    this.#child = child;
+    await eventually('the Redis server', () => existsSync(this.socket) || undefined);
+  }
+
+  /** Sends it commands, as an operator would. */
+  async do(...commands: readonly (readonly (string | Buffer)[])[]): Promise<unknown[]> {
+    const client = createClient({ socket: { path: this.socket, reconnectStrategy: false } });
+    client.on('error', () => {});
+    await client.connect();
+    try {
+      const replies: unknown[] = [];
+      for (const one of commands) replies.push(await client.sendCommand([...one]));
+      return replies;
+    } finally {
+      client.destroy();
+    }
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal);
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGCONT');
+    child.kill('SIGTERM');
+    await once(child, 'exit');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+}
