@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { createClient } from '@redis/client';
+import { createClient, RESP_TYPES } from '@redis/client';
 import { eventually } from './eventually.ts';
 import { root } from './server.ts';
 
@@ -34,6 +34,8 @@ const command = find();
 export const hasRedis = command !== undefined;
 if (!hasRedis)
   console.warn('SKIPPED: the tests of --cache-store redis:// need redis-server (apt-get install redis-server)');
+
+type Command = readonly (string | Buffer)[];
 
 export class RedisServer implements AsyncDisposable {
   readonly socket: string;
@@ -77,13 +79,22 @@ export class RedisServer implements AsyncDisposable {
   }
 
   /** Sends it commands, as an operator would. */
-  async do(...commands: readonly (readonly (string | Buffer)[])[]): Promise<unknown[]> {
+  do(...commands: readonly Command[]): Promise<unknown[]> {
+    return this.#do(commands, {});
+  }
+
+  /** As `do`, for values that are no text. */
+  bytes(...commands: readonly Command[]): Promise<unknown[]> {
+    return this.#do(commands, { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } });
+  }
+
+  async #do(commands: readonly Command[], options: object): Promise<unknown[]> {
     const client = createClient({ socket: { path: this.socket, reconnectStrategy: false } });
     client.on('error', () => {});
     await client.connect();
     try {
       const replies: unknown[] = [];
-      for (const one of commands) replies.push(await client.sendCommand([...one]));
+      for (const one of commands) replies.push(await client.sendCommand([...one], options));
       return replies;
     } finally {
       client.destroy();

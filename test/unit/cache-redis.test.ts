@@ -8,6 +8,7 @@ import { ask, cacheStatus } from '../helpers/cache-client.ts';
 import { CachedApp, type CachedAppOptions } from '../helpers/cached-app.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { hasRedis, RedisServer } from '../helpers/redis.ts';
+import { storeErrors } from '../helpers/store-errors.ts';
 
 const newMemory = (): SharedArrayBuffer => new SharedArrayBuffer(memoryBytes);
 
@@ -97,20 +98,152 @@ describe.skipIf(!hasRedis)('two machines', () => {
     const purges: readonly Purged[] = [{ url: target }, { tag: 'b' }, 'all'];
     for (const [i, purged] of purges.entries()) {
       await storedBy(one, target);
-      expect(await statusOf(other, target)).toBe('hit');
+      const { body } = await ask(other.url + target, { host: 'shop' });
       purge(memory, purged, i + 1);
-      expect(await statusOf(one, target), 'at once').toBe('fwd=uri-miss');
-      await eventually(
-        'the other one to know',
-        async () =>
-          (await statusOf(other, '/p?surrogate-key=a%20b', { 'cache-control': 'only-if-cached' })) !== 'hit' ||
-          undefined,
-        5000,
-      ).catch(() => {});
+      expect((await ask(one.url + target, { host: 'shop' })).body, 'at once').not.toBe(body);
+      await eventually('the other one to know', async () => {
+        const { body: theirs } = await ask(other.url + target, { host: 'shop' });
+        return theirs !== body;
+      });
     }
     await storedBy(one, '/q');
-    expect(await statusOf(other, '/q')).toBe('hit');
+    const { body } = await ask(`${other.url}/q`, { host: 'shop' });
     await ask(`${one.url}/q`, { host: 'shop' }, { method: 'DELETE' });
-    await eventually('the other one to ask the app', async () => (await statusOf(other, '/q')) !== 'hit');
+    await eventually('the other one to ask the app', async () => {
+      return (await ask(`${other.url}/q`, { host: 'shop' })).body !== body;
+    });
+    purge(memory, { url: '/elsewhere' }, 4);
+    await storedBy(one, '/q');
+    expect(await statusOf(other, '/q')).toBe('hit');
+  });
+
+  test('a purge that the store could not be told of reaches the other machine when it is back', async () => {
+    await using redis = await RedisServer.start();
+    await using one = await machine(redis);
+    await using other = await machine(redis);
+    await storedBy(one, '/p');
+    expect(await statusOf(other, '/p')).toBe('hit');
+    redis.signal('SIGSTOP');
+    await eventually('the store to be down', async () => {
+      await ask(`${one.url}/other`);
+      return one.told.includes('cache-store-down');
+    });
+    await ask(`${one.url}/p`, { host: 'shop' }, { method: 'DELETE' });
+    redis.signal('SIGCONT');
+    await eventually('the store to be up', () => one.told.includes('cache-store-up'));
+    const { headers } = await ask(`${other.url}/p`, { host: 'shop', 'cache-control': 'only-if-cached' });
+    expect(String(headers['cache-status'])).not.toContain('hit');
+  });
+
+  test('what was stored before the purges were lost counts no more', async () => {
+    await using redis = await RedisServer.start();
+    await using one = await machine(redis);
+    await storedBy(one, '/a');
+    const [, keys] = await redis.do(['DEL', 'mpserve:1:test:purges'], ['KEYS', '*']);
+    expect(keys).toHaveLength(1);
+    expect(await statusOf(one, '/a')).toBe('fwd=uri-miss');
+    await storedBy(one, '/a');
+  });
+
+  test('a prefix is a cache of its own', async () => {
+    await using redis = await RedisServer.start();
+    await using one = await machine(redis);
+    await using other = await machine(redis, {}, 'prefix=other');
+    await storedBy(one, '/a');
+    expect(await statusOf(other, '/a')).toBe('fwd=uri-miss');
+  });
+
+  test('a stale response that may be used is validated once', async () => {
+    await using redis = await RedisServer.start();
+    let count = 0;
+    let held: Promise<void> | undefined;
+    const handle: CachedAppOptions['handle'] = async (_req, res) => {
+      const body = `body ${++count}`;
+      await held;
+      res.setHeader('cache-control', 'max-age=0, stale-while-revalidate=600');
+      res.end(body);
+    };
+    await using one = await machine(redis, { handle });
+    await eventually('a stale one', async () => cacheStatus(await ask(one.url)) === 'hit');
+    let release = (): void => {};
+    held = new Promise((resolve) => {
+      release = resolve;
+    });
+    const before = count;
+    const asked = Promise.all(Array.from({ length: 10 }, () => ask(one.url)));
+    const bodies = new Set((await asked).map(({ body }) => body));
+    const during = count - before;
+    release();
+    expect(bodies.size).toBe(1);
+    expect(during).toBeLessThanOrEqual(1);
+    await eventually('a new one', async () => !bodies.has((await ask(one.url)).body));
+  });
+});
+
+describe.skipIf(!hasRedis)('in Redis', () => {
+  test('each key expires by itself, the later the longer its responses are of use', async () => {
+    await using redis = await RedisServer.start();
+    await using one = await machine(redis);
+    await storedBy(one, '/a');
+    await storedBy(one, '/b?etag=%22x%22');
+    const [keys] = (await redis.do(['KEYS', 'mpserve:1:test:*'])) as [string[]];
+    expect(keys).toHaveLength(3);
+    const lives = (await redis.do(...keys.filter((key) => !key.endsWith(':purges')).map((key) => ['PTTL', key]))).map(
+      Number,
+    );
+    lives.sort((a, b) => a - b);
+    expect(lives[0]).toBeGreaterThan(500_000);
+    expect(lives[0]).toBeLessThanOrEqual(600_000);
+    expect(lives[1]).toBeGreaterThan(4_000_000);
+    const [left] = await redis.do(['PTTL', 'mpserve:1:test:purges']);
+    expect(left).toBeGreaterThan(86_400_000);
+  });
+
+  test('a key has at most 64 variants', async () => {
+    await using redis = await RedisServer.start();
+    await using one = await machine(redis);
+    await storedBy(one, '/v?vary=X-Lang', { 'x-lang': 'first' });
+    for (let i = 0; i < 100; i++) await ask(`${one.url}/v?vary=X-Lang`, { host: 'shop', 'x-lang': `${i}` });
+    const [keys] = (await redis.do(['KEYS', '*'])) as [string[]];
+    const key = keys.find((one) => !one.endsWith(':purges')) as string;
+    await eventually('as many', async () => Number((await redis.do(['HLEN', key]))[0]) === 65);
+  });
+
+  test.each<readonly [string, (key: string, value: Buffer) => readonly (readonly (string | Buffer)[])[]]>([
+    ['a damaged response', (key, value) => [['HSET', key, '=', Buffer.concat([value, Buffer.from('x')])]]],
+    [
+      'a changed byte',
+      (key, value) => [['HSET', key, '=', Buffer.from(value.map((byte, i) => (i === 60 ? byte ^ 1 : byte)))]],
+    ],
+    ['a response of another key', (key, value) => [['HSET', key, '=', value.subarray(0, 10)]]],
+    ['an empty one', (key) => [['HSET', key, '=', '']]],
+    [
+      'a text',
+      (key) => [
+        ['DEL', key],
+        ['SET', key, 'x'],
+      ],
+    ],
+    [
+      'a list',
+      (key) => [
+        ['DEL', key],
+        ['RPUSH', key, 'x'],
+      ],
+    ],
+    ['too many fields', (key) => [['HSET', key, ...Array.from({ length: 300 }, (_, i) => [`f${i}`, 'x']).flat()]]],
+  ])('%s in its place is none, and the next response takes it', async (_name, commands) => {
+    await using redis = await RedisServer.start();
+    const memory = newMemory();
+    await using one = await machine(redis, { memory });
+    await storedBy(one, '/a');
+    const [keys] = (await redis.do(['KEYS', '*'])) as [string[]];
+    const key = keys.find((one) => !one.endsWith(':purges')) as string;
+    const [value] = await redis.bytes(['HGET', key, '=']);
+    await redis.do(...commands(key, value as Buffer));
+    const { status, headers } = await ask(`${one.url}/a`, { host: 'shop' });
+    expect([status, headers['cache-status']]).toEqual([200, 'mpserve; fwd=uri-miss']);
+    expect(storeErrors(memory)).toMatchObject({ garbage: 1, timeout: 0, connection: 0, refused: 0 });
+    await storedBy(one, '/a');
   });
 });
