@@ -81,6 +81,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'strategies',
     'worker/fork',
     'worker/process-runtime',
+    'cache/purge-log',
     'cache/purges',
     'control',
     'admin',
@@ -264,7 +265,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // Requests that wait for the app, and those that are refused.
   ['overload', 'clock', 'config/config', 'config/shed-goal', 'errors'],
   // Responses that are used again: the rules of HTTP, and where they are kept.
-  ['cache', 'hash', 'memory/parts'],
+  ['cache', 'config/redis-url', 'hash', 'memory/parts', 'metrics/layout'],
   // How many requests each client has left.
   ['rate-limit', 'clock', 'config/rate-limit', 'memory/parts'],
   // The sockets of the app's secondary servers.
@@ -285,6 +286,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
 /** Where each package is used, and the modules of Node that tell processes and threads. */
 const owners: Readonly<Record<string, readonly string[]>> = {
   autocannon: ['bench/closed-loop'],
+  '@redis/client': ['cache/redis/client'],
   'find-my-way': ['config/route-pattern'],
   'get-east-asian-width': ['top/cells'],
   'http-cache-semantics': ['cache/freshness'],
@@ -397,9 +399,7 @@ describe('the parts of the server', () => {
   test('own each package that mpserve depends on', () => {
     const { dependencies } = JSON.parse(readFileSync(path.join(src, '../package.json'), 'utf8'));
     expect(Object.keys(dependencies).filter((name) => !(name in owners))).toEqual([]);
-    expect(Object.keys(dependencies).filter((name) => !imports.some(({ to }) => to.split('/')[0] === name))).toEqual(
-      [],
-    );
+    expect(Object.keys(dependencies).filter((name) => !imports.some(({ to }) => isIn(name, to)))).toEqual([]);
   });
 });
 
@@ -455,6 +455,12 @@ test('a worker without --cache loads nothing of it', () => {
   expect(
     loaded.filter((file) => ['cache', 'pipeline/cache', 'pipeline/recording'].some((place) => isIn(place, file))),
   ).toEqual([]);
+});
+
+test('a cache in memory loads no other store', () => {
+  const loaded = loadedBy('pipeline/cache-stage');
+  expect(loaded).toContain('cache/memory-store');
+  expect(loaded.filter((file) => isIn('cache/redis', file))).toEqual([]);
 });
 
 test('only the table of models knows their names', () => {

@@ -276,7 +276,11 @@ describe('defaults', () => {
       ['--cache', bytes],
       /^--cache must be a size such as 16k, 64M or 1G, or a number of bytes, from 0 to 1T, not '/,
     ]),
-    [['--cache', '64M', '--cache-store', 'redis'], /^--cache-store must be memory, not 'redis'/],
+    [
+      ['--cache', '64M', '--cache-store', 'redis'],
+      /^--cache-store must be memory or the URL of a Redis server, as in redis:\/\/localhost\?prefix=shop, not 'redis'$/,
+    ],
+    [['--cache-store', 'redis://localhost?prefix=shop'], /^--cache-store needs --cache, as in --cache 64M/],
     [['--cache', '64M', '--cache-bypass-cookie', 'a b'], /^--cache-bypass-cookie must be the name of a cookie/],
     [['--cache', '64M', '--cache-bypass', 'admin'], /^--cache-bypass must be a path on the server/],
     [['--weights', '3,0'], /^--weights must be integers from 1 to 1000, separated by commas, not '0'$/],
