@@ -26,7 +26,10 @@ export async function start(config: UserConfig, { env = process.env }: ServeOpti
   const { app, daemon: _, ...others } = await written(config, 'start');
   const hasControl = config.control !== undefined || config.pidFile !== undefined;
   const folder = hasControl ? undefined : mkdtempSync(path.join(tmpdir(), 'mpserve-'));
-  const flags = Object.entries({ ...others, ...(folder !== undefined && { control: path.join(folder, 'ctl') }) });
+  // Every user of the machine can read the arguments of a process.
+  const { cacheStore, ...shown } = others;
+  const secrets = cacheStore === undefined ? {} : { [table.cacheStore.env]: String(cacheStore) };
+  const flags = Object.entries({ ...shown, ...(folder !== undefined && { control: path.join(folder, 'ctl') }) });
   const words = [
     'serve',
     ...(app === undefined ? [] : [absoluteApp(String(app), config.cwd ?? '')]),
@@ -34,7 +37,7 @@ export async function start(config: UserConfig, { env = process.env }: ServeOpti
     '--no-daemon',
   ];
   const child = spawn(process.execPath, [bin, ...words], {
-    env: { ...env, [starterVariable]: 'program' satisfies Starter },
+    env: { ...env, ...secrets, [starterVariable]: 'program' satisfies Starter },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const exited = new Promise<number | null>((resolve) => {

@@ -53,7 +53,7 @@ export interface CacheStatus {
 export interface StoreStatus {
   /** Without a password. */
   readonly name: string;
-  /** For an event loop at least. */
+  /** No event loop has reached it since one of them failed to. */
   readonly isDown: boolean;
   /** It refuses to store more. */
   readonly takesNothing: boolean;

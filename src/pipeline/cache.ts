@@ -53,7 +53,11 @@ export class ResponseCache {
     const facts = readFacts(url, req.rawHeaders);
     if (facts.isForApp || this.#bypasses(url, facts)) return this.#pass(next, req, res, reqId, 'bypass', 'bypass');
     const found = this.#parts.store.get(facts.key, url, req.rawHeaders);
-    if (found instanceof Promise) return found.then((all) => this.#answer(next, req, res, reqId, facts, all));
+    if (found instanceof Promise) {
+      // For a client that has disconnected meanwhile the app need do nothing.
+      const isGone = () => res.destroyed || req.socket.destroyed;
+      return found.then((all) => (isGone() ? undefined : this.#answer(next, req, res, reqId, facts, all)));
+    }
     return this.#answer(next, req, res, reqId, facts, found);
   };
 
@@ -155,6 +159,7 @@ export class ResponseCache {
     }
     const got = this.#parts.store.get(facts.key, res.reqUrl, req.rawHeaders);
     const found = got instanceof Promise ? await got : got;
+    if (res.destroyed || req.socket.destroyed) return undefined;
     const stored = landing === 'stored' ? found.find((one) => isUsable(one, exchange)) : undefined;
     if (stored && useOf(stored, wishes, time) !== 'validate') {
       setOutcome(this.#parts, res, 'coalesced');

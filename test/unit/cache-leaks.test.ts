@@ -2,10 +2,12 @@
 // disconnects) to an app that fails at random, at the same time, so that many of them wait for each other.
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { Flight } from '../../src/cache/flight.ts';
+import { RedisStore } from '../../src/cache/redis/store.ts';
 import { StoredResponse } from '../../src/cache/stored-response.ts';
 import { Recording } from '../../src/pipeline/recording.ts';
 import { CachedApp, type CachedAppOptions } from '../helpers/cached-app.ts';
 import { askAtRandom, personalApp, type Tally } from '../helpers/personal-app.ts';
+import { hasRedis, RedisServer } from '../helpers/redis.ts';
 import { newSeed, randomOf } from '../helpers/seeds.ts';
 
 async function run(total: number, seed: number, rules: CachedAppOptions['rules'] = {}): Promise<Tally> {
@@ -76,5 +78,40 @@ describe('the test finds a cache that', () => {
     });
     const wanted = 'a part as if it were the whole';
     expect(await findings('cache with cut bodies', wanted)).toContain(wanted);
+  });
+});
+
+describe.skipIf(!hasRedis)('with a store in Redis', () => {
+  async function runWithRedis(total: number, subject: string): Promise<Tally> {
+    await using redis = await RedisServer.start();
+    return await run(total, newSeed(subject), { cacheStore: redis.url() as never });
+  }
+
+  test('a client gets no response of another one that is not for all, in 2,000 random requests', async () => {
+    const { violations, shared, cut } = await runWithRedis(2000, 'cache leaks in Redis');
+    expect(violations.slice(0, 3)).toEqual([]);
+    expect(shared).toBeGreaterThan(100);
+    expect(cut).toBeGreaterThan(0);
+  });
+
+  test('nor in 10,000', { tags: ['long'] }, async () => {
+    const { violations, shared } = await runWithRedis(10_000, 'cache leaks in Redis');
+    expect(violations.slice(0, 3)).toEqual([]);
+    expect(shared).toBeGreaterThan(500);
+  });
+
+  test('the test finds a store that forgets Vary', async () => {
+    // Each finds the variants of all.
+    vi.spyOn(StoredResponse.prototype, 'isFor').mockReturnValue(true);
+    const { get } = RedisStore.prototype;
+    vi.spyOn(RedisStore.prototype, 'get').mockImplementation(function (this: RedisStore, key, url) {
+      return get.call(this, key, url, ['x-lang', 'de']);
+    });
+    const found: string[] = [];
+    for (let round = 0; round < 20 && !found.includes('a response for another x-lang'); round++) {
+      const { violations } = await runWithRedis(1000, 'Redis without Vary');
+      found.push(...violations.map(({ why }) => why));
+    }
+    expect(found).toContain('a response for another x-lang');
   });
 });

@@ -143,7 +143,7 @@ describe('the link', () => {
       onTick: () => {},
       onFailure: (kind) => failures.push(kind),
       onDown: (reason) => failures.push(`down: ${reason}`),
-      onUp: () => failures.push('up'),
+      onAlive: () => failures.push('up'),
       maxBytes,
     });
     link.open();

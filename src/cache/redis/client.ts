@@ -79,7 +79,7 @@ export async function connect(target: RedisTarget, onGone: (failure: StoreFailur
 
 function withTls<T extends { readonly host: string; readonly tls: boolean }>(options: T) {
   const { tls, ...rest } = options;
-  return tls ? { ...rest, tls: true as const, servername: options.host } : rest;
+  return tls ? { ...rest, tls: true as const } : rest;
 }
 
 /** Of the socket: the system has given it a code. */

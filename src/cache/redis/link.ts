@@ -23,7 +23,8 @@ export interface LinkOptions {
   readonly onTick: () => void;
   readonly onFailure: (kind: CacheStoreError) => void;
   readonly onDown: (reason: string) => void;
-  readonly onUp: () => void;
+  /** Called with each sign of life. */
+  readonly onAlive: () => void;
   /** Of what is on its way there. */
   readonly maxBytes: number;
 }
@@ -35,7 +36,7 @@ export interface Work<T> {
   /** That of the link, unless something else may fail without it. */
   readonly breaker?: Breaker;
   readonly onOpened?: (reason: string) => void;
-  readonly onClosed?: () => void;
+  readonly onDone?: () => void;
   readonly run: (send: Send) => Promise<T>;
 }
 
@@ -93,7 +94,7 @@ export class Link {
     bytes = 0,
     breaker = this.#options.breaker,
     onOpened,
-    onClosed,
+    onDone,
     run,
   }: Work<T>): Promise<T | undefined> {
     if (this.#inFlight >= maxInFlight || this.#bytes + bytes > this.#options.maxBytes) {
@@ -110,7 +111,8 @@ export class Link {
     });
     try {
       const done = await inTime(ms, working);
-      if (breaker.succeeded()) onClosed?.();
+      breaker.succeeded();
+      onDone?.();
       return done;
     } catch (error) {
       this.#failed(error, breaker, onOpened);
@@ -137,7 +139,7 @@ export class Link {
   }
 
   async #connect(): Promise<void> {
-    const { breaker, connect, begin, onUp, onFailure } = this.#options;
+    const { breaker, connect, begin, onAlive, onFailure } = this.#options;
     let connection: Connection | undefined;
     try {
       let gone: StoreFailure | undefined;
@@ -157,7 +159,7 @@ export class Link {
       if (this.#isClosed) return made.close();
       this.#connection = made;
       breaker.succeeded();
-      onUp();
+      onAlive();
     } catch (error) {
       connection?.close();
       onFailure(error instanceof StoreFailure ? error.kind : 'garbage');
@@ -169,8 +171,8 @@ export class Link {
     const { breaker, onDown } = this.#options;
     this.#disconnect();
     if (this.#isClosed) return;
-    breaker.open();
-    onDown(reason);
+    // Not each time that it has not come back.
+    if (breaker.open()) onDown(reason);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       breaker.allows();
@@ -200,6 +202,7 @@ export class Link {
         heartbeatTimeoutMs,
         this.#readClock((command) => connection.send(command)),
       );
+      this.#options.onAlive();
     } catch (error) {
       if (this.#connection !== connection) return;
       this.#options.onFailure(error instanceof StoreFailure ? error.kind : 'garbage');

@@ -28,6 +28,7 @@ export class Outage {
 
   /** Also if it was not down for this event loop: the one that reported it may have ended. */
   ended(): void {
+    if (this.#words[this.#at] === 0) return;
     const since = Atomics.exchange(this.#words, this.#at, 0);
     if (since !== 0) this.#onEnded(((this.#now() | 0) - since) >>> 0);
   }
