@@ -14,7 +14,7 @@ test('the state of the server', () => {
     unit          request: threads get single requests
     balance       least-connections
     sessions      12 placed again
-    cache         86 % hits (9,000, 1,200 misses), 41 MB of 67 MB
+    cache         86 % hits (9,000, 1,200 misses), redis://cache:6379/1?prefix=shop, up, but takes nothing, 1,234 errors
     auto-scaling  1 to 4 workers, 2 to 8 threads
     last scaling  2026-01-02T03:04:05.000Z: from 1 to 2 workers, load 0.91
     generation    3
@@ -41,7 +41,8 @@ test('what the cache has done', () => {
     bypassed     50
     stored       1,100
     evicted      100
-    memory       41 MB of 67 MB
+    store        redis://cache:6379/1?prefix=shop
+    state        up, but takes nothing, 1,234 errors
     "
   `);
 });

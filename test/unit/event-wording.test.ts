@@ -203,6 +203,10 @@ test('each event has this level and message', () => {
     descriptors-used-up warn: 60 of 64 descriptors are in use, with 20 connections: further clients wait until some are closed; raise the limit on open files (ulimit -n, LimitNOFILE= of systemd); if the app leaves files or sockets open, mpserve ctl reload replaces its workers
     migration-refused warn: refused 1 invalid message on the migration channel; the last one came from pid 77 of user 1000
     static-unreadable error: the worker cannot read the static files of /srv/dist: EACCES; let the user of the workers (--user) read the directories, and reload
+    cache-store-down error: the store of the cache is down: no answer within 100 ms; the app answers all requests until it is back (redis://cache?prefix=shop)
+    cache-store-down error: the store of the cache takes no more responses: OOM command not allowed when used memory > 'maxmemory'.; if it is full, set its maxmemory-policy to allkeys-lru (redis://cache?prefix=shop)
+    cache-store-up info: the store of the cache is up again, after 1500 ms (redis://cache?prefix=shop)
+    cache-store-up info: the store of the cache takes responses again, after 1500 ms (redis://cache?prefix=shop)
     access-log-failed error: cannot write the access log, so access lines may be lost: EPIPE
     several-servers info: the app has 3 servers: serving the one on port 3000; it also listens on port 9464, unix:/run/admin.sock; to serve another one, use --serve first, last or its port
     cluster-fork warn: the app calls cluster.fork(), but mpserve itself starts and replaces the worker processes: connections of forked workers do not pass through mpserve; give mpserve the file that they run, or turn the clustering of the app off, and use --workers

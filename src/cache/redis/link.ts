@@ -134,7 +134,7 @@ export class Link {
     this.#options.onFailure(kind);
     if (!this.isUp) return;
     if (!breaker.failed()) return;
-    if (breaker === this.#options.breaker) this.#down(reasonOf(error));
+    if (breaker === this.#options.breaker) this.#down(error, true);
     else onOpened?.(reasonOf(error));
   }
 
@@ -147,7 +147,7 @@ export class Link {
         gone = failure;
         if (this.#connection !== made) return;
         onFailure(failure.kind);
-        this.#down(reasonOf(failure));
+        this.#down(failure, breaker.open());
       });
       connection = made;
       const send: Send = (command) => made.send(command);
@@ -163,16 +163,17 @@ export class Link {
     } catch (error) {
       connection?.close();
       onFailure(error instanceof StoreFailure ? error.kind : 'garbage');
-      this.#down(reasonOf(error));
+      this.#down(error, this.#options.breaker.open());
     }
   }
 
-  #down(reason: string): void {
+  /** @param hasOpened whether the breaker has, by this failure */
+  #down(error: unknown, hasOpened: boolean): void {
     const { breaker, onDown } = this.#options;
     this.#disconnect();
     if (this.#isClosed) return;
     // Not each time that it has not come back.
-    if (breaker.open()) onDown(reason);
+    if (hasOpened) onDown(reasonOf(error));
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       breaker.allows();
@@ -206,7 +207,7 @@ export class Link {
     } catch (error) {
       if (this.#connection !== connection) return;
       this.#options.onFailure(error instanceof StoreFailure ? error.kind : 'garbage');
-      this.#down(reasonOf(error));
+      this.#down(error, this.#options.breaker.open());
     }
   }
 
