@@ -53,8 +53,8 @@ export class RedisServer implements AsyncDisposable {
     return server;
   }
 
-  /** For --cache-store. */
-  url(parameters = 'prefix=test', user = ''): string {
+  /** For --cache-store. A busy machine takes its time. */
+  url(parameters = 'prefix=test&timeout=1s', user = ''): string {
     return `redis+unix://${user === '' ? '' : `${user}@localhost`}${this.socket}?${parameters}`;
   }
 

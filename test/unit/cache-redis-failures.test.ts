@@ -111,7 +111,7 @@ describe.skipIf(!hasRedis)('no request fails while Redis', { tags: ['long'] }, (
 
   test('is paused and goes on', async () => {
     await using redis = await RedisServer.start();
-    await using loaded = await Loaded.start(redis.url());
+    await using loaded = await Loaded.start(redis.url('prefix=test'));
     await loaded.hitsAgain();
     const down = loaded.told('cache-store-down');
     redis.signal('SIGSTOP');
@@ -143,7 +143,7 @@ describe.skipIf(!hasRedis)('no request fails while Redis', { tags: ['long'] }, (
 
   test('refuses all that it is asked', async () => {
     await using redis = await RedisServer.start();
-    await using loaded = await Loaded.start(redis.url('prefix=test', 'cache:secret'));
+    await using loaded = await Loaded.start(redis.url(undefined, 'cache:secret'));
     await eventually('the outage', () => loaded.errors.down === 1);
     await loaded.more(100);
     expect(loaded.errors.refused).toBeGreaterThan(0);

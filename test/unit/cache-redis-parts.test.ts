@@ -2,11 +2,15 @@
 import { describe, expect, test } from 'vitest';
 import { PurgeLog, purgeLogBytes, purgeLogWrites } from '../../src/cache/purge-log.ts';
 import { Breaker } from '../../src/cache/redis/breaker.ts';
-import type { Connection } from '../../src/cache/redis/client.ts';
+import { type Connection, connect } from '../../src/cache/redis/client.ts';
 import { StoreFailure } from '../../src/cache/redis/failure.ts';
+import { inTime } from '../../src/cache/redis/in-time.ts';
 import { Link } from '../../src/cache/redis/link.ts';
 import { Outage } from '../../src/cache/redis/outage.ts';
 import { StoreClock } from '../../src/cache/redis/store-clock.ts';
+import { now } from '../../src/clock.ts';
+import { readRedisUrl } from '../../src/config/redis-url.ts';
+import { hasRedis, RedisServer } from '../helpers/redis.ts';
 
 describe('the breaker', () => {
   const make = (random = 0.5) => {
@@ -192,3 +196,19 @@ describe('the link', () => {
     link.close();
   });
 });
+
+test.skipIf(!hasRedis).each([120, 300])(
+  'an answer counts that came while the app blocked the event loop for %s ms',
+  async (ms) => {
+    await using redis = await RedisServer.start();
+    const target = readRedisUrl(redis.url());
+    if ('refused' in target) throw new Error(target.refused);
+    const connection = await connect(target.value, () => {});
+    const answer = inTime(100, connection.send(['TIME']), now);
+    // By then it has been sent.
+    for (let i = 0; i < 3; i++) await new Promise(setImmediate);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+    expect(await answer).toHaveLength(2);
+    connection.close();
+  },
+);

@@ -119,7 +119,7 @@ describe.skipIf(!hasRedis)('two machines', () => {
 
   test('a purge that the store could not be told of reaches the other machine when it is back', async () => {
     await using redis = await RedisServer.start();
-    await using one = await machine(redis);
+    await using one = await machine(redis, {}, 'prefix=test');
     await using other = await machine(redis);
     await storedBy(one, '/p');
     expect(await statusOf(other, '/p')).toBe('hit');
@@ -148,7 +148,7 @@ describe.skipIf(!hasRedis)('two machines', () => {
   test('a prefix is a cache of its own', async () => {
     await using redis = await RedisServer.start();
     await using one = await machine(redis);
-    await using other = await machine(redis, {}, 'prefix=other');
+    await using other = await machine(redis, {}, 'prefix=other&timeout=1s');
     await storedBy(one, '/a');
     expect(await statusOf(other, '/a')).toBe('fwd=uri-miss');
   });

@@ -4,6 +4,7 @@ import type { CacheStoreError } from '../../metrics/layout.js';
 import type { Breaker } from './breaker.js';
 import type { Command, Connection } from './client.js';
 import { garbage, reasonOf, StoreFailure } from './failure.js';
+import { inTime } from './in-time.js';
 import type { StoreClock } from './store-clock.js';
 
 export type Send = (command: Command) => Promise<unknown>;
@@ -110,7 +111,7 @@ export class Link {
       if (this.#isClosed && this.#inFlight === 0) this.#disconnect();
     });
     try {
-      const done = await inTime(ms, working);
+      const done = await inTime(ms, working, this.#options.now);
       breaker.succeeded();
       onDone?.();
       return done;
@@ -154,6 +155,7 @@ export class Link {
       await inTime(
         heartbeatTimeoutMs,
         this.#readClock(send).then(() => begin(send)),
+        this.#options.now,
       );
       if (gone) throw gone;
       if (this.#isClosed) return made.close();
@@ -202,6 +204,7 @@ export class Link {
       await inTime(
         heartbeatTimeoutMs,
         this.#readClock((command) => connection.send(command)),
+        this.#options.now,
       );
       this.#options.onAlive();
     } catch (error) {
@@ -219,18 +222,5 @@ export class Link {
     const shown = (seconds ?? Number.NaN) * 1000 + (micros ?? Number.NaN) / 1000;
     if (!Number.isFinite(shown)) throw garbage('TIME');
     clock.sample(sentAt, shown, now());
-  }
-}
-
-/** Rejects with a StoreFailure when it takes longer; what `promise` does after that is ignored. */
-async function inTime<T>(ms: number, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new StoreFailure('timeout', `no answer within ${ms} ms`)), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
