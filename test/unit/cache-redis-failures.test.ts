@@ -148,7 +148,7 @@ describe.skipIf(!hasRedis)('no request fails while Redis', { tags: ['long'] }, (
     await loaded.more(100);
     expect(loaded.errors.refused).toBeGreaterThan(0);
     const up = loaded.told('cache-store-up');
-    await redis.do(['ACL', 'SETUSER', 'cache', 'on', '>secret', '+@all', '~mpserve:1:test:*']);
+    await redis.do(['ACL', 'SETUSER', 'cache', 'on', '>secret', '+@all', '-@dangerous', '~mpserve:1:test:*']);
     await up;
     await loaded.hitsAgain();
     const down = loaded.told('cache-store-down');
