@@ -75,7 +75,7 @@ describe.skipIf(!hasRedis)('in Redis', () => {
     expect(statusOf(await askFor(site, '/a'))).toBe('fwd=uri-miss');
   });
 
-  test('its password is shown nowhere', async () => {
+  test('its password is shown nowhere', { tags: ['long'] }, async () => {
     await using redis = await RedisServer.start('--requirepass', 'secret');
     const seen: string[] = [];
     for (const password of ['secret', 'wrong-secret']) {

@@ -100,7 +100,7 @@ describe.skipIf(!hasRedis)('with a store in Redis', () => {
     expect(shared).toBeGreaterThan(500);
   });
 
-  test('the test finds a store that forgets Vary', async () => {
+  test('the test finds a store that forgets Vary', { tags: ['long'] }, async () => {
     // Each finds the variants of all.
     vi.spyOn(StoredResponse.prototype, 'isFor').mockReturnValue(true);
     const { get } = RedisStore.prototype;
