@@ -135,6 +135,37 @@ describe.skipIf(!hasRedis)('two machines', () => {
     expect(String(headers['cache-status'])).not.toContain('hit');
   });
 
+  test('a response that was on its way during a purge by the other machine is not used', async () => {
+    await using redis = await RedisServer.start();
+    let release = (): void => {};
+    let count = 0;
+    const handle: CachedAppOptions['handle'] = async (req, res) => {
+      const body = `body ${++count}`;
+      if (req.url === '/held' && count === 1) {
+        await new Promise<void>((resolve) => {
+          release = resolve;
+        });
+      }
+      res.setHeader('cache-control', 'max-age=600');
+      res.end(body);
+    };
+    await using one = await machine(redis, { handle });
+    await using other = await machine(redis);
+    const asked = ask(`${one.url}/held`, { host: 'shop' });
+    await eventually('the app to have it', () => count === 1);
+    await storedBy(other, '/elsewhere');
+    await ask(`${other.url}/held`, { host: 'shop' }, { method: 'DELETE' });
+    await eventually('the store to know', async () => {
+      const [count] = await redis.do(['ZCARD', 'mpserve:1:test:purges']);
+      return count === 2;
+    });
+    release();
+    expect((await asked).body).toBe('body 1');
+    for (const app of [one, other]) {
+      expect((await ask(`${app.url}/held`, { host: 'shop' })).body).not.toBe('body 1');
+    }
+  });
+
   test('what was stored before the purges were lost counts no more', async () => {
     await using redis = await RedisServer.start();
     await using one = await machine(redis);
