@@ -83,6 +83,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'worker/process-runtime',
     'cache/purge-log',
     'cache/purges',
+    'cache/shared-layout',
     'control',
     'admin',
     'metrics',
@@ -265,7 +266,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   // Requests that wait for the app, and those that are refused.
   ['overload', 'clock', 'config/config', 'config/shed-goal', 'errors'],
   // Responses that are used again: the rules of HTTP, and where they are kept.
-  ['cache', 'config/redis-url', 'hash', 'memory/parts', 'metrics/layout'],
+  ['cache', 'config/redis-url', 'hash', 'memory/parts', 'metrics/layout', 'rate-limit/sip-hash'],
   // How many requests each client has left.
   ['rate-limit', 'clock', 'config/rate-limit', 'memory/parts'],
   // The sockets of the app's secondary servers.
@@ -294,7 +295,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   leven: ['config/nearest'],
   mrmime: ['static/media'],
   negotiator: ['http/coding'],
-  'lru-cache': ['cache/memory-store'],
+  'lru-cache': ['cache/memory-store', 'cache/shared-store'],
   pino: ['log/logger'],
   'pino-pretty': ['log/pretty'],
   'prom-client': ['metrics/text'],
@@ -453,7 +454,9 @@ test('a worker without --rate-limit loads nothing that counts requests', () => {
 test('a worker without --cache loads nothing of it', () => {
   const loaded = loadedBy('worker/process-main', 'worker/thread-main');
   expect(
-    loaded.filter((file) => ['cache', 'pipeline/cache', 'pipeline/recording'].some((place) => isIn(place, file))),
+    loaded.filter((file) =>
+      ['cache', 'pipeline/cache', 'pipeline/recording', 'rate-limit/sip-hash'].some((place) => isIn(place, file)),
+    ),
   ).toEqual([]);
 });
 

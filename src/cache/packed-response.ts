@@ -39,14 +39,16 @@ export function pack(key: string, response: StoredResponse, shift = 0): Buffer {
     requestedAt: requestedAt + shift,
     isText: typeof body === 'string',
   };
-  const text = Buffer.from(JSON.stringify(description));
-  const bytes = Buffer.allocUnsafe(headBytes + text.length + body.length);
+  const text = JSON.stringify(description);
+  const textBytes = Buffer.byteLength(text);
+  const bodyAt = headBytes + textBytes;
+  const bytes = Buffer.allocUnsafe(bodyAt + body.length);
   bytes.writeUInt32LE(version, 0);
-  bytes.writeUInt32LE(text.length, 4);
+  bytes.writeUInt32LE(textBytes, 4);
   bytes.writeUInt32LE(body.length, 8);
-  text.copy(bytes, headBytes);
-  if (typeof body === 'string') bytes.write(body, headBytes + text.length, 'latin1');
-  else body.copy(bytes, headBytes + text.length);
+  bytes.write(text, headBytes);
+  if (typeof body === 'string') bytes.write(body, bodyAt, 'latin1');
+  else body.copy(bytes, bodyAt);
   bytes.writeUInt32LE(crc32(bytes.subarray(headBytes)), 12);
   return bytes;
 }
