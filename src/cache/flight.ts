@@ -14,9 +14,9 @@ export class Flight {
   #waiters: Set<(landing: Landing) => void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #landing: Landing | undefined;
-  readonly #onLanded: (() => void) | undefined;
+  readonly #onLanded: ((landing: Landing) => void) | undefined;
 
-  constructor(onLanded?: () => void) {
+  constructor(onLanded?: (landing: Landing) => void) {
     this.#onLanded = onLanded;
   }
 
@@ -33,7 +33,7 @@ export class Flight {
     if (this.#landing !== undefined) return;
     this.#landing = landing;
     clearInterval(this.#timer);
-    this.#onLanded?.();
+    this.#onLanded?.(landing);
     const waiters = this.#waiters ?? [];
     this.#waiters = undefined;
     for (const landed of waiters) landed(landing);

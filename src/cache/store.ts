@@ -1,4 +1,5 @@
 // Where responses are kept. A store may be asynchronous: one in another process would be.
+import type { Landing } from './flight.js';
 import type { StoredResponse } from './stored-response.js';
 
 export type Maybe<T> = T | Promise<T>;
@@ -20,4 +21,22 @@ export interface CacheStore {
   purge(tag: string): Maybe<void>;
   /** No request comes any more. */
   close?(): void;
+}
+
+/** The flights of all event loops that have the same store. */
+export interface Flights {
+  /**
+   * Takes a flight for this event loop, unless another one has it.
+   * @param onLanded called once if another one has it, when that has ended
+   * @returns undefined if there is no room for it: then it is a flight of this event loop only
+   */
+  take(key: string, onLanded: (landing: Landing) => void): FlightPlace | undefined;
+  /** Whether another event loop has it. */
+  isTaken(key: string): boolean;
+}
+
+export interface FlightPlace {
+  readonly isOwn: boolean;
+  /** Tells the other event loops of its own flight; of another's, it waits no longer. */
+  end(landing: Landing): void;
 }

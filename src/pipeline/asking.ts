@@ -9,7 +9,7 @@ import type { MarkedKeys } from '../cache/marked-keys.js';
 import type { RequestFacts } from '../cache/request-facts.js';
 import { fieldOf, type ResponseHead, readHead } from '../cache/response-head.js';
 import { type Selecting, selectingOf } from '../cache/selecting.js';
-import type { CacheStore } from '../cache/store.js';
+import type { CacheStore, Flights } from '../cache/store.js';
 import { joinBody, mergedHead, StoredResponse } from '../cache/stored-response.js';
 import { mayReplaceError } from '../cache/use.js';
 import type { CacheOutcome } from '../metrics/layout.js';
@@ -34,6 +34,8 @@ export interface Exchange {
 /** What all requests of a cache share. */
 export interface CacheParts {
   readonly store: CacheStore;
+  /** undefined if each event loop has its own store. */
+  readonly flights: Flights | undefined;
   readonly rules: FreshnessRules;
   /** Of a body: the largest that is stored, and all that are being recorded (bytes). */
   readonly maxBodyBytes: number;

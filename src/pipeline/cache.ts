@@ -110,13 +110,17 @@ export class ResponseCache {
       const ttl = Math.floor(stored.freshness.lifetime - stored.ageAt(time));
       setOutcome(this.#parts, res, use === 'fresh' ? 'hit' : 'stale');
       sendAnswer(res, answerOf(stored, facts, time, `hit; ttl=${ttl}`));
-      if (use === 'refresh') this.#options.refresher.refresh(exchange, stored, flightKey(exchange, found));
+      if (use === 'refresh') this.#refreshLater(exchange, stored, flightKey(exchange, found));
       return undefined;
     }
     if (wishes.has('only-if-cached')) return this.#refuse(exchange);
     if (wishes.has('no-store')) return this.#pass(next, req, res, reqId, 'miss', 'request');
     const reason = stored ? 'stale' : found.length > 0 ? 'vary-miss' : 'uri-miss';
     return this.#fetch(exchange, stored, flightKey(exchange, found), reason, company);
+  }
+
+  #refreshLater(exchange: Exchange, stored: StoredResponse, key: string): void {
+    if (!this.#parts.flights?.isTaken(key)) this.#options.refresher.refresh(exchange, stored, key);
   }
 
   #fetch(
@@ -134,15 +138,21 @@ export class ResponseCache {
     if (!isShared || company === 'alone' || this.#parts.unshared.has(facts.key, res.begunAt)) {
       return new Asking(this.#parts, exchange, stored, new Flight()).ask(reason);
     }
-    const flight = this.#flights.get(key);
-    if (flight) return this.#wait(exchange, stored, flight, key);
-    return new Asking(this.#parts, exchange, stored, this.#depart(key)).ask(reason);
+    const known = this.#flights.get(key);
+    const { flight, isOwn } = known ? { flight: known, isOwn: false } : this.#depart(key);
+    if (!isOwn) return this.#wait(exchange, stored, flight, key);
+    return new Asking(this.#parts, exchange, stored, flight).ask(reason);
   }
 
-  #depart(key: string): Flight {
-    const flight = new Flight(() => this.#flights.delete(key));
+  /** @returns the flight of another event loop, which lands when that does, if it has one for the key */
+  #depart(key: string): { readonly flight: Flight; readonly isOwn: boolean } {
+    const place = this.#parts.flights?.take(key, (landing) => flight.land(landing));
+    const flight = new Flight((landing) => {
+      this.#flights.delete(key);
+      place?.end(landing);
+    });
     this.#flights.set(key, flight);
-    return flight;
+    return { flight, isOwn: place?.isOwn ?? true };
   }
 
   /** What comes after the waiting runs in the context of this request (AsyncLocalStorage), not in that of the other one. */
@@ -176,7 +186,7 @@ export class ResponseCache {
     const job = this.#options.refresher.jobOf(reqId);
     if (!job) return next(req, res, reqId);
     const { facts, wishes, stored, key } = job;
-    const flight = this.#flights.has(key) ? new Flight() : this.#depart(key);
+    const flight = this.#flights.has(key) ? new Flight() : this.#depart(key).flight;
     return new Asking(this.#parts, { req, res, reqId, next, facts, wishes, waits: 0 }, stored, flight).ask('stale');
   }
 
