@@ -60,6 +60,12 @@ export function residentMemory(pid: number): number {
   return numberIn(`/proc/${pid}/status`, 'VmRSS') * 1024;
 }
 
+/** As `residentMemory` without the pages that it shares with other processes on purpose: not those of the caches and counters. */
+export function unsharedMemory(pid: number): number {
+  const status = `/proc/${pid}/status`;
+  return Math.max(0, numberIn(status, 'VmRSS') - numberIn(status, 'RssShmem')) * 1024;
+}
+
 /** Proportional set size of the process and its descendants: the pages that they share count once. */
 export function memoryOfTree(root: number): number {
   return processTree(root).reduce((sum, { pid }) => sum + proportionalMemory(pid), 0);

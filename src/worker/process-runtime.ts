@@ -9,7 +9,7 @@ import { ProcessEventLoop } from '../os/event-loop.js';
 import type { IpcChannel } from '../os/ipc-channel.js';
 import { guardChannel } from '../os/ipc-guard.js';
 import { type SendableSocket, sendableSocket } from '../os/node-socket.js';
-import { isStopped, residentMemory, wantedCpuMs } from '../os/process-tree.js';
+import { isStopped, unsharedMemory, wantedCpuMs } from '../os/process-tree.js';
 import { schedule } from '../os/scheduling.js';
 import { RareReport } from '../rare-report.js';
 import { checkMessage, describeMessage } from './checked-messages.js';
@@ -126,7 +126,7 @@ function unitOf(forked: ForkedWorker, options: ProcessOptions, worker: number): 
     exited,
     accepted: 0,
     get memory() {
-      return residentMemory(pid);
+      return unsharedMemory(pid);
     },
     get wantedCpuMs() {
       return wantedCpuMs(pid);
