@@ -38,11 +38,18 @@ export type Limits = Config['limits'];
 /** What `files` says, and the directory that is the app (an absolute path); undefined if the app is another one. */
 export type ServedFiles = Config['files'] & { readonly root: string | undefined };
 
-/** Of the cache of an event loop. */
+/** Of the cache, for an event loop. */
 export interface CacheSettings {
   /** What it may take: its part of --cache. */
   readonly bytes: number;
   readonly rules: Config['cache'];
+}
+
+/** Stores that all workers of a machine have together, in memory that they share. */
+const sharedStores: readonly Config['cache']['cacheStore'][] = ['shared'];
+
+export function isCacheShared({ cache, cacheStore }: Config['cache']): boolean {
+  return cache > 0 && sharedStores.includes(cacheStore);
 }
 
 export type LogLevel = Config['logging']['logLevel'];

@@ -5,7 +5,7 @@ import { totalmem } from 'node:os';
 import path from 'node:path';
 import { configError } from '../errors.js';
 import { locateApp } from './app-path.js';
-import type { Values } from './config.js';
+import { isCacheShared, type Values } from './config.js';
 import { oneOf } from './kind.js';
 import type { ModelFacts } from './model.js';
 import { maxUnits, type OptionTable, type Settings } from './options.js';
@@ -294,6 +294,9 @@ const cacheOptions = ['cacheStore', 'cacheTtl', 'cacheSetCookie', 'cacheBypass',
 /** For an event loop: less has no room for what a request leaves. */
 const minCachePart = 64 * 1024;
 
+/** For all event loops together: less has no room beside the tables, and more does not fit into one buffer in each version of Node. */
+const [minSharedCache, maxSharedCache] = [1024 ** 2, 4 * 1024 ** 3];
+
 /** @param loops how many have a cache, which have the memory of it together */
 export function checkCache(settings: Settings, from: From, table: OptionTable, loops: number, machine: Machine): void {
   const { cache } = settings;
@@ -306,6 +309,15 @@ export function checkCache(settings: Settings, from: From, table: OptionTable, l
   const write = (bytes: number) => table.cache.kind.write(bytes);
   if (cache > memory)
     throw configError(`${setting(from.cache)} (${write(cache)}) is more than the ${write(memory)} of memory there is`);
+  if (isCacheShared(settings)) {
+    if (cache < minSharedCache || cache > maxSharedCache) {
+      const [min, max] = [minSharedCache, maxSharedCache].map(write);
+      throw configError(
+        `${setting(from.cache)} must be from ${min} to ${max} with --cache-store shared, not ${write(cache)}`,
+      );
+    }
+    return;
+  }
   if (cache / loops < minCachePart)
     throw configError(
       `${setting(from.cache)} (${write(cache)}) is too little for ${loops} workers and threads, which have a part each; give ${write(loops * minCachePart)} or more`,

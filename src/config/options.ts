@@ -442,12 +442,12 @@ function optionRows(models: readonly ModelFacts[]) {
     ),
 
     cache: cache(
-      'Keep responses in memory for later requests, and answer requests for the same with one of the app, as a shared cache does (RFC 9111). All workers and threads together take this much, and each has its own part; 0 turns this off',
+      'Keep responses in memory for later requests, and answer requests for the same with one of the app, as a shared cache does (RFC 9111). All workers and threads together take this much; 0 turns this off',
       { kind: size(0, 1024 * 1024 * mega), default: 0 },
     ),
     cacheStore: cache(
-      'Where --cache keeps responses: in memory, or in a Redis server for several machines. A URL with a password belongs into MPSERVE_CACHE_STORE',
-      { kind: cacheStore(['memory']), default: 'memory' },
+      'Where --cache keeps responses: in the memory of each worker and thread for itself, in memory that all of the machine share, or in a Redis server for several machines. A URL with a password belongs into MPSERVE_CACHE_STORE',
+      { kind: cacheStore(['memory', 'shared']), default: 'memory' },
     ),
     cacheTtl: cache(
       'With --cache, time to use a response without Cache-Control, Expires and Set-Cookie, to a request without cookies and Authorization; 0 is only what RFC 9111 allows',
@@ -533,10 +533,13 @@ function optionRows(models: readonly ModelFacts[]) {
       'Add a random number, up to this, to --max-requests of each worker, so that workers are not all replaced at once',
       { kind: count(0, 1_000_000_000), default: 0 },
     ),
-    maxMemory: recycle('Replace a worker process when its resident memory exceeds this; 0 is never. Needs /proc', {
-      kind: size(0, 1024 * 1024 * mega),
-      default: 0,
-    }),
+    maxMemory: recycle(
+      'Replace a worker process when its resident memory, without what it shares with others, exceeds this; 0 is never. Needs /proc',
+      {
+        kind: size(0, 1024 * 1024 * mega),
+        default: 0,
+      },
+    ),
     maxThreadHeap: recycle(
       'Maximum JavaScript heap of each thread; a thread that exceeds it ends and is replaced, and the other threads go on; 0 uses the default of V8',
       { kind: size(0, 1024 * 1024 * mega), default: 0, hasEffect: (facts) => facts.threaded },

@@ -80,7 +80,12 @@ function create(): number {
  * @throws SystemCallError (ENOMEM, EBADF)
  */
 export function mapServerMemory(fd: number): SharedArrayBuffer {
-  const memory = mapSharedMemory(fd, memoryBytes);
+  return mapAlone(fd, memoryBytes);
+}
+
+/** @param fd is closed, as that of `mapServerMemory`. @throws SystemCallError (ENOMEM, EBADF) */
+export function mapAlone(fd: number, bytes: number): SharedArrayBuffer {
+  const memory = mapSharedMemory(fd, bytes);
   closeDescriptor(fd);
   return memory;
 }

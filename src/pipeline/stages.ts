@@ -42,6 +42,8 @@ export interface StageOptions {
   readonly journal: LoopJournal | undefined;
   /** That all event loops of the server share; undefined if no option needs it. */
   readonly memory: SharedArrayBuffer | undefined;
+  /** That of the cache; undefined unless all event loops of the server share one. */
+  readonly cacheMemory?: SharedArrayBuffer | undefined;
   /** Of this event loop, in that memory; undefined if nothing is counted there. */
   readonly slot: LoopSlot | undefined;
   /** Where the app hands its requests to, which wait for that; undefined where it handles them itself. */
@@ -123,7 +125,9 @@ async function loadStages(options: StageOptions, connect: Connect): Promise<Load
         purges: partOf(memory, 'purges'),
         storeState: partOf(memory, 'storeState'),
         purgeLog: partOf(memory, 'purgeLog'),
+        hashKey: partOf(memory, 'hashKey'),
       },
+      shared: options.cacheMemory,
       slot,
       connect,
       tell,

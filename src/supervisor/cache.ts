@@ -12,6 +12,7 @@ import type { ServerMemory } from '../memory/server-memory.js';
 import { gaugesLayout, sumGauges } from '../metrics/gauges.js';
 import { cacheCounters, cacheStoreErrors, layout } from '../metrics/layout.js';
 import { Totals } from '../metrics/totals.js';
+import type { CacheMemory } from './cache-memory.js';
 
 /** Of the gauge. */
 const unitBytes = 1024;
@@ -20,11 +21,13 @@ const maxLength = 2048;
 
 export class CacheControl {
   readonly #memory: ServerMemory;
+  readonly #cacheMemory: CacheMemory;
   readonly #totals = new Totals();
   #purges = 0;
 
-  constructor(memory: ServerMemory) {
+  constructor(memory: ServerMemory, cacheMemory: CacheMemory) {
     this.#memory = memory;
+    this.#cacheMemory = cacheMemory;
     this.#totals.add({ layout, usedRows: () => layout.rows, read: (bytes) => void memory.read('counters', 0, bytes) });
   }
 
@@ -42,7 +45,7 @@ export class CacheControl {
       bypassed: of('bypass'),
       stored: of('stored'),
       evicted: of('evicted'),
-      bytes: cacheUnits * unitBytes,
+      bytes: cacheUnits * unitBytes + this.#cacheMemory.usedBytes,
       maxBytes,
       ...(isRedisUrl(cacheStore) && { store: this.#storeStatus(cacheStore, ofStore) }),
     };

@@ -91,8 +91,9 @@ function partOf(
   };
   const accepts = group.hostAccepts ? listeners.flatMap(({ queues }) => queues) : [];
   const route = role && 'route' in role ? role.route : undefined;
+  const app = appSettings(settings, resources.addresses, release, role);
   const options: ProcessOptions = {
-    app: appSettings(settings, resources.addresses, release, role),
+    app,
     processes,
     cwd: release.cwd,
     env: settings.env,
@@ -117,6 +118,7 @@ function partOf(
     keepsRecord: lifecycle.quarantineAfter > 0,
     migrationChannel,
     memory: resources.memory.descriptorFor(config),
+    cacheMemory: app.cache && resources.cacheMemory.for(config),
     slots: needsSlots(config) || threads?.takesRequests ? resources.slots : undefined,
     reports,
     events,

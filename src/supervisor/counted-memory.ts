@@ -24,11 +24,18 @@ export class CountedMemory {
   readonly #inherited: InheritedCounts | undefined;
   readonly #totals: Totals;
   readonly #own: CountersFile;
+  readonly #sharedCacheBytes: () => number;
   #predecessor: CountersFile | undefined;
 
-  /** @param slots of this server's event loops */
-  constructor(fd: number, slots: Pick<SlotRanges, 'end'>, inherited: InheritedCounts | undefined) {
+  /** @param slots of this server's event loops. @param sharedCacheBytes what they have stored together */
+  constructor(
+    fd: number,
+    slots: Pick<SlotRanges, 'end'>,
+    inherited: InheritedCounts | undefined,
+    sharedCacheBytes = () => 0,
+  ) {
     this.#fd = fd;
+    this.#sharedCacheBytes = sharedCacheBytes;
     this.#inherited = inherited;
     this.#totals = new Totals(inherited?.before);
     this.#own = counters(fd, rangeOf('counters').start, layout, () => usedRows(slots.end));
@@ -48,7 +55,8 @@ export class CountedMemory {
   }
 
   get gauges(): GaugeSums {
-    const own = sumOf(this.#fd, rangeOf('places').start, gaugesLayout);
+    const inLoops = sumOf(this.#fd, rangeOf('places').start, gaugesLayout);
+    const own = { ...inLoops, cacheUnits: inLoops.cacheUnits + Math.ceil(this.#sharedCacheBytes() / 1024) };
     const gauges = this.#predecessor && this.#inherited?.gauges;
     return gauges ? addGauges(own, sumOf(this.#inherited.fd, gauges.start, gauges.layout)) : own;
   }

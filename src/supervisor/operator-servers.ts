@@ -12,6 +12,7 @@ import type { HostCounters } from '../metrics/host-counters.js';
 import { closeDescriptor } from '../os/descriptor.js';
 import type { SlotRanges } from '../overload/slot-ranges.js';
 import type { Reports } from '../reports/reports.js';
+import type { CacheMemory } from './cache-memory.js';
 import { type Listener, listener } from './listener.js';
 import type { Monitoring } from './monitoring.js';
 import type { OperatorListener } from './operator-listener.js';
@@ -63,13 +64,18 @@ export class OperatorServers {
   }
 
   /** Monitors the server, and serves at this address. Of a predecessor, that is left to `takeOver`. @throws StartupError */
-  async openAdmin(address: Address, memory: ServerMemory, slots: SlotRanges): Promise<void> {
+  async openAdmin(address: Address, memory: ServerMemory, cacheMemory: CacheMemory, slots: SlotRanges): Promise<void> {
     const { loaded, reports, inherited, version, controls, config, listeners } = this.#options;
     this.#adminModule = await import('./admin-listener.js');
     const { CountedMemory } = this.#adminModule;
     this.#monitoring = new this.#adminModule.Monitoring({
       reports,
-      memory: new CountedMemory(memory.descriptorFor(loaded.config) as number, slots, inherited?.counts),
+      memory: new CountedMemory(
+        memory.descriptorFor(loaded.config) as number,
+        slots,
+        inherited?.counts,
+        () => cacheMemory.usedBytes,
+      ),
       isSuccessor: inherited !== undefined,
       inheritedHistory: inherited?.history,
       version,

@@ -8,6 +8,7 @@ import type { MigrationChannel } from '../migration/channel.js';
 import type { SlotRanges } from '../overload/slot-ranges.js';
 import type { Reports } from '../reports/reports.js';
 import type { ProcessOptions } from '../worker/fork.js';
+import type { CacheMemory } from './cache-memory.js';
 import type { HealthWatch } from './health.js';
 import type { Listener } from './listener.js';
 import type { SecondaryListeners } from './secondary-listeners.js';
@@ -28,6 +29,7 @@ export interface ServerResources {
   /** undefined if connections cannot migrate. */
   readonly migrationChannel: MigrationChannel | undefined;
   readonly memory: ServerMemory;
+  readonly cacheMemory: CacheMemory;
   /** Those in the memory that count requests. */
   readonly slots: SlotRanges;
   /** For the app's secondary servers. */

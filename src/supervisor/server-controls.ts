@@ -28,6 +28,7 @@ import { Scoreboard } from '../scoreboard/scoreboard.js';
 import type { StrategySnapshot } from '../strategies/strategy.js';
 import type { Worker } from '../worker/worker.js';
 import { CacheControl, shownStore } from './cache.js';
+import type { CacheMemory } from './cache-memory.js';
 import type { Settings } from './changes.js';
 import { Dumps } from './dumps.js';
 import type { HealthWatch } from './health.js';
@@ -40,6 +41,7 @@ export interface ServerControlsOptions {
   readonly quarantine: Quarantine;
   readonly health: HealthWatch;
   readonly memory: ServerMemory;
+  readonly cacheMemory: CacheMemory;
   readonly state: () => 'starting' | 'serving' | 'stopping';
   readonly urls: () => readonly string[];
   /** The current ones; reloads and switches change them. */
@@ -64,10 +66,10 @@ export class ServerControls implements Controls {
   #placedAgain = 0;
 
   constructor(options: ServerControlsOptions) {
-    const { reports, events, memory } = options;
+    const { reports, events, memory, cacheMemory } = options;
     this.#options = options;
     this.#dumps = new Dumps({ workers: () => this.#workers, events });
-    this.#cache = new CacheControl(memory);
+    this.#cache = new CacheControl(memory, cacheMemory);
     const scaled = ({ kind, from, to, reason }: ReportOf<'scaled' | 'threads-scaled'>): void => {
       const unit = kind === 'scaled' ? 'workers' : 'threads';
       this.#scaled = { at: new Date().toISOString(), from, to, unit, reason };

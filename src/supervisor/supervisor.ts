@@ -22,6 +22,7 @@ import { Routed } from '../strategies/routed.js';
 import type { ServerStrategy } from '../strategies/server-strategy.js';
 import type { Strategy } from '../strategies/strategy.js';
 import type { ProcessOptions } from '../worker/fork.js';
+import { CacheMemory } from './cache-memory.js';
 import type { Settings } from './changes.js';
 import { type StrategyContext, strategyContext } from './context.js';
 import { HealthWatch } from './health.js';
@@ -87,6 +88,7 @@ export class Supervisor implements SignalTarget {
   readonly #systemd = takeSystemdEnv(process.env);
   readonly #listeners: Listener[] = [];
   readonly #memory = new ServerMemory();
+  readonly #cacheMemory = new CacheMemory(() => this.#settings.config);
   readonly #secondary: SecondaryListeners;
   readonly #stopping = new AbortController();
   readonly #controls: ServerControls;
@@ -121,6 +123,7 @@ export class Supervisor implements SignalTarget {
       quarantine: this.#quarantine,
       health: this.#health,
       memory: this.#memory,
+      cacheMemory: this.#cacheMemory,
       state: () => this.#state,
       urls: () => this.#urls,
       settings: () => this.#settings,
@@ -205,9 +208,10 @@ export class Supervisor implements SignalTarget {
     const memory = this.#memory;
     cleanups.push(() => migrationChannel && closeMigrationChannel(migrationChannel));
     cleanups.push(() => memory.close());
+    cleanups.push(() => this.#cacheMemory.close());
     cleanups.push(() => this.#operators.endMonitoring());
     const slots = new SlotRanges((start, bytes) => memory.clear('places', start, bytes));
-    if (admin !== undefined) await this.#operators.openAdmin(admin, memory, slots);
+    if (admin !== undefined) await this.#operators.openAdmin(admin, memory, this.#cacheMemory, slots);
     const common = {
       listeners: this.#listeners,
       addresses: this.#listeners.map(({ address }) => address),
@@ -220,6 +224,7 @@ export class Supervisor implements SignalTarget {
       events,
       migrationChannel,
       memory,
+      cacheMemory: this.#cacheMemory,
       slots,
       secondary: this.#secondary,
       accepted: { count: 0 },

@@ -21,7 +21,7 @@ const prepareAfterMs = 1000;
 
 export type RunnerOptions = ThreadSettings &
   HostedAppOptions &
-  Pick<PipelineOptions, 'identity' | 'tell' | 'journal' | 'memory' | 'slot' | 'activity' | 'onSession'>;
+  Pick<PipelineOptions, 'identity' | 'tell' | 'journal' | 'memory' | 'cacheMemory' | 'slot' | 'activity' | 'onSession'>;
 
 export class AppRunner implements Service {
   readonly #options: RunnerOptions;

@@ -58,6 +58,8 @@ export interface ProcessOptions {
   readonly migrationChannel: MigrationChannel | undefined;
   /** Our descriptor of the memory that all event loops share (`memory/server-memory`); undefined if no option needs it. */
   readonly memory: number | undefined;
+  /** That of the cache, if all event loops share one. */
+  readonly cacheMemory: WorkerSettings['cacheMemory'];
   /** Those in that memory; undefined without --max-inflight. */
   readonly slots: SlotRanges | undefined;
   readonly reports: Reports;
@@ -118,6 +120,7 @@ export function forkWorker(options: ProcessOptions, start: StartOptions, maxConn
       threads,
       listen: options.listen(start.id).map((sockets) => sockets.map(pass)),
       memory: options.memory === undefined ? undefined : pass(options.memory),
+      cacheMemory: options.cacheMemory && { ...options.cacheMemory, fd: pass(options.cacheMemory.fd) },
       slots: slots?.range,
       journal: keepsRecord ? journalFile : undefined,
       heartbeat: hasHeartbeat && journal && journalFile ? { ...journal.heartbeat, fd: journalFile.fd } : undefined,

@@ -48,6 +48,8 @@ export interface MainOptions {
   readonly journal: ThreadData['journal'];
   /** Maps the memory that all event loops of the server share, if an option needs it. @throws SystemCallError (ENOMEM) */
   readonly memory: () => ThreadData['memory'];
+  /** As `memory`, that of the cache. */
+  readonly cacheMemory: () => ThreadData['cacheMemory'];
   readonly slot: ThreadData['slot'];
   readonly say: (message: FromWorker, sent?: () => void) => void;
   /** Can serve, and says so next. @param writer of its journal */
@@ -181,7 +183,7 @@ export class WorkerMain implements BlockedLoop {
   }
 
   async #load(listen: readonly number[]): Promise<void> {
-    const { settings, tid, journal, memory, slot, makeService, say, onReady } = this.#options;
+    const { settings, tid, journal, memory, cacheMemory, slot, makeService, say, onReady } = this.#options;
     const { tell } = this;
     const loopJournal =
       journal && openLoopJournal(journal.region, (fingerprint) => tell({ kind: 'suspect-cleared', fingerprint }));
@@ -193,6 +195,7 @@ export class WorkerMain implements BlockedLoop {
         tell,
         journal: loopJournal,
         memory: memory(),
+        cacheMemory: cacheMemory(),
         slot,
         activity: this.#activity,
         onSession: (session) => say({ type: 'session', session }),

@@ -7,7 +7,7 @@ import { onBlockedProcess } from '../hang/hang-report.js';
 import { HeartbeatFile } from '../hang/heartbeat.js';
 import { mapJournal, regionAt } from '../inflight/regions.js';
 import { partOf } from '../memory/parts.js';
-import { mapServerMemory } from '../memory/server-memory.js';
+import { mapAlone, mapServerMemory } from '../memory/server-memory.js';
 import { openChannel } from '../os/ipc-channel.js';
 import type { SystemCallError } from '../os/libc.js';
 import { holdReading, takeDescriptor } from '../os/node-socket.js';
@@ -33,7 +33,7 @@ const say = (message: FromWorker, sent?: () => void): void => {
   if (channel.connected) channel.send(message, () => sent?.());
 };
 
-const { loop, journal, memory, slots, threads, heartbeat } = settings;
+const { loop, journal, memory, cacheMemory, slots, threads, heartbeat } = settings;
 const heartbeatFile = heartbeat && new HeartbeatFile(heartbeat);
 
 const main: WorkerMain = new WorkerMain({
@@ -43,7 +43,7 @@ const main: WorkerMain = new WorkerMain({
   makeService:
     threads &&
     (async (options) => {
-      const shared = await share(options.memory);
+      const shared = await share(options.memory, options.cacheMemory);
       if (threads.takesRequests) {
         const { RequestHost } = await import('./request-host.js');
         return new RequestHost(options, settings, threads, shared);
@@ -54,6 +54,7 @@ const main: WorkerMain = new WorkerMain({
   // The threads of a host have their own.
   journal: journal && !threads ? { region: regionAt(journal, 0) } : undefined,
   memory: () => (memory === undefined ? undefined : mapServerMemory(memory)),
+  cacheMemory: () => cacheMemory && mapAlone(cacheMemory.fd, cacheMemory.bytes),
   slot: slots && { index: slots.first, isShared: false },
   say,
   onReady: (writer) => {
@@ -93,10 +94,13 @@ process.on('SIGINT', ignoreSignal);
 main.start(threads && !threads.hostAccepts ? [] : (settings.listen[0] ?? []));
 
 /** For the host of threads. @param memory that all event loops of the server share */
-async function share(memory: SharedArrayBuffer | undefined): Promise<Shared> {
-  if (!memory || !loop.counts) return { memory, counters: undefined };
+async function share(
+  memory: SharedArrayBuffer | undefined,
+  cacheMemory: SharedArrayBuffer | undefined,
+): Promise<Shared> {
+  if (!memory || !loop.counts) return { memory, cacheMemory, counters: undefined };
   const { Counters } = await import('../metrics/counters.js');
-  return { memory, counters: new Counters(partOf(memory, 'counters'), undefined) };
+  return { memory, cacheMemory, counters: new Counters(partOf(memory, 'counters'), undefined) };
 }
 
 /** @param handle the socket that came beside the answer, if any */

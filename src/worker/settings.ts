@@ -103,6 +103,8 @@ export interface WorkerSettings {
   readonly listen: readonly ListeningSockets[];
   /** Descriptor of the memory that all event loops of the server share; undefined if no option needs it. */
   readonly memory: number | undefined;
+  /** That of the cache, if all event loops of the server share one. */
+  readonly cacheMemory: { readonly fd: number; readonly bytes: number } | undefined;
   /** Those of its event loops, in that memory; undefined if no option needs them. */
   readonly slots: SlotRange | undefined;
   /** Where requests in flight are recorded; undefined for nowhere. */
@@ -127,6 +129,8 @@ export interface ThreadData {
   readonly journal: { readonly region: Region | undefined } | undefined;
   /** The memory that all event loops of the server share; undefined if no option needs it. */
   readonly memory: SharedArrayBuffer | undefined;
+  /** That of the cache; undefined unless all event loops of the server share one. */
+  readonly cacheMemory: SharedArrayBuffer | undefined;
   /** The one in which it counts its requests; undefined if no option needs it. */
   readonly slot: LoopSlot | undefined;
 }

@@ -44,6 +44,8 @@ const acceptAgainMs = 100;
 export interface Shared {
   /** undefined if no option needs it. */
   readonly memory: SharedArrayBuffer | undefined;
+  /** That of the cache, if they share one. */
+  readonly cacheMemory: SharedArrayBuffer | undefined;
   /** For --admin. */
   readonly counters: HostCounters | undefined;
 }
@@ -79,7 +81,7 @@ export class ThreadHost implements Service {
     group: ThreadGroup,
     tell: Tell,
     sockets: SocketRequests,
-    { memory, counters }: Shared,
+    { memory, cacheMemory, counters }: Shared,
     listener?: ThreadListener,
   ) {
     this.#settings = settings;
@@ -98,7 +100,7 @@ export class ThreadHost implements Service {
       };
     });
     this.#group = group;
-    this.#startThread = threadRuntime(settings, group, memory, tell);
+    this.#startThread = threadRuntime(settings, group, { memory, cacheMemory }, tell);
     this.#strategy = createStrategy(group, this.#hosting(group), 1);
   }
 

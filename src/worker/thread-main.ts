@@ -10,10 +10,30 @@ import { acceptedByAll, claimsOn, counter } from './thread-counters.js';
 import { allowChdir } from './thread-directory.js';
 import { watchThreadLimits } from './thread-limits.js';
 
-const { settings, tasksAtOnce, counters, acceptors, accepted, journal, memory, slot, helloKey }: ThreadData =
-  workerData;
+const {
+  settings,
+  tasksAtOnce,
+  counters,
+  acceptors,
+  accepted,
+  journal,
+  memory,
+  cacheMemory,
+  slot,
+  helloKey,
+}: ThreadData = workerData;
 // Not for the app.
-for (const name of ['tasksAtOnce', 'counters', 'acceptors', 'accepted', 'journal', 'memory', 'slot', 'helloKey'])
+for (const name of [
+  'tasksAtOnce',
+  'counters',
+  'acceptors',
+  'accepted',
+  'journal',
+  'memory',
+  'cacheMemory',
+  'slot',
+  'helloKey',
+])
   delete workerData[name];
 const { port1: port, port2 } = new MessageChannel();
 const { port1: tasks, port2: tasksOfHost } = tasksAtOnce > 0 ? new MessageChannel() : {};
@@ -38,6 +58,7 @@ const main = new WorkerMain({
       });
     }),
   memory: () => memory,
+  cacheMemory: () => cacheMemory,
   slot,
   say: (message: FromWorker, sent) => {
     port.postMessage(message);

@@ -30,13 +30,13 @@ const outOfMemory = 'ERR_WORKER_OUT_OF_MEMORY';
 type StartThread = (data: ThreadData) => NodeThread;
 
 /**
- * @param memory that all event loops of the server share; undefined if no option needs it
+ * @param shared what all event loops of the server share; undefined if no option needs it
  * @returns a function that starts a thread of the host, and throws when the system refuses another one
  */
 export function threadRuntime(
   { loop, journal, slots: ownSlots }: WorkerSettings,
   group: ThreadGroup,
-  memory: SharedArrayBuffer | undefined,
+  { memory, cacheMemory }: Pick<ThreadData, 'memory' | 'cacheMemory'>,
   tell: Tell,
 ): (start: StartOptions, maxConnections: number) => Unit {
   const { isPerConnection: once, hostAccepts, range, takesRequests } = group;
@@ -63,6 +63,8 @@ export function threadRuntime(
       accepted,
       journal: region && { region: region.region },
       memory,
+      // Where they take requests, their process has the cache.
+      cacheMemory: takesRequests ? undefined : cacheMemory,
       slot: place?.slot,
     };
     try {

@@ -17,6 +17,8 @@ export interface CachedAppOptions {
   /** Several apps with the same one are event loops of one server. */
   readonly memory?: SharedArrayBuffer;
   readonly slot?: number;
+  /** Several apps with the same one share what they store. */
+  readonly cacheMemory?: SharedArrayBuffer | undefined;
 }
 
 const rules: Config['cache'] = {
@@ -76,11 +78,15 @@ export class CachedApp implements AsyncDisposable {
       busy: undefined,
       journal: undefined,
       memory: options.memory ?? new SharedArrayBuffer(memoryBytes),
+      cacheMemory: options.cacheMemory,
       slot: { index: options.slot ?? 0, isShared: false },
       overload: { ...overload, ...options.overload },
       files: undefined,
       isForwarded: false,
-      cache: { bytes: options.bytes ?? 16 * 1024 ** 2, rules: { ...rules, ...options.rules } },
+      cache: {
+        bytes: options.bytes ?? 16 * 1024 ** 2,
+        rules: { ...rules, cache: options.bytes ?? 1, ...options.rules },
+      },
       counts: false,
       countsAnswers: false,
       sessions: { sticky: undefined },

@@ -129,13 +129,13 @@ export interface Tally {
   cut: number;
 }
 
-/** Sends `total` random requests, 32 at a time. */
-export async function askAtRandom(url: string, random: Random, total: number): Promise<Tally> {
+/** Sends `total` random requests, 32 at a time. @param urls of the event loops of a server, each of which gets some */
+export async function askAtRandom(urls: readonly string[], random: Random, total: number): Promise<Tally> {
   const agent = new Agent({ keepAlive: true, maxSockets: 32 });
   const tally: Tally = { violations: [], shared: 0, cut: 0 };
   let left = total;
   const client = async () => {
-    while (left-- > 0) await askOnce(url, agent, randomRequest(random), random.chance(0.05), tally);
+    while (left-- > 0) await askOnce(random.pick(urls), agent, randomRequest(random), random.chance(0.05), tally);
   };
   await Promise.all(Array.from({ length: 32 }, client));
   agent.destroy();

@@ -13,7 +13,7 @@ interface Results {
   readonly failed: Readonly<Record<'required' | 'optimal', Readonly<Record<string, string>>>>;
 }
 
-async function runSuite(workers: number): Promise<Results> {
+async function runSuite(workers: number, store: string): Promise<Results> {
   const suite = spawn(process.execPath, [path.join(root, 'test/fixtures/cache-tests.js')], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
@@ -24,7 +24,7 @@ async function runSuite(workers: number): Promise<Results> {
     await using server = await startServer({
       app: fixture('forwarder.cjs'),
       model: 'prefork',
-      args: ['--workers', String(workers), '--cache', '64M'],
+      args: ['--workers', String(workers), '--cache', '64M', '--cache-store', store],
       env: { ORIGIN_PORT: String(port) },
     });
     suite.stdin.write(`${server.url}\n`);
@@ -40,9 +40,15 @@ async function runSuite(workers: number): Promise<Results> {
 
 const explained = readFileSync(path.join(root, 'docs/cache.md'), 'utf8');
 
-test.each([1, 4])('with %d workers', { tags: ['long'] }, async (workers) => {
-  const { passed, failed } = await runSuite(workers);
-  console.log(`cache-tests with ${workers} workers: ${JSON.stringify(passed)}`);
+// At the same time: the tests of the suite mostly wait.
+test.concurrent.each([
+  [1, 'memory'],
+  [4, 'memory'],
+  [1, 'shared'],
+  [4, 'shared'],
+])('with %d workers and --cache-store %s', { tags: ['long'] }, async (workers, store) => {
+  const { passed, failed } = await runSuite(workers, store);
+  console.log(`cache-tests with ${workers} workers, ${store}: ${JSON.stringify(passed)}`);
   expect(passed.required).toBeGreaterThanOrEqual(140);
   expect(passed.optimal).toBeGreaterThanOrEqual(70);
   const unexplained = Object.keys({ ...failed.required, ...failed.optimal }).filter(

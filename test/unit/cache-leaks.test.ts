@@ -3,18 +3,39 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { Flight } from '../../src/cache/flight.ts';
 import { RedisStore } from '../../src/cache/redis/store.ts';
+import { sharedBytes } from '../../src/cache/shared-layout.ts';
 import { StoredResponse } from '../../src/cache/stored-response.ts';
+import { memoryBytes } from '../../src/memory/parts.ts';
 import { Recording } from '../../src/pipeline/recording.ts';
 import { CachedApp, type CachedAppOptions } from '../helpers/cached-app.ts';
 import { askAtRandom, personalApp, type Tally } from '../helpers/personal-app.ts';
 import { hasRedis, RedisServer } from '../helpers/redis.ts';
+import { repetitions } from '../helpers/repetitions.ts';
 import { newSeed, randomOf } from '../helpers/seeds.ts';
+
+const bytes = 4 * 1024 ** 2;
 
 async function run(total: number, seed: number, rules: CachedAppOptions['rules'] = {}): Promise<Tally> {
   const random = randomOf(seed);
   const handle = personalApp(random, { failures: 0.03 });
-  await using app = await CachedApp.start({ handle, rules: { cacheTtl: 1000, ...rules }, bytes: 4 * 1024 ** 2 });
-  return await askAtRandom(app.url, random, total);
+  await using app = await CachedApp.start({ handle, rules: { cacheTtl: 1000, ...rules }, bytes });
+  return await askAtRandom([app.url], random, total);
+}
+
+/** Three event loops with one store, in which a lap of the ring takes some seconds. */
+async function runShared(total: number, seed: number): Promise<Tally> {
+  const random = randomOf(seed);
+  const common = {
+    handle: personalApp(random, { failures: 0.03 }),
+    rules: { cacheTtl: 1000 },
+    bytes,
+    memory: new SharedArrayBuffer(memoryBytes),
+    cacheMemory: new SharedArrayBuffer(sharedBytes(bytes)),
+  };
+  await using first = await CachedApp.start({ ...common, slot: 0 });
+  await using second = await CachedApp.start({ ...common, slot: 1 });
+  await using third = await CachedApp.start({ ...common, slot: 2 });
+  return await askAtRandom([first.url, second.url, third.url], random, total);
 }
 
 /** Asks until the test finds what a fault makes possible, which chance decides. */
@@ -43,6 +64,22 @@ describe('a client gets no response of another one that is not for all', () => {
     const { violations, shared } = await run(100_000, newSeed('cache leaks'));
     expect(violations.slice(0, 3)).toEqual([]);
     expect(shared).toBeGreaterThan(10_000);
+  });
+
+  test('in 1000 random requests to event loops that share a store', async () => {
+    const { violations, shared, cut } = await runShared(1000, newSeed('shared cache leaks'));
+    expect(violations.slice(0, 3)).toEqual([]);
+    expect(shared).toBeGreaterThan(100);
+    expect(cut).toBeGreaterThan(0);
+  });
+
+  test('in more random requests to event loops that share a store', { tags: ['long'] }, async () => {
+    const { violations, shared } = await runShared(
+      repetitions({ few: 20_000, all: 100_000 }),
+      newSeed('shared cache leaks'),
+    );
+    expect(violations.slice(0, 3)).toEqual([]);
+    expect(shared).toBeGreaterThan(2000);
   });
 });
 

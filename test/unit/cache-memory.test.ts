@@ -4,6 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { MemoryStore } from '../../src/cache/memory-store.ts';
+import { layOut, sharedBytes, usedBytes, writtenAt } from '../../src/cache/shared-layout.ts';
 import { memoryBytes, partOf } from '../../src/memory/parts.ts';
 import { gaugesLayout, sumGauges } from '../../src/metrics/gauges.ts';
 import { ask, cacheStatus } from '../helpers/cache-client.ts';
@@ -27,6 +28,11 @@ function storedIn(memory: SharedArrayBuffer): number {
   return sumGauges(gaugesLayout, read).cacheUnits * 1024;
 }
 
+function sharedIn(memory: SharedArrayBuffer | undefined): number {
+  if (!memory) return 0;
+  return usedBytes(new BigInt64Array(memory, writtenAt, 1)[0] as bigint, layOut(memory.byteLength));
+}
+
 afterEach(() => {
   vi.restoreAllMocks();
 });
@@ -45,11 +51,13 @@ describe('within 8 MiB stay', () => {
     ['variants of a target', 3000, () => '/', (i) => ({ 'x-variant': `${i}${'z'.repeat(2000)}` }), 13],
     ['large headers of the app', 1000, (i) => `/${i}`, () => ({ 'x-large': '1' }), 13],
   ];
-  test.each(all)('%s', async (_name, count, target, of, bytes) => {
+  type Row = (typeof all)[number];
+  const stays = async ([_name, count, target, of, bytes]: Row, cacheMemory?: SharedArrayBuffer): Promise<void> => {
     const memory = new SharedArrayBuffer(memoryBytes);
     const agent = new Agent({ keepAlive: true, maxSockets: 16 });
     await using app = await CachedApp.start({
       memory,
+      cacheMemory,
       bytes: 8 * mega,
       handle: (req, res) => {
         res.setHeader('cache-control', 'max-age=600');
@@ -64,14 +72,19 @@ describe('within 8 MiB stay', () => {
     for (let i = 0; i < count; i += 16) {
       const some = Array.from({ length: 16 }, (_, j) => i + j);
       await Promise.all(some.map((j) => ask(app.url + target(j), of(j) as Record<string, string>, { agent })));
-      most = Math.max(most, storedIn(memory));
+      if (cacheMemory) await ask(app.url + target(i), of(i) as Record<string, string>, { agent }); // a decoded copy
+      most = Math.max(most, storedIn(memory) + sharedIn(cacheMemory));
     }
     agent.destroy();
     expect(most).toBeGreaterThan(0.1 * mega);
     expect(most).toBeLessThanOrEqual(8 * mega);
     // What it counts is what it takes, beside what the test itself keeps.
     expect(memoryInUse() - before).toBeLessThan(12 * mega);
-  });
+  };
+  test.each(all)('%s', (...row) => stays(row));
+  test.each(all)('%s, in a store that is shared', { tags: ['long'] }, (name, count, ...row) =>
+    stays([name, count / 3, ...row], new SharedArrayBuffer(sharedBytes(8 * mega))),
+  );
 });
 
 test('bodies that are being recorded have a limit together, and each of them', async () => {

@@ -278,9 +278,14 @@ describe('defaults', () => {
     ]),
     [
       ['--cache', '64M', '--cache-store', 'redis'],
-      /^--cache-store must be memory or the URL of a Redis server, as in redis:\/\/localhost\?prefix=shop, not 'redis'$/,
+      /^--cache-store must be memory, shared or the URL of a Redis server, as in redis:\/\/localhost\?prefix=shop, not 'redis'$/,
     ],
     [['--cache-store', 'redis://localhost?prefix=shop'], /^--cache-store needs --cache, as in --cache 64M/],
+    [['--cache-store', 'shared'], /^--cache-store needs --cache, as in --cache 64M: the memory for responses$/],
+    [
+      ['--cache', '512k', '--cache-store', 'shared'],
+      /^--cache must be from 1M to 4G with --cache-store shared, not 512k$/,
+    ],
     [['--cache', '64M', '--cache-bypass-cookie', 'a b'], /^--cache-bypass-cookie must be the name of a cookie/],
     [['--cache', '64M', '--cache-bypass', 'admin'], /^--cache-bypass must be a path on the server/],
     [['--weights', '3,0'], /^--weights must be integers from 1 to 1000, separated by commas, not '0'$/],

@@ -56,7 +56,7 @@ const complete: Required<UserConfig> = {
   rateLimit: '100/s:burst=20 by ip',
   maxRequestsPerConnection: 0,
   cache: '64M',
-  cacheStore: 'memory',
+  cacheStore: 'shared',
   cacheTtl: '10s',
   cacheSetCookie: false,
   cacheBypass: ['/admin', '/account'],
