@@ -20,6 +20,7 @@ const leaves = [
   'hash',
   'inflight',
   'hang',
+  'http/coding-name',
   'log',
   'memory',
   'migration',
@@ -215,6 +216,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'connection/incoming',
     'errors',
     'events',
+    'http',
     'inflight',
     'log',
     'memory/parts',
@@ -246,7 +248,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['balance', 'client/peer', 'client/session', 'clock', 'hash'],
   // Who the client of a request is.
   ['client', 'hash'],
-  ['config', 'balance/policy', 'client/networks', 'client/session-rule', 'errors'],
+  ['config', 'balance/policy', 'client/networks', 'client/session-rule', 'errors', 'http/coding-name'],
   ['hash'],
   // When members of a pool are replaced, how many there should be, and how loaded they are.
   ['scaling/load-meter', 'scaling', 'pipeline/busy'],
@@ -464,6 +466,12 @@ test('a cache in memory loads no other store', () => {
   const loaded = loadedBy('pipeline/cache-stage');
   expect(loaded).toContain('cache/memory-store');
   expect(loaded.filter((file) => isIn('cache/redis', file))).toEqual([]);
+});
+
+test('a worker without --compress loads nothing of it', () => {
+  const loaded = loadedBy('worker/process-main', 'worker/thread-main');
+  const ofIt = ['pipeline/compress-stage', 'pipeline/compressing', 'pipeline/compressors', 'http/coding', 'node:zlib'];
+  expect(loaded.filter((file) => ofIt.includes(file))).toEqual([]);
 });
 
 test('only the table of models knows their names', () => {

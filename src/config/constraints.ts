@@ -4,6 +4,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import path from 'node:path';
 import { configError } from '../errors.js';
+import { madeCodings } from '../http/coding-name.js';
 import { locateApp } from './app-path.js';
 import { isCacheShared, type Values } from './config.js';
 import { oneOf } from './kind.js';
@@ -322,6 +323,18 @@ export function checkCache(settings: Settings, from: From, table: OptionTable, l
     throw configError(
       `${setting(from.cache)} (${write(cache)}) is too little for ${loops} workers and threads, which have a part each; give ${write(loops * minCachePart)} or more`,
     );
+}
+
+/** @returns warnings */
+export function checkCompress(values: Values, from: From, cwd: string): readonly string[] {
+  const { compress, app } = values;
+  if (compress.length === 0) return [];
+  const named = setting(from.compress);
+  const isDirectory = app !== undefined && locateApp(app, cwd)?.isDirectory === true;
+  if (isDirectory) return [`${named} does nothing when the app is a directory: its files are compressed without it`];
+  return compress
+    .filter((coding) => !madeCodings.includes(coding))
+    .map((coding) => `${named} names ${coding}, which Node ${process.version} cannot make (22.15 and 23.8 can)`);
 }
 
 /** The default log of a daemon, which has no standard output: `app.log` for `app.pid`, or `mpserve.log`. */

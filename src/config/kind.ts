@@ -3,6 +3,7 @@
 import path from 'node:path';
 import { isNetwork, networkNames } from '../client/networks.js';
 import { readSessionRule, type SessionRule, writeSessionRule } from '../client/session-rule.js';
+import { type Coding, codings, madeCodings } from '../http/coding-name.js';
 import { type Address, formatAddress, readAddress, readHost } from './address.js';
 import type { Reading } from './reading.js';
 
@@ -306,6 +307,24 @@ export const paths = separated('PATH', (item) =>
 export const cookieNames = separated('NAME', (item) =>
   /^[!#$%&'*+.^`|~\w-]+$/.test(item) ? { value: item } : { refused: 'be the name of a cookie, such as sid' },
 );
+
+/** Content codings, those that are preferred first; `on`, or true in a file, is all that this Node can make. */
+export const codingList: Kind<readonly Coding[], boolean | string | readonly string[]> = {
+  metavar: 'CODINGS',
+  range: `${codings.join(', ')} with commas; on or off`,
+  read(raw) {
+    const [one, ...others] = Array.isArray(raw) ? raw : [raw];
+    const isOn = others.length === 0 ? switches.get(one) : undefined;
+    if (isOn !== undefined) return { value: isOn ? madeCodings : [] };
+    if (Array.isArray(raw) && raw.length === 0) return { value: [] };
+    const refused = `be ${oneOf(codings)}, several separated by commas, or on or off`;
+    const list = commaList<Coding>('CODINGS', (text) =>
+      codings.includes(text as Coding) ? { value: text as Coding } : { refused },
+    );
+    return list.read(Array.isArray(raw) ? raw.join() : raw);
+  },
+  write: (value) => (value.length > 0 ? value : false),
+};
 
 /** Strings, separated by commas or in several flags. */
 function separated(

@@ -10,6 +10,7 @@ import {
   checkAdmin,
   checkBalance,
   checkCache,
+  checkCompress,
   checkDaemonOutput,
   checkDirectory,
   checkOverload,
@@ -160,7 +161,7 @@ async function resolve(given: ReadonlyMap<Key, Given>, base: string, input: Inpu
   checkOverload(settings, from, table);
   checkCache(settings, from, table, loopsWithConnections(resolved, facts.once), input.machine);
   checkAdmin(settings, from);
-  warnings.push(...checkStatic(resolved, from, cwd));
+  warnings.push(...checkStatic(resolved, from, cwd), ...checkCompress(resolved, from, cwd));
   from.control = controlSource;
   if (settings.logFile === undefined && settings.daemon) from.logFile = from.daemon;
   from.bind = bindSource;

@@ -10,6 +10,7 @@ import {
   boolean,
   choice,
   choiceOrPort,
+  codingList,
   cookieNames,
   count,
   countOrAuto,
@@ -62,6 +63,7 @@ interface SectionFacts {
     | 'App and model'
     | 'Static files'
     | 'Cache'
+    | 'Compression'
     | 'Pool size'
     | 'Listening'
     | 'Limits and timeouts'
@@ -154,6 +156,8 @@ const limits = rowsOf('limits', { group: 'Limits and timeouts' });
 const overload = rowsOf('overload', { group: 'Limits and timeouts' });
 /** For the pipeline: which responses are kept. */
 const cache = rowsOf('cache', { group: 'Cache' });
+/** For the pipeline: how responses are compressed. */
+const compression = rowsOf('compression', { group: 'Compression' });
 /** For acceptors and the pipeline: which client a proxy has named. */
 const clients = rowsOf('clients', { group: 'Listening', needsRestart: true });
 /** For the host that places connections, and for the pipeline, which sees where sessions begin. */
@@ -464,6 +468,11 @@ function optionRows(models: readonly ModelFacts[]) {
     cacheBypassCookie: cache(
       'With --cache, names of cookies whose requests all go to the app, as that of a session; several with commas',
       { kind: cookieNames, default: [], defaultWords: 'none' },
+    ),
+
+    compress: compression(
+      "Compress the app's responses for clients that accept it: text, scripts, JSON, XML and the like of 1 KiB and more. The codings, of which the client's favourite is used, and the first of those it likes the same",
+      { kind: codingList, default: [], defaultWords: 'off' },
     ),
 
     gracefulTimeout: lifecycle(

@@ -25,6 +25,12 @@ export interface Recorder {
   lose(): void;
 }
 
+/** Changes the head of a response. */
+export interface HeadFilter {
+  /** @param headers as Node is about to write them. @returns those that it writes */
+  filter(res: PipelineResponse, headers: Headers | null | undefined): Headers | null | undefined;
+}
+
 /** A response, and what the stages know of it. */
 export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   reqId: string;
@@ -63,6 +69,8 @@ export interface PipelineResponse extends ServerResponse<IncomingMessage> {
   onHead: OnHead | undefined;
   /** Called when the response begins, before `onHead`. */
   onHeaders: ((headers: Headers | null | undefined) => void) | undefined;
+  /** Called after `onHead`; it may change `fieldLines` as well. */
+  headFilter: HeadFilter | undefined;
   /** Fields of the server, each with CR LF, that need no check; undefined without any. */
   fieldLines: string | undefined;
   /** The value of the field RateLimit, unless the app sets its own; undefined without --rate-limit. */
@@ -108,6 +116,7 @@ export function responseClass(Base: NodeClass): ResponseClass {
     identity = undefined;
     onHead = undefined;
     onHeaders = undefined;
+    headFilter = undefined;
     fieldLines = undefined;
     rateLimit = undefined;
     onStored = undefined;
@@ -136,13 +145,14 @@ const nodeStoreHeader = (ServerResponse.prototype as unknown as { _storeHeader: 
 function storeHeader(this: PipelineResponse, firstLine: string, headers: Headers | null | undefined): void {
   this.onHeaders?.(headers);
   this.onHead?.(this);
+  const written = this.headFilter ? this.headFilter.filter(this, headers) : headers;
   const { reqId, rateLimit, fieldLines, identity } = this;
   let head = firstLine;
   if (identity) head += workerLine(identity.pid, this.tid ?? identity.tid);
   else if (reqId !== '' && !(headers && has(headers, idHeader))) head += `${idHeader}: ${reqId}\r\n`;
   if (rateLimit !== undefined && !(headers && has(headers, 'ratelimit'))) head += `ratelimit: ${rateLimit}\r\n`;
   if (fieldLines !== undefined) head += fieldLines;
-  nodeStoreHeader.call(this, head, headers);
+  nodeStoreHeader.call(this, head, written);
   this.onStored?.(this);
 }
 

@@ -6,6 +6,7 @@ import type { Client } from '../client/proxy-header.js';
 import { now } from '../clock.js';
 import type { CacheSettings, Config, Limits, ServedFiles } from '../config/config.js';
 import type { WorkerEvent } from '../events.js';
+import type { Coding } from '../http/coding-name.js';
 import type { LoopJournal } from '../inflight/loop-journal.js';
 import type { Destination } from '../log/destination.js';
 import { partOf } from '../memory/parts.js';
@@ -51,6 +52,8 @@ export interface StageOptions {
   readonly overload: Config['overload'];
   /** undefined without --cache, and where others have it. */
   readonly cache: CacheSettings | undefined;
+  /** Of the app's answers, those that are preferred first; undefined without --compress, and where others do it. */
+  readonly compress: readonly Coding[] | undefined;
   /** Counts in the memory, for --admin. */
   readonly counts: boolean;
   /** For --canary. */
@@ -75,6 +78,7 @@ interface LoadedStages {
   readonly health?: HealthChecks | undefined;
   readonly files?: StaticStage | undefined;
   readonly cache?: ResponseCache | undefined;
+  readonly compress?: Stage | undefined;
 }
 
 /** @param connect connects to the pipeline of these stages, in the name of a client */
@@ -134,6 +138,10 @@ async function loadStages(options: StageOptions, connect: Connect): Promise<Load
       ...{ refuse, now, idHeader },
     });
   }
+  if (options.compress) {
+    const { compressResponses } = await import('./compress-stage.js');
+    stages.compress = compressResponses(options.compress);
+  }
   return stages;
 }
 
@@ -158,7 +166,7 @@ export class Stages {
   readonly #onSent: OnSent | undefined;
 
   constructor(options: StageOptions, loaded: LoadedStages) {
-    const { accessLog, clientLimit, overload, counting, files, cache, health, lastRequest } = loaded;
+    const { accessLog, clientLimit, overload, counting, files, cache, compress, health, lastRequest } = loaded;
     const { limits, sessions, tell } = options;
     const { sticky } = sessions;
     const refused = counting?.refused;
@@ -181,6 +189,7 @@ export class Stages {
       ...(limits.maxBodySize > 0 ? [limitBody(limits.maxBodySize, refused)] : []),
       ...(files ? [files.stage] : []),
       ...(cache ? [cache.stage] : []),
+      ...(compress ? [compress] : []),
       ...(overload ? [overload.stage] : []),
       ...(limits.requestDeadline > 0 ? [limitDuration(limits.requestDeadline, tell, refused)] : []),
       ...(journal ? [journal.stage] : []),

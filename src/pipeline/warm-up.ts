@@ -15,6 +15,7 @@ export async function warmUp(options: Omit<PipelineOptions, 'app'>): Promise<voi
     accessLog: undefined,
     busy: undefined,
     files: undefined,
+    compress: undefined,
     slot: undefined,
     migrationChannel: undefined,
     tell: () => {},

@@ -1,6 +1,6 @@
 // Compresses bytes, a few at a time: the threads that do it also read files.
 import zlib from 'node:zlib';
-import { type Coding, codings } from '../http/coding.js';
+import type { Coding } from '../http/coding-name.js';
 
 /** Ones that are no larger are hardly faster to send (bytes). */
 export const maxUncompressedSize = 1024;
@@ -23,9 +23,6 @@ const compressors: Readonly<Record<Coding, Compress | undefined>> = {
   zstd: zstdCompress && ((bytes) => called((done) => zstdCompress(bytes, done))), // from Node 22.15 on
   gzip: (bytes) => called((done) => zlib.gzip(bytes, done)),
 };
-
-/** Those that this Node can make. */
-export const madeCodings: readonly Coding[] = codings.filter((coding) => compressors[coding]);
 
 const libraries = { br: 'brotli', zstd: 'zstd', gzip: 'zlib' } as const;
 

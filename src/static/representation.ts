@@ -1,6 +1,6 @@
 // One form of a file that a client can get: its bytes, or those of a compressed file, with their validators and headers
 // (RFC 9110, sections 3.2 and 8).
-import type { Coding } from '../http/coding.js';
+import type { Coding } from '../http/coding-name.js';
 import type { FileStat } from './file.js';
 import type { Media } from './media.js';
 

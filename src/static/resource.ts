@@ -1,7 +1,7 @@
 // A file and its other forms: the compressed files beside it, and those that the server makes.
 import { crc32 } from 'node:zlib';
-import type { Coding } from '../http/coding.js';
-import { compress, compressorVersion, madeCodings, maxUncompressedSize } from './compress.js';
+import { type Coding, madeCodings } from '../http/coding-name.js';
+import { compress, compressorVersion, maxUncompressedSize } from './compress.js';
 import { type FileStat, isSameVersion, OpenFile, statOf, versionOf } from './file.js';
 import { type Media, mediaOf } from './media.js';
 import { type Representation, type RepresentationFacts, representation } from './representation.js';

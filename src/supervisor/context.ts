@@ -16,6 +16,7 @@ import { proxyHeaders } from '../connection/proxy-headers.js';
 import { SessionReader } from '../connection/session-reader.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
+import { madeCodings } from '../http/coding-name.js';
 import { duplicateForAcceptor } from '../migration/channel.js';
 import { models } from '../strategies/models.js';
 import type { ServerParts } from '../strategies/server-strategy.js';
@@ -196,6 +197,7 @@ function appSettings(
     config;
   const keys = Object.keys(limits) as (keyof Limits)[];
   const limitsGiven = keys.filter((key) => sources[key].kind !== 'default');
+  const made = config.compression.compress.filter((coding) => madeCodings.includes(coding));
   const own = {
     loading: { ...loading, app: release.app },
     files: { ...files, root: directoryOf(release.app) },
@@ -210,6 +212,7 @@ function appSettings(
     sessions,
     overload,
     cache: cache.cache > 0 ? cacheShare(config) : undefined,
+    compress: made.length > 0 ? made : undefined,
     limitsGiven,
     forwards: undefined,
     isForwarded: false,
@@ -232,6 +235,7 @@ function appSettings(
     clients: { ...clients, proxyToApp: true },
     files: undefined,
     cache: undefined,
+    compress: undefined,
     isForwarded: true,
   };
 }

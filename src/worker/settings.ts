@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Placing } from '../balance/policy.js';
 import type { CacheSettings, Config, Limits, ServedFiles } from '../config/config.js';
 import type { HeartbeatLocation } from '../hang/heartbeat.js';
+import type { Coding } from '../http/coding-name.js';
 import type { JournalFile } from '../inflight/journal.js';
 import type { Region } from '../inflight/regions.js';
 import type { Destination } from '../log/destination.js';
@@ -62,6 +63,8 @@ export interface AppSettings {
   readonly overload: Config['overload'];
   /** undefined without --cache. */
   readonly cache: CacheSettings | undefined;
+  /** undefined without --compress, and where the workers that have the clients do it. */
+  readonly compress: readonly Coding[] | undefined;
   /** Those that the user chose; the app may change the others on its own server. */
   readonly limitsGiven: readonly (keyof Limits)[];
   /** It gives each request to the workers of the first route that matches; undefined where it has the app. */

@@ -127,6 +127,7 @@ export class TaskRunner implements Service {
       accessLog: undefined,
       busy: undefined,
       files: undefined,
+      compress: undefined,
       journal: undefined,
       slot: undefined,
       memory: undefined,

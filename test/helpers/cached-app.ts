@@ -5,6 +5,7 @@ import { Activity } from '../../src/activity.ts';
 import type { App } from '../../src/app/app.ts';
 import type { Config } from '../../src/config/config.ts';
 import { IncomingConnection } from '../../src/connection/incoming.ts';
+import type { Coding } from '../../src/http/coding-name.ts';
 import { memoryBytes } from '../../src/memory/parts.ts';
 import { createPipeline, type Pipeline } from '../../src/pipeline/pipeline.ts';
 
@@ -12,6 +13,8 @@ export interface CachedAppOptions {
   readonly handle: App['handle'];
   readonly rules?: Partial<Config['cache']>;
   readonly bytes?: number;
+  readonly isCacheOff?: boolean;
+  readonly compress?: readonly Coding[];
   readonly limits?: Partial<Config['limits']>;
   readonly overload?: Partial<Config['overload']>;
   /** Several apps with the same one are event loops of one server. */
@@ -83,10 +86,13 @@ export class CachedApp implements AsyncDisposable {
       overload: { ...overload, ...options.overload },
       files: undefined,
       isForwarded: false,
-      cache: {
-        bytes: options.bytes ?? 16 * 1024 ** 2,
-        rules: { ...rules, cache: options.bytes ?? 1, ...options.rules },
-      },
+      cache: options.isCacheOff
+        ? undefined
+        : {
+            bytes: options.bytes ?? 16 * 1024 ** 2,
+            rules: { ...rules, cache: options.bytes ?? 1, ...options.rules },
+          },
+      compress: options.compress,
       counts: false,
       countsAnswers: false,
       sessions: { sticky: undefined },

@@ -61,6 +61,7 @@ describe('defaults', () => {
       cacheSetCookie: false,
       cacheBypass: [],
       cacheBypassCookie: [],
+      compress: [],
       trustProxy: [],
       proxyProtocol: false,
       proxyToApp: false,

@@ -113,6 +113,7 @@ class House {
         priorityPath: [],
       },
       cache: undefined,
+      compress: undefined,
       counts: false,
       countsAnswers: false,
       sessions: { sticky: undefined },

@@ -61,6 +61,7 @@ const complete: Required<UserConfig> = {
   cacheSetCookie: false,
   cacheBypass: ['/admin', '/account'],
   cacheBypassCookie: 'sid',
+  compress: 'br,gzip',
   maxInflight: 100,
   queueMax: 50,
   queueTimeout: '1s',

@@ -1,0 +1,155 @@
+// The head of a response that may be compressed: what it says of the body, and the head that says that the body is compressed.
+import { isCompressible } from '../http/media-type.js';
+import { isHeader } from './header-name.js';
+import type { Headers, PipelineResponse } from './response.js';
+
+/** Smaller bodies are hardly faster to send (bytes). */
+export const minBodyBytes = 1024;
+
+/** Of a response whose body could be compressed, for a client that accepts it. */
+export interface CompressibleHead {
+  /** Content-Length, as the app has set it. */
+  readonly declared: number | undefined;
+}
+
+class Facts implements CompressibleHead {
+  declared: number | undefined = undefined;
+  type: string | undefined = undefined;
+  etag: string | undefined = undefined;
+  /** Vary has Accept-Encoding, or says that every request is different. */
+  varies = false;
+  /** A field says that the body is to stay as it is. */
+  isFixed = false;
+}
+
+/** They are of the bytes that the app writes; a part has no length of its own. */
+const fixing = ['content-encoding', 'content-range', 'content-md5', 'digest', 'content-digest', 'repr-digest'];
+
+/**
+ * Adds `Vary: Accept-Encoding` to the head of a response that could be compressed, whether it is or not.
+ * @param headers that Node is about to write
+ * @param length of the body, if `end` has all of it
+ */
+export function compressibleHead(
+  res: PipelineResponse,
+  headers: Headers | null | undefined,
+  length: number | undefined,
+): CompressibleHead | undefined {
+  const { statusCode } = res;
+  if (!mayHaveCoding(statusCode) || !headers || res.strictContentLength) return undefined;
+  const facts = factsOf(res, headers);
+  if (facts.isFixed || facts.type === undefined || !isText(facts.type)) return undefined;
+  const bytes = facts.declared ?? length;
+  if (bytes !== undefined && bytes < minBodyBytes) return undefined;
+  vary(res, facts);
+  return facts;
+}
+
+/**
+ * Of a 304. Its entity tag is the one of the response that the client has: weak if the server compressed that.
+ * @returns the headers to write
+ */
+export function notModifiedHead(
+  res: PipelineResponse,
+  headers: Headers | null | undefined,
+): Headers | null | undefined {
+  if (!headers) return headers;
+  const facts = factsOf(res, headers);
+  if (facts.isFixed || (facts.type !== undefined && !isText(facts.type))) return headers;
+  vary(res, facts);
+  const { etag } = facts;
+  if (etag === undefined || isWeak(etag) || !res.req.headers['if-none-match']?.includes(`W/${etag}`)) return headers;
+  return edited(res, headers, (name, value) => (isHeader(name, 'etag') ? `W/${etag}` : value)) as Headers;
+}
+
+/** @returns the headers of the compressed response; Node adds those of its length */
+export function codedHead(res: PipelineResponse, headers: Headers, coding: string): Headers {
+  const list = edited(res, headers, (name, value) => {
+    if (isHeader(name, 'etag')) return isWeak(String(value)) ? value : `W/${value}`;
+    // The ranges of the app are those of the plain bytes.
+    return isHeader(name, 'content-length') || isHeader(name, 'accept-ranges') ? undefined : value;
+  });
+  list.push('content-encoding', coding);
+  return list as Headers;
+}
+
+/** Statuses with a whole body that is for the client to show or use: redirects have next to none. */
+function mayHaveCoding(status: number): boolean {
+  return (status >= 200 && status < 204) || (status > 206 && status < 300) || status >= 400;
+}
+
+/**
+ * Event streams stay as they are: each would keep a compressor for as long as it lasts, and a drain could not end it between two
+ * events.
+ */
+function isText(type: string): boolean {
+  const end = type.indexOf(';');
+  const name = (end < 0 ? type : type.slice(0, end)).trim().toLowerCase();
+  return name !== 'text/event-stream' && isCompressible(name);
+}
+
+function isWeak(etag: string): boolean {
+  return etag.startsWith('W/');
+}
+
+function vary(res: PipelineResponse, { varies }: Facts): void {
+  if (!varies) res.fieldLines = `${res.fieldLines ?? ''}vary: accept-encoding\r\n`;
+}
+
+function factsOf(res: PipelineResponse, headers: Headers): Facts {
+  const facts = new Facts();
+  eachField(res, headers, (name, value) => {
+    switch (name.length) {
+      case 4:
+        if (isHeader(name, 'etag')) facts.etag = String(value);
+        else if (isHeader(name, 'vary'))
+          facts.varies ||= /(?:^|[\s,])(?:accept-encoding|\*)(?:$|[\s,])/i.test(String(value));
+        break;
+      case 12:
+        if (isHeader(name, 'content-type')) facts.type = String(value);
+        break;
+      case 13:
+        if (isHeader(name, 'cache-control')) facts.isFixed ||= /no-transform/i.test(String(value));
+        else facts.isFixed ||= isHeader(name, 'content-range');
+        break;
+      case 14:
+        if (isHeader(name, 'content-length')) facts.declared = Number(value);
+        else facts.isFixed ||= isHeader(name, 'content-digest');
+        break;
+      case 17:
+        if (isHeader(name, 'transfer-encoding')) facts.isFixed ||= !/^chunked$/i.test(String(value));
+        break;
+      default:
+        facts.isFixed ||= fixing.some((one) => isHeader(name, one));
+    }
+  });
+  return facts;
+}
+
+type Value = unknown;
+
+/** @param change returns what becomes of the value; undefined leaves the field out. @returns names and values in turn */
+function edited(res: PipelineResponse, headers: Headers, change: (name: string, value: Value) => Value): Value[] {
+  const list: Value[] = [];
+  eachField(res, headers, (name, value) => {
+    const changed = change(name, value);
+    if (changed !== undefined) list.push(name, changed);
+  });
+  return list;
+}
+
+/** In the forms that `writeHead` takes, and in that in which Node has those of `setHeader`. */
+function eachField(res: PipelineResponse, headers: Headers, call: (name: string, value: Value) => void): void {
+  if (Array.isArray(headers)) {
+    if (Array.isArray(headers[0])) for (const [name, value] of headers) call(String(name), value);
+    else for (let i = 0; i < headers.length; i += 2) call(String(headers[i]), headers[i + 1]);
+    return;
+  }
+  const isStored = res.getHeaderNames().length > 0;
+  const object = headers as Readonly<Record<string, unknown>>;
+  for (const key in object) {
+    const value = object[key];
+    if (isStored) call((value as [string, Value])[0], (value as [string, Value])[1]);
+    else if (Object.hasOwn(object, key)) call(key, value);
+  }
+}
