@@ -1,5 +1,5 @@
-// A body that is compressed as the app writes it. To the app, the response is as before: it says when there is room again,
-// how much waits, and whether it has been ended.
+// A body that is compressed as the app writes it. To the app, the response is as before: it says when there is room again, and
+// whether it has been ended.
 import type { Coding } from '../http/coding-name.js';
 import { type Compressor, makerOf } from './compressors.js';
 import type { PipelineResponse } from './response.js';
@@ -117,6 +117,7 @@ export class CompressedBody {
     return emit;
   }
 
+  /** Not `writableLength`, which Node itself looks at. */
   #showState(): void {
     const res = this.#res;
     const inherited = (name: string): unknown => Reflect.get(Object.getPrototypeOf(res), name, res);
@@ -125,13 +126,8 @@ export class CompressedBody {
         configurable: true,
         get: () => (this.#isOver ? inherited(name) : value()),
       });
-    const compressor = this.#compressor;
     show('writableEnded', () => this.#hasEnded || inherited('writableEnded'));
-    show('writableNeedDrain', () => compressor.writableNeedDrain);
-    show(
-      'writableLength',
-      () => compressor.writableLength + compressor.readableLength + (inherited('writableLength') as number),
-    );
+    show('writableNeedDrain', () => this.#compressor.writableNeedDrain);
   }
 }
 
