@@ -11,13 +11,17 @@ const uniquePaths = { requests: [{ setupRequest: (request) => ({ ...request, pat
 
 /**
  * Loads a server for `seconds` over 64 connections. With `keepAlive: false` each connection carries one request. With
- * `body` each request is a POST. With `isUnique` each has a path of its own.
+ * `body` each request is a POST. With `isUnique` each has a path of its own. With `accepted` that is its Accept-Encoding.
  * @returns CPU time of the server's process tree per completed request (microseconds)
  */
-export async function cpuPerRequest({ pid, port }, seconds, { keepAlive = true, body, isUnique = false } = {}) {
+export async function cpuPerRequest(
+  { pid, port },
+  seconds,
+  { keepAlive = true, body, isUnique = false, accepted } = {},
+) {
   const before = cpuSeconds(pid);
   const load = {
-    headers: keepAlive ? {} : { connection: 'close' },
+    headers: { ...(!keepAlive && { connection: 'close' }), ...(accepted && { 'accept-encoding': accepted }) },
     ...(body && { method: 'POST', body }),
     ...(isUnique && uniquePaths),
   };

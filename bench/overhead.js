@@ -40,6 +40,9 @@ const cacheable = path.join(root, 'bench/baselines/cacheable.cjs');
 const one = ['--model', 'prefork', '--workers', '1'];
 const caching = serving(cacheable, ...one, '--cache', '64M');
 const cached = baseline('bare', path.join(root, 'bench/baselines/cached.cjs'));
+const json = path.join(root, 'bench/baselines/json.cjs');
+const jsonByExpress = path.join(root, 'bench/baselines/json-express.cjs');
+const jsonCompressedInApp = path.join(root, 'bench/baselines/json-compression.cjs');
 const prethread = mpserve('--model', 'prethread', '--threads', '2');
 const hybrid = mpserve('--model', 'hybrid', '--workers', '2', '--threads', '2');
 
@@ -71,6 +74,11 @@ const cpuOfMisses = {
   warmUp: 60_000,
   isUnique: true,
   of: (server) => cpuPerRequest(server, seconds, { isUnique: true }),
+};
+const cpuOfGzip = {
+  unit: 'µs/request',
+  warmUp: 5_000,
+  of: (server) => cpuPerRequest(server, seconds, { accepted: 'gzip' }),
 };
 const cpuPerConnection = {
   unit: 'µs/request',
@@ -157,6 +165,22 @@ const pairs = [
     caching,
     cpuOfMisses,
     1.5,
+  ],
+  [
+    'compress-none',
+    '--compress compared with none, 10 KiB of JSON, clients that accept no coding, prefork, 1 worker',
+    serving(json, ...one, '--compress', 'on'),
+    serving(json, ...one),
+    cpuKeptAlive,
+    1.03,
+  ],
+  [
+    'compress-gzip',
+    '--compress gzip compared with the middleware `compression`, 10 KiB of JSON by Express, prefork, 1 worker',
+    serving(jsonByExpress, ...one, '--compress', 'gzip'),
+    serving(jsonCompressedInApp, ...one),
+    cpuOfGzip,
+    1,
   ],
   ['prefork-kept-alive', 'prefork, 2 workers, keep-alive', prefork, bare, cpuKeptAlive, 1.15],
   ['prefork-one-each', 'prefork, one request per connection', prefork, cluster, cpuPerConnection, 0.5],

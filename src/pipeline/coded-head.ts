@@ -1,4 +1,5 @@
 // The head of a response that may be compressed: what it says of the body, and the head that says that the body is compressed.
+
 import { isCompressible } from '../http/media-type.js';
 import { isHeader } from './header-name.js';
 import type { Headers, PipelineResponse } from './response.js';
@@ -78,11 +79,26 @@ function mayHaveCoding(status: number): boolean {
   return (status >= 200 && status < 204) || (status > 206 && status < 300) || status >= 400;
 }
 
+/** By the values of Content-Type that were seen lately: an app has few. */
+const known = new Map<string, boolean>();
+const maxKnown = 100;
+const maxKnownLength = 100;
+
+function isText(type: string): boolean {
+  const before = known.get(type);
+  if (before !== undefined) return before;
+  const is = isTextType(type);
+  if (type.length > maxKnownLength) return is;
+  if (known.size >= maxKnown) known.clear();
+  known.set(type, is);
+  return is;
+}
+
 /**
  * Event streams stay as they are: each would keep a compressor for as long as it lasts, and a drain could not end it between two
  * events.
  */
-function isText(type: string): boolean {
+function isTextType(type: string): boolean {
   const end = type.indexOf(';');
   const name = (end < 0 ? type : type.slice(0, end)).trim().toLowerCase();
   return name !== 'text/event-stream' && isCompressible(name);
@@ -92,64 +108,84 @@ function isWeak(etag: string): boolean {
   return etag.startsWith('W/');
 }
 
+const varyLine = 'vary: accept-encoding\r\n';
+
 function vary(res: PipelineResponse, { varies }: Facts): void {
-  if (!varies) res.fieldLines = `${res.fieldLines ?? ''}vary: accept-encoding\r\n`;
+  if (!varies) res.fieldLines = res.fieldLines === undefined ? varyLine : res.fieldLines + varyLine;
 }
 
 function factsOf(res: PipelineResponse, headers: Headers): Facts {
   const facts = new Facts();
-  eachField(res, headers, (name, value) => {
-    switch (name.length) {
-      case 4:
-        if (isHeader(name, 'etag')) facts.etag = String(value);
-        else if (isHeader(name, 'vary'))
-          facts.varies ||= /(?:^|[\s,])(?:accept-encoding|\*)(?:$|[\s,])/i.test(String(value));
-        break;
-      case 12:
-        if (isHeader(name, 'content-type')) facts.type = String(value);
-        break;
-      case 13:
-        if (isHeader(name, 'cache-control')) facts.isFixed ||= /no-transform/i.test(String(value));
-        else facts.isFixed ||= isHeader(name, 'content-range');
-        break;
-      case 14:
-        if (isHeader(name, 'content-length')) facts.declared = Number(value);
-        else facts.isFixed ||= isHeader(name, 'content-digest');
-        break;
-      case 17:
-        if (isHeader(name, 'transfer-encoding')) facts.isFixed ||= !/^chunked$/i.test(String(value));
-        break;
-      default:
-        facts.isFixed ||= fixing.some((one) => isHeader(name, one));
-    }
-  });
+  if (Array.isArray(headers)) eachInList(headers, (name, value) => note(facts, name, value));
+  else {
+    const object = headers as Readonly<Record<string, Value>>;
+    if (hasStored(res, object)) {
+      for (const name of noted) if (object[name]) note(facts, name, (object as Stored)[name]?.[1]);
+    } else for (const name in object) note(facts, name, object[name]);
+  }
   return facts;
 }
+
+function note(facts: Facts, name: string, value: Value): void {
+  switch (name.length) {
+    case 4:
+      if (isHeader(name, 'etag')) facts.etag = String(value);
+      else if (isHeader(name, 'vary')) facts.varies ||= ofEncoding.test(String(value));
+      return;
+    case 12:
+      if (isHeader(name, 'content-type')) facts.type = String(value);
+      return;
+    case 13:
+      if (isHeader(name, 'cache-control')) facts.isFixed ||= /no-transform/i.test(String(value));
+      else facts.isFixed ||= isHeader(name, 'content-range');
+      return;
+    case 14:
+      if (isHeader(name, 'content-length')) facts.declared = Number(value);
+      else facts.isFixed ||= isHeader(name, 'content-digest');
+      return;
+    case 17:
+      if (isHeader(name, 'transfer-encoding')) facts.isFixed ||= !/^chunked$/i.test(String(value));
+      return;
+    default:
+      facts.isFixed ||= fixing.some((one) => isHeader(name, one));
+  }
+}
+
+/** Those that say something of the body. */
+const noted = ['etag', 'vary', 'content-type', 'cache-control', 'content-length', 'transfer-encoding', ...fixing];
+
+const ofEncoding = /(?:^|[\s,])(?:accept-encoding|\*)(?:$|[\s,])/i;
 
 type Value = unknown;
 
 /** @param change returns what becomes of the value; undefined leaves the field out. @returns names and values in turn */
 function edited(res: PipelineResponse, headers: Headers, change: (name: string, value: Value) => Value): Value[] {
   const list: Value[] = [];
-  eachField(res, headers, (name, value) => {
+  const add = (name: string, value: Value): void => {
     const changed = change(name, value);
     if (changed !== undefined) list.push(name, changed);
-  });
+  };
+  if (Array.isArray(headers)) eachInList(headers, add);
+  else {
+    const object = headers as Readonly<Record<string, Value>>;
+    const all = hasStored(res, object) ? Object.values(object as Stored) : Object.entries(object);
+    for (const [name, value] of all) add(name, value);
+  }
   return list;
 }
 
-/** In the forms that `writeHead` takes, and in that in which Node has those of `setHeader`. */
-function eachField(res: PipelineResponse, headers: Headers, call: (name: string, value: Value) => void): void {
-  if (Array.isArray(headers)) {
-    if (Array.isArray(headers[0])) for (const [name, value] of headers) call(String(name), value);
-    else for (let i = 0; i < headers.length; i += 2) call(String(headers[i]), headers[i + 1]);
-    return;
-  }
-  const isStored = res.getHeaderNames().length > 0;
-  const object = headers as Readonly<Record<string, unknown>>;
-  for (const key in object) {
-    const value = object[key];
-    if (isStored) call((value as [string, Value])[0], (value as [string, Value])[1]);
-    else if (Object.hasOwn(object, key)) call(key, value);
-  }
+/** As Node has what `setHeader` is given: by names in lower case. */
+type Stored = Readonly<Record<string, readonly [name: string, value: Value]>>;
+
+/** `setHeader` has been called: then all headers are in that form. */
+function hasStored(res: PipelineResponse, headers: Readonly<Record<string, Value>>): boolean {
+  // Most often the first value tells, and what is asked otherwise makes a list.
+  for (const name in headers) return Array.isArray(headers[name]) && res.getHeaderNames().length > 0;
+  return false;
+}
+
+/** The forms of a list that `writeHead` takes. */
+function eachInList(headers: readonly unknown[], call: (name: string, value: Value) => void): void {
+  if (Array.isArray(headers[0])) for (const [name, value] of headers as readonly unknown[][]) call(String(name), value);
+  else for (let i = 0; i < headers.length; i += 2) call(String(headers[i]), headers[i + 1]);
 }
