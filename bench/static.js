@@ -1,5 +1,5 @@
-// `npm run bench:static`: the throughput of static files, beside other servers of Node, and nginx where it is installed. All
-// run at the same time, and each round loads one after the other, in changing order. A client that discards what it reads
+// `npm run bench:static`: the throughput of static files, beside other servers of Node, and nginx where it is installed, or where
+// NGINX is its path. All run at the same time, and each round loads one after the other, in changing order. A client that discards what it reads
 // counts bytes: in a second, and in a second of the server's CPU time, which other load on the machine affects less. Exits 1 if mpserve has less than 0.9 of the throughput of the best server of Node.
 import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -24,17 +24,36 @@ mkdirSync(dir);
 const sizes = { '1 KiB': 1024, '100 KiB': 100 * 1024, '10 MiB': 10 * 1024 ** 2 };
 for (const [name, size] of Object.entries(sizes)) writeFileSync(path.join(dir, fileOf(name)), randomBytes(size));
 
+const nginx = process.env.NGINX ?? 'nginx';
+const largest = sizes['10 MiB'];
+const rangeBytes = sizes['100 KiB'];
+
+/** Ranges of the largest file, which the clients ask for in turn. */
+const ranges = {
+  'first 100 KiB': [rangeFrom(0)],
+  '100 KiB in the middle': [rangeFrom(largest / 2)],
+  'last 100 KiB': [`bytes=-${rangeBytes}`],
+  '100 KiB at 100 random places': Array.from({ length: 100 }, () =>
+    rangeFrom(Math.floor(Math.random() * (largest - rangeBytes))),
+  ),
+};
+
 const rows = [
   ...Object.keys(sizes).map((name) => ({ name, file: fileOf(name), connections: sizes[name] > 1e6 ? 8 : 32 })),
-  { name: '100 KiB of 10 MiB', file: fileOf('10 MiB'), connections: 32, range: 'bytes=1000000-1102399' },
+  ...Object.keys(ranges).map((name) => ({
+    name: `${name} of 10 MiB`,
+    file: fileOf('10 MiB'),
+    connections: 32,
+    ranges: ranges[name],
+  })),
 ];
 
 const servers = [];
 try {
   servers.push({ name: 'mpserve', ...(await start(serving(dir, '--model', 'prefork', '--workers', '1'))) });
   for (const library of libraries) servers.push({ name: library, ...(await start(baseline('static', library, dir))) });
-  const nginx = await startNginx();
-  if (nginx) servers.push(nginx);
+  const other = await startNginx();
+  if (other) servers.push(other);
   console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}, ${rounds} rounds, medians`);
   console.log('MB in a second (MB in a second of CPU time)\n');
   console.log(`| file | ${servers.map(({ name }) => name).join(' | ')} | mpserve / best of Node | |`);
@@ -45,13 +64,13 @@ try {
   rmSync(scratch, { recursive: true });
 }
 
-async function measure({ name, file, connections, range }) {
+async function measure({ name, file, connections, ranges }) {
   const values = new Map(servers.map((server) => [server, []]));
-  for (const server of servers) await throughput(server, file, connections, range, ms / 3);
+  for (const server of servers) await throughput(server, file, connections, ranges, ms / 3);
   for (let round = 0; round < rounds; round++) {
     const first = round % servers.length;
     for (const server of [...servers.slice(first), ...servers.slice(0, first)])
-      values.get(server).push(await throughput(server, file, connections, range, ms));
+      values.get(server).push(await throughput(server, file, connections, ranges, ms));
   }
   const medians = ['rate', 'perCpu'].map((key) =>
     servers.map((server) => median(values.get(server).map((value) => value[key]))),
@@ -65,12 +84,14 @@ async function measure({ name, file, connections, range }) {
 }
 
 /** @returns megabytes of whole responses in a second, and in a second of CPU time */
-async function throughput({ pid, port }, file, connections, range, ms) {
-  const head = `GET /${file} HTTP/1.1\r\nhost: localhost\r\n${range ? `range: ${range}\r\n` : ''}\r\n`;
+async function throughput({ pid, port }, file, connections, ranges = [undefined], ms) {
+  const requests = ranges.map(
+    (range) => `GET /${file} HTTP/1.1\r\nhost: localhost\r\n${range ? `range: ${range}\r\n` : ''}\r\n`,
+  );
   let bytes = 0;
   const began = performance.now();
   const cpuBefore = cpuSeconds(pid);
-  const clients = Array.from({ length: connections }, () => client(port, head, (size) => (bytes += size)));
+  const clients = Array.from({ length: connections }, () => client(port, requests, (size) => (bytes += size)));
   await Promise.all(clients.map(({ connected }) => connected));
   await pause(ms);
   const seconds = (performance.now() - began) / 1000;
@@ -80,8 +101,9 @@ async function throughput({ pid, port }, file, connections, range, ms) {
   return { rate: megabytes / seconds, perCpu: megabytes / cpu };
 }
 
-/** One connection that sends the request again and again, and reads the lengths of the responses, no more. */
-function client(port, request, onBody) {
+/** One connection that sends the requests again and again, and reads the lengths of the responses, no more. */
+function client(port, requests, onBody) {
+  let next = Math.floor(Math.random() * requests.length);
   let left = 0;
   let size = 0;
   let head = '';
@@ -109,19 +131,20 @@ function client(port, request, onBody) {
           at += taken;
           if (left > 0) continue;
           onBody(size);
-          socket.write(request);
+          send();
         }
         return true;
       },
     },
   });
+  const send = () => socket.write(requests[next++ % requests.length]);
   const connected = new Promise((resolve) => socket.once('connect', resolve));
-  socket.write(request);
+  send();
   return { connected, close: () => socket.destroy() };
 }
 
 async function startNginx() {
-  if (spawnSync('nginx', ['-v']).error) return undefined;
+  if (spawnSync(nginx, ['-v']).error) return undefined;
   const port = 20_000 + Math.floor(Math.random() * 10_000);
   const config = path.join(scratch, 'nginx.conf');
   writeFileSync(
@@ -131,7 +154,7 @@ events {}
 http { ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${scratch}/${name};`).join(' ')}
 access_log off; keepalive_requests 1000000000; sendfile on; tcp_nopush on; server { listen 127.0.0.1:${port}; root ${dir}; } }`,
   );
-  const child = spawn('nginx', ['-p', scratch, '-c', config], { stdio: 'ignore' });
+  const child = spawn(nginx, ['-p', scratch, '-c', config], { stdio: 'ignore' });
   const stop = () =>
     new Promise((resolve) => {
       child.once('exit', resolve);
@@ -147,6 +170,10 @@ access_log off; keepalive_requests 1000000000; sendfile on; tcp_nopush on; serve
   }
   child.kill();
   return undefined;
+}
+
+function rangeFrom(first) {
+  return `bytes=${first}-${first + rangeBytes - 1}`;
 }
 
 function fileOf(name) {

@@ -471,7 +471,7 @@ function optionRows(models: readonly ModelFacts[]) {
     ),
 
     compress: compression(
-      "Compress the app's responses for clients that accept it: text, scripts, JSON, XML and the like of 1 KiB and more. The codings, of which the client's favourite is used, and the first of those it likes the same",
+      "Compress the app's responses (text, scripts, JSON, XML and the like, of 1 KiB and more) with these codings, for clients that accept them; of those that a client prefers equally, the first one is used",
       { kind: codingList, default: [], defaultWords: 'off' },
     ),
 
