@@ -29,21 +29,25 @@ const fixing = ['content-encoding', 'content-range', 'content-md5', 'digest', 'c
 /**
  * Adds `Vary: Accept-Encoding` to the head of a response that could be compressed, whether it is or not.
  * @param headers that Node is about to write
- * @param length of the body, if `end` has all of it
  */
 export function compressibleHead(
   res: PipelineResponse,
   headers: Headers | null | undefined,
-  length: number | undefined,
 ): CompressibleHead | undefined {
   const { statusCode } = res;
   if (!mayHaveCoding(statusCode) || !headers || res.strictContentLength) return undefined;
   const facts = factsOf(res, headers);
   if (facts.isFixed || facts.type === undefined || !isText(facts.type)) return undefined;
-  const bytes = facts.declared ?? length;
+  const bytes = facts.declared ?? lengthAtEnd(res);
   if (bytes !== undefined && bytes < minBodyBytes) return undefined;
   vary(res, facts);
   return facts;
+}
+
+/** Of a body that `end` has as a whole; undefined if it is not known yet, as for a HEAD that is answered without one. */
+function lengthAtEnd(res: PipelineResponse): number | undefined {
+  const { _contentLength: length } = res as { _contentLength?: number | null };
+  return length === null || (length === 0 && res.reqMethod === 'HEAD') ? undefined : length;
 }
 
 /**

@@ -14,8 +14,7 @@ import type { Stage } from './stage.js';
 const varying: HeadFilter = {
   filter(res, headers) {
     if (res.statusCode === 304) return notModifiedHead(res, headers);
-    const { _contentLength: length } = res as { _contentLength?: number | null };
-    compressibleHead(res, headers, length ?? undefined);
+    compressibleHead(res, headers);
     return headers;
   },
 };

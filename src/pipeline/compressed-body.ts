@@ -55,13 +55,14 @@ export class CompressedBody {
 
   write(chunk: unknown, encoding: unknown, callback: unknown): boolean {
     if (this.#hasEnded) return this.#refuse(callback);
-    this.#written += lengthOf(chunk, encoding);
-    this.#pending++;
-    return this.#compressor.write(chunk, encoding as BufferEncoding, (error) => {
+    const hasRoom = this.#compressor.write(chunk, encoding as BufferEncoding, (error) => {
       this.#pending--;
       this.#flushLater();
       if (typeof callback === 'function') (callback as Callback)(error);
     });
+    this.#written += lengthOf(chunk, encoding);
+    this.#pending++;
+    return hasRoom;
   }
 
   end(chunk: unknown, encoding: unknown, callback: unknown): void {

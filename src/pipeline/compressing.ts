@@ -35,6 +35,7 @@ export class Compressing implements HeadFilter {
   /** Content-Length, as the app has set it. */
   #declared: number | undefined;
   #body: CompressedBody | undefined;
+  #hasRoom = false;
 
   constructor(res: PipelineResponse, coding: Coding, room: Room) {
     this.#coding = coding;
@@ -56,14 +57,10 @@ export class Compressing implements HeadFilter {
     if (this.#state !== 'begun') return headers; // the cache has put another head in its place
     this.#state = 'plain';
     if (res.statusCode === 304) return notModifiedHead(res, headers);
-    const length = this.#whole?.length ?? (res as unknown as NodeFields)._contentLength ?? undefined;
-    const isHead = res.reqMethod === 'HEAD';
-    const head = compressibleHead(res, headers, isHead && length === 0 ? undefined : length);
+    const head = compressibleHead(res, headers);
     if (!head || !headers) return headers;
-    // Of a bare `end` nobody knows what GET would get.
-    if (isHead && head.declared === undefined && length === 0) return headers;
-    if (isHead) return codedHead(res, headers, this.#coding);
-    return this.#mayCode(res, head.declared) ? codedHead(res, headers, this.#coding) : headers;
+    const isCoded = res.reqMethod === 'HEAD' || this.#mayCode(res, head.declared);
+    return isCoded ? codedHead(res, headers, this.#coding) : headers;
   }
 
   #mayCode(res: PipelineResponse, declared: number | undefined): boolean {
@@ -78,8 +75,9 @@ export class Compressing implements HeadFilter {
       // Node does not say when the client has gone of a response that waits for earlier ones on its connection.
       if (this.#room.left === 0 || !res.socket) return false;
       this.#room.left--;
+      this.#hasRoom = true;
       (res as unknown as NodeFields)._contentLength = null; // it is not known
-      res.once('close', () => this.#room.left++);
+      res.once('close', () => this.#leaveRoom());
       this.#declared = declared;
     }
     this.#state = 'coded';
@@ -121,10 +119,16 @@ export class Compressing implements HeadFilter {
     return new CompressedBody(res, this.#coding, this.#declared, {
       write: (chunk) => this.inherited(res, 'write').call(res, chunk),
       end: (callback) => {
+        this.#leaveRoom();
         this.#state = 'plain';
         this.inherited(res, 'end').call(res, callback);
       },
     });
+  }
+
+  #leaveRoom(): void {
+    if (this.#hasRoom) this.#room.left++;
+    this.#hasRoom = false;
   }
 
   /** As Node's `end` does, which finds the head written. */
@@ -137,6 +141,7 @@ export class Compressing implements HeadFilter {
   }
 
   #endWith(res: PipelineResponse, bytes: Buffer, callback: unknown): void {
+    this.#leaveRoom();
     this.#state = 'plain';
     this.#coded = undefined;
     this.inherited(res, 'end').call(res, bytes, callback);

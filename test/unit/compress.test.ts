@@ -6,6 +6,8 @@ import { type AddressInfo, connect } from 'node:net';
 import { PassThrough, pipeline, Readable } from 'node:stream';
 import zlib from 'node:zlib';
 import express from 'express';
+import fastify from 'fastify';
+import Koa from 'koa';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Coding, madeCodings } from '../../src/http/coding-name.ts';
 import { maxCompressors } from '../../src/pipeline/compressors.ts';
@@ -36,6 +38,24 @@ async function startPlain(handle: Handle): Promise<string> {
     server.close();
   });
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const koa = new Koa();
+koa.use((context) => {
+  context.type = 'html';
+  context.body = context.path === '/stream' ? Readable.from(pieces(Buffer.from(text(100_000)), 3000)) : text(3000);
+});
+const withKoa = koa.callback() as Handle;
+const withFastify = fastify();
+withFastify.get('/', (_, reply) => reply.send(JSON.parse(json)));
+withFastify.get('/stream', (_, reply) => {
+  reply.type('text/css').send(Readable.from(pieces(Buffer.from(text(100_000)), 3000)));
+});
+await withFastify.ready();
+
+/** @param url in place of that of the request */
+function at(url: string, handle: Handle): Handle {
+  return (req, res) => handle(Object.assign(req, { url }), res);
 }
 
 const withExpress = express();
@@ -116,6 +136,10 @@ const ways: Readonly<Record<string, Handle>> = {
   'no body after its head': (_, res) => res.writeHead(200, plain).end(),
   'Set-Cookie twice': (_, res) =>
     res.setHeader('set-cookie', ['a=1', 'b=2']).setHeader('content-type', 'text/html').end(text(2000)),
+  'Koa: a text': withKoa,
+  'Koa: a stream': at('/stream', withKoa),
+  'Fastify: json': (req, res) => withFastify.routing(req, res),
+  'Fastify: a stream': at('/stream', (req, res) => withFastify.routing(req, res)),
   'Express: json': withExpress,
   'Express: send, with write and end replaced': withMiddleware,
 };
