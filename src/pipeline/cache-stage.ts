@@ -53,8 +53,16 @@ export async function createCache(options: CacheStageOptions): Promise<ResponseC
         Atomics.store(table.words, table.at(slot.index, 'cacheUnits'), Math.ceil(used / unitBytes));
     },
   };
-  const isWarmUp = slot === undefined;
-  const storage = await openStorage({ settings, memory, shared, common, counters, tell, isWarmUp });
+  const storage = await openStorage({
+    settings,
+    memory,
+    shared,
+    common,
+    counters,
+    onStored: () => counters.add('cache', 1, cacheCounters.indexOf('stored')),
+    tell,
+    isWarmUp: slot === undefined,
+  });
   return new ResponseCache({
     parts: {
       ...storage,
@@ -65,7 +73,6 @@ export async function createCache(options: CacheStageOptions): Promise<ResponseC
       recorded: { bytes: 0 },
       now,
       onOutcome: (outcome) => counters.add('cache', 1, cacheOutcomes.indexOf(outcome)),
-      onStored: () => counters.add('cache', 1, cacheCounters.indexOf('stored')),
     },
     bypass: rules,
     healthPath,

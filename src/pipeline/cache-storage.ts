@@ -29,6 +29,7 @@ export interface StorageOptions {
   readonly shared: SharedArrayBuffer | undefined;
   readonly common: Omit<MemoryStoreOptions, 'maxBytes'>;
   readonly counters: Counters;
+  readonly onStored: () => void;
   readonly tell: (event: WorkerEvent) => void;
   /** While the worker warms up, it asks no store elsewhere. */
   readonly isWarmUp: boolean;
@@ -40,6 +41,8 @@ export interface Storage {
   readonly flights?: Flights;
   readonly maxBodyBytes: number;
   readonly maxRecordedBytes: number;
+  /** Called when a response is given to the store. */
+  readonly onStored: () => void;
 }
 
 export function openStorage(options: StorageOptions): Storage | Promise<Storage> {
@@ -48,17 +51,18 @@ export function openStorage(options: StorageOptions): Storage | Promise<Storage>
   return isRedisUrl(settings.rules.cacheStore) && !isWarmUp ? redisStorage(options) : ownStorage(options);
 }
 
-function ownStorage({ settings: { bytes }, common }: StorageOptions): Storage {
+function ownStorage({ settings: { bytes }, common, onStored }: StorageOptions): Storage {
   const maxRecordedBytes = Math.floor(bytes * recordedFraction);
   return {
     store: new MemoryStore({ ...common, maxBytes: bytes - maxRecordedBytes }),
     maxBodyBytes: Math.floor(bytes * bodyFraction),
     maxRecordedBytes,
+    onStored,
   };
 }
 
 async function sharedStorage(
-  { settings: { bytes, rules }, memory: { hashKey }, common }: StorageOptions,
+  { settings: { bytes, rules }, memory: { hashKey }, common, onStored }: StorageOptions,
   memory: SharedArrayBuffer,
 ): Promise<Storage> {
   const { KeyHasher, SharedFlights, SharedStore } = await import('../cache/shared.js');
@@ -75,10 +79,11 @@ async function sharedStorage(
     maxBodyBytes,
     // An event loop can always record one of the largest.
     maxRecordedBytes: Math.max(maxBodyBytes, Math.floor(bytes * sharedRecordedFraction)),
+    onStored,
   };
 }
 
-async function redisStorage({ settings, memory, common, counters, tell }: StorageOptions): Promise<Storage> {
+async function redisStorage({ settings, memory, common, counters, onStored, tell }: StorageOptions): Promise<Storage> {
   const { createRedisStore } = await import('../cache/redis/create.js');
   const { bytes, rules } = settings;
   const maxRecordedBytes = Math.floor(bytes * elsewhereRecordedFraction);
@@ -89,6 +94,7 @@ async function redisStorage({ settings, memory, common, counters, tell }: Storag
     purgeLog: memory.purgeLog,
     state: memory.storeState,
     now: common.now,
+    onStored,
     onFailure: (kind) => counters.add('cacheStore', 1, cacheStoreCounters.indexOf(kind)),
     onOutage: (store, part, reason) => {
       if (part === 'all') counters.add('cacheStore', 1, cacheStoreCounters.indexOf('down'));
@@ -99,5 +105,6 @@ async function redisStorage({ settings, memory, common, counters, tell }: Storag
       tell({ event: 'cache-store-up', store, part, ms });
     },
   });
-  return { store, maxBodyBytes: Math.floor(bytes * bodyFraction), maxRecordedBytes };
+  // It may not take a response, and tells when it has.
+  return { store, maxBodyBytes: Math.floor(bytes * bodyFraction), maxRecordedBytes, onStored: () => {} };
 }

@@ -113,6 +113,7 @@ test('a server whose store cannot be reached starts, serves and says so once', a
   expect((await site.ctl('status')).stdout).toContain(`${url}, down, `);
   const samples = await scrape(site);
   expect(samples.get('mpserve_cache_store_up')).toBe(0);
+  expect(samples.get('mpserve_cache_stored_total')).toBe(0);
   expect(samples.get('mpserve_cache_store_errors_total{kind="connection"}')).toBeGreaterThan(0);
   expect((await site.ctl('cache', 'purge')).code).toBe(0);
   expect(site.server.lines.filter(({ event }) => event === 'cache-store-down')).toHaveLength(1);

@@ -176,6 +176,31 @@ describe.skipIf(!hasRedis)('two machines', () => {
     await storedBy(one, '/a');
   });
 
+  test('simultaneous requests for the same are one request to the app', async () => {
+    await using redis = await RedisServer.start();
+    let count = 0;
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const handle: CachedAppOptions['handle'] = async (req, res) => {
+      res.setHeader('cache-control', 'max-age=600');
+      if (req.url !== '/held') return void res.end();
+      count++;
+      await held;
+      res.end('body');
+    };
+    await using one = await machine(redis, { handle });
+    await storedBy(one, '/elsewhere');
+    const all = Promise.all(Array.from({ length: 200 }, () => ask(`${one.url}/held`)));
+    await eventually('all of them', () => one.connections >= 200 && count > 0);
+    // Each has asked the store by the time that a later one has its answer.
+    await storedBy(one, '/later');
+    release();
+    expect(new Set((await all).map(({ body }) => body))).toEqual(new Set(['body']));
+    expect(count).toBe(1);
+  });
+
   test('a prefix is a cache of its own', async () => {
     await using redis = await RedisServer.start();
     await using one = await machine(redis);

@@ -85,8 +85,10 @@ function showLastError(last: Status['lastError'], at: number): void {
   target.title = new Date(last.at).toLocaleString();
 }
 
-function cacheText({ hits, stale, coalesced, revalidated, misses, bytes, maxBytes }: CacheStatus): string {
+function cacheText({ hits, stale, coalesced, revalidated, misses, bytes, maxBytes, store }: CacheStatus): string {
   const withoutWaiting = hits + stale + coalesced;
   const all = Math.max(1, withoutWaiting + revalidated + misses);
-  return `${percent(withoutWaiting / all)} hits, ${megabytes(bytes)} of ${megabytes(maxBytes)}`;
+  const state = store?.isDown ? ', which is down' : store?.takesNothing ? ', which takes nothing' : '';
+  const where = store ? `in ${shown(store.name, 60)}${state}` : `${megabytes(bytes)} of ${megabytes(maxBytes)}`;
+  return `${percent(withoutWaiting / all)} hits, ${where}`;
 }

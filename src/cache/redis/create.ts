@@ -19,6 +19,7 @@ export interface RedisStoreSettings {
   readonly state: Part;
   readonly now: () => number;
   readonly onFailure: (kind: CacheStoreError) => void;
+  readonly onStored: () => void;
   /** Each is called in one event loop of the server, with the URL without its password. */
   readonly onOutage: (store: string, part: StorePart, reason: string) => void;
   readonly onRecovery: (store: string, part: StorePart, ms: number) => void;

@@ -29,6 +29,8 @@ export interface RedisStoreOptions {
   /** Monotonic, in milliseconds, the same for all processes. */
   readonly now: () => number;
   readonly onFailure: (kind: CacheStoreError) => void;
+  /** A response. */
+  readonly onStored: () => void;
   readonly outages: { readonly all: Reporter; readonly writes: Reporter };
 }
 
@@ -116,7 +118,7 @@ export class RedisStore implements CacheStore {
   }
 
   async put(key: string, url: string, response: StoredResponse): Promise<void> {
-    const { timeoutMs: ms, purges, outages } = this.#options;
+    const { timeoutMs: ms, purges, outages, onStored } = this.#options;
     const field = fieldOf(response.selecting);
     const lifeMs = lifeOf(response);
     if (field === undefined || lifeMs <= 0) return;
@@ -129,7 +131,10 @@ export class RedisStore implements CacheStore {
       bytes: response.bytes,
       breaker: this.#writes,
       onOpened: (reason) => outages.writes.began(reason),
-      onDone: () => outages.writes.ended(),
+      onDone: () => {
+        outages.writes.ended();
+        onStored();
+      },
       run: (send) => this.#store(send, key, field, slots, response, lifeMs),
     });
   }
