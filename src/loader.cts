@@ -9,13 +9,15 @@ import vm = require('node:vm');
 const fills = process.env._MPSERVE_FILL_CACHES !== undefined;
 const root = path.join(__dirname, 'ROOT');
 const loaded = new Map<string, { exports: object }>();
+const scripts = new Map<string, vm.Script>();
+if (fills) process.once('exit', () => scripts.forEach(keep));
 
 function load(file: string): object {
   const before = loaded.get(file);
   if (before) return before.exports;
   const text = `(function (exports, require, module, __filename, __dirname, $import) {${read(file)}\n})`;
   const script = new vm.Script(text, { filename: file, cachedData: cacheOf(file) });
-  if (fills) process.once('exit', () => keep(script, file));
+  if (fills) scripts.set(file, script);
   const loading = { exports: {} };
   loaded.set(file, loading);
   script.runInThisContext()(loading.exports, requireFor, loading, file, __dirname, $import);

@@ -15,6 +15,7 @@ test('the policy that a host of threads gets while it starts is that of its serv
     tid: 0,
     makeService: () => made.promise,
     memory: () => undefined,
+    cacheMemory: () => undefined,
     say: (message: FromWorker) => void (message.type === 'ready' && ready.resolve()),
   } as unknown as MainOptions);
   main.start([]);
@@ -49,6 +50,7 @@ test('a worker that drains has its service end sooner when it is told so', async
         drainSooner: (...order: unknown[]) => sooner.push(order),
       }) as unknown as Service,
     memory: () => undefined,
+    cacheMemory: () => undefined,
     say: (message: FromWorker) => void (message.type === 'ready' && ready.resolve()),
   } as unknown as MainOptions);
   main.start([]);
