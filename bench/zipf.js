@@ -90,17 +90,15 @@ async function measure(store, size, count) {
   try {
     await load(server, 1);
     const before = await statsOf(control);
-    const began = performance.now();
-    const { latency, non2xx } = await load(server, 2);
-    const seconds = (performance.now() - began) / 1000;
+    const { times, seconds, non2xx } = await load(server, 2);
     const after = await statsOf(control);
     if (non2xx > 0) throw new Error(`${non2xx} responses were no success`);
     const of = (name) => after[name] - before[name];
     const answered = of('hits') + of('coalesced') + of('stale') + of('revalidated');
     return {
       hitRate: answered / (answered + of('misses')),
-      p50: latency.p50,
-      p99: latency.p99,
+      p50: at(times, 0.5),
+      p99: at(times, 0.99),
       rate: amount / seconds,
     };
   } finally {
@@ -108,15 +106,30 @@ async function measure(store, size, count) {
   }
 }
 
-/** @param seed the same pages in the same order */
-function load({ port }, seed) {
+/** @param part from 0 to 1 of the sorted times, in milliseconds */
+function at(times, part) {
+  return times[Math.floor(part * (times.length - 1))].toFixed(1);
+}
+
+/** @param seed the same pages in the same order. @returns how long each response took, and all */
+async function load({ port }, seed) {
   let state = seed;
   const next = () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return pageAt((state / 2 ** 32) * upTo[pages - 1]);
   };
   const setupRequest = (one) => ({ ...one, path: `/${next()}` });
-  return autocannon({ url: `http://127.0.0.1:${port}/`, connections, amount, requests: [{ setupRequest }] });
+  const times = [];
+  const began = performance.now();
+  let ended = began;
+  const loading = autocannon({ url: `http://127.0.0.1:${port}/`, connections, amount, requests: [{ setupRequest }] });
+  // Its own figures are of whole milliseconds and seconds.
+  loading.on('response', (_client, _status, _bytes, ms) => {
+    times.push(ms);
+    ended = performance.now();
+  });
+  const { non2xx } = await loading;
+  return { times: times.sort((one, other) => one - other), seconds: (ended - began) / 1000, non2xx };
 }
 
 /** The first page up to which the frequencies add up to more. */
