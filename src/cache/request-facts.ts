@@ -77,7 +77,7 @@ export function readFacts(url: string, rawHeaders: readonly string[]): RequestFa
   return facts;
 }
 
-/** Length and first letter tell most of the other headers without a comparison. */
+/** Length and first character tell most of the other headers without a comparison. */
 function isOfInterest(name: string): boolean {
   const first = name.charCodeAt(0) | 0x20;
   switch (name.length) {

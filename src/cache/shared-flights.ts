@@ -1,12 +1,12 @@
-// The flights of all event loops of a machine, in shared memory: which keys an app is being asked for, by whom, and how it
-// ended. An event loop renews a lease on its flights; if it is killed or blocked, another one takes them over. Others look at
+// The flights of all event loops of a machine, in shared memory: for which keys an app is being asked, which event loop asks, and
+// how it ended. An event loop renews a lease on its flights; if it is killed or blocked, another one takes them over. Others look at
 // the table again and again, as processes cannot wake each other through shared memory.
 import type { Landing } from './flight.js';
 import type { KeyHasher } from './key-hash.js';
 import { entriesPerBucket, layOut } from './shared-layout.js';
 import type { FlightPlace, Flights } from './store.js';
 
-/** A flight that has not been renewed for so long is free (milliseconds). */
+/** A flight that was last renewed before this time is free (milliseconds). */
 const leaseMs = 1000;
 const renewMs = 200;
 /** How often those that wait look (milliseconds). */

@@ -196,7 +196,7 @@ export class Link {
     if (this.#tick === 0) void this.#beat();
   }
 
-  /** Also while no request comes: it may send what nobody has asked for, or be another server by now. */
+  /** Also while no request comes: it may send what no command has asked for, or be another server by now. */
   async #beat(): Promise<void> {
     const connection = this.#connection;
     if (!connection) return;

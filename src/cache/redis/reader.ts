@@ -51,7 +51,7 @@ export class Reader {
     try {
       return await this.#find(send, redisKey, wanted);
     } catch (error) {
-      // What nobody can read is in the way of what could be stored.
+      // What cannot be read is in the way of what could be stored.
       if (isGarbage(error)) send(['UNLINK', redisKey]).catch(() => {});
       throw error;
     }

@@ -18,7 +18,7 @@ export class StoreClock {
     const drift = (receivedAt - this.#at) * maxDrift;
     const low = Math.max(shown - receivedAt, this.#low - drift);
     const high = Math.min(shown - sentAt, this.#high + drift);
-    // Somebody has set the clock, or it is that of another server.
+    // The clock was set, or it is that of another server.
     const isOther = low > high;
     this.#low = isOther ? shown - receivedAt : low;
     this.#high = isOther ? shown - sentAt : high;

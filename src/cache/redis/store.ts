@@ -47,7 +47,7 @@ const maxVariants = 64;
 /** A response that can be validated is kept for longer than it is fresh. */
 const validatedMs = 3_600_000;
 
-/** Nobody waits for a response to be stored, except requests for the same. */
+/** Only requests for the same wait for a response to be stored. */
 const writeFactor = 5;
 
 const nothing: readonly StoredResponse[] = [];
@@ -166,7 +166,7 @@ export class RedisStore implements CacheStore {
     this.#attend((send) => this.#marks.flush(send));
   }
 
-  /** What needs no memory there, and nobody waits for: it says nothing of whether the store takes responses. */
+  /** What needs no memory there, and no request waits for: it says nothing of whether the store takes responses. */
   #attend(run: (send: Send) => Promise<unknown>): void {
     const ms = this.#options.timeoutMs * writeFactor;
     void this.#link.do({ ms, breaker: this.#attending, run });
