@@ -75,11 +75,11 @@ describe('a client gets no response of another one that is not for all', () => {
 
   test('in more random requests to event loops that share a store', { tags: ['long'] }, async () => {
     const { violations, shared } = await runShared(
-      repetitions({ few: 20_000, all: 100_000 }),
+      repetitions({ few: 10_000, all: 100_000 }),
       newSeed('shared cache leaks'),
     );
     expect(violations.slice(0, 3)).toEqual([]);
-    expect(shared).toBeGreaterThan(2000);
+    expect(shared).toBeGreaterThan(1000);
   });
 });
 
@@ -131,10 +131,10 @@ describe.skipIf(!hasRedis)('with a store in Redis', () => {
     expect(cut).toBeGreaterThan(0);
   });
 
-  test('nor in 10,000', { tags: ['long'] }, async () => {
-    const { violations, shared } = await runWithRedis(10_000, 'cache leaks in Redis');
+  test('nor in more', { tags: ['long'] }, async () => {
+    const { violations, shared } = await runWithRedis(repetitions({ few: 5000, all: 100_000 }), 'cache leaks in Redis');
     expect(violations.slice(0, 3)).toEqual([]);
-    expect(shared).toBeGreaterThan(500);
+    expect(shared).toBeGreaterThan(250);
   });
 
   test('the test finds a store that forgets Vary', { tags: ['long'] }, async () => {
