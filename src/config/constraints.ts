@@ -276,7 +276,7 @@ export function checkStatic(values: Values, from: From, cwd: string): readonly s
       throw configError(`${named} cannot be read: ${(error as Error).message}`);
     }
     if (isDirectory === undefined) throw configError(`${named} does not exist: '${dir}'`);
-    if (!isDirectory) throw configError(`${named} is none: '${dir}'`);
+    if (!isDirectory) throw configError(`${named} is a file: '${dir}'`);
   }
   const servesDirectory = values.app !== undefined && locateApp(values.app, cwd)?.isDirectory === true;
   const root = values.static.find((mount) => mount.path === '/');

@@ -268,7 +268,7 @@ describe('a directory that cannot be served is an error at the start', () => {
 
   test.each([
     ['is missing', 'nothing', /--static names a directory for \/assets that does not exist: '.*\/nothing'/],
-    ['is a file', 'logo.png', /--static names a directory for \/assets that is none: '.*\/logo\.png'/],
+    ['is a file', 'logo.png', /--static names a directory for \/assets that is a file: '.*\/logo\.png'/],
     ['is a link to nothing', 'dangling', /--static names a directory for \/assets that does not exist/],
     ['is a loop', 'loop', /--static names a directory for \/assets that cannot be read: ELOOP/],
   ])('%s', async (_, name, message) => {
