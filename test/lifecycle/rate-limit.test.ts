@@ -192,11 +192,9 @@ describePlacements(units, ({ model, accept, args: size = [] }) => {
     const answers = await askMany(site.server.url, 5, { 'x-api-key': 'a secret\x9b31m' });
     expect(allowed(answers)).toBe(1);
     const isReport = ({ event }: { event?: unknown }) => event === 'rate-limited';
-    expect(await site.server.waitFor('the report', isReport)).toMatchObject({
-      level: 40,
-      count: 1,
-      remote: '127.0.0.1',
-    });
+    // More than one if two event loops refuse at the same time.
+    const first = await site.server.waitFor('the report', isReport);
+    expect(first).toMatchObject({ level: 40, count: expect.any(Number), remote: '127.0.0.1' });
     const minutes = (performance.now() - began) / 60_000;
     expect(site.server.lines.filter(isReport).length).toBeLessThanOrEqual(1 + minutes);
     await site.server.stop();
