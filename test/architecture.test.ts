@@ -297,7 +297,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   leven: ['config/nearest'],
   mrmime: ['static/media'],
   negotiator: ['http/coding'],
-  'lru-cache': ['cache/memory-store', 'cache/shared-store'],
+  'lru-cache': ['cache/memory-store', 'cache/shared-store', 'static/static-files', 'static/file-store'],
   pino: ['log/logger'],
   'pino-pretty': ['log/pretty'],
   'prom-client': ['metrics/text'],

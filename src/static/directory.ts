@@ -7,10 +7,9 @@ import { answerTo, type FileAnswer, notFound, whole } from './answer.js';
 import { fieldsOf } from './fields.js';
 import { OpenFile } from './file.js';
 import { FileChanged, sendFile } from './file-sender.js';
-import { type Absent, type Entry, FileStore } from './file-store.js';
+import { type Absent, type Entry, FileStore, type Files } from './file-store.js';
 import { listing, listingHeaders } from './listing.js';
 import type { Media } from './media.js';
-import type { Memory } from './memory.js';
 import type { Representation } from './representation.js';
 import { Resource } from './resource.js';
 import { Root } from './root.js';
@@ -56,7 +55,7 @@ export class StaticDirectory {
   readonly #store: FileStore;
 
   /** @param memory shared by all directories. @param memoryBytes its size */
-  constructor(options: DirectoryOptions, memory: Memory<Entry>, memoryBytes: number) {
+  constructor(options: DirectoryOptions, memory: Files, memoryBytes: number) {
     this.#options = options;
     this.#prefix = options.path === '/' ? '' : options.path;
     this.#root = new Root(options.dir);

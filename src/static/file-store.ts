@@ -1,6 +1,6 @@
 // What is known of the files below a root, by their names: those used lately stay in memory, and are compared with the disk
 // at most once in a second.
-import type { Memory } from './memory.js';
+import type { LRUCache } from 'lru-cache';
 import { Resource, type ResourceOptions } from './resource.js';
 import type { NoFile } from './root.js';
 
@@ -12,21 +12,24 @@ const absentWeight = 512;
 export interface Absent {
   readonly kind: NoFile;
   readonly checkedAt: number;
+  /** Bytes. */
   readonly weight: number;
-  wasUsed: boolean;
 }
 
 export type Entry = Resource | Absent;
 
+/** By their names, as much as fits. */
+export type Files = LRUCache<string, Entry>;
+
 export class FileStore {
   readonly #options: ResourceOptions;
-  readonly #memory: Memory<Entry>;
+  readonly #memory: Files;
   readonly #prefix: string;
   /** Those that are being read or compared. */
   readonly #pending = new Map<string, Promise<Entry>>();
 
   /** @param prefix tells its names from those of others in the memory */
-  constructor(options: ResourceOptions, memory: Memory<Entry>, prefix: string) {
+  constructor(options: ResourceOptions, memory: Files, prefix: string) {
     this.#options = options;
     this.#prefix = prefix;
     this.#memory = memory;
@@ -52,7 +55,10 @@ export class FileStore {
   /** Its weight has changed. */
   grown(resource: Resource): void {
     const key = this.#key(resource.name);
-    if (this.#memory.get(key) === resource) this.#memory.set(key, resource);
+    if (this.#memory.get(key) !== resource) return;
+    // The same value would keep its size.
+    this.#memory.delete(key);
+    this.#memory.set(key, resource);
   }
 
   async #find(name: string, known: Entry | undefined, at: number): Promise<Entry> {
@@ -62,9 +68,7 @@ export class FileStore {
     }
     const found = await Resource.load(name, this.#options, at);
     const entry: Entry =
-      typeof found === 'string'
-        ? { kind: found, checkedAt: at, weight: absentWeight + 2 * name.length, wasUsed: false }
-        : found;
+      typeof found === 'string' ? { kind: found, checkedAt: at, weight: absentWeight + 2 * name.length } : found;
     if (entry.kind === 'busy') this.#memory.delete(this.#key(name));
     else this.#memory.set(this.#key(name), entry);
     return entry;

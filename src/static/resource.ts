@@ -29,7 +29,6 @@ const youngMs = 2000;
 
 export class Resource {
   readonly kind = 'file';
-  wasUsed = false;
   weight: number;
   readonly #options: ResourceOptions;
   readonly #media: Media;

@@ -2,11 +2,11 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
+import { LRUCache } from 'lru-cache';
 import type { ServedFiles } from '../config/config.js';
 import { HttpError } from '../errors.js';
 import { type FileResponse, StaticDirectory } from './directory.js';
 import type { Entry } from './file-store.js';
-import { Memory } from './memory.js';
 import { pathOf } from './target.js';
 
 const errorPage = '/50x.html';
@@ -25,7 +25,11 @@ export class StaticFiles {
   #errorPage: Buffer | undefined;
 
   constructor({ static: mounts, spa, listing, staticMemory, root }: ServedFiles) {
-    const memory = new Memory<Entry>(staticMemory);
+    // With 0 nothing fits.
+    const memory = new LRUCache<string, Entry>({
+      maxSize: Math.max(1, staticMemory),
+      sizeCalculation: ({ weight }) => weight,
+    });
     const own = root === undefined ? [] : [{ path: '/', dir: root, immutable: false, spa, listing, isApp: true }];
     const all = [...mounts.map((mount) => ({ ...mount, isApp: false })), ...own];
     this.#directories = all.map((options) => new StaticDirectory(options, memory, staticMemory));
