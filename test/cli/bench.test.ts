@@ -11,6 +11,7 @@ import { oneOf } from '../../src/config/kind.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { marked } from '../helpers/process-tree.ts';
 import { splitProgress } from '../helpers/progress.ts';
+import { isFull } from '../helpers/repetitions.ts';
 import { fixture, root, runCli, startServer } from '../helpers/server.ts';
 
 const app = fixture('bench-app.cjs');
@@ -303,34 +304,38 @@ describe.concurrent('advise', () => {
   if (availableParallelism() > 2) pooled.push('hybrid/request');
   const short = ['--rounds', '1', '--duration', '500ms', '--connections', '4'];
 
-  test('measures on after a single round, which has no spread, and prints a model and how to run it', {
-    tags: 'long',
-  }, async () => {
-    const file = path.join(folder, `${++files}.json`);
-    const args = ['advise', app, '--url', '/wait20', ...short, '--json', file];
-    const { code, stdout, stderr, left } = await runCli(args, { ms: 250_000 });
-    expect({ code, left }).toEqual({ code: 0, left: [] });
-    expect(splitProgress(stderr).steps).toContain(
-      `the rounds spread too far to tell ${oneOf(pooled, 'and')} apart; measuring 1 more of each`,
-    );
-    const advice: Advice = JSON.parse(readFileSync(file, 'utf8'));
-    const rounds = advice.results[0]?.settings.rounds;
-    expect(rounds).toBeGreaterThanOrEqual(2);
-    expect(stdout).toContain(`, after ${rounds} round(s) of 0.5 s with 4 connection(s)\n`);
-    expect(stdout.includes('\nTo decide: about ')).toBe(advice.isUnclear);
+  test.runIf(isFull)(
+    'measures on after a single round, which has no spread, and prints a model and how to run it',
+    {
+      tags: 'long',
+    },
+    async () => {
+      const file = path.join(folder, `${++files}.json`);
+      const args = ['advise', app, '--url', '/wait20', ...short, '--json', file];
+      const { code, stdout, stderr, left } = await runCli(args, { ms: 250_000 });
+      expect({ code, left }).toEqual({ code: 0, left: [] });
+      expect(splitProgress(stderr).steps).toContain(
+        `the rounds spread too far to tell ${oneOf(pooled, 'and')} apart; measuring 1 more of each`,
+      );
+      const advice: Advice = JSON.parse(readFileSync(file, 'utf8'));
+      const rounds = advice.results[0]?.settings.rounds;
+      expect(rounds).toBeGreaterThanOrEqual(2);
+      expect(stdout).toContain(`, after ${rounds} round(s) of 0.5 s with 4 connection(s)\n`);
+      expect(stdout.includes('\nTo decide: about ')).toBe(advice.isUnclear);
 
-    // A run as short as this may recommend any of them.
-    const [, name = ''] = /^(?:Stay with|Use) ([\w/]+)[,.]/.exec(stdout) ?? [];
-    expect(pooled).toContain(name);
-    const [model, unit] = name.split('/');
-    // On a busy machine a value may be below 100, and then has a decimal.
-    const value = String.raw`[\d,.]+(?: \([\d,.]+ to [\d,.]+\))?`;
-    expect(stdout).toMatch(new RegExp(`requests/s.*: ${pooled.map((one) => `${one} ${value}`).join(', ')}$`, 'm'));
-    // With one processor the default size needs no option.
-    const [flag, field] = availableParallelism() > 1 ? [' --', ','] : ['', ''];
-    expect(stdout).toContain(`Run:       mpserve ${app} --model ${model}${unit ? ` --unit ${unit}` : ''}${flag}`);
-    expect(stdout).toContain(`mpserve.config.json  {"model":"${model}"${unit ? `,"unit":"${unit}"` : ''}${field}`);
-  });
+      // A run as short as this may recommend any of them.
+      const [, name = ''] = /^(?:Stay with|Use) ([\w/]+)[,.]/.exec(stdout) ?? [];
+      expect(pooled).toContain(name);
+      const [model, unit] = name.split('/');
+      // On a busy machine a value may be below 100, and then has a decimal.
+      const value = String.raw`[\d,.]+(?: \([\d,.]+ to [\d,.]+\))?`;
+      expect(stdout).toMatch(new RegExp(`requests/s.*: ${pooled.map((one) => `${one} ${value}`).join(', ')}$`, 'm'));
+      // With one processor the default size needs no option.
+      const [flag, field] = availableParallelism() > 1 ? [' --', ','] : ['', ''];
+      expect(stdout).toContain(`Run:       mpserve ${app} --model ${model}${unit ? ` --unit ${unit}` : ''}${flag}`);
+      expect(stdout).toContain(`mpserve.config.json  {"model":"${model}"${unit ? `,"unit":"${unit}"` : ''}${field}`);
+    },
+  );
 
   test('names the models that it could not measure', async () => {
     const args = ['advise', app, ...short];
