@@ -1,6 +1,6 @@
 // The store in the memory of an event loop. The least recently used responses go first when it is full.
 import { LRUCache } from 'lru-cache';
-import { type Purges, slotOf } from './purges.js';
+import { type Purges, slotsOf } from './purges.js';
 import { sameSelecting } from './selecting.js';
 import type { CacheStore } from './store.js';
 import type { StoredResponse } from './stored-response.js';
@@ -51,7 +51,7 @@ export class MemoryStore implements CacheStore {
   }
 
   put(key: string, url: string, response: StoredResponse): void {
-    const slots = [slotOf({ url }), ...response.tags.map((tag) => slotOf({ tag }))];
+    const slots = slotsOf(url, response.tags);
     // Purged since it was asked for.
     if (!this.#options.purges.isValid(slots, response.requestedAt)) return;
     const others = this.#without(this.#valid(key), (other) => sameSelecting(other.selecting, response.selecting));

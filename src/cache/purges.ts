@@ -24,6 +24,11 @@ export function slotOf(purged: Purged): number {
   return 1 + (hash(text) % (purgeSlots - 1));
 }
 
+/** Of a response: that of its target first, then those of its tags. */
+export function slotsOf(url: string, tags: readonly string[]): readonly number[] {
+  return [slotOf({ url }), ...tags.map((tag) => slotOf({ tag }))];
+}
+
 /** Where the supervisor writes the time of a purge, and what. @param time of `clock.ts` */
 export function purgeMark(purged: Purged, time: number): { readonly start: number; readonly bytes: Uint8Array } {
   return { start: slotOf(purged) * bytesEach, bytes: new Uint8Array(Float64Array.of(time).buffer) };

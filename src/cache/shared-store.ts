@@ -4,7 +4,7 @@
 import { LRUCache } from 'lru-cache';
 import type { KeyHash, KeyHasher } from './key-hash.js';
 import { pack, unpack } from './packed-response.js';
-import { type Purges, slotOf } from './purges.js';
+import { type Purges, slotsOf } from './purges.js';
 import { listOf, positionsIn, Ring } from './ring.js';
 import { type IndexEntry, RingIndex } from './ring-index.js';
 import { sameSelecting } from './selecting.js';
@@ -76,7 +76,7 @@ export class SharedStore implements CacheStore {
   }
 
   put(key: string, url: string, response: StoredResponse): void {
-    const slots = slotsOf(url, response);
+    const slots = slotsOf(url, response.tags);
     // Purged since it was asked for.
     if (!this.#options.purges.isValid(slots, response.requestedAt)) return;
     const hash = this.#hash(key);
@@ -153,7 +153,7 @@ export class SharedStore implements CacheStore {
   #variant(key: string, url: string, position: number): Variant | undefined {
     const record = this.#ring.read(position);
     const response = record?.kind === 'response' ? unpack(key, record.content) : undefined;
-    return response && { position, response, slots: slotsOf(url, response) };
+    return response && { position, response, slots: slotsOf(url, response.tags) };
   }
 
   /** @param change what becomes of the responses of a key; called again if another event loop has changed them */
@@ -255,10 +255,6 @@ export class SharedStore implements CacheStore {
   #hash(key: string): KeyHash {
     return this.#options.hasher.of(key);
   }
-}
-
-function slotsOf(url: string, { tags }: StoredResponse): readonly number[] {
-  return [slotOf({ url }), ...tags.map((tag) => slotOf({ tag }))];
 }
 
 /** @param key of `request-facts` */

@@ -1,6 +1,6 @@
 // Reads what the store has for a request: the variants that it may get, and whether they have been purged.
 import { unpack } from '../packed-response.js';
-import { type Purges, slotOf } from '../purges.js';
+import { type Purges, slotOf, slotsOf } from '../purges.js';
 import type { StoredResponse } from '../stored-response.js';
 import { garbage, isGarbage } from './failure.js';
 import type { Send } from './link.js';
@@ -103,7 +103,7 @@ export class Reader {
     const response = unpacked(key, bytes, this.#clock.highShift);
     if (!response || fieldOf(response.selecting) !== field) throw garbage('a damaged response');
     const requestedAt = response.requestedAt + this.#clock.highShift;
-    return { field, response, requestedAt, slots: slotsOf(url, response) };
+    return { field, response, requestedAt, slots: slotsOf(url, response.tags) };
   }
 
   #isValid({ response, requestedAt, slots }: Found, times: ReadonlyMap<number, number | undefined>): boolean {
@@ -111,11 +111,6 @@ export class Reader {
     const isPurged = [allSlot, ...slots].some((slot) => (times.get(slot) ?? 0) >= requestedAt);
     return !isPurged && this.#purges.isValid(slots, response.requestedAt);
   }
-}
-
-/** That of the target first. */
-export function slotsOf(url: string, { tags }: StoredResponse): readonly number[] {
-  return [slotOf({ url }), ...tags.map((tag) => slotOf({ tag }))];
 }
 
 function valuesOf(reply: unknown, length: number): readonly (Buffer | null)[] {

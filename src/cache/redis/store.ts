@@ -4,7 +4,7 @@
 import type { CacheStoreError } from '../../metrics/layout.js';
 import { pack } from '../packed-response.js';
 import type { PurgeLog } from '../purge-log.js';
-import { type Purges, slotOf } from '../purges.js';
+import { type Purges, slotOf, slotsOf } from '../purges.js';
 import type { CacheStore } from '../store.js';
 import type { StoredResponse } from '../stored-response.js';
 import { Breaker } from './breaker.js';
@@ -12,7 +12,7 @@ import type { Connection } from './client.js';
 import { garbage, ignoreRefusal, type StoreFailure } from './failure.js';
 import { Link, type Send } from './link.js';
 import { allSlot, Marks, maxLifeMs } from './marks.js';
-import { Reader, slotsOf, textsOf } from './reader.js';
+import { Reader, textsOf } from './reader.js';
 import { StoreClock } from './store-clock.js';
 import { digest, fieldOf, tagsField } from './variants.js';
 
@@ -122,7 +122,7 @@ export class RedisStore implements CacheStore {
     const field = fieldOf(response.selecting);
     const lifeMs = lifeOf(response);
     if (field === undefined || lifeMs <= 0) return;
-    const slots = slotsOf(url, response);
+    const slots = slotsOf(url, response.tags);
     // Purged since it was asked for.
     if (!purges.isValid(slots, response.requestedAt)) return;
     if (!this.#link.mayAnswer || !this.#writes.allows()) return;
