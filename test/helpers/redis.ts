@@ -1,39 +1,17 @@
 // A Redis server (or Valkey) of a test, on a Unix socket in a directory of its own.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createClient, RESP_TYPES } from '@redis/client';
 import { eventually } from './eventually.ts';
-import { root } from './server.ts';
+import { findProgram } from './programs.ts';
 
-/** Where `.ci/run` unpacks Debian's packages. */
-const unpacked = path.join(root, '.cache/redis/usr');
-const libraries = path.join(unpacked, 'lib', `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`);
-
-const candidates: readonly (readonly [command: string, env: NodeJS.ProcessEnv])[] = [
-  ['redis-server', process.env],
-  ['valkey-server', process.env],
-  [path.join(unpacked, 'bin/redis-server'), { ...process.env, LD_LIBRARY_PATH: libraries }],
-];
-
-function find(): (typeof candidates)[number] | undefined {
-  return candidates.find(([command, env]) => {
-    try {
-      return execFileSync(command, ['--version'], { env, stdio: ['ignore', 'pipe', 'ignore'] }).includes('v');
-    } catch {
-      return false;
-    }
-  });
-}
-
-const command = find();
+const program = findProgram(['redis-server', 'valkey-server'], '--version', 'the tests of --cache-store redis://');
 
 /** For `test.skipIf`. */
-export const hasRedis = command !== undefined;
-if (!hasRedis)
-  console.warn('SKIPPED: the tests of --cache-store redis:// need redis-server (apt-get install redis-server)');
+export const hasRedis = program !== undefined;
 
 type Command = readonly (string | Buffer)[];
 
@@ -60,7 +38,7 @@ export class RedisServer implements AsyncDisposable {
 
   async start(...args: string[]): Promise<void> {
     rmSync(this.socket, { force: true }); // of one that was killed
-    const [name, env] = command as NonNullable<typeof command>;
+    const { command: name, env } = program as NonNullable<typeof program>;
     const options = [
       '--port',
       '0',

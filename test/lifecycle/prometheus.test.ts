@@ -2,31 +2,23 @@
 // Skipped where there is none: install the package `prometheus`, or have `.ci/run` unpack it.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Clients } from '../helpers/clients.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { findProgram, type Program } from '../helpers/programs.ts';
 import { parseSamples } from '../helpers/samples.ts';
 import { root, startServer } from '../helpers/server.ts';
 import { Site } from '../helpers/site.ts';
 
 const deploy = path.join(root, 'docs/deploy');
-const unpacked = path.join(root, '.cache/prometheus/usr/bin');
-const isInstalled = (command: string): boolean => spawnSync(command, ['--version']).error === undefined;
-const commandOf = (name: string): string | undefined =>
-  [name, path.join(unpacked, name)].find(
-    (command) => (command === name || existsSync(command)) && isInstalled(command),
-  );
-const prometheus = commandOf('prometheus');
-const promtool = commandOf('promtool');
-if (!prometheus || !promtool) {
-  console.warn(
-    'no prometheus and promtool here, so nothing compares the metrics with theirs: apt-get install prometheus',
-  );
-}
+const prometheus = findProgram(['prometheus'], '--version', 'the tests of metrics beside a real Prometheus');
+const promtool = findProgram(['promtool'], '--version', 'the tests of metrics with promtool');
+
+const command = (program: Program | undefined) => (program as Program).command;
 
 let folder: string;
 beforeAll(() => {
@@ -72,9 +64,9 @@ async function startPrometheus(config: string, tries = 3): Promise<string> {
   const port = await freePort();
   const file = path.join(folder, 'prometheus.yml');
   writeFileSync(file, config);
-  execFileSync(promtool as string, ['check', 'config', file], { stdio: 'pipe' });
+  execFileSync(command(promtool), ['check', 'config', file], { stdio: 'pipe' });
   const child = spawn(
-    prometheus as string,
+    command(prometheus),
     [
       `--config.file=${file}`,
       `--storage.tsdb.path=${path.join(folder, `data-${tries}`)}`,
@@ -176,12 +168,12 @@ describe.runIf(prometheus && promtool)('Prometheus', { tags: 'long' }, () => {
     const { url } = await server.waitFor('the admin server', ({ event }) => event === 'admin-ready');
     await fetch(server.url);
     const text = await (await fetch(`${url}/metrics`)).text();
-    const { status, stdout, stderr } = spawnSync(promtool as string, ['check', 'metrics'], { input: text });
+    const { status, stdout, stderr } = spawnSync(command(promtool), ['check', 'metrics'], { input: text });
     expect({ status, said: `${stdout}${stderr}` }).toEqual({ status: 0, said: '' });
   });
 
   test('promtool accepts the rules, and each fires when it should', () => {
-    const run = (...args: string[]) => execFileSync(promtool as string, args, { cwd: deploy, encoding: 'utf8' });
+    const run = (...args: string[]) => execFileSync(command(promtool), args, { cwd: deploy, encoding: 'utf8' });
     expect(run('check', 'rules', 'mpserve.rules.yml')).toMatch(/SUCCESS: 14 rules found/);
     expect(run('test', 'rules', 'mpserve.rules.test.yml')).toMatch(/SUCCESS/);
   });

@@ -1,5 +1,5 @@
-// HAProxy and nginx in front of the server, where they are installed: the log has the address of the client.
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+// HAProxy and nginx in front of the server, where there are any: the log has the address of the client.
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
@@ -7,11 +7,13 @@ import path from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { descriptorOf } from '../../src/os/node-socket.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { findProgram, type Program } from '../helpers/programs.ts';
 import { Site } from '../helpers/site.ts';
 import { connect, Wire } from '../helpers/wire.ts';
 
 const reloads = 20;
-const isInstalled = (command: string): boolean => spawnSync(command, ['-v']).error === undefined;
+const haproxy = findProgram(['haproxy'], '-v', 'the tests with HAProxy in front');
+const nginx = findProgram(['nginx'], '-v', 'the tests with nginx in front');
 
 const proxies: ChildProcess[] = [];
 afterEach(async () => {
@@ -21,16 +23,21 @@ afterEach(async () => {
   }
 });
 
-/** @param command gets the port that the proxy listens on, whose socket it inherits as descriptor 3. @returns its URL */
+/** @param argsFor gets the port that the proxy listens on, whose socket it inherits as descriptor 3. @returns its URL */
 async function startProxy(
-  command: (port: number) => readonly [file: string, args: readonly string[], env?: NodeJS.ProcessEnv],
+  program: Program | undefined,
+  argsFor: (port: number) => readonly string[],
+  variables: NodeJS.ProcessEnv = {},
 ): Promise<string> {
   const listener = net.createServer().listen(0, '127.0.0.1');
   await once(listener, 'listening');
   const { port } = listener.address() as net.AddressInfo;
   const fd = descriptorOf(listener as unknown as net.Socket) as number;
-  const [file, args, env] = command(port);
-  const proxy = spawn(file, args, { stdio: ['ignore', 'ignore', 'ignore', fd], env: { ...process.env, ...env } });
+  const { command, env } = program as Program;
+  const proxy = spawn(command, argsFor(port), {
+    stdio: ['ignore', 'ignore', 'ignore', fd],
+    env: { ...env, ...variables },
+  });
   proxies.push(proxy);
   listener.close();
   return `http://127.0.0.1:${port}`;
@@ -58,11 +65,11 @@ async function logsTheClient(site: Site, url: string): Promise<void> {
 const args = ['--workers', '2', '--accept', 'dispatch', '--access-log', '-', '--trust-proxy', '127.0.0.1'];
 const quick = ['--probation', '0'];
 
-describe.runIf(isInstalled('haproxy'))('HAProxy', { tags: 'long' }, () => {
+describe.runIf(haproxy)('HAProxy', { tags: 'long' }, () => {
   test.each(['send-proxy', 'send-proxy-v2'])('%s names the client, through reloads', async (option) => {
     await using site = await Site.start('prefork', [...args, ...quick, '--proxy-protocol']);
     const file = path.join(site.folder, 'haproxy.cfg');
-    const url = await startProxy(() => {
+    const url = await startProxy(haproxy, () => {
       writeFileSync(
         file,
         `defaults
@@ -75,13 +82,13 @@ listen app
   server app ${new URL(site.server.url).host} ${option}
 `,
       );
-      return ['haproxy', ['-db', '-f', file]];
+      return ['-db', '-f', file];
     });
     await logsTheClient(site, url);
   });
 });
 
-describe.runIf(isInstalled('nginx'))('nginx', { tags: 'long' }, () => {
+describe.runIf(nginx)('nginx', { tags: 'long' }, () => {
   const configuration = (folder: string, block: string) => `
 daemon off;
 worker_processes 1;
@@ -95,15 +102,16 @@ ${block}
     await using site = await Site.start('prefork', [...args, ...quick]);
     const file = path.join(site.folder, 'nginx.conf');
     mkdirSync(path.join(site.folder, 'logs'));
-    const url = await startProxy((port) => {
+    const argsFor = (port: number) => {
       const { host } = new URL(site.server.url);
       const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
       const paths = temporary.map((name) => `${name}_temp_path ${site.folder}/${name};`).join('\n');
       const proxy = `proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_pass http://${host};`;
       const block = `http { access_log off; ${paths} server { listen 127.0.0.1:${port}; location / { ${proxy} } } }`;
       writeFileSync(file, configuration(site.folder, block));
-      return ['nginx', ['-p', site.folder, '-c', file], { NGINX: '3;' }];
-    });
+      return ['-p', site.folder, '-c', file];
+    };
+    const url = await startProxy(nginx, argsFor, { NGINX: '3;' });
     await eventually('nginx to answer', async () => {
       const wire = await connect(url);
       wire.close();
