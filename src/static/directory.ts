@@ -98,7 +98,6 @@ export class StaticDirectory {
       if (!isRead(request.req)) throw notAllowed(request);
       return this.#sendResource(entry, request, attempt);
     }
-    if (entry.kind === 'busy') throw new HttpError(503, `the file ${request.path} cannot be read now`);
     return this.#answerWithout(entry, request, attempt);
   }
 

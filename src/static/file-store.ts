@@ -1,6 +1,7 @@
 // What is known of the files below a root, by their names: those used lately stay in memory, and are compared with the disk
 // at most once in a second.
 import type { LRUCache } from 'lru-cache';
+import { HttpError } from '../errors.js';
 import { Resource, type ResourceOptions } from './resource.js';
 import type { NoFile } from './root.js';
 
@@ -35,7 +36,7 @@ export class FileStore {
     this.#memory = memory;
   }
 
-  /** @param name in the root. @param at now */
+  /** @param name in the root. @param at now. @throws HttpError 503 if the file cannot be read now */
   get(name: string, at: number): Entry | Promise<Entry> {
     const known = this.#memory.get(this.#key(name));
     if (known && at - known.checkedAt < checkIntervalMs) return known;
@@ -66,11 +67,13 @@ export class FileStore {
       known.checkedAt = at;
       return known;
     }
-    const found = await Resource.load(name, this.#options, at);
+    const found = await Resource.load(name, this.#options, at).catch((cause: unknown) => {
+      this.forget(name);
+      throw new HttpError(503, `the file ${name} cannot be read now`, { cause });
+    });
     const entry: Entry =
       typeof found === 'string' ? { kind: found, checkedAt: at, weight: absentWeight + 2 * name.length } : found;
-    if (entry.kind === 'busy') this.#memory.delete(this.#key(name));
-    else this.#memory.set(this.#key(name), entry);
+    this.#memory.set(this.#key(name), entry);
     return entry;
   }
 

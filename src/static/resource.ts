@@ -55,7 +55,7 @@ export class Resource {
     this.#isYoung = ageOf(plain.version) < youngMs;
   }
 
-  /** @param at now */
+  /** @param at now. @throws the error of the system if the file cannot be read now */
   static async load(name: string, options: ResourceOptions, at: number): Promise<Resource | NoFile> {
     const media = mediaOf(name);
     const plain = await load({ name, media, cacheControl: options.cacheControl(media) }, options);
@@ -92,9 +92,13 @@ export class Resource {
   }
 
   async #choose(accepted: readonly Coding[]): Promise<Representation> {
-    const chosen = (await this.#findSibling(accepted)) ?? (await this.#make(accepted)) ?? this.plain;
-    this.#chosen.set(accepted, chosen);
-    return chosen;
+    try {
+      const chosen = (await this.#findSibling(accepted)) ?? (await this.#make(accepted)) ?? this.plain;
+      this.#chosen.set(accepted, chosen);
+      return chosen;
+    } catch {
+      return this.plain; // a file cannot be read now: the next request looks again
+    }
   }
 
   async #findSibling(accepted: readonly Coding[]): Promise<Representation | undefined> {
@@ -145,8 +149,6 @@ export class Resource {
     if (!(file instanceof OpenFile)) return undefined;
     try {
       return isSameVersion(file.version, this.plain.version) ? await file.readWhole() : undefined;
-    } catch {
-      return undefined;
     } finally {
       file.close();
     }
@@ -182,11 +184,9 @@ async function load(
       if (version.size > maxSmall) return representation({ ...facts, version });
       const bytes = await file.readWhole();
       if (bytes) return representation({ ...facts, version, bytes, checksum: crc32(bytes) });
-    } catch {
-      return 'busy';
     } finally {
       file.close();
     }
   }
-  return 'busy';
+  throw new Error(`${root.pathOf(facts.name)} changes each time it is read`);
 }

@@ -3,8 +3,8 @@ import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { isSameVersion, OpenFile, statOf, versionOf } from './file.js';
 
-/** Why there is no file. `busy`: the system has no descriptor or memory left, or cannot read its disk. */
-export type NoFile = 'missing' | 'directory' | 'forbidden' | 'busy';
+/** Why there is no file. */
+export type NoFile = 'missing' | 'directory' | 'forbidden';
 
 const reasons: Readonly<Record<string, NoFile>> = {
   ENOENT: 'missing',
@@ -32,13 +32,18 @@ export class Root {
     return this.dir === '/' ? name : this.dir + name;
   }
 
-  /** The caller closes the file. */
+  /**
+   * The caller closes the file. Rejects with the error of the system if it has no descriptor or memory left, or cannot read
+   * its disk.
+   */
   async open(name: string): Promise<OpenFile | NoFile> {
     let file: OpenFile;
     try {
       file = await OpenFile.open(this.pathOf(name));
     } catch (error) {
-      return reasonOf(error);
+      const reason = reasons[(error as NodeJS.ErrnoException).code ?? ''];
+      if (!reason) throw error;
+      return reason;
     }
     const { stat } = file;
     const isInside = await this.#hasInside(file, name).catch(() => false);
@@ -71,8 +76,4 @@ export class Root {
 
 function isBelow(inner: string, outer: string): boolean {
   return inner === outer || inner.startsWith(outer === '/' ? outer : `${outer}/`);
-}
-
-function reasonOf(error: unknown): NoFile {
-  return reasons[(error as NodeJS.ErrnoException).code ?? ''] ?? 'busy';
 }

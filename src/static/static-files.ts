@@ -80,6 +80,7 @@ export class StaticFiles {
   }
 
   async loadErrorPage(at: number): Promise<void> {
-    this.#errorPage = await this.#top?.small(errorPage, at);
+    // While the system cannot read it, the page is as it was.
+    this.#errorPage = await this.#top?.small(errorPage, at).catch(() => this.#errorPage);
   }
 }

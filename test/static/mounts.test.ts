@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { eventually } from '../helpers/eventually.ts';
 import { canUseNobody } from '../helpers/nobody.ts';
 import { forPlacements } from '../helpers/placements.ts';
-import { type Line, runCli, startServer } from '../helpers/server.ts';
+import { fixture, type Line, runCli, startServer } from '../helpers/server.ts';
 import { connect, type Response } from '../helpers/wire.ts';
 import { ask, Folder, longAgo, serveFolder } from './site.ts';
 
@@ -29,6 +29,28 @@ function withApp(more: Readonly<Record<string, string>> = {}): Folder & { readon
   const folder = new Folder({ ...files, ...more });
   return Object.assign(folder, { app: folder.path('../app.cjs') });
 }
+
+test('a file for which there is no descriptor is answered with 503, and the log has the reason', async () => {
+  using folder = withApp();
+  await using server = await startServer({
+    app: fixture('full.cjs'),
+    args: ['--workers', '1', '--static', `/assets=${folder.root}`],
+    node: '/bin/sh',
+    script: fixture('few-descriptors.sh'),
+    env: { NODE: process.execPath, LIMIT: '200' },
+  });
+  using wire = await connect(server.url);
+  await wire.ask('GET /fill');
+  expect((await wire.ask('GET /assets/logo.png')).status).toBe(503);
+  const line = await server.waitFor('the error line', ({ event }) => event === 'request-failed');
+  expect(line).toMatchObject({
+    level: 50,
+    url: '/assets/logo.png',
+    err: { message: expect.stringContaining('EMFILE') },
+  });
+  await wire.ask('GET /free');
+  expect(await wire.ask('GET /assets/logo.png')).toMatchObject({ status: 200, body: 'the logo' });
+});
 
 describe('a directory in front of an app', () => {
   forPlacements(({ model, accept, args = [] }) => {
