@@ -18,7 +18,7 @@ export interface CaptureOptions {
   readonly secondary?: SecondaryServers;
   /** Told once that the app has more than one server: which one mpserve serves, and the addresses of the others. */
   readonly onSeveral?: (served: string, others: readonly string[]) => void;
-  /** Told when the app has closed its server after it had loaded, and has not listened again at once. */
+  /** Told when the app has closed its server, and has not listened again at once; if it has before it had loaded, then. */
   readonly onClosed?: (() => void) | undefined;
 }
 
@@ -61,11 +61,12 @@ export function captureListen(addresses: readonly ServerAddress[], options: Capt
     if (candidate) certain.resolve(candidate.server);
   };
 
-  const reportClosed = ({ captured }: Candidate): void => {
+  /** Fastify has a server for each address of `localhost`. */
+  const isClosed = ({ captured }: Candidate): boolean => [...captured.keys()].every(({ listening }) => !listening);
+  const reportClosed = (of: Candidate): void => {
     const look = (): void => {
       process.off('exit', look);
-      // Fastify has a server for each address of `localhost`.
-      if ([...captured.keys()].every(({ listening }) => !listening)) onClosed?.();
+      if (isClosed(of)) onClosed?.();
     };
     // As soon as its close() calls back, the app may listen again, or exit.
     setImmediate(look);
@@ -175,11 +176,12 @@ export function captureListen(addresses: readonly ServerAddress[], options: Capt
       release(candidate);
       candidate = undefined;
     },
-    /** The app has loaded: says so if it has more than one server, now or when another one listens. */
+    /** The app has loaded: says if its server is closed by now, and if it has more than one, now or when another one listens. */
     loaded(): void {
       hasLoaded = true;
       secondary?.loaded();
       report();
+      if (candidate && isClosed(candidate)) reportClosed(candidate);
     },
     /** Restores Node's `listen()`. */
     restore(): void {

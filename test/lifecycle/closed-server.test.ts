@@ -19,9 +19,9 @@ function start(placement: Placement, args: readonly string[] = []): Promise<Serv
   return startServer({ app: fixture('closing.cjs'), model, args: [...one(placement), ...args] });
 }
 
-const closesSoon = `
+const closesAfter = (ms: number): string => `
   const server = require('node:http').createServer((_, res) => res.end('second')).listen(3000);
-  setTimeout(() => server.close(), 50);
+  setTimeout(() => server.close(), ${ms});
 `;
 
 async function who(server: Server): Promise<string> {
@@ -127,7 +127,7 @@ test('a worker whose app closes its server on a SIGTERM of its own is replaced, 
 });
 
 test.each(['ppc', 'tpc'])('%s: a spare whose app closes its server is replaced', async (model) => {
-  await using site = await Site.start(model, ['--spares', '1'], { probation: 0 }, {}, undefined, closesSoon);
+  await using site = await Site.start(model, ['--spares', '1'], { probation: 0 }, {}, undefined, closesAfter(50));
   const closed = () => events(site.server, 'server-closed').length;
   await eventually('a spare and its replacement to close', () => closed() > 1);
   using wire = await connect(site.server.url);
@@ -135,10 +135,9 @@ test.each(['ppc', 'tpc'])('%s: a spare whose app closes its server is replaced',
   expect(events(site.server, ...losses)).toEqual([]);
 });
 
-testPlacements('a release that closes its server after it was ready is rolled back', async (placement) => {
-  const { model, accept, args = [] } = placement;
+async function isRolledBack({ model, accept, args = [] }: Placement, release: string): Promise<void> {
   await using site = await Site.start(model, [...args, ...(accept ? ['--accept', accept] : [])], { probation: '10m' });
-  site.write(closesSoon);
+  site.write(release);
   const { code, stderr } = await site.ctl('reload');
   expect({ code, stderr }).toEqual({
     code: 1,
@@ -146,4 +145,12 @@ testPlacements('a release that closes its server after it was ready is rolled ba
   });
   using wire = await connect(site.server.url);
   expect((await wire.ask('GET /')).body).toBe('first');
-});
+}
+
+testPlacements('a release that closes its server after it was ready is rolled back', (placement) =>
+  isRolledBack(placement, closesAfter(50)),
+);
+
+testSomePlacements(units, 'a release that closes its server before it has loaded is rolled back', (placement) =>
+  isRolledBack(placement, closesAfter(0)),
+);
