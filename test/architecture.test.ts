@@ -32,6 +32,7 @@ const leaves = [
   'scaling',
   'scoreboard',
   'secondary',
+  'thenable',
 ];
 
 /** A worker as its host sees it. */
@@ -232,6 +233,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
     'scaling/response-stats',
     'scoreboard/loop-view',
     'static',
+    'thenable',
   ],
   // Files, as clients ask for them.
   ['static', 'config/config', 'config/static-mount', 'errors', 'http'],
@@ -240,6 +242,7 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['app', 'clock', 'config/app-path', 'config/nearest', 'deferred', 'errors', 'os/files', 'secondary/address'],
   // Both sides.
   ['deferred'],
+  ['thenable'],
   ['errors'],
   ['activity'],
   ['clock'],

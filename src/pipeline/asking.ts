@@ -13,6 +13,7 @@ import type { CacheStore, Flights } from '../cache/store.js';
 import { joinBody, mergedHead, StoredResponse } from '../cache/stored-response.js';
 import { mayReplaceError } from '../cache/use.js';
 import type { CacheOutcome } from '../metrics/layout.js';
+import { isThenable } from '../thenable.js';
 import { sendAnswer } from './answering.js';
 import { conditionOn } from './conditions.js';
 import { Recording, type RecordingListener } from './recording.js';
@@ -255,8 +256,4 @@ function differs(stored: StoredResponse, head: ResponseHead): boolean {
   if (etag !== undefined && etag !== stored.etag) return true;
   if (lastModified !== undefined && lastModified !== stored.lastModified) return true;
   return length !== undefined && Number(length) !== stored.bodyBytes;
-}
-
-function isThenable(value: unknown): value is Promise<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
 }

@@ -4,6 +4,7 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import type { Duplex } from 'node:stream';
 import { errorRecord, HttpError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
+import { isThenable } from '../thenable.js';
 import { isHeader } from './header-name.js';
 import { idHeader, type PipelineResponse } from './response.js';
 import type { Stage } from './stage.js';
@@ -187,8 +188,4 @@ function endWithAnswer({ status, headers }: Answer, method: string | undefined, 
 function isKept(header: string, error: unknown): boolean {
   if (header === idHeader) return true;
   return error instanceof HttpError && (header === 'content-range' || !header.startsWith('content-'));
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }

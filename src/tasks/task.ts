@@ -6,6 +6,7 @@ import { type ErrorRecord, errorRecord, HttpError } from '../errors.js';
 import { isOfBody } from '../pipeline/failures.js';
 import type { Handler } from '../pipeline/stage.js';
 import type { RequestInFlight } from '../reports/report.js';
+import { isThenable } from '../thenable.js';
 import type { Blocks } from './blocks.js';
 import { failureText } from './failure-text.js';
 import type { Outbox } from './outbox.js';
@@ -282,8 +283,4 @@ export class Task implements SocketListener {
 
 function connectionReset(): Error {
   return Object.assign(new Error('aborted'), { code: 'ECONNRESET' });
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }
