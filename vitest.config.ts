@@ -18,6 +18,9 @@ export default defineConfig({
     testTimeout: 300_000,
     hookTimeout: 300_000,
     pool: 'threads',
+    // The files that a thread runs share its modules: to load them anew for each takes as long as the unit tests themselves.
+    // So a test restores what it changes of them, and does not use `vi.mock`.
+    isolate: false,
     // The tests of a file start servers and wait for them. More at the same time than the cores take do not end sooner.
     maxWorkers: 3,
     maxConcurrency: 4,

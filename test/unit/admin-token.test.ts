@@ -1,23 +1,30 @@
 // The token of the admin server: how it is compared, and how many wrong ones are answered.
+import crypto from 'node:crypto';
+import { syncBuiltinESMExports } from 'node:module';
 import { beforeEach, expect, test, vi } from 'vitest';
+import { TokenCheck } from '../../src/admin/token.ts';
 
-const { compared, time } = vi.hoisted(() => ({ compared: [] as number[][], time: { now: 0 } }));
-vi.mock('../../src/clock.ts', async (original) => ({ ...(await original<object>()), now: () => time.now }));
-vi.mock('node:crypto', async (original) => {
-  const crypto = await original<typeof import('node:crypto')>();
-  const timingSafeEqual: typeof crypto.timingSafeEqual = (a, b) => {
-    compared.push([a.byteLength, b.byteLength]);
-    return crypto.timingSafeEqual(a, b);
-  };
-  return { ...crypto, timingSafeEqual };
-});
-
-const { TokenCheck } = await import('../../src/admin/token.ts');
 const token = '0123456789abcdef';
-const ask = (check: InstanceType<typeof TokenCheck>, given: string) => check.refusal(`Bearer ${given}`, '192.0.2.1');
+const ask = (check: TokenCheck, given: string) => check.refusal(`Bearer ${given}`, '192.0.2.1');
 
+/** The lengths of what was compared. */
+let compared: number[][];
+/** Milliseconds. */
+let now: number;
 beforeEach(() => {
-  compared.length = 0;
+  compared = [];
+  now = 0;
+  vi.spyOn(process, 'hrtime').mockImplementation(() => [now / 1000, 0]);
+  const { timingSafeEqual } = crypto;
+  vi.spyOn(crypto, 'timingSafeEqual').mockImplementation((a, b) => {
+    compared.push([a.byteLength, b.byteLength]);
+    return timingSafeEqual(a, b);
+  });
+  syncBuiltinESMExports();
+  return () => {
+    vi.restoreAllMocks();
+    syncBuiltinESMExports();
+  };
 });
 
 test('each token is compared in a time that does not depend on it, whatever its length', () => {
@@ -46,6 +53,6 @@ test('60 wrong tokens a minute are answered, and told; the right one always', ()
   expect(guesses()).toEqual(expected);
   expect(ask(check, token)).toBeUndefined();
   expect(addresses).toHaveLength(60);
-  time.now += 60_001;
+  now += 60_001;
   expect(guesses()).toEqual(expected);
 });

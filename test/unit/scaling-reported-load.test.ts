@@ -1,10 +1,13 @@
 // The load that a member last reported, on a fake clock.
-import { expect, test, vi } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { ReportedLoad } from '../../src/scaling/reported-load.ts';
 import { sampleIntervalMs } from '../../src/scaling/scaler.ts';
 
 let ms = 0;
-vi.mock(import('../../src/clock.ts'), async (original) => ({ ...(await original()), now: () => ms }));
+beforeEach(() => {
+  vi.spyOn(process, 'hrtime').mockImplementation(() => [ms / 1000, 0]);
+  return () => vi.restoreAllMocks();
+});
 
 /** Reads the load `count` times at an interval of `apart` milliseconds. */
 function reads(load: ReportedLoad, count: number, apart = sampleIntervalMs): (number | undefined)[] {
