@@ -43,6 +43,8 @@ export class Clients {
     habit: Habit,
     private readonly target = '/',
     private readonly good: readonly number[] = [200],
+    /** With it, requests are POST requests with this body. */
+    private readonly body?: string,
   ) {
     const run = habit === 'one-each' ? () => this.oneEach() : () => this.keptAlive();
     this.running = Promise.all(Array.from({ length: count }, run));
@@ -114,7 +116,7 @@ export class Clients {
 
   private async ask(wire: Wire, headers?: Readonly<Record<string, string>>): Promise<Response> {
     const began = performance.now();
-    const answer = await wire.ask(`GET ${this.target}`, headers);
+    const answer = await wire.ask(`${this.body === undefined ? 'GET' : 'POST'} ${this.target}`, headers, this.body);
     this.slowestMs = Math.max(this.slowestMs, performance.now() - began);
     if (this.good.includes(answer.status)) this.answered++;
     else this.failures.push(`answered with ${answer.status}`);

@@ -24,6 +24,7 @@ export class Site implements AsyncDisposable {
   /**
    * @param args PID and SOCKET in them stand for paths in its folder
    * @param code of the first release
+   * @param bind as a server of tests has it
    * @param install what runs instead of `bin/mpserve.js`, put into the folder
    */
   static async start(
@@ -33,6 +34,7 @@ export class Site implements AsyncDisposable {
     env: NodeJS.ProcessEnv = {},
     install?: (folder: string) => string,
     code = answering('first'),
+    bind?: readonly string[],
   ): Promise<Site> {
     const folder = mkdtempSync(path.join(tmpdir(), 'mpserve-site-'));
     const releases = new Releases(folder);
@@ -48,6 +50,7 @@ export class Site implements AsyncDisposable {
       app,
       model,
       args: ['--config', settings, '--control', control, ...own],
+      ...(bind && { bind }),
       env,
       ...(install && { script: install(folder) }),
     });
