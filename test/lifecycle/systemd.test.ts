@@ -1,13 +1,14 @@
 // Running as a systemd service: notifications over a datagram socket, socket activation and the unit files.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { closeDescriptor } from '../../src/os/descriptor.ts';
 import { openListeningSocket, portOf } from '../../src/os/listening-socket.ts';
+import { fileOf } from '../guides/page.ts';
 import { Datagrams } from '../helpers/datagrams.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { isAlive } from '../helpers/process-tree.ts';
@@ -77,8 +78,7 @@ test('a socket from systemd replaces --bind', async () => {
 const hasAnalyze = spawnSync('systemd-analyze', ['--version']).status === 0;
 test.skipIf(!hasAnalyze)('systemd-analyze accepts the unit files', () => {
   for (const name of ['mpserve.service', 'mpserve.socket']) {
-    const text = readFileSync(path.join(root, 'docs/deploy', name), 'utf8');
-    expect(text).toContain('[Unit]');
+    const text = fileOf('docs/deploy/systemd.md', `/etc/systemd/system/${name}`);
     // systemd-analyze checks that the command exists.
     writeFileSync(path.join(folder, name), text.replaceAll('/usr/bin/mpserve', path.join(root, 'bin/mpserve.js')));
   }
