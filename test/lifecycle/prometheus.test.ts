@@ -2,11 +2,12 @@
 // Skipped where there is none: install the package `prometheus`, or have `.ci/run` unpack it.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { fileOf } from '../guides/page.ts';
 import { Clients } from '../helpers/clients.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { findProgram, type Program } from '../helpers/programs.ts';
@@ -45,7 +46,7 @@ afterAll(async () => {
 
 /** The configuration of the guide, for this server and token, with short intervals. */
 function configFor(target: string, tokenFile: string): string {
-  const [, yaml = ''] = /```yaml\n([\s\S]*?)```/.exec(readFileSync(path.join(deploy, 'prometheus.md'), 'utf8')) ?? [];
+  const yaml = fileOf('docs/deploy/prometheus.md', '/etc/prometheus/prometheus.yml');
   const changes: readonly [string, string][] = [
     ['scrape_interval: 15s', 'scrape_interval: 1s'],
     ['evaluation_interval: 15s', 'evaluation_interval: 1s'],
