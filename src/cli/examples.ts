@@ -113,8 +113,8 @@ export const examples: Readonly<Record<string, readonly [Example, Example]>> = {
   prove: [
     ['all trials under the configured model, in about 90 seconds', 'mpserve prove ./server.js'],
     [
-      'in CI: 100 reloads under every model, with the results as a file',
-      'mpserve prove ./server.js --models all --trials reload --reloads 100 --json proof.json',
+      'until Ctrl-C: does a deployment behind this balancer lose a request?',
+      'mpserve prove --target http://10.0.0.5/ --json deploy.json',
     ],
   ],
   config: [

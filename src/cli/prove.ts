@@ -2,13 +2,16 @@
 // clients lost.
 import { flatten, type Limits } from '../config/config.js';
 import type { Loaded } from '../config/load.js';
-import { configOptions, listOptions } from '../config/options.js';
+import { type CommandValues, configOptions, listOptions } from '../config/options.js';
 import { proveTable } from '../config/prove-options.js';
+import type { TargetUrl } from '../config/target-url.js';
 import { type Variant, variantOf, variantsOf } from '../config/variant.js';
 import { configError, StartupError } from '../errors.js';
 import { escapeControls } from '../log/escape.js';
 import { type ModelSetup, prove } from '../prove/prove.js';
+import type { Results } from '../prove/results.js';
 import { table } from '../prove/table.js';
+import { checkTarget, watchTarget } from '../prove/target.js';
 import { trials } from '../prove/trials/index.js';
 import type { Call } from './call.js';
 import { readOptions } from './command-options.js';
@@ -38,6 +41,9 @@ const queueKeys: readonly string[] = ['queueMax', 'queueTimeout', 'shed', 'prior
 /** Resolves to the exit code. @throws StartupError */
 export async function runProve(call: Call): Promise<number> {
   const given = await readOptions(call, proveTable);
+  if (given.target !== undefined) return runTarget(call, given.target, given);
+  if (given.duration !== undefined)
+    throw configError('--duration does nothing without --target; each trial ends when its operations are done');
   const { json, think: thinkMs, url: path, reloads, scalings, upgrades, switches } = given;
   const variants = await chosenVariants(call, given.models);
   const knownTrials = trials.map(({ name }) => name);
@@ -66,7 +72,38 @@ export async function runProve(call: Call): Promise<number> {
       ...watch,
     }),
   );
+  return report(results, json);
+}
 
+/** The options of `prove` that say something of the clients or of the results. */
+const targetKeys: readonly string[] = ['target', 'duration', 'clients', 'think', 'json'];
+
+/** Reads no configuration file: the server runs already. @throws StartupError */
+async function runTarget(call: Call, target: TargetUrl, given: CommandValues<typeof proveTable>): Promise<number> {
+  const [app] = call.positionals;
+  if (app !== undefined)
+    throw configError(
+      `--target asks a server that runs already, so prove starts no app; leave out '${app}' or --target`,
+    );
+  if (call.values.url !== undefined)
+    throw configError(
+      `--url does nothing with --target; give the path in the URL of --target, which is ${target.href}`,
+    );
+  const options = [...Object.values(proveTable), ...call.line.options];
+  const other = options.find(({ key }) => call.values[key] !== undefined && !targetKeys.includes(key));
+  if (other)
+    throw configError(
+      `--${other.flag} does nothing with --target, which starts no server and injects nothing; leave it out`,
+    );
+  const { json, clients: keptAliveClients, think: thinkMs, duration: durationMs } = given;
+  if (json !== '-') checkWritable('json', json);
+  const expected = await checkTarget(target); // Ctrl-C still ends the process
+  const plan = { target, expected, version: version(), keptAliveClients, thinkMs, durationMs };
+  return report(await interruptible((watch) => watchTarget({ ...plan, ...watch })), json);
+}
+
+/** @returns the exit code */
+function report(results: Results, json: string | undefined): number {
   if (json === '-') console.log(JSON.stringify(results, undefined, 2));
   else console.log(escapeControls(table(results), '\n'));
   if (json !== undefined && json !== '-') writeJson(json, results);

@@ -3,10 +3,24 @@
 import { choice, commaList, count, file, target, word } from './kind.js';
 import { named } from './options.js';
 import { duration } from './quantity.js';
+import { targetUrl } from './target-url.js';
 
 const secondMs = 1000;
 
+const dayMs = 24 * 3600 * secondMs;
+
 export const proveTable = named({
+  target: {
+    kind: targetUrl,
+    description:
+      'Start no server: ask the server or balancer at this URL, which runs already, while another tool deploys',
+    defaultWords: 'off',
+  },
+  duration: {
+    kind: duration(secondMs, 30 * dayMs),
+    description: 'With --target: how long',
+    defaultWords: 'until Ctrl-C or SIGTERM',
+  },
   models: {
     kind: commaList('MODEL,…|all', word),
     description: 'The models to test; with /request, as in prethread/request, with --unit request',

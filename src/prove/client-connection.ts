@@ -1,7 +1,9 @@
 // One connection of a client: sends a request and reads its response. It never retries, and never reconnects.
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connect as connectTls } from 'node:tls';
 import { InvalidResponse, ResponseReader, type ResponseSummary } from '../testbed/response-reader.js';
+import type { Endpoint } from './messages.js';
 
 /** `responseMs`: from the last byte of the request until its response was complete, or the request was lost. */
 export type RequestOutcome =
@@ -27,15 +29,27 @@ export class ClientConnection {
   #pending: { readonly reader: ResponseReader; settle(result: ResponseSummary | string): void } | undefined;
   /** Undefined while the connection can be used. */
   #closeReason: string | undefined;
+  #isConnected = false;
 
-  constructor(port: number) {
-    this.#socket = connect({ host: '127.0.0.1', port, noDelay: true });
+  constructor({ host, port, isTls }: Endpoint) {
+    this.#socket = isTls
+      ? connectTls({ host, port, ALPNProtocols: ['http/1.1'], ...(isIP(host) === 0 && { servername: host }) })
+      : connect({ host, port });
+    this.#socket.setNoDelay(true);
+    this.#socket.once(isTls ? 'secureConnect' : 'connect', () => {
+      this.#isConnected = true;
+    });
     this.#socket.on('data', (piece) => this.#read((reader) => reader.push(piece)));
     this.#socket.on('end', () => this.#read((reader) => reader.end()));
     this.#socket.on('error', (error: NodeJS.ErrnoException) =>
-      this.#abort(describe(error, this.#pending?.reader.hasStarted)),
+      this.#abort(this.#isConnected ? describe(error, this.#pending?.reader.hasStarted) : cannotConnect(error)),
     );
     this.#socket.on('close', () => this.#abort('connection closed before a response'));
+  }
+
+  /** Also after it was closed. With TLS: when the server has proved who it is. */
+  get hasConnected(): boolean {
+    return this.#isConnected;
   }
 
   /** Why the client or the server closed the connection; undefined while it is open. */
@@ -109,8 +123,11 @@ export class ClientConnection {
   }
 }
 
-function describe({ code = 'unknown error', syscall }: NodeJS.ErrnoException, hasStarted = false): string {
-  if (syscall === 'connect') return `cannot connect (${code})`;
+function cannotConnect({ code, message }: NodeJS.ErrnoException): string {
+  return `cannot connect (${code ?? message})`;
+}
+
+function describe({ code = 'unknown error' }: NodeJS.ErrnoException, hasStarted = false): string {
   if (hasStarted) return `response truncated (${code})`;
   return code === 'ECONNRESET' || code === 'EPIPE'
     ? 'connection reset'

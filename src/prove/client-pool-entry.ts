@@ -32,6 +32,8 @@ const commands = {
   },
   /** The statistics since the last call. */
   stats: () => tally.take(),
+  /** All until now, in short; `stats` still returns it. */
+  counts: () => tally.counts,
   connections: () => clients.flatMap(({ connections }) => connections),
   /** Stops the clients, and waits for the requests in flight. Returns the statistics since the last call of `stats`. */
   async finish(): Promise<ClientStats> {

@@ -2,13 +2,10 @@
 // server has closed the previous one.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClientConnection, type OutgoingRequest } from './client-connection.js';
-import type { ClientType, OpenConnection, Workload } from './messages.js';
+import type { ClientType, Endpoint, OpenConnection, Workload } from './messages.js';
 import type { Tally } from './tally.js';
 
 export const slowBodyBytes = 2048;
-
-/** With --unit request the process answers so in place of a thread that died, or was blocked. */
-const failureStatuses: readonly number[] = [502, 504];
 
 /** Clients with one request per connection think longer: in some models each connection costs a process or a thread. */
 const newConnectionThinkFactor = 10;
@@ -47,7 +44,7 @@ export class Client {
     // A random delay, so that the clients do not send their requests at the same moment.
     await sleep(Math.random() * this.#workload.thinkMs);
     while (!this.#isStopped) {
-      this.#connection ??= new ClientConnection(this.#workload.port);
+      this.#connection ??= new ClientConnection(this.#workload.endpoint);
       await this.#sendRequest(this.#connection, isKeptAlive);
       onStarted();
       await sleep(this.#workload.thinkMs * (isKeptAlive ? 1 : newConnectionThinkFactor));
@@ -76,22 +73,32 @@ export class Client {
   }
 
   #addUnexpected(status: number, responseMs: number): void {
-    if (failureStatuses.includes(status)) this.#tally.addFailed(this.#type, `status ${status}`, responseMs);
+    if (this.#workload.failureStatuses.includes(status))
+      this.#tally.addFailed(this.#type, `status ${status}`, responseMs);
     else this.#tally.addLost(this.#type, `unexpected status ${status}`, responseMs);
   }
 }
 
-function requestOf(type: ClientType, { path, upload, headMs, bodyMs }: Workload): OutgoingRequest {
-  const get = `GET ${path} HTTP/1.1\r\nhost: localhost\r\nuser-agent: mpserve-prove\r\n`;
+function requestOf(type: ClientType, { endpoint, path, upload, headMs, bodyMs }: Workload): OutgoingRequest {
+  const get = getHead(endpoint, path);
   const requests: Readonly<Record<ClientType, OutgoingRequest>> = {
     'kept-alive': { text: `${get}\r\n` },
     'one request each': { text: `${get}connection: close\r\n\r\n` },
     'slow head': { text: '', slowText: `${get}\r\n`, slowMs: headMs },
-    'slow body': { text: uploadHead(upload?.path ?? path), slowText: 'x'.repeat(slowBodyBytes), slowMs: bodyMs },
+    'slow body': {
+      text: uploadHead(endpoint, upload?.path ?? path),
+      slowText: 'x'.repeat(slowBodyBytes),
+      slowMs: bodyMs,
+    },
   };
   return requests[type];
 }
 
-export function uploadHead(path: string): string {
-  return `POST ${path} HTTP/1.1\r\nhost: localhost\r\nuser-agent: mpserve-prove\r\ncontent-type: text/plain\r\ncontent-length: ${slowBodyBytes}\r\n\r\n`;
+/** Without the empty line at its end. */
+export function getHead({ authority }: Endpoint, path: string): string {
+  return `GET ${path} HTTP/1.1\r\nhost: ${authority}\r\nuser-agent: mpserve-prove\r\n`;
+}
+
+export function uploadHead({ authority }: Endpoint, path: string): string {
+  return `POST ${path} HTTP/1.1\r\nhost: ${authority}\r\nuser-agent: mpserve-prove\r\ncontent-type: text/plain\r\ncontent-length: ${slowBodyBytes}\r\n\r\n`;
 }

@@ -4,14 +4,28 @@
 /** How a client sends its requests. */
 export type ClientType = 'kept-alive' | 'one request each' | 'slow head' | 'slow body';
 
-export interface Workload {
-  /** On 127.0.0.1. */
+/** Where the clients connect to. */
+export interface Endpoint {
+  /** A name or an address, an IPv6 address without brackets. */
+  readonly host: string;
   readonly port: number;
-  /** If the prover dies, the client pool stops the server through this socket; the leash does not reach a successor. */
-  readonly controlSocket: string;
+  readonly isTls: boolean;
+  /** For the header Host. */
+  readonly authority: string;
+}
+
+export interface Workload {
+  readonly endpoint: Endpoint;
+  /**
+   * If the prover dies, the client pool stops the server through this socket; the leash does not reach a successor. Absent if
+   * the prover has not started the server.
+   */
+  readonly controlSocket?: string;
   /** The path that clients GET, and the expected status. */
   readonly path: string;
   readonly status: number;
+  /** Other statuses that count as failed requests, not as lost ones. */
+  readonly failureStatuses: readonly number[];
   /** The path that slow-body clients POST to, and the expected status; absent if there are no such clients. */
   readonly upload?: { readonly path: string; readonly status: number };
   readonly clients: Readonly<Record<ClientType, number>>;
@@ -31,27 +45,36 @@ export interface OpenConnection {
 /** Completed requests: each was answered, failed or lost. */
 export interface ClientStats {
   readonly answered: number;
-  /** Requests that were answered with 502 or 504, unlike the app's normal responses: their thread died, or was blocked. */
-  readonly failures: readonly Loss[];
-  readonly losses: readonly Loss[];
+  /** Requests that were answered with one of `failureStatuses`, unlike the app's normal responses. */
+  readonly failures: readonly LossReason[];
+  readonly losses: readonly LossReason[];
   /** Connections that the server closed between two requests, announced or not. */
-  readonly reconnects: readonly Loss[];
+  readonly reconnects: readonly LossReason[];
   /** The longest of each client type that sends its requests without delay. */
   readonly longestResponseTimes: readonly ResponseTime[];
 }
 
-export interface ClientEvent {
+/** From the last byte of a request to the last byte of its response, or until the request was lost. */
+export interface ResponseTime {
   readonly clientType: ClientType;
+  readonly ms: number;
   /** Since the last `stats` command (milliseconds). */
   readonly atMs: number;
 }
 
-/** From the last byte of a request to the last byte of its response, or until the request was lost. */
-export interface ResponseTime extends ClientEvent {
-  readonly ms: number;
+/** Failed or lost requests, or connections that were closed between two requests, of one client type for one reason. */
+export interface LossReason {
+  readonly client: ClientType;
+  readonly reason: string;
+  readonly count: number;
+  /** Of the first ten: since the last `stats` command; in results since the start of the trial's phase (milliseconds). */
+  readonly atMs: readonly number[];
 }
 
-/** A failed or a lost request, or a connection that was closed between two requests. */
-export interface Loss extends ClientEvent {
-  readonly reason: string;
+/** What has happened since the start. */
+export interface Counts {
+  readonly answered: number;
+  readonly failed: number;
+  readonly lost: number;
+  readonly longestMs: number;
 }

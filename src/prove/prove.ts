@@ -1,6 +1,5 @@
 // `mpserve prove`: runs each trial under each model. Every trial gets a server and a client pool of its own, so that
 // one trial cannot affect the results of another.
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Values } from '../config/config.js';
 import type { ModelFacts } from '../config/model.js';
@@ -9,11 +8,13 @@ import type { StartupError } from '../errors.js';
 import { thisMachine } from '../testbed/machine.js';
 import type { Progress } from '../testbed/progress.js';
 import { ClientPool } from './client-pool.js';
-import type { ClientType, Workload } from './messages.js';
+import { measure } from './measure.js';
+import type { Workload } from './messages.js';
 import { checkResponses, type ExpectedResponses } from './preflight.js';
 import { type ModelResult, type Results, resultOf, schema, type TrialResult } from './results.js';
 import { type ConfigSettings, Server } from './server.js';
-import type { Trial, TrialContext, TrialOptions, TrialOutcome } from './trial.js';
+import type { Trial, TrialContext, TrialOptions } from './trial.js';
+import { clientCounts, loopback, requestFailures, slowBodyMs, slowHeadMs } from './workload.js';
 
 export interface Plan {
   readonly app: string;
@@ -48,14 +49,6 @@ export interface ModelSetup {
   readonly timeouts: Pick<Values, 'headerTimeout' | 'requestTimeout' | 'gracefulTimeout'>;
 }
 
-/** Clients of the types that have no option. */
-const otherClients = { 'one request each': 2, 'slow head': 2, 'slow body': 2 } as const;
-/** How long a slow head and a slow body take to send (milliseconds), at most a third of the server's timeout. */
-const slowHeadMs = 1500;
-const slowBodyMs = 2000;
-/** Warm-up, because code is slow when it first runs; then the baseline, without any operation (milliseconds). */
-const warmUpMs = 500;
-const baselineMs = 2000;
 /** The response time of a small app, to estimate how many requests a client sends (milliseconds). */
 const typicalResponseMs = 3;
 
@@ -102,7 +95,11 @@ export async function prove(plan: Plan): Promise<Results> {
     machine: thisMachine(),
     version: plan.version,
     app: plan.app,
-    settings: { url: plan.path, thinkMs: plan.thinkMs, clients: clientsOf(plan, notes.size === plan.notes.length) },
+    settings: {
+      url: plan.path,
+      thinkMs: plan.thinkMs,
+      clients: clientCounts(plan.keptAliveClients, notes.size === plan.notes.length),
+    },
     proofs: modelResults,
     notes: [...notes],
     avoidable: trialResults.reduce((sum, { avoidable }) => sum + avoidable, 0),
@@ -114,7 +111,7 @@ export async function prove(plan: Plan): Promise<Results> {
 async function preflight({ path, uploadPath, env, signal }: Plan, { settings }: ModelSetup) {
   const server = await Server.start(settings, env, signal);
   try {
-    return { size: server.size, expected: await checkResponses(server.port, path, uploadPath) };
+    return { size: server.size, expected: await checkResponses(loopback(server.port), path, uploadPath) };
   } finally {
     await server.stop();
   }
@@ -153,7 +150,7 @@ async function runTrial(
       gracefulMs: timeouts.gracefulTimeout,
       sleep: async (ms) => void (await sleep(ms, undefined, { signal })),
     };
-    const result = await measure(trial, context, signal);
+    const result = await measure(trial.name, context, () => trial.run(context), signal);
     const isGood = result.avoidable === 0 && result.failure === undefined;
     return isGood ? result : { ...result, complaints: server.loggedProblems };
   } catch (error) {
@@ -165,53 +162,21 @@ async function runTrial(
   }
 }
 
-/** Warms up, takes the baseline, and runs the trial. */
-async function measure(trial: Trial, context: TrialContext, signal: AbortSignal): Promise<TrialResult> {
-  const { clientPool } = context;
-  await context.sleep(warmUpMs);
-  const warmUp = await clientPool.call('stats');
-  await context.sleep(baselineMs);
-  const baseline = await clientPool.call('stats');
-  let outcome: TrialOutcome = { times: 0 };
-  let failure: string | undefined;
-  const over = new AbortController();
-  try {
-    outcome = await Promise.race([trial.run(context), aborted(signal, over.signal)]);
-  } catch (error) {
-    signal.throwIfAborted();
-    failure = (error as Error).message;
-  } finally {
-    over.abort();
-  }
-  const duringTrial = await clientPool.call('finish');
-  return { ...resultOf(trial.name, outcome, [warmUp, baseline, duringTrial]), ...(failure && { failure }) };
-}
-
-/** @param over ends the wait */
-async function aborted(signal: AbortSignal, over: AbortSignal): Promise<never> {
-  signal.throwIfAborted();
-  await once(signal, 'abort', { signal: over });
-  throw signal.reason;
-}
-
 function workloadOf(server: Server, plan: Plan, { timeouts }: ModelSetup, expected: ExpectedResponses): Workload {
   const { port, controlSocket } = server;
   const { status, upload } = expected;
   const { path, thinkMs } = plan;
   const third = (timeoutMs: number) => (timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs / 3);
   return {
-    port,
+    endpoint: loopback(port),
     controlSocket,
     path,
     status,
+    failureStatuses: requestFailures,
     ...(typeof upload === 'object' && { upload }),
-    clients: clientsOf(plan, typeof upload === 'object'),
+    clients: clientCounts(plan.keptAliveClients, typeof upload === 'object'),
     thinkMs,
     headMs: Math.min(slowHeadMs, third(timeouts.headerTimeout), third(timeouts.requestTimeout)),
     bodyMs: Math.min(slowBodyMs, third(timeouts.requestTimeout)),
   };
-}
-
-function clientsOf({ keptAliveClients }: Plan, hasUpload: boolean): Readonly<Record<ClientType, number>> {
-  return { 'kept-alive': keptAliveClients, ...otherClients, ...(hasUpload ? {} : { 'slow body': 0 }) };
 }

@@ -1,7 +1,8 @@
 // The results of `mpserve prove` as plain data, which `--json` writes and the table shows. docs/prove.md describes them
 // for readers of the file.
 import type { Machine } from '../testbed/machine.js';
-import type { ClientStats, ClientType, Loss } from './messages.js';
+import type { ClientStats, ClientType, LossReason } from './messages.js';
+import { LossCount } from './tally.js';
 import type { TrialOutcome } from './trial.js';
 
 /** Changes when a reader of the previous version would misread the new one. */
@@ -14,8 +15,10 @@ export interface Results {
   readonly machine: Machine;
   /** Of mpserve. */
   readonly version: string;
-  /** A path, or `the built-in demo app`. */
+  /** A path, or `the built-in demo app`; with `--target`, its URL. */
   readonly app: string;
+  /** `--target`: the URL of a server that `prove` has not started. */
+  readonly target?: string;
   readonly settings: {
     readonly url: string;
     readonly thinkMs: number;
@@ -33,23 +36,26 @@ export interface Results {
 }
 
 export interface ModelResult {
-  /** With `/request` behind it, its threads serve requests. */
+  /** With `/request` behind it, its threads serve requests. With `--target` it is `target`. */
   readonly model: string;
-  /** Workers × threads: `2 × 1`. */
+  /** Workers × threads: `2 × 1`; empty with `--target`. */
   readonly size: string;
   readonly trials: readonly TrialResult[];
   /** Why no trial could run, in one line. */
   readonly failure?: string;
 }
 
-/** `requests` is the sum of `answered`, `failed` and `lost`. A loss is a failed or lost request, or a reconnect. */
+/**
+ * `requests` is the sum of `answered`, `failed` and `lost`. A loss is a failed or lost request, or a reconnect; with
+ * `--target` a reconnect is none.
+ */
 export interface TrialResult {
   readonly trial: string;
   /** How often the operation was done. */
   readonly times: number;
   readonly requests: number;
   readonly answered: number;
-  /** Answered with 502 or 504 in place of the app. */
+  /** Answered with 502 or 504 in place of the app, or with 503 of a balancer (`--target`). */
   readonly failed: number;
   readonly lost: number;
   readonly reconnects: number;
@@ -79,20 +85,10 @@ export interface LongestResponseTime {
   readonly atMs: number;
 }
 
-export interface LossReason {
-  readonly client: ClientType;
-  readonly reason: string;
-  readonly count: number;
-  /** The times of the first losses, since the trial's start (milliseconds). */
-  readonly atMs: readonly number[];
-}
-
-const maxLossTimes = 10;
-
 /** @param phases the clients' statistics of the warm-up, the baseline and the trial; empty for a trial that was skipped or could not start */
 export function resultOf(
   trial: string,
-  { times, brokenConnections = 0, failedRequests = 0 }: TrialOutcome = { times: 0 },
+  { times, brokenConnections = 0, failedRequests = 0, mayReconnect = false }: TrialOutcome = { times: 0 },
   phases: readonly ClientStats[] = [],
 ): TrialResult {
   const [, baseline, duringTrial] = phases;
@@ -100,8 +96,8 @@ export function resultOf(
   const failed = phases.flatMap(({ failures }) => failures);
   const answered = phases.reduce((sum, stats) => sum + stats.answered, 0);
   const reconnects = phases.flatMap((stats) => stats.reconnects);
-  const losses = lost.length + reconnects.length;
-  const unavoidable = Math.min(losses, brokenConnections) + Math.min(failed.length, failedRequests);
+  const losses = countOf(lost) + (mayReconnect ? 0 : countOf(reconnects));
+  const unavoidable = Math.min(losses, brokenConnections) + Math.min(countOf(failed), failedRequests);
   const pauses = duringTrial?.longestResponseTimes.map(({ clientType: client, ms, atMs }) => {
     const calm = baseline?.longestResponseTimes.find((time) => time.clientType === client);
     return { client, ms, calmMs: calm?.ms ?? 0, atMs };
@@ -109,25 +105,24 @@ export function resultOf(
   return {
     trial,
     times,
-    requests: answered + failed.length + lost.length,
+    requests: answered + countOf(failed) + countOf(lost),
     answered,
-    failed: failed.length,
-    lost: lost.length,
-    reconnects: reconnects.length,
+    failed: countOf(failed),
+    lost: countOf(lost),
+    reconnects: countOf(reconnects),
     pauses: pauses ?? [],
     unavoidable,
-    avoidable: failed.length + losses - unavoidable,
+    avoidable: countOf(failed) + losses - unavoidable,
     reasons: lossReasons([...failed, ...lost, ...reconnects]),
   };
 }
 
-function lossReasons(losses: readonly Loss[]): readonly LossReason[] {
-  const reasons = new Map<string, LossReason & { atMs: number[] }>();
-  for (const { clientType, reason, atMs } of losses) {
-    const key = `${clientType} ${reason}`;
-    const entry = reasons.get(key) ?? { client: clientType, reason, count: 0, atMs: [] };
-    if (entry.atMs.length < maxLossTimes) entry.atMs.push(atMs);
-    reasons.set(key, { ...entry, count: entry.count + 1 });
-  }
-  return [...reasons.values()];
+function lossReasons(losses: readonly LossReason[]): readonly LossReason[] {
+  const all = new LossCount();
+  for (const loss of losses) all.add(loss);
+  return all.list();
+}
+
+function countOf(losses: readonly LossReason[]): number {
+  return losses.reduce((sum, { count }) => sum + count, 0);
 }

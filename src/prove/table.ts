@@ -22,41 +22,51 @@ const head = [
 ];
 const legend =
   'Last columns: the longest response time on a kept-alive and on a new connection (which ppc and tpc serve with a new\nprocess or thread), each with its baseline before the trial.';
+const targetLegend =
+  'Last columns: the longest response time on a kept-alive and on a new connection, each with its baseline in the first\nseconds. Requests that failed had status 502, 503 or 504; a reconnect is no loss.';
 
 /** Plain text without colours, for a terminal or a file. */
 export function table(results: Results): string {
-  const { settings, proofs, notes } = results;
+  const { settings, proofs, notes, target } = results;
   const clients = Object.entries(settings.clients).map(([type, count]) => `${count} × ${type}`);
   const title = [
-    titleOf(results),
+    titleOf(results, target === undefined ? 'under' : 'asked by'),
     `Clients, without retries: ${clients.join(', ')}; ${settings.thinkMs} ms between a response and the next request.`,
   ];
   const hasTimes = proofs.some(({ trials }) => trials.some(({ pauses }) => pauses.length > 0));
-  const sections = proofs.map((result) => `${result.model}, ${result.size || 'not started'}\n${modelTable(result)}`);
+  const sections = proofs.map((result) =>
+    target === undefined
+      ? `${result.model}, ${result.size || 'not started'}\n${modelTable(result)}`
+      : modelTable(result),
+  );
   return [
     title.join('\n'),
     inShort(results),
     ...sections,
-    ...(hasTimes ? [legend] : []),
+    ...(hasTimes ? [target === undefined ? legend : targetLegend] : []),
     ...notes.map((note) => `Note: ${note}.`),
     verdict(results),
   ].join('\n\n');
 }
 
 /** For the first screen: what was lost, and in which trials. */
-function inShort({ proofs, avoidable, failures, interrupted }: Results): string {
+function inShort({ proofs, avoidable, failures, interrupted, target }: Results): string {
   const trials = proofs.flatMap(({ model, trials }) => trials.map((result) => ({ model, ...result })));
   const ran = trials.filter(({ leftOut }) => leftOut === undefined).length;
+  const counted = trials.reduce((sum, { requests }) => sum + requests, 0).toLocaleString('en');
+  const where = target === undefined ? `${ran} trial(s)` : `${counted} request(s)`;
   const found = [
     avoidable === 0 ? 'no avoidable losses' : `${avoidable.toLocaleString('en')} avoidable loss(es)`,
     ...(failures > 0 ? [`${failures} failure(s)`] : []),
   ].join(' and ');
   const notStarted = proofs.filter(({ failure }) => failure !== undefined);
   return [
-    `In short${interrupted ? ', until it was interrupted' : ''}: ${found} in ${ran} trial(s).`,
+    `In short${interrupted ? ', until it was interrupted' : ''}: ${found} in ${where}.`,
     ...notStarted.map(({ model }) => `  ${model}: did not start`),
     ...trials.flatMap(({ model, trial, failure, avoidable: lost }) => [
-      ...(lost > 0 ? [`  ${trial} under ${model}: ${lost.toLocaleString('en')} lost avoidably`] : []),
+      ...(lost > 0 && target === undefined
+        ? [`  ${trial} under ${model}: ${lost.toLocaleString('en')} lost avoidably`]
+        : []),
       ...(failure === undefined ? [] : [`  ${trial} under ${model}: failed`]),
     ]),
   ].join('\n');

@@ -26,6 +26,8 @@ export interface TrialOutcome {
   readonly brokenConnections?: number;
   /** Requests that the trial cannot avoid failing with 502 or 504: those that ran on the dead thread. Default: 0. */
   readonly failedRequests?: number;
+  /** A connection that is closed between two requests is no loss. Default: it is one. */
+  readonly mayReconnect?: boolean;
 }
 
 export interface TrialContext {

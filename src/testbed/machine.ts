@@ -19,7 +19,10 @@ export function thisMachine(): Machine {
   };
 }
 
-/** The first line of a table of results. */
-export function titleOf({ app, version, machine }: { app: string; version: string; machine: Machine }): string {
-  return `${app} under mpserve ${version} on Node ${machine.node}, ${machine.cores} × ${machine.cpu}, ${machine.os}`;
+/** The first line of a table of results. @param verb what mpserve did with the app */
+export function titleOf(
+  { app, version, machine }: { app: string; version: string; machine: Machine },
+  verb = 'under',
+): string {
+  return `${app} ${verb} mpserve ${version} on Node ${machine.node}, ${machine.cores} × ${machine.cpu}, ${machine.os}`;
 }
