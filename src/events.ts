@@ -85,6 +85,8 @@ export type ServerEvent =
   | { event: 'balance-changed'; from: string; to: string; reason: string }
   | ({ event: 'canary-passed' } & CanaryFigures)
   | { event: 'logs-reopened'; files: readonly string[]; reason: string }
+  | { event: 'log-rotated'; file: string; rotated: string; bytes: number }
+  | { event: 'log-rotation-failed'; file: string; reason: string }
   | { event: 'operation-refused'; action: string; reason: string; by: string }
   | { event: 'admin-ready'; url: string }
   /** Requests with a wrong token since the last such event, and the address of the last one. */
@@ -276,6 +278,11 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
   scaled: ['info', (e) => `scaled from ${e.from} to ${e.to} ${e.unit} (${e.reason})`],
   drained: ['warn', (e) => `drained (${e.reason}): clients wait until a reload, or until workers are added`],
   'logs-reopened': ['info', (e) => `reopened ${e.files.join(' and ')} (${e.reason})`],
+  'log-rotated': ['info', (e) => `rotated ${e.file} (${e.bytes} bytes) to ${e.rotated}`],
+  'log-rotation-failed': [
+    'error',
+    (e) => `cannot rotate or compress ${e.file}: ${e.reason}; no line is lost, and mpserve tries again in a minute`,
+  ],
   'operation-refused': ['warn', (e) => `cannot ${e.action} (${e.by}): ${e.reason}`],
   'operation-failed': ['error', (e) => `the ${e.action} failed; the server continues as before: ${e.reason}`],
   'admin-ready': ['info', (e) => `the state of the server is on ${e.url}`],

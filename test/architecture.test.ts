@@ -21,6 +21,7 @@ const leaves = [
   'inflight',
   'hang',
   'http/coding-name',
+  'http/header',
   'log',
   'memory',
   'migration',
@@ -264,7 +265,18 @@ const rules: readonly (readonly [place: string, ...mayImport: string[]])[] = [
   ['inflight', 'clock', 'config/config', 'events', 'hang/heartbeat', 'os', 'reports'],
   // Whether event loops are blocked, and in what.
   ['hang', 'activity', 'clock', 'os/process-tree', 'reports/report'],
-  ['log', 'clock', 'config/config', 'errors', 'events', 'os/descriptor', 'os/libc', 'reports/report'],
+  [
+    'log',
+    'config/access-template',
+    'http/header',
+    'clock',
+    'config/config',
+    'errors',
+    'events',
+    'os/descriptor',
+    'os/libc',
+    'reports/report',
+  ],
   ['os', 'config/address', 'clock'],
   // What all event loops of a server share.
   ['memory', 'config/config', 'errors', 'os'],
@@ -311,6 +323,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   'node:cluster': ['app/cluster-fork'],
   // A file that did not load is linked once more in a child, to find the line of its error; what node takes, it says.
   'node:child_process': [
+    'log/compression',
     'worker/fork',
     'worker/process-runtime',
     'os/ipc-channel',

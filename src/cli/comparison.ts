@@ -36,7 +36,7 @@ export interface App {
 /** Options that a comparison sets itself. */
 const reserved = [
   ...['model', 'unit', 'bind', 'port', 'host', 'daemon', 'control', 'pidFile', 'gracefulTimeout', 'demoFaults'],
-  ...['logFile', 'logLevel', 'logFormat'],
+  ...['logFile', 'logLevel', 'logFormat', 'logRotate', 'logKeep', 'logCompress'],
 ];
 
 /** Reads the configuration as `mpserve serve` does. @throws StartupError */
@@ -52,6 +52,7 @@ export async function readApp(call: Call): Promise<App> {
   const args = given.flatMap(({ key, flag }) => asFlags(flag, call.values[key]));
   // The ready event is read from stdout, whatever the configuration file says about the log.
   if (config.logging.logFile !== undefined) args.push('--log-file', '/dev/stdout');
+  if (config.logging.logRotate !== undefined) args.push('--log-rotate', 'off');
   if (config.logging.accessLog === '-') args.push('--access-log', 'off');
   const { app } = config.loading;
   const { unit } = config.pool;

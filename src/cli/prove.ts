@@ -32,6 +32,7 @@ const exitCode = { noneLost: 0, lost: 1, interrupted: 130 } as const;
 const ownKeys: readonly string[] = [
   ...['app', 'bind', 'port', 'host', 'control', 'daemon', 'watch', 'pidFile', 'demoFaults', 'envFile'],
   ...['maxRequestsPerConnection', 'rateLimit', 'logFile', 'logLevel', 'logFormat', 'accessLog', 'captureOutput'],
+  ...['logRotate', 'logKeep', 'logCompress', 'accessLogFormat', 'accessLogSample', 'slow', 'logRedact'],
 ];
 
 /** Settings that a server refuses whose threads serve connections, and those that it refuses without --max-inflight as well. */

@@ -3,10 +3,13 @@ import { fstatSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { origin } from '../config/source.js';
 import { Events } from '../events.js';
-import { recoveredLine } from '../log/access-line.js';
+import type { AccessFormat } from '../log/access-entry.js';
+import { accessFormat } from '../log/access-format.js';
 import { type Destination, openLogFile, standardOutput } from '../log/destination.js';
 import { fitLine } from '../log/line.js';
 import { LineQueue } from '../log/line-queue.js';
+import { recoveredLine } from '../log/recovered-line.js';
+import { redaction } from '../log/redact.js';
 import { Reports } from '../reports/reports.js';
 import { inheritState } from '../supervisor/successor.js';
 import { Supervisor } from '../supervisor/supervisor.js';
@@ -26,22 +29,24 @@ export async function serve(load: Call['load']): Promise<number> {
   const inherited = inheritState();
   const loaded = await loadChecked(inherited?.operator);
   const { config, sources, warnings } = loaded;
-  const { logFile, logFormat, logLevel, accessLog } = config.logging;
+  const { logFile, logFormat, logLevel, logRotate, accessLog } = config.logging;
+  const isRotated = logRotate !== undefined;
   if (config.server.daemon && !starter && !inherited) return startDaemon();
   const output = standardOutput();
-  const log = logFile === undefined ? output : openLogFile(logFile, origin(sources.logFile));
+  const log = logFile === undefined ? output : openLogFile(logFile, origin(sources.logFile), isRotated);
   const isPretty = ({ fd }: Destination) => (logFormat === undefined ? isatty(fd) : logFormat === 'pretty');
   const events = new Events();
   const reports = new Reports(events);
   for (const warning of warnings) events.tell({ event: 'warning', warning });
 
   // Workers write JSON lines to the access log themselves. Pretty lines pass through the supervisor instead.
-  const prettyAccess = accessLog === '-' && isPretty(output);
+  const { accessLogFormat, logRedact } = config.access;
+  const prettyAccess = accessLog === '-' && accessLogFormat === 'json' && isPretty(output);
   let accessStream: LineQueue | undefined;
   let access: ProcessOptions['accessLog'];
   if (prettyAccess) access = (line) => void accessStream?.write(`${line}\n`);
   else if (accessLog === '-') access = output;
-  else if (accessLog !== undefined) access = openLogFile(accessLog, origin(sources.accessLog));
+  else if (accessLog !== undefined) access = openLogFile(accessLog, origin(sources.accessLog), isRotated);
 
   const logs = [log, access].filter((one) => typeof one === 'object');
   const supervisor = new Supervisor({
@@ -69,7 +74,10 @@ export async function serve(load: Call['load']): Promise<number> {
   };
   const stream = openLines(log, isPretty(log));
   const accessLines = accessLog === '-' && log !== output ? openLines(output, prettyAccess) : stream;
-  if (access) recoverLines(reports, access, accessLines);
+  if (access) {
+    const { atomicBytes } = typeof access === 'object' ? access : output;
+    recoverLines(reports, access, accessLines, accessFormat(accessLogFormat, logRedact, atomicBytes));
+  }
   accessStream = await accessLines;
   const { openLog } = await import('../log/logger.js');
   const lines = await stream;
@@ -77,7 +85,8 @@ export async function serve(load: Call['load']): Promise<number> {
     lines.write(line);
     supervisor.logged(line);
   };
-  events.open(openLog(logLevel, config.server.admin === undefined ? lines : { write }));
+  const written = config.server.admin === undefined ? lines : { write };
+  events.open(openLog(logLevel, written, redaction(logRedact)));
   return ended;
 }
 
@@ -89,13 +98,14 @@ function recoverLines(
   reports: Reports,
   access: NonNullable<ProcessOptions['accessLog']>,
   stream: Promise<LineQueue>,
+  format: AccessFormat,
 ): void {
   const isOwnStream = typeof access === 'function' || access.path === undefined;
   if (!isOwnStream && !fstatSync(access.fd).isFile()) return;
   reports.subscribe({
     'request-ended': async (request) => {
       if (!request.answered) return;
-      const line = recoveredLine(request, request.answered.status);
+      const line = recoveredLine(format, request, request.answered.status);
       if (isOwnStream) return void (await stream).write(line);
       try {
         writeSync(access.fd, line);

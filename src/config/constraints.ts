@@ -357,6 +357,27 @@ export function checkDaemonOutput({ daemon, accessLog }: Settings, from: From): 
   );
 }
 
+/** @param logFile with the default of a daemon. @returns warnings. @throws StartupError if there is nothing to rotate */
+export function checkRotation(
+  { logRotate, logKeep, logCompress, accessLog }: Settings,
+  logFile: string | undefined,
+  from: From,
+  table: OptionTable,
+): readonly string[] {
+  if (logRotate === undefined) {
+    const isGiven = { logKeep: logKeep !== table.logKeep.default, logCompress };
+    return (['logKeep', 'logCompress'] as const)
+      .filter((key) => isGiven[key])
+      .map((key) => `${setting(from[key])} does nothing without --log-rotate, as in --log-rotate 100M or daily`);
+  }
+  const isFile = (name: string | undefined) => name !== undefined && name !== '-' && name !== '/dev/stdout';
+  if (isFile(logFile) || isFile(accessLog)) return [];
+  throw configError(
+    `${setting(from.logRotate)} needs a file to rotate: name one with --log-file or --access-log; ` +
+      'standard output is rotated by what reads it',
+  );
+}
+
 /** Without a path of its own, the control socket is beside the pid file. */
 export function resolveControl(
   { control, pidFile }: Pick<Settings, 'control' | 'pidFile'>,

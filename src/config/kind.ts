@@ -17,6 +17,8 @@ export interface Kind<T, W extends Written = Written> {
   readonly choices?: readonly string[];
   /** The allowed values in words, if `choices` does not list them. */
   readonly range?: string;
+  /** Without `choices`: words for which what it refuses may be a mistake. */
+  readonly known?: readonly string[];
   /** The value of the flag if it is given without one; another one then needs `=`. */
   readonly ifBare?: string;
   /** The flag may be repeated; white space separates the items in a variable. */
@@ -306,6 +308,13 @@ export const paths = separated('PATH', (item) =>
 /** Names of cookies (RFC 6265, section 4.1.1), separated by commas or in several flags. */
 export const cookieNames = separated('NAME', (item) =>
   /^[!#$%&'*+.^`|~\w-]+$/.test(item) ? { value: item } : { refused: 'be the name of a cookie, such as sid' },
+);
+
+/** Names of query parameters and headers, separated by commas or in several flags. */
+export const redactedNames = separated('NAME', (item) =>
+  /^[!#$%'*+.^`|~\w[\]-]{1,256}$/.test(item)
+    ? { value: item }
+    : { refused: 'be the name of a query parameter or a header, such as token or authorization' },
 );
 
 /** Content codings, those that are preferred first; `on`, or true in a file, is all that this Node can make. */

@@ -15,6 +15,7 @@ import {
   checkDirectory,
   checkOverload,
   checkProxyProtocol,
+  checkRotation,
   checkStatic,
   checkSticky,
   defaultLogFile,
@@ -161,6 +162,7 @@ async function resolve(given: ReadonlyMap<Key, Given>, base: string, input: Inpu
   checkOverload(settings, from, table);
   checkCache(settings, from, table, loopsWithConnections(resolved, facts.once), input.machine);
   checkAdmin(settings, from);
+  warnings.push(...checkRotation(settings, resolved.logFile, from, table));
   warnings.push(...checkStatic(resolved, from, cwd), ...checkCompress(resolved, from, cwd));
   from.control = controlSource;
   if (settings.logFile === undefined && settings.daemon) from.logFile = from.daemon;
@@ -349,7 +351,8 @@ export async function readValue<T>(kind: Kind<T>, raw: unknown, source: Source):
   const reading = kind.read(raw);
   if ('value' in reading) return reading.value;
   const offender = reading.offender ?? raw;
-  const hint = kind.choices && typeof offender === 'string' ? await didYouMean(offender, kind.choices) : '';
+  const known = kind.choices ?? kind.known;
+  const hint = known && typeof offender === 'string' ? await didYouMean(offender, known) : '';
   const shown = inspect(offender, { depth: 1, breakLength: Infinity, maxStringLength: 100 });
   throw configError(`${setting(source)} must ${reading.refused}, not ${shown}${hint}`);
 }

@@ -2,6 +2,7 @@
 // `--help`, shell completion and docs/options.md are all derived from it. The caller passes the models.
 
 import { policies } from '../balance/policy.js';
+import { accessLogFormat, fraction } from './access-log.js';
 import { absoluteApp } from './app-path.js';
 import { cacheStore } from './cache-store.js';
 import {
@@ -26,6 +27,7 @@ import {
   nodeArguments,
   oneOf,
   paths,
+  redactedNames,
   session,
   target,
   type Written,
@@ -35,6 +37,7 @@ import {
 import type { ModelFacts } from './model.js';
 import { duration, size } from './quantity.js';
 import { rateLimit } from './rate-limit.js';
+import { rotation } from './rotation.js';
 import { routeList } from './route-list.js';
 import { shedGoal } from './shed-goal.js';
 import { staticMounts } from './static-mount.js';
@@ -170,6 +173,8 @@ const recycle = rowsOf('recycle', { group: 'Lifecycle', hasEffect: (facts) => !f
 const processes = rowsOf('processes', { group: 'Lifecycle' });
 /** For the process of the supervisor. */
 const server = rowsOf('server', { group: 'Lifecycle', needsRestart: true });
+/** For what writes access lines, and for the log, which has URLs as well. */
+const access = rowsOf('access', { group: 'Logging', needsRestart: true });
 /** For the logs. */
 const logging = rowsOf('logging', { group: 'Logging', needsRestart: true });
 
@@ -612,6 +617,31 @@ function optionRows(models: readonly ModelFacts[]) {
       kind: logDestination,
       defaultWords: 'off',
     }),
+    accessLogFormat: access(
+      'Format of the lines of --access-log: json, common and combined as in Apache, or a template with the variables in docs/logs.md',
+      { kind: accessLogFormat, default: 'json' },
+    ),
+    accessLogSample: access(
+      'Write lines for this part of the requests. Those with a status of 500 or more, those whose client left, and slow ones (--slow) always have one',
+      { kind: fraction, default: 1 },
+    ),
+    slow: access(
+      'Mark requests in the access log that take this long, with the longest block of the event loop meanwhile',
+      { kind: duration(1, day), defaultWords: 'off' },
+    ),
+    logRedact: access(
+      'Query parameters and headers whose values are replaced by [redacted] in all lines of both logs',
+      { kind: redactedNames, default: [], defaultWords: 'none' },
+    ),
+    logRotate: logging('Rotate the files of --log-file and --access-log: at this size, or each day or hour', {
+      kind: rotation(),
+      defaultWords: 'off',
+    }),
+    logKeep: logging('With --log-rotate: how many rotated files of each log are kept; older ones are deleted', {
+      kind: count(1, 100_000),
+      default: 14,
+    }),
+    logCompress: logging('With --log-rotate: compress rotated files with gzip', { kind: boolean, default: false }),
     captureOutput: logging(
       'Turn the output of the app into log lines; without it, the output passes through unchanged',
       { kind: boolean, default: false },

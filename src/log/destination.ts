@@ -1,7 +1,7 @@
 // The destination of log lines: a file descriptor, and how many bytes several processes can write to it atomically.
-import { fstatSync, openSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { ExitCode, StartupError } from '../errors.js';
+import { accessSync, constants, fchmodSync, fchownSync, fstatSync, openSync, realpathSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { configError, ExitCode, StartupError } from '../errors.js';
 import { reopen } from '../os/descriptor.js';
 import { pipeAtomicBytes } from './line.js';
 
@@ -16,12 +16,34 @@ export interface Destination {
 /** A write to a file opened for appending is atomic at any size; this is the size of the buffer. */
 const fileAtomicBytes = 65_536;
 
-/** @param from the source of the setting, for the error. @throws StartupError */
-export function openLogFile(path: string, from: string): Destination {
+/**
+ * @param from the source of the setting, for the errors
+ * @param isRotated by us: must be a regular file in a directory where we may rename it. A symbolic link is followed, so
+ * the file that it names is rotated where that is, and the link stays
+ * @throws StartupError
+ */
+export function openLogFile(path: string, from: string, isRotated = false): Destination {
   // It cannot be opened by its path where it is a socket, as under systemd.
   if (path === '/dev/stdout') return standardOutput();
+  if (!isRotated) return { ...open(path, from), path: resolve(path) };
+  const advice = 'name another file, or leave out --log-rotate';
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (status && !status.isFile() && !status.isDirectory())
+    throw configError(`cannot rotate the log ${path} (${from}), which is not a regular file; ${advice}`);
+  const opened = open(path, from);
+  const file = realpathSync(path);
   try {
-    return { ...destination(openSync(path, 'a', 0o640)), path: resolve(path) };
+    accessSync(dirname(file), constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const reason = `this user may not write to its directory ${dirname(file)}`;
+    throw configError(`cannot rotate the log ${path} (${from}): ${reason}; ${advice}`, error);
+  }
+  return { ...opened, path: file };
+}
+
+function open(path: string, from: string): Destination {
+  try {
+    return destination(openSync(path, 'a', 0o640));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     throw new StartupError(
@@ -40,6 +62,21 @@ export function openLogFile(path: string, from: string): Destination {
  */
 export function reopenLog({ fd, path }: Destination, isPrivileged: boolean): void {
   if (path !== undefined) reopen(fd, path, isPrivileged);
+}
+
+/** As above, after we have renamed it: the new file gets the mode and the owner of the old one. */
+export function replaceLog({ fd, path }: Destination, isPrivileged: boolean): void {
+  if (path === undefined) return;
+  const before = fstatSync(fd);
+  const mode = before.mode & 0o777;
+  reopen(fd, path, isPrivileged, mode);
+  const { nlink, uid, gid } = fstatSync(fd);
+  if (nlink !== 1) return; // another user has made it of a file that is not ours
+  fchmodSync(fd, mode);
+  if (before.uid === uid && before.gid === gid) return;
+  try {
+    fchownSync(fd, before.uid, before.gid);
+  } catch {} // only root may give a file to another user
 }
 
 const reasons: Readonly<Record<string, string>> = {

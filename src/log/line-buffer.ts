@@ -70,6 +70,11 @@ export class LineBuffer {
     });
   }
 
+  /** All lines are written. */
+  get isEmpty(): boolean {
+    return this.#used === 0;
+  }
+
   /** Lines that could not be written up to now, those that were dropped included. */
   get unwritten(): number {
     return this.#bytes.subarray(0, this.#used).reduce((lines, byte) => lines + Number(byte === newline), this.#lost);

@@ -10,18 +10,32 @@ const shrinkFactor = 0.875;
 const charactersPerElement = 32;
 
 /**
- * Shortens a JSON line to at most `maxBytes`, including its newline: cuts the longest strings and lists, and keeps the
- * others. A shortened line has `"truncated":true`.
+ * Shortens a line to at most `maxBytes`, including its newline. Of JSON cuts the longest strings and lists, and keeps the
+ * others; a shortened line has `"truncated":true`. Another line loses its end.
  * @param maxBytes at least 512
  */
 export function fitLine(line: string, maxBytes: number): string {
   if (line.length * 3 <= maxBytes || Buffer.byteLength(line) <= maxBytes) return line;
-  const record = { ...(JSON.parse(line) as object), truncated: true };
+  const fields = parse(line);
+  if (fields === undefined)
+    return `${Buffer.from(line)
+      .subarray(0, maxBytes - 1)
+      .toString()
+      .replace(/\ufffd$/, '')}\n`;
+  const record = { ...fields, truncated: true };
   for (let max = maxBytes; max >= 1; max *= shrinkFactor) {
     const text = `${JSON.stringify(record, (_, value) => shortened(value, max))}\n`;
     if (Buffer.byteLength(text) <= maxBytes) return text;
   }
   return '{"truncated":true}\n'; // the names of the fields alone are too long
+}
+
+function parse(line: string): object | undefined {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined; // a template makes what it likes
+  }
 }
 
 function shortened(value: unknown, maxCharacters: number): unknown {

@@ -2,6 +2,7 @@
 // it if something fails.
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { platform } from 'node:process';
+import { getSystemErrorName } from 'node:util';
 import { checked, libc } from './libc.js';
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM, SOL_SOCKET } from './socket-constants.js';
 
@@ -12,6 +13,10 @@ const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
+/** On Linux. */
+const F_SETLEASE = 1024;
+const F_RDLCK = 0;
+const F_UNLCK = 2;
 const POLLIN = 1;
 const POLLOUT = 4;
 /** fcntl(2): sets close-on-exec in the same call, so that no child of the app ever inherits a client. */
@@ -36,11 +41,11 @@ export function duplicateAll(fds: readonly number[]): number[] {
 
 /**
  * Atomically redirects `fd` to the file `path`, opened for appending: a thread that writes meanwhile writes to the old file
- * or to the new one. @throws Error if the file cannot be opened; then `fd` is as before
+ * or to the new one. @param mode of a new file (open(2)). @throws Error if the file cannot be opened; then `fd` is as before
  */
-export function reopen(fd: number, path: string, noLinks = false): void {
+export function reopen(fd: number, path: string, noLinks = false, mode = 0o640): void {
   const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW } = constants;
-  const opened = openSync(path, O_APPEND | O_CREAT | O_WRONLY | (noLinks ? O_NOFOLLOW : 0), 0o640);
+  const opened = openSync(path, O_APPEND | O_CREAT | O_WRONLY | (noLinks ? O_NOFOLLOW : 0), mode);
   try {
     checked('dup2', libc().dup2(opened, fd));
     closeOnExec(fd);
@@ -104,6 +109,18 @@ export function closeOnExec(fd: number): void {
 /** Locks the open file for this process, until its descriptor is closed (flock(2)). @returns false if another one has */
 export function tryLock(fd: number): boolean {
   return libc().flock(fd, LOCK_EX | LOCK_NB) === 0;
+}
+
+/**
+ * Whether some process has this file open for writing, by the kernel: a read lease is refused then (fcntl(2), F_SETLEASE).
+ * @param fd open for reading only. @returns undefined where the file system or the platform does not know
+ */
+export function hasWriters(fd: number): boolean | undefined {
+  if (platform !== 'linux') return undefined;
+  if (libc().fcntl(fd, F_SETLEASE, 'int', F_RDLCK) < 0)
+    return getSystemErrorName(-libc().errno()) === 'EAGAIN' ? true : undefined;
+  libc().fcntl(fd, F_SETLEASE, 'int', F_UNLCK);
+  return false;
 }
 
 /** Not fs.close: a thread of Node warns if it did not open the descriptor itself. */

@@ -2,51 +2,66 @@
 // writes only whole ones.
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Activity } from '../activity.js';
 import type { Peer } from '../client/peer.js';
 import { now } from '../clock.js';
 import type { Config } from '../config/config.js';
 import type { WorkerEvent } from '../events.js';
-import { accessLine, lineOrigin } from '../log/access-line.js';
+import type { AccessEntry, AccessFormat } from '../log/access-entry.js';
+import { accessFormat } from '../log/access-format.js';
 import type { Destination } from '../log/destination.js';
 import { LineBuffer } from '../log/line-buffer.js';
-import type { CacheOutcome } from '../metrics/layout.js';
+import { type LineOrigin, lineOrigin } from '../log/line-origin.js';
 import type { WorkerIdentity } from '../reports/report.js';
+import { Blocks } from './blocks.js';
 import { type ClientNamer, clientNamer } from './client-namer.js';
 import type { PipelineResponse } from './response.js';
 import type { OnClose, Stage } from './stage.js';
 
 const maxOrigins = 2048;
+/** The server has failed: such a request always has a line. */
+const firstServerError = 500;
+
+export interface AccessLogOptions {
+  readonly destination: Destination;
+  readonly access: Config['access'];
+  readonly clients: Config['clients'];
+  readonly identity: WorkerIdentity;
+  /** The timers of this event loop. */
+  readonly activity: Activity;
+  readonly tell: (event: WorkerEvent) => void;
+  /** Called when the buffer is empty. */
+  readonly onWritten: () => void;
+  /** Told of lines that are lost for good. */
+  readonly lost: ((count: number) => void) | undefined;
+}
 
 export class AccessLog {
+  readonly #options: AccessLogOptions;
   readonly #lines: LineBuffer;
+  readonly #format: AccessFormat;
   readonly #nameClient: ClientNamer;
-  readonly #origin: string;
-  readonly #identity: WorkerIdentity;
+  readonly #origin: LineOrigin;
+  /** undefined without --slow. */
+  readonly #blocks: Blocks | undefined;
+  readonly #slowMs: number;
   /** Of others that have requests of this event loop, by their ids. */
-  readonly #origins = new Map<string, string>();
-  readonly #tell: (event: WorkerEvent) => void;
+  readonly #origins = new Map<string, LineOrigin>();
 
-  /**
-   * @param onWritten called when the buffer is empty
-   * @param onLost told of lines that are lost for good
-   */
-  constructor(
-    destination: Destination,
-    clients: Config['clients'],
-    identity: WorkerIdentity,
-    tell: (event: WorkerEvent) => void,
-    onWritten: () => void,
-    onLost: ((count: number) => void) | undefined,
-  ) {
+  constructor(options: AccessLogOptions) {
+    const { destination, access, clients, identity, activity, tell, onWritten, lost } = options;
+    this.#options = options;
+    this.#format = accessFormat(access.accessLogFormat, access.logRedact, destination.atomicBytes);
     this.#nameClient = clientNamer(clients);
-    this.#origin = lineOrigin(identity);
-    this.#identity = identity;
-    this.#tell = tell;
+    this.#origin = lineOrigin(identity.pid, identity.tid);
+    this.#slowMs = access.slow ?? Number.POSITIVE_INFINITY;
+    this.#blocks = access.slow === undefined ? undefined : new Blocks();
+    if (this.#blocks) activity.add(this.#blocks);
     this.#lines = new LineBuffer(destination, {
       failed: (reason) => tell({ event: 'access-log-failed', reason }),
       resumed: (lost) => tell({ event: 'access-log-resumed', lost }),
       written: onWritten,
-      lost: (count) => onLost?.(count),
+      lost: (count) => lost?.(count),
     });
   }
 
@@ -57,19 +72,35 @@ export class AccessLog {
 
   readonly onClose: OnClose = (res) => {
     const { req, reqId, reqMethod, reqUrl, clientConnection, begunAt } = res;
-    const status = res.headersSent || res.isAnsweredEarly ? res.statusCode : null; // null: the client has gone before
     const bytes = clientConnection?.takeBytesWritten() ?? 0;
-    const { client } = clientConnection ?? {};
-    this.#add(req, reqId, reqMethod, reqUrl, status, bytes, begunAt, client, this.#originOf(res), res.cacheOutcome);
+    const status = res.headersSent || res.isAnsweredEarly ? res.statusCode : null; // null: the client has gone before
+    const durationMs = now() - begunAt;
+    if (!this.#takes(status, durationMs)) return this.#leaveOut();
+    this.#add(req, {
+      origin: this.#originOf(res),
+      reqId,
+      method: reqMethod,
+      url: reqUrl,
+      status,
+      bytes,
+      headBytes: headBytesOf(res),
+      durationMs,
+      begunAt,
+      peer: clientConnection?.client,
+      cache: res.cacheOutcome,
+    });
   };
 
   /** Writes the line of an upgraded request (a WebSocket), or of one that was refused, when its socket closes. */
-  upgraded(req: IncomingMessage, socket: Duplex, reqId: string, client: Peer | undefined, status: number): void {
+  upgraded(req: IncomingMessage, socket: Duplex, reqId: string, peer: Peer | undefined, status: number): void {
     const begunAt = now();
     const { method = '', url = '' } = req;
     const { bytesWritten: before } = req.socket;
     socket.once('close', () => {
-      this.#add(req, reqId, method, url, status, req.socket.bytesWritten - before, begunAt, client);
+      const bytes = req.socket.bytesWritten - before;
+      const durationMs = now() - begunAt;
+      const facts = { origin: this.#origin, reqId, method, url, status, bytes, headBytes: 0, cache: undefined };
+      if (this.#takes(status, durationMs)) this.#add(req, { ...facts, durationMs, begunAt, peer });
     });
   }
 
@@ -77,36 +108,62 @@ export class AccessLog {
   end(): void {
     this.#lines.flush();
     const { unwritten: count } = this.#lines;
-    if (count > 0) this.#tell({ event: 'access-lines-unwritten', count });
+    if (count > 0) this.#options.tell({ event: 'access-lines-unwritten', count });
   }
 
-  #originOf({ pid, tid, route }: PipelineResponse): string {
+  #originOf({ pid, tid, route }: PipelineResponse): LineOrigin {
     if (tid === undefined && route === undefined) return this.#origin;
     const key = `${pid}.${tid} ${route}`;
     let origin = this.#origins.get(key);
     if (origin === undefined) {
       if (this.#origins.size >= maxOrigins) this.#origins.clear(); // most are of workers that have ended
-      const { pid: ownPid, tid: ownTid } = this.#identity;
-      origin = lineOrigin({ pid: pid ?? ownPid, tid: tid ?? ownTid, route });
+      const { pid: ownPid, tid: ownTid } = this.#options.identity;
+      origin = lineOrigin(pid ?? ownPid, tid ?? ownTid, route);
       this.#origins.set(key, origin);
     }
     return origin;
   }
 
-  #add(
-    req: IncomingMessage,
-    reqId: string,
-    method: string,
-    url: string,
-    status: number | null,
-    bytes: number,
-    begunAt: number,
-    peer: Peer = 'unknown',
-    origin = this.#origin,
-    cache?: CacheOutcome,
-  ): void {
-    const durationMs = now() - begunAt;
-    const remote = this.#nameClient(req, peer);
-    this.#lines.add(accessLine(origin, reqId, method, url, status, bytes, durationMs, remote, cache));
+  /** --access-log-sample. */
+  #takes(status: number | null, durationMs: number): boolean {
+    const { accessLogSample: sample } = this.#options.access;
+    if (sample === 1 || status === null || status >= firstServerError || durationMs >= this.#slowMs) return true;
+    return Math.random() < sample;
   }
+
+  /** The request has no line for which the journal would wait. */
+  #leaveOut(): void {
+    if (this.#lines.isEmpty) this.#options.onWritten();
+  }
+
+  #add(req: IncomingMessage, facts: RequestFacts): void {
+    const { durationMs, begunAt, peer = 'unknown' } = facts;
+    const isSlow = durationMs >= this.#slowMs;
+    const line = this.#format({
+      origin: facts.origin,
+      reqId: facts.reqId,
+      method: facts.method,
+      url: facts.url,
+      httpVersion: req.httpVersion,
+      rawHeaders: req.rawHeaders,
+      status: facts.status,
+      bytes: facts.bytes,
+      headBytes: facts.headBytes,
+      durationMs,
+      remote: this.#nameClient(req, peer),
+      cache: facts.cache,
+      slowBlockMs: isSlow ? (this.#blocks?.longestSince(begunAt) ?? 0) : undefined,
+    });
+    this.#lines.add(line);
+  }
+}
+
+type RequestFacts = Pick<
+  AccessEntry,
+  'origin' | 'reqId' | 'method' | 'url' | 'status' | 'bytes' | 'headBytes' | 'durationMs' | 'cache'
+> & { readonly begunAt: number; readonly peer: Peer | undefined };
+
+/** Node's own: a head is latin1, so its characters are bytes. */
+function headBytesOf(res: PipelineResponse): number {
+  return (res as unknown as { readonly _header: string | null })._header?.length ?? 0;
 }

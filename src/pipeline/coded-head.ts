@@ -1,7 +1,7 @@
 // The head of a response that may be compressed: what it says of the body, and the head that says that the body is compressed.
 
+import { isHeader } from '../http/header.js';
 import { isCompressible } from '../http/media-type.js';
-import { isHeader } from './header-name.js';
 import type { Headers, PipelineResponse } from './response.js';
 
 /** Smaller bodies are hardly faster to send (bytes). */

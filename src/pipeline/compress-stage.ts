@@ -3,10 +3,10 @@
 
 import { acceptedOf } from '../http/coding.js';
 import type { Coding } from '../http/coding-name.js';
+import { isHeader } from '../http/header.js';
 import { compressibleHead, notModifiedHead } from './coded-head.js';
 import { Compressing } from './compressing.js';
 import { maxCompressors } from './compressors.js';
-import { isHeader } from './header-name.js';
 import type { HeadFilter } from './response.js';
 import type { Stage } from './stage.js';
 

@@ -4,8 +4,8 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import type { Duplex } from 'node:stream';
 import { errorRecord, HttpError } from '../errors.js';
 import type { WorkerEvent } from '../events.js';
+import { isHeader } from '../http/header.js';
 import { isThenable } from '../thenable.js';
-import { isHeader } from './header-name.js';
 import { idHeader, type PipelineResponse } from './response.js';
 import type { Stage } from './stage.js';
 

@@ -1,8 +1,8 @@
 // What the workers of a route and those that forward requests to them tell each other, in fields that neither app nor client
 // sees: the last one of a request that was there before Node added its own, and the first one of a response.
 import type { IncomingMessage } from 'node:http';
+import { isHeader } from '../http/header.js';
 import type { WorkerIdentity } from '../reports/report.js';
-import { isHeader } from './header-name.js';
 
 const requestField = 'mpserve-request';
 const workerField = 'mpserve-worker';

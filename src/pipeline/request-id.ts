@@ -1,6 +1,6 @@
 // The request id in log lines and responses: the client's `x-request-id` if it is valid, or else a new one.
 import type { IncomingMessage } from 'node:http';
-import { isHeader } from './header-name.js';
+import { isHeader } from '../http/header.js';
 import { idHeader } from './response.js';
 
 /** No character with a meaning in a header, a log line or HTML; long enough for a W3C trace context. */

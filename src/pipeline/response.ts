@@ -2,6 +2,7 @@
 // and reports when the last bytes are written. Setting the id when the request begins would put all other headers on
 // Node's slow path (docs/decisions/0006-request-id-at-write-head.md).
 import { type IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { isHeader } from '../http/header.js';
 import { noSlot } from '../inflight/journal-writer.js';
 import type { RecordedBody } from '../inflight/recorded-body.js';
 import type { CacheOutcome } from '../metrics/layout.js';
@@ -11,7 +12,6 @@ import type { Connection } from './connection.js';
 // biome-ignore lint/suspicious/noImportCycles: types only; a response may be an event stream, which has its response
 import type { EventStream } from './event-stream.js';
 import { workerLine } from './forwarding.js';
-import { isHeader } from './header-name.js';
 
 export const idHeader = 'x-request-id';
 

@@ -2,7 +2,7 @@
 // a cookie or a header field that is set, or by a member of the JSON in the first piece of a body.
 import { grantedCookie, grantedMember, hasParameter, type SessionKey, sessionKey } from '../client/session.js';
 import type { NamedSessionRule, SessionRule } from '../client/session-rule.js';
-import { isHeader } from './header-name.js';
+import { isHeader } from '../http/header.js';
 import type { Headers, PipelineResponse } from './response.js';
 import type { Stage } from './stage.js';
 

@@ -37,6 +37,7 @@ export interface StageOptions {
   /** undefined if others serve them, and while the worker warms up. */
   readonly files: ServedFiles | undefined;
   readonly accessLog: Destination | undefined;
+  readonly access: Config['access'];
   /** undefined unless --scale-on=busy measures the load. */
   readonly busy: BusyClock | undefined;
   /** The in-flight journal; undefined if it is off. */
@@ -100,7 +101,20 @@ async function loadStages(options: StageOptions, connect: Connect): Promise<Load
     const { AccessLog, ClientLimit } = await import('./client-stages.js');
     const freeLogged = () => options.journal?.writer?.freeLogged();
     const lost = stages.counting?.accessLinesLost;
-    stages.accessLog = accessLog && new AccessLog(accessLog, clients, identity, tell, freeLogged, lost);
+    if (accessLog) {
+      const { access, activity } = options;
+      const onWritten = freeLogged;
+      stages.accessLog = new AccessLog({
+        destination: accessLog,
+        access,
+        clients,
+        identity,
+        activity,
+        tell,
+        onWritten,
+        lost,
+      });
+    }
     stages.clientLimit = limits.rateLimit && memory && new ClientLimit(limits.rateLimit, memory, clients, tell);
   }
   if (memory && slot !== undefined && (overload.maxInflight > 0 || room)) {

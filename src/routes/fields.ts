@@ -1,5 +1,5 @@
 // Header fields as Node has them raw: names and values in turn.
-import { isHeader } from '../pipeline/header-name.js';
+import { isHeader } from '../http/header.js';
 
 /** Of one connection, and not for the next one (RFC 9110, section 7.6.1). */
 const ofConnection = ['connection', 'keep-alive', 'proxy-connection', 'te', 'transfer-encoding', 'upgrade'];

@@ -193,8 +193,21 @@ function appSettings(
   release: Release,
   role: Role | undefined,
 ): ProcessOptions['app'] {
-  const { loading, files, lifecycle, limits, clients, sessions, overload, cache, listening, pool, scaling, server } =
-    config;
+  const {
+    loading,
+    files,
+    lifecycle,
+    limits,
+    access,
+    clients,
+    sessions,
+    overload,
+    cache,
+    listening,
+    pool,
+    scaling,
+    server,
+  } = config;
   const keys = Object.keys(limits) as (keyof Limits)[];
   const limitsGiven = keys.filter((key) => sources[key].kind !== 'default');
   const made = config.compression.compress.filter((coding) => madeCodings.includes(coding));
@@ -208,6 +221,7 @@ function appSettings(
     countsAnswers: lifecycle.canary > 0,
     measure: isElastic(pool) ? scaling.scaleOn : undefined,
     limits,
+    access,
     clients,
     sessions,
     overload,

@@ -1,6 +1,5 @@
 // The actions that operators request with a signal or `mpserve ctl`, except stop. The server performs one at a time. An
 // action that was refused or has failed has changed nothing.
-import { fchownSync, fstatSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { now } from '../clock.js';
 import { oneOf } from '../config/kind.js';
@@ -10,7 +9,6 @@ import type { Action, Outcome, Status } from '../control/protocol.js';
 import { Refused } from '../control/refused.js';
 import { ExitCode, StartupError } from '../errors.js';
 import type { CanaryFigures, Events } from '../events.js';
-import { type Destination, reopenLog } from '../log/destination.js';
 import { withUnit } from '../reports/report.js';
 import type { Reports } from '../reports/reports.js';
 import { models } from '../strategies/models.js';
@@ -18,6 +16,7 @@ import type { ServerStrategy } from '../strategies/server-strategy.js';
 import type { Trial } from '../strategies/trial.js';
 import { applyBalance, applyReload, applySwitch, placingSettings, type Settings, switchSettings } from './changes.js';
 import { type StrategyContext, strategyContext } from './context.js';
+import type { LogFiles } from './log-files.js';
 import { keptSize } from './pool-size.js';
 import { Probation, type StartedWorker } from './probation.js';
 import type { ServerResources } from './resources.js';
@@ -35,8 +34,7 @@ export interface OperationsOptions {
   readonly startSuccessor: (overrides: Overrides) => Promise<Successor>;
   /** Stops this server; its connections migrate to the successor. */
   readonly handOff: (successor: Successor) => void;
-  /** May include destinations that are not files. */
-  readonly logs: readonly Destination[];
+  readonly logFiles: LogFiles;
   /** Reads the configuration again; `overrides` take precedence. @throws StartupError */
   readonly load: (overrides: Overrides) => Promise<Loaded>;
 }
@@ -74,6 +72,11 @@ export class Operations {
     this.#settings = options.loaded;
     this.#context = options.context;
     this.#overrides = options.overrides;
+  }
+
+  /** The user and group of the workers. */
+  get owner(): StrategyContext['owner'] {
+    return this.#context.owner;
   }
 
   get settings(): Settings {
@@ -272,20 +275,10 @@ export class Operations {
   /** Opens the log files again by their names, after a log rotation has renamed them. */
   reopen(reason: string): Promise<string> {
     return this.#exclusive('reopen', async () => {
-      const { strategy, logs, resources } = this.#options;
-      const { accessLog } = resources;
-      const files = logs.flatMap(({ path }) => path ?? []);
+      const { logFiles } = this.#options;
+      const files = logFiles.paths;
       if (files.length === 0) throw new Refused('no log file to reopen; use --log-file or --access-log');
-      const { uid, gid } = this.#context.owner;
-      const hasOwner = uid !== undefined || gid !== undefined;
-      for (const log of logs) reopenLog(log, hasOwner);
-      // Workers write the access log themselves.
-      if (typeof accessLog === 'object' && accessLog.path !== undefined) {
-        if (hasOwner) giveToWorkers(accessLog.fd, uid, gid);
-        const { path } = accessLog;
-        const outcomes = await Promise.allSettled(strategy.snapshot().workers.map((worker) => worker.reopen(path)));
-        for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason; // the others have
-      }
+      await logFiles.reopen();
       this.#events.tell({ event: 'logs-reopened', reason, files });
       return `reopened ${files.join(' and ')}`;
     });
@@ -365,17 +358,6 @@ export class Operations {
       resources.secondary.keepOnly(strategy.snapshot().generation);
     }
   }
-}
-
-/**
- * Makes the workers' user the owner, so that they can open the file. Never for a hard link, which may be another user's
- * file.
- */
-function giveToWorkers(fd: number, uid = -1, gid = -1): void {
-  const stat = fstatSync(fd);
-  if (!stat.isFile() || stat.nlink !== 1)
-    throw new Refused('cannot change the owner of the access log, because it is not a regular file or has hard links');
-  fchownSync(fd, uid, gid);
 }
 
 /** Adds the configured name of the app and its source to the message: the worker that loads the app knows neither. */

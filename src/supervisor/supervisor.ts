@@ -27,6 +27,7 @@ import type { Settings } from './changes.js';
 import { type StrategyContext, strategyContext } from './context.js';
 import { HealthWatch } from './health.js';
 import { type Listener, listener, listenersFor } from './listener.js';
+import { LogFiles } from './log-files.js';
 import { checkMigrationSupport, openChannelOrWarn } from './migration.js';
 import { Operations, withAppSource } from './operations.js';
 import { OperatorServers } from './operator-servers.js';
@@ -326,8 +327,14 @@ export class Supervisor implements SignalTarget {
   /** The first workers are ready: announces the server, and accepts actions. */
   #serve(strategy: ServerStrategy, resources: ServerResources, context: StrategyContext): void {
     if (this.#state === 'stopping') return; // a stop was requested meanwhile
-    const { loaded, load, logs, reports, events, inherited } = this.#options;
+    const { loaded, load, logs, accessLog, reports, events, inherited } = this.#options;
     const { model, workers, threads } = loaded.config.pool;
+    const logFiles = new LogFiles({
+      logs,
+      accessLog,
+      workers: () => strategy.snapshot().workers,
+      owner: () => this.#operations?.owner ?? context.owner,
+    });
     this.#state = 'serving';
     this.#operations = new Operations({
       strategy,
@@ -335,7 +342,7 @@ export class Supervisor implements SignalTarget {
       load,
       resources,
       context,
-      logs,
+      logFiles,
       overrides: inherited?.operator ?? {},
       startSuccessor: (overrides) => this.#upgrade(resources, overrides),
       handOff: (successor) => {
@@ -344,7 +351,9 @@ export class Supervisor implements SignalTarget {
       },
     });
     this.#health.watch(strategy);
-    if (inherited) this.#replacePredecessor(strategy);
+    // The old server's workers write to the files until it has ended.
+    if (inherited) this.#replacePredecessor(strategy, () => this.#rotateLogs(logFiles));
+    else void this.#rotateLogs(logFiles);
     this.#secondary.keepOnly(strategy.snapshot().generation);
     const [url = ''] = this.#urls;
     const bootMs = Math.round(process.uptime() * 1000); // since the process started
@@ -372,7 +381,7 @@ export class Supervisor implements SignalTarget {
    * In a successor: takes over the pid file and the control socket, serves clients, and reports that it is ready.
    * @throws StartupError, SystemCallError; the old server keeps serving then
    */
-  #replacePredecessor(strategy: Strategy): void {
+  #replacePredecessor(strategy: Strategy, onEnded: () => void): void {
     const { config, sources } = this.#options.loaded;
     const { pidFile } = config.server;
     if (pidFile !== undefined) this.#pidFile = PidFile.takeOver(pidFile, origin(sources.pidFile));
@@ -382,7 +391,28 @@ export class Supervisor implements SignalTarget {
     reportReady(() => {
       strategy.setMigration({ receives: false });
       this.#operators.predecessorEnded();
+      onEnded();
     });
+  }
+
+  /** --log-rotate; not while an upgrade is in progress, when two servers have the files. */
+  async #rotateLogs(files: LogFiles): Promise<void> {
+    const { logging } = this.#settings.config;
+    if (logging.logRotate === undefined) return;
+    for (const dir of files.closedToWorkers) {
+      const warning = `the user of the workers may not enter ${dir}, so they cannot open the access log again after a rotation; let them (chmod, chgrp), or move the log`;
+      this.#options.events.tell({ event: 'warning', warning });
+    }
+    const { LogRotation } = await import('./log-rotation.js');
+    if (this.#stopping.signal.aborted) return;
+    const rotation = new LogRotation({
+      files,
+      rotation: logging.logRotate,
+      logging,
+      events: this.#options.events,
+      isPaused: () => this.#operations?.state.doing === 'upgrade',
+    });
+    this.#stopping.signal.addEventListener('abort', () => rotation.close());
   }
 
   /** @throws StartupError, Refused */

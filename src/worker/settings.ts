@@ -58,6 +58,7 @@ export interface AppSettings {
   readonly countsAnswers: boolean;
   readonly backlog: number;
   readonly limits: Limits;
+  readonly access: Config['access'];
   readonly clients: Config['clients'];
   readonly sessions: Config['sessions'];
   readonly overload: Config['overload'];

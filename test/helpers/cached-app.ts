@@ -75,6 +75,7 @@ export class CachedApp implements AsyncDisposable {
       app: { kind: 'listener', handle: options.handle },
       limits: { ...limits, ...options.limits },
       limitsGiven: [],
+      access: { accessLogFormat: 'json', accessLogSample: 1, slow: undefined, logRedact: [] },
       clients: { trustProxy: [], proxyProtocol: false, proxyToApp: false },
       maxConnections: 10_000,
       accessLog: undefined,

@@ -145,6 +145,10 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
   upgraded: [{ pid: 99, version: 'v24.0.0', ms: 300, reason: 'SIGUSR2' }],
   scaled: [{ unit: 'workers', from: 2, to: 3, reason: 'SIGTTIN' }],
   drained: [{ reason: 'SIGWINCH' }],
+  'log-rotated': [
+    { file: '/var/log/access.log', rotated: '/var/log/access.log-20261127T000000.123Z', bytes: 104_857_600 },
+  ],
+  'log-rotation-failed': [{ file: '/var/log/access.log', reason: 'ENOSPC: no space left on device' }],
   'logs-reopened': [{ files: ['server.log', 'access.log'], reason: 'SIGUSR1' }],
   'operation-refused': [{ action: 'reload', reason: 'the server is still starting', by: 'SIGHUP' }],
   'operation-failed': [{ action: 'reload', reason: 'cannot load the app', isRolledBack: true }],
@@ -242,6 +246,8 @@ test('each event has this level and message', () => {
     upgraded info: upgraded in 300 ms (SIGUSR2): process 99 (Node v24.0.0) serves; this one stops
     scaled info: scaled from 2 to 3 workers (SIGTTIN)
     drained warn: drained (SIGWINCH): clients wait until a reload, or until workers are added
+    log-rotated info: rotated /var/log/access.log (104857600 bytes) to /var/log/access.log-20261127T000000.123Z
+    log-rotation-failed error: cannot rotate or compress /var/log/access.log: ENOSPC: no space left on device; no line is lost, and mpserve tries again in a minute
     logs-reopened info: reopened server.log and access.log (SIGUSR1)
     operation-refused warn: cannot reload (SIGHUP): the server is still starting
     operation-failed error: the reload failed; the server continues as before: cannot load the app

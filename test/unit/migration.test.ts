@@ -97,6 +97,7 @@ class House {
       limitsGiven: [],
       isForwarded: false,
       files: undefined,
+      access: { accessLogFormat: 'json', accessLogSample: 1, slow: undefined, logRedact: [] },
       clients: { trustProxy: [], proxyProtocol: false, proxyToApp: false },
       maxConnections: 1000,
       accessLog: undefined,

@@ -102,6 +102,13 @@ const complete: Required<UserConfig> = {
   logLevel: 'warn',
   logFormat: 'json',
   accessLog: false,
+  accessLogFormat: '$remote_addr "$request" $status',
+  accessLogSample: 0.1,
+  slow: '500ms',
+  logRedact: ['token', 'authorization'],
+  logRotate: '100M',
+  logKeep: 30,
+  logCompress: true,
   captureOutput: true,
 };
 

@@ -4,6 +4,7 @@ import { Writable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { Events, type WorkerEvent, wording } from '../../src/events.ts';
 import { openLog } from '../../src/log/logger.ts';
+import { redaction } from '../../src/log/redact.ts';
 import type { WorkerReport } from '../../src/reports/report.ts';
 import { Reports } from '../../src/reports/reports.ts';
 import { ResponseStats } from '../../src/scaling/response-stats.ts';
@@ -138,7 +139,7 @@ function logged(message: Extract<FromWorker, { type: 'report' | 'event' }>): str
     },
   });
   const log = new Events();
-  log.open(openLog('trace', stream));
+  log.open(openLog('trace', stream, redaction([])));
   if (message.type === 'report') new Reports(log).publish(message.report);
   else log.tell(message.event);
   return line;
