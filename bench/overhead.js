@@ -100,6 +100,15 @@ const pairs = [
   ['record', 'in-flight journal compared with none, GET', single, withoutJournal, cpuKeptAlive, 1.05],
   ['record-post', 'in-flight journal compared with none, POST of 100 bytes', single, withoutJournal, cpuOfPost, 1.05],
   ['access-log', 'access log to a file compared with none, prefork, 1 worker', logging, single, cpuKeptAlive, 1.2],
+  ['access-log-json', 'access log in JSON to a file compared with bare node:http', logging, bare, cpuKeptAlive, 1.35],
+  [
+    'access-log-combined',
+    'access log in the format combined to a file compared with bare node:http',
+    [...logging, '--access-log-format', 'combined'],
+    bare,
+    cpuKeptAlive,
+    1.25,
+  ],
   [
     'admin',
     '--admin, scraped each second, compared with none, prefork, 1 worker',

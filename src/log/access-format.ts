@@ -2,8 +2,8 @@
 import { readTemplate, templates } from '../config/access-template.js';
 import type { AccessEntry, AccessFormat } from './access-entry.js';
 import { jsonFormat } from './access-line.js';
-import { headerVariable, variables } from './access-variables.js';
-import { redaction } from './redact.js';
+import { headerVariable, type VariableRow, variables } from './access-variables.js';
+import { type Redaction, redaction } from './redact.js';
 
 /**
  * @param format `json`, a name of `templates`, or a template
@@ -15,20 +15,32 @@ export function accessFormat(format: string, hidden: readonly string[], atomicBy
   const redact = redaction(hidden);
   if (format === 'json') return jsonFormat(redact);
   const maxText = atomicBytes >> 2;
-  const parts = readTemplate(templates[format] ?? format).map((part) => {
-    if ('text' in part) return () => part.text;
+  /** Each with the text in front of it. */
+  const fields: { readonly before: string; readonly value: (entry: AccessEntry) => string }[] = [];
+  let text = '';
+  for (const part of readTemplate(templates[format] ?? format)) {
     if ('unknown' in part) throw new Error(`the template has the unknown variable ${part.unknown}`);
-    const { of, isForeign } = 'header' in part ? headerVariable(part.header) : variables[part.variable];
-    return (entry: AccessEntry): string => {
-      const value = of(entry, redact);
-      if (value === undefined || value === null || value === '') return '-';
-      return isForeign ? escaped(String(value), maxText) : String(value);
-    };
-  });
+    if ('text' in part) text += part.text;
+    else {
+      const row = 'header' in part ? headerVariable(part.header) : variables[part.variable];
+      fields.push({ before: text, value: textOf(row, redact, maxText) });
+      text = '';
+    }
+  }
+  const end = `${text}\n`;
   return (entry) => {
     let line = '';
-    for (const part of parts) line += part(entry);
-    return `${line}\n`;
+    for (const { before, value } of fields) line += before + value(entry);
+    return line + end;
+  };
+}
+
+function textOf({ of, isForeign }: VariableRow, redact: Redaction, maxText: number): (entry: AccessEntry) => string {
+  return (entry) => {
+    const value = of(entry, redact);
+    if (value === undefined || value === null || value === '') return '-';
+    if (typeof value === 'number') return `${value}`;
+    return isForeign ? escaped(value, maxText) : value;
   };
 }
 

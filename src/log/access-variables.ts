@@ -93,19 +93,19 @@ function bodyBytes({ bytes, headBytes }: AccessEntry): number | null {
 }
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
-let second = Number.NaN;
+let second = Number.NEGATIVE_INFINITY;
 let written = '';
 
 /** Made once a second. */
 function localTime(): string {
-  const time = Math.floor(Date.now() / 1000);
-  if (time === second) return written;
-  const date = new Date(time * 1000);
+  const time = Date.now();
+  if (time >= second && time < second + 1000) return written;
+  second = time - (time % 1000);
+  const date = new Date(second);
   const offset = -date.getTimezoneOffset();
   const [hours, minutes] = [Math.trunc(Math.abs(offset) / 60), Math.abs(offset) % 60];
   const zone = `${offset < 0 ? '-' : '+'}${two(hours)}${two(minutes)}`;
   const day = `${two(date.getDate())}/${months[date.getMonth()]}/${String(date.getFullYear()).padStart(4, '0')}`;
-  second = time;
   written = `${day}:${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())} ${zone}`;
   return written;
 }

@@ -76,31 +76,38 @@ export class AccessLog {
     const status = res.headersSent || res.isAnsweredEarly ? res.statusCode : null; // null: the client has gone before
     const durationMs = now() - begunAt;
     if (!this.#takes(status, durationMs)) return this.#leaveOut();
-    this.#add(req, {
+    this.#add({
       origin: this.#originOf(res),
       reqId,
       method: reqMethod,
       url: reqUrl,
+      httpVersion: req.httpVersion,
+      rawHeaders: req.rawHeaders,
       status,
       bytes,
       headBytes: headBytesOf(res),
       durationMs,
-      begunAt,
-      peer: clientConnection?.client,
+      remote: this.#nameClient(req, clientConnection?.client ?? 'unknown'),
       cache: res.cacheOutcome,
+      slowBlockMs: this.#slowBlockMs(durationMs, begunAt),
     });
   };
 
   /** Writes the line of an upgraded request (a WebSocket), or of one that was refused, when its socket closes. */
   upgraded(req: IncomingMessage, socket: Duplex, reqId: string, peer: Peer | undefined, status: number): void {
     const begunAt = now();
-    const { method = '', url = '' } = req;
+    const { method = '', url = '', httpVersion, rawHeaders } = req;
     const { bytesWritten: before } = req.socket;
     socket.once('close', () => {
-      const bytes = req.socket.bytesWritten - before;
       const durationMs = now() - begunAt;
-      const facts = { origin: this.#origin, reqId, method, url, status, bytes, headBytes: 0, cache: undefined };
-      if (this.#takes(status, durationMs)) this.#add(req, { ...facts, durationMs, begunAt, peer });
+      if (!this.#takes(status, durationMs)) return;
+      this.#add({
+        ...{ origin: this.#origin, reqId, method, url, httpVersion, rawHeaders, status, headBytes: 0, durationMs },
+        bytes: req.socket.bytesWritten - before,
+        remote: this.#nameClient(req, peer ?? 'unknown'),
+        cache: undefined,
+        slowBlockMs: this.#slowBlockMs(durationMs, begunAt),
+      });
     });
   }
 
@@ -136,32 +143,14 @@ export class AccessLog {
     if (this.#lines.isEmpty) this.#options.onWritten();
   }
 
-  #add(req: IncomingMessage, facts: RequestFacts): void {
-    const { durationMs, begunAt, peer = 'unknown' } = facts;
-    const isSlow = durationMs >= this.#slowMs;
-    const line = this.#format({
-      origin: facts.origin,
-      reqId: facts.reqId,
-      method: facts.method,
-      url: facts.url,
-      httpVersion: req.httpVersion,
-      rawHeaders: req.rawHeaders,
-      status: facts.status,
-      bytes: facts.bytes,
-      headBytes: facts.headBytes,
-      durationMs,
-      remote: this.#nameClient(req, peer),
-      cache: facts.cache,
-      slowBlockMs: isSlow ? (this.#blocks?.longestSince(begunAt) ?? 0) : undefined,
-    });
-    this.#lines.add(line);
+  #slowBlockMs(durationMs: number, begunAt: number): number | undefined {
+    return durationMs >= this.#slowMs ? (this.#blocks?.longestSince(begunAt) ?? 0) : undefined;
+  }
+
+  #add(entry: AccessEntry): void {
+    this.#lines.add(this.#format(entry));
   }
 }
-
-type RequestFacts = Pick<
-  AccessEntry,
-  'origin' | 'reqId' | 'method' | 'url' | 'status' | 'bytes' | 'headBytes' | 'durationMs' | 'cache'
-> & { readonly begunAt: number; readonly peer: Peer | undefined };
 
 /** Node's own: a head is latin1, so its characters are bytes. */
 function headBytesOf(res: PipelineResponse): number {
