@@ -27,12 +27,14 @@ const entry = fileURLToPath(new URL('../log/gzip-main.js', import.meta.url));
  */
 export async function compress(path: string, signal: AbortSignal): Promise<'compressed' | 'written'> {
   const { unfinished, whole } = compressedNames(path);
-  // Other users may write to the directory.
-  const from = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  // Other users may write to the directory: no link is followed, and a pipe without a writer is not waited for.
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const from = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   let to: number | undefined;
   try {
-    const { mode, uid, gid, atime, mtime, nlink } = fstatSync(from);
-    if (nlink !== 1) throw new Error(`${path} has other names (hard links)`);
+    const status = fstatSync(from);
+    const { mode, uid, gid, atime, mtime, nlink } = status;
+    if (!status.isFile() || nlink !== 1) throw new Error(`${path} is not a regular file, or has hard links`);
     if (hasWriters(from)) return 'written';
     to = openSync(unfinished, 'wx', 0o600);
     await gzip(from, to, signal);

@@ -1,6 +1,7 @@
 // Operations on file descriptors that Node does not offer. A function that gets a descriptor to keep owns it, and closes
 // it if something fails.
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { constants as system } from 'node:os';
 import { platform } from 'node:process';
 import { getSystemErrorName } from 'node:util';
 import { checked, libc } from './libc.js';
@@ -14,6 +15,7 @@ const FD_CLOEXEC = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 /** On Linux. */
+const F_SETSIG = 10;
 const F_SETLEASE = 1024;
 const F_RDLCK = 0;
 const F_UNLCK = 2;
@@ -117,6 +119,8 @@ export function tryLock(fd: number): boolean {
  */
 export function hasWriters(fd: number): boolean | undefined {
   if (platform !== 'linux') return undefined;
+  // A process that opens the file for writing while we have the lease makes the kernel send a signal: SIGIO, which would end us.
+  checked('fcntl(F_SETSIG)', libc().fcntl(fd, F_SETSIG, 'int', system.signals.SIGURG));
   if (libc().fcntl(fd, F_SETLEASE, 'int', F_RDLCK) < 0)
     return getSystemErrorName(-libc().errno()) === 'EAGAIN' ? true : undefined;
   libc().fcntl(fd, F_SETLEASE, 'int', F_UNLCK);
