@@ -78,6 +78,15 @@ export type ServerEvent =
   /** Invalid messages from a worker since the last such event, and the type of the last one. */
   | { event: 'worker-message-invalid'; worker: number; pid: number; count: number; type: string }
   | { event: 'worker-recycled'; worker: number; pid: number; reason: string; route?: string }
+  /** Those of the container; bytes, absent without a limit. `needsReload`: threads, or routes, have other sizes from then on. */
+  | {
+      event: 'limits-changed';
+      fromCores: number;
+      fromMemory?: number;
+      cores: number;
+      memory?: number;
+      needsReload: boolean;
+    }
   | { event: 'quarantine-cleared'; count: number; reason: string }
   | { event: 'cache-purged'; purged: string; reason: string }
   | { event: 'output'; pid: number; stream: 'stdout' | 'stderr'; text: string }
@@ -277,6 +286,12 @@ export const wording: { readonly [N in Name]: readonly [Exclude<LogLevel, 'silen
   ],
   scaled: ['info', (e) => `scaled from ${e.from} to ${e.to} ${e.unit} (${e.reason})`],
   drained: ['warn', (e) => `drained (${e.reason}): clients wait until a reload, or until workers are added`],
+  'limits-changed': [
+    'info',
+    (e) =>
+      `the limits of the container have changed from ${limitsOf(e.fromCores, e.fromMemory)} to ${limitsOf(e.cores, e.memory)}` +
+      (e.needsReload ? '; mpserve ctl reload has the numbers of threads follow, and those of routes' : ''),
+  ],
   'logs-reopened': ['info', (e) => `reopened ${e.files.join(' and ')} (${e.reason})`],
   'log-rotated': ['info', (e) => `rotated ${e.file} (${e.bytes} bytes) to ${e.rotated}`],
   'log-rotation-failed': [
@@ -337,6 +352,11 @@ const workerOf = (e: OfWorker): string => `worker ${e.worker}${inRoute(e)} (pid 
 function replacement(ms: number | undefined): string {
   if (ms === undefined) return '';
   return ms > 0 ? `; replacing it in ${ms} ms` : '; replacing it now';
+}
+
+function limitsOf(cores: number, memory: number | undefined): string {
+  const limit = memory === undefined ? 'no limit on memory' : `${Math.round(memory / 1024 ** 2)} MiB of memory`;
+  return `${counted(cores, 'processor')} and ${limit}`;
 }
 
 function counted(count: number, noun: string): string {

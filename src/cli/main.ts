@@ -9,6 +9,7 @@ import { configError, ExitCode, StartupError } from '../errors.js';
 import { availableResources } from '../os/cgroup.js';
 import { models } from '../strategies/models.js';
 import { type Command, commands } from './commands.js';
+import { endBySignals } from './first-process.js';
 import { printError } from './print-error.js';
 import { version } from './version.js';
 
@@ -21,6 +22,7 @@ const completionFlag = '--get-yargs-completions';
 
 /** Sets `process.exitCode`. Rejects only on a bug of mpserve. */
 export async function main(argv: readonly string[] = process.argv.slice(2)): Promise<void> {
+  if (process.pid === 1) endBySignals();
   try {
     process.exitCode = await run(argv);
   } catch (error) {

@@ -1,7 +1,8 @@
 // `mpserve [app]`: opens the logs and runs the supervisor. The log library is loaded while the workers boot.
 import { fstatSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
-import { origin } from '../config/source.js';
+import { origin, setting } from '../config/source.js';
+import { configError } from '../errors.js';
 import { Events } from '../events.js';
 import type { AccessFormat } from '../log/access-entry.js';
 import { accessFormat } from '../log/access-format.js';
@@ -31,7 +32,13 @@ export async function serve(load: Call['load']): Promise<number> {
   const { config, sources, warnings } = loaded;
   const { logFile, logFormat, logLevel, logRotate, accessLog } = config.logging;
   const isRotated = logRotate !== undefined;
-  if (config.server.daemon && !starter && !inherited) return startDaemon();
+  if (config.server.daemon && !starter && !inherited) {
+    if (process.pid === 1)
+      throw configError(
+        `${setting(sources.daemon)} does not go with the first process of a container, because the container ends with it; remove it`,
+      );
+    return startDaemon();
+  }
   const output = standardOutput();
   const log = logFile === undefined ? output : openLogFile(logFile, origin(sources.logFile), isRotated);
   const isPretty = ({ fd }: Destination) => (logFormat === undefined ? isatty(fd) : logFormat === 'pretty');

@@ -25,6 +25,9 @@ export interface Machine {
 /** Bytes of memory that `auto` plans for a worker process with one thread, and for each further thread. */
 const plannedMemory = { worker: 128 * 1024 ** 2, thread: 64 * 1024 ** 2 } as const;
 
+/** How many workers there are, and threads in each, and the numbers between which the load decides. */
+export type PoolSizes = ReturnType<typeof resolvePoolSize>;
+
 type Unit = 'workers' | 'threads';
 
 const limits = {

@@ -20,6 +20,7 @@ import {
   checkSticky,
   defaultLogFile,
   type Machine,
+  type PoolSizes,
   resolveAccept,
   resolveControl,
   resolveHeaderTimeout,
@@ -48,6 +49,8 @@ export interface Loaded {
   readonly sources: Sources;
   /** The variables of --env-file. They may be secret, so no command shows them. */
   readonly env: Readonly<Record<string, string>>;
+  /** The sizes of the pool with other resources than those at the time of loading, from which `auto` is derived. */
+  readonly sizesOn: (machine: Machine) => PoolSizes;
   /** In the order of `routes`; none where all requests have the same workers. */
   readonly routes: readonly LoadedRoute[];
   /** One line each: settings that do nothing with this model or app, environment variables that look mistyped. */
@@ -56,7 +59,7 @@ export interface Loaded {
 export type Sources = Readonly<Record<ConfigKey, Source>>;
 
 /** The settings of the workers of a route. */
-export interface LoadedRoute extends Pick<Loaded, 'config' | 'sources'> {
+export interface LoadedRoute extends Pick<Loaded, 'config' | 'sources' | 'sizesOn'> {
   readonly match: string;
 }
 
@@ -98,19 +101,20 @@ export async function loadConfig(input: Input): Promise<Loaded> {
   if (file) await checkKeys(table, file);
   for (const key of overriddenAddresses(given)) given.delete(key);
   const env = Object.fromEntries([...variables].map(([name, { value }]) => [name, value]));
-  const { config, sources, warnings } = await resolve(given, base, input);
+  const { config, sources, sizesOn, warnings } = await resolve(given, base, input);
   const routes = await resolveRoutes(config, sources.routes, given, base, input);
   const mistyped = await mistypedVariables(table, { ...env, ...input.env });
   return {
     config,
     sources,
     env,
+    sizesOn,
     routes: routes.map(({ warnings, ...route }) => route),
     warnings: [...warnings, ...mistyped, ...routes.flatMap((route) => route.warnings)],
   };
 }
 
-type Resolved = Pick<Loaded, 'config' | 'sources' | 'warnings'>;
+type Resolved = Pick<Loaded, 'config' | 'sources' | 'sizesOn' | 'warnings'>;
 
 async function resolve(given: ReadonlyMap<Key, Given>, base: string, input: Input): Promise<Resolved> {
   const { table, models, cwd } = input;
@@ -144,11 +148,12 @@ async function resolve(given: ReadonlyMap<Key, Given>, base: string, input: Inpu
   const { bind, source: bindSource } = resolveAddresses(settings, from);
   const { control, source: controlSource } = resolveControl(settings, from);
   const accept = resolveAccept(settings, from, facts);
+  const sizesOn = (machine: Machine): PoolSizes => resolvePoolSize(settings, from, facts, machine);
   const resolved: Values = {
     ...settings,
     bind,
     app: await resolveApp(settings.app, from.app, input),
-    ...resolvePoolSize(settings, from, facts, input.machine),
+    ...sizesOn(input.machine),
     accept,
     unit: resolveUnit(settings, from, facts, { accept }, table),
     control,
@@ -168,7 +173,7 @@ async function resolve(given: ReadonlyMap<Key, Given>, base: string, input: Inpu
   if (settings.logFile === undefined && settings.daemon) from.logFile = from.daemon;
   from.bind = bindSource;
   const { config: _, ...shown } = from;
-  return { config: inSections(table, resolved), sources: shown, warnings };
+  return { config: inSections(table, resolved), sources: shown, sizesOn, warnings };
 }
 
 /** The settings of each route: its own, and those that are the same for all. @throws StartupError */

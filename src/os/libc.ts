@@ -25,6 +25,7 @@ interface Libc {
   /** Not on macOS. */
   sched_setscheduler?(pid: number, policy: number, parameters: Buffer): number;
   umask(mask: number): number;
+  waitpid(pid: number, status: null, options: number): number;
   /** Not on macOS. */
   accept4?(fd: number, address: null, length: null, flags: number): number;
   eventfd?(value: number, flags: number): number;
@@ -108,6 +109,7 @@ const prototypes: { readonly [Name in keyof Omit<Libc, 'errno' | 'address'>]: st
   }),
   mmap: 'void* mmap(void*, unsigned long, int, int, int, long)',
   umask: 'int umask(int)',
+  waitpid: 'int waitpid(int, void*, int)',
   close: 'int close(int)',
 };
 

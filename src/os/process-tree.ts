@@ -17,16 +17,27 @@ interface Process {
   readonly isRunning: boolean;
   /** By SIGSTOP or a debugger. */
   readonly isStopped: boolean;
+  /** It has ended, and its parent has not taken its status. */
+  readonly hasEnded: boolean;
 }
 
 /** The process and its descendants; empty if it has exited. */
 export function processTree(root: number): readonly Process[] {
-  const all = namesIn('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => readProcess(Number(name)) ?? []);
+  const all = allProcesses();
   const found = all.filter(({ pid }) => pid === root);
   for (const { pid } of found) found.push(...all.filter(({ parent }) => parent === pid));
   return found;
+}
+
+/** Children of the process that have ended, and whose status it has not taken. */
+export function endedChildren(of: number): readonly number[] {
+  return allProcesses().flatMap(({ pid, parent, hasEnded }) => (parent === of && hasEnded ? pid : []));
+}
+
+function allProcesses(): readonly Process[] {
+  return namesIn('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => readProcess(Number(name)) ?? []);
 }
 
 /** CPU time of the process and its descendants in seconds, including children that have exited and were waited for. */
@@ -99,5 +110,13 @@ function readProcess(pid: number): Process | undefined {
   // The name in parentheses may contain anything: count the fields after it (3, 4 and 14 to 17).
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
-  return { pid, parent: Number(fields[1]), ticks, isRunning: fields[0] === 'R', isStopped: /t/i.test(fields[0] ?? '') };
+  const [state = '', parent] = fields;
+  return {
+    pid,
+    parent: Number(parent),
+    ticks,
+    isRunning: state === 'R',
+    isStopped: /t/i.test(state),
+    hasEnded: state === 'Z',
+  };
 }

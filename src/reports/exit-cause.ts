@@ -37,7 +37,7 @@ export const exitCauses = [
   'signal',
   /** Its event loop was blocked for --hang-timeout. */
   'hang',
-  /** A thread at --max-thread-heap, or a process by SIGABRT, with which Node ends itself when its heap is full. */
+  /** A thread at --max-thread-heap, or a process by SIGABRT, with which Node ends itself when its heap is full, or by the kernel. */
   'out-of-memory',
   /** Before it was ready. */
   'boot',

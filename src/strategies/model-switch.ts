@@ -147,9 +147,9 @@ export class ModelSwitch implements ServerStrategy {
     await Promise.all(this.#all.map((strategy) => strategy.drain(ms, othersServe)));
   }
 
-  setPlacing(hosting: Hosting): void {
+  use(hosting: Hosting): void {
     this.#serving = { ...this.#serving, hosting };
-    this.#current.setPlacing?.(hosting);
+    this.#current.use?.(hosting);
   }
 
   shed(): void {

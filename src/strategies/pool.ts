@@ -120,9 +120,13 @@ export class Pool extends BaseStrategy implements Strategy, KeptPool {
     return replaced;
   }
 
-  setPlacing(hosting: Hosting): void {
+  use(hosting: Hosting): void {
     this.hosting = hosting;
     this.#dispatcher.use(hosting);
+    const isKeptUp = this.#upkeep.isRunning;
+    this.#upkeep.stop();
+    this.#upkeep.use(hosting);
+    if (isKeptUp) this.#upkeep.start();
     for (const worker of this.workers) worker.setPlacing(hosting.placing);
   }
 

@@ -104,8 +104,8 @@ export class Routed implements ServerStrategy {
     await Promise.all(this.#routes.map(({ strategy }) => strategy.drain(ms)));
   }
 
-  setPlacing(hosting: Hosting): void {
-    this.#front.setPlacing(hosting);
+  use(hosting: Hosting): void {
+    this.#front.use(hosting);
   }
 
   shed(): void {

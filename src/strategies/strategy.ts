@@ -51,8 +51,11 @@ export interface Strategy {
    * @returns false when its place has been given up. @throws StartupError. Absent where workers have no places
    */
   replaceOne?(worker: Worker, reason: EndReason, killMs?: number): Promise<boolean>;
-  /** Places connections in this way from now on, with the same workers. Absent where each connection has its own. */
-  setPlacing?(hosting: Hosting): void;
+  /**
+   * Places connections, starts workers and scales by this hosting from now on; the workers that there are stay. Absent where
+   * each connection has its own.
+   */
+  use?(hosting: Hosting): void;
   /** Calls `told` with the number of migrated connections that could be served at once. Absent where any number could. */
   onCredits?(told: (count: number) => void): void;
   /** Closes the connections of the slowest clients: others wait. */

@@ -26,6 +26,7 @@ export class Upkeep {
   #hosting: Hosting;
   #recycler: Recycler<Worker>;
   #scaler: Scaler | undefined;
+  #isRunning = false;
   /** When the pool may grow again, after it could not. */
   #growFrom = 0;
 
@@ -36,13 +37,19 @@ export class Upkeep {
     this.#scaler = hosting.range && new Scaler(hosting.range);
   }
 
+  get isRunning(): boolean {
+    return this.#isRunning;
+  }
+
   start(): void {
+    this.#isRunning = true;
     this.#recycler.start();
     if (this.#scaler) this.#timers.push(setInterval(() => this.#scale(), sampleIntervalMs));
     if (this.#hosting.revokes) this.#timers.push(setInterval(() => this.#revoke(), revokeEveryMs));
   }
 
   stop(): void {
+    this.#isRunning = false;
     this.#recycler.stop();
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
   }

@@ -2,6 +2,7 @@
 // action that was refused or has failed has changed nothing.
 import { isDeepStrictEqual } from 'node:util';
 import { now } from '../clock.js';
+import type { Machine } from '../config/constraints.js';
 import { oneOf } from '../config/kind.js';
 import type { Loaded, Overrides } from '../config/load.js';
 import { origin } from '../config/source.js';
@@ -14,7 +15,15 @@ import type { Reports } from '../reports/reports.js';
 import { models } from '../strategies/models.js';
 import type { ServerStrategy } from '../strategies/server-strategy.js';
 import type { Trial } from '../strategies/trial.js';
-import { applyBalance, applyReload, applySwitch, placingSettings, type Settings, switchSettings } from './changes.js';
+import {
+  applyBalance,
+  applyReload,
+  applySwitch,
+  applyWorkers,
+  placingSettings,
+  type Settings,
+  switchSettings,
+} from './changes.js';
 import { type StrategyContext, strategyContext } from './context.js';
 import type { LogFiles } from './log-files.js';
 import { keptSize } from './pool-size.js';
@@ -222,12 +231,39 @@ export class Operations {
   }
 
   /**
+   * Has as many workers as `auto` is on this machine. A number that an operator has set since the start stays, and so does a
+   * drain. @param reason for the log
+   */
+  follow(machine: Machine, reason: string): Promise<string> {
+    return this.#exclusive('scale', async () => {
+      const { strategy } = this.#options;
+      const [settings, context] = [this.#settings, this.#context];
+      const next = applyWorkers(settings, machine);
+      const { workers, minWorkers, maxWorkers } = next.config.pool;
+      const { size: from } = strategy.snapshot();
+      const isSet = from !== settings.config.pool.workers;
+      const to = minWorkers < maxWorkers ? Math.min(maxWorkers, Math.max(minWorkers, from)) : isSet ? from : workers;
+      this.#followSettings(next);
+      if (from === 0 || to === from) return `${from} workers`;
+      try {
+        await this.#tried({ settings: next, isSameGeneration: true, onProgress: () => {} }, (trial) =>
+          strategy.resize(to, trial),
+        );
+      } catch (error) {
+        this.#followSettings(settings, context);
+        throw error;
+      }
+      this.#reports.publish({ kind: 'scaled', unit: 'workers', from, to, reason });
+      return `changed from ${from} to ${to} workers`;
+    });
+  }
+
+  /**
    * Places connections by another policy, with the same workers.
    * @param options raw values of `balance` and `weights`
    */
   balance(options: Overrides, reason: string): Promise<string> {
     return this.#exclusive('balance', async () => {
-      const { strategy, resources } = this.#options;
       const { pool, placing } = this.#settings.config;
       if (!models[pool.model]?.balances)
         throw new Refused(`the model ${pool.model} starts a worker for each connection, so there is nothing to choose`);
@@ -242,11 +278,8 @@ export class Operations {
         throw new Refused('with --unit request the thread that has been free for longest gets the next request');
       if (!models[pool.model]?.balances?.(pool.accept))
         throw new Refused('the server runs without --accept dispatch, so each worker accepts by itself');
-      const context = strategyContext(next, resources, this.#context.release);
-      strategy.setPlacing?.(context.hosting);
+      this.#followSettings(next);
       this.#overrides = overrides;
-      this.#settings = next;
-      this.#context = context;
       const from = placing.balance;
       const to = next.config.placing.balance;
       this.#events.tell({ event: 'balance-changed', from, to, reason });
@@ -299,6 +332,16 @@ export class Operations {
       const isWrong = error instanceof StartupError && error.exitCode === ExitCode.config;
       throw isWrong ? new Refused(error.message) : error;
     }
+  }
+
+  /** The workers that there are stay; those that are started from now on have these settings. */
+  #followSettings(
+    settings: Settings,
+    context = strategyContext(settings, this.#options.resources, this.#context.release),
+  ): void {
+    this.#options.strategy.use?.(context.hosting);
+    this.#settings = settings;
+    this.#context = context;
   }
 
   /** Changes workers, with a trial of the new ones. @throws what the trial throws, or the change */

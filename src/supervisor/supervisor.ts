@@ -14,6 +14,7 @@ import { Quarantine } from '../inflight/quarantine.js';
 import type { Destination } from '../log/destination.js';
 import { ServerMemory } from '../memory/server-memory.js';
 import { closeMigrationChannel } from '../migration/channel.js';
+import { reapOrphans } from '../os/orphans.js';
 import { takeSystemdEnv } from '../os/systemd.js';
 import { SlotRanges } from '../overload/slot-ranges.js';
 import type { Reports } from '../reports/reports.js';
@@ -26,6 +27,7 @@ import { CacheMemory } from './cache-memory.js';
 import type { Settings } from './changes.js';
 import { type StrategyContext, strategyContext } from './context.js';
 import { HealthWatch } from './health.js';
+import { watchLimits } from './limits-watch.js';
 import { type Listener, listener, listenersFor } from './listener.js';
 import { LogFiles } from './log-files.js';
 import { checkMigrationSupport, openChannelOrWarn } from './migration.js';
@@ -148,6 +150,7 @@ export class Supervisor implements SignalTarget {
     /** Called at the end, the last first. */
     const cleanups = [handleSignals(this)];
     try {
+      if (process.pid === 1) cleanups.push(reapOrphans());
       cleanups.push(reportToSystemd(reports, this.#systemd));
       const resources = await this.#open(cleanups);
       warnAboutRoot(config.processes, events);
@@ -349,6 +352,13 @@ export class Supervisor implements SignalTarget {
         this.#successor = successor;
         this.#stop.resolve({ reason: `upgraded to process ${successor.pid}`, isQuick: false, successor });
       },
+    });
+    const operations = this.#operations;
+    watchLimits({
+      settings: () => this.#settings,
+      follow: (machine, reason) => operations.follow(machine, reason),
+      events,
+      signal: this.#stopping.signal,
     });
     this.#health.watch(strategy);
     // The old server's workers write to the files until it has ended.

@@ -5,10 +5,12 @@ import { within } from '../clock.js';
 import { HeartbeatFile } from '../hang/heartbeat.js';
 import { type ProcessWatch, watchProcess } from '../hang/process-watch.js';
 import { readLines } from '../log/lines.js';
+import { availableResources } from '../os/cgroup.js';
 import { ProcessEventLoop } from '../os/event-loop.js';
 import type { IpcChannel } from '../os/ipc-channel.js';
 import { guardChannel } from '../os/ipc-guard.js';
 import { type SendableSocket, sendableSocket } from '../os/node-socket.js';
+import { MemoryKills, preferToKill } from '../os/out-of-memory.js';
 import { isStopped, unsharedMemory, wantedCpuMs } from '../os/process-tree.js';
 import { schedule } from '../os/scheduling.js';
 import { RareReport } from '../rare-report.js';
@@ -25,6 +27,8 @@ const unreadMs = 500;
 const exitWithoutChannelMs = 10_000;
 /** Invalid messages are reported this often at most (milliseconds). */
 const reportInvalidEveryMs = 10_000;
+const mebi = 1024 ** 2;
+const memoryKills = new MemoryKills();
 /** Why a worker did not get a descriptor. */
 const noDescriptor = 'it has no free file descriptor (ulimit -n)';
 /** @throws StartupError when the system refuses another process, or the descriptors for it */
@@ -34,6 +38,7 @@ export function startProcess(options: ProcessOptions, start: StartOptions, maxCo
   const { child, pid, settings } = forked;
   forked.leash?.tie(pid);
   schedule(pid, 'batch');
+  preferToKill(pid);
   const linesFrom = settings.loop.accessLog?.fd ?? -1;
   if (typeof accessLog === 'function') readLines(child.stdio[linesFrom], accessLog);
   for (const stream of ['stdout', 'stderr'] as const) {
@@ -61,7 +66,11 @@ function unitOf(forked: ForkedWorker, options: ProcessOptions, worker: number): 
   /** For each descriptor that was sent, in turn: what to do if the worker has none free. The worker acknowledges each. */
   const whenCut: (() => void)[] = [];
 
-  const kill = (): void => void child.kill('SIGKILL');
+  let isKilled = false;
+  const kill = (): void => {
+    isKilled = true;
+    child.kill('SIGKILL');
+  };
   const send = (message: ToWorker): void => {
     if (channel.connected) channel.send(message, () => {}); // an error: it has ended, and `exited` says so
   };
@@ -113,9 +122,11 @@ function unitOf(forked: ForkedWorker, options: ProcessOptions, worker: number): 
       reports.publish({ kind: 'hung', pid, stillMs, stack: [], requests: [] });
     const requests = journal?.take() ?? [];
     journal?.close();
-    const reason = signal === null ? `it exited with code ${code}` : `it was ended by ${signal}${causes[signal] ?? ''}`;
+    const isOutOfMemory = signal === 'SIGKILL' && !isKilled && memoryKills.takeOne();
+    const why = isOutOfMemory ? lackOfMemory() : signal && (causes[signal] ?? '');
+    const reason = signal === null ? `it exited with code ${code}` : `it was ended by ${signal}${why}`;
     const cause: UnitExit['cause'] =
-      stillMs !== undefined ? 'hang' : signal === 'SIGABRT' ? 'out-of-memory' : undefined;
+      stillMs !== undefined ? 'hang' : signal === 'SIGABRT' || isOutOfMemory ? 'out-of-memory' : undefined;
     return { code, signal, reason, cause, requests };
   });
 
@@ -205,6 +216,14 @@ function unitOf(forked: ForkedWorker, options: ProcessOptions, worker: number): 
 const causes: Readonly<Partial<Record<NodeJS.Signals, string>>> = {
   SIGABRT: ', as Node ends itself when its heap is full (--node-arg=--max-old-space-size); its stderr says why',
 };
+
+/** `probably`: the kernel counts its kills, and does not say which process they were. */
+function lackOfMemory(): string {
+  const { memory } = availableResources();
+  const limit =
+    memory < Number.POSITIVE_INFINITY ? `the limit of the container is ${Math.round(memory / mebi)} MiB; ` : '';
+  return `, probably by the kernel for lack of memory; ${limit}raise it, have fewer --workers, or replace those that grow (--max-memory)`;
+}
 
 /** Settles when it has exited and all that it had sent has been read: its last messages may come after its exit. */
 function exitOf(child: ChildProcess, channel: IpcChannel): Promise<Pick<UnitExit, 'code' | 'signal'>> {

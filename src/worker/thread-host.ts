@@ -170,7 +170,7 @@ export class ThreadHost implements Service {
 
   setPlacing(placing: Placing): void {
     this.#group = { ...this.#group, placing };
-    this.#strategy.setPlacing?.(this.#hosting(this.#group));
+    this.#strategy.use?.(this.#hosting(this.#group));
   }
 
   shed(): void {

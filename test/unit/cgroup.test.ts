@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { availableResources } from '../../src/os/cgroup.ts';
+import { availableResources, oomKills } from '../../src/os/cgroup.ts';
 
 let root: string;
 beforeEach(() => {
@@ -66,11 +66,7 @@ test.each<Case>([
   ],
   ['unreadable files', { 'proc/self/cgroup': 'x\n0::/\n', 'sys/fs/cgroup/cpu.max': 'many\n' }, unlimited],
 ])('%s', (_, files, expected) => {
-  for (const [name, text] of Object.entries(files)) {
-    const file = path.join(root, name);
-    mkdirSync(path.dirname(file), { recursive: true });
-    writeFileSync(file, text);
-  }
+  write(files);
   expect(availableResources(root, 8)).toEqual(expected);
 });
 
@@ -79,3 +75,44 @@ test('this machine has a processor and memory', () => {
   expect(cores).toBeGreaterThanOrEqual(1);
   expect(memory).toBeGreaterThan(0);
 });
+
+type KillCase = [what: string, files: Readonly<Record<string, string>>, expected: number];
+
+test.each<KillCase>([
+  ['no Linux', {}, 0],
+  [
+    'of the group',
+    { 'proc/self/cgroup': '0::/a\n', 'sys/fs/cgroup/a/memory.events': 'low 0\noom 4\noom_kill 3\noom_group_kill 1\n' },
+    3,
+  ],
+  [
+    'of the group that a container sees as the root',
+    { 'proc/self/cgroup': '0::/docker/x\n', 'sys/fs/cgroup/memory.events': 'oom_kill 2\n' },
+    2,
+  ],
+  [
+    'of cgroup v1, which has them with its own setting',
+    {
+      'proc/self/cgroup': '4:memory:/docker/x\n0::/\n',
+      'sys/fs/cgroup/memory/docker/x/memory.oom_control': 'oom_kill_disable 0\nunder_oom 0\noom_kill 5\n',
+      'proc/vmstat': 'oom_kill 9\n',
+    },
+    5,
+  ],
+  [
+    'of the machine, where no group counts them',
+    { 'proc/self/cgroup': '0::/\n', 'proc/vmstat': 'x 1\noom_kill 9\n' },
+    9,
+  ],
+])('kills for lack of memory: %s', (_, files, expected) => {
+  write(files);
+  expect(oomKills(root)).toBe(expected);
+});
+
+function write(files: Readonly<Record<string, string>>): void {
+  for (const [name, text] of Object.entries(files)) {
+    const file = path.join(root, name);
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, text);
+  }
+}

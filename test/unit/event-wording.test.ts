@@ -56,6 +56,10 @@ const samples: { readonly [N in Name]: readonly [Fields<N>, ...Fields<N>[]] } = 
   'sessions-placed-again': [{ pid: 42, count: 3 }],
   'threads-down': [{ pid: 42 }],
   'threads-up': [{ pid: 42 }],
+  'limits-changed': [
+    { fromCores: 1, cores: 4, memory: 512 * 1024 ** 2, needsReload: false },
+    { fromCores: 4, fromMemory: 2 ** 30, cores: 2, memory: 2 ** 28, needsReload: true },
+  ],
   down: [{}],
   up: [{ ms: 1200 }],
   'probation-passed': [{ ms: 1000 }],
@@ -186,6 +190,8 @@ test('each event has this level and message', () => {
     sessions-placed-again info: placed 3 sessions (--sticky) whose worker has gone, or that were not known
     threads-down warn: none of the threads of worker pid 42 can serve; replacing them
     threads-up info: a thread of worker pid 42 can serve again
+    limits-changed info: the limits of the container have changed from 1 processor and no limit on memory to 4 processors and 512 MiB of memory
+    limits-changed info: the limits of the container have changed from 4 processors and 1024 MiB of memory to 2 processors and 256 MiB of memory; mpserve ctl reload has the numbers of threads follow, and those of routes
     down error: no worker can serve: clients wait until one can; mpserve ctl status names the last error
     up warn: a worker can serve again, after 1200 ms without one
     probation-passed debug: the first workers have passed their probation of 1000 ms
