@@ -1,10 +1,10 @@
-// What the kernel does when memory runs out: whom it should kill first, and whether it has killed. Linux only; elsewhere
-// nothing happens.
+// What the kernel does when memory runs out: which processes it should kill first, and whether it has killed one. Linux only;
+// elsewhere nothing happens.
 import { writeFileSync } from 'node:fs';
 import { oomKills } from './cgroup.js';
 import { readText } from './files.js';
 
-/** Out of 1000, the memory of the machine or container: so much more than it has does a worker count for the kernel. */
+/** Thousandths of the memory of the machine, or container, that the kernel adds to the memory of a worker to compare processes. */
 const workerAdjustment = 200;
 const maxAdjustment = 1000;
 
@@ -20,14 +20,14 @@ export function preferToKill(pid: number): void {
   } catch {} // it has exited, or it belongs to a user whose processes this one may not change
 }
 
-/** The kills that processes have been told apart by. */
+/** How many kills of the kernel have explained the end of a process. */
 export class MemoryKills {
-  #told = oomKills();
+  #explained = oomKills();
 
   /** @returns whether the kernel has killed one more process of this container, which may be the one that has just ended */
   takeOne(): boolean {
-    if (oomKills() <= this.#told) return false;
-    this.#told++; // several can be killed at the same time
+    if (oomKills() <= this.#explained) return false;
+    this.#explained++; // several can be killed at the same time
     return true;
   }
 }

@@ -24,6 +24,7 @@ export interface LimitsWatchOptions {
   readonly look?: () => Machine;
 }
 
+/** From now on, until the signal. */
 export function watchLimits({ settings, follow, events, signal, look = availableResources }: LimitsWatchOptions): void {
   let known = look();
   let isFollowing = false;
@@ -34,7 +35,7 @@ export function watchLimits({ settings, follow, events, signal, look = available
       const { needsReload } = difference(settings(), machine);
       const from = { fromCores: known.cores, ...(Number.isFinite(known.memory) && { fromMemory: known.memory }) };
       const to = { cores: machine.cores, ...(Number.isFinite(machine.memory) && { memory: machine.memory }) };
-      events.tell({ event: 'limits-changed', ...from, ...to, needsReload: needsReload });
+      events.tell({ event: 'limits-changed', ...from, ...to, needsReload });
       known = machine;
     }
     if (isFollowing || now() < followFrom || !difference(settings(), machine).workersFollow) return;

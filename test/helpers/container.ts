@@ -9,16 +9,21 @@ import path from 'node:path';
 import { eventually, within } from './eventually.ts';
 import type { Image } from './image.ts';
 import { childrenOf } from './process-tree.ts';
+import { findProgram } from './programs.ts';
 import { root, Server } from './server.ts';
 
 const cgroupRoot = '/sys/fs/cgroup';
 const controllers = ['memory', 'cpu'] as const;
 const periodUs = 100_000;
 
-/** Root, and the controllers of cgroup v1, whose groups need no other owner to be shared with. */
+const neededBy = 'the tests of containers';
+const programs = { unshare: '--version', nsenter: '--version', setpriv: '--version', ip: '-V' };
+
 export const canContain =
-  process.getuid?.() === 0 && controllers.every((name) => existsSync(path.join(cgroupRoot, name, 'cgroup.procs')));
-if (!canContain) console.warn('SKIPPED: the tests of containers need root and the controllers of cgroup v1');
+  process.getuid?.() === 0 &&
+  controllers.every((name) => existsSync(path.join(cgroupRoot, name, 'cgroup.procs'))) &&
+  Object.entries(programs).every(([name, versionFlag]) => findProgram([name], versionFlag, neededBy));
+if (!canContain) console.warn(`SKIPPED: ${neededBy} need root, the controllers of cgroup v1, util-linux and iproute2`);
 
 export interface Limits {
   readonly cores?: number;
