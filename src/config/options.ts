@@ -281,11 +281,14 @@ function optionRows(models: readonly ModelFacts[]) {
       { kind: size(0, 16 * 1024 * mega), default: 32 * mega },
     ),
 
-    workers: pool('Number of worker processes; auto derives it from the number of processors', {
-      kind: countOrAuto(1, maxUnits),
-      default: 'auto',
-      hasEffect: (facts) => facts.workers,
-    }),
+    workers: pool(
+      'Number of worker processes; auto derives it from the number of processors, and follows that of a container',
+      {
+        kind: countOrAuto(1, maxUnits),
+        default: 'auto',
+        hasEffect: (facts) => facts.workers,
+      },
+    ),
     minWorkers: pool(
       'Minimum number of worker processes; if --max-workers is higher, the number scales with the load',
       { kind: count(1, maxUnits), defaultWords: 'same as --workers', hasEffect: (facts) => facts.workers },
