@@ -1,13 +1,13 @@
-// `node bench/pods.js [ROUNDS [SECONDS [memory | skew | deaths ...]]]`: one pod with N workers beside N pods with one worker each,
+// `node bench/pods.js [ROUNDS [SECONDS [memory | skew]]]`: one pod with N workers beside N pods with one worker each,
 // with as many processors. A pod is a server on this machine, and a client chooses the pod of each request as a balancer does.
-// Measures memory, the p99 of light requests beside heavy ones (one in twenty uses 100 ms of CPU time; they come at random at a
-// steady rate), and what the death of a worker or of a pod costs. All sides of a round get the same requests; the order alternates.
-import { Agent, request } from 'node:http';
+// Measures memory, and the p99 of light requests beside heavy ones (one in twenty uses 100 ms of CPU time; they come at random at
+// a steady rate). All sides of a round get the same requests; the order alternates.
+import { request } from 'node:http';
 import { setPriority } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { median } from '../dist/bench/summary.js';
-import { memoryOfTree, processTree } from '../dist/os/process-tree.js';
+import { memoryOfTree } from '../dist/os/process-tree.js';
 import { baseline, serving, start } from './server.js';
 
 const [roundsGiven = '5', secondsGiven = '8', ...only] = process.argv.slice(2);
@@ -50,7 +50,7 @@ const sides = [
   { name: '2 pods, 1 worker', ...twoOfOne, choose: 'fewest in flight' },
 ];
 
-const reports = { memory: reportMemory, skew: reportSkew, deaths: reportDeaths };
+const reports = { memory: reportMemory, skew: reportSkew };
 for (const [name, report] of Object.entries(reports)) if (only.length === 0 || only.includes(name)) await report();
 
 async function reportMemory() {
@@ -140,70 +140,10 @@ async function send(pods, choose, arrivals) {
   return { p50: part(0.5), p99: part(0.99), failed };
 }
 
-async function reportDeaths() {
-  const cases = [
-    { name: '1 pod, 2 workers: a worker', ...oneOfTwo },
-    { name: '2 pods, 1 worker: a worker', ...twoOfOne },
-    { name: '1 pod, 2 workers: the pod', ...oneOfTwo, isPod: true },
-    { name: '2 pods, 1 worker: a pod', ...twoOfOne, isPod: true },
-  ];
-  console.log(
-    '\n| what is killed | in flight | failed requests (of rounds) | slowest other |\n| --- | --- | --- | --- |',
-  );
-  for (const { name, ...of } of cases) {
-    const results = [];
-    for (let round = 0; round < rounds; round++) results.push(await kill(of));
-    const failed = results.map((one) => one.failed);
-    const slowest = median(results.map((one) => one.slowest));
-    console.log(
-      `| ${name} | ${clients} | ${median(failed)} (${Math.min(...failed)} to ${Math.max(...failed)}) | ${ms(slowest)} |`,
-    );
-  }
-}
-
-const clients = 32;
-
-/**
- * Kept-alive clients, each with a pod, send one request after another; after half a second a worker or a pod is killed. A pod
- * starts again at once, which is sooner than a kubelet does it.
- */
-async function kill({ pods, args, isPod }) {
-  const command = serving(appPath('wait.cjs'), ...args);
-  const running = await Promise.all(Array(pods).fill(command).map(start));
-  let isOver = false;
-  let failed = 0;
-  let slowest = 0;
-  const client = async (_, i) => {
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    while (!isOver) {
-      const began = performance.now();
-      const isDone = await visit(running[i % pods].port, '/', agent).catch(() => false);
-      if (isDone) slowest = Math.max(slowest, performance.now() - began);
-      else failed++;
-      if (!isDone) await pause(10);
-    }
-    agent.destroy();
-  };
-  const all = Array.from({ length: clients }, client);
-  await pause(500);
-  const { pid } = running[0];
-  process.kill(isPod ? pid : workerOf(pid), 'SIGKILL');
-  if (isPod) running[0] = await start(command);
-  await pause(1500);
-  isOver = true;
-  await Promise.all(all);
-  for (const pod of running) await pod.stop();
-  return { failed, slowest };
-}
-
-function workerOf(pid) {
-  return processTree(pid).find(({ parent }) => parent === pid)?.pid;
-}
-
 /** @returns whether the response is a 200 */
-function visit(port, path, agent = false) {
+function visit(port, path) {
   return new Promise((resolve, reject) => {
-    const sent = request({ agent, port, host: '127.0.0.1', path }, (response) => {
+    const sent = request({ agent: false, port, host: '127.0.0.1', path }, (response) => {
       response
         .resume()
         .once('end', () => resolve(response.statusCode === 200))
