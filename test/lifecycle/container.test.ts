@@ -132,7 +132,7 @@ describe.skipIf(!canContain)('the image', () => {
   });
 
   // A single processor cannot become two.
-  test.concurrent.skipIf(availableParallelism() < 2)(
+  test.skipIf(availableParallelism() < 2)(
     'the number of workers follows the limits of the container, and no request is lost',
     {
       tags: 'long',
