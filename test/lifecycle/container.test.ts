@@ -6,7 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { Container, type ContainerOptions, canContain, startContainer } from '../helpers/container.ts';
-import { eventually } from '../helpers/eventually.ts';
+import { eventually, within } from '../helpers/eventually.ts';
 import { buildImage, type Image } from '../helpers/image.ts';
 import { fixture, root } from '../helpers/server.ts';
 import { connect, type Wire } from '../helpers/wire.ts';
@@ -72,12 +72,12 @@ describe.skipIf(!canContain)('the image', () => {
     });
     await container.server.waitFor('the configuration', ({ event }) => event === 'loading');
     container.signal();
-    expect(await container.server.exit).toMatchObject({ code: 143 });
+    expect(await within('process 1 to end', container.server.exit)).toMatchObject({ code: 143 });
   });
 
   test.concurrent('process 1 refuses to become a daemon', { tags: 'long' }, async () => {
     await using container = new Container({ image, args: ['server.js', '--daemon'] }); // which ends by itself
-    expect(await container.server.exit).toMatchObject({ code: 2 });
+    expect(await within('process 1 to end', container.server.exit)).toMatchObject({ code: 2 });
     expect(container.server.stderr).toMatch(/^mpserve: --daemon .*container.*remove it$/m);
   });
 
@@ -103,7 +103,7 @@ describe.skipIf(!canContain)('the image', () => {
       [200, 'slow'],
       [200, 'slow'],
     ]);
-    expect(await container.server.exit).toMatchObject({ code: 0 });
+    expect(await within('process 1 to end', container.server.exit)).toMatchObject({ code: 0 });
     expect(container.server.lines.filter(({ event }) => event === 'request-cut' || event === 'request-lost')).toEqual(
       [],
     );
