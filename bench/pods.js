@@ -1,13 +1,13 @@
-// `node bench/pods.js [ROUNDS [SECONDS [memory | skew]]]`: one pod with N workers beside N pods with one worker each,
+// `node bench/pods.js [ROUNDS [SECONDS [memory | skew | crash]]]`: one pod with N workers beside N pods with one worker each,
 // with as many processors. A pod is a server on this machine, and a client chooses the pod of each request as a balancer does.
-// Measures memory, and the p99 of light requests beside heavy ones (one in twenty uses 100 ms of CPU time; they come at random at
-// a steady rate). All sides of a round get the same requests; the order alternates.
+// Measures memory; the p99 of light requests beside heavy ones (one in twenty uses 100 ms of CPU time; they come at random at
+// a steady rate), where all sides of a round get the same requests and the order alternates; and what a crash costs.
 import { request } from 'node:http';
 import { setPriority } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { median } from '../dist/bench/summary.js';
-import { memoryOfTree } from '../dist/os/process-tree.js';
+import { memoryOfTree, processTree } from '../dist/os/process-tree.js';
 import { baseline, serving, start } from './server.js';
 
 const [roundsGiven = '5', secondsGiven = '8', ...only] = process.argv.slice(2);
@@ -50,7 +50,18 @@ const sides = [
   { name: '2 pods, 1 worker', ...twoOfOne, choose: 'fewest in flight' },
 ];
 
-const reports = { memory: reportMemory, skew: reportSkew };
+const waiting = appPath('wait.cjs');
+const crashRate = 200;
+/** What dies after a second: a worker, which mpserve replaces, or a pod, which is started again at once. */
+const crashes = [
+  { name: '1 pod, 2 workers', dies: 'a worker', pods: 1, command: serving(waiting, ...oneOfTwo.args) },
+  { name: '2 pods, 1 worker', dies: 'a worker', pods: 2, command: serving(waiting, ...twoOfOne.args) },
+  { name: '1 pod, 2 workers', dies: 'the pod', pods: 1, command: serving(waiting, ...oneOfTwo.args) },
+  { name: '2 pods, 1 worker', dies: 'a pod', pods: 2, command: serving(waiting, ...twoOfOne.args) },
+  { name: '2 pods of plain `node`', dies: 'a pod', pods: 2, command: baseline('bare', waiting) },
+];
+
+const reports = { memory: reportMemory, skew: reportSkew, crash: reportCrashes };
 for (const [name, report] of Object.entries(reports)) if (only.length === 0 || only.includes(name)) await report();
 
 async function reportMemory() {
@@ -104,6 +115,54 @@ async function reportSkew() {
   }
   setPriority(process.pid, 0);
   for (const pods of running.values()) for (const pod of pods) await pod.stop();
+}
+
+async function reportCrashes() {
+  console.log(`\n${crashRate} requests/s, which take 20 ms, ${rounds} rounds\n`);
+  console.log('| side | what dies | failed requests | failures for |\n| --- | --- | --- | --- |');
+  for (const crash of crashes) {
+    const results = [];
+    for (let round = 0; round < rounds; round++) results.push(await crashOnce(crash));
+    const spread = (values, write) =>
+      `${write(median(values))} (${write(Math.min(...values))} to ${write(Math.max(...values))})`;
+    const failed = spread(
+      results.map((one) => one.failed),
+      (count) => count.toFixed(0),
+    );
+    const lasted = spread(
+      results.map((one) => one.lasted),
+      ms,
+    );
+    console.log(`| ${[crash.name, crash.dies, failed, lasted].join(' | ')} |`);
+  }
+}
+
+/** @returns how many requests failed, and how long after the death the last one of these was sent (milliseconds) */
+async function crashOnce({ dies, pods: count, command }) {
+  const pods = await Promise.all(Array.from({ length: count }, () => start(command)));
+  for (const { port } of pods) await Promise.all(Array.from({ length: 100 }, () => visit(port, '/')));
+  const failures = [];
+  const one = async () => {
+    const sentAt = performance.now();
+    if (!(await visit(balancers.random(pods).port, '/').catch(() => false))) failures.push(sentAt);
+  };
+  const pending = [];
+  let diedAt = Number.POSITIVE_INFINITY;
+  let restarted;
+  const began = performance.now();
+  for (let i = 0; i < (crashRate * seconds) / 2; i++) {
+    await pause(Math.max(0, began + (i * 1000) / crashRate - performance.now()));
+    pending.push(one());
+    if (i !== crashRate) continue;
+    diedAt = performance.now();
+    const [{ pid }] = pods;
+    const workers = processTree(pid).flatMap((process) => (process.pid === pid ? [] : [process.pid]));
+    for (const target of dies === 'a worker' ? workers.slice(0, 1) : [pid, ...workers]) process.kill(target, 'SIGKILL');
+    if (dies !== 'a worker') restarted = start(command).then((pod) => (pods[0] = pod));
+  }
+  await Promise.all([...pending, restarted]);
+  await Promise.all(pods.map((pod) => pod.stop()));
+  return { failed: failures.length, lasted: Math.max(0, Math.max(...failures, diedAt) - diedAt) };
 }
 
 /** @returns when each request is due (milliseconds from the first one), and whether it is heavy */

@@ -389,7 +389,9 @@ export class Operations {
       const message = await work();
       finish({ ok: true, message });
       return message;
-    } catch (error) {
+    } catch (failure) {
+      // Workers on trial that a stop has ended have not failed.
+      const error = this.#isClosed ? new Refused('the server is stopping') : failure;
       const { message: reason } = error as Error;
       finish({ ok: false, error: reason });
       const isRolledBack = this.#isRolledBack;

@@ -161,6 +161,16 @@ test.concurrent('a reload with an invalid configuration file changes nothing', a
   expect((await site.ask('GET', '/status')).json).toMatchObject({ state: 'serving', generation: 1 });
 });
 
+test.concurrent('a reload that a stop ends is not reported as a failure of the release', async () => {
+  await using site = await Site.start('prefork', ['--workers', '1'], { probation: '10m' });
+  const reload = site.ctl('reload');
+  await site.server.waitFor('the reload', ({ event }) => event === 'reloading');
+  await site.server.stop();
+  expect(await reload).toMatchObject({ code: 1, stderr: 'mpserve: the server is stopping\n' });
+  expect(site.server.lines.filter(({ event }) => event === 'operation-failed')).toEqual([]);
+  expect(site.server.lines.at(-1)).toMatchObject({ event: 'stopped' });
+});
+
 test.concurrent('an action during another action is refused', async () => {
   await using site = await Site.start('prefork', ['--workers', '2']);
   site.write(blockFor(700) + answering('late'));
