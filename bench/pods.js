@@ -2,12 +2,12 @@
 // with as many processors. A pod is a server on this machine, and a client chooses the pod of each request as a balancer does.
 // Measures memory; the p99 of light requests beside heavy ones (one in twenty uses 100 ms of CPU time; they come at random at
 // a steady rate), where all sides of a round get the same requests and the order alternates; and what a crash costs.
-import { request } from 'node:http';
 import { setPriority } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { median } from '../dist/bench/summary.js';
 import { memoryOfTree, processTree } from '../dist/os/process-tree.js';
+import { arrivalsAt, percentile, sendWhenDue, visit } from './arrivals.js';
 import { baseline, serving, start } from './server.js';
 
 const [roundsGiven = '5', secondsGiven = '8', ...only] = process.argv.slice(2);
@@ -95,7 +95,7 @@ async function reportSkew() {
   for (const rate of rates) {
     const results = new Map(sides.map((side) => [side, []]));
     for (let round = 0; round < rounds; round++) {
-      const arrivals = arrivalsAt(rate);
+      const arrivals = arrivalsAt(rate, seconds, heavyShare);
       for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
         process.stderr.write(`${rate}/s, round ${round + 1} of ${rounds}: ${side.name}, ${side.choose}\n`);
         results.get(side).push(await send(running.get(side), balancers[side.choose], arrivals));
@@ -142,36 +142,24 @@ async function crashOnce({ dies, pods: count, command }) {
   const pods = await Promise.all(Array.from({ length: count }, () => start(command)));
   for (const { port } of pods) await Promise.all(Array.from({ length: 100 }, () => visit(port, '/')));
   const failures = [];
-  const one = async () => {
-    const sentAt = performance.now();
-    if (!(await visit(balancers.random(pods).port, '/').catch(() => false))) failures.push(sentAt);
-  };
-  const pending = [];
   let diedAt = Number.POSITIVE_INFINITY;
   let restarted;
-  const began = performance.now();
-  for (let i = 0; i < (crashRate * seconds) / 2; i++) {
-    await pause(Math.max(0, began + (i * 1000) / crashRate - performance.now()));
-    pending.push(one());
-    if (i !== crashRate) continue;
-    diedAt = performance.now();
+  const kill = () => {
     const [{ pid }] = pods;
     const workers = processTree(pid).flatMap((process) => (process.pid === pid ? [] : [process.pid]));
+    diedAt = performance.now();
     for (const target of dies === 'a worker' ? workers.slice(0, 1) : [pid, ...workers]) process.kill(target, 'SIGKILL');
     if (dies !== 'a worker') restarted = start(command).then((pod) => (pods[0] = pod));
-  }
-  await Promise.all([...pending, restarted]);
+  };
+  const arrivals = Array.from({ length: (crashRate * seconds) / 2 }, (_, i) => ({ due: (i * 1000) / crashRate }));
+  await sendWhenDue(arrivals, performance.now(), async ({ due }) => {
+    if (due === 1000) kill();
+    const sentAt = performance.now();
+    if (!(await visit(balancers.random(pods).port, '/'))) failures.push(sentAt);
+  });
+  await restarted;
   await Promise.all(pods.map((pod) => pod.stop()));
   return { failed: failures.length, lasted: Math.max(0, Math.max(...failures, diedAt) - diedAt) };
-}
-
-/** @returns when each request is due (milliseconds from the first one), and whether it is heavy */
-function arrivalsAt(rate) {
-  const arrivals = [];
-  for (let due = 0; due < seconds * 1000; due += (-Math.log(1 - Math.random()) * 1000) / rate) {
-    arrivals.push({ due, isHeavy: Math.random() < heavyShare });
-  }
-  return arrivals;
 }
 
 /** Each request on a connection of its own, whether or not earlier ones have been answered. */
@@ -182,34 +170,13 @@ async function send(pods, choose, arrivals) {
   const one = async ({ due, isHeavy }) => {
     const pod = choose(pods);
     pod.inFlight++;
-    const isDone = await visit(pod.port, isHeavy ? '/heavy' : '/').catch(() => false);
+    const isDone = await visit(pod.port, isHeavy ? '/heavy' : '/');
     pod.inFlight--;
     if (!isDone) failed++;
     else if (!isHeavy) light.push(performance.now() - began - due);
   };
-  const pending = [];
-  for (const arrival of arrivals) {
-    const early = began + arrival.due - performance.now();
-    if (early > 0) await pause(early);
-    pending.push(one(arrival));
-  }
-  await Promise.all(pending);
-  light.sort((a, b) => a - b);
-  const part = (share) => light[Math.min(light.length - 1, Math.floor(share * light.length))];
-  return { p50: part(0.5), p99: part(0.99), failed };
-}
-
-/** @returns whether the response is a 200 */
-function visit(port, path) {
-  return new Promise((resolve, reject) => {
-    const sent = request({ agent: false, port, host: '127.0.0.1', path }, (response) => {
-      response
-        .resume()
-        .once('end', () => resolve(response.statusCode === 200))
-        .once('error', reject);
-    });
-    sent.once('error', reject).end();
-  });
+  await sendWhenDue(arrivals, began, one);
+  return { p50: percentile(light, 0.5), p99: percentile(light, 0.99), failed };
 }
 
 function ms(value) {

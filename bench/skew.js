@@ -4,12 +4,13 @@
 // request was due. In each round all sides get the same requests, one after another; the order alternates. The result is the
 // median of the ratios of the rounds. Exits 1 if the p99 or the throughput at the first rate is out of bounds.
 import { readFileSync } from 'node:fs';
-import { Agent, request } from 'node:http';
+import { Agent } from 'node:http';
 import { cpus, setPriority } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { median } from '../dist/bench/summary.js';
 import { cpuSeconds } from '../dist/os/process-tree.js';
+import { arrivalsAt, percentile, sendWhenDue, visit } from './arrivals.js';
 import { launch } from './peers/launch.js';
 import { wattWith } from './peers/watt.js';
 import { baseline, serving, start } from './server.js';
@@ -48,7 +49,7 @@ try {
   else sides.set(`Watt ${version}, 2 workers`, portOf(await launch(watt)));
   // The clients are to be neither slowed down by the servers, nor seen in what these take.
   setPriority(process.pid, -10);
-  for (const side of sides.values()) await send(side, arrivalsAt(50, 4));
+  for (const side of sides.values()) await send(side, arrivalsAt(50, 4, heavyShare));
   for (const rate of rates) report(rate, await measureAll(rate));
 } finally {
   await stopAll();
@@ -58,7 +59,7 @@ try {
 async function measureAll(rate) {
   const results = new Map([...sides.keys()].map((name) => [name, []]));
   for (let round = 0; round < rounds; round++) {
-    const arrivals = arrivalsAt(rate, seconds);
+    const arrivals = arrivalsAt(rate, seconds, heavyShare);
     const order = [...sides];
     for (const [name, side] of round % 2 === 0 ? order : order.reverse()) {
       process.stderr.write(`${rate}/s, round ${round + 1} of ${rounds}: ${name}\n`);
@@ -102,15 +103,6 @@ function report(rate, results) {
   if (rate === rates[0] && !(lower >= bounds.p99 && throughput >= bounds.throughput)) process.exitCode = 1;
 }
 
-/** @returns when each request is due (milliseconds from the first one), and whether it is heavy */
-function arrivalsAt(rate, forSeconds) {
-  const arrivals = [];
-  for (let due = 0; due < forSeconds * 1000; due += (-Math.log(1 - Math.random()) * 1000) / rate) {
-    arrivals.push({ due, isHeavy: Math.random() < heavyShare });
-  }
-  return arrivals;
-}
-
 /** Sends the requests, each on a connection that is free, chosen at random; those for which none is free wait for one. */
 async function send({ pid, port }, arrivals) {
   const free = Array.from({ length: connections }, () => new Agent({ keepAlive: true, maxSockets: 1 }));
@@ -127,7 +119,7 @@ async function send({ pid, port }, arrivals) {
   const one = async ({ due, isHeavy }) => {
     const agent =
       free.splice(Math.floor(Math.random() * free.length), 1)[0] ?? (await new Promise((go) => waiting.push(go)));
-    const isDone = await visit(agent, port, isHeavy ? '/heavy' : '/').catch(() => false);
+    const isDone = await visit(port, isHeavy ? '/heavy' : '/', agent);
     const next = waiting.shift();
     if (next) next(agent);
     else free.push(agent);
@@ -136,13 +128,7 @@ async function send({ pid, port }, arrivals) {
     else (isHeavy ? heavy : light).push(took);
     if (isDone && took + due <= lastDue) inTime++;
   };
-  const pending = [];
-  for (const arrival of arrivals) {
-    const early = began + arrival.due - performance.now();
-    if (early > 0) await pause(early);
-    pending.push(one(arrival));
-  }
-  await Promise.all(pending);
+  await sendWhenDue(arrivals, began, one);
   const cpu = cpuSeconds(pid) - before;
   const others = (busySeconds() - cpuSeconds(pid) - ownSeconds() - busyBefore) / cpus().length;
   const othersShare = (others * 1000) / (performance.now() - began);
@@ -158,16 +144,6 @@ async function send({ pid, port }, arrivals) {
   };
 }
 
-/** @returns whether the response is a 200 */
-function visit(agent, port, path) {
-  return new Promise((resolve, reject) => {
-    const sent = request({ agent, port, host: '127.0.0.1', path }, (response) => {
-      response.resume().once('end', () => resolve(response.statusCode === 200));
-    });
-    sent.once('error', reject).end();
-  });
-}
-
 /** CPU time that all processes of the machine have used (seconds). */
 function busySeconds() {
   const [user, nice, system, , , irq, softIrq] = readFileSync('/proc/stat', 'latin1')
@@ -180,10 +156,6 @@ function busySeconds() {
 function ownSeconds() {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1e6;
-}
-
-function percentile(values, part) {
-  return values.sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(part * values.length))];
 }
 
 function ms(value) {

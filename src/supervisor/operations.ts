@@ -391,11 +391,12 @@ export class Operations {
       return message;
     } catch (failure) {
       // Workers on trial that a stop has ended have not failed.
-      const error = this.#isClosed ? new Refused('the server is stopping') : failure;
+      const isCutShort = this.#isClosed && !(failure instanceof Refused);
+      const error = isCutShort ? new Error('the server is stopping') : failure;
       const { message: reason } = error as Error;
       finish({ ok: false, error: reason });
       const isRolledBack = this.#isRolledBack;
-      if (!(error instanceof Refused))
+      if (!isCutShort && !(error instanceof Refused))
         this.#reports.publish({ kind: 'operation-failed', action, reason, isRolledBack });
       throw error;
     } finally {
