@@ -365,16 +365,20 @@ describe.concurrent('advise', () => {
     }
   });
 
-  test('recommends a process or thread per connection for an app that often crashes', {
-    tags: 'long',
-    timeout: 600_000,
-  }, async () => {
-    // Long enough for some responses in each round, even on a slow machine.
-    const rounds = ['--rounds', '2', '--duration', '6s', '--connections', '4'];
-    const { code, stdout } = await runCli(['advise', app, '--url', '/exit-often', ...rounds], { ms: 500_000 });
-    expect(code).toBe(0);
-    expect(stdout).toMatch(/^Use (ppc|tpc)\./);
-    expect(stdout).toMatch(/the app loses requests, and (ppc|tpc) loses the fewest: prefork [\d.]+ %/);
-    expect(stdout).toContain('Trade-off: ');
-  });
+  test.runIf(isFull)(
+    'recommends a process or thread per connection for an app that often crashes',
+    {
+      tags: 'long',
+      timeout: 600_000,
+    },
+    async () => {
+      // Long enough for some responses in each round, even on a slow machine.
+      const rounds = ['--rounds', '2', '--duration', '6s', '--connections', '4'];
+      const { code, stdout } = await runCli(['advise', app, '--url', '/exit-often', ...rounds], { ms: 500_000 });
+      expect(code).toBe(0);
+      expect(stdout).toMatch(/^Use (ppc|tpc)\./);
+      expect(stdout).toMatch(/the app loses requests, and (ppc|tpc) loses the fewest: prefork [\d.]+ %/);
+      expect(stdout).toContain('Trade-off: ');
+    },
+  );
 });

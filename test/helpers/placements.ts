@@ -1,6 +1,7 @@
 // Every way in which a connection finds its worker: the models, each in its modes of accepting, with two of whatever
 // a model has several of.
 import { describe, test } from 'vitest';
+import { isFull } from './repetitions.ts';
 import type { ServerOptions } from './server.ts';
 
 export interface Placement extends Pick<ServerOptions, 'model' | 'accept' | 'args'> {
@@ -16,7 +17,7 @@ export interface Placement extends Pick<ServerOptions, 'model' | 'accept' | 'arg
 
 const two = { workers: ['--workers', '2'], threads: ['--threads', '2'] };
 
-export const placements: readonly Placement[] = [
+const all: readonly Placement[] = [
   { name: 'ppc', model: 'ppc', unit: 'process', processes: 0 },
   ...(['shared', 'dispatch'] as const).flatMap((accept): Placement[] => [
     { name: `prefork ${accept}`, model: 'prefork', accept, args: two.workers, unit: 'process', processes: 2 },
@@ -40,6 +41,11 @@ export const placements: readonly Placement[] = [
     givesRequests: true,
   },
 ];
+
+/** With FULL=1 only: its threads accept as those of prethread shared do, and its pool of processes is that of hybrid dispatch. */
+const rare = 'hybrid shared';
+
+export const placements = all.filter(({ name }) => isFull || name !== rare);
 
 interface SizedModel {
   readonly model: string;

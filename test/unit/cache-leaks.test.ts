@@ -60,10 +60,11 @@ describe('a client gets no response of another one that is not for all', () => {
     expect(cut).toBeGreaterThan(0);
   });
 
-  test('in 100,000 random requests', { tags: ['long'] }, async () => {
-    const { violations, shared } = await run(100_000, newSeed('cache leaks'));
+  test('in more random requests', { tags: ['long'] }, async () => {
+    const requests = repetitions({ few: 25_000, all: 100_000 });
+    const { violations, shared } = await run(requests, newSeed('cache leaks'));
     expect(violations.slice(0, 3)).toEqual([]);
-    expect(shared).toBeGreaterThan(10_000);
+    expect(shared).toBeGreaterThan(requests / 10);
   });
 
   test('in 1000 random requests to event loops that share a store', async () => {

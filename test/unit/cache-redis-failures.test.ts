@@ -111,7 +111,7 @@ describe.skipIf(!hasRedis)('no request fails while Redis', { tags: ['long'] }, (
 
   test('is paused and goes on', async () => {
     await using redis = await RedisServer.start();
-    await using loaded = await Loaded.start(redis.url('prefix=test'));
+    await using loaded = await Loaded.start(redis.url('prefix=test&timeout=300ms'));
     await loaded.hitsAgain();
     const down = loaded.told('cache-store-down');
     redis.signal('SIGSTOP');
