@@ -13,6 +13,8 @@ interface Frame {
 
 /** Attaching to a thread succeeds at once or never. Code that has not paused by then is native. */
 const answerTimeoutMs = 1000;
+/** A paused thread answers, however busy the machine is: to give up earlier would report the same block again, as native. */
+const pausedTimeoutMs = 10_000;
 
 /**
  * Has the blocked thread tell its stack.
@@ -61,11 +63,11 @@ async function pauseAndTell(
   });
   let lastId = 0;
   /** @returns whether the thread has carried the command out */
-  const command = async (method: string, params = {}): Promise<boolean> => {
+  const command = async (method: string, params = {}, timeoutMs = answerTimeoutMs): Promise<boolean> => {
     const id = ++lastId;
     const message = JSON.stringify({ id, method, params });
     session.post('NodeWorker.sendMessageToWorker', { sessionId, message });
-    const [reply] = (await within(answerTimeoutMs, once(thread, String(id)))) ?? [];
+    const [reply] = (await within(timeoutMs, once(thread, String(id)))) ?? [];
     return reply !== undefined && !reply.error;
   };
   // Frames name their script by its id.
@@ -81,7 +83,7 @@ async function pauseAndTell(
     return frameText(functionName, urls.get(scriptId) ?? '', lineNumber + 1, columnNumber + 1);
   });
   const call = `globalThis[Symbol.for('${hookName}')]?.${method}(${JSON.stringify(frames)}, ${Math.round(number)})`;
-  const hasTold = await command('Runtime.evaluate', { expression: call });
+  const hasTold = await command('Runtime.evaluate', { expression: call }, pausedTimeoutMs);
   await command('Debugger.resume'); // a paused thread cannot be terminated
   return hasTold;
 }
