@@ -121,7 +121,8 @@ export function servesBehind(name: string, program: Program | undefined, start: 
       const [{ pid }] = (await site.ask('GET', '/workers')).json;
       const before = peakMemory(pid);
       await Promise.all([upload(proxy.url), download(proxy.url)]);
-      expect(peakMemory(pid) - before).toBeLessThan(64 * MiB);
+      // Of 128 MiB. Pieces that V8 has not yet collected take 40 MiB, with Node 26 up to 80 MiB.
+      expect(peakMemory(pid) - before).toBeLessThan(96 * MiB);
     });
 
     test('no client notices reloads', async () => {
