@@ -38,6 +38,7 @@ import { keptSize } from './pool-size.js';
 import { startOnProbation } from './probation.js';
 import { reloadOnChange } from './reload-on-change.js';
 import type { ServerResources } from './resources.js';
+import { rotateLogs } from './rotate-logs.js';
 import { openRoutes } from './route-resources.js';
 import { SecondaryListeners } from './secondary-listeners.js';
 import { ServerControls } from './server-controls.js';
@@ -361,9 +362,17 @@ export class Supervisor implements SignalTarget {
       signal: this.#stopping.signal,
     });
     this.#health.watch(strategy);
+    const rotate = () =>
+      void rotateLogs({
+        files: logFiles,
+        logging: this.#settings.config.logging,
+        events,
+        isPaused: () => operations.state.doing === 'upgrade',
+        signal: this.#stopping.signal,
+      });
     // The old server's workers write to the files until it has ended.
-    if (inherited) this.#replacePredecessor(strategy, () => this.#rotateLogs(logFiles));
-    else void this.#rotateLogs(logFiles);
+    if (inherited) this.#replacePredecessor(strategy, rotate);
+    else rotate();
     this.#secondary.keepOnly(strategy.snapshot().generation);
     const [url = ''] = this.#urls;
     const bootMs = Math.round(process.uptime() * 1000); // since the process started
@@ -403,26 +412,6 @@ export class Supervisor implements SignalTarget {
       this.#operators.predecessorEnded();
       onEnded();
     });
-  }
-
-  /** --log-rotate; not while an upgrade is in progress, when two servers have the files. */
-  async #rotateLogs(files: LogFiles): Promise<void> {
-    const { logging } = this.#settings.config;
-    if (logging.logRotate === undefined) return;
-    for (const dir of files.closedToWorkers) {
-      const warning = `the user of the workers may not enter ${dir}, so they cannot open the access log again after a rotation; let them (chmod, chgrp), or move the log`;
-      this.#options.events.tell({ event: 'warning', warning });
-    }
-    const { LogRotation } = await import('./log-rotation.js');
-    if (this.#stopping.signal.aborted) return;
-    const rotation = new LogRotation({
-      files,
-      rotation: logging.logRotate,
-      logging,
-      events: this.#options.events,
-      isPaused: () => this.#operations?.state.doing === 'upgrade',
-    });
-    this.#stopping.signal.addEventListener('abort', () => rotation.close());
   }
 
   /** @throws StartupError, Refused */
