@@ -77,7 +77,8 @@ for (const { model, args, tags } of sizedModels) {
     await using site = await start(model, args);
     using wire = await connect(site.server.url);
     expect((await wire.ask('GET /')).body).toBe('ok');
-    await seen(site, 'its event loop', ({ connections }) => connections === 1);
+    // What is told of it while it is blocked is what it told last.
+    await seen(site, 'its event loop', ({ connections, requests }) => connections === 1 && requests === 1);
     await wire.request('GET /block');
     const blocked = await seen(site, 'the blocked one', ({ state, inFlight }) => state === 'blocked' && inFlight > 0);
     expect(blocked).toMatchObject({ connections: 1, requests: 1, inFlight: 1 });

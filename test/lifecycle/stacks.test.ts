@@ -165,9 +165,12 @@ test.concurrent('two threads that are blocked at the same time', { tags: 'long' 
   using held = new Held();
   const answers = [one, other].map((wire) => wire.ask(`GET /burn?${held.file}`));
   await eventually('both', () => server.lines.filter(({ seen }) => seen === 'burn').length === 2);
-  const blocked = (await loops(control)).filter(({ state }) => state === 'blocked');
-  expect(blocked).toHaveLength(2);
-  for (const { stack } of blocked) expect(stack.join('\n')).toMatch(/^burnProcessor /m);
+  // On a busy machine, a thread that does not get to run within a second is taken to be in native code.
+  await eventually('both stacks', async () => {
+    const blocked = (await loops(control)).filter(({ state }) => state === 'blocked');
+    expect(blocked).toHaveLength(2);
+    return blocked.every(({ stack }) => /^burnProcessor /m.test(stack.join('\n')));
+  });
   held.release();
   for (const answer of answers) expect((await answer).status).toBe(200);
   await expectUnharmed(server);
