@@ -19,6 +19,8 @@ export interface AccessEntry {
   readonly headBytes: number;
   /** From the request to the end of the response. */
   readonly durationMs: number;
+  /** In milliseconds of `clock.ts`. */
+  readonly endedAt: number;
   /** The client's address, `unix` or `unknown`; null if it is not known any more. */
   readonly remote: string | null;
   /** What the cache has done with it, in a word of ours; undefined without --cache. */

@@ -2,8 +2,8 @@
 import { readTemplate, templates } from '../config/access-template.js';
 import type { AccessEntry, AccessFormat } from './access-entry.js';
 import { jsonFormat } from './access-line.js';
-import { headerVariable, type VariableRow, variables } from './access-variables.js';
-import { type Redaction, redaction } from './redact.js';
+import { headerVariable, type Shown, type Variable, variables } from './access-variables.js';
+import { redaction } from './redact.js';
 
 /**
  * @param format `json`, a name of `templates`, or a template
@@ -15,6 +15,11 @@ export function accessFormat(format: string, hidden: readonly string[], atomicBy
   const redact = redaction(hidden);
   if (format === 'json') return jsonFormat(redact);
   const maxText = atomicBytes >> 2;
+  const shown: Shown = {
+    text: (text) => escaped(text, maxText),
+    url: (url) => escaped(redact.text(url), maxText),
+    header: (name, value) => escaped(redact.header(name, value), maxText),
+  };
   /** Each with the text in front of it. */
   const fields: { readonly before: string; readonly value: (entry: AccessEntry) => string }[] = [];
   let text = '';
@@ -22,8 +27,8 @@ export function accessFormat(format: string, hidden: readonly string[], atomicBy
     if ('unknown' in part) throw new Error(`the template has the unknown variable ${part.unknown}`);
     if ('text' in part) text += part.text;
     else {
-      const row = 'header' in part ? headerVariable(part.header) : variables[part.variable];
-      fields.push({ before: text, value: textOf(row, redact, maxText) });
+      const { of } = 'header' in part ? headerVariable(part.header) : variables[part.variable];
+      fields.push({ before: text, value: textOf(of, shown) });
       text = '';
     }
   }
@@ -35,12 +40,10 @@ export function accessFormat(format: string, hidden: readonly string[], atomicBy
   };
 }
 
-function textOf({ of, isForeign }: VariableRow, redact: Redaction, maxText: number): (entry: AccessEntry) => string {
+function textOf(of: Variable, shown: Shown): (entry: AccessEntry) => string {
   return (entry) => {
-    const value = of(entry, redact);
-    if (value === undefined || value === null || value === '') return '-';
-    if (typeof value === 'number') return `${value}`;
-    return isForeign ? escaped(value, maxText) : value;
+    const value = of(entry, shown);
+    return value === undefined || value === null || value === '' ? '-' : `${value}`;
   };
 }
 

@@ -1,20 +1,27 @@
 // The variables of a template for access lines. They have the names that nginx gives them, where it has them.
+import { now } from '../clock.js';
 import type { AccessVariable } from '../config/access-template.js';
 import { headerOf } from '../http/header.js';
 import type { AccessEntry } from './access-entry.js';
-import type { Redaction } from './redact.js';
 import { thousandths } from './thousandths.js';
 import { traceOf } from './trace-context.js';
 
-/** @returns text without regard to what a line may contain; undefined, written `-`, if there is none */
-export type Variable = (entry: AccessEntry, redaction: Redaction) => string | number | undefined | null;
+/** For text that may come from a client, or be long: makes it fit for a line. */
+export interface Shown {
+  text(text: string): string;
+  /** Redacted as well. */
+  url(url: string): string;
+  /** The same. @param name in lower case */
+  header(name: string, value: string): string;
+}
+
+/** @returns what the line gets; undefined, null or an empty text is written `-` */
+export type Variable = (entry: AccessEntry, shown: Shown) => string | number | undefined | null;
 
 export interface VariableRow {
   readonly of: Variable;
   /** For the reference page. */
   readonly meaning: string;
-  /** Its text may come from a client, or be long. */
-  readonly isForeign?: true;
 }
 
 /** As nginx reports a client that has left before there was a response: formats of lines have no word for it. */
@@ -23,27 +30,27 @@ const clientGone = 499;
 export const variables: Readonly<Record<AccessVariable, VariableRow>> = {
   remote_addr: { of: ({ remote }) => remote, meaning: 'the IP address of the client, as `remote` in JSON' },
   remote_user: { of: () => undefined, meaning: 'always `-`: mpserve authenticates no users' },
-  time_local: { of: () => localTime(), meaning: 'when the line is written, as `27/Nov/2026:21:44:08 +0000`' },
+  time_local: {
+    of: ({ endedAt }) => localTime(endedAt),
+    meaning: 'when the line is written, as `27/Nov/2026:21:44:08 +0000`',
+  },
   time_iso8601: { of: () => new Date().toISOString(), meaning: 'the same as `2026-11-27T21:44:08.123Z`' },
   msec: { of: () => thousandths(Date.now() / 1000), meaning: 'the same in seconds since 1970, with milliseconds' },
   request: {
-    of: ({ method, url, httpVersion }, { text }) =>
-      `${method} ${text(url)}${httpVersion === undefined ? '' : ` HTTP/${httpVersion}`}`,
+    of: ({ method, url, httpVersion }, shown) =>
+      `${shown.text(method)} ${shown.url(url)}${httpVersion === undefined ? '' : ` HTTP/${httpVersion}`}`,
     meaning: 'the request line, as `GET /path?query HTTP/1.1`',
-    isForeign: true,
   },
-  request_method: { of: ({ method }) => method, meaning: 'the method', isForeign: true },
-  request_uri: { of: ({ url }, { text }) => text(url), meaning: 'the path with the query', isForeign: true },
-  uri: { of: ({ url }) => url.split('?', 1)[0], meaning: 'the path', isForeign: true },
+  request_method: { of: ({ method }, shown) => shown.text(method), meaning: 'the method' },
+  request_uri: { of: ({ url }, shown) => shown.url(url), meaning: 'the path with the query' },
+  uri: { of: ({ url }, shown) => shown.text(url.split('?', 1)[0] as string), meaning: 'the path' },
   args: {
-    of: ({ url }, { text }) => (url.includes('?') ? text(url).slice(url.indexOf('?') + 1) : undefined),
+    of: ({ url }, shown) => (url.includes('?') ? shown.url(url.slice(url.indexOf('?'))).slice(1) : undefined),
     meaning: 'the query',
-    isForeign: true,
   },
   server_protocol: {
     of: ({ httpVersion }) => httpVersion && `HTTP/${httpVersion}`,
     meaning: '`HTTP/1.1` or `HTTP/1.0`',
-    isForeign: true,
   },
   status: {
     of: ({ status }) => status ?? clientGone,
@@ -59,7 +66,7 @@ export const variables: Readonly<Record<AccessVariable, VariableRow>> = {
     of: ({ durationMs }) => thousandths(durationMs / 1000),
     meaning: 'from the request to the end of the response, in seconds with milliseconds',
   },
-  request_id: { of: ({ reqId }) => reqId, meaning: 'the request id (`x-request-id`)', isForeign: true },
+  request_id: { of: ({ reqId }, shown) => shown.text(reqId), meaning: 'the request id (`x-request-id`)' },
   cache: { of: ({ cache }) => cache, meaning: 'what the cache has done with the request' },
   slow: {
     of: ({ slowBlockMs }) => (slowBlockMs === undefined ? undefined : 'slow'),
@@ -73,18 +80,20 @@ export const variables: Readonly<Record<AccessVariable, VariableRow>> = {
   span_id: { of: ({ rawHeaders }) => traceOf(rawHeaders)?.spanId, meaning: "the caller's span id in it" },
   pid: { of: ({ origin }) => origin.pid, meaning: 'the process that has served the request' },
   tid: { of: ({ origin }) => origin.tid, meaning: 'the thread; 0 outside of threads' },
-  route: { of: ({ origin }) => origin.route, meaning: 'what its route matches', isForeign: true },
+  route: {
+    of: ({ origin: { route } }, shown) => route && shown.text(route),
+    meaning: 'what its route matches',
+  },
 };
 
 /** `$http_user_agent`: a header of the request. @param name in lower case */
 export function headerVariable(name: string): VariableRow {
   return {
-    of: ({ rawHeaders }, { header }) => {
+    of: ({ rawHeaders }, shown) => {
       const value = headerOf(rawHeaders, name);
-      return value === undefined ? undefined : header(name, value);
+      return value === undefined ? undefined : shown.header(name, value);
     },
     meaning: 'a header of the request: `$http_user_agent` is User-Agent',
-    isForeign: true,
   };
 }
 
@@ -93,15 +102,15 @@ function bodyBytes({ bytes, headBytes }: AccessEntry): number | null {
 }
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
-let second = Number.NEGATIVE_INFINITY;
 let written = '';
+/** In milliseconds of `clock.ts`. */
+let validUntil = Number.NEGATIVE_INFINITY;
 
-/** Made once a second. */
-function localTime(): string {
-  const time = Date.now();
-  if (time >= second && time < second + 1000) return written;
-  second = time - (time % 1000);
-  const date = new Date(second);
+/** Made once a second, when the clock of the system is read. @param at in milliseconds of `clock.ts` */
+function localTime(at: number): string {
+  if (at < validUntil) return written;
+  const date = new Date();
+  validUntil = now() + 1000 - date.getMilliseconds();
   const offset = -date.getTimezoneOffset();
   const [hours, minutes] = [Math.trunc(Math.abs(offset) / 60), Math.abs(offset) % 60];
   const zone = `${offset < 0 ? '-' : '+'}${two(hours)}${two(minutes)}`;

@@ -1,4 +1,5 @@
 // The access line of a request whose worker was killed after it had sent the response and before it wrote the line.
+import { now } from '../clock.js';
 import type { ReportOf } from '../reports/report.js';
 import type { AccessFormat } from './access-entry.js';
 import { lineOrigin } from './line-origin.js';
@@ -13,6 +14,7 @@ export function recoveredLine(
     origin: lineOrigin(pid, tid),
     ...{ reqId, method, url, status },
     durationMs: ageMs,
+    endedAt: now(),
     ...{ httpVersion: undefined, rawHeaders: [], bytes: null, headBytes: 0, remote: null },
     ...{ cache: undefined, slowBlockMs: undefined },
   });

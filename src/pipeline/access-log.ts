@@ -74,7 +74,8 @@ export class AccessLog {
     const { req, reqId, reqMethod, reqUrl, clientConnection, begunAt } = res;
     const bytes = clientConnection?.takeBytesWritten() ?? 0;
     const status = res.headersSent || res.isAnsweredEarly ? res.statusCode : null; // null: the client has gone before
-    const durationMs = now() - begunAt;
+    const endedAt = now();
+    const durationMs = endedAt - begunAt;
     if (!this.#takes(status, durationMs)) return this.#leaveOut();
     this.#add({
       origin: this.#originOf(res),
@@ -87,6 +88,7 @@ export class AccessLog {
       bytes,
       headBytes: headBytesOf(res),
       durationMs,
+      endedAt,
       remote: this.#nameClient(req, clientConnection?.client ?? 'unknown'),
       cache: res.cacheOutcome,
       slowBlockMs: this.#slowBlockMs(durationMs, begunAt),
@@ -99,10 +101,12 @@ export class AccessLog {
     const { method = '', url = '', httpVersion, rawHeaders } = req;
     const { bytesWritten: before } = req.socket;
     socket.once('close', () => {
-      const durationMs = now() - begunAt;
+      const endedAt = now();
+      const durationMs = endedAt - begunAt;
       if (!this.#takes(status, durationMs)) return;
       this.#add({
         ...{ origin: this.#origin, reqId, method, url, httpVersion, rawHeaders, status, headBytes: 0, durationMs },
+        endedAt,
         bytes: req.socket.bytesWritten - before,
         remote: this.#nameClient(req, peer ?? 'unknown'),
         cache: undefined,

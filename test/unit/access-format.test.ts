@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { now } from '../../src/clock.ts';
 import { accessLogFormat, fraction } from '../../src/config/access-log.ts';
 import { templates } from '../../src/config/access-template.ts';
 import type { AccessEntry } from '../../src/log/access-entry.ts';
@@ -22,6 +23,7 @@ const entry: AccessEntry = {
   bytes: 350,
   headBytes: 150,
   durationMs: 1234.5678,
+  endedAt: now(),
   remote: '192.0.2.7',
   cache: 'hit',
   slowBlockMs: 42,
