@@ -1,4 +1,5 @@
 // What is known of a request when its access line is written.
+import type { LineBytes } from './line-bytes.js';
 import type { LineOrigin } from './line-origin.js';
 
 export interface AccessEntry {
@@ -29,5 +30,5 @@ export interface AccessEntry {
   readonly slowBlockMs: number | undefined;
 }
 
-/** @returns the line, with its newline */
-export type AccessFormat = (entry: AccessEntry) => string;
+/** Writes the line, with its newline. */
+export type AccessFormat = (entry: AccessEntry, line: LineBytes) => void;

@@ -1,9 +1,10 @@
 // The format of access lines: JSON, or a template whose variables are replaced. It is compiled once for each process.
 import { readTemplate, templates } from '../config/access-template.js';
-import type { AccessEntry, AccessFormat } from './access-entry.js';
+import type { AccessFormat } from './access-entry.js';
 import { jsonFormat } from './access-line.js';
-import { headerVariable, type Shown, type Variable, variables } from './access-variables.js';
-import { redaction } from './redact.js';
+import { headerVariable, type Variable, type VariableField, variables } from './access-variables.js';
+import { type Escape, LineBytes } from './line-bytes.js';
+import { type Redaction, redaction } from './redact.js';
 
 /**
  * @param format `json`, a name of `templates`, or a template
@@ -14,40 +15,53 @@ import { redaction } from './redact.js';
 export function accessFormat(format: string, hidden: readonly string[], atomicBytes: number): AccessFormat {
   const redact = redaction(hidden);
   if (format === 'json') return jsonFormat(redact);
-  const maxText = atomicBytes >> 2;
-  const shown: Shown = {
-    text: (text) => escaped(text, maxText),
-    url: (url) => escaped(redact.text(url), maxText),
-    header: (name, value) => escaped(redact.header(name, value), maxText),
-  };
+  const field = new Field(redact, atomicBytes >> 2);
   /** Each with the text in front of it. */
-  const fields: { readonly before: string; readonly value: (entry: AccessEntry) => string }[] = [];
+  const variablesOf: { readonly before: string; readonly write: Variable }[] = [];
   let text = '';
   for (const part of readTemplate(templates[format] ?? format)) {
     if ('unknown' in part) throw new Error(`the template has the unknown variable ${part.unknown}`);
     if ('text' in part) text += part.text;
     else {
-      const { of } = 'header' in part ? headerVariable(part.header) : variables[part.variable];
-      fields.push({ before: text, value: textOf(of, shown) });
+      const { write } = 'header' in part ? headerVariable(part.header) : variables[part.variable];
+      variablesOf.push({ before: text, write });
       text = '';
     }
   }
   const end = `${text}\n`;
-  return (entry) => {
-    let line = '';
-    for (const { before, value } of fields) line += before + value(entry);
-    return line + end;
+  return (entry, line) => {
+    field.line = line;
+    for (const { before, write } of variablesOf) {
+      line.text(before);
+      write(entry, field);
+    }
+    line.text(end);
   };
 }
 
-function textOf(of: Variable, shown: Shown): (entry: AccessEntry) => string {
-  return (entry) => {
-    const value = of(entry, shown);
-    return value === undefined || value === null || value === '' ? '-' : `${value}`;
-  };
-}
+/** What is written for a variable. */
+class Field implements VariableField {
+  line = new LineBytes(0);
+  readonly redact: Redaction;
+  readonly #maxText: number;
+  readonly #escape: Escape;
 
-const plainText = /^[ !#-[\]-~]*$/;
+  constructor(redact: Redaction, maxText: number) {
+    this.redact = redact;
+    this.#maxText = maxText;
+    this.#escape = (text) => escaped(text, maxText);
+  }
+
+  own(value: string | number | undefined | null): void {
+    this.line.text(value === undefined || value === null || value === '' ? '-' : `${value}`);
+  }
+
+  foreign(text: string | undefined): void {
+    if (text === undefined || text === '') this.line.text('-');
+    else if (text.length > this.#maxText) this.line.text(this.#escape(text));
+    else this.line.escaped(text, this.#escape);
+  }
+}
 
 const escapes: Readonly<Record<string, string>> = {
   '"': '\\"',
@@ -61,7 +75,6 @@ const escapes: Readonly<Record<string, string>> = {
 
 /** As Apache does: what is not printable ASCII becomes `\xhh` for each byte. Node reads a byte of a head as a character. */
 function escaped(text: string, maxText: number): string {
-  if (plainText.test(text)) return text.length > maxText ? text.slice(0, maxText) : text;
   let all = '';
   for (const character of text) {
     const shown = printable(character) ? character : (escapes[character] ?? inHex(character));
@@ -72,7 +85,7 @@ function escaped(text: string, maxText: number): string {
 }
 
 function printable(character: string): boolean {
-  return plainText.test(character);
+  return /^[ !#-[\]-~]$/.test(character);
 }
 
 function inHex(character: string): string {

@@ -8,7 +8,7 @@ import { traceOf } from './trace-context.js';
 const infoLevel = 30; // as in pino
 
 export function jsonFormat({ text }: Redaction): AccessFormat {
-  return (entry) => {
+  return (entry, to) => {
     const { origin, reqId, method, url, status, bytes, durationMs, remote, cache, slowBlockMs, rawHeaders } = entry;
     const trace = traceOf(rawHeaders);
     let line =
@@ -18,7 +18,7 @@ export function jsonFormat({ text }: Redaction): AccessFormat {
     if (cache !== undefined) line += `,"cache":"${cache}"`;
     if (slowBlockMs !== undefined) line += `,"slow":true,"blockedMs":${slowBlockMs}`;
     if (trace !== undefined) line += `,"traceId":"${trace.traceId}","spanId":"${trace.spanId}"`;
-    return `${line}}\n`;
+    to.text(`${line}}\n`);
   };
 }
 

@@ -3,23 +3,23 @@ import { now } from '../clock.js';
 import type { AccessVariable } from '../config/access-template.js';
 import { headerOf } from '../http/header.js';
 import type { AccessEntry } from './access-entry.js';
+import type { Redaction } from './redact.js';
 import { thousandths } from './thousandths.js';
 import { traceOf } from './trace-context.js';
 
-/** For text that may come from a client, or be long: makes it fit for a line. */
-export interface Shown {
-  text(text: string): string;
-  /** Redacted as well. */
-  url(url: string): string;
-  /** The same. @param name in lower case */
-  header(name: string, value: string): string;
+/** What a variable is written to; no value, or an empty one, is written `-`. */
+export interface VariableField {
+  readonly redact: Redaction;
+  /** A value of ours: ASCII that has no meaning in a line. */
+  own(value: string | number | undefined | null): void;
+  /** Text that may come from a client, or be long. */
+  foreign(text: string | undefined): void;
 }
 
-/** @returns what the line gets; undefined, null or an empty text is written `-` */
-export type Variable = (entry: AccessEntry, shown: Shown) => string | number | undefined | null;
+export type Variable = (entry: AccessEntry, to: VariableField) => void;
 
 export interface VariableRow {
-  readonly of: Variable;
+  readonly write: Variable;
   /** For the reference page. */
   readonly meaning: string;
 }
@@ -28,70 +28,94 @@ export interface VariableRow {
 const clientGone = 499;
 
 export const variables: Readonly<Record<AccessVariable, VariableRow>> = {
-  remote_addr: { of: ({ remote }) => remote, meaning: 'the IP address of the client, as `remote` in JSON' },
-  remote_user: { of: () => undefined, meaning: 'always `-`: mpserve authenticates no users' },
+  remote_addr: {
+    write: ({ remote }, to) => to.own(remote),
+    meaning: 'the IP address of the client, as `remote` in JSON',
+  },
+  remote_user: { write: (_, to) => to.own(undefined), meaning: 'always `-`: mpserve authenticates no users' },
   time_local: {
-    of: ({ endedAt }) => localTime(endedAt),
+    write: ({ endedAt }, to) => to.own(localTime(endedAt)),
     meaning: 'when the line is written, as `27/Nov/2026:21:44:08 +0000`',
   },
-  time_iso8601: { of: () => new Date().toISOString(), meaning: 'the same as `2026-11-27T21:44:08.123Z`' },
-  msec: { of: () => thousandths(Date.now() / 1000), meaning: 'the same in seconds since 1970, with milliseconds' },
+  time_iso8601: {
+    write: (_, to) => to.own(new Date().toISOString()),
+    meaning: 'the same as `2026-11-27T21:44:08.123Z`',
+  },
+  msec: {
+    write: (_, to) => to.own(thousandths(Date.now() / 1000)),
+    meaning: 'the same in seconds since 1970, with milliseconds',
+  },
   request: {
-    of: ({ method, url, httpVersion }, shown) =>
-      `${shown.text(method)} ${shown.url(url)}${httpVersion === undefined ? '' : ` HTTP/${httpVersion}`}`,
+    write: ({ method, url, httpVersion }, to) => {
+      to.foreign(method);
+      to.own(' ');
+      to.foreign(to.redact.text(url));
+      if (httpVersion === undefined) return;
+      to.own(' HTTP/');
+      to.own(httpVersion);
+    },
     meaning: 'the request line, as `GET /path?query HTTP/1.1`',
   },
-  request_method: { of: ({ method }, shown) => shown.text(method), meaning: 'the method' },
-  request_uri: { of: ({ url }, shown) => shown.url(url), meaning: 'the path with the query' },
-  uri: { of: ({ url }, shown) => shown.text(url.split('?', 1)[0] as string), meaning: 'the path' },
+  request_method: { write: ({ method }, to) => to.foreign(method), meaning: 'the method' },
+  request_uri: { write: ({ url }, to) => to.foreign(to.redact.text(url)), meaning: 'the path with the query' },
+  uri: { write: ({ url }, to) => to.foreign(url.split('?', 1)[0]), meaning: 'the path' },
   args: {
-    of: ({ url }, shown) => (url.includes('?') ? shown.url(url.slice(url.indexOf('?'))).slice(1) : undefined),
+    write: ({ url }, to) => to.foreign(url.includes('?') ? to.redact.text(url).slice(url.indexOf('?') + 1) : undefined),
     meaning: 'the query',
   },
   server_protocol: {
-    of: ({ httpVersion }) => httpVersion && `HTTP/${httpVersion}`,
+    write: ({ httpVersion }, to) => to.own(httpVersion && `HTTP/${httpVersion}`),
     meaning: '`HTTP/1.1` or `HTTP/1.0`',
   },
   status: {
-    of: ({ status }) => status ?? clientGone,
+    write: ({ status }, to) => to.own(status ?? clientGone),
     meaning: 'the status; 499 if the client left before the response began',
   },
-  bytes_sent: { of: ({ bytes }) => bytes, meaning: 'the bytes written to the connection, including headers' },
-  body_bytes_sent: { of: bodyBytes, meaning: 'the same without the head of the response' },
+  bytes_sent: {
+    write: ({ bytes }, to) => to.own(bytes),
+    meaning: 'the bytes written to the connection, including headers',
+  },
+  body_bytes_sent: {
+    write: (entry, to) => to.own(bodyBytes(entry)),
+    meaning: 'the same without the head of the response',
+  },
   body_bytes_clf: {
-    of: (entry) => bodyBytes(entry) || undefined,
+    write: (entry, to) => to.own(bodyBytes(entry) || undefined),
     meaning: 'the same, with `-` for 0, as in `common` and `combined`',
   },
   request_time: {
-    of: ({ durationMs }) => thousandths(durationMs / 1000),
+    write: ({ durationMs }, to) => to.own(thousandths(durationMs / 1000)),
     meaning: 'from the request to the end of the response, in seconds with milliseconds',
   },
-  request_id: { of: ({ reqId }, shown) => shown.text(reqId), meaning: 'the request id (`x-request-id`)' },
-  cache: { of: ({ cache }) => cache, meaning: 'what the cache has done with the request' },
+  request_id: { write: ({ reqId }, to) => to.foreign(reqId), meaning: 'the request id (`x-request-id`)' },
+  cache: { write: ({ cache }, to) => to.own(cache), meaning: 'what the cache has done with the request' },
   slow: {
-    of: ({ slowBlockMs }) => (slowBlockMs === undefined ? undefined : 'slow'),
+    write: ({ slowBlockMs }, to) => to.own(slowBlockMs === undefined ? undefined : 'slow'),
     meaning: '`slow` if the request took `--slow` or longer',
   },
   blocked_ms: {
-    of: ({ slowBlockMs }) => slowBlockMs,
+    write: ({ slowBlockMs }, to) => to.own(slowBlockMs),
     meaning: 'of a slow request, the longest block of the event loop meanwhile, in milliseconds',
   },
-  trace_id: { of: ({ rawHeaders }) => traceOf(rawHeaders)?.traceId, meaning: 'the trace id of a valid `traceparent`' },
-  span_id: { of: ({ rawHeaders }) => traceOf(rawHeaders)?.spanId, meaning: "the caller's span id in it" },
-  pid: { of: ({ origin }) => origin.pid, meaning: 'the process that has served the request' },
-  tid: { of: ({ origin }) => origin.tid, meaning: 'the thread; 0 outside of threads' },
-  route: {
-    of: ({ origin: { route } }, shown) => route && shown.text(route),
-    meaning: 'what its route matches',
+  trace_id: {
+    write: ({ rawHeaders }, to) => to.own(traceOf(rawHeaders)?.traceId),
+    meaning: 'the trace id of a valid `traceparent`',
   },
+  span_id: {
+    write: ({ rawHeaders }, to) => to.own(traceOf(rawHeaders)?.spanId),
+    meaning: "the caller's span id in it",
+  },
+  pid: { write: ({ origin }, to) => to.own(origin.pid), meaning: 'the process that has served the request' },
+  tid: { write: ({ origin }, to) => to.own(origin.tid), meaning: 'the thread; 0 outside of threads' },
+  route: { write: ({ origin }, to) => to.foreign(origin.route), meaning: 'what its route matches' },
 };
 
 /** `$http_user_agent`: a header of the request. @param name in lower case */
 export function headerVariable(name: string): VariableRow {
   return {
-    of: ({ rawHeaders }, shown) => {
+    write: ({ rawHeaders }, to) => {
       const value = headerOf(rawHeaders, name);
-      return value === undefined ? undefined : shown.header(name, value);
+      to.foreign(value && to.redact.header(name, value));
     },
     meaning: 'a header of the request: `$http_user_agent` is User-Agent',
   };

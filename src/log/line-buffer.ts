@@ -8,6 +8,7 @@ import { tryLock } from '../os/descriptor.js';
 import { SystemCallError } from '../os/libc.js';
 import type { Destination } from './destination.js';
 import { fitLine } from './line.js';
+import { LineBytes, textOf } from './line-bytes.js';
 
 const retryIntervalMs = 100;
 /** Wait before writing again to a full pipe, if another process has made the pipe non-blocking. */
@@ -26,11 +27,11 @@ export interface LineListener {
   lost(count: number): void;
 }
 
-export class LineBuffer {
+export class LineBuffer<Entry> {
   readonly #fd: number;
-  readonly #bytes: Buffer;
+  readonly #lines: LineBytes;
+  readonly #format: (entry: Entry, line: LineBytes) => void;
   readonly #listener: LineListener;
-  #used = 0;
   #lost = 0;
   #failing = false;
   /** The beginning of the first line in the buffer is the last that could be written. */
@@ -40,29 +41,38 @@ export class LineBuffer {
   #isFlushScheduled = false;
   #retry: NodeJS.Timeout | undefined;
 
-  constructor({ fd, atomicBytes }: Destination, listener: LineListener) {
+  /** @param format writes the line of an entry, with its newline */
+  constructor(
+    { fd, atomicBytes }: Destination,
+    format: (entry: Entry, line: LineBytes) => void,
+    listener: LineListener,
+  ) {
     this.#fd = fd;
-    this.#bytes = Buffer.allocUnsafeSlow(atomicBytes);
+    this.#lines = new LineBytes(atomicBytes);
+    this.#format = format;
     this.#listener = listener;
     process.once('exit', () => {
       this.#isLast = true;
       this.flush();
-      if (this.#used > 0) this.#listener.lost(this.unwritten - this.#lost);
+      if (!this.isEmpty) this.#listener.lost(this.unwritten - this.#lost);
     });
   }
 
-  /** Buffers a line that ends with a newline; a line that is too long for the destination is shortened. */
-  add(line: string): void {
-    const text = fitLine(line, this.#bytes.length);
-    if (!this.#fits(text) && !this.#failing) this.flush();
-    if (!this.#fits(text)) {
+  /** Buffers a line; one that is too long for the destination is shortened. */
+  add(entry: Entry): void {
+    let isAdded = this.#append(entry);
+    if (!isAdded && !this.#failing) {
+      this.flush();
+      isAdded = this.#append(entry);
+    }
+    if (!isAdded) {
       this.#lost++;
       this.#listener.lost(1);
       return;
     }
-    this.#used += this.#bytes.write(text, this.#used);
-    if (this.#used * 2 >= this.#bytes.length && !this.#failing) this.flush();
-    if (this.#isFlushScheduled || this.#used === 0) return;
+    const { used, bytes } = this.#lines;
+    if (used * 2 >= bytes.length && !this.#failing) this.flush();
+    if (this.#isFlushScheduled || this.isEmpty) return;
     this.#isFlushScheduled = true;
     setImmediate(() => {
       this.#isFlushScheduled = false;
@@ -72,32 +82,34 @@ export class LineBuffer {
 
   /** All lines are written. */
   get isEmpty(): boolean {
-    return this.#used === 0;
+    return this.#lines.used === 0;
   }
 
   /** Lines that could not be written up to now, those that were dropped included. */
   get unwritten(): number {
-    return this.#bytes.subarray(0, this.#used).reduce((lines, byte) => lines + Number(byte === newline), this.#lost);
+    const { bytes, used } = this.#lines;
+    return bytes.subarray(0, used).reduce((lines, byte) => lines + Number(byte === newline), this.#lost);
   }
 
   /** Synchronous, so that a process that exits neither loses nor repeats a line. */
   flush(): void {
-    if (this.#used === 0) return;
+    if (this.isEmpty) return;
+    const lines = this.#lines;
     let written = 0;
     try {
       if (this.#failing) this.#endTornLine();
-      while (written < this.#used) written += this.#write(written);
+      while (written < lines.used) written += this.#write(written);
     } catch (error) {
       if (!this.#failing) this.#listener.failed((error as Error).message);
       this.#failing = true;
       this.#retry ??= setInterval(() => this.flush(), retryIntervalMs).unref();
-      const wholeLines = written && this.#bytes.lastIndexOf(newline, written - 1) + 1;
+      const wholeLines = written && lines.bytes.lastIndexOf(newline, written - 1) + 1;
       this.#isTorn ||= wholeLines < written;
       written = wholeLines;
     }
-    this.#bytes.copyWithin(0, written, this.#used);
-    this.#used -= written;
-    if (this.#used > 0) return;
+    lines.bytes.copyWithin(0, written, lines.used);
+    lines.used -= written;
+    if (!this.isEmpty) return;
     this.#listener.written();
     if (this.#failing) this.#resume();
   }
@@ -117,14 +129,25 @@ export class LineBuffer {
     }
   }
 
-  #fits(text: string): boolean {
-    const free = this.#bytes.length - this.#used;
-    return text.length * 3 <= free || Buffer.byteLength(text) <= free;
+  /** @returns false if there is no room for it */
+  #append(entry: Entry): boolean {
+    const lines = this.#lines;
+    const from = lines.used;
+    this.#format(entry, lines);
+    if (lines.used <= lines.bytes.length) return true;
+    const isTooLong = lines.used - from > lines.bytes.length;
+    lines.used = from;
+    if (!isTooLong) return false;
+    lines.text(fitLine(textOf(this.#format, entry), lines.bytes.length));
+    if (lines.used <= lines.bytes.length) return true;
+    lines.used = from;
+    return false;
   }
 
   #write(from: number): number {
     try {
-      return writeSync(this.#fd, this.#bytes, from, this.#used - from);
+      const { bytes, used } = this.#lines;
+      return writeSync(this.#fd, bytes, from, used - from);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
       sleepSync(fullPipeWaitMs);

@@ -2,6 +2,7 @@
 import { now } from '../clock.js';
 import type { ReportOf } from '../reports/report.js';
 import type { AccessFormat } from './access-entry.js';
+import { textOf } from './line-bytes.js';
 import { lineOrigin } from './line-origin.js';
 
 /** From shared memory, which the app may have overwritten: all formats escape what is text. */
@@ -10,7 +11,7 @@ export function recoveredLine(
   { pid, tid, reqId, method, url, ageMs }: ReportOf<'request-ended'>,
   status: number,
 ): string {
-  return format({
+  return textOf(format, {
     origin: lineOrigin(pid, tid),
     ...{ reqId, method, url, status },
     durationMs: ageMs,

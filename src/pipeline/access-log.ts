@@ -7,7 +7,7 @@ import type { Peer } from '../client/peer.js';
 import { now } from '../clock.js';
 import type { Config } from '../config/config.js';
 import type { WorkerEvent } from '../events.js';
-import type { AccessEntry, AccessFormat } from '../log/access-entry.js';
+import type { AccessEntry } from '../log/access-entry.js';
 import { accessFormat } from '../log/access-format.js';
 import type { Destination } from '../log/destination.js';
 import { LineBuffer } from '../log/line-buffer.js';
@@ -38,8 +38,7 @@ export interface AccessLogOptions {
 
 export class AccessLog {
   readonly #options: AccessLogOptions;
-  readonly #lines: LineBuffer;
-  readonly #format: AccessFormat;
+  readonly #lines: LineBuffer<AccessEntry>;
   readonly #nameClient: ClientNamer;
   readonly #origin: LineOrigin;
   /** undefined without --slow. */
@@ -51,13 +50,13 @@ export class AccessLog {
   constructor(options: AccessLogOptions) {
     const { destination, access, clients, identity, activity, tell, onWritten, lost } = options;
     this.#options = options;
-    this.#format = accessFormat(access.accessLogFormat, access.logRedact, destination.atomicBytes);
     this.#nameClient = clientNamer(clients);
     this.#origin = lineOrigin(identity.pid, identity.tid);
     this.#slowMs = access.slow ?? Number.POSITIVE_INFINITY;
     this.#blocks = access.slow === undefined ? undefined : new Blocks();
     if (this.#blocks) activity.add(this.#blocks);
-    this.#lines = new LineBuffer(destination, {
+    const format = accessFormat(access.accessLogFormat, access.logRedact, destination.atomicBytes);
+    this.#lines = new LineBuffer(destination, format, {
       failed: (reason) => tell({ event: 'access-log-failed', reason }),
       resumed: (lost) => tell({ event: 'access-log-resumed', lost }),
       written: onWritten,
@@ -77,7 +76,7 @@ export class AccessLog {
     const endedAt = now();
     const durationMs = endedAt - begunAt;
     if (!this.#takes(status, durationMs)) return this.#leaveOut();
-    this.#add({
+    this.#lines.add({
       origin: this.#originOf(res),
       reqId,
       method: reqMethod,
@@ -104,7 +103,7 @@ export class AccessLog {
       const endedAt = now();
       const durationMs = endedAt - begunAt;
       if (!this.#takes(status, durationMs)) return;
-      this.#add({
+      this.#lines.add({
         ...{ origin: this.#origin, reqId, method, url, httpVersion, rawHeaders, status, headBytes: 0, durationMs },
         endedAt,
         bytes: req.socket.bytesWritten - before,
@@ -149,10 +148,6 @@ export class AccessLog {
 
   #slowBlockMs(durationMs: number, begunAt: number): number | undefined {
     return durationMs >= this.#slowMs ? (this.#blocks?.longestSince(begunAt) ?? 0) : undefined;
-  }
-
-  #add(entry: AccessEntry): void {
-    this.#lines.add(this.#format(entry));
   }
 }
 

@@ -8,6 +8,7 @@ import { templates } from '../../src/config/access-template.ts';
 import type { AccessEntry } from '../../src/log/access-entry.ts';
 import { accessFormat } from '../../src/log/access-format.ts';
 import { variables } from '../../src/log/access-variables.ts';
+import { textOf } from '../../src/log/line-bytes.ts';
 import { lineOrigin } from '../../src/log/line-origin.ts';
 import { redaction } from '../../src/log/redact.ts';
 import { traceOf } from '../../src/log/trace-context.ts';
@@ -31,7 +32,7 @@ const entry: AccessEntry = {
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
 const spanId = '00f067aa0ba902b7';
 const lineOf = (format: string, changes: Partial<AccessEntry> = {}, hidden: readonly string[] = [], bytes = 65_536) =>
-  accessFormat(format, hidden, bytes)({ ...entry, ...changes });
+  textOf(accessFormat(format, hidden, bytes), { ...entry, ...changes });
 
 /** Of Apache's documentation; in quotes what it escapes is escaped, and nothing else is there than printable ASCII. */
 const quoted = String.raw`"((?:[ !#-\[\]-~]|\\["\\bnrtv]|\\x[0-9a-f]{2})*)"`;
@@ -137,6 +138,7 @@ test('docs/logs.md lists each variable with its meaning', () => {
 test('a dollar sign and text beside a variable', () => {
   // biome-ignore lint/suspicious/noTemplateCurlyInString: a template of ours
   expect(lineOf('$$5 ${status}s')).toBe('$5 200s\n');
+  expect(lineOf('é\u2028 $status😀')).toBe('é\u2028 200😀\n');
 });
 
 test('a line is no longer than what is written at once', () => {

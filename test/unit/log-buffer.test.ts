@@ -6,6 +6,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { escapeControls } from '../../src/log/escape.ts';
 import { LineBuffer } from '../../src/log/line-buffer.ts';
+import { LineBytes, textOf } from '../../src/log/line-bytes.ts';
 import { reopen, tryLock } from '../../src/os/descriptor.ts';
 
 let folder: string;
@@ -13,6 +14,8 @@ beforeEach(() => {
   folder = mkdtempSync(path.join(tmpdir(), 'mpserve-'));
 });
 afterEach(() => rmSync(folder, { recursive: true }));
+
+const asItIs = (text: string, line: LineBytes): void => line.text(text);
 
 const listen = () => {
   const calls: string[] = [];
@@ -34,7 +37,7 @@ const listen = () => {
 test('writes lines of any length and alphabet complete and in order', () => {
   const file = path.join(folder, 'log');
   const fd = openSync(file, 'a');
-  const buffer = new LineBuffer({ fd, atomicBytes: 4096 }, listen());
+  const buffer = new LineBuffer({ fd, atomicBytes: 4096 }, asItIs, listen());
   const lines = Array.from(
     { length: 500 },
     (_, n) => `{"n":${n},"text":"${'aé😀'[n % 2]?.repeat((n * 37) % 1900)}"}\n`,
@@ -45,13 +48,54 @@ test('writes lines of any length and alphabet complete and in order', () => {
   expect(readFileSync(file, 'utf8')).toBe(lines.join(''));
 });
 
+test('a line that is too long is shortened, and the next one is whole, also while nothing can be written', () => {
+  const file = path.join(folder, 'log');
+  writeFileSync(file, '');
+  const fd = openSync(file, constants.O_RDONLY); // cannot be written
+  const buffer = new LineBuffer({ fd, atomicBytes: 1000 }, asItIs, listen());
+  buffer.add(`{"n":0,"text":"${'x'.repeat(300)}"}\n`);
+  buffer.flush();
+  buffer.add(`{"n":1,"text":"${'é'.repeat(2000)}"}\n`); // does not fit beside the first
+  buffer.add('{"n":2}\n');
+  reopen(fd, file);
+  buffer.flush();
+  buffer.add(`{"n":3,"text":"${'é'.repeat(2000)}"}\n`);
+  buffer.add('{"n":4}\n');
+  buffer.flush();
+  closeSync(fd);
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    ...[{ n: 0 }, { n: 2 }],
+    ...[{ n: 3, text: expect.stringMatching(/^é{400,}$/), truncated: true }, { n: 4 }],
+  ]);
+});
+
+test.each(['', 'plain', 'é', '\u2028', '😀', '\ud800', 'a'.repeat(9000), 'é'.repeat(9000)])('%j as bytes', (text) => {
+  const write = (_: undefined, line: LineBytes): void => {
+    line.text(text);
+    line.escaped(text, (unfit) => `<${unfit}>`);
+    line.text('\n');
+  };
+  const isPlain = /^[ -~]*$/.test(text);
+  const utf8 = Buffer.from(text).toString();
+  expect(textOf(write, undefined)).toBe(`${utf8}${isPlain ? text : `<${utf8}>`}\n`);
+  // What does not fit is counted, and leaves the rest alone.
+  const line = new LineBytes(8);
+  line.text('1234');
+  line.text('é'.repeat(3));
+  expect(line.used).toBe(10);
+  line.used = 4;
+  line.text('5678');
+  expect(line.bytes.toString()).toBe('12345678');
+});
+
 test('while writing fails, reports it once, keeps lines up to the limit and counts the others', () => {
   const fifo = path.join(folder, 'fifo');
   execFileSync('mkfifo', [fifo]);
   const { O_RDONLY, O_NONBLOCK } = constants;
   const first = openSync(fifo, O_RDONLY | O_NONBLOCK);
   const listener = listen();
-  const buffer = new LineBuffer({ fd: openSync(fifo, 'a'), atomicBytes: 1000 }, listener);
+  const buffer = new LineBuffer({ fd: openSync(fifo, 'a'), atomicBytes: 1000 }, asItIs, listener);
   closeSync(first);
   for (let n = 0; n < 50; n++) buffer.add(`{"n":${n},"text":"${'x'.repeat(80)}"}\n`);
   expect(listener.calls).toEqual(['EPIPE']);
@@ -74,7 +118,7 @@ test('a line that was cut is ended once: while another worker ends it, lines wai
   expect(tryLock(others)).toBe(true);
   const fd = openSync(file, constants.O_RDONLY); // cannot be written
   const listener = listen();
-  const buffer = new LineBuffer({ fd, atomicBytes: 4096 }, listener);
+  const buffer = new LineBuffer({ fd, atomicBytes: 4096 }, asItIs, listener);
   buffer.add('{"n":1}\n');
   buffer.flush();
   expect(listener.calls).toEqual(['EBADF']);
