@@ -16,22 +16,22 @@ export function accessFormat(format: string, hidden: readonly string[], atomicBy
   const redact = redaction(hidden);
   if (format === 'json') return jsonFormat(redact);
   const field = new Field(redact, atomicBytes >> 2);
-  /** Each with the text in front of it. */
-  const variablesOf: { readonly before: string; readonly write: Variable }[] = [];
+  /** The variables, each with the text in front of it. */
+  const parts: { readonly before: string; readonly write: Variable }[] = [];
   let text = '';
   for (const part of readTemplate(templates[format] ?? format)) {
     if ('unknown' in part) throw new Error(`the template has the unknown variable ${part.unknown}`);
     if ('text' in part) text += part.text;
     else {
       const { write } = 'header' in part ? headerVariable(part.header) : variables[part.variable];
-      variablesOf.push({ before: text, write });
+      parts.push({ before: text, write });
       text = '';
     }
   }
   const end = `${text}\n`;
   return (entry, line) => {
     field.line = line;
-    for (const { before, write } of variablesOf) {
+    for (const { before, write } of parts) {
       line.text(before);
       write(entry, field);
     }
@@ -41,6 +41,7 @@ export function accessFormat(format: string, hidden: readonly string[], atomicBy
 
 /** What is written for a variable. */
 class Field implements VariableField {
+  /** The line that is being written. */
   line = new LineBytes(0);
   readonly redact: Redaction;
   readonly #maxText: number;
